@@ -1,0 +1,50 @@
+# make demo    install, train a small detector on built-in data, evaluate it, draw it
+# make test    install, run the test suite
+
+VENV ?= .venv
+CONSTRAINTS ?= requirements/constraints.txt
+# The first Python that does; where none does, python3 is refused with a sentence below.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && exit; done; \
+	echo python3)
+PY = $(VENV)/bin/python
+INSTALLED = $(VENV)/.installed
+
+.PHONY: help install demo test test-slow test-oldest lint clean
+
+help:
+	@sed -n 's/^# //p' Makefile | head -2
+	@echo 'make install, test-slow, test-oldest (oldest supported versions), lint, clean'
+
+install: $(INSTALLED)
+
+# Wheels alone: nothing is compiled. OpenCV's ordinary wheel needs libGL, which a bare machine lacks; its headless
+# twin takes its place there.
+$(INSTALLED): setup.py $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+		"Python 3.11, 3.12 or 3.13 is needed, this is %d.%d. Name another: make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --only-binary :all: -c $(CONSTRAINTS) torch torchvision mmengine mmcv-lite mmdet \
+		pycocotools opencv-python matplotlib tqdm 'setuptools<82' wheel pytest ruff
+	$(PY) -c 'import cv2' 2>/dev/null || $(PY) -m pip install --quiet --only-binary :all: --no-deps --force-reinstall \
+		-c $(CONSTRAINTS) opencv-python-headless
+	$(PY) -m pip install --quiet --no-build-isolation --no-deps -e .
+	@touch $@
+
+demo: install
+	$(PY) tools/demo.py
+
+test: install
+	$(PY) -m pytest -m 'not slow'
+
+test-slow: install
+	$(PY) -m pytest -m slow
+
+test-oldest:
+	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=requirements/constraints-oldest.txt
+
+lint: install
+	$(VENV)/bin/ruff check .
+
+clean:
+	rm -rf work_dirs data/shapes .pytest_cache .ruff_cache build dist *.egg-info

@@ -1,0 +1,43 @@
+"""MMDetection on today's PyTorch without a compiler.
+
+:func:`prepare` is called by ``import mmdet_shufflenetv2``, before anything of mmdet is imported. It
+
+* says what to install where mmcv is missing,
+* serves ``mmcv._ext`` with torchvision's operators where no compiled one is installed (:mod:`.mmcv_ops`),
+* makes MMEngine read checkpoints with a safe unpickler and write them without code (:mod:`.checkpoints`).
+
+This part imports nothing of the rest of the package but its error type.
+"""
+
+from __future__ import annotations
+
+import warnings
+from importlib.util import find_spec
+
+from .ext_finder import SERVED_EXT_ORIGIN, install_ext_finder
+
+__all__ = ['prepare', 'ops_are_served']
+
+
+def prepare() -> None:
+    """Make MMDetection importable and its checkpoints safe. Calling it again changes nothing.
+
+    Raises:
+        ImportError: Where mmcv is not installed; the message names the package to install.
+    """
+    if find_spec('mmcv') is None:
+        raise ImportError(
+            'mmdet_shufflenetv2 needs mmcv, and none is installed. Without a compiler: '
+            "pip install 'mmcv-lite>=2.1.0,<2.2' (its operators are then served by torchvision). "
+            'With compiled operators: pip install mmcv==2.1.0. Install one of the two, never both.')
+    # MMEngine's mmdet:: bases use pkg_resources, which says so at every import; users can do nothing about it.
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+    install_ext_finder()
+    from . import checkpoints
+    checkpoints.install()
+
+
+def ops_are_served() -> bool:
+    """Whether ``mmcv._ext`` is served by this package (True) or is a compiled one (False)."""
+    spec = find_spec('mmcv._ext')
+    return spec is not None and spec.origin == SERVED_EXT_ORIGIN

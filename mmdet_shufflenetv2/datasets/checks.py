@@ -1,0 +1,138 @@
+"""What must hold for a COCO-format data set before a run may start.
+
+A run that ends after an hour because of the file it meets then has cost an hour. So everything that can be told
+beforehand is told beforehand, with the name of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from mmdet.datasets import CocoDataset
+from mmdet.registry import DATASETS
+from PIL import Image
+
+from ..errors import UserError
+
+__all__ = ['check_images', 'prepare_dataset']
+
+
+def prepare_dataset(cfg: dict[str, Any]) -> None:
+    """Check the files of a data set config; generate them where the data set can.
+
+    Wrappers (``RepeatDataset``, ``ConcatDataset``, ...) are looked into. Data sets that are not in COCO format are
+    left to themselves.
+
+    Args:
+        cfg: Data set config as in ``train_dataloader.dataset``.
+
+    Raises:
+        UserError: If the annotation file is missing, unreadable or names other classes, or if an image is missing or
+            truncated.
+    """
+    inner = cfg.get('datasets') or ([cfg['dataset']] if 'dataset' in cfg else [])
+    for wrapped in inner:
+        prepare_dataset(wrapped)
+    dataset_type = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+    if inner or dataset_type is None or not issubclass(dataset_type, CocoDataset):
+        return
+    if hasattr(dataset_type, 'prepare'):
+        dataset_type.prepare(**{key: value for key, value in cfg.items() if key != 'type'})
+    root = cfg.get('data_root') or ''
+    annotations = _read_annotations(os.path.join(root, cfg['ann_file']), root)
+    classes = (cfg.get('metainfo') or {}).get('classes') or dataset_type.METAINFO['classes']
+    _check_classes(annotations, [classes] if isinstance(classes, str) else classes, cfg['ann_file'])
+    folder = os.path.join(root, (cfg.get('data_prefix') or {}).get('img', ''))
+    check_images([os.path.join(folder, image['file_name']) for image in annotations['images']])
+
+
+def _read_annotations(path: str, root: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding='utf-8') as file:
+            annotations = json.load(file)
+    except FileNotFoundError:
+        raise UserError(
+            f'There is no annotation file {path}. Expected COCO\'s layout: '
+            f'{os.path.join(root, "annotations", "instances_{train,val}2017.json")}, '
+            f'{os.path.join(root, "{train,val}2017", "*.jpg")}.\n'
+            f'Put the data there, or name the folder that has it: --data-root DIR.') from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f'{path} is not JSON ({error}). Expected a COCO annotation file with images, annotations and '
+                        f'categories.') from None
+    for key in ('images', 'annotations', 'categories'):
+        if not isinstance(annotations, dict) or not isinstance(annotations.get(key), list):
+            raise UserError(f'{path} has no list "{key}". Expected a COCO annotation file with images, annotations '
+                            f'and categories.')
+    if not annotations['images'] or not all('file_name' in image and 'id' in image for image in annotations['images']):
+        raise UserError(f'{path} names no images, or images without id or file_name.')
+    return annotations
+
+
+def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file: str) -> None:
+    found = {category['id']: category['name'] for category in annotations['categories']}
+    what_to_do = ('Set classes in metainfo=dict(classes=(...)) of the data sets and num_classes in the heads to those '
+                  'of the file.')
+    if unknown := [name for name in found.values() if name not in classes]:
+        raise UserError(f'{ann_file} has the {_named(unknown, "category", "categories")}, not among the config\'s '
+                        f'{len(classes)} classes ({_few(classes)}). {what_to_do}')
+    # Labels are counted along the file's categories: with one missing, all behind it would be shifted.
+    if absent := [name for name in classes if name not in found.values()]:
+        raise UserError(f'{ann_file} lacks the {_named(absent, "category", "categories")} of the config\'s classes. '
+                        f'{what_to_do}')
+    if strays := {str(a['category_id']) for a in annotations['annotations'] if a['category_id'] not in found}:
+        raise UserError(f'{ann_file} has annotations of category_id {_few(sorted(strays))}, which its categories do '
+                        f'not list.')
+
+
+def check_images(paths: Sequence[str | os.PathLike]) -> None:
+    """Look whether image files are there and whole.
+
+    Args:
+        paths: Image files.
+
+    Raises:
+        UserError: Naming the first few that are missing or truncated.
+    """
+    with ThreadPoolExecutor(16) as pool:
+        faults = [fault for fault in pool.map(_fault, paths) if fault]
+    if faults:
+        more = f' and {len(faults) - 3} more' if len(faults) > 3 else ''
+        raise UserError(f'{len(faults)} of {len(paths)} images cannot be read: {"; ".join(faults[:3])}{more}.\n'
+                        f'Fetch them again, or take them out of the annotation file.')
+
+
+# The last bytes of a whole file.
+_ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'\xaeB`\x82'}
+
+
+def _fault(path: str | os.PathLike) -> str | None:
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(2)
+            end = _ENDS.get(start)
+            if end is not None:
+                file.seek(-len(end), os.SEEK_END)
+                if file.read() == end:
+                    return None
+        # Another format, or bytes behind the picture, which some cameras write: only decoding tells.
+        with Image.open(path) as image:
+            image.load()
+    except FileNotFoundError:
+        return f'{path} is missing'
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return f'{path} is truncated or no image ({str(error).splitlines()[0]})'
+    return None
+
+
+def _named(names: Sequence[str], one: str, many: str) -> str:
+    return f'{one if len(names) == 1 else many} {_few([repr(name) for name in names])}'
+
+
+def _few(names: Iterable[str]) -> str:
+    names = list(names)
+    return ', '.join(names[:5]) + (f' and {len(names) - 5} more' if len(names) > 5 else '')

@@ -1,0 +1,121 @@
+"""Reading a config and laying a tool's flags over it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..datasets import prepare_dataset
+from ..errors import UserError
+
+__all__ = ['load_config', 'prepare_data', 'set_data_root', 'set_resume', 'show_class_wise']
+
+
+def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = None, work_dir: str | None = None,
+                launcher: str = 'none') -> Config:
+    """Read a config file.
+
+    Args:
+        path: Config file.
+        cfg_options: Entries to override, as ``--cfg-options`` gives them.
+        work_dir: Where the run writes; by default what the config says, else ``work_dirs/NAME_OF_CONFIG``.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Raises:
+        UserError: If there is no such file, if it is no config, or if an option does not fit it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in _siblings(path)], n=3)
+        hint = f' Near it: {", ".join(near)}.' if near else ' Those of this project lie in configs/.'
+        raise UserError(f'There is no config {path}.{hint}')
+    if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
+        raise UserError(f'{path} is no config: expected a .py, .json, .yaml or .yml file.')
+    try:
+        cfg = Config.fromfile(path)
+    except (SyntaxError, NameError, KeyError, TypeError, ValueError, FileNotFoundError, ImportError) as error:
+        raise UserError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
+    try:
+        cfg.merge_from_dict(cfg_options or {})
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise UserError(f'--cfg-options does not fit {path}: {error}') from error
+    if 'model' not in cfg:
+        raise UserError(f'{path} has no model: it is a part of a config (those in _base_ are), not a whole one.')
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', path.stem)
+    return cfg
+
+
+def _siblings(path: Path) -> list[Path]:
+    folder = path.parent if path.parent.is_dir() else Path('configs')
+    return list(folder.glob('*.py'))
+
+
+def set_resume(cfg: Config, resume: str | None) -> None:
+    """Lay ``--resume`` over the config: nothing, ``auto`` (the newest checkpoint in the work dir) or a file."""
+    if resume is None:
+        return
+    cfg.resume = True
+    cfg.load_from = None if resume == 'auto' else resume
+    if cfg.load_from and not os.path.isfile(cfg.load_from):
+        raise UserError(f'There is no checkpoint {resume} to resume from. Name a file such as '
+                        f'{cfg.work_dir}/epoch_3.pth, or leave the name out to take the newest of {cfg.work_dir}.')
+
+
+def set_data_root(cfg: Config, root: str | None) -> None:
+    """Lay ``--data-root`` over the config: every data set and metric reads there what it read in its own root.
+
+    Args:
+        cfg: The config, changed in place.
+        root: A folder in the layout of the one that the config names; None changes nothing.
+    """
+    if root is None:
+        return
+    if not os.path.isdir(root):
+        raise UserError(f'--data-root {root} is no folder.')
+    root = os.path.join(root, '')
+    old_roots = set()
+    for dataset in _datasets(cfg):
+        if 'data_root' in dataset:
+            old_roots.add(dataset.data_root)
+            dataset.data_root = root
+    for key in ('val_evaluator', 'test_evaluator'):
+        for metric in _metrics(cfg, key):
+            for old in old_roots:
+                if str(metric.get('ann_file', '')).startswith(old):
+                    metric.ann_file = root + metric.ann_file.removeprefix(old).lstrip('/')
+
+
+def show_class_wise(cfg: Config) -> None:
+    """Have COCO metrics print the AP of each class unless the config decides otherwise."""
+    for key in ('val_evaluator', 'test_evaluator'):
+        for metric in _metrics(cfg, key):
+            if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric'):
+                metric.setdefault('classwise', True)
+
+
+def prepare_data(cfg: Config, *splits: str) -> None:
+    """Check the data of the splits (``train``, ``val``, ``test``) before anything is built; see :mod:`..datasets`."""
+    for split in splits:
+        dataloader = cfg.get(f'{split}_dataloader')
+        if dataloader and 'dataset' in dataloader:
+            prepare_dataset(dataloader['dataset'])
+
+
+def _datasets(cfg: Config) -> Iterator[Any]:
+    """Every data set config, the wrapped ones included."""
+    pending = [cfg[f'{split}_dataloader'].dataset for split in ('train', 'val', 'test') if cfg.get(f'{split}_dataloader')]
+    while pending:
+        dataset = pending.pop()
+        yield dataset
+        pending += [dataset.dataset] if 'dataset' in dataset else list(dataset.get('datasets', []))
+
+
+def _metrics(cfg: Config, key: str) -> list[Any]:
+    evaluator = cfg.get(key) or []
+    return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]

@@ -1,0 +1,78 @@
+"""A run's training curves as a picture, from the scalars that MMEngine logs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+__all__ = ['draw_curves', 'read_scalars']
+
+Series = dict[str, dict[int, float]]
+
+
+def read_scalars(work_dir: str | os.PathLike) -> tuple[Series, Series]:
+    """Everything that the runs in a work dir have logged.
+
+    Args:
+        work_dir: Folder of a run. A run that was resumed has left several logs; where two tell of the same step, the
+            newer one counts.
+
+    Returns:
+        Training series by iteration and validation series by the iteration at which they were taken, each as
+        ``{name: {iteration: value}}``.
+    """
+    train: Series = {}
+    val: Series = {}
+    for log in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        iteration = 0
+        for line in log.read_text().splitlines():
+            scalars = json.loads(line)
+            series = train if 'iter' in scalars else val
+            # A validation line counts epochs; it belongs to the training line before it.
+            iteration = scalars.get('iter', iteration)
+            for name, value in scalars.items():
+                if name not in ('iter', 'epoch', 'step') and isinstance(value, (int, float)):
+                    series.setdefault(name, {})[iteration] = value
+    return train, val
+
+
+def draw_curves(work_dir: str | os.PathLike) -> Path | None:
+    """Draw losses, learning rate and AP over the iterations into ``curves.png`` in the work dir.
+
+    Returns:
+        The picture, or None where nothing was logged yet.
+    """
+    # Not pyplot: it holds state of the whole process, and a training may run inside a notebook.
+    from matplotlib.figure import Figure
+
+    train, val = read_scalars(work_dir)
+    if 'loss' not in train:
+        return None
+    ap = {name: series for name, series in val.items() if name.rsplit('/', 1)[-1] in _AP_NAMES}
+    figure = Figure(figsize=(12, 3.6), layout='constrained')
+    panels = figure.subplots(1, 3)
+    losses = {name: series for name, series in train.items() if 'loss' in name}
+    # Two dozen lines would hide one another: the sum and the parts that MMDetection adds up.
+    for panel, title, series in zip(panels, ('training loss', 'learning rate', 'validation AP'),
+                                    (losses, {'lr': train.get('lr', {})}, ap)):
+        for name, points in sorted(series.items(), key=lambda item: item[0] != 'loss'):
+            panel.plot(list(points), list(points.values()), label=_AP_NAMES.get(name.rsplit('/', 1)[-1], name),
+                       linewidth=2 if name in ('loss', 'lr') or series is ap else 1,
+                       marker='o' if series is ap else None, markersize=3)
+        panel.set_title(title)
+        panel.set_xlabel('iteration')
+        panel.grid(alpha=0.3)
+        if len(series) > 1:
+            panel.legend(fontsize='small')
+    panels[0].set_yscale('log')
+    panels[2].set_ylim(0, 1)
+    if not ap:
+        panels[2].text(0.5, 0.5, 'not evaluated yet', ha='center', va='center', transform=panels[2].transAxes)
+    picture = Path(work_dir) / 'curves.png'
+    figure.savefig(picture, dpi=110)
+    return picture
+
+
+#: MMDetection's names of COCO metrics -> what the picture calls them.
+_AP_NAMES = {'bbox_mAP': 'box mmAP', 'bbox_mAP_50': 'box AP50', 'bbox_mAP_75': 'box AP75'}

@@ -1,0 +1,116 @@
+"""Evaluating a checkpoint, from a config to COCO metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import Namespace
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from mmdet.engine.hooks.utils import trigger_visualization_hook
+from mmdet.evaluation import DumpDetResults
+from mmengine.config import Config, ConfigDict
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ..errors import UserError
+from .config import load_config, prepare_data, set_data_root, show_class_wise
+from .tool import registry_errors
+from .training import build_runner
+
+__all__ = ['test']
+
+
+def test(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_dir: str | None = None,
+         data_root: str | None = None, out: str | None = None, show: bool = False, show_dir: str | None = None,
+         wait_time: float = 2, tta: bool = False, cfg_options: dict[str, Any] | None = None,
+         launcher: str = 'none') -> dict[str, float]:
+    """Evaluate as ``tools/test.py`` does.
+
+    Args:
+        config: Config file.
+        checkpoint: Weights of that config's model; all of them must be in it.
+        work_dir: Where ``metrics.json`` and the log go; by default ``work_dirs/NAME_OF_CONFIG``.
+        data_root: Folder that takes the place of the config's data root.
+        out: Where to write the detections: ``.json`` for COCO's result format, ``.pkl`` for MMDetection's.
+        show: Open a window an image.
+        show_dir: Folder below the log for pictures with ground truth (left) and detections (right).
+        wait_time: Seconds a window stays.
+        tta: Average over each image and its mirror image.
+        cfg_options: Config entries to override.
+        launcher: How the processes of a distributed run were started.
+
+    Returns:
+        The metrics, ``coco/bbox_mAP`` and so on.
+
+    Raises:
+        UserError: If the config, the data or the checkpoint does not do.
+    """
+    cfg = load_config(config, cfg_options, work_dir, launcher)
+    set_data_root(cfg, data_root)
+    show_class_wise(cfg)
+    cfg.load_from = None  # _LoadEveryWeight loads
+    if show or show_dir:
+        cfg = trigger_visualization_hook(cfg, Namespace(show=show, show_dir=show_dir, wait_time=wait_time))
+    if tta:
+        _augment(cfg)
+    suffix = Path(out).suffix if out else ''
+    if suffix not in ('', '.json', '.pkl', '.pickle'):
+        raise UserError(f'--out {out}: expected a name that ends in .json (COCO results) or .pkl (MMDetection\'s).')
+    if suffix == '.json':
+        _coco_metric(cfg).outfile_prefix = os.path.splitext(out)[0]
+    prepare_data(cfg, 'test')
+    runner = build_runner(cfg)
+    if suffix in ('.pkl', '.pickle'):
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
+    runner.register_hook(_LoadEveryWeight(str(checkpoint)), priority='LOWEST')
+    with registry_errors():
+        metrics = runner.test()
+    if runner.rank == 0:
+        if suffix == '.json':
+            os.replace(f'{os.path.splitext(out)[0]}.bbox.json', out)
+        (Path(cfg.work_dir) / 'metrics.json').write_text(json.dumps(metrics, indent=2))
+    return metrics
+
+
+class _LoadEveryWeight(Hook):
+    """Loads a checkpoint before the run and insists on all weights; MMEngine only warns of missing ones."""
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def before_run(self, runner: Runner) -> None:
+        try:
+            runner.load_checkpoint(self.checkpoint, map_location='cpu', strict=True)
+        except RuntimeError as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            raise UserError(f'{self.checkpoint} holds the weights of another model than the config\'s:\n'
+                            f'{" ".join(lines[1:])[:300]}') from error
+
+
+def _coco_metric(cfg: Config) -> Any:
+    evaluator = cfg.test_evaluator
+    for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
+        if metric.type in ('CocoMetric', 'mmdet.CocoMetric'):
+            return metric
+    raise UserError('--out with .json writes COCO results, and the config evaluates with no CocoMetric.')
+
+
+def _augment(cfg: Config) -> None:
+    """Test-time augmentation as in MMDetection's tools/test.py: the image and its mirror image, merged by NMS."""
+    if 'tta_model' not in cfg:
+        cfg.tta_model = dict(
+            type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    if 'tta_pipeline' not in cfg:
+        flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
+        pack = dict(
+            type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
+                                             'flip_direction'))
+        cfg.tta_pipeline = [*deepcopy(dataset.pipeline[:-1]), dict(type='TestTimeAug', transforms=[flips, [pack]])]
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    dataset.pipeline = cfg.tta_pipeline

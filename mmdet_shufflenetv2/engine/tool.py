@@ -1,0 +1,48 @@
+"""How a tool ends: a user's mistake is one or two lines and exit status 2, anything else a traceback."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..errors import UserError
+
+__all__ = ['registry_errors', 'run_tool']
+
+# MMEngine's registry puts this in front of an error that a class raised while it was built, once a level.
+_BUILT_FROM = re.compile(r'^(class `\w+` in [\w/.]+: )+')
+# PyTorch wraps what a data loader's worker raised in its traceback; the message itself follows the type's name.
+_FROM_WORKER = re.compile(r'^Caught \w+ in DataLoader worker.*\berrors\.UserError: ', re.DOTALL)
+
+
+def run_tool(main: Callable[[], None]) -> None:
+    """Run a tool's ``main`` and leave the process as described above."""
+    try:
+        main()
+    except UserError as error:
+        message = _BUILT_FROM.sub('', _FROM_WORKER.sub('', str(error))).strip()
+        print(f'error: {message}', file=sys.stderr)
+        sys.exit(2)
+
+
+@contextmanager
+def registry_errors() -> Iterator[None]:
+    """Turn MMEngine's "X is not in the registry" and "unexpected argument" into a :class:`UserError`."""
+    try:
+        yield
+    except KeyError as error:
+        message = str(error.args[0]) if error.args else ''
+        if 'registry' not in message:
+            raise
+        raise UserError(f'The config names something that nothing has registered: {_first_sentence(message)}. Check '
+                        f'the spelling, or import its module with custom_imports.') from error
+    except TypeError as error:
+        if not _BUILT_FROM.match(str(error)) or 'argument' not in str(error):
+            raise
+        raise UserError(f'The config does not fit: {error}') from error
+
+
+def _first_sentence(message: str) -> str:
+    return message.split('. ')[0].strip()

@@ -1,0 +1,72 @@
+"""One training run, from a config to checkpoints, metrics and a picture of its curves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from ..errors import UserError
+from .config import load_config, prepare_data, set_data_root, set_resume, show_class_wise
+from .curves import draw_curves
+from .tool import registry_errors
+
+__all__ = ['build_runner', 'train']
+
+
+def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: str | None = None, amp: bool = False,
+          auto_scale_lr: bool = False, resume: str | None = None, cfg_options: dict[str, Any] | None = None,
+          launcher: str = 'none') -> dict[str, Path]:
+    """Train as ``tools/train.py`` does.
+
+    Args:
+        config: Config file.
+        work_dir: Where checkpoints and logs go; by default ``work_dirs/NAME_OF_CONFIG``.
+        data_root: Folder that takes the place of the config's data root.
+        amp: Train with automatic mixed precision.
+        auto_scale_lr: Scale the learning rate to the batch size (our configs do so by themselves).
+        resume: None, ``auto`` for the newest checkpoint of the work dir, or a checkpoint to go on from.
+        cfg_options: Config entries to override.
+        launcher: How the processes of a distributed run were started.
+
+    Returns:
+        What was written, by name: ``checkpoint``, ``curves``, ``log``.
+
+    Raises:
+        UserError: If the config, the data or a checkpoint does not do.
+    """
+    cfg = load_config(config, cfg_options, work_dir, launcher)
+    set_data_root(cfg, data_root)
+    set_resume(cfg, resume)
+    show_class_wise(cfg)
+    if amp:
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    if auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise UserError(f'--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=N) in {config}: the batch '
+                            f'size that its learning rate was chosen for.')
+        cfg.auto_scale_lr.enable = True
+    prepare_data(cfg, 'train', 'val')
+    runner = build_runner(cfg)
+    with registry_errors():
+        runner.train()
+    written = {'log': Path(runner.log_dir)}
+    if checkpoint := find_latest_checkpoint(cfg.work_dir):
+        written['checkpoint'] = Path(checkpoint)
+    if runner.rank == 0 and (curves := draw_curves(cfg.work_dir)):
+        written['curves'] = curves
+    return written
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The config's runner.
+
+    Raises:
+        UserError: If the config names something unknown or with the wrong arguments.
+    """
+    with registry_errors():
+        return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -1,0 +1,32 @@
+"""Package metadata. The versions that are tested together stand in requirements/constraints.txt."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name='mmdet-shufflenetv2',
+    version='0.1.0',
+    description='ShuffleNet V2 for MMDetection 3, without a compiler',
+    long_description=Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.11,<3.14',
+    packages=find_packages(include=['mmdet_shufflenetv2*']),
+    install_requires=[
+        'torch>=2.4',
+        'torchvision>=0.19',
+        'mmengine>=0.10.4,<1',
+        'mmdet>=3.3,<4',
+        'pycocotools',
+        'tqdm',
+        'Pillow',
+        # MMEngine's mmdet:: config bases need pkg_resources, which setuptools 82 removed.
+        'setuptools<82',
+    ],
+    # No mmcv among the requirements: mmcv-lite installed over a compiled mmcv would overwrite it.
+    extras_require={
+        'mmcv-lite': ['mmcv-lite>=2.1.0,<2.2'],
+        'test': ['pytest', 'ruff'],
+    },
+)

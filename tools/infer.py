@@ -1,0 +1,36 @@
+"""Detect objects in images: draws them and writes one COCO-format results file.
+
+    python tools/infer.py configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth photo.jpg holiday/
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from _tool import run
+from mmengine.config import DictAction
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help="weights of the config's model")
+    parser.add_argument('inputs', nargs='+', metavar='IMAGE_OR_DIR', help='image files and folders of images')
+    parser.add_argument('--out-dir', default='outputs', help='gets vis/ and results.json (default: outputs)')
+    parser.add_argument('--score-thr', type=float, default=0.3, help='draw detections from this score on (default: 0.3)')
+    parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='entries of the config to override')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmdet_shufflenetv2.engine.inference import infer
+    results = infer(args.config, args.checkpoint, args.inputs, args.out_dir, score_thr=args.score_thr,
+                    device=args.device, cfg_options=args.cfg_options)
+    print(f'pictures: {results.parent / "vis"}\nresults:  {results}')
+
+
+if __name__ == '__main__':
+    run(main)

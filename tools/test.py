@@ -1,0 +1,45 @@
+"""Evaluate a checkpoint: prints COCO's table and the AP of each class, and writes metrics.json.
+
+    python tools/test.py configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth
+    python tools/test.py CONFIG CHECKPOINT --out results.json --show-dir pictures
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from _tool import run
+from mmengine.config import DictAction
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help="weights of the config's model")
+    parser.add_argument('--work-dir', help='where metrics.json goes (default: work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--data-root', help="folder in the layout of the config's data root, to use in its place")
+    parser.add_argument('--out', metavar='FILE', help="detections: .json in COCO's result format, .pkl in MMDetection's")
+    parser.add_argument('--show', action='store_true', help='open a window an image')
+    parser.add_argument('--show-dir', help='folder, below the log, for pictures: ground truth left, detections right')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
+    parser.add_argument('--tta', action='store_true', help='average over each image and its mirror image')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='entries of the config to override')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='how the processes of a distributed run were started')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    from mmdet_shufflenetv2.engine.testing import test
+    test(args.config, args.checkpoint, work_dir=args.work_dir, data_root=args.data_root, out=args.out, show=args.show,
+         show_dir=args.show_dir, wait_time=args.wait_time, tta=args.tta, cfg_options=args.cfg_options,
+         launcher=args.launcher)
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,47 @@
+"""Train a detector.
+
+    python tools/train.py configs/faster_rcnn_snv2.py
+    python tools/train.py configs/retinanet_snv2.py --data-root /data/coco --amp
+    python tools/train.py configs/faster_rcnn_snv2.py --resume
+    python tools/train.py configs/faster_rcnn_snv2.py --cfg-options train_dataloader.batch_size=4
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from _tool import run
+from mmengine.config import DictAction
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='where checkpoints and logs go (default: work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--data-root', help="folder in the layout of the config's data root, to use in its place")
+    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help='go on from CHECKPOINT, or from the newest one in the work dir')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='entries of the config to override, such as train_cfg.max_epochs=24')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='how the processes of a distributed run were started')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    from mmdet_shufflenetv2.engine.training import train
+    written = train(
+        args.config, work_dir=args.work_dir, data_root=args.data_root, amp=args.amp, auto_scale_lr=args.auto_scale_lr,
+        resume=args.resume, cfg_options=args.cfg_options, launcher=args.launcher)
+    for name, path in written.items():
+        print(f'{name + ":":<12}{path}')
+
+
+if __name__ == '__main__':
+    run(main)
