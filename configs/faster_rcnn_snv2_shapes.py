@@ -1,14 +1,20 @@
-# Faster R-CNN, thinned for two CPU cores, on the built-in Shapes: what `make demo` runs.
+# Faster R-CNN, thinned for two CPU cores and trained from scratch, on the built-in Shapes: what `make demo` runs.
 _base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', './_base_/shapes.py']
 
 model = dict(
-    backbone=dict(_delete_=True, type='ShuffleNetV2', widen_factor=1.0, out_indices=(0, 1, 2, 3)),
-    neck=dict(in_channels=[24, 116, 232, 464], out_channels=64, norm_cfg=dict(type='BN')),
-    rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4])),
+    backbone=dict(_delete_=True, type='ShuffleNetV2', widen_factor=1.0, out_indices=(1, 2, 3)),
+    neck=dict(in_channels=[116, 232, 464], out_channels=64, num_outs=3, norm_cfg=dict(type='BN')),
+    rpn_head=dict(
+        in_channels=64, feat_channels=64, anchor_generator=dict(scales=[2.5, 4], strides=[8, 16, 32])),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=64),
+        bbox_roi_extractor=dict(
+            out_channels=64,
+            featmap_strides=[8, 16, 32],
+            finest_scale=40,
+            roi_layer=dict(sampling_ratio=1)),
         bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=5)),
     train_cfg=dict(
-        rpn_proposal=dict(nms_pre=300, max_per_img=150),
-        rcnn=dict(sampler=dict(num=64))),
-    test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100)))
+        rpn_proposal=dict(nms_pre=200, max_per_img=100),
+        # From scratch it is the classes that take longest to learn: half of the regions show an object.
+        rcnn=dict(sampler=dict(num=64, pos_fraction=0.5))),
+    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=50)))

@@ -16,12 +16,13 @@ def main() -> None:
     parser.add_argument('--config', default='configs/faster_rcnn_snv2_shapes.py', help='default: %(default)s')
     parser.add_argument('--work-dir', help='default: work_dirs/NAME_OF_CONFIG')
     args = parser.parse_args()
-    from mmdet_shufflenetv2.engine.testing import test
+    from mmdet_shufflenetv2.engine.testing import evaluate
     from mmdet_shufflenetv2.engine.training import train
     work_dir = Path(args.work_dir or Path('work_dirs') / Path(args.config).stem)
     written = train(args.config, work_dir=str(work_dir), resume='auto')
     pictures = work_dir / 'pictures'
-    metrics = test(args.config, written['checkpoint'], work_dir=str(work_dir), show_dir=str(pictures.resolve()))
+    metrics = evaluate(
+        args.config, written['checkpoint'], work_dir=str(work_dir), show_dir=str(pictures.resolve()))
     print(f'\nAP50 on images that it did not train on: {metrics["coco/bbox_mAP_50"]:.3f}, '
           f'mmAP {metrics["coco/bbox_mAP"]:.3f}')
     print(f'checkpoint  {written["checkpoint"]}\nmetrics     {work_dir / "metrics.json"}\n'

@@ -17,7 +17,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help="weights of the config's model")
     parser.add_argument('inputs', nargs='+', metavar='IMAGE_OR_DIR', help='image files and folders of images')
     parser.add_argument('--out-dir', default='outputs', help='gets vis/ and results.json (default: outputs)')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='draw detections from this score on (default: 0.3)')
+    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score that is drawn (default: 0.3)')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='entries of the config to override')

@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help="weights of the config's model")
     parser.add_argument('--work-dir', help='where metrics.json goes (default: work_dirs/NAME_OF_CONFIG)')
     parser.add_argument('--data-root', help="folder in the layout of the config's data root, to use in its place")
-    parser.add_argument('--out', metavar='FILE', help="detections: .json in COCO's result format, .pkl in MMDetection's")
+    parser.add_argument('--out', metavar='FILE', help="detections: .json for COCO's format, .pkl for MMDetection's")
     parser.add_argument('--show', action='store_true', help='open a window an image')
     parser.add_argument('--show-dir', help='folder, below the log, for pictures: ground truth left, detections right')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
@@ -35,10 +35,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    from mmdet_shufflenetv2.engine.testing import test
-    test(args.config, args.checkpoint, work_dir=args.work_dir, data_root=args.data_root, out=args.out, show=args.show,
-         show_dir=args.show_dir, wait_time=args.wait_time, tta=args.tta, cfg_options=args.cfg_options,
-         launcher=args.launcher)
+    from mmdet_shufflenetv2.engine.testing import evaluate
+    evaluate(
+        args.config, args.checkpoint, work_dir=args.work_dir, data_root=args.data_root, out=args.out, show=args.show,
+        show_dir=args.show_dir, wait_time=args.wait_time, tta=args.tta, cfg_options=args.cfg_options,
+        launcher=args.launcher)
 
 
 if __name__ == '__main__':

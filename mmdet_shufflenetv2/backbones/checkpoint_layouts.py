@@ -97,7 +97,7 @@ def adopt_state_dict(backbone: nn.Module, state_dict: dict[str, Any], prefix: st
     Raises:
         UserError: If the layout is unknown, if keys are left over or missing, or if a width differs.
     """
-    wanted = {key: tensor for key, tensor in backbone.state_dict().items()}
+    wanted = dict(backbone.state_dict())
     given = {key[len(prefix):]: key for key in state_dict if key.startswith(prefix)}
     if not given:
         return

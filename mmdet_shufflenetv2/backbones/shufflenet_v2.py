@@ -8,7 +8,7 @@ https://arxiv.org/abs/1807.11164), section 3.2 and table 5. Parameter names and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -145,17 +145,18 @@ class ShuffleNetV2(BaseModule):
         x = self.maxpool(self.conv1(x))
         outs = [x] if 0 in self.out_indices else []
         for index, name in enumerate(self.part_names, start=1):
-            for layer in getattr(self, name):
-                x = self._run(layer, x)
+            part = getattr(self, name)
+            for unit in part if name.startswith('stage') else (part, ):
+                x = self._run(unit, x)
             if index in self.out_indices:
                 outs.append(x)
         return tuple(outs)
 
-    def _run(self, layer: nn.Module, x: Tensor) -> Tensor:
+    def _run(self, unit: nn.Module, x: Tensor) -> Tensor:
         if not (self.with_cp and self.training and torch.is_grad_enabled()):
-            return layer(x)
+            return unit(x)
         return checkpoint(
-            layer, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _running_stats_untouched(layer)))
+            unit, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _running_stats_untouched(unit)))
 
     def train(self, mode: bool = True) -> ShuffleNetV2:
         """Set the mode, keeping frozen parts and, with ``norm_eval``, all batch norms in eval mode."""
@@ -201,16 +202,15 @@ def _checked_out_indices(out_indices: Sequence[int]) -> tuple[int, ...]:
 
 
 @contextmanager
-def _untracked(norms: list[nn.Module]) -> Iterator[None]:
+def _running_stats_untouched(unit: nn.Module) -> Iterator[None]:
+    """For the recomputation of a unit: its batch norms have already counted this batch once."""
+    norms = [m for m in unit.modules() if isinstance(m, _BatchNorm) and m.training]
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    # Switching track_running_stats off instead would save other tensors than the first pass did.
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
-
-
-def _running_stats_untouched(layer: nn.Module) -> AbstractContextManager:
-    """For the recomputation of a unit: its batch norms have already seen this batch once."""
-    return _untracked([m for m in layer.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats])
+        for norm, (momentum, count) in zip(norms, kept):
+            norm.momentum, norm.num_batches_tracked = momentum, count

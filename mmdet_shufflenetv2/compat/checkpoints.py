@@ -108,7 +108,7 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
         try:
             with _only_records(name=filename):
                 checkpoint = loader(filename, map_location, **kwargs)
-        except (URLError, TimeoutError, ConnectionError) as error:
+        except _NETWORK_ERRORS as error:
             raise UserError(_how_to_fetch(filename, error)) from error
         except FileNotFoundError as error:
             raise UserError(f'There is no checkpoint {filename}.') from error
@@ -141,7 +141,9 @@ def _only_records(name: str) -> Iterator[None]:
         yield
     except pickle.UnpicklingError as error:
         raise _explained(name, str(error)) from error
-    except (EOFError, RuntimeError, KeyError, IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
+    except (FileNotFoundError, *_NETWORK_ERRORS):
+        raise
+    except (EOFError, RuntimeError, LookupError, TypeError, AttributeError, UnicodeDecodeError, OSError) as error:
         # A damaged or foreign file can fail in any of these ways inside torch.load.
         raise _no_checkpoint(name, str(error)) from error
     finally:
@@ -152,6 +154,7 @@ def _only_records(name: str) -> Iterator[None]:
 
 
 _TORCHVISION = 'torchvision://'
+_NETWORK_ERRORS = (URLError, TimeoutError, ConnectionError)
 _SWITCHES = ('TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD')
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -34,7 +34,7 @@ _SPLITS = ('train2017', 'val2017')
 
 # A shape of which less than this share is visible or that is less than this many pixels wide is not annotated by any
 # human either; it is left out of the picture.
-_MIN_VISIBLE = 0.35
+_MIN_VISIBLE = 0.45
 _MIN_SIDE = 5
 
 
@@ -133,7 +133,7 @@ def draw_image(rng: np.random.Generator, size: int) -> tuple[np.ndarray, list[tu
     """
     long, short = size, int(size * rng.uniform(0.75, 1))
     height, width = (long, short) if rng.random() < 0.5 else (short, long)
-    labels = rng.integers(len(CLASSES), size=rng.integers(1, 7))
+    labels = rng.integers(len(CLASSES), size=rng.integers(2, 9))
     masks = [_shape_mask(rng, CLASSES[label], height, width) for label in labels]
     # The last shape lies on top. A shape that is hidden too much is taken away, and those below it show again.
     shown: list[tuple[int, np.ndarray, np.ndarray]] = []
@@ -145,7 +145,7 @@ def draw_image(rng: np.random.Generator, size: int) -> tuple[np.ndarray, list[tu
             covered |= mask
     picture = _background(rng, height, width)
     for _, mask, _ in shown[::-1]:
-        colour = cv2.cvtColor(np.uint8([[[rng.integers(180), rng.integers(120, 256), rng.integers(90, 256)]]]),
+        colour = cv2.cvtColor(np.uint8([[[rng.integers(180), rng.integers(140, 256), rng.integers(110, 256)]]]),
                               cv2.COLOR_HSV2BGR)[0, 0]
         shading = rng.normal(0, 8, (height, width, 1)) + _gradient(rng, height, width)[..., None] * 30
         picture[mask] = np.clip(colour + shading, 0, 255).astype(np.uint8)[mask]
@@ -153,7 +153,7 @@ def draw_image(rng: np.random.Generator, size: int) -> tuple[np.ndarray, list[tu
 
 
 def _shape_mask(rng: np.random.Generator, name: str, height: int, width: int) -> np.ndarray:
-    radius = min(height, width) * np.exp(rng.uniform(np.log(0.06), np.log(0.3)))
+    radius = min(height, width) * np.exp(rng.uniform(np.log(0.09), np.log(0.3)))
     # Cut off by the border at most by about a third.
     inset = 0.4 * radius
     centre = rng.uniform((inset, inset), (width - inset, height - inset))
@@ -189,7 +189,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
     """``(H, W, 3)`` uint8: a dull colour with blotches, stripes, a slope and grain."""
     base = rng.uniform(60, 190) + rng.normal(0, 12, 3)
     cells = rng.integers(3, 12)
-    blotches = cv2.resize(rng.normal(0, 22, (cells, cells, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
+    blotches = cv2.resize(rng.normal(0, 15, (cells, cells, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
     stripes = np.sin(_gradient(rng, height, width) * rng.uniform(5, 40)) * rng.uniform(0, 14)
     slope = _gradient(rng, height, width) * rng.uniform(0, 35)
     grain = rng.normal(0, 6, (height, width, 3))
@@ -205,7 +205,7 @@ class ShapesDataset(CocoDataset):
         kwargs: Arguments of ``mmdet.datasets.CocoDataset``.
     """
 
-    METAINFO = dict(classes=CLASSES, palette=_PALETTE)
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=CLASSES, palette=_PALETTE)
 
     def __init__(self, *args: Any, shapes: dict[str, int] | None = None, **kwargs: Any) -> None:
         self._shapes = shapes or {}

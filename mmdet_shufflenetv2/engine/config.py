@@ -109,7 +109,8 @@ def prepare_data(cfg: Config, *splits: str) -> None:
 
 def _datasets(cfg: Config) -> Iterator[Any]:
     """Every data set config, the wrapped ones included."""
-    pending = [cfg[f'{split}_dataloader'].dataset for split in ('train', 'val', 'test') if cfg.get(f'{split}_dataloader')]
+    dataloaders = [cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')]
+    pending = [dataloader.dataset for dataloader in dataloaders if dataloader]
     while pending:
         dataset = pending.pop()
         yield dataset

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import mmcv
 import torch
-from mmdet.apis import inference_detector, init_detector
-from mmdet.registry import DATASETS, VISUALIZERS
+from mmdet.apis import inference_detector
+from mmdet.registry import DATASETS, MODELS, VISUALIZERS
+from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.runner.checkpoint import _load_checkpoint
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from tqdm import tqdm
@@ -81,10 +82,11 @@ def _load_detector(config: str | os.PathLike, checkpoint: str | os.PathLike, dev
                    cfg_options: dict[str, Any] | None) -> torch.nn.Module:
     device = device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
     cfg = load_config(config, cfg_options)
-    with registry_errors(), warnings.catch_warnings():
-        # It warns that classes default to COCO's; they are set below.
-        warnings.simplefilter('ignore')
-        model = init_detector(cfg, device='cpu')
+    register_all_modules(init_default_scope=True)
+    cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
+    with registry_errors():
+        # Not mmdet's init_detector: it only warns where weights are missing.
+        model = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
     loaded = _load_checkpoint(str(checkpoint), map_location='cpu')
     if not isinstance(loaded, dict):
         raise UserError(f'{checkpoint} holds a {type(loaded).__name__}, not the weights of a model.')
@@ -93,8 +95,8 @@ def _load_detector(config: str | os.PathLike, checkpoint: str | os.PathLike, dev
     except (RuntimeError, AttributeError, TypeError) as error:
         raise UserError(f'{checkpoint} holds the weights of another model than the config\'s:\n'
                         f'{" ".join(str(error).split())[:300]}') from error
-    meta = loaded.get('meta', {}).get('dataset_meta') or _dataset_meta(cfg)
-    model.dataset_meta.update({key.lower(): value for key, value in meta.items()})
+    model.cfg = cfg
+    model.dataset_meta = _dataset_meta(cfg) | (loaded.get('meta', {}).get('dataset_meta') or {})
     try:
         return model.to(device)
     except (RuntimeError, AssertionError) as error:

@@ -20,13 +20,13 @@ from .config import load_config, prepare_data, set_data_root, show_class_wise
 from .tool import registry_errors
 from .training import build_runner
 
-__all__ = ['test']
+__all__ = ['evaluate']
 
 
-def test(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_dir: str | None = None,
-         data_root: str | None = None, out: str | None = None, show: bool = False, show_dir: str | None = None,
-         wait_time: float = 2, tta: bool = False, cfg_options: dict[str, Any] | None = None,
-         launcher: str = 'none') -> dict[str, float]:
+def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_dir: str | None = None,
+             data_root: str | None = None, out: str | None = None, show: bool = False, show_dir: str | None = None,
+             wait_time: float = 2, tta: bool = False, cfg_options: dict[str, Any] | None = None,
+             launcher: str = 'none') -> dict[str, float]:
     """Evaluate as ``tools/test.py`` does.
 
     Args:

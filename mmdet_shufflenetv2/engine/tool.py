@@ -39,9 +39,9 @@ def registry_errors() -> Iterator[None]:
         raise UserError(f'The config names something that nothing has registered: {_first_sentence(message)}. Check '
                         f'the spelling, or import its module with custom_imports.') from error
     except TypeError as error:
-        if not _BUILT_FROM.match(str(error)) or 'argument' not in str(error):
+        if '__init__() ' not in str(error):
             raise
-        raise UserError(f'The config does not fit: {error}') from error
+        raise UserError(f'The config does not fit: {_BUILT_FROM.sub("", str(error))}') from error
 
 
 def _first_sentence(message: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
@@ -44,6 +45,8 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
     set_resume(cfg, resume)
     show_class_wise(cfg)
     if amp:
+        if get_device() == 'cpu':
+            raise UserError('--amp needs a GPU, and there is none that PyTorch can use. Leave it out to train on the CPU.')
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     if auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
@@ -68,5 +71,9 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         UserError: If the config names something unknown or with the wrong arguments.
     """
+    # Under the one name that MMDetection's configs give it, a second run in a process would get the first run's
+    # visualizer and log into its folder; without a name it is the experiment's.
+    if 'visualizer' in cfg:
+        cfg.visualizer.pop('name', None)
     with registry_errors():
         return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -1,0 +1,145 @@
+"""Calls of mmcv's public operators on seeded inputs.
+
+The same calls are made twice: once on compiled mmcv 2.1.0 (CPU), whose results lie in ``tests/data/mmcv_ops.pt``, and
+in the tests on the served operators. To record again, where mmcv is compiled and this folder is on the path:
+
+    python tests/compat/op_cases.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+RECORDED = Path(__file__).parent.parent / 'data' / 'mmcv_ops.pt'
+
+Case = Callable[[], dict[str, Tensor]]
+
+
+def random(*shape: int, seed: int = 0, low: float = 0.0, high: float = 1.0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * (high - low) + low
+
+
+def boxes(count: int, seed: int = 0, size: float = 100.0) -> Tensor:
+    """``(count, 4)`` corners; small enough an image for plenty of overlap."""
+    corner = random(count, 2, seed=seed, high=size)
+    return torch.cat((corner, corner + random(count, 2, seed=seed + 1, low=1, high=size / 2)), dim=1)
+
+
+def rois(count: int, images: int, seed: int = 0) -> Tensor:
+    index = torch.arange(count).remainder(images)[:, None].float()
+    return torch.cat((index, boxes(count, seed, size=60.0) - 5), dim=1)
+
+
+def leaf(*shape: int, seed: int = 0) -> Tensor:
+    return random(*shape, seed=seed, low=-1).requires_grad_()
+
+
+def with_gradients(out: Tensor, seed: int = 99, **inputs: Tensor) -> dict[str, Tensor]:
+    """The output, and the gradient of each input for one fixed gradient of the output."""
+    out.backward(random(*out.shape, seed=seed, low=-1))
+    return {'out': out.detach(), **{f'grad_{name}': tensor.grad for name, tensor in inputs.items()}}
+
+
+def cases() -> Iterator[tuple[str, Case]]:
+    from mmcv import ops
+    from mmcv.ops.nms import batched_nms, nms, nms_match, soft_nms
+
+    def named(name: str, *outs: Tensor) -> dict[str, Tensor]:
+        return {f'{name}{i}': out for i, out in enumerate(outs)}
+
+    for count in (0, 1, 300):
+        for threshold in (0.3, 0.7):
+            for offset in (0, 1):
+                yield f'nms {count} {threshold} {offset}', lambda c=count, t=threshold, o=offset: named(
+                    'out', *nms(boxes(c), random(c, seed=5), t, offset=o))
+    yield 'nms score_threshold max_num', lambda: named(
+        'out', *nms(boxes(200), random(200, seed=5), 0.5, score_threshold=0.4, max_num=20))
+    for agnostic in (False, True):
+        yield f'batched_nms agnostic={agnostic}', lambda a=agnostic: named(
+            'out', *batched_nms(boxes(400), random(400, seed=5), torch.arange(400) % 7,
+                                dict(type='nms', iou_threshold=0.5), class_agnostic=a))
+    yield 'batched_nms split', lambda: named(
+        'out', *batched_nms(boxes(400), random(400, seed=5), torch.arange(400) % 7,
+                            dict(type='nms', iou_threshold=0.5, split_thr=100, max_num=50)))
+    for method in ('naive', 'linear', 'gaussian'):
+        for offset in (0, 1):
+            yield f'soft_nms {method} {offset}', lambda m=method, o=offset: named(
+                'out', *soft_nms(boxes(120), random(120, seed=5), 0.3, sigma=0.4, min_score=0.05, method=m, offset=o))
+        # Scores in steps of a fifth: which of two equals comes first depends on earlier swaps.
+        yield f'soft_nms {method} ties', lambda m=method: named(
+            'out', *soft_nms(boxes(60), (random(60, seed=5) * 5).ceil() / 5, 0.3, min_score=0.15, method=m))
+    yield 'nms_match', lambda: {
+        f'group{i}': group for i, group in enumerate(nms_match(
+            torch.cat((boxes(80), random(80, 1, seed=5)), dim=1), 0.4))}
+
+    def roi_align(aligned: bool, ratio: int, mode: str, count: int) -> dict[str, Tensor]:
+        x = leaf(2, 3, 16, 20)
+        out = ops.roi_align(x, rois(count, 2), (4, 3), 0.25, ratio, mode, aligned)
+        return with_gradients(out, x=x)
+
+    for aligned in (False, True):
+        for ratio in (0, 2, 3):
+            for mode in ('avg', 'max'):
+                yield f'roi_align {mode} {ratio} {aligned}', lambda a=aligned, r=ratio, m=mode: roi_align(a, r, m, 30)
+    yield 'roi_align avg no rois', lambda: roi_align(True, 2, 'avg', 0)
+
+    def deform_conv(groups: int, deform_groups: int, stride: int, dilation: int, step: int) -> dict[str, Tensor]:
+        x, weight = leaf(4, 4, 5, 7), leaf(6, 4 // groups, 3, 3, seed=1)
+        height, width = ((n + 2 - dilation * 2 - 1) // stride + 1 for n in (5, 7))
+        offset = (random(4, deform_groups * 18, height, width, seed=2, low=-2, high=2)).requires_grad_()
+        out = ops.deform_conv2d(x, offset, weight, stride, 1, dilation, groups, deform_groups, False, step)
+        return with_gradients(out, x=x, offset=offset, weight=weight)
+
+    def modulated(groups: int, deform_groups: int, stride: int, dilation: int, bias: bool) -> dict[str, Tensor]:
+        x, weight = leaf(3, 4, 5, 7), leaf(6, 4 // groups, 3, 3, seed=1)
+        height, width = ((n + 2 - dilation * 2 - 1) // stride + 1 for n in (5, 7))
+        offset = (random(3, deform_groups * 18, height, width, seed=2, low=-2, high=2)).requires_grad_()
+        mask = random(3, deform_groups * 9, height, width, seed=3).requires_grad_()
+        b = leaf(6, seed=4) if bias else None
+        out = ops.modulated_deform_conv2d(x, offset, mask, weight, b, stride, 1, dilation, groups, deform_groups)
+        inputs = dict(x=x, offset=offset, mask=mask, weight=weight) | ({'bias': b} if bias else {})
+        return with_gradients(out, **inputs)
+
+    for groups, deform_groups, stride, dilation in ((1, 1, 1, 1), (2, 1, 2, 1), (1, 4, 1, 2), (2, 2, 1, 1)):
+        name = f'groups={groups} deform_groups={deform_groups} stride={stride} dilation={dilation}'
+        for step in (1, 2, 32):
+            yield (f'deform_conv2d {name} im2col_step={step}',
+                   lambda g=groups, d=deform_groups, s=stride, k=dilation, t=step: deform_conv(g, d, s, k, t))
+        for bias in (False, True):
+            yield (f'modulated_deform_conv2d {name} bias={bias}',
+                   lambda g=groups, d=deform_groups, s=stride, k=dilation, b=bias: modulated(g, d, s, k, b))
+
+    def rotated(count: int, seed: int = 0) -> Tensor:
+        centre, size = random(count, 2, seed=seed, high=60), random(count, 2, seed=seed + 1, low=2, high=40)
+        return torch.cat((centre, size, random(count, 1, seed=seed + 2, low=-3.2, high=3.2)), dim=1)
+
+    for mode in ('iou', 'iof'):
+        for clockwise in (True, False):
+            yield f'box_iou_rotated {mode} {clockwise}', lambda m=mode, c=clockwise: named(
+                'out', ops.box_iou_rotated(rotated(25), rotated(20, seed=7), m, False, c))
+        yield f'box_iou_rotated {mode} aligned', lambda m=mode: named(
+            'out', ops.box_iou_rotated(rotated(20), rotated(20, seed=7), m, True))
+    for labels in (None, torch.arange(80) % 3):
+        yield f'nms_rotated labels={labels is not None}', lambda v=labels: named(
+            'out', *ops.nms_rotated(rotated(80), random(80, seed=5), 0.2, v))
+
+
+def record() -> None:
+    import mmcv._ext  # a compiled one: nothing here serves it
+    outputs, skipped = {}, []
+    for name, case in cases():
+        try:
+            outputs[name] = {key: tensor.clone() for key, tensor in case().items()}
+        except RuntimeError as error:  # no CPU implementation
+            skipped.append(f'{name}: {str(error).splitlines()[0]}')
+    torch.save(outputs, RECORDED)
+    print(f'{len(outputs)} cases from {mmcv._ext.__file__} -> {RECORDED} ({RECORDED.stat().st_size} bytes)')
+    print('\n'.join(skipped))
+
+
+if __name__ == '__main__':
+    record()

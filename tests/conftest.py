@@ -1,0 +1,101 @@
+"""What the tests share: where real data lies, a small Shapes, and how to call a tool."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmdet_shufflenetv2.datasets import make_shapes
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / 'shared'
+
+torch.set_num_threads(2)
+
+
+def needs_shared(*parts: str) -> pytest.MarkDecorator:
+    path = SHARED.joinpath(*parts)
+    return pytest.mark.skipif(not path.exists(), reason=f'needs real data: ../shared/{"/".join(parts)} is missing')
+
+
+@pytest.fixture(scope='session')
+def shapes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shapes with 12 images to train on and 6 to evaluate on. Tests that change it copy it."""
+    return make_shapes(tmp_path_factory.mktemp('data') / 'shapes', num_train=12, num_val=6, size=96)
+
+
+@dataclass
+class Ended:
+    """How a tool ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    """Call a command line of tools/ in this process (importing torch and mmdet anew takes seconds)."""
+
+    def call(name: str, *args: object) -> Ended:
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
+        monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+        status = 0
+        try:
+            runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        captured = capfd.readouterr()
+        return Ended(status, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def http_folder(tmp_path: Path):
+    """A folder served on this machine, and its address."""
+    import threading
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Quiet(SimpleHTTPRequestHandler):
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    folder = tmp_path / 'served'
+    folder.mkdir()
+    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f'http://127.0.0.1:{server.server_port}'
+    server.shutdown()
+
+
+SMALL_CONFIG = """
+_base_ = ['{root}/configs/{base}']
+_data = dict(data_root='{data}/', shapes=dict(num_train=12, num_val=6, size=96))
+train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=_data)
+val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=_data)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file='{data}/annotations/instances_val2017.json')
+test_evaluator = val_evaluator
+model = dict(
+    backbone=dict(widen_factor=0.5), neck=dict(in_channels=[48, 96, 192]),
+    test_cfg=dict(rcnn=dict(score_thr=0.0)))  # two epochs find little
+train_cfg = dict(max_epochs=2, val_interval=1)
+param_scheduler = [dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=4)]
+default_hooks = dict(logger=dict(interval=1))
+"""
+
+
+@pytest.fixture(scope='session')
+def small_config(tmp_path_factory: pytest.TempPathFactory, shapes_root: Path) -> Path:
+    """Faster R-CNN on the small Shapes, two epochs of three steps."""
+    path = tmp_path_factory.mktemp('configs') / 'small.py'
+    path.write_text(SMALL_CONFIG.format(root=ROOT, base='faster_rcnn_snv2_shapes.py', data=shapes_root))
+    return path

@@ -1,0 +1,148 @@
+"""Each mistake ends in one or two lines that say what to do, with exit status 2 and no traceback."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT
+
+CONFIG = ROOT / 'configs' / 'faster_rcnn_snv2.py'
+
+
+@pytest.fixture
+def broken(small_config, shapes_root, tmp_path):
+    """Copies of the small data and config, to be damaged. The data set is a plain COCO one: nothing is generated."""
+    data = shutil.copytree(shapes_root, tmp_path / 'data')
+    config = tmp_path / 'broken.py'
+    config.write_text(small_config.read_text().replace(str(shapes_root), str(data)) + '''
+_plain = dict(_delete_=True, type='CocoDataset', data_root=_data['data_root'], metainfo=dict(classes=(
+    'circle', 'square', 'triangle', 'star', 'cross')), pipeline={{_base_.train_pipeline}})
+train_dataloader = dict(dataset=dict(
+    **_plain, ann_file='annotations/instances_train2017.json', data_prefix=dict(img='train2017/')))
+val_dataloader = dict(dataset=dict(
+    **_plain, ann_file='annotations/instances_val2017.json', data_prefix=dict(img='val2017/')))
+test_dataloader = val_dataloader
+''')
+    return config, data
+
+
+def assert_refused(ended, *words):
+    assert ended.status == 2, (ended.out[-500:], ended.err)
+    lines = [line for line in ended.err.strip().splitlines() if 'Warning' not in line]
+    said = lines[next(i for i, line in enumerate(lines) if line.startswith('error: ')):]
+    assert len(said) <= 2, ended.err
+    assert 'Traceback' not in ended.err
+    assert all(word in ' '.join(said) for word in words), ended.err
+
+
+def test_no_data_at_data_coco_says_the_layout(tool, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_refused(tool('train.py', CONFIG), 'data/coco/annotations/instances_train2017.json',
+                   'data/coco/{train,val}2017/*.jpg', '--data-root')
+
+
+@pytest.mark.parametrize(('damage', 'words'), [
+    (lambda data: (data / 'annotations' / 'instances_train2017.json').write_text('images:'), ['is not JSON']),
+    (lambda data: (data / 'annotations' / 'instances_train2017.json').write_text('{}'), ['has no list "images"']),
+    (lambda data: (data / 'train2017' / '000000000002.jpg').unlink(), ['000000000002.jpg is missing']),
+    (lambda data: (data / 'val2017' / '000000000002.jpg').write_bytes(b'\xff\xd8half'), ['000000000002.jpg is trunc']),
+    (lambda data: rename_category(data), ["category 'zebra'"]),
+])
+def test_bad_data_is_named_before_the_run(tool, broken, damage, words, tmp_path):
+    config, data = broken
+    damage(data)
+    assert_refused(tool('train.py', config, '--work-dir', tmp_path / 'run'), *words)
+    assert not (tmp_path / 'run').exists()
+
+
+def rename_category(data):
+    path = data / 'annotations' / 'instances_val2017.json'
+    annotations = json.loads(path.read_text())
+    annotations['categories'][0]['name'] = 'zebra'
+    path.write_text(json.dumps(annotations))
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (['configs/faster_rcnn_snv3.py'], ['There is no config', 'faster_rcnn_snv2']),
+    ([ROOT / 'README.md'], ['is no config']),
+    ([CONFIG, '--cfg-options', 'model.backbone.widen_factor=0.7'], ['0.5, 1.0, 1.5, 2.0']),
+    ([CONFIG, '--cfg-options', 'model.backbone.out_indices=(1,9)'], ['out_indices=(1, 9)']),
+    ([CONFIG, '--cfg-options', 'model.backbone.frozen_stages=7'], ['frozen_stages=7']),
+    ([CONFIG, '--cfg-options', 'model.backbone.type=ShuffleNetV3'], ['ShuffleNetV3', 'registered']),
+    ([CONFIG, '--cfg-options', 'model.backbone.width=1'], ['width']),
+    ([CONFIG, '--data-root', '/nowhere'], ['--data-root /nowhere is no folder']),
+    pytest.param([CONFIG, '--amp'], ['--amp needs a GPU'], marks=pytest.mark.skipif(
+        torch.cuda.is_available(), reason='there is a GPU')),
+    ([CONFIG, '--resume', 'nowhere.pth'], ['no checkpoint nowhere.pth']),
+])
+def test_bad_arguments_of_train(tool, broken, arguments, words, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    arguments = [broken[0] if a == CONFIG else a for a in arguments]
+    assert_refused(tool('train.py', *arguments, '--work-dir', broken[1] / 'run'), *words)
+
+
+@pytest.mark.parametrize('name', ['test.py', 'infer.py'])
+@pytest.mark.parametrize(('content', 'words'), [
+    (None, ['There is no checkpoint']),
+    (b'no checkpoint', ['is no PyTorch checkpoint']),
+    ('evil', ['is refused', 'posix.system']),
+    ('other', ['another model']),
+    ('wide', ['another width', '(116, 232, 464)', '(48, 96, 192)']),
+])
+def test_bad_checkpoints(tool, small_config, shapes_root, tmp_path, name, content, words):
+    path = tmp_path / 'model.pth'
+    if content == 'evil':
+        torch.save({'state_dict': Evil()}, path)
+    elif content == 'other':
+        torch.save({'state_dict': torch.nn.Linear(2, 2).state_dict()}, path)
+    elif content == 'wide':
+        from mmdet_shufflenetv2 import ShuffleNetV2
+        weights = ShuffleNetV2(out_indices=(0, 1, 2, 3)).state_dict()
+        torch.save({f'backbone.{key}': tensor for key, tensor in weights.items()}, path)
+    elif content:
+        path.write_bytes(content)
+    more = [shapes_root / 'val2017', '--out-dir', tmp_path / 'out'] if name == 'infer.py' else ['--work-dir', tmp_path]
+    assert_refused(tool(name, small_config, path, *more), *words)
+
+
+class Evil:
+
+    def __reduce__(self):
+        import os
+        return os.system, ('echo it ran', )
+
+
+@pytest.mark.parametrize(('inputs', 'words'), [
+    (['nowhere.jpg'], ['There is no image or folder nowhere.jpg']),
+    (['empty'], ['There is no image in empty']),
+    (['text.jpg'], ['text.jpg is truncated or no image']),
+])
+def test_bad_images_for_infer(tool, small_config, tmp_path, monkeypatch, inputs, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'text.jpg').write_text('hello')
+    assert_refused(tool('infer.py', small_config, 'none.pth', *inputs), *words)
+
+
+def test_out_wants_a_known_format(tool, small_config):
+    assert_refused(tool('test.py', small_config, 'x.pth', '--out', 'results.csv'), '.json', '.pkl')
+
+
+def test_a_missing_mmcv_is_said_without_a_traceback():
+    code = f'''
+import sys
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *args: None if name.split('.')[0] == 'mmcv' else find(name, *args)
+sys.argv = ['train.py', 'config.py']
+sys.path.insert(0, {str(ROOT / "tools")!r})
+import runpy
+runpy.run_path({str(ROOT / "tools" / "train.py")!r}, run_name='__main__')
+'''
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.startswith('error: mmdet_shufflenetv2 needs mmcv')
+    assert 'Traceback' not in done.stderr

@@ -1,0 +1,166 @@
+"""tools/train.py, test.py and infer.py on a small run, and its numbers against pycocotools."""
+
+import contextlib
+import io
+import json
+import pickle
+import shutil
+
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+
+@pytest.fixture(scope='module')
+def trained(small_config, tmp_path_factory):
+    """A run of two epochs, and what train() says it wrote."""
+    from mmdet_shufflenetv2.engine.training import train
+    work_dir = tmp_path_factory.mktemp('runs') / 'small'
+    return work_dir, train(small_config, work_dir=str(work_dir))
+
+
+def test_a_run_leaves_checkpoint_log_and_curves(trained):
+    work_dir, written = trained
+    assert written['checkpoint'] == work_dir / 'epoch_2.pth'
+    assert all(path.exists() for path in written.values())
+    assert written['curves'].name == 'curves.png'
+
+
+def test_the_checkpoint_opens_with_pytorchs_safe_unpickler_once_its_log_is_left_out(trained):
+    from mmdet_shufflenetv2.compat.checkpoints import load
+    checkpoint = load(trained[1]['checkpoint'])
+    assert checkpoint['meta']['epoch'] == 2
+    assert checkpoint['meta']['dataset_meta']['classes'][0] == 'circle'
+    assert len(checkpoint['message_hub']['log_scalars']['train/loss'].data[0]) == 6
+
+
+def test_evaluation_equals_pycocotools_on_the_same_results_file(tool, trained, small_config, shapes_root, tmp_path):
+    ended = tool('test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--out',
+                 tmp_path / 'r.json')
+    assert ended.status == 0, ended.err
+    assert 'Average Precision' in ended.out
+    assert '| circle' in ended.out  # AP per class
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    truth = COCO(shapes_root / 'annotations' / 'instances_val2017.json')
+    evaluation = COCOeval(truth, truth.loadRes(str(tmp_path / 'r.json')), 'bbox')
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    for place, name in enumerate(('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')):
+        assert metrics[f'coco/{name}'] == pytest.approx(evaluation.stats[place], abs=6e-4)
+    assert not list(tmp_path.glob('*.bbox.json'))
+
+
+def test_detections_can_be_dumped_as_mmdetection_does_and_drawn(tool, trained, small_config, tmp_path):
+    ended = tool('test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--out',
+                 tmp_path / 'r.pkl', '--show-dir', 'pictures', '--tta')
+    assert ended.status == 0, ended.err
+    assert len(pickle.loads((tmp_path / 'r.pkl').read_bytes())) == 6
+    assert len(list(tmp_path.glob('*/pictures/*.jpg'))) == 6
+
+
+def test_infer_draws_images_and_writes_results_that_pycocotools_reads(tool, trained, small_config, shapes_root,
+                                                                      tmp_path):
+    one = shutil.copy(shapes_root / 'train2017' / '000000000001.jpg', tmp_path / 'holiday.jpg')
+    ended = tool('infer.py', small_config, trained[1]['checkpoint'], shapes_root / 'val2017', '--out-dir',
+                 tmp_path / 'a', '--device', 'cpu')
+    assert ended.status == 0, ended.err
+    assert {p.name for p in (tmp_path / 'a' / 'vis').iterdir()} == {p.name for p in (shapes_root / 'val2017').iterdir()}
+    results = json.loads((tmp_path / 'a' / 'results.json').read_text())
+    truth = COCO(shapes_root / 'annotations' / 'instances_val2017.json')
+    assert {r['category_id'] for r in results} <= {1, 2, 3, 4, 5}
+    truth.loadRes(results)  # the image ids are those of the file names
+    both = tool('infer.py', small_config, trained[1]['checkpoint'], one, shapes_root / 'val2017', '--out-dir',
+                tmp_path / 'b', '--device', 'cpu')
+    assert both.status == 0, both.err
+    counted = json.loads((tmp_path / 'b' / 'results.json').read_text())
+    assert {r['image_id'] for r in counted} <= set(range(1, 8))
+    # The detections themselves do not depend on what else was given.
+    of = [r for r in counted if r['file_name'] == '000000000003.jpg']
+    assert [(r['bbox'], r['score']) for r in of] == [
+        (r['bbox'], r['score']) for r in results if r['file_name'] == '000000000003.jpg']
+
+
+def test_infer_finds_what_test_finds(tool, trained, small_config, shapes_root, tmp_path):
+    tool('test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--out', tmp_path / 'r.json')
+    tool('infer.py', small_config, trained[1]['checkpoint'], shapes_root / 'val2017', '--out-dir', tmp_path / 'o')
+    tested, inferred = (json.loads((tmp_path / name).read_text()) for name in ('r.json', 'o/results.json'))
+
+    def best(results):
+        return sorted((r['image_id'], round(r['score'], 3), r['category_id']) for r in results if r['score'] > 0.1)
+
+    assert best(tested) == best(inferred)
+
+
+DETERMINISTIC = """
+_base_ = ['{config}']
+# Nothing random but the order of the images: RetinaNet's sampler takes all boxes, and no image is flipped.
+train_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(96, 96), keep_ratio=True), dict(type='PackDetInputs')]))
+train_cfg = dict(max_epochs=4, val_interval=4)
+param_scheduler = [dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=4),
+                   dict(type='MultiStepLR', by_epoch=True, milestones=[3], gamma=0.1)]
+default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=-1, save_best=None))
+custom_hooks = {hooks}
+model = dict(
+    train_cfg=dict(rpn=dict(sampler=dict(type='PseudoSampler', _delete_=True)),
+                   rcnn=dict(sampler=dict(type='PseudoSampler', _delete_=True))))
+"""
+
+
+@pytest.mark.parametrize('hooks', ['[]', "[dict(type='EMAHook', ema_type='ExpMomentumEMA')]"], ids=['plain', 'ema'])
+def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(small_config, tmp_path, hooks):
+    from mmdet_shufflenetv2.compat.checkpoints import load
+    from mmdet_shufflenetv2.engine.training import train
+    config = tmp_path / 'deterministic.py'
+    config.write_text(DETERMINISTIC.format(config=small_config, hooks=hooks))
+    whole = train(config, work_dir=str(tmp_path / 'whole'))['checkpoint']
+    shutil.copytree(tmp_path / 'whole', tmp_path / 'stopped')
+    for epoch in (3, 4):
+        (tmp_path / 'stopped' / f'epoch_{epoch}.pth').unlink()
+    (tmp_path / 'stopped' / 'last_checkpoint').write_text(str(tmp_path / 'stopped' / 'epoch_2.pth'))
+    resumed = train(config, work_dir=str(tmp_path / 'stopped'), resume='auto')['checkpoint']
+    assert whole.name == resumed.name == 'epoch_4.pth'
+    a, b = load(whole), load(resumed)
+    for key, tensor in a['state_dict'].items():
+        assert torch.equal(tensor, b['state_dict'][key]), key
+    assert ('ema_state_dict' in a) == ('EMA' in hooks)
+    for key, tensor in a.get('ema_state_dict', {}).items():
+        assert torch.equal(tensor, b['ema_state_dict'][key]), key
+    losses = [run['message_hub']['log_scalars']['train/loss'].data[0] for run in (a, b)]
+    assert losses[0].tolist() == losses[1].tolist()
+
+
+def test_train_from_the_command_line_resumes_from_a_named_checkpoint(tool, trained, small_config, tmp_path):
+    ended = tool('train.py', small_config, '--work-dir', tmp_path, '--resume', trained[0] / 'epoch_1.pth',
+                 '--cfg-options', 'default_hooks.logger.interval=3')
+    assert ended.status == 0, ended.err
+    assert f'checkpoint: {tmp_path / "epoch_2.pth"}' in ended.out
+    assert 'Epoch(train) [2][3/3]' in ended.out
+    assert 'Epoch(train) [1]' not in ended.out
+
+
+def test_mmdetections_own_entry_points_take_the_config(trained, small_config, shapes_root):
+    from mmdet.apis import DetInferencer, inference_detector, init_detector
+    image = str(shapes_root / 'val2017' / '000000000001.jpg')
+    model = init_detector(str(small_config), str(trained[1]['checkpoint']), device='cpu')
+    found = inference_detector(model, image).pred_instances
+    inferencer = DetInferencer(str(small_config), str(trained[1]['checkpoint']), device='cpu', show_progress=False)
+    predictions = inferencer(image)['predictions'][0]
+    assert predictions['scores'] == pytest.approx(found.scores.tolist(), abs=1e-5)
+
+
+def test_mmdetections_own_train_py_takes_the_config(small_config, tmp_path):
+    import os
+    import subprocess
+    import sys
+
+    import mmdet
+    script = os.path.join(mmdet.__path__[0], '.mim', 'tools', 'train.py')
+    done = subprocess.run([sys.executable, script, small_config, '--work-dir', tmp_path, '--cfg-options',
+                           'train_cfg.max_epochs=1'], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / 'epoch_1.pth').is_file()

@@ -1,0 +1,25 @@
+"""Parameters and multiply-adds of detectors, as a Markdown table.
+
+    python tools/complexity.py configs/faster_rcnn_snv2*.py configs/retinanet_snv2*.py
+    python tools/complexity.py configs/faster_rcnn_snv2.py --shape 320 320
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from _tool import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
+    parser.add_argument('--shape', nargs=2, type=int, default=(800, 1333), metavar=('HEIGHT', 'WIDTH'),
+                        help='size of the image in pixels (default: 800 1333)')
+    args = parser.parse_args()
+    from mmdet_shufflenetv2.analysis.complexity import detector_complexity, markdown_table
+    print(markdown_table([detector_complexity(config, *args.shape) for config in args.configs]))
+
+
+if __name__ == '__main__':
+    run(main)
