@@ -16,7 +16,7 @@ from importlib.util import find_spec
 
 from .ext_finder import SERVED_EXT_ORIGIN, install_ext_finder
 
-__all__ = ['prepare', 'ops_are_served']
+__all__ = ['ops_are_served', 'prepare', 'report']
 
 
 def prepare() -> None:
@@ -41,3 +41,9 @@ def ops_are_served() -> bool:
     """Whether ``mmcv._ext`` is served by this package (True) or is a compiled one (False)."""
     spec = find_spec('mmcv._ext')
     return spec is not None and spec.origin == SERVED_EXT_ORIGIN
+
+
+def report() -> str:
+    """Versions and the state of each operator as Markdown; see :mod:`.report`."""
+    from .report import report as write_report
+    return write_report()

@@ -46,7 +46,7 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
     show_class_wise(cfg)
     if amp:
         if get_device() == 'cpu':
-            raise UserError('--amp needs a GPU, and there is none that PyTorch can use. Leave it out to train on the CPU.')
+            raise UserError('--amp needs a GPU, and PyTorch finds none here. Leave it out to train on the CPU.')
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     if auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):

@@ -9,7 +9,8 @@ from mmdet_shufflenetv2 import compat
 pytestmark = pytest.mark.skipif(not compat.ops_are_served(), reason='a compiled mmcv is installed: nothing is served')
 
 COMPILED = torch.load(RECORDED, weights_only=True)
-SERVED = ('nms ', 'batched_nms', 'soft_nms', 'roi_align avg')
+SERVED = ('nms ', 'nms_match', 'batched_nms', 'soft_nms', 'roi_align', 'deform_conv2d', 'modulated_deform_conv2d',
+          'box_iou_rotated', 'nms_rotated')
 CASES = {name: case for name, case in cases() if name.startswith(SERVED)}
 
 

@@ -1,0 +1,39 @@
+"""What torchvision's kernels take, and checks that run before them."""
+
+from __future__ import annotations
+
+import torch
+import torchvision  # noqa: F401  (registers torch.ops.torchvision)
+from torch import Tensor
+
+__all__ = ['check_columns', 'check_inputs', 'check_share', 'computable']
+
+
+def computable(tensor: Tensor) -> Tensor:
+    """The tensor in a dtype that torchvision's kernels take on its device: float32 where they do not take its own."""
+    taken = (torch.float32, torch.float64) + ((torch.float16, ) if tensor.is_cuda else ())
+    return tensor if tensor.dtype in taken else tensor.float()
+
+
+def check_inputs(**tensors: Tensor) -> None:
+    """All on one device and of floating point, or a ValueError that names the argument."""
+    first, *_ = tensors
+    for name, tensor in tensors.items():
+        if tensor.device != tensors[first].device:
+            raise ValueError(f'{name} is on {tensor.device}, {first} on {tensors[first].device}: move them together.')
+        if not tensor.is_floating_point():
+            raise ValueError(f'{name} is {tensor.dtype}, expected a floating-point tensor: {name}.float().')
+
+
+def check_columns(columns: int, **tensors: Tensor) -> None:
+    """Each ``(N, columns)``, or a ValueError that names the argument."""
+    for name, tensor in tensors.items():
+        if tensor.dim() != 2 or tensor.size(1) != columns:
+            raise ValueError(f'{name} has the shape {tuple(tensor.shape)}, expected (N, {columns}).')
+
+
+def check_share(**values: float) -> None:
+    """Each within 0 and 1, or a ValueError that names the argument."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f'{name}={value} is out of range, expected 0 to 1.')

@@ -1,0 +1,112 @@
+"""Deformable convolution, version 1 (Dai et al., ICCV 2017) and 2 (Zhu et al., CVPR 2019, with a mask)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ._kernels import computable
+
+__all__ = [
+    'deform_conv_backward_input', 'deform_conv_backward_parameters', 'deform_conv_forward',
+    'modulated_deform_conv_backward', 'modulated_deform_conv_forward'
+]
+
+# mmcv computes ``im2col_step`` images at a time to bound its buffer. torchvision does so by itself, so that argument
+# and the buffers (``columns``, ``ones``) change nothing here. Its divisor is checked by mmcv's Python side.
+
+
+def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor, output: Tensor, columns: Tensor, ones: Tensor,
+                        kW: int, kH: int, dW: int, dH: int, padW: int, padH: int, dilationW: int, dilationH: int,
+                        group: int, deformable_group: int, im2col_step: int) -> None:
+    """Deformable convolution.
+
+    Args:
+        input: ``(N, C, H, W)``.
+        weight: ``(O, C / group, kH, kW)``.
+        offset: ``(N, deformable_group * 2 * kH * kW, H', W')`` shifts of the sampling points, y before x, in cells.
+        output: ``(N, O, H', W')``, filled.
+        columns, ones: Buffers of the compiled operator, not used.
+    """
+    output.copy_(_forward(input, weight, offset, None, None, (dH, dW), (padH, padW), (dilationH, dilationW), group,
+                          deformable_group).view_as(output))
+
+
+def deform_conv_backward_input(input: Tensor, offset: Tensor, gradOutput: Tensor, gradInput: Tensor,
+                               gradOffset: Tensor, weight: Tensor, columns: Tensor, kW: int, kH: int, dW: int, dH: int,
+                               padW: int, padH: int, dilationW: int, dilationH: int, group: int,
+                               deformable_group: int, im2col_step: int) -> None:
+    """The gradients of :func:`deform_conv_forward` to its input and offset, written into the tensors handed in."""
+    grad_input, _, grad_offset, _, _ = _backward(
+        gradOutput, input, weight, offset, None, None, (dH, dW), (padH, padW), (dilationH, dilationW), group,
+        deformable_group)
+    gradInput.copy_(grad_input)
+    gradOffset.copy_(grad_offset)
+
+
+def deform_conv_backward_parameters(input: Tensor, offset: Tensor, gradOutput: Tensor, gradWeight: Tensor,
+                                    columns: Tensor, ones: Tensor, kW: int, kH: int, dW: int, dH: int, padW: int,
+                                    padH: int, dilationW: int, dilationH: int, group: int, deformable_group: int,
+                                    scale: float, im2col_step: int) -> None:
+    """``scale`` times the gradient of :func:`deform_conv_forward` to its weight, added to ``gradWeight``."""
+    # The values of the weight have no part in its own gradient.
+    _, grad_weight, _, _, _ = _backward(
+        gradOutput, input, torch.zeros_like(gradWeight), offset, None, None, (dH, dW), (padH, padW),
+        (dilationH, dilationW), group, deformable_group)
+    gradWeight.add_(grad_weight.to(gradWeight.dtype), alpha=scale)
+
+
+def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor, offset: Tensor,
+                                  mask: Tensor, output: Tensor, columns: Tensor, kernel_h: int, kernel_w: int,
+                                  stride_h: int, stride_w: int, pad_h: int, pad_w: int, dilation_h: int,
+                                  dilation_w: int, group: int, deformable_group: int, with_bias: bool) -> None:
+    """Deformable convolution with a factor for each sampling point.
+
+    Args:
+        input, weight, offset, output: As in :func:`deform_conv_forward`.
+        bias: ``(O,)``; used where ``with_bias`` is set.
+        mask: ``(N, deformable_group * kernel_h * kernel_w, H', W')``.
+        ones, columns: Buffers of the compiled operator, not used.
+    """
+    output.copy_(_forward(
+        input, weight, offset, mask, bias if with_bias else None, (stride_h, stride_w), (pad_h, pad_w),
+        (dilation_h, dilation_w), group, deformable_group).view_as(output))
+
+
+def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor, offset: Tensor,
+                                   mask: Tensor, columns: Tensor, grad_input: Tensor, grad_weight: Tensor,
+                                   grad_bias: Tensor, grad_offset: Tensor, grad_mask: Tensor, grad_output: Tensor,
+                                   kernel_h: int, kernel_w: int, stride_h: int, stride_w: int, pad_h: int, pad_w: int,
+                                   dilation_h: int, dilation_w: int, group: int, deformable_group: int,
+                                   with_bias: bool) -> None:
+    """The gradients of :func:`modulated_deform_conv_forward`, added to the tensors handed in (mmcv hands in zeros)."""
+    grads = _backward(
+        grad_output, input, weight, offset, mask, bias if with_bias else None, (stride_h, stride_w), (pad_h, pad_w),
+        (dilation_h, dilation_w), group, deformable_group)
+    targets = [grad_input, grad_weight, grad_offset, grad_mask] + ([grad_bias] if with_bias else [])
+    for target, grad in zip(targets, grads):
+        target.add_(grad.to(target.dtype))
+
+
+def _forward(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None,
+             *geometry: object) -> Tensor:
+    tensors, settings = _arguments(input, weight, offset, mask, bias, *geometry)
+    return torch.ops.torchvision.deform_conv2d(*tensors, *settings)
+
+
+def _backward(grad: Tensor, input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None,
+              *geometry: object) -> tuple[Tensor, ...]:
+    tensors, settings = _arguments(input, weight, offset, mask, bias, *geometry)
+    return torch.ops.torchvision._deform_conv2d_backward(
+        grad.to(tensors[0].dtype).contiguous(), *tensors, *settings)
+
+
+def _arguments(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None,
+               stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int], groups: int,
+               deform_groups: int) -> tuple[list[Tensor], list[int | bool]]:
+    x = computable(input)
+    # torchvision takes tensors for the absent mask and bias as well.
+    mask_or_empty = x.new_zeros(x.size(0), 1) if mask is None else mask
+    bias_or_zeros = x.new_zeros(weight.size(0)) if bias is None else bias
+    tensors = [x.contiguous(), *(t.to(x.dtype).contiguous() for t in (weight, offset, mask_or_empty, bias_or_zeros))]
+    return tensors, [*stride, *padding, *dilation, groups, deform_groups, mask is not None]

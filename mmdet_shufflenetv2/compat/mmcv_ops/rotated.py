@@ -1,0 +1,140 @@
+"""Overlap and non-maximum suppression of rotated boxes, in plain PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ._kernels import check_columns, check_inputs, check_share
+
+__all__ = ['box_iou_rotated', 'nms_rotated']
+
+_IOU, _IOF = 0, 1
+
+# Pairs of boxes computed at once: each takes 24 candidate corners, about 1 KiB.
+_PAIRS_AT_ONCE = 1 << 18
+
+
+def box_iou_rotated(boxes1: Tensor, boxes2: Tensor, ious: Tensor, mode_flag: int, aligned: bool) -> None:
+    """Overlap of rotated boxes.
+
+    Args:
+        boxes1, boxes2: ``(N, 5)`` and ``(M, 5)``: centre x, y, width, height in pixels, angle in radians.
+        ious: ``(N * M,)``, or ``(N,)`` with ``aligned``; filled.
+        mode_flag: 0 intersection over union, 1 over the area of the first box.
+        aligned: Compare the i-th box with the i-th only.
+    """
+    check_inputs(boxes1=boxes1, boxes2=boxes2)
+    check_columns(5, boxes1=boxes1, boxes2=boxes2)
+    if aligned:
+        first, second = boxes1, boxes2
+    else:
+        first = boxes1.repeat_interleave(len(boxes2), dim=0)
+        second = boxes2.repeat(len(boxes1), 1)
+    out = [_overlap(a, b, mode_flag) for a, b in zip(first.split(_PAIRS_AT_ONCE), second.split(_PAIRS_AT_ONCE))]
+    ious.copy_(torch.cat(out) if out else ious.new_zeros(0))
+
+
+def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor, labels: Tensor,
+                iou_threshold: float, multi_label: bool) -> Tensor:
+    """Greedy non-maximum suppression of rotated boxes.
+
+    Args:
+        dets: ``(N, 5)`` rotated boxes as in :func:`box_iou_rotated`; with ``multi_label`` a sixth column, the label.
+        scores: ``(N,)``.
+        order, dets_sorted, labels: What the compiled operators of some devices want beside; not used.
+        iou_threshold: A box that overlaps a better one by at least this (on a GPU: by more) is dropped.
+        multi_label: On a GPU, boxes of different labels do not suppress one another. On the CPU mmcv's compiled
+            operator does not look at labels, and neither does this one.
+
+    Returns:
+        ``(K,)`` int64 indices of the kept boxes, best score first.
+    """
+    check_inputs(dets=dets, scores=scores)
+    check_share(iou_threshold=iou_threshold)
+    order = scores.sort(descending=True).indices
+    boxes = dets[order]
+    dropped = torch.zeros(len(boxes), dtype=torch.bool, device=dets.device)
+    kept = []
+    for i in range(len(boxes)):
+        if dropped[i]:
+            continue
+        kept.append(i)
+        rest = boxes[i + 1:]
+        iou = _overlap(boxes[i, :5].expand(len(rest), 5), rest[:, :5], _IOU)
+        near = iou > iou_threshold if dets.is_cuda else iou >= iou_threshold
+        if multi_label and dets.is_cuda:
+            near &= rest[:, 5] == boxes[i, 5]
+        dropped[i + 1:] |= near
+    return order[torch.tensor(kept, dtype=torch.long, device=dets.device)]
+
+
+def _overlap(first: Tensor, second: Tensor, mode: int) -> Tensor:
+    """``(P,)`` overlaps of ``(P, 5)`` and ``(P, 5)`` boxes."""
+    dtype = first.dtype
+    # Around the middle of the pair, or large coordinates eat the digits; in float64, since points that lie on an edge
+    # must be told from points beside it.
+    first, second = first.double().clone(), second.double().clone()
+    middle = (first[:, :2] + second[:, :2]) / 2
+    first[:, :2] -= middle
+    second[:, :2] -= middle
+    areas1, areas2 = (boxes[:, 2] * boxes[:, 3] for boxes in (first, second))
+    intersection = _intersection(_corners(first), _corners(second))
+    base = areas1 if mode == _IOF else areas1 + areas2 - intersection
+    empty = (areas1 < 1e-14) | (areas2 < 1e-14)
+    return torch.where(empty, 0.0, intersection / base.clamp(min=1e-300)).to(dtype)
+
+
+def _corners(boxes: Tensor) -> Tensor:
+    """``(P, 4, 2)`` corners in order around ``(P, 5)`` boxes."""
+    cos, sin = boxes[:, 4].cos(), boxes[:, 4].sin()
+    along = torch.stack((cos, sin), dim=1) * boxes[:, 2:3] / 2
+    across = torch.stack((-sin, cos), dim=1) * boxes[:, 3:4] / 2
+    signs = ((1, 1), (-1, 1), (-1, -1), (1, -1))
+    return torch.stack([boxes[:, :2] + a * along + b * across for a, b in signs], dim=1)
+
+
+def _intersection(first: Tensor, second: Tensor) -> Tensor:
+    """``(P,)`` areas common to two convex quadrilaterals ``(P, 4, 2)``.
+
+    The common polygon's corners are the crossings of edges and the corners of either that lie in the other. Sorted by
+    angle around their mean they are its outline.
+    """
+    edges1, edges2 = first.roll(-1, 1) - first, second.roll(-1, 1) - second
+    # Crossings: first + t * edges1 = second + u * edges2, for all 16 pairs of edges.
+    between = second[:, None] - first[:, :, None]
+    det = _cross(edges1[:, :, None], edges2[:, None])
+    parallel = det.abs() < 1e-14
+    t = _cross(between, edges2[:, None]) / det.masked_fill(parallel, 1)
+    u = _cross(between, edges1[:, :, None]) / det.masked_fill(parallel, 1)
+    crossing = ~parallel & (t >= 0) & (t <= 1) & (u >= 0) & (u <= 1)
+    points = torch.cat(((first[:, :, None] + t[..., None] * edges1[:, :, None]).flatten(1, 2), first, second), dim=1)
+    valid = torch.cat((crossing.flatten(1), _inside(first, second), _inside(second, first)), dim=1)
+
+    count = valid.sum(dim=1)
+    centre = (points * valid[..., None]).sum(dim=1, keepdim=True) / count.clamp(min=1)[:, None, None]
+    spread = points - centre
+    angle = torch.atan2(spread[..., 1], spread[..., 0]).masked_fill(~valid, torch.inf)
+    order = angle.argsort(dim=1)
+    outline = spread.gather(1, order[..., None].expand_as(spread))
+    # Places behind the last corner repeat the first, so that they add no area.
+    behind = torch.arange(points.size(1), device=points.device) >= count[:, None]
+    outline = torch.where(behind[..., None], outline[:, :1], outline)
+    area = _cross(outline, outline.roll(-1, 1)).sum(dim=1).abs() / 2
+    return torch.where(count > 2, area, 0.0)
+
+
+def _inside(points: Tensor, box: Tensor) -> Tensor:
+    """``(P, 4)``: which of ``(P, 4, 2)`` points lie in or on the rectangle ``(P, 4, 2)``."""
+    origin = box[:, :1]
+    sides = (box[:, 1] - box[:, 0], box[:, 3] - box[:, 0])
+    inside = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
+    for side in sides:
+        projected = ((points - origin) * side[:, None]).sum(dim=2)
+        length = side.square().sum(dim=1, keepdim=True)
+        inside &= (projected >= -1e-9 * length) & (projected <= (1 + 1e-9) * length)
+    return inside
+
+
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
