@@ -1,6 +1,6 @@
 """A minute of the memorisation in benchmarks/coco_tiny: real images, real weights, the whole chain."""
 
-import json
+import math
 
 import pytest
 from conftest import ROOT, SHARED, needs_shared
@@ -11,17 +11,22 @@ from mmdet_shufflenetv2.engine.training import train
 CONFIG = ROOT / 'benchmarks' / 'coco_tiny' / 'faster_rcnn_snv2_coco_tiny.py'
 
 
+# Eight images, 40 epochs of two steps. The loss of the second stage's classes starts at about ln 81 = 4.4, the loss of 81
+# equal guesses. Its last ten steps average 0.27 (a factor of 16). The same run with images that are all zero, a chain
+# that sees nothing, ends at 0.64 (a factor of 7): it learns how often the classes occur and where boxes lie.
+FACTOR = 10
+
+
 @needs_shared('coco_tiny')
 @needs_shared('weights')
 def test_the_loss_on_real_images_falls_as_it_should(tmp_path, monkeypatch):
     monkeypatch.setenv('COCO_TINY', str(SHARED / 'coco_tiny'))
     monkeypatch.setenv('SNV2_WEIGHTS', str(SHARED / 'weights' / 'shufflenetv2_x1_0_leakyrelu_nanodet_m.pth'))
     train(CONFIG, work_dir=str(tmp_path), cfg_options={
-        'train_cfg.max_epochs': 8, 'train_cfg.val_interval': 100, 'default_hooks.logger.interval': 1,
-        'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False,
-        'log_processor.window_size': 1})
-    losses = list(read_scalars(tmp_path)[0]['loss'].values())
-    # 8 epochs of 13 steps. An untrained detector starts at ln 81 for the 81 classes of the second stage plus 0.7 for the
-    # RPN's two, about 5.1. LEVEL
-    assert losses[0] == pytest.approx(5.1, abs=0.5)
-    assert sum(losses[-13:]) / 13 < losses[0] / 2, json.dumps(losses)
+        'train_cfg.max_epochs': 40, 'train_cfg.val_interval': 100, 'param_scheduler.0.end': 10,
+        'train_dataloader.dataset.indices': 8, 'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False, 'default_hooks.logger.interval': 1,
+        'default_hooks.checkpoint.interval': 100, 'log_processor.window_size': 1})
+    losses = list(read_scalars(tmp_path)[0]['loss_cls'].values())
+    assert losses[0] == pytest.approx(math.log(81), abs=0.3)
+    assert sum(losses[-10:]) / 10 < losses[0] / FACTOR, losses
