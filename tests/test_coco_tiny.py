@@ -11,9 +11,9 @@ from mmdet_shufflenetv2.engine.training import train
 CONFIG = ROOT / 'benchmarks' / 'coco_tiny' / 'faster_rcnn_snv2_coco_tiny.py'
 
 
-# Eight images, 40 epochs of two steps. The loss of the second stage's classes starts at about ln 81 = 4.4, the loss of 81
-# equal guesses. Its last ten steps average 0.27 (a factor of 16). The same run with images that are all zero, a chain
-# that sees nothing, ends at 0.64 (a factor of 7): it learns how often the classes occur and where boxes lie.
+# Eight images, 40 epochs of two steps. The loss of the second stage's classes starts at about ln 81 = 4.4, that of 81
+# equal guesses, and its last ten steps average 0.27 (a factor of 16). The same run with images that are all zero, a
+# chain that sees nothing, ends at 0.64 (a factor of 7): it learns how often classes occur and where boxes lie.
 FACTOR = 10
 
 
