@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from mmdet_shufflenetv2.datasets import make_shapes
 
@@ -21,6 +22,12 @@ torch.set_num_threads(2)
 def needs_shared(*parts: str) -> pytest.MarkDecorator:
     path = SHARED.joinpath(*parts)
     return pytest.mark.skipif(not path.exists(), reason=f'needs real data: ../shared/{"/".join(parts)} is missing')
+
+
+@pytest.fixture(autouse=True)
+def _fresh_logger() -> None:
+    """MMEngine's logger keeps the stdout of the test in which it was made; writing there later is an error."""
+    MMLogger._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')

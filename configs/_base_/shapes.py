@@ -52,8 +52,8 @@ val_evaluator = dict(
     type='CocoMetric', ann_file=data_root + 'annotations/instances_val2017.json', metric='bbox', classwise=True)
 test_evaluator = val_evaluator
 
-max_epochs = 10
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=5)
+max_epochs = 11
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=6)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(

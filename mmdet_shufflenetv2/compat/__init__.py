@@ -4,7 +4,8 @@
 
 * says what to install where mmcv is missing,
 * serves ``mmcv._ext`` with torchvision's operators where no compiled one is installed (:mod:`.mmcv_ops`),
-* makes MMEngine read checkpoints with a safe unpickler and write them without code (:mod:`.checkpoints`).
+* makes MMEngine read checkpoints with a safe unpickler and write them without code (:mod:`.checkpoints`),
+* mends what MMDetection 3.3 breaks (:mod:`.mmdet_fixes`).
 
 This part imports nothing of the rest of the package but its error type.
 """
@@ -35,6 +36,8 @@ def prepare() -> None:
     install_ext_finder()
     from . import checkpoints
     checkpoints.install()
+    from . import mmdet_fixes
+    mmdet_fixes.apply_fixes()
 
 
 def ops_are_served() -> bool:

@@ -69,8 +69,8 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, o
         ones, columns: Buffers of the compiled operator, not used.
     """
     output.copy_(_forward(
-        input, weight, offset, mask, bias if with_bias else None, (stride_h, stride_w), (pad_h, pad_w),
-        (dilation_h, dilation_w), group, deformable_group).view_as(output))
+        input, weight, _as_read(offset, output), _as_read(mask, output), bias if with_bias else None,
+        (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group).view_as(output))
 
 
 def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor, offset: Tensor,
@@ -81,11 +81,27 @@ def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, 
                                    with_bias: bool) -> None:
     """The gradients of :func:`modulated_deform_conv_forward`, added to the tensors handed in (mmcv hands in zeros)."""
     grads = _backward(
-        grad_output, input, weight, offset, mask, bias if with_bias else None, (stride_h, stride_w), (pad_h, pad_w),
-        (dilation_h, dilation_w), group, deformable_group)
-    targets = [grad_input, grad_weight, grad_offset, grad_mask] + ([grad_bias] if with_bias else [])
+        grad_output, input, weight, _as_read(offset, grad_output), _as_read(mask, grad_output),
+        bias if with_bias else None, (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group,
+        deformable_group)
+    targets = [grad_input, grad_weight, _as_read(grad_offset, grad_output), _as_read(grad_mask, grad_output)]
+    targets += [grad_bias] if with_bias else []
     for target, grad in zip(targets, grads):
         target.add_(grad.to(target.dtype))
+
+
+def _as_read(tensor: Tensor, output: Tensor) -> Tensor:
+    """``(N, K, H, W)`` offsets or masks as the compiled operator reads them: K maps of the output's size.
+
+    It does not look at H and W. MMDetection's DyHead hands in maps of a larger level, of whose memory the operator then
+    reads the beginning, image by image; heads have been trained so.
+    """
+    n, k, h, w = tensor.shape
+    size = output.shape[2:]
+    if (h, w) == size or h * w < size.numel():  # too small a map is torchvision's error
+        return tensor
+    # A view, so that a gradient can be added to it. mmcv's Python side has made the tensor contiguous.
+    return tensor.view(n, -1)[:, :k * size.numel()].view(n, k, *size)
 
 
 def _forward(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None,

@@ -1,0 +1,85 @@
+"""Detectors of MMDetection with ShuffleNet V2 as backbone: one config a family, and how its neck is wired.
+
+    python tests/families.py    # the table in docs/detectors.md
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+FPN, LAST_THREE = (0, 1, 2, 3), (1, 2, 3)
+CHANNELS = {0.5: (24, 48, 96, 192, 1024), 1.0: (24, 116, 232, 464, 1024)}
+
+
+class Family(NamedTuple):
+    """A config of MMDetection and the backbone outputs that its neck takes."""
+
+    config: str
+    out_indices: tuple[int, ...] = FPN
+    #: Other changes that the config needs, as ``--cfg-options`` would give them.
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    with_masks: bool = False
+    #: Height and width of the test's images; DINO picks 900 places and wants as many.
+    size: tuple[int, int] = (128, 160)
+
+
+FAMILIES = {
+    'Faster R-CNN': Family('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'),
+    'Cascade R-CNN': Family('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py'),
+    'Mask R-CNN': Family('mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', with_masks=True),
+    'Grid R-CNN': Family('grid_rcnn/grid-rcnn_r50_fpn_gn-head_2x_coco.py'),
+    'Faster R-CNN, CARAFE FPN': Family('carafe/faster-rcnn_r50_fpn-carafe_1x_coco.py'),
+    'Sparse R-CNN': Family('sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py'),
+    'RetinaNet': Family('retinanet/retinanet_r50_fpn_1x_coco.py'),
+    'GA-RetinaNet (deformable, masked convolution)': Family('guided_anchoring/ga-retinanet_r50_fpn_1x_coco.py'),
+    'FCOS': Family('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'),
+    'ATSS': Family('atss/atss_r50_fpn_1x_coco.py'),
+    'ATSS, DyHead (modulated deformable)': Family('dyhead/atss_r50_fpn_dyhead_1x_coco.py'),
+    'GFL': Family('gfl/gfl_r50_fpn_1x_coco.py'),
+    'RepPoints (deformable)': Family('reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco.py'),
+    'VFNet (deformable)': Family('vfnet/vfnet_r50_fpn_1x_coco.py'),
+    'TOOD (deformable)': Family('tood/tood_r50_fpn_1x_coco.py'),
+    'CenterNet': Family('centernet/centernet_r18_8xb16-crop512-140e_coco.py', (3, ), {'model.neck.in_channels': 192}),
+    'YOLOX': Family('yolox/yolox_s_8xb8-300e_coco.py', LAST_THREE, {
+        'model.data_preprocessor.batch_augments': None}),
+    'RTMDet': Family('rtmdet/rtmdet_s_8xb32-300e_coco.py', LAST_THREE),
+    'SSDLite': Family('ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py', (2, 3), {
+        'model.neck.in_channels': (96, 192), 'model.neck.out_channels': (96, 192, 512, 256, 256, 128),
+        'model.bbox_head.in_channels': (96, 192, 512, 256, 256, 128)}),
+    'Deformable DETR': Family('deformable_detr/deformable-detr_r50_16xb2-50e_coco.py', LAST_THREE),
+    'DINO': Family('dino/dino-4scale_r50_8xb2-12e_coco.py', LAST_THREE, size=(192, 256)),
+}
+
+
+def family_model(name: str, widen_factor: float = 0.5) -> Any:
+    """The model config of a family with its backbone replaced."""
+    import os
+
+    import mmdet
+    family = FAMILIES[name]
+    cfg = Config.fromfile(os.path.join(mmdet.__path__[0], '.mim', 'configs', family.config))
+    channels = [CHANNELS[widen_factor][i] for i in family.out_indices]
+    cfg.model.backbone = dict(type='ShuffleNetV2', widen_factor=widen_factor, out_indices=family.out_indices)
+    necks = cfg.model.neck if isinstance(cfg.model.neck, list) else [cfg.model.neck]
+    necks[0].in_channels = channels
+    cfg.merge_from_dict(family.options)
+    return cfg.model
+
+
+def main() -> None:
+    from mmdet.registry import MODELS
+    from mmdet.utils import register_all_modules
+
+    import mmdet_shufflenetv2  # noqa: F401
+    register_all_modules()
+    print('| detector | parameters | of the backbone | MMDetection config |\n| --- | --- | --- | --- |')
+    for name, family in FAMILIES.items():
+        model = MODELS.build(family_model(name))
+        total, backbone = (sum(p.numel() for p in part.parameters()) for part in (model, model.backbone))
+        print(f'| {name} | {total / 1e6:.2f}M | {backbone / 1e6:.2f}M | `{family.config}` |')
+
+
+if __name__ == '__main__':
+    main()

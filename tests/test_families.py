@@ -1,0 +1,51 @@
+"""ShuffleNet V2 in every family of MMDetection: it is built, trains a step and predicts, on the served operators."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from families import FAMILIES, family_model
+from mmdet.registry import MODELS
+from mmdet.testing import demo_mm_inputs
+from mmdet.utils import register_all_modules
+from mmengine.logging import MessageHub
+
+register_all_modules()
+
+DOCS = Path(__file__).parent.parent / 'docs' / 'detectors.md'
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_a_family_trains_a_step_and_predicts(name):
+    torch.manual_seed(0)
+    model = MODELS.build(family_model(name))
+    model.init_weights()
+    model.train()
+    MessageHub.get_current_instance().update_info('epoch', 0)  # in a run, MMEngine's hooks tell it
+    shape = [3, *FAMILIES[name].size]
+    batch = demo_mm_inputs(2, [shape] * 2, num_classes=80, with_mask=FAMILIES[name].with_masks,
+                           use_box_type=True)
+    losses = model.forward(**model.data_preprocessor(batch, True), mode='loss')
+    total, _ = model.parse_losses(losses)
+    assert total.isfinite()
+    total.backward()
+    for part in (model.backbone.conv1[0], list(getattr(model.backbone, model.backbone.part_names[-1]))[-1]):
+        grads = [p.grad for p in part.parameters()]
+        assert all(grad.isfinite().all() for grad in grads)
+        assert sum(grad.abs().sum() for grad in grads) > 0
+    model.eval()
+    batch = demo_mm_inputs(1, [shape], num_classes=80, with_mask=FAMILIES[name].with_masks)
+    with torch.no_grad():
+        results = model.forward(**model.data_preprocessor(batch, False), mode='predict')
+    found = results[0].pred_instances
+    assert found.bboxes.shape == (len(found), 4)
+    assert found.bboxes.isfinite().all()
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+
+
+def test_the_documents_list_what_runs_with_its_parameters():
+    lines = DOCS.read_text().splitlines()
+    for name, family in FAMILIES.items():
+        parameters = sum(p.numel() for p in MODELS.build(family_model(name)).parameters())
+        expected = f'| {name} | {parameters / 1e6:.2f}M |'
+        assert any(line.startswith(expected) and family.config in line for line in lines), expected
