@@ -113,6 +113,16 @@ def cases() -> Iterator[tuple[str, Case]]:
             yield (f'modulated_deform_conv2d {name} bias={bias}',
                    lambda g=groups, d=deform_groups, s=stride, k=dilation, b=bias: modulated(g, d, s, k, b))
 
+    def larger_maps() -> dict[str, Tensor]:
+        # What MMDetection's DyHead does: offset and mask are those of a level with larger maps.
+        x, weight = leaf(2, 4, 3, 4), leaf(6, 4, 3, 3, seed=1)
+        offset = random(2, 18, 6, 7, seed=2, low=-2, high=2).requires_grad_()
+        mask = random(2, 9, 6, 7, seed=3).requires_grad_()
+        out = ops.modulated_deform_conv2d(x, offset, mask, weight, None, 1, 1)
+        return with_gradients(out, x=x, offset=offset, mask=mask, weight=weight)
+
+    yield 'modulated_deform_conv2d larger maps', larger_maps
+
     def rotated(count: int, seed: int = 0) -> Tensor:
         centre, size = random(count, 2, seed=seed, high=60), random(count, 2, seed=seed + 1, low=2, high=40)
         return torch.cat((centre, size, random(count, 1, seed=seed + 2, low=-3.2, high=3.2)), dim=1)

@@ -1,0 +1,49 @@
+import subprocess
+import sys
+from importlib.metadata import version
+
+import torch
+from conftest import ROOT
+
+from mmdet_shufflenetv2 import compat
+
+
+def rows(text):
+    return {cells[1].strip(): [c.strip() for c in cells[2:5]] for line in text.splitlines() if line.startswith('| ')
+            and (cells := line.split('|'))}
+
+
+def test_the_report_tells_versions_and_the_state_of_every_operator():
+    text = compat.report()
+    assert f'torch: torch {version("torch")}' in text
+    assert f'mmcv operators: {"served by" if compat.ops_are_served() else "compiled"}' in text
+    table = rows(text)
+    assert len(table) > 15
+    for name, (provider, cpu, cuda) in table.items():
+        if name in ('operator', '---'):
+            continue
+        assert provider
+        if compat.ops_are_served():
+            assert cpu == 'yes', (name, cpu)
+        assert cuda == ('yes' if torch.cuda.is_available() else 'no GPU')
+
+
+def test_an_operator_that_fails_is_shown_with_its_reason(monkeypatch):
+    import mmcv._ext
+    from mmcv.ops import nms
+
+    class Broken:
+
+        def __getattr__(self, name):
+            raise RuntimeError('undefined symbol: broken')
+
+    monkeypatch.setattr(nms, 'ext_module', Broken())
+    assert rows(compat.report())['nms'][1] == 'no: undefined symbol: broken'
+    assert mmcv._ext
+
+
+def test_it_can_be_printed_from_the_command_line():
+    done = subprocess.run([sys.executable, '-m', 'mmdet_shufflenetv2.compat'], capture_output=True, text=True,
+                          check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert '| roi_align |' in done.stdout
