@@ -61,8 +61,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     import mmcv._ext
+
     # The names in mmcv.ops are functions; their modules are in sys.modules only.
-    import mmcv.ops  # noqa: F401
+    import mmcv.ops
     modules = [sys.modules['mmcv.ops.nms'], sys.modules['mmcv.ops.roi_align']]
     extensions = {'served': mmcv._ext}
     if args.compiled:

@@ -47,6 +47,6 @@ def ops_are_served() -> bool:
 
 
 def report() -> str:
-    """Versions and the state of each operator as Markdown; see :mod:`.report`."""
-    from .report import report as write_report
-    return write_report()
+    """Versions and the state of each operator as Markdown; see :mod:`.bug_report`."""
+    from . import bug_report
+    return bug_report.report()

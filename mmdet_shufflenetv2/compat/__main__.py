@@ -1,5 +1,5 @@
 """``python -m mmdet_shufflenetv2.compat`` prints what a bug report needs."""
 
-from .report import report
+from .bug_report import report
 
 print(report())
