@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import mmdet
 import pytest
 import torch
 from families import FAMILIES, family_model
@@ -43,6 +44,7 @@ def test_a_family_trains_a_step_and_predicts(name):
     assert ((found.scores >= 0) & (found.scores <= 1)).all()
 
 
+@pytest.mark.skipif(mmdet.__version__ != '3.3.0', reason='the table is of MMDetection 3.3.0')
 def test_the_documents_list_what_runs_with_its_parameters():
     lines = DOCS.read_text().splitlines()
     for name, family in FAMILIES.items():
