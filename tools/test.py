@@ -10,10 +10,10 @@ import argparse
 import os
 
 from _tool import run
-from mmengine.config import DictAction
 
 
 def parse_args() -> argparse.Namespace:
+    from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help="weights of the config's model")

@@ -4,7 +4,7 @@
 # COCO_TINY names the folder of the images (COCO's layout), SNV2_WEIGHTS the backbone's checkpoint.
 _base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', '../../configs/_base_/coco_1x.py']
 
-data_root = '{{$COCO_TINY:../shared/coco_tiny}}/'
+data_root = '{{$COCO_TINY:data/coco_tiny}}/'
 scale = (320, 320)
 
 model = dict(
@@ -20,7 +20,7 @@ model = dict(
         norm_eval=True,
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='{{$SNV2_WEIGHTS:../shared/weights/shufflenetv2_x1_0_leakyrelu_nanodet_m.pth}}')),
+            checkpoint='{{$SNV2_WEIGHTS:checkpoints/shufflenetv2_x1_0_leakyrelu_nanodet_m.pth}}')),
     neck=dict(in_channels=[24, 116, 232, 464], out_channels=96, norm_cfg=dict(type='BN')),
     rpn_head=dict(in_channels=96, feat_channels=96, anchor_generator=dict(scales=[4])),
     roi_head=dict(
