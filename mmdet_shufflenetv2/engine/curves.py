@@ -53,7 +53,6 @@ def draw_curves(work_dir: str | os.PathLike) -> Path | None:
     figure = Figure(figsize=(12, 3.6), layout='constrained')
     panels = figure.subplots(1, 3)
     losses = {name: series for name, series in train.items() if 'loss' in name}
-    # Two dozen lines would hide one another: the sum and the parts that MMDetection adds up.
     for panel, title, series in zip(panels, ('training loss', 'learning rate', 'validation AP'),
                                     (losses, {'lr': train.get('lr', {})}, ap)):
         for name, points in sorted(series.items(), key=lambda item: item[0] != 'loss'):

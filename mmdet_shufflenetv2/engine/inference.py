@@ -64,7 +64,7 @@ def infer(config: str | os.PathLike, checkpoint: str | os.PathLike, inputs: Sequ
     out_dir = Path(out_dir)
     numbers, ids = _image_ids(paths), category_ids(classes)
     results: list[dict[str, Any]] = []
-    for number, path, name in zip(numbers, tqdm(paths, desc='images', unit='img'), _picture_names(paths)):
+    for number, path, name in tqdm(list(zip(numbers, paths, _picture_names(paths))), desc='images', unit='img'):
         sample = inference_detector(model, str(path))
         visualizer.add_datasample(
             path.name, mmcv.imread(str(path), channel_order='rgb'), sample, draw_gt=False, pred_score_thr=score_thr,
