@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -39,7 +40,9 @@ def registry_errors() -> Iterator[None]:
         raise UserError(f'The config names something that nothing has registered: {_first_sentence(message)}. Check '
                         f'the spelling, or import its module with custom_imports.') from error
     except TypeError as error:
-        if '__init__() ' not in str(error):
+        # Arguments that a class does not take fail in the registry's own call; any other TypeError is a bug and keeps
+        # its traceback.
+        if not traceback.extract_tb(error.__traceback__)[-1].filename.endswith('build_functions.py'):
             raise
         raise UserError(f'The config does not fit: {_BUILT_FROM.sub("", str(error))}') from error
 
