@@ -4,6 +4,7 @@ Our own layout is torchvision's: ``conv1.0.weight``, ``stage2.0.branch1.0.weight
 
 * mmpretrain (``layers.0.0.branch1.0.conv.weight``): https://github.com/open-mmlab/mmpretrain
 * ericsun99/Shufflenet-v2-Pytorch (``features.0.banch1.0.weight``, its spelling)
+* megvii-model/ShuffleNet-Series, the authors' (``features.0.branch_main.0.weight``), for ``variant='authors'``
 
 and all of them inside a larger model (``module.``, ``model.``, ``backbone.`` in front of every key). The layout is
 recognised from the keys. Keys of parts that a backbone has no use for (a classifier, the rest of a detector, stages
@@ -37,8 +38,10 @@ class Layout(NamedTuple):
 
 
 _TENSOR = r'(weight|bias|running_mean|running_var|num_batches_tracked)'
-# The norms of other types than batch norm have parameters only, and their names are the same.
-_OWN_KEY = re.compile(rf'(conv1\.[01]|stage[234]\.\d+\.branch[12]\.\d|conv5\.[01])\.{_TENSOR}')
+# Both variants, the deep networks, and what V2* (field) and SE networks have on top. The norms of other types than
+# batch norm have parameters only, and their names are the same.
+_OWN_KEY = re.compile(
+    rf'(conv[156]\.[01]|stage[2345]\.\d+\.branch([12]|_proj|_main)\.(\d|field\.[01]|se\.conv[12]\.conv))\.{_TENSOR}')
 
 
 def _own_name(key: str) -> str | None:
@@ -64,22 +67,37 @@ def _mmpretrain_name(key: str) -> str | None:
     return None
 
 
+def _place_of(unit: int) -> str:
+    """Stage and place of a unit in one flat sequence of them; table 5 has 4, 8 and 4 a stage."""
+    stage, first = next((s, f) for s, f in ((4, 12), (3, 4), (2, 0)) if unit >= f)
+    return f'stage{stage}.{unit - first}'
+
+
 _ERICSUN99_UNIT = re.compile(rf'features\.(\d+)\.banch([12])\.(\d)\.{_TENSOR}')
 
 
 def _ericsun99_name(key: str) -> str | None:
     if match := _ERICSUN99_UNIT.fullmatch(key):
         unit, branch, place, tensor = match.groups()
-        # One flat sequence of units; table 5 has 4, 8 and 4 of them a stage.
-        stage, first = next((s, f) for s, f in ((4, 12), (3, 4), (2, 0)) if int(unit) >= f)
-        return f'stage{stage}.{int(unit) - first}.branch{branch}.{place}.{tensor}'
+        return f'{_place_of(int(unit))}.branch{branch}.{place}.{tensor}'
     return _own_name(re.sub(r'^conv_last\.', 'conv5.', key))
+
+
+_AUTHORS_UNIT = re.compile(rf'features\.(\d+)\.(branch_(?:main|proj)\.\d)\.{_TENSOR}')
+
+
+def _authors_name(key: str) -> str | None:
+    if match := _AUTHORS_UNIT.fullmatch(key):
+        unit, place, tensor = match.groups()
+        return f'{_place_of(int(unit))}.{place}.{tensor}'
+    return _own_name(re.sub(r'^conv_last\.', 'conv5.', re.sub(r'^first_conv\.', 'conv1.', key)))
 
 
 # In the order in which they are tried: the stem's keys of ericsun99 are ours, so ours comes last.
 LAYOUTS = (
     Layout('mmpretrain', 'conv1.conv.', _mmpretrain_name, ('head.', )),
     Layout('ericsun99/Shufflenet-v2-Pytorch', 'features.0.banch', _ericsun99_name, ('classifier.', )),
+    Layout('megvii-model/ShuffleNet-Series', 'first_conv.0.', _authors_name, ('classifier.', )),
     Layout('torchvision', 'conv1.0.', _own_name, ('fc.', )),
 )
 
@@ -156,6 +174,7 @@ def _unwrap(keys: list[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def _check_fit(wanted: dict[str, Any], given: dict[str, Any], unbuilt: list[str]) -> None:
+    _check_variant([*given, *unbuilt], wanted)
     built_parts = {_part(key) for key in wanted}
     extra = [key for key in unbuilt if _part(key) in built_parts]
     missing = [key for key in wanted if key not in given and not key.endswith('num_batches_tracked')]
@@ -173,15 +192,31 @@ def _check_fit(wanted: dict[str, Any], given: dict[str, Any], unbuilt: list[str]
             f'stage_channels to theirs, or take other weights.')
 
 
+def _check_variant(given: Iterable[str], wanted: Iterable[str]) -> None:
+    theirs, ours = ({variant for key in keys for variant, mark in _MARKS.items() if mark in key}
+                    for keys in (given, wanted))
+    if ours and theirs and ours != theirs:
+        raise UserError(f'These weights are of the {theirs.pop()} variant of ShuffleNetV2, and the backbone is the '
+                        f'{ours.pop()} one: the two differ in their units. Set variant to theirs, or take other '
+                        f'weights.')
+
+
+# What the keys of a variant's down-sampling units hold.
+_MARKS = {"'torchvision'": '.branch1.', "'authors'": '.branch_proj.'}
+
+
 def _part(key: str) -> str:
     return key.split('.')[0]
 
 
 def _stage_widths(tensors: dict[str, Any]) -> tuple[int, ...]:
-    # Both branches of a down-sampling unit end in a 1x1 convolution; together they are the stage's width.
-    return tuple(
-        sum(tensors[f'stage{s}.0.{conv}.weight'].shape[0] for conv in ('branch1.2', 'branch2.5')) for s in (2, 3, 4)
-        if f'stage{s}.0.branch2.5.weight' in tensors)
+    # Both branches of a stage's first unit end in a 1x1 convolution; together they are the stage's width.
+    ends = re.compile(r'(stage\d)\.0\.(branch1\.2|branch2\.5|branch_proj\.2|branch_main\.5)\.weight')
+    widths: dict[str, int] = {}
+    for key, tensor in tensors.items():
+        if match := ends.fullmatch(key):
+            widths[match[1]] = widths.get(match[1], 0) + tensor.shape[0]
+    return tuple(widths[stage] for stage in sorted(widths))
 
 
 def _unknown_layout(keys: list[str]) -> str:

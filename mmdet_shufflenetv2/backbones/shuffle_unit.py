@@ -1,17 +1,21 @@
-"""The two units of ShuffleNet V2 (Ma et al., ECCV 2018, figure 3 c and d).
+"""The two units of ShuffleNet V2 (Ma et al., ECCV 2018, figure 3 c and d), as torchvision builds them.
 
 A unit works on half of its channels and passes the other half through untouched; the channel shuffle at its end lets
 the halves meet. Parameter names are torchvision's: ``branch1`` and ``branch2`` are flat sequences of convolution, norm
-and activation.
+and activation, and what the paper's larger variants add stands in them under a name of its own (``field``, ``se``).
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
 import torch
 from mmcv.cnn import build_activation_layer, build_conv_layer, build_norm_layer
+from mmdet.models.layers import SELayer
 from torch import Tensor, nn
 
-__all__ = ['BasicUnit', 'DownsampleUnit', 'channel_shuffle', 'conv_norm']
+__all__ = ['BasicUnit', 'DownsampleUnit', 'UnitStyle', 'channel_shuffle', 'conv_norm', 'projection', 'transformation']
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
@@ -28,63 +32,109 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     return x.view(n, groups, c // groups, h, w).transpose(1, 2).reshape(n, c, h, w)
 
 
-def conv_norm(in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1,
-              conv_cfg: dict | None, norm_cfg: dict, act_cfg: dict | None) -> list[nn.Module]:
-    """A convolution that keeps the size (over the stride), its norm and, where ``act_cfg`` is given, an activation."""
+class UnitStyle(NamedTuple):
+    """What all units of a network have in common.
+
+    The three switches are the paper's: ``large_receptive_field`` is ShuffleNet V2* (section 4, detection),
+    ``with_se`` squeeze-and-excitation and ``with_residual`` the shortcut of the very deep networks (section 4 and the
+    appendix).
+    """
+
+    conv_cfg: dict | None
+    norm_cfg: dict
+    act_cfg: dict
+    large_receptive_field: bool = False
+    with_se: bool = False
+    with_residual: bool = False
+
+
+def conv_norm(in_channels: int, out_channels: int, kernel_size: int, style: UnitStyle, *, stride: int = 1,
+              dilation: int = 1, groups: int = 1, act: bool = True) -> list[nn.Module]:
+    """A convolution that keeps the size (over the stride), its norm and, with ``act``, an activation."""
     conv = build_conv_layer(
-        conv_cfg, in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2, groups=groups,
-        bias=False)
-    layers = [conv, build_norm_layer(norm_cfg, out_channels)[1]]
-    if act_cfg is not None:
-        layers.append(build_activation_layer(act_cfg))
+        style.conv_cfg, in_channels, out_channels, kernel_size, stride=stride, padding=dilation * (kernel_size // 2),
+        dilation=dilation, groups=groups, bias=False)
+    layers = [conv, build_norm_layer(style.norm_cfg, out_channels)[1]]
+    if act:
+        layers.append(build_activation_layer(style.act_cfg))
     return layers
 
 
+def depthwise(channels: int, style: UnitStyle, **kwargs: Any) -> list[nn.Module]:
+    """A depthwise 3x3 convolution and its norm; no activation follows one in this network."""
+    return conv_norm(channels, channels, 3, style, groups=channels, act=False, **kwargs)
+
+
+def transformation(in_channels: int, middle: int, out_channels: int, style: UnitStyle, *, stride: int = 1,
+                   dilation: int = 1, act: bool = True) -> nn.Sequential:
+    """The branch that does a unit's work: 1x1, depthwise 3x3, 1x1.
+
+    V2* has one more depthwise convolution in front (``field``), an SE network its gate in front of the last activation
+    (``se``; without reduction, as in the authors' SE release). ``act=False`` leaves that activation to the caller.
+    """
+    layers = conv_norm(in_channels, middle, 1, style)
+    layers += depthwise(middle, style, stride=stride, dilation=dilation)
+    layers += conv_norm(middle, out_channels, 1, style, act=act)
+    named: OrderedDict[str, nn.Module] = OrderedDict()
+    if style.large_receptive_field:
+        named['field'] = nn.Sequential(*depthwise(in_channels, style, dilation=dilation))
+    named.update((str(place), layer) for place, layer in enumerate(layers))
+    if style.with_se:
+        named['se'] = SELayer(out_channels, ratio=1, act_cfg=(dict(type='ReLU'), dict(type='Sigmoid')))
+        if act:
+            named.move_to_end(str(len(layers) - 1))
+    return nn.Sequential(named)
+
+
+def projection(in_channels: int, out_channels: int, style: UnitStyle, *, stride: int, dilation: int) -> nn.Sequential:
+    """The other branch of a stage's first unit: depthwise 3x3, 1x1."""
+    return nn.Sequential(
+        *depthwise(in_channels, style, stride=stride, dilation=dilation),
+        *conv_norm(in_channels, out_channels, 1, style))
+
+
 class BasicUnit(nn.Module):
-    """Stride 1: the second half of the channels is transformed, the first passes through.
+    """Keeps size and width: the second half of the channels is transformed, the first passes through.
 
     Args:
         channels: Width of input and output; even.
-        conv_cfg, norm_cfg, act_cfg: Layer configs as in MMDetection.
+        style: What it shares with the other units.
+        dilation: Of the depthwise convolutions.
     """
 
-    def __init__(self, channels: int, *, conv_cfg: dict | None, norm_cfg: dict, act_cfg: dict) -> None:
+    def __init__(self, channels: int, style: UnitStyle, *, dilation: int = 1) -> None:
         super().__init__()
         half = channels // 2
-        cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
-        self.branch2 = nn.Sequential(
-            *conv_norm(half, half, 1, act_cfg=act_cfg, **cfg),
-            *conv_norm(half, half, 3, groups=half, act_cfg=None, **cfg),
-            *conv_norm(half, half, 1, act_cfg=act_cfg, **cfg))
+        self.branch2 = transformation(half, half, half, style, dilation=dilation, act=not style.with_residual)
+        self.act = build_activation_layer(style.act_cfg) if style.with_residual else None
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` -> ``(N, C, H, W)``."""
         passed, worked = x.chunk(2, dim=1)
-        return channel_shuffle(torch.cat((passed, self.branch2(worked)), dim=1), 2)
+        out = self.branch2(worked)
+        if self.act is not None:
+            out = self.act(worked + out)
+        return channel_shuffle(torch.cat((passed, out), dim=1), 2)
 
 
 class DownsampleUnit(nn.Module):
-    """Stride 2: both branches see all channels, halve the size and give half of the output each.
+    """First of a stage, with stride 2 as a rule: both branches see all channels and give half of the output each.
 
     Args:
         in_channels: Width of the input.
         out_channels: Width of the output; even.
-        conv_cfg, norm_cfg, act_cfg: Layer configs as in MMDetection.
+        style: What it shares with the other units.
+        stride: 2 halves the size; 1 where a dilated stage keeps it.
+        dilation: Of the depthwise convolutions.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, conv_cfg: dict | None, norm_cfg: dict,
-                 act_cfg: dict) -> None:
+    def __init__(self, in_channels: int, out_channels: int, style: UnitStyle, *, stride: int = 2,
+                 dilation: int = 1) -> None:
         super().__init__()
         half = out_channels // 2
-        cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
-        self.branch1 = nn.Sequential(
-            *conv_norm(in_channels, in_channels, 3, stride=2, groups=in_channels, act_cfg=None, **cfg),
-            *conv_norm(in_channels, half, 1, act_cfg=act_cfg, **cfg))
-        self.branch2 = nn.Sequential(
-            *conv_norm(in_channels, half, 1, act_cfg=act_cfg, **cfg),
-            *conv_norm(half, half, 3, stride=2, groups=half, act_cfg=None, **cfg),
-            *conv_norm(half, half, 1, act_cfg=act_cfg, **cfg))
+        self.branch1 = projection(in_channels, half, style, stride=stride, dilation=dilation)
+        self.branch2 = transformation(in_channels, half, half, style, stride=stride, dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)`` -> ``(N, out_channels, ceil(H / 2), ceil(W / 2))``."""
+        """``(N, in_channels, H, W)`` -> ``(N, out_channels, ceil(H / stride), ceil(W / stride))``."""
         return channel_shuffle(torch.cat((self.branch1(x), self.branch2(x)), dim=1), 2)

@@ -2,7 +2,8 @@
 
 Paper: ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design (Ma, Zhang, Zheng, Sun, ECCV 2018,
 https://arxiv.org/abs/1807.11164), section 3.2 and table 5. Parameter names and outputs are those of torchvision's
-``shufflenet_v2_*``, whose weights load unchanged; :mod:`.checkpoint_layouts` reads the files of other code bases.
+``shufflenet_v2_*``, whose weights load unchanged; with ``variant='authors'`` the outputs are those of the authors' own
+release. :mod:`.checkpoint_layouts` reads the files of other code bases.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import UserError
+from .architectures import VARIANTS, Architecture, architecture
+from .authors_unit import AuthorsBasicUnit, AuthorsDownsampleUnit
 from .checkpoint_layouts import adopt_state_dict
-from .shuffle_unit import BasicUnit, DownsampleUnit, conv_norm
+from .shuffle_unit import BasicUnit, DownsampleUnit, UnitStyle, conv_norm
 
 __all__ = ['FeatureInfo', 'ShuffleNetV2']
 
@@ -32,22 +35,6 @@ class FeatureInfo(NamedTuple):
     channels: int
     stride: int
 
-
-STEM_CHANNELS = 24
-
-#: widen_factor -> channels of stage2, stage3, stage4, conv5 (table 5).
-WIDTHS = {
-    0.5: (48, 96, 192, 1024),
-    1.0: (116, 232, 464, 1024),
-    1.5: (176, 352, 704, 1024),
-    2.0: (244, 488, 976, 2048),
-}
-
-#: Units of stage2, stage3, stage4, the down-sampling one included (table 5).
-DEPTHS = (4, 8, 4)
-
-#: Input pixels a cell behind the stem, stage2, stage3, stage4, conv5.
-STRIDES = (4, 8, 16, 32, 32)
 
 # Activations that may overwrite their input: the norm in front of them does not need it for its gradient.
 _INPLACE_ACTIVATIONS = ('ReLU', 'ReLU6', 'LeakyReLU')
@@ -75,6 +62,16 @@ class ShuffleNetV2(BaseModule):
         with_cp: Recompute each unit in the backward pass instead of keeping its activations (less memory, more time).
         init_cfg: MMEngine's initialisation config, such as
             ``dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1')``.
+        variant: Which of the two networks that bear the name: ``'torchvision'``, whose down-sampling units halve their
+            output between the branches, or ``'authors'``, whose multiply-adds are the paper's (:mod:`.authors_unit`).
+        depth: 50 for the deep ShuffleNet V2-50 of the appendix: stem of 64 channels, four stages (stage2 at stride 4
+            to stage5 at 32), conv6. None for the networks of table 5.
+        strides: Stride of each stage, 2 as a rule. ``(2, 2, 1)`` keeps stage4 at stride 16.
+        dilations: Dilation of each stage's depthwise convolutions, such as ``(1, 1, 2)``.
+        large_receptive_field: ShuffleNet V2* (section 4): one more depthwise 3x3 convolution in front of the first
+            pointwise convolution of each unit.
+        with_se: A squeeze-and-excitation gate at the end of each unit's work (table 8 and the appendix).
+        with_residual: A shortcut around the work of each unit that keeps its size (appendix, for very deep networks).
 
     Attributes:
         feature_info: A :class:`FeatureInfo` an output, in order.
@@ -95,43 +92,53 @@ class ShuffleNetV2(BaseModule):
     def __init__(self, widen_factor: float = 1.0, stage_channels: Sequence[int] | None = None,
                  out_indices: Sequence[int] = (1, 2, 3), frozen_stages: int = -1, conv_cfg: dict | None = None,
                  norm_cfg: dict | None = None, act_cfg: dict | None = None, norm_eval: bool = False,
-                 with_cp: bool = False, init_cfg: dict | list[dict] | None = None) -> None:
+                 with_cp: bool = False, init_cfg: dict | list[dict] | None = None, *, variant: str = 'torchvision',
+                 depth: int | None = None, strides: Sequence[int] | None = None,
+                 dilations: Sequence[int] | None = None, large_receptive_field: bool = False, with_se: bool = False,
+                 with_residual: bool = False) -> None:
         super().__init__(init_cfg)
-        channels = _part_channels(widen_factor, stage_channels)
-        self.out_indices = _checked_out_indices(out_indices)
-        if frozen_stages not in range(-1, len(STRIDES)):
-            raise UserError(f'frozen_stages={frozen_stages!r} is out of range: allowed are -1 (nothing frozen), 0 (the '
-                            f'stem), 1 (and stage2), 2 (and stage3), 3 (and stage4), 4 (and conv5).')
-        self.frozen_stages = frozen_stages
+        if variant not in VARIANTS:
+            raise UserError(f'variant={variant!r} is unknown: allowed are {", ".join(map(repr, VARIANTS))}.')
+        net = architecture(widen_factor, depth, stage_channels, strides, dilations)
+        self.variant = variant
+        self.architecture = net
+        self.out_indices = _checked_out_indices(out_indices, net)
+        self.frozen_stages = _checked_frozen_stages(frozen_stages, net)
         self.norm_eval = norm_eval
         self.with_cp = with_cp
-        self.feature_info = tuple(FeatureInfo(i, channels[i], STRIDES[i]) for i in self.out_indices)
+        self.feature_info = tuple(FeatureInfo(i, net.channels[i], net.feature_strides[i]) for i in self.out_indices)
 
-        norm_cfg = norm_cfg or dict(type='BN')
         act_cfg = dict(act_cfg or dict(type='ReLU'))
         if act_cfg['type'] in _INPLACE_ACTIVATIONS:
             act_cfg.setdefault('inplace', True)
-        cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        style = UnitStyle(
+            conv_cfg, norm_cfg or dict(type='BN'), act_cfg, large_receptive_field, with_se, with_residual)
 
-        self.conv1 = nn.Sequential(*conv_norm(3, STEM_CHANNELS, 3, stride=2, **cfg))
+        self.conv1 = nn.Sequential(*conv_norm(3, net.stem, 3, style, stride=2))
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         #: Names of the parts behind the stem, in the order in which they run.
-        self.part_names: list[str] = []
-        last = self.out_indices[-1]
-        for index, depth in enumerate(DEPTHS[:last], start=1):
-            units = [DownsampleUnit(channels[index - 1], channels[index], **cfg)]
-            units += [BasicUnit(channels[index], **cfg) for _ in range(depth - 1)]
-            self._add_part(f'stage{index + 1}', nn.Sequential(*units))
-        if last == 4:
-            self._add_part('conv5', nn.Sequential(*conv_norm(channels[3], channels[4], 1, **cfg)))
+        self.part_names = net.part_names[:self.out_indices[-1]]
+        for index, name in enumerate(self.part_names):
+            self.add_module(name, self._stage(index, style) if name.startswith('stage') else nn.Sequential(
+                *conv_norm(net.stages[-1], net.last, 1, style)))
 
         for part in self._frozen_parts():
             part.requires_grad_(False)
         self.train()
 
-    def _add_part(self, name: str, part: nn.Module) -> None:
-        self.add_module(name, part)
-        self.part_names.append(name)
+    def _stage(self, index: int, style: UnitStyle) -> nn.Sequential:
+        net = self.architecture
+        in_channels, channels, dilation = net.channels[index], net.stages[index], net.dilations[index]
+        first_unit, unit = (DownsampleUnit, BasicUnit)
+        if self.variant == 'authors':
+            first_unit, unit = (AuthorsDownsampleUnit, AuthorsBasicUnit)
+            if channels <= in_channels:
+                raise UserError(f"variant='authors' widens at every stage, and {net.part_names[index]} is to have "
+                                f'{channels} channels behind {in_channels}. Give wider stage_channels, or take '
+                                f"variant='torchvision'.")
+        units = [first_unit(in_channels, channels, style, stride=net.strides[index], dilation=dilation)]
+        units += [unit(channels, style, dilation=dilation) for _ in range(net.depths[index] - 1)]
+        return nn.Sequential(*units)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of normalised images.
@@ -179,26 +186,26 @@ class ShuffleNetV2(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _part_channels(widen_factor: float, stage_channels: Sequence[int] | None) -> tuple[int, ...]:
-    """Channels behind the stem, stage2, stage3, stage4 and conv5."""
-    if widen_factor not in WIDTHS:
-        raise UserError(f'widen_factor={widen_factor!r} is not in the paper: allowed are '
-                        f'{", ".join(map(str, WIDTHS))}; for another width give stage_channels=(a, b, c).')
-    *stages, conv5 = WIDTHS[widen_factor]
-    if stage_channels is not None:
-        stages = list(stage_channels)
-        if len(stages) != 3 or any(type(c) is not int or c < 2 or c % 2 for c in stages):
-            raise UserError(f'stage_channels={tuple(stages)} does not fit: expected three even widths, those of '
-                            f'stage2, stage3 and stage4, such as (116, 232, 464).')
-    return (STEM_CHANNELS, *stages, conv5)
+def _outputs(net: Architecture) -> list[str]:
+    """What each number among ``out_indices`` stands for: ``1 (stage2, stride 8)``."""
+    names = ['the stem', *net.part_names]
+    return [f'{i} ({name}, stride {stride})' for i, (name, stride) in enumerate(zip(names, net.feature_strides))]
 
 
-def _checked_out_indices(out_indices: Sequence[int]) -> tuple[int, ...]:
+def _checked_out_indices(out_indices: Sequence[int], net: Architecture) -> tuple[int, ...]:
     indices = tuple(out_indices) if isinstance(out_indices, (tuple, list)) else (out_indices, )
-    if not indices or any(i not in range(len(STRIDES)) for i in indices) or list(indices) != sorted(set(indices)):
-        raise UserError(f'out_indices={out_indices!r} does not fit: expected ascending numbers out of 0 (stem, stride '
-                        f'4), 1 (stage2, 8), 2 (stage3, 16), 3 (stage4, 32), 4 (conv5, 32), such as (1, 2, 3).')
+    if not indices or any(i not in range(len(net.channels)) for i in indices) or list(indices) != sorted(set(indices)):
+        raise UserError(f'out_indices={out_indices!r} does not fit: expected ascending numbers out of '
+                        f'{", ".join(_outputs(net))}, such as (1, 2, 3).')
     return indices
+
+
+def _checked_frozen_stages(frozen_stages: int, net: Architecture) -> int:
+    if frozen_stages not in range(-1, len(net.channels)):
+        parts = ', '.join(f'{i} (and {name})' for i, name in enumerate(net.part_names, start=1))
+        raise UserError(f'frozen_stages={frozen_stages!r} is out of range: allowed are -1 (nothing frozen), 0 (the '
+                        f'stem), {parts}.')
+    return frozen_stages
 
 
 @contextmanager

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 from torchvision.models import shufflenetv2 as torchvision_v2
 
-from mmdet_shufflenetv2.backbones.shuffle_unit import BasicUnit, DownsampleUnit, channel_shuffle
+from mmdet_shufflenetv2.backbones.shuffle_unit import BasicUnit, DownsampleUnit, UnitStyle, channel_shuffle
 
-CFG = dict(conv_cfg=None, norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'))
+STYLE = UnitStyle(conv_cfg=None, norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'))
 
 
 @pytest.mark.parametrize(('groups', 'expected'), [
@@ -25,8 +25,8 @@ def test_channel_shuffle_equals_pytorchs_own(groups):
 
 
 @pytest.mark.parametrize(('unit', 'reference'), [
-    (lambda: BasicUnit(20, **CFG), lambda: torchvision_v2.InvertedResidual(20, 20, 1)),
-    (lambda: DownsampleUnit(12, 20, **CFG), lambda: torchvision_v2.InvertedResidual(12, 20, 2)),
+    (lambda: BasicUnit(20, STYLE), lambda: torchvision_v2.InvertedResidual(20, 20, 1)),
+    (lambda: DownsampleUnit(12, 20, STYLE), lambda: torchvision_v2.InvertedResidual(12, 20, 2)),
 ])
 @pytest.mark.parametrize('size', [(8, 8), (7, 9), (1, 2)])
 def test_a_unit_computes_what_torchvisions_does(unit, reference, size):

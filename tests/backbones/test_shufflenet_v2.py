@@ -6,9 +6,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdet_shufflenetv2 import ShuffleNetV2
-from mmdet_shufflenetv2.backbones.shufflenet_v2 import WIDTHS
+from mmdet_shufflenetv2.backbones.architectures import TABLE_5
 
-TORCHVISION = {width: f'shufflenet_v2_x{str(width).replace(".", "_")}' for width in WIDTHS}
+TORCHVISION = {width: f'shufflenet_v2_x{str(width).replace(".", "_")}' for width in TABLE_5}
 
 
 def torchvision_model(width, **kwargs):
@@ -32,7 +32,7 @@ def torchvision_features(model, x):
         yield x
 
 
-@pytest.mark.parametrize('width', WIDTHS)
+@pytest.mark.parametrize('width', TABLE_5)
 @pytest.mark.parametrize('size', [(32, 32), (33, 47), (64, 96), (101, 75)])
 def test_features_equal_torchvisions(width, size):
     reference = torchvision_model(width)
@@ -45,7 +45,7 @@ def test_features_equal_torchvisions(width, size):
             assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
 
 
-@pytest.mark.parametrize('width', WIDTHS)
+@pytest.mark.parametrize('width', TABLE_5)
 def test_the_state_dict_is_torchvisions_without_the_classifier(width):
     theirs = torchvision_model(width).state_dict()
     ours = ShuffleNetV2(widen_factor=width, out_indices=(4, )).state_dict()
