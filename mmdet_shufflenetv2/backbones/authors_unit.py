@@ -39,11 +39,21 @@ class AuthorsBasicUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` -> ``(N, C, H, W)``."""
-        # A shuffle of C / 2 groups of two puts the even channels first.
-        passed, worked = channel_shuffle(x, x.shape[1] // 2).chunk(2, dim=1)
+        passed, worked = self.part(x)
         out = self.branch_main(worked)
         if self.act is not None:
             out = self.act(worked + out)
+        return self.join(passed, out)
+
+    @staticmethod
+    def part(x: Tensor) -> tuple[Tensor, Tensor]:
+        """The channels that pass, and those that the unit works on; ``(N, C / 2, H, W)`` each."""
+        # A shuffle of C / 2 groups of two puts the even channels first.
+        return channel_shuffle(x, x.shape[1] // 2).chunk(2, dim=1)
+
+    @staticmethod
+    def join(passed: Tensor, out: Tensor) -> Tensor:
+        """The unit's output from what passed and what it made of the rest."""
         return torch.cat((passed, out), dim=1)
 
 
@@ -67,4 +77,6 @@ class AuthorsDownsampleUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` -> ``(N, out_channels, ceil(H / stride), ceil(W / stride))``."""
-        return torch.cat((self.branch_proj(x), self.branch_main(x)), dim=1)
+        return self.join(self.branch_proj(x), self.branch_main(x))
+
+    join = staticmethod(AuthorsBasicUnit.join)

@@ -110,10 +110,20 @@ class BasicUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` -> ``(N, C, H, W)``."""
-        passed, worked = x.chunk(2, dim=1)
+        passed, worked = self.part(x)
         out = self.branch2(worked)
         if self.act is not None:
             out = self.act(worked + out)
+        return self.join(passed, out)
+
+    @staticmethod
+    def part(x: Tensor) -> tuple[Tensor, Tensor]:
+        """The channels that pass, and those that the unit works on; ``(N, C / 2, H, W)`` each."""
+        return x.chunk(2, dim=1)
+
+    @staticmethod
+    def join(passed: Tensor, out: Tensor) -> Tensor:
+        """The unit's output from what passed and what it made of the rest."""
         return channel_shuffle(torch.cat((passed, out), dim=1), 2)
 
 
@@ -137,4 +147,6 @@ class DownsampleUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` -> ``(N, out_channels, ceil(H / stride), ceil(W / stride))``."""
-        return channel_shuffle(torch.cat((self.branch1(x), self.branch2(x)), dim=1), 2)
+        return self.join(self.branch1(x), self.branch2(x))
+
+    join = staticmethod(BasicUnit.join)

@@ -1,0 +1,82 @@
+"""Folding norms into convolutions, and reordering a convolution's channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ..errors import UserError
+from .channel_plan import ZERO
+
+__all__ = ['absorb_order', 'arranged', 'folded', 'plain_activation']
+
+# They act on each number alone, so it does not matter which channel it stands in.
+_ELEMENTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.ELU, nn.Hardswish, nn.Hardtanh, nn.Mish,
+                nn.Sigmoid, nn.Hardsigmoid, nn.Tanh)
+
+
+def folded(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
+    """One convolution with bias that equals ``norm(conv(x))`` in eval mode.
+
+    Raises:
+        UserError: If it is no plain convolution, or no batch norm with running statistics.
+    """
+    if type(conv) is not nn.Conv2d:
+        raise UserError(f'A {type(conv).__name__} cannot be made shuffle-free: expected plain Conv2d (conv_cfg=None).')
+    if not isinstance(norm, _BatchNorm) or norm.running_mean is None:
+        raise UserError(f'A {type(norm).__name__} cannot be folded into a convolution, for it depends on the image: '
+                        f'expected batch norm with running statistics (BN or SyncBN).')
+    return fuse_conv_bn_eval(conv, norm)
+
+
+def plain_activation(act: nn.Module) -> nn.Module:
+    """The activation, if it may be used for channels in any order.
+
+    Raises:
+        UserError: If it looks at more than one number at a time.
+    """
+    if not isinstance(act, _ELEMENTWISE):
+        allowed = ', '.join(kind.__name__ for kind in _ELEMENTWISE)
+        raise UserError(f'{type(act).__name__} cannot be used in the shuffle-free form, which reorders channels: '
+                        f'expected one of {allowed}.')
+    return act
+
+
+def arranged(conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None) -> nn.Conv2d:
+    """The convolution with its channels in another order.
+
+    Args:
+        conv: A convolution without groups, or a depthwise one, which has rows only.
+        rows: Which of its output channels stands at each place; ``ZERO`` for one that is always zero. None: as it is.
+        columns: Likewise for its input channels, where ``ZERO`` stands for one that is not looked at.
+    """
+    depthwise = conv.groups > 1
+    weight = _taken(_taken(conv.weight.detach(), rows, 0), columns, 1)
+    out_channels, in_channels = weight.shape[0], weight.shape[0] if depthwise else weight.shape[1]
+    new = nn.Conv2d(
+        in_channels, out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation,
+        groups=out_channels if depthwise else 1, bias=conv.bias is not None, device=weight.device, dtype=weight.dtype)
+    with torch.no_grad():
+        new.weight.copy_(weight)
+        if conv.bias is not None:
+            new.bias.copy_(_taken(conv.bias.detach(), rows, 0))
+    return new.requires_grad_(False)
+
+
+def absorb_order(conv: nn.Conv2d, order: Sequence[int]) -> None:
+    """Let a convolution without groups that reads features in their original order read them in ``order``, in place."""
+    new = arranged(conv, columns=order)
+    conv.weight, conv.in_channels = new.weight, new.in_channels
+
+
+def _taken(tensor: Tensor, order: Sequence[int] | None, dim: int) -> Tensor:
+    if order is None:
+        return tensor
+    index = torch.tensor(order, device=tensor.device)
+    taken = tensor.index_select(dim, index.clamp(min=0))
+    shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
+    return taken.masked_fill((index == ZERO).view(shape), 0)

@@ -1,0 +1,104 @@
+"""Which channel enters which unit of a stage: the whole idea of the shuffle-free form, without a single weight.
+
+A stage is a first unit, whose two branches make all channels, and basic units, each of which works on one half of the
+channels and lets the other pass. The shuffle between them decides which half a channel is in, and it is fixed by the
+architecture: so for every channel that a convolution makes, it is known beforehand which unit will consume it. Make
+each convolution put out its channels ordered by consumer, and every unit finds its input in a few whole slices: nothing
+is shuffled, and a channel that passes is not touched at all until its unit comes.
+
+An example to redo on paper: 8 channels, a first unit with branches a and b, two basic units c and d, torchvision's
+shuffle ``x0 y0 x1 y1 x2 y2 x3 y3`` of what passed (x) and what was made (y). A bar parts the halves; the right one is
+worked on::
+
+    after the first unit   a0 b0 a1 b1 | a2 b2 a3 b3      unit 1 makes c0 c1 c2 c3 of a2 b2 a3 b3
+    after unit 1           a0 c0 b0 c1 | a1 c2 b1 c3      unit 2 makes d0 d1 d2 d3 of a1 c2 b1 c3
+    after unit 2           a0 d0 c0 d1 b0 d2 c1 d3        the stage's output
+
+So a2 and a3 go to unit 1, a1 to unit 2, a0 to the end; and branch a orders its channels ``a2 a3 | a1 | a0``, branch b
+``b2 b3 | b1 | b0``, unit 1 ``c2 c3 | c0 c1``. Unit 1 reads ``a2 a3  b2 b3``, unit 2 ``a1  b1  c2 c3``, the end
+``a0  b0  c0 c1  d0 d1 d2 d3``: slices only, no shuffle, and the weights' columns are permuted to match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ['ZERO', 'StagePlan', 'plan_stage']
+
+#: Stands in an order for a channel that is always zero.
+ZERO = -1
+
+
+class StagePlan(NamedTuple):
+    """Orders and slices of one stage. Producers are the first unit's two branches, then each basic unit.
+
+    A channel's number is its place where the original network has it; :data:`ZERO` marks padding.
+    """
+
+    #: A producer: the order in which it puts out its channels.
+    produced: list[list[int]]
+    #: A producer: width of each of its slices, and which consumer it is for (a basic unit, or their count for the end).
+    slices: list[list[tuple[int, int]]]
+    #: A basic unit: the order in which it reads the channels that it works on.
+    consumed: list[list[int]]
+    #: The order in which the stage's output leaves it.
+    output: list[int]
+
+
+def plan_stage(units: Sequence[nn.Module], widths: tuple[int, int], multiple_of: int = 1) -> StagePlan:
+    """Follow every channel through a stage.
+
+    The units' own ``part`` and ``join`` are run on channel numbers, so that any way of shuffling is followed.
+
+    Args:
+        units: The first unit of the stage and the basic units behind it.
+        widths: Channels that each of the first unit's branches makes.
+        multiple_of: Each slice is filled up with zero channels to a multiple of this.
+    """
+    basic_units = units[1:]
+    end = len(basic_units)
+    made = [_labels(0, widths[0]), _labels(1, widths[1])]
+    consumer: dict[int, int] = {}
+    reads: list[list[int]] = []
+    state = units[0].join(*made)
+    for number, unit in enumerate(basic_units):
+        passed, worked = unit.part(state)
+        reads.append(worked.flatten().tolist())
+        consumer.update(dict.fromkeys(reads[-1], number))
+        made.append(_labels(number + 2, worked.shape[1]))
+        state = unit.join(passed, made[-1])
+    reads.append(state.flatten().tolist())
+    consumer.update(dict.fromkeys(reads[-1], end))
+
+    produced, slices = [], []
+    arriving: list[list[int]] = [[] for _ in reads]
+    for labels in made:
+        order, widths_here = [], []
+        for unit_number in range(end + 1):
+            group = [label for label in labels.flatten().tolist() if consumer[label] == unit_number]
+            if group:
+                group += [ZERO] * (-len(group) % multiple_of)
+                order += group
+                widths_here.append((len(group), unit_number))
+                arriving[unit_number] += group
+        produced.append(_places(order, labels.flatten().tolist()))
+        slices.append(widths_here)
+    *consumed, output = (_places(labels, read) for labels, read in zip(arriving, reads))
+    return StagePlan(produced, slices, consumed, output)
+
+
+def _labels(producer: int, width: int) -> Tensor:
+    """A number of its own for every channel of the stage, as a feature map of size 1x1."""
+    return (torch.arange(width) + producer * _MOST_CHANNELS).view(1, -1, 1, 1)
+
+
+_MOST_CHANNELS = 1_000_000
+
+
+def _places(labels: Sequence[int], among: Sequence[int]) -> list[int]:
+    place: Callable[[int], int | None] = {label: number for number, label in enumerate(among)}.get
+    return [ZERO if label == ZERO else place(label) for label in labels]

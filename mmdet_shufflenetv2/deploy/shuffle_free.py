@@ -1,0 +1,233 @@
+"""The exact form of a trained backbone in which no channel is ever shuffled.
+
+:mod:`.channel_plan` explains the idea, with an example to redo on paper. Here the weights follow: batch norms are folded,
+the rows of each unit's last convolution are ordered by the unit that will consume them, the columns of each unit's
+first convolution by where they come from. A unit then costs one ``cat`` of half the width, where the original copies
+the whole width twice (``cat``, shuffle). Outputs are the original's up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from mmdet.models.layers import SELayer
+from mmdet.models.necks import FPN
+from torch import Tensor, nn
+
+from ..backbones import ShuffleNetV2
+from ..errors import UserError
+from .arrange import absorb_order, arranged, folded, plain_activation
+from .channel_plan import StagePlan, plan_stage
+
+__all__ = ['ShuffleFreeShuffleNetV2', 'shuffle_free', 'shuffle_free_detector']
+
+
+def shuffle_free(backbone: ShuffleNetV2, *, multiple_of: int = 1,
+                 restore_order: bool = True) -> ShuffleFreeShuffleNetV2:
+    """The inference form of a backbone: same outputs, no shuffle, no norms. The backbone itself is left as it is.
+
+    Args:
+        backbone: In eval mode, with batch norms (or none left after folding) and an element-wise activation. Both
+            variants, V2*, SE and residual units, strides, dilations, any depth and any even width will do.
+        multiple_of: Width to a multiple of which every slice is filled up with zero channels. onnxruntime computes in
+            blocks of 8 channels and is faster with 8, OpenVINO and PyTorch without (1).
+        restore_order: Return features in the original order of channels, for one more copy each. False returns them as
+            they come, and ``orders`` of the result says how: a consumer may then absorb the order, see
+            :func:`shuffle_free_detector`.
+
+    Returns:
+        A module that takes and returns what the backbone does.
+
+    Raises:
+        UserError: (a ``ValueError``) If the backbone is no ShuffleNetV2, is in training mode or on ``meta``, or has a
+            norm, convolution or activation that this form cannot have.
+    """
+    if not isinstance(backbone, ShuffleNetV2):
+        raise UserError(f'shuffle_free takes a ShuffleNetV2, not a {type(backbone).__name__}.')
+    if backbone.training:
+        raise UserError('The backbone is in training mode, where its batch norms depend on the batch. Call '
+                        'backbone.eval() first.')
+    if any(tensor.is_meta for tensor in backbone.state_dict().values()):
+        raise UserError("The backbone is on 'meta' and has no weights. Load them onto a device first.")
+    if multiple_of < 1:
+        raise UserError(f'multiple_of={multiple_of} does not fit: expected 1 (no filling up) or more, such as 8.')
+    return ShuffleFreeShuffleNetV2(backbone, multiple_of, restore_order).eval().requires_grad_(False)
+
+
+class ShuffleFreeShuffleNetV2(nn.Module):
+    """What :func:`shuffle_free` returns.
+
+    Attributes:
+        feature_info: As the backbone's.
+        orders: An output: the original channel at each place, -1 for a channel that is zero; None where the order is
+            the original one.
+    """
+
+    def __init__(self, backbone: ShuffleNetV2, multiple_of: int, restore_order: bool) -> None:
+        super().__init__()
+        self.out_indices = backbone.out_indices
+        self.feature_info = backbone.feature_info
+        conv, norm, act = backbone.conv1
+        self.conv1 = nn.Sequential(folded(conv, norm), plain_activation(act))
+        self.maxpool = backbone.maxpool
+        self.parts = nn.ModuleList()
+        order: list[int] | None = None
+        orders = [order]
+        for name in backbone.part_names:
+            part = getattr(backbone, name)
+            if name.startswith('stage'):
+                self.parts.append(_Stage(part, order, multiple_of))
+                order = self.parts[-1].plan.output
+            else:
+                conv, norm, act = part
+                self.parts.append(nn.Sequential(arranged(folded(conv, norm), columns=order), plain_activation(act)))
+                order = None
+            orders.append(order)
+        self.orders = [orders[i] for i in self.out_indices]
+        self.restored = nn.ModuleList(nn.Identity() for _ in self.orders)
+        if restore_order:
+            for place, (info, order) in enumerate(zip(self.feature_info, self.orders)):
+                if order is not None:
+                    self.restored[place] = _Pick([order.index(channel) for channel in range(info.channels)])
+            self.orders = [None] * len(self.orders)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """``(N, 3, H, W)`` -> one ``(N, channels, ceil(H / stride), ceil(W / stride))`` an output."""
+        features = [self.maxpool(self.conv1(x))]
+        for part in self.parts:
+            features.append(part(features[-1]))
+        return tuple(restored(features[i]) for restored, i in zip(self.restored, self.out_indices))
+
+
+class _Stage(nn.Module):
+    """A stage that hands slices of channels from producer to consumer."""
+
+    def __init__(self, units: nn.Sequential, order: Sequence[int] | None, multiple_of: int) -> None:
+        super().__init__()
+        first, *basic_units = units
+        project, transform = first.children()
+        widths = (project[-3].out_channels, _last_conv(transform).out_channels)
+        self.plan: StagePlan = plan_stage(list(units), widths, multiple_of)
+        rows = iter(self.plan.produced)
+        self.project = _projection(project, order, next(rows))
+        self.transform = _Transformation(transform, order, next(rows))
+        self.units = nn.ModuleList(
+            _Transformation(next(iter(unit.children())), consumed, next(rows), unit.act)
+            for unit, consumed in zip(basic_units, self.plan.consumed))
+
+    def forward(self, x: Tensor) -> Tensor:
+        waiting: list[list[Tensor]] = [[] for _ in range(len(self.units) + 1)]
+        self._hand_on(0, self.project(x), waiting)
+        self._hand_on(1, self.transform(x), waiting)
+        for number, unit in enumerate(self.units):
+            self._hand_on(number + 2, unit(_joined(waiting[number])), waiting)
+        return _joined(waiting[-1])
+
+    def _hand_on(self, producer: int, made: Tensor, waiting: list[list[Tensor]]) -> None:
+        slices = self.plan.slices[producer]
+        parts = [made] if len(slices) == 1 else made.split([width for width, _ in slices], dim=1)
+        for part, (_, consumer) in zip(parts, slices):
+            waiting[consumer].append(part)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _last_conv(branch: nn.Sequential) -> nn.Conv2d:
+    return [layer for layer in branch if isinstance(layer, nn.Conv2d)][-1]
+
+
+def _projection(branch: nn.Sequential, columns: Sequence[int] | None, rows: Sequence[int]) -> nn.Sequential:
+    depthwise, norm1, pointwise, norm2, act = branch
+    return nn.Sequential(
+        arranged(folded(depthwise, norm1), rows=columns),
+        arranged(folded(pointwise, norm2), rows, columns), plain_activation(act))
+
+
+class _Transformation(nn.Module):
+    """A unit's work, reading and writing its channels in other orders."""
+
+    def __init__(self, branch: nn.Sequential, columns: Sequence[int] | None, rows: Sequence[int],
+                 residual_act: nn.Module | None = None) -> None:
+        super().__init__()
+        layers = dict(branch.named_children())
+        convs: list[nn.Module] = []
+        if 'field' in layers:
+            convs.append(arranged(folded(*layers['field']), rows=columns))
+        convs += [arranged(folded(layers['0'], layers['1']), columns=columns), plain_activation(layers['2']),
+                  folded(layers['3'], layers['4']), arranged(folded(layers['5'], layers['6']), rows)]
+        self.convs = nn.Sequential(*convs)
+        self.gate = _Gate(layers['se'], rows) if 'se' in layers else None
+        # The one copy that stays: what a unit reads and what it makes of it are consumed in different places.
+        self.shortcut = _Pick([columns.index(row) if row in columns else 0 for row in rows]) if residual_act else None
+        self.act = plain_activation(residual_act or layers['7'])
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.convs(x)
+        if self.gate is not None:
+            out = out * self.gate(out)
+        if self.shortcut is not None:
+            out = out + self.shortcut(x)
+        return self.act(out)
+
+
+class _Gate(nn.Sequential):
+    """Squeeze and excitation of channels in another order: ``(N, C, H, W)`` -> ``(N, C, 1, 1)``."""
+
+    def __init__(self, se: SELayer, order: Sequence[int]) -> None:
+        super().__init__(
+            se.global_avgpool, arranged(se.conv1.conv, columns=order), se.conv1.activate,
+            arranged(se.conv2.conv, rows=order), se.conv2.activate)
+
+
+class _Pick(nn.Module):
+    """Channels of ``(N, C, H, W)`` by number."""
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer('channels', torch.tensor(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.index_select(1, self.channels)
+
+
+def shuffle_free_detector(model: nn.Module, *, multiple_of: int = 1) -> nn.Module:
+    """A detector with its backbone made shuffle-free; the detector given is left as it is.
+
+    Where the neck is MMDetection's FPN, its convolutions absorb the order of the features, so that nothing is reordered
+    at all. Another neck gets features in their original order.
+
+    Args:
+        model: A detector in eval mode whose ``backbone`` is a ShuffleNetV2.
+        multiple_of: See :func:`shuffle_free`.
+
+    Raises:
+        UserError: If the backbone cannot be made shuffle-free.
+    """
+    backbone = getattr(model, 'backbone', None)
+    if backbone is None:
+        raise UserError(f'A {type(model).__name__} has no backbone to make shuffle-free.')
+    absorbs = type(getattr(model, 'neck', None)) is FPN
+    fast = shuffle_free(backbone, multiple_of=multiple_of, restore_order=not absorbs)
+    model = deepcopy(model)
+    model.backbone = fast
+    if absorbs:
+        for level, order in enumerate(fast.orders):
+            if order is not None:
+                for conv in _readers(model.neck, level):
+                    absorb_order(conv, order)
+    return model
+
+
+def _readers(neck: FPN, level: int) -> list[nn.Conv2d]:
+    """The convolutions of an FPN that read the backbone's output of that number."""
+    readers = []
+    if neck.start_level <= level < neck.backbone_end_level:
+        readers.append(neck.lateral_convs[level - neck.start_level].conv)
+    extra = neck.backbone_end_level - neck.start_level
+    if neck.add_extra_convs == 'on_input' and level == neck.backbone_end_level - 1 and len(neck.fpn_convs) > extra:
+        readers.append(neck.fpn_convs[extra].conv)
+    return readers
