@@ -1,0 +1,107 @@
+import pytest
+import torch
+from torch import nn
+
+from mmdet_shufflenetv2 import ShuffleNetV2
+from mmdet_shufflenetv2.analysis.complexity import count_multiply_adds
+from mmdet_shufflenetv2.analysis.memory_access import (
+    Convolution,
+    Kind,
+    convolution_mac,
+    elements_by_kind,
+    least_mac,
+    operation_kind,
+    trace_operations,
+)
+
+
+def pointwise(c1, c2, h, w, groups=1):
+    return Convolution(c1, c2, (1, 1), groups, h * w, h * w)
+
+
+@pytest.mark.parametrize(('c1', 'c2', 'groups'), [(128, 128, 1), (36, 432, 1), (360, 360, 8), (24, 24, 24)])
+def test_a_pointwise_convolution_costs_what_the_paper_says(c1, c2, groups):
+    h, w = 7, 9
+    [operation] = trace_operations(nn.Conv2d(c1, c2, 1, groups=groups), torch.rand(1, c1, h, w))
+    assert operation.multiply_adds == h * w * c1 * c2 // groups
+    assert operation.mac == h * w * (c1 + c2) + c1 * c2 // groups == convolution_mac(operation.convolution)
+
+
+def test_size_kernel_stride_and_batch_are_counted():
+    [operation] = trace_operations(nn.Conv2d(3, 24, 3, stride=2, padding=1), torch.rand(2, 3, 8, 10))
+    assert operation.multiply_adds == 2 * 3 * 24 * 9 * 4 * 5
+    assert operation.mac == 2 * (3 * 8 * 10 + 24 * 4 * 5) + 3 * 24 * 9
+    assert convolution_mac(operation.convolution) == 3 * 8 * 10 + 24 * 4 * 5 + 3 * 24 * 9
+
+
+@pytest.mark.parametrize('groups', [1, 4])
+def test_equal_widths_reach_the_lower_bound_and_nothing_falls_below_it(groups):
+    h, w, b = 6, 5, 64 * 64
+    assert convolution_mac(pointwise(64, 64, h, w, groups)) == pytest.approx(least_mac(pointwise(64, 64, h, w, groups)))
+    for c1 in (8, 16, 32, 128):
+        uneven = pointwise(c1, b // c1, h, w, groups)
+        assert least_mac(uneven) == pytest.approx(least_mac(pointwise(64, 64, h, w, groups)))
+        assert convolution_mac(uneven) > least_mac(uneven)
+
+
+def test_the_bound_of_a_dense_pointwise_convolution_is_the_papers():
+    h, w, c1, c2 = 56, 56, 52, 312
+    b = h * w * c1 * c2
+    assert least_mac(pointwise(c1, c2, h, w)) == pytest.approx(2 * (h * w * b) ** 0.5 + b / (h * w))
+
+
+class Residual(nn.Module):
+    """A layer of every kind: two convolutions with what stands between them, a sum, a copy, a pooling."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(4, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 1))
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x):
+        left, right = (x + self.body(x)).chunk(2, dim=1)
+        return self.pool(torch.cat((right, left), dim=1))
+
+
+def test_operations_carry_their_layer_and_kind_in_order():
+    operations = trace_operations(Residual().eval(), torch.rand(1, 4, 6, 6))
+    assert [(o.layer, o.kind) for o in operations] == [
+        ('body.0', Kind.CONVOLUTION), ('body.1', Kind.ELEMENTWISE), ('body.2', Kind.ELEMENTWISE),
+        ('body.3', Kind.CONVOLUTION), ('', Kind.ELEMENTWISE), ('', Kind.DATA_MOVEMENT), ('pool', Kind.OTHER)]
+
+
+def test_element_wise_and_copied_elements_are_summed_apart():
+    elements = elements_by_kind(trace_operations(Residual().eval(), torch.rand(1, 4, 6, 6)))
+    places = 6 * 6
+    assert elements[Kind.CONVOLUTION] == 2 * places * (4 + 6) + 4 * 6 * 9 + 6 * 4
+    norm = places * 6 * 2 + 4 * 6  # the norm reads its four vectors too
+    assert elements[Kind.ELEMENTWISE] == norm + places * 6 * 2 + places * 4 * 3
+    assert elements[Kind.DATA_MOVEMENT] == places * 4 * 2
+
+
+def test_a_layer_alone_is_traced():
+    [operation] = trace_operations(nn.ReLU(), torch.rand(1, 4, 6, 6))
+    assert (operation.layer, operation.kind, operation.mac) == ('', Kind.ELEMENTWISE, 2 * 4 * 6 * 6)
+
+
+@pytest.mark.parametrize(('operator', 'kind'), [
+    ('mkldnn_convolution', Kind.CONVOLUTION), ('_slow_conv2d_forward', Kind.CONVOLUTION),
+    ('cudnn_convolution', Kind.CONVOLUTION), ('cudnn_batch_norm', Kind.ELEMENTWISE), ('relu_', Kind.ELEMENTWISE),
+    ('clamp_min_', Kind.ELEMENTWISE), ('hardswish', Kind.ELEMENTWISE), ('add', Kind.ELEMENTWISE),
+    ('copy_', Kind.DATA_MOVEMENT), ('cat', Kind.DATA_MOVEMENT), ('clone', Kind.DATA_MOVEMENT),
+    ('max_pool2d_with_indices', Kind.OTHER), ('addmm', Kind.OTHER), ('no_such_operator', Kind.OTHER),
+])
+def test_operators_of_every_runtime_are_sorted(operator, kind):
+    assert operation_kind(operator) == kind
+
+
+def test_the_operations_of_the_backbone_add_up():
+    backbone = ShuffleNetV2(widen_factor=0.5).eval()
+    x = torch.rand(1, 3, 64, 64)
+    operations = trace_operations(backbone, x)
+    assert sum(o.multiply_adds for o in operations) == count_multiply_adds(backbone, x)
+    weights = sum(m.weight.numel() for m in backbone.modules() if isinstance(m, nn.Conv2d))
+    assert sum(o.weights for o in operations) == weights
+    # A unit's shuffle and concatenation copy its output once each.
+    copied = [o for o in operations if o.kind == Kind.DATA_MOVEMENT and o.layer == 'stage2.1']
+    assert [o.mac for o in copied] == [2 * 48 * 8 * 8] * 2
