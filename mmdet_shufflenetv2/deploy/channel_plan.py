@@ -21,16 +21,24 @@ So a2 and a3 go to unit 1, a1 to unit 2, a0 to the end; and branch a orders its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ['ZERO', 'StagePlan', 'plan_stage']
+__all__ = ['ZERO', 'Slice', 'StagePlan', 'plan_stage']
 
 #: Stands in an order for a channel that is always zero.
 ZERO = -1
+
+
+class Slice(NamedTuple):
+    """Channels that leave a producer together."""
+
+    width: int
+    #: The basic units that read it; their count stands for the end of the stage.
+    consumers: tuple[int, ...]
 
 
 class StagePlan(NamedTuple):
@@ -41,15 +49,15 @@ class StagePlan(NamedTuple):
 
     #: A producer: the order in which it puts out its channels.
     produced: list[list[int]]
-    #: A producer: width of each of its slices, and which consumer it is for (a basic unit, or their count for the end).
-    slices: list[list[tuple[int, int]]]
+    #: A producer: its slices, in that order.
+    slices: list[list[Slice]]
     #: A basic unit: the order in which it reads the channels that it works on.
     consumed: list[list[int]]
     #: The order in which the stage's output leaves it.
     output: list[int]
 
 
-def plan_stage(units: Sequence[nn.Module], widths: tuple[int, int], multiple_of: int = 1) -> StagePlan:
+def plan_stage(units: Sequence[nn.Module], widths: tuple[int, int], block: int = 1) -> StagePlan:
     """Follow every channel through a stage.
 
     The units' own ``part`` and ``join`` are run on channel numbers, so that any way of shuffling is followed.
@@ -57,38 +65,49 @@ def plan_stage(units: Sequence[nn.Module], widths: tuple[int, int], multiple_of:
     Args:
         units: The first unit of the stage and the basic units behind it.
         widths: Channels that each of the first unit's branches makes.
-        multiple_of: Each slice is filled up with zero channels to a multiple of this.
+        block: Each slice is filled up with zero channels to a multiple of this; small ones are put together first.
     """
-    basic_units = units[1:]
-    end = len(basic_units)
+    consumer, made, reads = _follow(units, widths)
+    end = len(units) - 1
+    produced, slices = [], []
+    arriving: list[list[int]] = [[] for _ in reads]
+    for labels in made:
+        groups = [(unit, [label for label in labels if consumer[label] == unit]) for unit in range(end + 1)]
+        groups = [(unit, group) for unit, group in groups if group]
+        order: list[int] = []
+        slices.append([])
+        for first, last in _cut([(unit, len(group)) for unit, group in groups], block, end):
+            together = [label for _, group in groups[first:last] for label in group]
+            together += [ZERO] * (-len(together) % block)
+            consumers = tuple(unit for unit, _ in groups[first:last])
+            order += together
+            slices[-1].append(Slice(len(together), consumers))
+            for unit in consumers:
+                arriving[unit] += [label if consumer.get(label) == unit else ZERO for label in together]
+        produced.append(_places(order, labels))
+    *consumed, output = (_places(labels, read) for labels, read in zip(arriving, reads))
+    return StagePlan(produced, slices, consumed, output)
+
+
+def _follow(units: Sequence[nn.Module],
+            widths: tuple[int, int]) -> tuple[dict[int, int], list[list[int]], list[list[int]]]:
+    """Consumer of each channel, the channels that each producer makes, and those that each consumer reads."""
     made = [_labels(0, widths[0]), _labels(1, widths[1])]
     consumer: dict[int, int] = {}
     reads: list[list[int]] = []
     state = units[0].join(*made)
-    for number, unit in enumerate(basic_units):
+    for number, unit in enumerate(units[1:]):
         passed, worked = unit.part(state)
         reads.append(worked.flatten().tolist())
         consumer.update(dict.fromkeys(reads[-1], number))
         made.append(_labels(number + 2, worked.shape[1]))
         state = unit.join(passed, made[-1])
     reads.append(state.flatten().tolist())
-    consumer.update(dict.fromkeys(reads[-1], end))
+    consumer.update(dict.fromkeys(reads[-1], len(units) - 1))
+    return consumer, [labels.flatten().tolist() for labels in made], reads
 
-    produced, slices = [], []
-    arriving: list[list[int]] = [[] for _ in reads]
-    for labels in made:
-        order, widths_here = [], []
-        for unit_number in range(end + 1):
-            group = [label for label in labels.flatten().tolist() if consumer[label] == unit_number]
-            if group:
-                group += [ZERO] * (-len(group) % multiple_of)
-                order += group
-                widths_here.append((len(group), unit_number))
-                arriving[unit_number] += group
-        produced.append(_places(order, labels.flatten().tolist()))
-        slices.append(widths_here)
-    *consumed, output = (_places(labels, read) for labels, read in zip(arriving, reads))
-    return StagePlan(produced, slices, consumed, output)
+
+_MOST_CHANNELS = 1_000_000
 
 
 def _labels(producer: int, width: int) -> Tensor:
@@ -96,9 +115,37 @@ def _labels(producer: int, width: int) -> Tensor:
     return (torch.arange(width) + producer * _MOST_CHANNELS).view(1, -1, 1, 1)
 
 
-_MOST_CHANNELS = 1_000_000
-
-
 def _places(labels: Sequence[int], among: Sequence[int]) -> list[int]:
-    place: Callable[[int], int | None] = {label: number for number, label in enumerate(among)}.get
-    return [ZERO if label == ZERO else place(label) for label in labels]
+    place = {label: number for number, label in enumerate(among)} | {ZERO: ZERO}
+    return [place[label] for label in labels]
+
+
+#: What reading a channel at the end of a stage costs, in reads by a basic unit: the next stage's first unit is twice as
+#: wide, and has a second branch at a quarter of the size.
+_END_READS = 2.5
+
+
+def _cut(groups: Sequence[tuple[int, int]], block: int, end: int) -> list[tuple[int, int]]:
+    """Where to cut a producer's channels into slices so that padding costs fewest multiply-adds.
+
+    A slice of its own for every consumer is padded to whole blocks; one for several consumers saves padding, but each
+    of them reads all of it. Every channel of a slice costs one production and one reading a consumer.
+
+    Args:
+        groups: Consumer and number of its channels, by consumer.
+        block: See :func:`plan_stage`.
+        end: The number that stands for the end of the stage.
+
+    Returns:
+        First and last (exclusive) of the groups that go together, a pair a slice.
+    """
+    best: list[tuple[float, list[tuple[int, int]]]] = [(0, [])]
+    for last in range(1, len(groups) + 1):
+        choices = []
+        for first in range(last):
+            width = sum(count for _, count in groups[first:last])
+            uses = 1 + sum(_END_READS if unit == end else 1 for unit, _ in groups[first:last])
+            cost, cuts = best[first]
+            choices.append((cost + (width + -width % block) * uses, [*cuts, (first, last)]))
+        best.append(min(choices))
+    return best[-1][1]

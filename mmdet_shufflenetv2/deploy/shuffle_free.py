@@ -1,9 +1,9 @@
 """The exact form of a trained backbone in which no channel is ever shuffled.
 
-:mod:`.channel_plan` explains the idea, with an example to redo on paper. Here the weights follow: batch norms are folded,
-the rows of each unit's last convolution are ordered by the unit that will consume them, the columns of each unit's
-first convolution by where they come from. A unit then costs one ``cat`` of half the width, where the original copies
-the whole width twice (``cat``, shuffle). Outputs are the original's up to rounding.
+:mod:`.channel_plan` explains the idea, with an example to redo on paper. Here the weights follow: batch norms are
+folded, the rows of each unit's last convolution are ordered by the unit that will consume them, the columns of each
+unit's first convolution by where they come from. A unit then costs one ``cat`` of half the width, where the original
+copies the whole width twice (``cat``, shuffle). Outputs are the original's up to rounding.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from torch import Tensor, nn
 from ..backbones import ShuffleNetV2
 from ..errors import UserError
 from .arrange import absorb_order, arranged, folded, plain_activation
-from .channel_plan import StagePlan, plan_stage
+from .channel_plan import ZERO, Slice, plan_stage
 
 __all__ = ['ShuffleFreeShuffleNetV2', 'shuffle_free', 'shuffle_free_detector']
 
 
-def shuffle_free(backbone: ShuffleNetV2, *, multiple_of: int = 1,
-                 restore_order: bool = True) -> ShuffleFreeShuffleNetV2:
+def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool = True) -> ShuffleFreeShuffleNetV2:
     """The inference form of a backbone: same outputs, no shuffle, no norms. The backbone itself is left as it is.
 
     Args:
         backbone: In eval mode, with batch norms (or none left after folding) and an element-wise activation. Both
             variants, V2*, SE and residual units, strides, dilations, any depth and any even width will do.
-        multiple_of: Width to a multiple of which every slice is filled up with zero channels. onnxruntime computes in
-            blocks of 8 channels and is faster with 8, OpenVINO and PyTorch without (1).
+        block: Fill every slice of channels up with zero channels to a multiple of this, and make each slice with a
+            convolution of its own. onnxruntime computes in blocks of 16 channels (8 without AVX-512), reorders all data
+            around an operator that cuts through one, and is fastest with 16. OpenVINO and PyTorch are fastest with 1,
+            which adds no channel.
         restore_order: Return features in the original order of channels, for one more copy each. False returns them as
             they come, and ``orders`` of the result says how: a consumer may then absorb the order, see
             :func:`shuffle_free_detector`.
@@ -51,9 +52,9 @@ def shuffle_free(backbone: ShuffleNetV2, *, multiple_of: int = 1,
                         'backbone.eval() first.')
     if any(tensor.is_meta for tensor in backbone.state_dict().values()):
         raise UserError("The backbone is on 'meta' and has no weights. Load them onto a device first.")
-    if multiple_of < 1:
-        raise UserError(f'multiple_of={multiple_of} does not fit: expected 1 (no filling up) or more, such as 8.')
-    return ShuffleFreeShuffleNetV2(backbone, multiple_of, restore_order).eval().requires_grad_(False)
+    if type(block) is not int or block < 1:
+        raise UserError(f'block={block!r} does not fit: expected 1 (no filling up) or more, such as 16.')
+    return ShuffleFreeShuffleNetV2(backbone, block, restore_order).eval().requires_grad_(False)
 
 
 class ShuffleFreeShuffleNetV2(nn.Module):
@@ -65,27 +66,27 @@ class ShuffleFreeShuffleNetV2(nn.Module):
             the original one.
     """
 
-    def __init__(self, backbone: ShuffleNetV2, multiple_of: int, restore_order: bool) -> None:
+    def __init__(self, backbone: ShuffleNetV2, block: int, restore_order: bool) -> None:
         super().__init__()
         self.out_indices = backbone.out_indices
         self.feature_info = backbone.feature_info
         conv, norm, act = backbone.conv1
-        self.conv1 = nn.Sequential(folded(conv, norm), plain_activation(act))
+        order = _filled(conv.out_channels, block)
+        self.conv1 = nn.Sequential(arranged(folded(conv, norm), rows=order), plain_activation(act))
         self.maxpool = backbone.maxpool
         self.parts = nn.ModuleList()
-        order: list[int] | None = None
         orders = [order]
         for name in backbone.part_names:
             part = getattr(backbone, name)
             if name.startswith('stage'):
-                self.parts.append(_Stage(part, order, multiple_of))
+                self.parts.append(_Stage(part, order, block))
                 order = self.parts[-1].plan.output
             else:
                 conv, norm, act = part
                 self.parts.append(nn.Sequential(arranged(folded(conv, norm), columns=order), plain_activation(act)))
-                order = None
+                order = list(range(conv.out_channels))
             orders.append(order)
-        self.orders = [orders[i] for i in self.out_indices]
+        self.orders = [None if orders[i] == sorted(orders[i]) else orders[i] for i in self.out_indices]
         self.restored = nn.ModuleList(nn.Identity() for _ in self.orders)
         if restore_order:
             for place, (info, order) in enumerate(zip(self.feature_info, self.orders)):
@@ -104,17 +105,17 @@ class ShuffleFreeShuffleNetV2(nn.Module):
 class _Stage(nn.Module):
     """A stage that hands slices of channels from producer to consumer."""
 
-    def __init__(self, units: nn.Sequential, order: Sequence[int] | None, multiple_of: int) -> None:
+    def __init__(self, units: nn.Sequential, order: Sequence[int], block: int) -> None:
         super().__init__()
         first, *basic_units = units
         project, transform = first.children()
         widths = (project[-3].out_channels, _last_conv(transform).out_channels)
-        self.plan: StagePlan = plan_stage(list(units), widths, multiple_of)
-        rows = iter(self.plan.produced)
-        self.project = _projection(project, order, next(rows))
-        self.transform = _Transformation(transform, order, next(rows))
+        self.plan = plan_stage(list(units), widths, block)
+        makes = zip(self.plan.produced, self.plan.slices)
+        self.project = _projection(project, order, *next(makes), block)
+        self.transform = _Transformation(transform, order, *next(makes), block)
         self.units = nn.ModuleList(
-            _Transformation(next(iter(unit.children())), consumed, next(rows), unit.act)
+            _Transformation(next(iter(unit.children())), consumed, *next(makes), block, unit.act)
             for unit, consumed in zip(basic_units, self.plan.consumed))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -125,11 +126,10 @@ class _Stage(nn.Module):
             self._hand_on(number + 2, unit(_joined(waiting[number])), waiting)
         return _joined(waiting[-1])
 
-    def _hand_on(self, producer: int, made: Tensor, waiting: list[list[Tensor]]) -> None:
-        slices = self.plan.slices[producer]
-        parts = [made] if len(slices) == 1 else made.split([width for width, _ in slices], dim=1)
-        for part, (_, consumer) in zip(parts, slices):
-            waiting[consumer].append(part)
+    def _hand_on(self, producer: int, made: Sequence[Tensor], waiting: list[list[Tensor]]) -> None:
+        for part, (_, consumers) in zip(made, self.plan.slices[producer]):
+            for consumer in consumers:
+                waiting[consumer].append(part)
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
@@ -140,38 +140,86 @@ def _last_conv(branch: nn.Sequential) -> nn.Conv2d:
     return [layer for layer in branch if isinstance(layer, nn.Conv2d)][-1]
 
 
-def _projection(branch: nn.Sequential, columns: Sequence[int] | None, rows: Sequence[int]) -> nn.Sequential:
+def _filled(channels: int, block: int) -> list[int]:
+    """Channels in their order, and zero channels up to a multiple of ``block``."""
+    return [*range(channels), *[ZERO] * (-channels % block)]
+
+
+class _Slices(nn.Module):
+    """The convolution that ends a branch, putting out slices of ``(N, width, H, W)``.
+
+    With blocks each slice is made by a convolution of its own, since a runtime that needs blocks reorders data around a
+    split. Without, one convolution makes all and its output is split, which is faster than several convolutions.
+    """
+
+    def __init__(self, conv: nn.Conv2d, act: nn.Module, slices: Sequence[Slice], block: int) -> None:
+        super().__init__()
+        self.widths = [width for width, _ in slices]
+        self.act = plain_activation(act)
+        places = torch.arange(conv.out_channels).split(self.widths)
+        self.convs = nn.ModuleList(
+            [conv] if block == 1 else [arranged(conv, rows=rows.tolist()) for rows in places])
+
+    def forward(self, x: Tensor) -> Sequence[Tensor]:
+        made = [self.act(conv(x)) for conv in self.convs]
+        return made[0].split(self.widths, dim=1) if len(made) < len(self.widths) else made
+
+
+class _SlicesOfSum(nn.Module):
+    """The same behind a gate or a shortcut, which need all channels at once and come before the activation."""
+
+    def __init__(self, conv: nn.Conv2d, act: nn.Module, slices: Sequence[Slice], gate: nn.Module | None,
+                 shortcut: nn.Module | None) -> None:
+        super().__init__()
+        self.widths = [width for width, _ in slices]
+        self.conv = conv
+        self.gate = gate
+        self.shortcut = shortcut
+        self.act = plain_activation(act)
+
+    def forward(self, x: Tensor, unit_input: Tensor) -> Sequence[Tensor]:
+        out = self.conv(x)
+        if self.gate is not None:
+            out = out * self.gate(out)
+        if self.shortcut is not None:
+            out = out + self.shortcut(unit_input)
+        return self.act(out).split(self.widths, dim=1)
+
+
+def _projection(branch: nn.Sequential, columns: Sequence[int], rows: Sequence[int], slices: Sequence[Slice],
+                block: int) -> nn.Sequential:
     depthwise, norm1, pointwise, norm2, act = branch
-    return nn.Sequential(
-        arranged(folded(depthwise, norm1), rows=columns),
-        arranged(folded(pointwise, norm2), rows, columns), plain_activation(act))
+    last = arranged(folded(pointwise, norm2), rows, columns)
+    return nn.Sequential(arranged(folded(depthwise, norm1), rows=columns), _Slices(last, act, slices, block))
 
 
 class _Transformation(nn.Module):
     """A unit's work, reading and writing its channels in other orders."""
 
-    def __init__(self, branch: nn.Sequential, columns: Sequence[int] | None, rows: Sequence[int],
-                 residual_act: nn.Module | None = None) -> None:
+    def __init__(self, branch: nn.Sequential, columns: Sequence[int], rows: Sequence[int], slices: Sequence[Slice],
+                 block: int, residual_act: nn.Module | None = None) -> None:
         super().__init__()
         layers = dict(branch.named_children())
+        middle = _filled(layers['0'].out_channels, block)
         convs: list[nn.Module] = []
         if 'field' in layers:
             convs.append(arranged(folded(*layers['field']), rows=columns))
-        convs += [arranged(folded(layers['0'], layers['1']), columns=columns), plain_activation(layers['2']),
-                  folded(layers['3'], layers['4']), arranged(folded(layers['5'], layers['6']), rows)]
+        convs += [arranged(folded(layers['0'], layers['1']), middle, columns), plain_activation(layers['2']),
+                  arranged(folded(layers['3'], layers['4']), middle)]
         self.convs = nn.Sequential(*convs)
-        self.gate = _Gate(layers['se'], rows) if 'se' in layers else None
+        last = arranged(folded(layers['5'], layers['6']), rows, middle)
+        gate = _Gate(layers['se'], rows) if 'se' in layers else None
         # The one copy that stays: what a unit reads and what it makes of it are consumed in different places.
-        self.shortcut = _Pick([columns.index(row) if row in columns else 0 for row in rows]) if residual_act else None
-        self.act = plain_activation(residual_act or layers['7'])
+        shortcut = _Pick([columns.index(row) if row in columns else 0 for row in rows]) if residual_act else None
+        act = residual_act or layers['7']
+        self.whole = gate is not None or shortcut is not None
+        self.last = (_SlicesOfSum(last, act, slices, gate, shortcut) if self.whole else
+                     _Slices(last, act, slices, block))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Sequence[Tensor]:
+        """``(N, C, H, W)`` -> the slices that the unit makes of it."""
         out = self.convs(x)
-        if self.gate is not None:
-            out = out * self.gate(out)
-        if self.shortcut is not None:
-            out = out + self.shortcut(x)
-        return self.act(out)
+        return self.last(out, x) if self.whole else self.last(out)
 
 
 class _Gate(nn.Sequential):
@@ -194,7 +242,7 @@ class _Pick(nn.Module):
         return x.index_select(1, self.channels)
 
 
-def shuffle_free_detector(model: nn.Module, *, multiple_of: int = 1) -> nn.Module:
+def shuffle_free_detector(model: nn.Module, *, block: int = 1) -> nn.Module:
     """A detector with its backbone made shuffle-free; the detector given is left as it is.
 
     Where the neck is MMDetection's FPN, its convolutions absorb the order of the features, so that nothing is reordered
@@ -202,7 +250,7 @@ def shuffle_free_detector(model: nn.Module, *, multiple_of: int = 1) -> nn.Modul
 
     Args:
         model: A detector in eval mode whose ``backbone`` is a ShuffleNetV2.
-        multiple_of: See :func:`shuffle_free`.
+        block: See :func:`shuffle_free`.
 
     Raises:
         UserError: If the backbone cannot be made shuffle-free.
@@ -211,7 +259,7 @@ def shuffle_free_detector(model: nn.Module, *, multiple_of: int = 1) -> nn.Modul
     if backbone is None:
         raise UserError(f'A {type(model).__name__} has no backbone to make shuffle-free.')
     absorbs = type(getattr(model, 'neck', None)) is FPN
-    fast = shuffle_free(backbone, multiple_of=multiple_of, restore_order=not absorbs)
+    fast = shuffle_free(backbone, block=block, restore_order=not absorbs)
     model = deepcopy(model)
     model.backbone = fast
     if absorbs:
