@@ -1,0 +1,11 @@
+"""NanoDet-m: a real-time detector on ShuffleNet V2, and reading its published weights.
+
+Origin: https://github.com/RangiLyu/nanodet (Apache-2.0), its ``config/legacy_v0.x_configs/nanodet-m.yml``.
+"""
+
+from .center_pad import CenterPad
+from .detector import NanoDet
+from .head import NanoDetHead
+from .light_pan import LightPAN
+
+__all__ = ['CenterPad', 'LightPAN', 'NanoDet', 'NanoDetHead']
