@@ -1,17 +1,34 @@
 """ShuffleNet V2 for MMDetection 3. Importing this package registers every part of it.
 
-First the ground is prepared (:mod:`.compat`): mmdet cannot be imported on today's PyTorch before that.
+First the ground is prepared (:mod:`.compat`): mmdet cannot be imported on today's PyTorch before that. On a machine
+without PyTorch or MMEngine, which runs exported detectors, there is :class:`.deploy.OnnxDetector` alone.
 """
 
-from . import compat
+from importlib.util import find_spec
 
-compat.prepare()
-
-from . import datasets as datasets  # noqa: E402  (registers)
-from . import nanodet as nanodet  # noqa: E402  (registers)
-from .backbones import FeatureInfo, ShuffleNetV2  # noqa: E402
-from .errors import UserError  # noqa: E402
+from .errors import UserError
 
 __version__ = '0.1.0'
 
-__all__ = ['FeatureInfo', 'ShuffleNetV2', 'UserError', '__version__', 'compat']
+#: Whether this machine can train; False where exported detectors are run and nothing else.
+TRAINING = all(find_spec(package) for package in ('torch', 'mmengine'))
+
+__all__ = ['TRAINING', 'UserError', '__version__']
+
+if TRAINING:
+    from . import compat
+
+    compat.prepare()
+
+    from . import datasets as datasets  # registers
+    from . import nanodet as nanodet
+    from .backbones import FeatureInfo, ShuffleNetV2
+
+    __all__ += ['FeatureInfo', 'ShuffleNetV2', 'compat']
+else:
+
+    def __getattr__(name: str) -> object:
+        if name in ('FeatureInfo', 'ShuffleNetV2', 'compat'):
+            raise ImportError(f'mmdet_shufflenetv2.{name} needs PyTorch and MMDetection: '
+                              f"pip install -e '.[mmcv-lite]' in the folder of this project.")
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

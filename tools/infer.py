@@ -19,6 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out-dir', default='outputs', help='gets vis/ and results.json (default: outputs)')
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score that is drawn (default: 0.3)')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
+    parser.add_argument('--shuffle-free', action='store_true', help='run the backbone in its shuffle-free form')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='entries of the config to override')
     return parser.parse_args()
@@ -28,7 +29,7 @@ def main() -> None:
     args = parse_args()
     from mmdet_shufflenetv2.engine.inference import infer
     results = infer(args.config, args.checkpoint, args.inputs, args.out_dir, score_thr=args.score_thr,
-                    device=args.device, cfg_options=args.cfg_options)
+                    device=args.device, shuffle_free=args.shuffle_free, cfg_options=args.cfg_options)
     print(f'pictures: {results.parent / "vis"}\nresults:  {results}')
 
 

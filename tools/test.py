@@ -24,6 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show-dir', help='folder, below the log, for pictures: ground truth left, detections right')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
     parser.add_argument('--tta', action='store_true', help='average over each image and its mirror image')
+    parser.add_argument('--shuffle-free', action='store_true', help='run the backbone in its shuffle-free form')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='entries of the config to override')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -38,8 +39,8 @@ def main() -> None:
     from mmdet_shufflenetv2.engine.testing import evaluate
     evaluate(
         args.config, args.checkpoint, work_dir=args.work_dir, data_root=args.data_root, out=args.out, show=args.show,
-        show_dir=args.show_dir, wait_time=args.wait_time, tta=args.tta, cfg_options=args.cfg_options,
-        launcher=args.launcher)
+        show_dir=args.show_dir, wait_time=args.wait_time, tta=args.tta, shuffle_free=args.shuffle_free,
+        cfg_options=args.cfg_options, launcher=args.launcher)
 
 
 if __name__ == '__main__':

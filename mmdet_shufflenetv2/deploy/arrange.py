@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..errors import UserError
 from .channel_plan import ZERO
 
-__all__ = ['absorb_order', 'arranged', 'folded', 'plain_activation']
+__all__ = ['absorb_order', 'arranged', 'arranged_depthwise', 'folded', 'plain_activation']
 
 # They act on each number alone, so it does not matter which channel it stands in.
 _ELEMENTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.ELU, nn.Hardswish, nn.Hardtanh, nn.Mish,
@@ -47,23 +47,29 @@ def plain_activation(act: nn.Module) -> nn.Module:
 
 
 def arranged(conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None) -> nn.Conv2d:
-    """The convolution with its channels in another order.
+    """A convolution without groups, its channels in another order.
 
     Args:
-        conv: A convolution without groups, or a depthwise one, which has rows only.
+        conv: The convolution.
         rows: Which of its output channels stands at each place; ``ZERO`` for one that is always zero. None: as it is.
         columns: Likewise for its input channels, where ``ZERO`` stands for one that is not looked at.
     """
-    depthwise = conv.groups > 1
-    weight = _taken(_taken(conv.weight.detach(), rows, 0), columns, 1)
-    out_channels, in_channels = weight.shape[0], weight.shape[0] if depthwise else weight.shape[1]
+    return _convolution(conv, _taken(_taken(conv.weight.detach(), rows, 0), columns, 1), rows)
+
+
+def arranged_depthwise(conv: nn.Conv2d, order: Sequence[int]) -> nn.Conv2d:
+    """A depthwise convolution with its channels in another order, ``ZERO`` for one that is always zero."""
+    return _convolution(conv, _taken(conv.weight.detach(), order, 0), order, groups=len(order))
+
+
+def _convolution(like: nn.Conv2d, weight: Tensor, rows: Sequence[int] | None, groups: int = 1) -> nn.Conv2d:
     new = nn.Conv2d(
-        in_channels, out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation,
-        groups=out_channels if depthwise else 1, bias=conv.bias is not None, device=weight.device, dtype=weight.dtype)
+        weight.shape[1] * groups, weight.shape[0], like.kernel_size, like.stride, like.padding, like.dilation,
+        groups=groups, bias=like.bias is not None, device=weight.device, dtype=weight.dtype)
     with torch.no_grad():
         new.weight.copy_(weight)
-        if conv.bias is not None:
-            new.bias.copy_(_taken(conv.bias.detach(), rows, 0))
+        if like.bias is not None:
+            new.bias.copy_(_taken(like.bias.detach(), rows, 0))
     return new.requires_grad_(False)
 
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from ..backbones import ShuffleNetV2
 from ..errors import UserError
-from .arrange import absorb_order, arranged, folded, plain_activation
+from ..nanodet import LightPAN
+from .arrange import absorb_order, arranged, arranged_depthwise, folded, plain_activation
 from .channel_plan import ZERO, Slice, plan_stage
 
 __all__ = ['ShuffleFreeShuffleNetV2', 'shuffle_free', 'shuffle_free_detector']
@@ -190,7 +191,7 @@ def _projection(branch: nn.Sequential, columns: Sequence[int], rows: Sequence[in
                 block: int) -> nn.Sequential:
     depthwise, norm1, pointwise, norm2, act = branch
     last = arranged(folded(pointwise, norm2), rows, columns)
-    return nn.Sequential(arranged(folded(depthwise, norm1), rows=columns), _Slices(last, act, slices, block))
+    return nn.Sequential(arranged_depthwise(folded(depthwise, norm1), columns), _Slices(last, act, slices, block))
 
 
 class _Transformation(nn.Module):
@@ -203,9 +204,9 @@ class _Transformation(nn.Module):
         middle = _filled(layers['0'].out_channels, block)
         convs: list[nn.Module] = []
         if 'field' in layers:
-            convs.append(arranged(folded(*layers['field']), rows=columns))
+            convs.append(arranged_depthwise(folded(*layers['field']), columns))
         convs += [arranged(folded(layers['0'], layers['1']), middle, columns), plain_activation(layers['2']),
-                  arranged(folded(layers['3'], layers['4']), middle)]
+                  arranged_depthwise(folded(layers['3'], layers['4']), middle)]
         self.convs = nn.Sequential(*convs)
         last = arranged(folded(layers['5'], layers['6']), rows, middle)
         gate = _Gate(layers['se'], rows) if 'se' in layers else None
@@ -245,8 +246,8 @@ class _Pick(nn.Module):
 def shuffle_free_detector(model: nn.Module, *, block: int = 1) -> nn.Module:
     """A detector with its backbone made shuffle-free; the detector given is left as it is.
 
-    Where the neck is MMDetection's FPN, its convolutions absorb the order of the features, so that nothing is reordered
-    at all. Another neck gets features in their original order.
+    Where the neck is MMDetection's FPN or a :class:`.LightPAN`, its convolutions absorb the order of the features, so
+    that nothing is reordered at all. Another neck gets features in their original order.
 
     Args:
         model: A detector in eval mode whose ``backbone`` is a ShuffleNetV2.
@@ -258,7 +259,7 @@ def shuffle_free_detector(model: nn.Module, *, block: int = 1) -> nn.Module:
     backbone = getattr(model, 'backbone', None)
     if backbone is None:
         raise UserError(f'A {type(model).__name__} has no backbone to make shuffle-free.')
-    absorbs = type(getattr(model, 'neck', None)) is FPN
+    absorbs = type(getattr(model, 'neck', None)) in (FPN, LightPAN)
     fast = shuffle_free(backbone, block=block, restore_order=not absorbs)
     model = deepcopy(model)
     model.backbone = fast
@@ -270,12 +271,14 @@ def shuffle_free_detector(model: nn.Module, *, block: int = 1) -> nn.Module:
     return model
 
 
-def _readers(neck: FPN, level: int) -> list[nn.Conv2d]:
-    """The convolutions of an FPN that read the backbone's output of that number."""
+def _readers(neck: FPN | LightPAN, level: int) -> list[nn.Conv2d]:
+    """The convolutions of a neck that read the backbone's output of that number."""
+    if isinstance(neck, LightPAN):
+        return [neck.lateral_convs[level].conv]
     readers = []
     if neck.start_level <= level < neck.backbone_end_level:
         readers.append(neck.lateral_convs[level - neck.start_level].conv)
-    extra = neck.backbone_end_level - neck.start_level
-    if neck.add_extra_convs == 'on_input' and level == neck.backbone_end_level - 1 and len(neck.fpn_convs) > extra:
-        readers.append(neck.fpn_convs[extra].conv)
+    levels = neck.backbone_end_level - neck.start_level
+    if neck.add_extra_convs == 'on_input' and level == neck.backbone_end_level - 1 and len(neck.fpn_convs) > levels:
+        readers.append(neck.fpn_convs[levels].conv)
     return readers

@@ -24,7 +24,7 @@ from ..errors import UserError
 from .config import load_config
 from .tool import registry_errors
 
-__all__ = ['category_ids', 'collect_images', 'infer']
+__all__ = ['category_ids', 'collect_images', 'infer', 'load_detector']
 
 RESULTS = 'results.json'
 
@@ -33,7 +33,7 @@ _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 
 def infer(config: str | os.PathLike, checkpoint: str | os.PathLike, inputs: Sequence[str | os.PathLike],
-          out_dir: str | os.PathLike, *, score_thr: float = 0.3, device: str | None = None,
+          out_dir: str | os.PathLike, *, score_thr: float = 0.3, device: str | None = None, shuffle_free: bool = False,
           cfg_options: dict[str, Any] | None = None) -> Path:
     """Detect objects in images as ``tools/infer.py`` does.
 
@@ -47,6 +47,7 @@ def infer(config: str | os.PathLike, checkpoint: str | os.PathLike, inputs: Sequ
             others are counted from 1.
         score_thr: Detections below it are not drawn; the file has all.
         device: ``cpu``, ``cuda:0``; by default a GPU if there is one.
+        shuffle_free: Run the backbone in its shuffle-free form, see :mod:`..deploy`.
         cfg_options: Config entries to override.
 
     Returns:
@@ -57,7 +58,10 @@ def infer(config: str | os.PathLike, checkpoint: str | os.PathLike, inputs: Sequ
     """
     paths = collect_images(inputs)
     check_images(paths)
-    model = _load_detector(config, checkpoint, device, cfg_options)
+    model = load_detector(config, checkpoint, device, cfg_options)
+    if shuffle_free:
+        from ..deploy import shuffle_free_detector  # imports this module in its turn
+        model = shuffle_free_detector(model)
     classes = model.dataset_meta['classes']
     visualizer = VISUALIZERS.build(dict(type='DetLocalVisualizer', name=f'infer-{id(model)}'))
     visualizer.dataset_meta = model.dataset_meta
@@ -78,8 +82,16 @@ def infer(config: str | os.PathLike, checkpoint: str | os.PathLike, inputs: Sequ
     return out_dir / RESULTS
 
 
-def _load_detector(config: str | os.PathLike, checkpoint: str | os.PathLike, device: str | None,
-                   cfg_options: dict[str, Any] | None) -> torch.nn.Module:
+def load_detector(config: str | os.PathLike, checkpoint: str | os.PathLike, device: str | None = None,
+                  cfg_options: dict[str, Any] | None = None) -> torch.nn.Module:
+    """A detector with its weights, in eval mode; arguments as :func:`infer` has them.
+
+    Returns:
+        The detector, with its config as ``cfg`` and its classes in ``dataset_meta``.
+
+    Raises:
+        UserError: If config, checkpoint or device do not do.
+    """
     device = device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
     cfg = load_config(config, cfg_options)
     register_all_modules(init_default_scope=True)

@@ -15,6 +15,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ..deploy.shuffle_free import shuffle_free_detector
 from ..errors import UserError
 from .config import load_config, prepare_data, set_data_root, show_class_wise
 from .tool import registry_errors
@@ -25,8 +26,8 @@ __all__ = ['evaluate']
 
 def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_dir: str | None = None,
              data_root: str | None = None, out: str | None = None, show: bool = False, show_dir: str | None = None,
-             wait_time: float = 2, tta: bool = False, cfg_options: dict[str, Any] | None = None,
-             launcher: str = 'none') -> dict[str, float]:
+             wait_time: float = 2, tta: bool = False, shuffle_free: bool = False,
+             cfg_options: dict[str, Any] | None = None, launcher: str = 'none') -> dict[str, float]:
     """Evaluate as ``tools/test.py`` does.
 
     Args:
@@ -39,6 +40,7 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
         show_dir: Folder below the log for pictures with ground truth (left) and detections (right).
         wait_time: Seconds a window stays.
         tta: Average over each image and its mirror image.
+        shuffle_free: Evaluate with the backbone in its shuffle-free form, see :mod:`..deploy`.
         cfg_options: Config entries to override.
         launcher: How the processes of a distributed run were started.
 
@@ -65,7 +67,7 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
     runner = build_runner(cfg)
     if suffix in ('.pkl', '.pickle'):
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
-    runner.register_hook(_LoadEveryWeight(str(checkpoint)), priority='LOWEST')
+    runner.register_hook(_LoadEveryWeight(str(checkpoint), shuffle_free), priority='LOWEST')
     with registry_errors():
         metrics = runner.test()
     if runner.rank == 0:
@@ -78,8 +80,9 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
 class _LoadEveryWeight(Hook):
     """Loads a checkpoint before the run and insists on all weights; MMEngine only warns of missing ones."""
 
-    def __init__(self, checkpoint: str) -> None:
+    def __init__(self, checkpoint: str, shuffle_free: bool) -> None:
         self.checkpoint = checkpoint
+        self.shuffle_free = shuffle_free
 
     def before_run(self, runner: Runner) -> None:
         try:
@@ -88,6 +91,12 @@ class _LoadEveryWeight(Hook):
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise UserError(f'{self.checkpoint} holds the weights of another model than the config\'s:\n'
                             f'{" ".join(lines[1:])[:300]}') from error
+        if self.shuffle_free:
+            model = runner.model
+            while hasattr(model, 'module'):  # a distributed run, test-time augmentation
+                model = model.module
+            fast = shuffle_free_detector(model.eval())
+            model.backbone, model.neck = fast.backbone, getattr(fast, 'neck', None)
 
 
 def _coco_metric(cfg: Config) -> Any:

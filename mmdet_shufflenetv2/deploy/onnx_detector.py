@@ -1,0 +1,132 @@
+"""Running an exported detector with NumPy, OpenCV and onnxruntime alone: no PyTorch, nothing of OpenMMLab."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import UserError
+
+__all__ = ['MADE_BY', 'Detections', 'OnnxDetector', 'Resize', 'session']
+
+#: Metadata entry that tells a file of ours.
+MADE_BY = 'mmdet_shufflenetv2'
+
+
+class Resize(NamedTuple):
+    """How an image is resized before the graph sees it; stored in the file as JSON.
+
+    With ``keep_ratio`` the image is made as large as fits into the two sides, the longer of the image's in the longer
+    of ``scale``; otherwise it becomes ``scale``, width and height.
+    """
+
+    scale: tuple[int, int]
+    keep_ratio: bool
+    #: Fractions of a pixel are cut off, as by MMDetection's FixScaleResize, or rounded.
+    cut: bool
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the resized image."""
+        if not self.keep_ratio:
+            return self.scale[1], self.scale[0]
+        factor = min(max(self.scale) / max(height, width), min(self.scale) / min(height, width))
+        half = 0.0 if self.cut else 0.5
+        return max(int(height * factor + half), 1), max(int(width * factor + half), 1)
+
+
+class Detections(NamedTuple):
+    """What is in an image, best first."""
+
+    #: ``(N, 4)`` float32: x1, y1, x2, y2 in pixels of the image given.
+    boxes: np.ndarray
+    #: ``(N,)`` float32, 0 to 1.
+    scores: np.ndarray
+    #: ``(N,)`` int64, places in ``OnnxDetector.classes``.
+    labels: np.ndarray
+
+
+class OnnxDetector:
+    """A detector exported by ``tools/export.py``.
+
+    Args:
+        path: The ONNX file.
+        threads: Threads that compute; onnxruntime decides where it is None.
+
+    Attributes:
+        classes: Names of the classes, by label.
+
+    Raises:
+        UserError: (a ``ValueError``) If there is no such file, if it is not one of ours, or if it has no boxes.
+
+    Example:
+        >>> from mmdet_shufflenetv2.deploy import OnnxDetector       # doctest: +SKIP
+        >>> import cv2                                               # doctest: +SKIP
+        >>> detector = OnnxDetector('nanodet_m.onnx')                # doctest: +SKIP
+        >>> boxes, scores, labels = detector(cv2.imread('photo.jpg'))    # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | os.PathLike, threads: int | None = None) -> None:
+        self._session = session(path, threads)
+        about = self._session.get_modelmeta().custom_metadata_map
+        if MADE_BY not in about:
+            raise UserError(f'{path} was not made by tools/export.py: it lacks the classes and how to resize an image. '
+                            f'Export the detector again, or run the file with onnxruntime itself.')
+        if 'classes' not in about:
+            raise UserError(f'{path} is a backbone (exported with --backbone-only) and finds no boxes. Export the '
+                            f'whole detector, without --backbone-only.')
+        self.classes: tuple[str, ...] = tuple(json.loads(about['classes']))
+        self._resize = Resize(**json.loads(about['resize']))
+
+    def __call__(self, image: np.ndarray) -> Detections:
+        """Detect objects.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 of any size; blue, green, red, as ``cv2.imread`` reads it.
+
+        Raises:
+            UserError: If it is no such array.
+        """
+        import cv2
+        _check_image(image)
+        height, width = image.shape[:2]
+        new_height, new_width = self._resize.size(height, width)
+        resized = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
+        dets, labels = self._session.run(None, {'image': resized})
+        factors = np.array([width / new_width, height / new_height] * 2, dtype=np.float32)
+        return Detections(dets[:, :4] * factors, dets[:, 4], labels)
+
+
+def session(path: str | os.PathLike, threads: int | None = None) -> Any:
+    """An onnxruntime session of a file.
+
+    Raises:
+        UserError: If onnxruntime or the file is missing, or the file is no graph.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError('An exported graph needs onnxruntime: pip install onnxruntime') from error
+    if not os.path.isfile(path):
+        raise UserError(f'There is no file {path}. tools/export.py CONFIG CHECKPOINT {path} makes one.')
+    options = onnxruntime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    # Threads that wait for work in a loop take it from whatever else the machine does.
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers=['CPUExecutionProvider'])
+    except Exception as error:  # its own classes, all direct children of Exception
+        raise UserError(f'{path} cannot be read as an ONNX graph: {str(error).splitlines()[0]}') from error
+
+
+def _check_image(image: Any) -> None:
+    if not isinstance(image, np.ndarray):
+        raise UserError(f'An image is a NumPy array (H, W, 3) of uint8, as cv2.imread returns; got '
+                        f'{"None: the file could not be read" if image is None else type(image).__name__}.')
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise UserError(f'An image is an array (H, W, 3) of uint8, blue, green, red; got {image.shape} of '
+                        f'{image.dtype}.')

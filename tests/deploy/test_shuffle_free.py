@@ -1,0 +1,156 @@
+import copy
+
+import pytest
+import torch
+from conftest import ROOT
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from torch import nn
+
+from mmdet_shufflenetv2 import ShuffleNetV2, UserError
+from mmdet_shufflenetv2.deploy import shuffle_free, shuffle_free_detector
+
+WIDTHS = (0.5, 1.0, 1.5, 2.0)
+
+
+def trained(**kwargs):
+    """A backbone whose norms and weights look like those of a trained one."""
+    torch.manual_seed(0)
+    backbone = ShuffleNetV2(**kwargs)
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.2, 0.2)
+    return backbone.eval()
+
+
+def assert_equal(got, wanted):
+    assert got.shape == wanted.shape
+    assert (got - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+@pytest.mark.parametrize('block', [1, 16])
+@pytest.mark.parametrize(('kwargs', 'size'), [
+    *((dict(widen_factor=width), size) for width in WIDTHS for size in ((64, 96), (75, 101))),
+    *((dict(widen_factor=width, variant='authors'), (75, 101)) for width in WIDTHS),
+    (dict(widen_factor=0.5, large_receptive_field=True), (75, 101)),
+    (dict(widen_factor=0.5, with_se=True), (75, 101)),
+    (dict(widen_factor=0.5, with_residual=True), (75, 101)),
+    (dict(widen_factor=0.5, variant='authors', large_receptive_field=True, with_se=True, with_residual=True), (64, 64)),
+    (dict(widen_factor=0.5, strides=(2, 2, 1), dilations=(1, 1, 2)), (75, 101)),
+    (dict(stage_channels=(6, 14, 22)), (64, 96)),
+    (dict(stage_channels=(2, 4, 10)), (33, 47)),
+    (dict(act_cfg=dict(type='LeakyReLU', negative_slope=0.1)), (33, 47)),
+    (dict(widen_factor=0.5, act_cfg=dict(type='SiLU')), (33, 47)),
+])
+def test_every_output_equals_the_backbones(kwargs, size, block):
+    backbone = trained(out_indices=(0, 1, 2, 3, 4), **kwargs)
+    fast = shuffle_free(backbone, block=block)
+    x = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        for got, wanted in zip(fast(x), backbone(x), strict=True):
+            assert_equal(got, wanted)
+    assert fast.feature_info == backbone.feature_info
+
+
+@pytest.mark.parametrize('depths', [(1, 1, 1), (2, 3, 2), (5, 11, 6)])
+def test_stages_may_have_any_depth(depths):
+    backbone = trained(widen_factor=0.5, out_indices=(1, 2, 3))
+    for name, depth in zip(('stage2', 'stage3', 'stage4'), depths):
+        units = list(getattr(backbone, name))
+        while len(units) < depth:
+            units.append(copy.deepcopy(units[-1]))
+            nn.init.normal_(units[-1].branch2[0].weight, std=0.2)
+        setattr(backbone, name, nn.Sequential(*units[:depth]))
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        for got, wanted in zip(shuffle_free(backbone)(x), backbone(x), strict=True):
+            assert_equal(got, wanted)
+
+
+def test_the_deep_network_too():
+    backbone = trained(depth=50, stage_channels=(8, 16, 32, 64), out_indices=(0, 1, 2, 3, 4, 5))
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        for got, wanted in zip(shuffle_free(backbone)(x), backbone(x), strict=True):
+            assert_equal(got, wanted)
+
+
+def test_the_backbone_is_left_as_it_is():
+    backbone = trained(widen_factor=0.5)
+    before = copy.deepcopy(backbone.state_dict())
+    shuffle_free(backbone)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in backbone.state_dict().items())
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
+
+
+def copied_bytes(module, x):
+    """What ``cat`` and shuffles write while the module runs."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Count(TorchDispatchMode):
+        total = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            if func.overloadpacket in (torch.ops.aten.cat, torch.ops.aten.clone, torch.ops.aten.copy_,
+                                       torch.ops.aten.index_select, torch.ops.aten.index, torch.ops.aten._unsafe_view):
+                Count.total += out.numel() * out.element_size()
+            return out
+
+    with torch.no_grad(), Count():
+        module(x)
+    return Count.total
+
+
+def test_less_than_half_of_the_copies_remain():
+    backbone = trained()
+    x = torch.randn(1, 3, 64, 64)
+    assert copied_bytes(shuffle_free(backbone, restore_order=False), x) < 0.5 * copied_bytes(backbone, x)
+
+
+def detector(name):
+    register_all_modules(init_default_scope=True)
+    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    cfg.model.backbone.init_cfg = None
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    model.backbone = trained(**{key: value for key, value in cfg.model.backbone.items()
+                                if key not in ('type', 'init_cfg', 'frozen_stages', 'norm_eval')})
+    return model.eval()
+
+
+@pytest.mark.parametrize('name', ['faster_rcnn_snv2', 'retinanet_snv2', 'nanodet_m_snv2'])
+@pytest.mark.parametrize('block', [1, 16])
+def test_a_detectors_neck_absorbs_the_order_and_gives_the_same_features(name, block):
+    model = detector(name)
+    fast = shuffle_free_detector(model, block=block)
+    assert any(order is not None for order in fast.backbone.orders)
+    x = torch.randn(1, 3, 96, 128)
+    with torch.no_grad():
+        for got, wanted in zip(fast.extract_feat(x), model.extract_feat(x), strict=True):
+            assert_equal(got, wanted)
+
+
+@pytest.mark.parametrize(('make', 'words'), [
+    (lambda: ShuffleNetV2(widen_factor=0.5), ['training mode', 'backbone.eval()']),
+    (lambda: ShuffleNetV2(widen_factor=0.5).eval().to('meta'), ['meta']),
+    (lambda: ShuffleNetV2(widen_factor=0.5, norm_cfg=dict(type='GN', num_groups=2)).eval(), ['GroupNorm', 'SyncBN']),
+    (lambda: ShuffleNetV2(widen_factor=0.5, act_cfg=dict(type='PReLU', num_parameters=1)).eval(), ['PReLU', 'ReLU6']),
+    (lambda: ShuffleNetV2(widen_factor=0.5, conv_cfg=dict(type='ConvWS')).eval(), ['ConvWS', 'Conv2d']),
+    (lambda: nn.Conv2d(3, 4, 1).eval(), ['takes a ShuffleNetV2', 'Conv2d']),
+])
+def test_what_cannot_be_made_shuffle_free_is_refused(make, words):
+    with pytest.raises(UserError) as error:
+        shuffle_free(make())
+    assert all(word in str(error.value) for word in words), error.value
+
+
+@pytest.mark.parametrize('block', [0, -8, 1.5])
+def test_a_block_that_does_not_fit_is_refused(block):
+    with pytest.raises(UserError, match='block='):
+        shuffle_free(trained(widen_factor=0.5), block=block)
