@@ -116,7 +116,8 @@ def load_detector(config: str | os.PathLike, checkpoint: str | os.PathLike, devi
 
 
 def _dataset_meta(cfg: Config) -> dict[str, Any]:
-    return DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True)).metainfo
+    with registry_errors():
+        return DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True)).metainfo
 
 
 def collect_images(inputs: Sequence[str | os.PathLike]) -> list[Path]:

@@ -1,0 +1,115 @@
+import subprocess
+import sys
+
+import cv2
+import mmcv
+import numpy as np
+import onnx
+import pytest
+from conftest import ROOT
+from onnx import TensorProto, helper
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.deploy import OnnxDetector
+from mmdet_shufflenetv2.deploy.onnx_detector import Resize
+
+RESIZE = '{"scale": [64, 48], "keep_ratio": true, "cut": false}'
+
+
+def write(path, about):
+    """A graph that finds one object: a box as large as the image, of class 1."""
+    inputs = [helper.make_tensor_value_info('image', TensorProto.UINT8, ['height', 'width', 3])]
+    outputs = [helper.make_tensor_value_info('dets', TensorProto.FLOAT, [1, 5]),
+               helper.make_tensor_value_info('labels', TensorProto.INT64, [1])]
+    constants = [helper.make_tensor('zeros', TensorProto.FLOAT, [2], [0, 0]),
+                 helper.make_tensor('score', TensorProto.FLOAT, [1], [0.75]),
+                 helper.make_tensor('one', TensorProto.INT64, [1], [1]),
+                 helper.make_tensor('order', TensorProto.INT64, [2], [1, 0]),
+                 helper.make_tensor('row', TensorProto.INT64, [2], [1, 5])]
+    nodes = [helper.make_node('Shape', ['image'], ['shape'], end=2),
+             helper.make_node('Gather', ['shape', 'order'], ['size']),
+             helper.make_node('Cast', ['size'], ['corner'], to=TensorProto.FLOAT),
+             helper.make_node('Concat', ['zeros', 'corner', 'score'], ['flat'], axis=0),
+             helper.make_node('Reshape', ['flat', 'row'], ['dets']),
+             helper.make_node('Identity', ['one'], ['labels'])]
+    model = helper.make_model(helper.make_graph(nodes, 'one', inputs, outputs, constants), ir_version=9,
+                              opset_imports=[helper.make_opsetid('', 17)])
+    helper.set_model_props(model, about)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def detector(tmp_path):
+    return OnnxDetector(write(tmp_path / 'd.onnx', {
+        'mmdet_shufflenetv2': '0', 'classes': '["cat", "dog"]', 'resize': RESIZE}))
+
+
+@pytest.mark.parametrize('shape', [(100, 200), (200, 100), (7, 1000), (48, 64), (1, 1)])
+def test_boxes_come_back_in_pixels_of_the_image_given(detector, shape):
+    boxes, scores, labels = detector(np.zeros((*shape, 3), np.uint8))
+    np.testing.assert_allclose(boxes, [[0, 0, shape[1], shape[0]]], rtol=1e-5)
+    assert scores.tolist() == [0.75]
+    assert detector.classes[labels[0]] == 'dog'
+
+
+@pytest.mark.parametrize('scale', [(1333, 800), (320, 320), (640, 480)])
+@pytest.mark.parametrize('shape', [(427, 640), (640, 427), (333, 500), (480, 480), (1080, 1921)])
+def test_the_size_is_the_one_that_mmcv_resizes_to(scale, shape):
+    expected = mmcv.imrescale(np.zeros((*shape, 3), np.uint8), scale).shape[:2]
+    assert Resize(scale, keep_ratio=True, cut=False).size(*shape) == expected
+
+
+@pytest.mark.parametrize(('image', 'words'), [
+    (None, ['could not be read']),
+    ('photo.jpg', ['got str', 'cv2.imread']),
+    (np.zeros((4, 4), np.uint8), ['(4, 4) of uint8']),
+    (np.zeros((4, 4, 4), np.uint8), ['(4, 4, 4)']),
+    (np.zeros((3, 4, 4), np.uint8), ['(3, 4, 4)', '(H, W, 3)']),
+    (np.zeros((4, 4, 3), np.float32), ['float32', 'uint8']),
+    (np.zeros((0, 4, 3), np.uint8), ['(0, 4, 3)']),
+])
+def test_what_is_no_image_is_refused(detector, image, words):
+    with pytest.raises(UserError) as error:
+        detector(image)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+@pytest.mark.parametrize(('content', 'words'), [
+    (None, ['There is no file', 'tools/export.py']),
+    (b'not a graph', ['cannot be read as an ONNX graph']),
+    ({}, ['was not made by tools/export.py']),
+    ({'mmdet_shufflenetv2': '0'}, ['is a backbone', '--backbone-only']),
+])
+def test_a_file_that_is_no_detector_of_ours_is_refused(content, words, tmp_path):
+    path = tmp_path / 'd.onnx'
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        write(path, content)
+    with pytest.raises(UserError) as error:
+        OnnxDetector(path)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_it_runs_where_neither_pytorch_nor_openmmlab_is_installed(tmp_path):
+    write(tmp_path / 'd.onnx', {'mmdet_shufflenetv2': '0', 'classes': '["cat", "dog"]', 'resize': RESIZE})
+    cv2.imwrite(str(tmp_path / 'photo.png'), np.zeros((20, 30, 3), np.uint8))
+    script = '''
+import sys
+for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet'):
+    sys.modules[name] = None
+import cv2
+from mmdet_shufflenetv2.deploy import OnnxDetector
+boxes, scores, labels = OnnxDetector('d.onnx')(cv2.imread('photo.png'))
+print(boxes.tolist(), labels.tolist())
+import mmdet_shufflenetv2
+try:
+    mmdet_shufflenetv2.ShuffleNetV2
+except ImportError as error:
+    print(error)
+'''
+    done = subprocess.run([sys.executable, '-c', script], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+                          env={'PYTHONPATH': str(ROOT)}, check=False)
+    assert done.stdout.splitlines()[0] == '[[0.0, 0.0, 30.0, 20.0]] [1]', done.stderr
+    assert 'ShuffleNetV2 needs PyTorch and MMDetection' in done.stdout

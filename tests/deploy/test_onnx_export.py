@@ -1,0 +1,208 @@
+"""Exported files against MMDetection's own prediction, on images of sizes that the trace has not seen."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import ROOT, SHARED, needs_shared
+from mmdet.apis import inference_detector
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from torch import nn
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.datasets.shapes import draw_image
+from mmdet_shufflenetv2.deploy import OnnxDetector, export_onnx
+from mmdet_shufflenetv2.engine.inference import load_detector
+
+SMALL = """
+_base_ = ['{root}/configs/{base}.py']
+model = dict(backbone=dict(init_cfg=None), {model})
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(192, 128), keep_ratio={keep_ratio}),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+"""
+# Random weights find nothing above the usual thresholds.
+LOW = 'test_cfg=dict(rcnn=dict(score_thr=0.03), rpn=dict(nms_pre=200, max_per_img=100))'
+DETECTORS = {
+    'faster_rcnn_snv2_0.5x': LOW,
+    'retinanet_snv2_0.5x': 'test_cfg=dict(score_thr=0.6, nms_pre=300)',
+}
+
+# RetinaNet's untrained towers pass little on.
+STDS = {'retina_cls': 10, 'retina_reg': 1, 'rpn_cls': 0.3, 'fc_cls': 0.3}
+
+
+def weights_that_decide(model):
+    """Random weights with scores that differ, so that no two detections are a toss-up."""
+    torch.manual_seed(1)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+        if name.split('.')[-1] in ('retina_cls', 'retina_reg', 'rpn_cls', 'rpn_reg', 'fc_cls', 'fc_reg'):
+            nn.init.normal_(module.weight, std=STDS.get(name.split('.')[-1], 0.05))
+            nn.init.constant_(module.bias, 0)
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """Config and checkpoint of a detector by name."""
+    folder = tmp_path_factory.mktemp('export')
+    register_all_modules(init_default_scope=True)
+
+    def make(name, keep_ratio=True):
+        config, checkpoint = folder / f'{name}_{keep_ratio}.py', folder / f'{name}.pth'
+        config.write_text(SMALL.format(root=ROOT, base=name, model=DETECTORS[name], keep_ratio=keep_ratio))
+        if not checkpoint.is_file():
+            model = MODELS.build(Config.fromfile(config).model)
+            model.init_weights()
+            weights_that_decide(model)
+            torch.save({'state_dict': model.state_dict()}, checkpoint)
+        return config, checkpoint
+
+    return make
+
+
+def picture(seed, size):
+    return draw_image(np.random.default_rng(seed), size=size)[0]
+
+
+def assert_same(detector, model, image):
+    """Same number, and for each a partner of its label: boxes to 0.05 pixels, scores to 0.001."""
+    expected = inference_detector(model, image).pred_instances.numpy()
+    boxes, scores, labels = detector(image)
+    assert len(scores) == len(expected.scores) > 0
+    assert (np.diff(scores) <= 0).all()
+    for box, score, label in zip(expected.bboxes, expected.scores, expected.labels, strict=True):
+        same = labels == label
+        near = (np.abs(boxes[same] - box).max(axis=1) <= 0.05) & (np.abs(scores[same] - score) <= 1e-3)
+        assert near.any()
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+@pytest.mark.parametrize('options', [dict(), dict(keep_shuffle=True), dict(runtime='openvino')])
+def test_the_file_finds_what_the_detector_finds_on_images_of_any_size(name, options, made, tmp_path):
+    config, checkpoint = made(name)
+    checked = export_onnx(config, checkpoint, tmp_path / 'detector.onnx', **options)
+    assert checked.found > 0
+    detector, model = OnnxDetector(tmp_path / 'detector.onnx'), load_detector(config, checkpoint, 'cpu')
+    assert detector.classes == tuple(model.dataset_meta['classes'])
+    for seed, size in ((1, 160), (2, 300)):
+        assert_same(detector, model, picture(seed, size))
+
+
+def test_an_image_that_is_stretched_is_stretched_in_the_file_too(made, tmp_path):
+    config, checkpoint = made('retinanet_snv2_0.5x', keep_ratio=False)
+    export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
+    assert_same(OnnxDetector(tmp_path / 'detector.onnx'), load_detector(config, checkpoint, 'cpu'), picture(4, 250))
+
+
+def test_the_shuffle_free_file_holds_no_transpose_of_channels(made, tmp_path):
+    config, checkpoint = made('retinanet_snv2_0.5x')
+    kinds = {}
+    for name, options in (('plain', dict(keep_shuffle=True)), ('fast', dict())):
+        export_onnx(config, checkpoint, tmp_path / f'{name}.onnx', **options)
+        nodes = onnx.load(tmp_path / f'{name}.onnx').graph.node
+        kinds[name] = [node for node in nodes if node.op_type == 'Transpose' and len(node.attribute[0].ints) == 5]
+    assert len(kinds['plain']) == 16
+    assert kinds['fast'] == []
+
+
+@pytest.mark.parametrize('options', [dict(), dict(keep_shuffle=True), dict(runtime='openvino')])
+def test_a_backbone_gives_its_features_for_any_batch_and_size(options, made, tmp_path):
+    import onnxruntime
+    config, checkpoint = made('retinanet_snv2_0.5x')
+    export_onnx(config, checkpoint, tmp_path / 'backbone.onnx', backbone_only=True, **options)
+    backbone = load_detector(config, checkpoint, 'cpu').backbone
+    x = torch.randn(3, 3, 75, 130)
+    session = onnxruntime.InferenceSession(tmp_path / 'backbone.onnx', providers=['CPUExecutionProvider'])
+    with torch.no_grad():
+        for got, wanted in zip(session.run(None, {'x': x.numpy()}), backbone(x), strict=True):
+            assert np.abs(got - wanted.numpy()).max() <= 1e-5 * wanted.abs().max()
+
+
+def test_openvino_reads_the_same_file(made, tmp_path):
+    openvino = pytest.importorskip('openvino', reason='needs openvino: pip install openvino')
+    config, checkpoint = made('faster_rcnn_snv2_0.5x')
+    export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
+    image = picture(5, 192)
+    expected = OnnxDetector(tmp_path / 'detector.onnx')._session.run(None, {'image': image})
+    compiled = openvino.Core().compile_model(tmp_path / 'detector.onnx', 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+    got = compiled([image])
+    assert len(expected[1]) > 0
+    np.testing.assert_allclose(got[0], expected[0], atol=0.05)
+    np.testing.assert_array_equal(got[1], expected[1])
+
+
+@needs_shared('weights')
+@pytest.mark.parametrize('size', [320, 416])
+def test_nanodets_file_finds_what_nanodet_finds_on_photographs(size, tmp_path):
+    import cv2
+    config = ROOT / 'configs' / ('nanodet_m_snv2.py' if size == 320 else 'nanodet_m_snv2_416.py')
+    checkpoint = SHARED / 'weights' / f'nanodet_m_{size}.pth'
+    export_onnx(config, checkpoint, tmp_path / 'nanodet.onnx')
+    detector, model = OnnxDetector(tmp_path / 'nanodet.onnx'), load_detector(config, checkpoint, 'cpu')
+    for path in sorted((SHARED / 'coco_tiny' / 'val2017').iterdir())[:4]:
+        assert_same(detector, model, cv2.imread(str(path)))
+
+
+def test_a_file_that_differs_is_removed_and_said(made, tmp_path, monkeypatch):
+    from mmdet_shufflenetv2.deploy import onnx_export
+    config, checkpoint = made('retinanet_snv2_0.5x')
+    right = onnx_export.shuffle_free_detector
+
+    def wrong(model, **kwargs):
+        fast = right(model, **kwargs)
+        fast.backbone.parts[0].units[0].convs[0].weight.mul_(1.5)
+        return fast
+
+    monkeypatch.setattr(onnx_export, 'shuffle_free_detector', wrong)
+    with pytest.raises(UserError, match='finds other things'):
+        export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
+    assert not (tmp_path / 'detector.onnx').exists()
+
+
+def test_where_nothing_is_found_nothing_was_checked(made, tmp_path):
+    config, checkpoint = made('retinanet_snv2_0.5x')
+    with pytest.raises(UserError, match=r'finds nothing on a drawn image.*--image'):
+        export_onnx(config, checkpoint, tmp_path / 'd.onnx', cfg_options={'model.test_cfg.score_thr': 0.9999})
+    assert not (tmp_path / 'd.onnx').exists()
+
+
+@pytest.mark.parametrize(('args', 'words'), [
+    (['detector.txt'], ['.onnx']),
+    (['detector.onnx', '--for', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
+    (['detector.onnx', '--image', 'nothing.jpg'], ['nothing.jpg', 'missing']),
+    (['detector.onnx', '--cfg-options', 'test_dataloader.dataset.pipeline.1.type=RandomFlip'], ['RandomFlip']),
+])
+def test_a_users_mistake_ends_with_status_2_and_a_line(args, words, made, tool, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = tool('export.py', *made('retinanet_snv2_0.5x'), *args)
+    assert ended.status == 2
+    assert all(word in ended.err for word in words), ended.err
+    assert 'Traceback' not in ended.err
+
+
+def test_an_unsupported_head_is_said_with_the_supported_ones(tmp_path):
+    from mmdet_shufflenetv2.deploy.graph import DetectionGraph
+    register_all_modules(init_default_scope=True)
+    cfg = Config.fromfile(ROOT / 'configs' / 'retinanet_snv2_0.5x.py')
+    cfg.model.backbone.init_cfg = None
+    cfg.model.bbox_head = dict(type='FCOSHead', num_classes=80, in_channels=256, strides=[8, 16, 32, 64, 128])
+    cfg.model.type = 'FCOS'
+    with pytest.raises(UserError, match='FCOS with FCOSHead.*RetinaHead.*NanoDetHead.*--backbone-only'):
+        DetectionGraph(MODELS.build(cfg.model).eval())
+
+
+def test_the_command_exports_and_says_what_it_compared(made, tool, tmp_path):
+    ended = tool('export.py', *made('faster_rcnn_snv2_0.5x'), tmp_path / 'new' / 'detector.onnx')
+    assert ended.status == 0, ended.err
+    assert 'equal to the detector on a drawn image' in ended.out
+    about = {entry.key: entry.value for entry in onnx.load(tmp_path / 'new' / 'detector.onnx').metadata_props}
+    assert json.loads(about['resize']) == dict(scale=[192, 128], keep_ratio=True, cut=False)
