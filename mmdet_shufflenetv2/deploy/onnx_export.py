@@ -24,7 +24,7 @@ from .graph import DetectionGraph
 from .onnx_detector import MADE_BY, Detections, OnnxDetector, Resize, session
 from .shuffle_free import shuffle_free, shuffle_free_detector
 
-__all__ = ['BLOCKS', 'Checked', 'export_onnx']
+__all__ = ['BLOCKS', 'Checked', 'export_backbone', 'export_detector', 'export_onnx']
 
 OPSET = 17
 
@@ -57,7 +57,7 @@ def export_onnx(config: str | os.PathLike, checkpoint: str | os.PathLike, out: s
     Args:
         config: Config file.
         checkpoint: Weights of that config's model.
-        out: The file to write, ``.onnx``. It is removed again if it fails the check.
+        out: The file to write, ``.onnx``. It is written only if it passes the check.
         backbone_only: Export the backbone: from normalised images ``(N, 3, H, W)`` to its features.
         keep_shuffle: Export the backbone as it is rather than shuffle-free.
         runtime: For which runtime the shuffle-free form is made, one of ``BLOCKS``; any runtime can run it.
@@ -80,54 +80,72 @@ def export_onnx(config: str | os.PathLike, checkpoint: str | os.PathLike, out: s
     out.parent.mkdir(parents=True, exist_ok=True)
     picture = draw_image(np.random.default_rng(0), size=320)[0] if image is None else cv2.imread(os.fspath(image))
     shown = 'a drawn image' if image is None else os.fspath(image)
-    block = BLOCKS[runtime]
-    if backbone_only:
-        backbone = model.backbone if keep_shuffle else shuffle_free(model.backbone, block=block)
-        return _export_backbone(model.backbone, backbone, out, picture, shown)
-    fast = model
-    if not keep_shuffle and isinstance(model.backbone, ShuffleNetV2):
-        fast = shuffle_free_detector(model, block=block)
-    return _export_detector(model, fast, out, picture, shown)
+    block = None if keep_shuffle else BLOCKS[runtime]
+    unchecked = out.with_suffix('.unchecked.onnx')
+    try:
+        if backbone_only:
+            x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+            fast = model.backbone if block is None else shuffle_free(model.backbone, block=block)
+            export_backbone(fast, unchecked, x)
+            checked = _check_backbone(model.backbone, unchecked, x, shown)
+        else:
+            export_detector(model, unchecked, picture, block)
+            checked = _check_detector(model, unchecked, picture, shown)
+        unchecked.replace(out)
+    finally:
+        unchecked.unlink(missing_ok=True)
+    return checked
 
 
-def _export_detector(model: nn.Module, fast: nn.Module, out: Path, picture: np.ndarray, shown: str) -> Checked:
+def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int | None) -> None:
+    """Write a detector with its ``cfg`` and ``dataset_meta`` as a graph.
+
+    Args:
+        model: In eval mode, on the CPU.
+        out: File to write.
+        picture: ``(H, W, 3)`` uint8, to trace with.
+        block: See :func:`.shuffle_free`; None leaves the backbone as it is.
+    """
+    if block is not None and isinstance(model.backbone, ShuffleNetV2):
+        model = shuffle_free_detector(model, block=block)
     resize, center_pad = _steps(model.cfg)
-    graph = DetectionGraph(fast, center_pad).eval()
     height, width = resize.size(*picture.shape[:2])
-    example = torch.from_numpy(cv2.resize(picture, (width, height)))
-    _write(graph, example, out, ['image'], {'dets': {0: 'found'}, 'labels': {0: 'found'}},
-           {'image': {0: 'height', 1: 'width'}},
-           dict(classes=json.dumps(model.dataset_meta['classes']), resize=json.dumps(resize._asdict())))
-    detector = OnnxDetector(out)
+    write_graph(
+        DetectionGraph(model, center_pad).eval(), torch.from_numpy(cv2.resize(picture, (width, height))), out,
+        ['image'], {'dets': {0: 'found'}, 'labels': {0: 'found'}}, {'image': {0: 'height', 1: 'width'}},
+        dict(classes=json.dumps(model.dataset_meta['classes']), resize=json.dumps(resize._asdict())))
+
+
+def export_backbone(backbone: nn.Module, out: Path, x: torch.Tensor) -> None:
+    """Write a backbone as a graph from ``x``, normalised images ``(N, 3, H, W)``, to ``feature0``, ``feature1``, ..."""
+    with torch.no_grad():
+        names = [f'feature{place}' for place in range(len(backbone(x)))]
+    write_graph(backbone, x, out, ['x'], {name: {0: 'batch'} for name in names},
+                {'x': {0: 'batch', 2: 'height', 3: 'width'}}, {})
+
+
+def _check_detector(model: nn.Module, out: Path, picture: np.ndarray, shown: str) -> Checked:
     expected = _detect(model, picture)
     if not len(expected.scores):
-        out.unlink()
-        raise UserError(f'The detector finds nothing on {shown}, so the file could not be checked and was removed. '
-                        f'Name an image on which it finds something: --image FILE.')
-    difference, box_difference = _differences(expected, detector(picture))
+        raise UserError(f'The detector finds nothing on {shown}, so the file could not be checked and was not '
+                        f'written. Name an image on which it finds something: --image FILE.')
+    difference, box_difference = _differences(expected, OnnxDetector(out)(picture))
     if not (difference <= TOLERANCE and box_difference <= BOX_TOLERANCE):
-        out.unlink()
         raise UserError(f'On {shown} the exported file finds other things than the detector: scores differ by up to '
                         f'{difference:.2g} (at most {TOLERANCE} is expected), boxes by {box_difference:.2g} pixels (at '
-                        f'most {BOX_TOLERANCE}). The file was removed.')
+                        f'most {BOX_TOLERANCE}). It was not written.')
     return Checked(shown, len(expected.scores), difference, box_difference)
 
 
-def _export_backbone(backbone: nn.Module, fast: nn.Module, out: Path, picture: np.ndarray, shown: str) -> Checked:
-    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    names = [f'feature{place}' for place in range(len(fast(x)))]
-    axes = {0: 'batch', 2: 'height', 3: 'width'}
-    _write(fast, x, out, ['x'], {name: {0: 'batch'} for name in names}, {'x': axes}, {})
+def _check_backbone(backbone: nn.Module, out: Path, x: torch.Tensor, shown: str) -> Checked:
     with torch.no_grad():
         expected = backbone(x)
-    differences = []
-    for got, wanted in zip(session(out).run(None, {'x': x.numpy()}), expected, strict=True):
-        differences.append(float(np.abs(got - wanted.numpy()).max() / wanted.abs().max()))
-    if not max(differences) <= TOLERANCE:
-        out.unlink()
-        raise UserError(f'The exported features differ from the backbone\'s by {max(differences):.2g} of the largest '
-                        f'one; at most {TOLERANCE} is expected. The file was removed.')
-    return Checked(shown, 0, max(differences), 0.0)
+    difference = max(float(np.abs(got - wanted.numpy()).max() / wanted.abs().max())
+                     for got, wanted in zip(session(out).run(None, {'x': x.numpy()}), expected, strict=True))
+    if not difference <= TOLERANCE:
+        raise UserError(f"The exported features differ from the backbone's by {difference:.2g} of the largest one; at "
+                        f'most {TOLERANCE} is expected. The file was not written.')
+    return Checked(shown, 0, difference, 0.0)
 
 
 def _need_onnx() -> None:
@@ -138,8 +156,19 @@ def _need_onnx() -> None:
         raise UserError(f"Exporting needs onnx and onnxruntime: pip install onnx onnxruntime ({error})") from error
 
 
-def _write(module: nn.Module, example: torch.Tensor, out: Path, inputs: list[str], outputs: dict[str, dict[int, str]],
-           axes: dict[str, dict[int, str]], about: dict[str, str]) -> None:
+def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: list[str],
+                outputs: dict[str, dict[int, str]], axes: dict[str, dict[int, str]], about: dict[str, str]) -> None:
+    """Trace a module into an ONNX file.
+
+    Args:
+        module: In eval mode.
+        example: Input to trace with.
+        out: File to write.
+        inputs: Name of the input.
+        outputs: Name of each output, and the names of its dimensions that vary.
+        axes: The dimensions of the input that vary.
+        about: Metadata entries.
+    """
     import onnx
 
     from .. import __version__

@@ -152,7 +152,7 @@ def test_nanodets_file_finds_what_nanodet_finds_on_photographs(size, tmp_path):
         assert_same(detector, model, cv2.imread(str(path)))
 
 
-def test_a_file_that_differs_is_removed_and_said(made, tmp_path, monkeypatch):
+def test_a_file_that_differs_is_not_written_and_an_old_one_stays(made, tmp_path, monkeypatch):
     from mmdet_shufflenetv2.deploy import onnx_export
     config, checkpoint = made('retinanet_snv2_0.5x')
     right = onnx_export.shuffle_free_detector
@@ -163,16 +163,18 @@ def test_a_file_that_differs_is_removed_and_said(made, tmp_path, monkeypatch):
         return fast
 
     monkeypatch.setattr(onnx_export, 'shuffle_free_detector', wrong)
+    (tmp_path / 'detector.onnx').write_text('an older export')
     with pytest.raises(UserError, match='finds other things'):
         export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
-    assert not (tmp_path / 'detector.onnx').exists()
+    assert [path.name for path in tmp_path.iterdir()] == ['detector.onnx']
+    assert (tmp_path / 'detector.onnx').read_text() == 'an older export'
 
 
 def test_where_nothing_is_found_nothing_was_checked(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x')
     with pytest.raises(UserError, match=r'finds nothing on a drawn image.*--image'):
         export_onnx(config, checkpoint, tmp_path / 'd.onnx', cfg_options={'model.test_cfg.score_thr': 0.9999})
-    assert not (tmp_path / 'd.onnx').exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(('args', 'words'), [

@@ -1,0 +1,47 @@
+"""Latency, memory and cost of one network in every form in which it can be run here, beside its peers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...backbones.architectures import TABLE_5
+from ...errors import UserError
+from ..timing import slug
+from .measure import benchmark
+from .report import save
+from .task import Task
+
+__all__ = ['Task', 'benchmark', 'run_benchmarks']
+
+
+def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memory: bool,
+                   skip: Sequence[str] = (), command: str) -> Path:
+    """Measure as ``tools/benchmark.py`` does.
+
+    Args:
+        tasks: What to measure.
+        out: Folder for the report; by default ``benchmarks/latency/`` and the machine's name.
+        rounds: Timed rounds.
+        memory: Measure peak memory too.
+        skip: Forms with one of these words in their name are left out.
+        command: What was typed, for the report.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: If an argument does not fit, the device is not there, or a config does not do.
+    """
+    for task in tasks:
+        if min(task.height, task.width) < 32:
+            raise UserError(f'--shape {task.height} {task.width} is too small: expected 32 pixels or more a side.')
+        if task.widen_factor not in TABLE_5:
+            raise UserError(f'--width {task.widen_factor} is not in the paper: expected '
+                            f'{", ".join(map(str, TABLE_5))}.')
+        if task.threads < 1 or rounds < 1:
+            raise UserError(f'--threads {task.threads} --rounds {rounds}: expected 1 or more of each.')
+    results = [benchmark(task, rounds, memory, skip) for task in tasks]
+    out = out or Path('benchmarks/latency') / slug(results[0].machine)
+    save(results, out, command)
+    return out

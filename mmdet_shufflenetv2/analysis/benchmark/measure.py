@@ -1,0 +1,106 @@
+"""Running every form of a network in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..memory_access import Kind, elements_by_kind, trace_operations
+from ..timing import Timing, machine_name, summarize, time_alternating, usable_device
+from .backbones import backbone_contenders, our_backbone
+from .detectors import detector_batch, detector_contenders, make_detector
+from .memory import peak_memory
+from .task import Contender, NotHereError, Task
+
+__all__ = ['Benchmark', 'Row', 'benchmark', 'contenders']
+
+
+class Row(NamedTuple):
+    """One form of the network."""
+
+    name: str
+    timing: Timing
+    #: Median over the rounds of the baseline's time over this form's in the same round; above 1 is faster.
+    speedup: float
+    #: MiB, see :func:`.peak_memory`.
+    memory: float | None
+
+
+class Benchmark(NamedTuple):
+    """What a task came to. Multiply-adds and memory access cost are those of the network as it is written."""
+
+    task: Task
+    machine: str
+    versions: dict[str, str]
+    multiply_adds: int
+    #: Elements that its convolutions read and write, as the paper counts (section 2).
+    convolution_mac: int
+    #: Elements that element-wise operations, and that copies, read and write.
+    elementwise: int
+    copied: int
+    rows: list[Row]
+    #: Name of a form that could not be measured, and why.
+    left_out: dict[str, str]
+
+
+def contenders(task: Task) -> list[Contender]:
+    """Every form of the task's network; the first that is here is what the others are compared with."""
+    return backbone_contenders(task) if task.config is None else detector_contenders(task)
+
+
+def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[str] = ()) -> Benchmark:
+    """Measure all forms of a network in turns, with the same weights, input and threads.
+
+    Args:
+        task: The network and its input.
+        rounds: Timed rounds; each form runs once in each.
+        memory: Measure peak memory too, each form in a process of its own.
+        skip: Forms with one of these words in their name are not measured.
+
+    Raises:
+        UserError: If the device is not there, or the config does not do.
+    """
+    usable_device(task.device)
+    torch.set_num_threads(task.threads)
+    calls, left_out = {}, {}
+    chosen = [contender for contender in contenders(task) if not any(word in contender.name for word in skip)]
+    for contender in tqdm(chosen, desc='building', unit='form'):
+        try:
+            calls[contender.name] = contender.build()
+        except NotHereError as error:
+            left_out[contender.name] = str(error)
+    seconds = time_alternating(calls, rounds=rounds, warmup=3, device=task.device, progress=task.title)
+    baseline = np.array(next(iter(seconds.values())))
+    rows = []
+    for name, times in tqdm(seconds.items(), desc='memory', unit='form', disable=not memory):
+        rows.append(Row(name, summarize(times), float(np.median(baseline / np.array(times))),
+                        peak_memory(task, name) if memory else None))
+    return Benchmark(task, machine_name(task.device), _versions(), *_cost(task), rows, left_out)
+
+
+def _cost(task: Task) -> tuple[int, int, int, int]:
+    if task.config is None:
+        operations = trace_operations(our_backbone(task._replace(device='cpu')),
+                                      torch.zeros(1, 3, task.height, task.width))
+    else:
+        model = make_detector(task._replace(device='cpu'))
+        batch = model.data_preprocessor(detector_batch(task))
+        operations = trace_operations(model, **batch, mode='tensor')
+    elements = elements_by_kind(operations)
+    return (sum(operation.multiply_adds for operation in operations), elements[Kind.CONVOLUTION],
+            elements[Kind.ELEMENTWISE], elements[Kind.DATA_MOVEMENT])
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+    found = {}
+    for package in ('torch', 'torchvision', 'mmdet', 'mmpretrain', 'onnxruntime', 'openvino'):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,72 @@
+"""Calls that run a network: PyTorch in its several ways, onnxruntime, OpenVINO."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...deploy.onnx_detector import session
+from ...errors import UserError
+from .task import NotHereError, Task
+
+__all__ = ['compiled', 'graph_call', 'no_grad_call']
+
+
+def no_grad_call(call: Callable[[], object]) -> Callable[[], object]:
+    """The call without autograd's bookkeeping."""
+    return torch.no_grad()(call)
+
+
+def compiled(module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
+    """The module behind ``torch.compile``, compiled already."""
+    fast = torch.compile(module)
+    call = no_grad_call(lambda: fast(x))
+    try:
+        call()
+    except Exception as error:  # whatever the compiler behind it runs into
+        raise NotHereError(f'torch.compile does not work here ({str(error).splitlines()[0]})') from error
+    return call
+
+
+def graph_call(task: Task, runtime: str, export: Callable[[Path], None], feed: np.ndarray) -> Callable[[], object]:
+    """A graph in onnxruntime or OpenVINO.
+
+    Args:
+        task: Says how many threads.
+        runtime: ``onnxruntime`` or ``openvino``.
+        export: Writes the graph to a file; its only input gets ``feed``.
+        feed: The input. OpenVINO's graph is fixed to its size, as it is where every image has one size.
+    """
+    for package in ('onnx', runtime):
+        if find_spec(package) is None:
+            raise NotHereError(f'{package} is not installed (pip install {package})')
+    if task.device != 'cpu':
+        raise NotHereError(f'{runtime} is measured on the CPU only')
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'graph.onnx'
+        try:
+            export(path)
+        except UserError as error:
+            raise NotHereError(str(error)) from error
+        if runtime == 'onnxruntime':
+            graph = session(path, task.threads)
+            name = graph.get_inputs()[0].name
+            return lambda: graph.run(None, {name: feed})
+        return _openvino(path, task.threads, feed)
+
+
+def _openvino(path: Path, threads: int, feed: np.ndarray) -> Callable[[], object]:
+    import openvino
+    core = openvino.Core()
+    model = core.read_model(path)
+    model.reshape(list(feed.shape))
+    compiled_model = core.compile_model(model, 'CPU', {
+        'INFERENCE_NUM_THREADS': threads, 'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'})
+    request = compiled_model.create_infer_request()
+    return lambda: request.infer([feed])
