@@ -89,14 +89,17 @@ class OnnxDetector:
         Raises:
             UserError: If it is no such array.
         """
+        resized = self.resized(image)
+        dets, labels = self._session.run(None, {'image': resized})
+        factors = np.array([image.shape[1] / resized.shape[1], image.shape[0] / resized.shape[0]] * 2, np.float32)
+        return Detections(dets[:, :4] * factors, dets[:, 4], labels)
+
+    def resized(self, image: np.ndarray) -> np.ndarray:
+        """The image in the size that the graph wants; see :meth:`__call__`."""
         import cv2
         _check_image(image)
-        height, width = image.shape[:2]
-        new_height, new_width = self._resize.size(height, width)
-        resized = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
-        dets, labels = self._session.run(None, {'image': resized})
-        factors = np.array([width / new_width, height / new_height] * 2, dtype=np.float32)
-        return Detections(dets[:, :4] * factors, dets[:, 4], labels)
+        height, width = self._resize.size(*image.shape[:2])
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def session(path: str | os.PathLike, threads: int | None = None) -> Any:
