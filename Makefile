@@ -4,6 +4,8 @@
 VENV ?= .venv
 CONSTRAINTS ?= requirements/constraints.txt
 FRAMEWORK ?= mmengine mmcv-lite mmdet
+# What the tests run exported detectors with.
+RUNTIMES ?= onnx onnxruntime openvino
 # What pip may take: wheels alone, so nothing is compiled.
 FORMATS ?= --only-binary :all:
 # The first Python that does; where none does, python3 is refused with a sentence below.
@@ -28,7 +30,7 @@ $(INSTALLED): setup.py $(CONSTRAINTS)
 		"Python 3.11, 3.12 or 3.13 is needed, this is %d.%d. Name another: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet $(FORMATS) -c $(CONSTRAINTS) torch torchvision $(FRAMEWORK) \
-		pycocotools opencv-python matplotlib tqdm 'setuptools<82' wheel pytest ruff
+		pycocotools opencv-python matplotlib tqdm $(RUNTIMES) 'setuptools<82' wheel pytest ruff
 	$(PY) -c 'import cv2' 2>/dev/null || $(PY) -m pip install --quiet --only-binary :all: --no-deps --force-reinstall \
 		-c $(CONSTRAINTS) opencv-python-headless
 	$(PY) -m pip install --quiet --no-build-isolation --no-deps -e .
@@ -41,7 +43,7 @@ test: install
 	$(PY) -m pytest
 
 test-oldest:
-	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=requirements/constraints-oldest.txt
+	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=requirements/constraints-oldest.txt RUNTIMES='onnx onnxruntime'
 
 # The forks' mmcv and mmdet come as source. pip builds them where no torch can be seen, so mmcv leaves its operators
 # out and both take seconds.

@@ -27,6 +27,8 @@ setup(
     # No mmcv among the requirements: mmcv-lite installed over a compiled mmcv would overwrite it.
     extras_require={
         'mmcv-lite': ['mmcv-lite>=2.1.0,<2.2'],
+        # tools/export.py and OnnxDetector; openvino is optional.
+        'deploy': ['onnx>=1.17', 'onnxruntime>=1.20'],
         'test': ['pytest', 'ruff'],
     },
 )
