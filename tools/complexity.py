@@ -2,6 +2,7 @@
 
     python tools/complexity.py configs/faster_rcnn_snv2*.py configs/retinanet_snv2*.py
     python tools/complexity.py configs/faster_rcnn_snv2.py --shape 320 320
+    python tools/complexity.py --variants        # every backbone, with a classifier, beside the paper's figures
 """
 
 from __future__ import annotations
@@ -13,10 +14,17 @@ from _tool import run
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
+    parser.add_argument('configs', nargs='*', metavar='CONFIG', help='config files')
+    parser.add_argument('--variants', action='store_true', help='every variant of the backbone on a 224x224 image')
     parser.add_argument('--shape', nargs=2, type=int, default=(800, 1333), metavar=('HEIGHT', 'WIDTH'),
                         help='size of the image in pixels (default: 800 1333)')
     args = parser.parse_args()
+    if bool(args.configs) == args.variants:
+        parser.error('name config files, or --variants')
+    if args.variants:
+        from mmdet_shufflenetv2.analysis.variants import variants, variants_table
+        print(variants_table(variants()))
+        return
     from mmdet_shufflenetv2.analysis.complexity import detector_complexity, markdown_table
     print(markdown_table([detector_complexity(config, *args.shape) for config in args.configs]))
 
