@@ -21,7 +21,7 @@ from ..guidelines.runtimes import prepared
 from ..memory_access import Kind, elements_by_kind, trace_operations
 from ..timing import Timing, machine_name, summarize, time_alternating, usable_device
 from .breaks import Break, find_breaks
-from .latency import LatencyModel, calibrate, is_depthwise
+from .latency import LatencyModel, calibration_networks, fit, is_depthwise
 
 __all__ = ['Checked', 'DesignCheck', 'build_backbone', 'check_designs']
 
@@ -91,9 +91,13 @@ def check_designs(configs: Sequence[str | os.PathLike], *, height: int = 320, wi
         except (RuntimeError, ValueError) as error:
             raise UserError(f'The backbone of {config} cannot read an image of {height}x{width} pixels: '
                             f'{str(error).splitlines()[0]}') from error
-    calls = {config: prepared('torch', backbone, x) for config, backbone in backbones.items()}
-    taken = time_alternating(calls, rounds=rounds, device=device, progress='backbones' if progress else None)
-    model = calibrate(device, progress=progress)
+    # The networks that set the prices take their turns beside the backbones, so that both meet the same machine.
+    references = {f'reference {number}': network for number, network in enumerate(calibration_networks(device))}
+    calls = {name: prepared('torch', *network) for name, network in references.items()}
+    calls |= {config: prepared('torch', backbone, x) for config, backbone in backbones.items()}
+    taken = time_alternating(calls, rounds=rounds, device=device, progress='design check' if progress else None)
+    model = fit([trace_operations(*network) for network in references.values()],
+                [summarize(taken[name]).median for name in references])
     checked = [
         Checked(
             config=Path(config).stem,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...errors import UserError
 from ..guidelines.breakdown import shares
@@ -10,11 +11,17 @@ from ..guidelines.figure import KIND_COLORS
 from ..memory_access import Kind
 from .check import Checked, DesignCheck
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ['check_picture', 'draw']
 
-_ELEMENT_COLORS = {'least of the dense convolutions': '#4292c6', 'above it: unequal widths (G1)': '#08306b',
-                   'above it: groups (G2)': '#807dba', 'depthwise (G4)': '#fdae6b', 'element-wise (G4)': '#f16913',
-                   'copies (G4)': '#74c476', 'other': '#bdbdbd'}
+#: What an element is read or written for: colors of figure 2's kinds, the convolutions divided.
+_ELEMENT_COLORS = {
+    'convolution': KIND_COLORS[Kind.CONVOLUTION], 'of it above the lower bound: unequal widths (G1)': '#08306b',
+    'of it above a dense one: groups (G2)': '#807dba', 'of it depthwise (G4)': '#9ecae1',
+    'element-wise (G4)': KIND_COLORS[Kind.ELEMENTWISE], 'data movement (G4)': KIND_COLORS[Kind.DATA_MOVEMENT],
+    'other': KIND_COLORS[Kind.OTHER]}
 
 
 def check_picture(path: Path) -> None:
@@ -34,24 +41,25 @@ def draw(check: DesignCheck, path: Path) -> None:
     from matplotlib.figure import Figure
 
     names = [f'{checked.backbone}\n{checked.config}' for checked in check.checked]
-    figure = Figure(figsize=(15, 1.6 + 0.75 * len(names)), layout='constrained')
+    figure = Figure(figsize=(15, 2.4 + 0.7 * len(names)), layout='constrained')
     panels = figure.subplots(1, 3, sharey=True)
     threads = f', {check.threads} thread{"s" * (check.threads > 1)}' if check.device == 'cpu' else ''
     figure.suptitle(f'Backbones on one {check.height}x{check.width} image, norms folded; {check.machine}{threads}, '
                     f'PyTorch')
-    panels[0].barh(names, [checked.multiply_adds / 1e9 for checked in check.checked], color='#4292c6')
-    panels[0].set_xlabel('multiply-adds (G)')
-    _stack(panels[1], names, [_elements(checked) for checked in check.checked], _ELEMENT_COLORS)
-    panels[1].set_xlabel('elements read and written (M)')
-    _stack(panels[2], names, [{kind: share * checked.measured.median * 1e3
-                               for kind, share in shares(checked.times).items()} for checked in check.checked],
-           KIND_COLORS)
+    _bars(panels[0], 'multiply-adds (G)', names, [
+        {'convolution': checked.multiply_adds / 1e9} for checked in check.checked], _ELEMENT_COLORS)
+    _bars(panels[1], 'elements read and written (M)', names, [_elements(checked) for checked in check.checked],
+          _ELEMENT_COLORS)
+    _bars(panels[2], 'milliseconds, and what they go to', names, [
+        {kind: share * checked.measured.median * 1e3 for kind, share in shares(checked.times).items()}
+        for checked in check.checked], KIND_COLORS)
     panels[2].plot([checked.predicted * 1e3 for checked in check.checked], names, 'kD', markersize=5,
                    markerfacecolor='white', label='predicted')
-    panels[2].set_xlabel('milliseconds')
     panels[0].invert_yaxis()
-    for panel in panels[1:]:
-        panel.legend(fontsize='small', loc='upper center', bbox_to_anchor=(0.5, -0.3), ncols=2)
+    handles, labels = panels[1].get_legend_handles_labels()
+    more, more_labels = panels[2].get_legend_handles_labels()
+    predicted = more_labels.index('predicted')
+    figure.legend([*handles, more[predicted]], [*labels, 'predicted'], loc='outside lower center', ncols=4)
     figure.savefig(path, dpi=110)
 
 
@@ -63,9 +71,14 @@ def _elements(checked: Checked) -> dict[str, float]:
     return {name: value / 1e6 for name, value in zip(_ELEMENT_COLORS, values)}
 
 
-def _stack(panel: object, names: list[str], rows: list[dict[str, float]], colors: dict[str, str]) -> None:
+def _bars(panel: Axes, title: str, names: list[str], rows: list[dict[str, float]], colors: dict[str, str]) -> None:
+    """Stacked bars with their sums beside them."""
     left = [0.0] * len(names)
-    for part, color in colors.items():
+    for part in rows[0]:
         widths = [row[part] for row in rows]
-        panel.barh(names, widths, left=left, color=color, label=part)
+        panel.barh(names, widths, left=left, color=colors[part], label=part)
         left = [start + width for start, width in zip(left, widths)]
+    for place, total in enumerate(left):
+        panel.text(total, place, f' {total:.3g}', va='center')
+    panel.set_xlim(0, 1.2 * max(left))
+    panel.set_title(title)

@@ -16,12 +16,10 @@ from scipy.optimize import nnls
 from torch import Tensor, nn
 
 from ..guidelines.networks import BLOCKS, random_input
-from ..guidelines.runtimes import prepared
 from ..guidelines.tables import TABLES
-from ..memory_access import Kind, Operation, trace_operations
-from ..timing import summarize, time_alternating
+from ..memory_access import Kind, Operation
 
-__all__ = ['LatencyModel', 'calibrate', 'fit', 'is_depthwise']
+__all__ = ['LatencyModel', 'calibration_networks', 'fit', 'is_depthwise']
 
 #: What an operation is priced by. Depthwise convolutions hardly compute; the paper counts them among the element-wise
 #: operations (section 2, G4).
@@ -57,19 +55,13 @@ def fit(networks: Iterable[list[Operation]], seconds: Iterable[float]) -> Latenc
     return LatencyModel(dict(zip(_PRICES, prices.tolist())), float(np.median(np.abs(amounts @ prices - 1))))
 
 
-def calibrate(device: str = 'cpu', rounds: int = 20, progress: bool = True) -> LatencyModel:
-    """Fit a model to this machine: PyTorch on ``device``, with as many threads as it is set to use."""
-    networks = [(network, random_input(network, device)) for network in _table_networks(device)]
-    networks += [(nn.Sequential(*(layer() for _ in range(BLOCKS))).eval().to(device), x.to(device))
-                 for layer, x in _stacks()]
-    calls = {str(number): prepared('torch', *network) for number, network in enumerate(networks)}
-    taken = time_alternating(calls, rounds=rounds, device=device, progress='calibration' if progress else None)
-    return fit((trace_operations(*network) for network in networks),
-               (summarize(seconds).median for seconds in taken.values()))
-
-
-def _table_networks(device: str) -> list[nn.Module]:
-    return [row.build('arm', size).to(device) for table in TABLES.values() for row in table.rows for size in (1, 2)]
+def calibration_networks(device: str = 'cpu') -> list[tuple[nn.Module, Tensor]]:
+    """Networks that together tell all prices apart, each with an input: tables 1 to 4, and stacks of one layer."""
+    networks = [row.build('arm', size).to(device)
+                for table in TABLES.values() for row in table.rows for size in (1, 2)]
+    stacks = [(nn.Sequential(*(layer() for _ in range(BLOCKS))).eval().to(device), x.to(device))
+              for layer, x in _stacks()]
+    return [(network, random_input(network, device)) for network in networks] + stacks
 
 
 def _stacks() -> list[tuple[Callable[[], nn.Module], Tensor]]:
