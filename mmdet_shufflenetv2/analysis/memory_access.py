@@ -63,6 +63,8 @@ class Operation(NamedTuple):
     #: Weights of a convolution without its bias, as in the paper; for all else they count as input.
     weights: int = 0
     convolution: Convolution | None = None
+    #: Which operations before it, by their place in the list, wrote what it reads; -1 stands for the network's input.
+    sources: tuple[int, ...] = ()
 
     @property
     def mac(self) -> int:
@@ -75,7 +77,7 @@ def trace_operations(model: nn.Module, *args: Any, **kwargs: Any) -> list[Operat
 
     Operations that only look at the same memory otherwise (views, splits) cost nothing and are left out.
     """
-    with torch.no_grad(), ModuleTracker() as tracker, _Tracer(tracker) as tracer:
+    with torch.no_grad(), ModuleTracker() as tracker, _Tracer(tracker, _tensors((args, kwargs))) as tracer:
         model(*args, **kwargs)
     return tracer.operations
 
@@ -123,7 +125,7 @@ def operation_kind(operator: str) -> Kind:
 
 _COPIES = frozenset({
     'cat', 'stack', 'clone', 'copy', '_to_copy', 'contiguous', 'constant_pad_nd', 'index_select', 'roll', 'repeat',
-    'native_channel_shuffle', 'pixel_shuffle', 'pixel_unshuffle', 'fill', 'zero',
+    'channel_shuffle', 'native_channel_shuffle', 'pixel_shuffle', 'pixel_unshuffle', 'fill', 'zero',
 })
 _UNTAGGED_ELEMENTWISE = frozenset({'hardswish', 'hardswish_', '_prelu_kernel'})
 
@@ -137,33 +139,42 @@ def _is_tagged_pointwise(operator: str) -> bool:
 class _Tracer(TorchDispatchMode):
     """Sees every operator that PyTorch runs."""
 
-    def __init__(self, tracker: ModuleTracker) -> None:
+    def __init__(self, tracker: ModuleTracker, given: list[Tensor]) -> None:
         super().__init__()
         self.tracker = tracker
         self.operations: list[Operation] = []
+        # Memory -> the operation that wrote it last. Views share the memory of what they view.
+        self.writers = {_memory(tensor): -1 for tensor in given}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         name = func.overloadpacket.__name__
-        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        # Views, and what makes a tensor out of nothing (empty, arange), read no memory.
-        if inputs and not func.is_view and name not in ('_unsafe_view', 'empty_like', 'detach'):
-            self.operations.append(self._operation(func, name, inputs, args, kwargs, out))
+        inputs, outputs = _tensors((args, kwargs)), _tensors(out)
+        if not outputs or func.is_view or name in ('_unsafe_view', 'detach'):
+            return out
+        if inputs and name != 'empty_like':  # what makes a tensor out of nothing reads no memory
+            self.operations.append(self._operation(func, name, inputs, outputs, args, kwargs))
+            self.writers |= {_memory(tensor): len(self.operations) - 1 for tensor in outputs}
+        else:
+            for tensor in outputs:  # perhaps at the place of a tensor that is no more
+                self.writers.pop(_memory(tensor), None)
         return out
 
-    def _operation(self, func: Any, name: str, inputs: list[Tensor], args: tuple, kwargs: dict, out: Any) -> Operation:
+    def _operation(self, func: Any, name: str, inputs: list[Tensor], outputs: list[Tensor], args: tuple,
+                   kwargs: dict) -> Operation:
         flops = flop_registry.get(func.overloadpacket)
+        out = outputs[0]
         common = dict(
             layer=self._layer(), operator=name, kind=operation_kind(name),
-            multiply_adds=flops(*args, **kwargs, out_val=out) // 2 if flops else 0)
+            multiply_adds=flops(*args, **kwargs, out_val=out) // 2 if flops else 0,
+            sources=tuple(sorted({self.writers[_memory(t)] for t in inputs if _memory(t) in self.writers})))
         if name == 'convolution':
             x, weight = inputs[:2]
             return Operation(
                 **common, elements_in=x.numel(), elements_out=out.numel(), weights=weight.numel(),
                 convolution=Convolution(x.shape[1], out.shape[1], tuple(weight.shape[2:]), args[8],
                                         math.prod(x.shape[2:]), math.prod(out.shape[2:])))
-        outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         return Operation(**common, elements_in=sum(t.numel() for t in inputs),
                          elements_out=sum(t.numel() for t in outputs))
 
@@ -171,3 +182,11 @@ class _Tracer(TorchDispatchMode):
         # The names that the tracker is in begin with the network's class and grow by one part a level.
         deepest = max(self.tracker.parents - {'Global'}, key=lambda name: name.count('.'), default='')
         return deepest.partition('.')[2]
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata

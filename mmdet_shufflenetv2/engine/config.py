@@ -21,7 +21,8 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
     """Read a config file.
 
     Args:
-        path: Config file.
+        path: Config file, or one of an installed package, such as
+            ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``.
         cfg_options: Entries to override, as ``--cfg-options`` gives them.
         work_dir: Where the run writes; by default what the config says, else ``work_dirs/NAME_OF_CONFIG``.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
@@ -30,14 +31,16 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
         UserError: If there is no such file, if it is no config, or if an option does not fit it.
     """
     path = Path(path)
-    if not path.is_file():
+    packaged = '::' in str(path)
+    if not packaged and not path.is_file():
         near = difflib.get_close_matches(path.name, [p.name for p in _siblings(path)], n=3)
         hint = f' Near it: {", ".join(near)}.' if near else ' Those of this project lie in configs/.'
         raise UserError(f'There is no config {path}.{hint}')
     if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
         raise UserError(f'{path} is no config: expected a .py, .json, .yaml or .yml file.')
     try:
-        cfg = Config.fromfile(path)
+        # MMEngine reads a package's config as a base only, so it becomes the base of an empty one.
+        cfg = Config.fromstring(f'_base_ = {str(path)!r}', '.py') if packaged else Config.fromfile(path)
     except (SyntaxError, NameError, KeyError, TypeError, ValueError, FileNotFoundError, ImportError) as error:
         raise UserError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
     try:

@@ -79,6 +79,35 @@ def test_element_wise_and_copied_elements_are_summed_apart():
     assert elements[Kind.DATA_MOVEMENT] == places * 4 * 2
 
 
+def test_operations_know_whose_output_they_read():
+    operations = trace_operations(Residual().eval(), torch.rand(1, 4, 6, 6))
+    # Convolution, norm, ReLU, convolution, each behind the other; then the sum, both of its halves, the pooling.
+    assert [o.sources for o in operations] == [(-1, ), (0, ), (1, ), (2, ), (-1, 3), (4, ), (5, )]
+
+
+class Branches(nn.Module):
+    """Two ways from one convolution, one of them in place, and memory that is used anew."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.left, self.right = (nn.Conv2d(4, 4, 1) for _ in range(3))
+
+    def forward(self, x):
+        x = self.stem(x)
+        left = self.left(x).relu_()
+        right = self.right(x)
+        out = torch.empty_like(right).copy_(right)
+        return left + out
+
+
+@pytest.mark.parametrize('device', ['cpu', 'meta'])
+def test_branches_and_writing_in_place_are_followed(device):
+    operations = trace_operations(Branches().to(device), torch.rand(1, 4, 6, 6, device=device))
+    assert [(o.operator, o.sources) for o in operations] == [
+        ('convolution', (-1, )), ('convolution', (0, )), ('relu_', (1, )), ('convolution', (0, )), ('copy_', (3, )),
+        ('add', (2, 4))]
+
+
 def test_a_layer_alone_is_traced():
     [operation] = trace_operations(nn.ReLU(), torch.rand(1, 4, 6, 6))
     assert (operation.layer, operation.kind, operation.mac) == ('', Kind.ELEMENTWISE, 2 * 4 * 6 * 6)

@@ -1,0 +1,84 @@
+"""Backbones side by side: what they compute, what they touch in memory, and what they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import UserError
+from ..guidelines.breakdown import shares
+from ..guidelines.figure import KIND_COLORS
+from ..memory_access import Kind
+from .check import Checked, DesignCheck
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ['check_picture', 'draw']
+
+#: What an element is read or written for: colors of figure 2's kinds, the convolutions divided.
+_ELEMENT_COLORS = {
+    'convolution': KIND_COLORS[Kind.CONVOLUTION], 'of it above the lower bound: unequal widths (G1)': '#08306b',
+    'of it above a dense one: groups (G2)': '#807dba', 'of it depthwise (G4)': '#9ecae1',
+    'element-wise (G4)': KIND_COLORS[Kind.ELEMENTWISE], 'data movement (G4)': KIND_COLORS[Kind.DATA_MOVEMENT],
+    'other': KIND_COLORS[Kind.OTHER]}
+
+
+def check_picture(path: Path) -> None:
+    """Raise a :class:`UserError` where a picture of that name cannot be written."""
+    from matplotlib.backend_bases import FigureCanvasBase
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix[1:].lower() not in kinds:
+        raise UserError(f'--figure {path} is no kind of picture: expected a name that ends in .png, or in one of '
+                        f'{", ".join(kinds)}.')
+    if not path.absolute().parent.is_dir():
+        raise UserError(f'--figure {path}: there is no folder {path.absolute().parent}.')
+
+
+def draw(check: DesignCheck, path: Path) -> None:
+    """Write the figure as a picture."""
+    # Not pyplot: it holds state of the whole process.
+    from matplotlib.figure import Figure
+
+    names = [f'{checked.backbone}\n{checked.config}' for checked in check.checked]
+    figure = Figure(figsize=(15, 2.4 + 0.7 * len(names)), layout='constrained')
+    panels = figure.subplots(1, 3, sharey=True)
+    threads = f', {check.threads} thread{"s" * (check.threads > 1)}' if check.device == 'cpu' else ''
+    figure.suptitle(f'Backbones on one {check.height}x{check.width} image, norms folded; {check.machine}{threads}, '
+                    f'PyTorch')
+    _bars(panels[0], 'multiply-adds (G)', names, [
+        {'convolution': checked.multiply_adds / 1e9} for checked in check.checked], _ELEMENT_COLORS)
+    _bars(panels[1], 'elements read and written (M)', names, [_elements(checked) for checked in check.checked],
+          _ELEMENT_COLORS)
+    _bars(panels[2], 'milliseconds, and what they go to', names, [
+        {kind: share * checked.measured.median * 1e3 for kind, share in shares(checked.times).items()}
+        for checked in check.checked], KIND_COLORS)
+    panels[2].plot([checked.predicted * 1e3 for checked in check.checked], names, 'kD', markersize=5,
+                   markerfacecolor='white', label='predicted')
+    panels[0].invert_yaxis()
+    handles, labels = panels[1].get_legend_handles_labels()
+    more, more_labels = panels[2].get_legend_handles_labels()
+    predicted = more_labels.index('predicted')
+    figure.legend([*handles, more[predicted]], [*labels, 'predicted'], loc='outside lower center', ncols=4)
+    figure.savefig(path, dpi=110)
+
+
+def _elements(checked: Checked) -> dict[str, float]:
+    unequal, grouped = checked.total('G1')[1], checked.total('G2')[1]
+    dense = checked.elements[Kind.CONVOLUTION] - checked.depthwise_elements - unequal - grouped
+    values = (dense, unequal, grouped, checked.depthwise_elements, checked.elements[Kind.ELEMENTWISE],
+              checked.elements[Kind.DATA_MOVEMENT], checked.elements[Kind.OTHER])
+    return {name: value / 1e6 for name, value in zip(_ELEMENT_COLORS, values)}
+
+
+def _bars(panel: Axes, title: str, names: list[str], rows: list[dict[str, float]], colors: dict[str, str]) -> None:
+    """Stacked bars with their sums beside them."""
+    left = [0.0] * len(names)
+    for part in rows[0]:
+        widths = [row[part] for row in rows]
+        panel.barh(names, widths, left=left, color=colors[part], label=part)
+        left = [start + width for start, width in zip(left, widths)]
+    for place, total in enumerate(left):
+        panel.text(total, place, f' {total:.3g}', va='center')
+    panel.set_xlim(0, 1.2 * max(left))
+    panel.set_title(title)

@@ -1,0 +1,73 @@
+"""A whole run: tables, breakdown, and on what they were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NamedTuple
+
+import torch
+
+from ...errors import UserError
+from ..memory_access import Kind
+from ..timing import machine_name, usable_device
+from .breakdown import shufflenet_breakdown
+from .measure import TableResult, measure_table
+from .runtimes import check_runtime
+from .tables import FAMILIES, TABLES
+
+__all__ = ['Run', 'run']
+
+
+class Run(NamedTuple):
+    """What was measured, and on what."""
+
+    machine: str
+    device: str
+    #: Threads that compute, on the CPU.
+    threads: int
+    #: ``torch 2.15.0`` or ``onnxruntime 1.32.0``.
+    runtime: str
+    family: str
+    tables: list[TableResult]
+    #: Seconds a run of ShuffleNet V2 by width and kind of operation.
+    breakdown: dict[str, dict[Kind, float]]
+
+    @property
+    def name(self) -> str:
+        """What tells this run from others on the same machine, as part of a file's name."""
+        parts = [self.runtime.split()[0], self.family]
+        return '_'.join(parts + ([f'{self.threads}threads'] if self.device == 'cpu' else []))
+
+
+def run(guidelines: Sequence[str] = tuple(TABLES), *, device: str = 'cpu', threads: int | None = None,
+        runtime: str = 'torch', family: str | None = None, seconds: float = 10, progress: bool = True) -> Run:
+    """Measure the guidelines on this machine.
+
+    Args:
+        guidelines: Some of ``G1`` to ``G4``. The breakdown of ShuffleNet V2 is measured where all are asked for.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: Threads on the CPU; None leaves PyTorch's own choice.
+        runtime: ``torch`` or ``onnxruntime``.
+        family: Which of the paper's channel counts, ``gpu`` or ``arm``; None takes ``gpu`` on a GPU and else ``arm``.
+        seconds: How long to time one column of a table.
+        progress: Whether to show progress bars.
+
+    Raises:
+        UserError: If the device is not there, the runtime not installed, or an argument out of range.
+    """
+    kind = usable_device(device).type
+    check_runtime(runtime, torch.device(device))
+    family = family or ('gpu' if kind == 'cuda' else 'arm')
+    if unknown := set(guidelines) - set(TABLES) or {family} - set(FAMILIES):
+        raise UserError(f'There is no {", ".join(map(repr, unknown))}: allowed are the guidelines {", ".join(TABLES)} '
+                        f'and the channel counts {", ".join(FAMILIES)}.')
+    if seconds <= 0 or (threads is not None and threads < 1):
+        raise UserError(f'--threads {threads} --seconds {seconds}: both must be above 0.')
+    if threads is not None:
+        torch.set_num_threads(threads)
+    options = dict(runtime=runtime, device=device, progress=progress)
+    tables = [measure_table(guideline, family, seconds=seconds, **options) for guideline in guidelines]
+    breakdown = shufflenet_breakdown(**options) if len(tables) == len(TABLES) else {}
+    return Run(machine_name(device), kind, torch.get_num_threads(), f'{runtime} {version(runtime)}', family, tables,
+               breakdown)

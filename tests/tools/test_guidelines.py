@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Maps of 7x7 in place of 56x56: a table is timed in no time."""
+    monkeypatch.setattr('mmdet_shufflenetv2.analysis.guidelines.networks.PLACES', 7)
+
+
+@pytest.mark.parametrize('runtime', ['torch', 'onnxruntime'])
+def test_a_table_is_measured_and_saved(tool, tiny, tmp_path, runtime):
+    if runtime == 'onnxruntime':
+        pytest.importorskip('onnx')
+        pytest.importorskip(runtime)
+    ended = tool('guidelines.py', '--table', 'G2', '--runtime', runtime, '--seconds', 0.01, '--threads',
+                 torch.get_num_threads(), '--out-dir', tmp_path)
+    assert ended.status == 0, ended.err
+    assert '### G2: few groups' in ended.out
+    assert 'G2 x4' in ended.err  # progress
+    stem = f'{runtime}_arm_{torch.get_num_threads()}threads_G2'
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f'{stem}.json', f'{stem}.md']
+
+
+def test_results_go_to_a_folder_of_the_machine(tool, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('mmdet_shufflenetv2.analysis.guidelines.suite.machine_name', lambda device: 'Z80 (4 MHz)')
+    assert tool('guidelines.py', '--table', 'G2', '--seconds', 0.01).status == 0
+    assert len(list((tmp_path / 'benchmarks' / 'guidelines' / 'z80-4-mhz').iterdir())) == 2
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    pytest.param(['--device', 'cuda'], '--device cuda cannot be used', marks=pytest.mark.skipif(
+        torch.cuda.is_available(), reason='there is a GPU')),
+    (['--device', 'toaster'], '--device toaster cannot be used'),
+    (['--runtime', 'onnxruntime'], 'pip install onnx onnxruntime'),
+    (['--threads', '0'], 'must be above 0'),
+])
+def test_what_is_not_there_is_said_in_a_line(tool, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.setattr('mmdet_shufflenetv2.analysis.guidelines.runtimes._installed', lambda name: False)
+    ended = tool('guidelines.py', *arguments, '--out-dir', tmp_path / 'out')
+    assert ended.status == 2
+    said = [line for line in ended.err.splitlines() if 'Warning' not in line]
+    assert [line.startswith('error: ') and words in line for line in said[-1:]] == [True], ended.err
+    assert 'Traceback' not in ended.err
+    assert not (tmp_path / 'out').exists()
