@@ -1,6 +1,8 @@
 """Detect objects in images: draws them and writes one COCO-format results file.
 
     python tools/infer.py configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth photo.jpg holiday/
+    python tools/infer.py nanodet_m.ckpt photo.jpg    # NanoDet-m's own weights need no config; 320 pixels
+    python tools/infer.py configs/nanodet_m_snv2_416.py nanodet_m_416.ckpt photo.jpg
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from _tool import run
 def parse_args() -> argparse.Namespace:
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help="weights of the config's model")
+    parser.add_argument('config', nargs='?', metavar='CONFIG', help='config file; NanoDet-m\'s own weights need none')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help="weights of the config's model")
     parser.add_argument('inputs', nargs='+', metavar='IMAGE_OR_DIR', help='image files and folders of images')
     parser.add_argument('--out-dir', default='outputs', help='gets vis/ and results.json (default: outputs)')
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score that is drawn (default: 0.3)')
@@ -27,9 +29,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmdet_shufflenetv2.engine.inference import infer
-    results = infer(args.config, args.checkpoint, args.inputs, args.out_dir, score_thr=args.score_thr,
-                    device=args.device, shuffle_free=args.shuffle_free, cfg_options=args.cfg_options)
+    from mmdet_shufflenetv2.engine.inference import infer, split_arguments
+    # Whether the first one is a config can only be told from its name.
+    given = [argument for argument in (args.config, args.checkpoint, *args.inputs) if argument is not None]
+    results = infer(*split_arguments(given), args.out_dir, score_thr=args.score_thr, device=args.device,
+                    shuffle_free=args.shuffle_free, cfg_options=args.cfg_options)
     print(f'pictures: {results.parent / "vis"}\nresults:  {results}')
 
 

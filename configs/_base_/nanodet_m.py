@@ -1,4 +1,4 @@
-# NanoDet-m without data: 0.94M parameters. https://github.com/RangiLyu/nanodet, config/legacy_v0.x_configs/nanodet-m.yml
+# NanoDet-m without data. https://github.com/RangiLyu/nanodet, config/legacy_v0.x_configs/nanodet-m.yml
 model = dict(
     type='NanoDet',
     # BGR, and the border that CenterPad adds is 0 once normalised.

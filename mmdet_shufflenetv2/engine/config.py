@@ -13,7 +13,10 @@ from mmengine.config import Config
 from ..datasets import prepare_dataset
 from ..errors import UserError
 
-__all__ = ['load_config', 'prepare_data', 'set_data_root', 'set_resume', 'show_class_wise']
+__all__ = ['CONFIG_SUFFIXES', 'load_config', 'prepare_data', 'project_config', 'set_data_root', 'set_resume',
+           'show_class_wise']
+
+CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
 
 def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = None, work_dir: str | None = None,
@@ -36,8 +39,8 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
         near = difflib.get_close_matches(path.name, [p.name for p in _siblings(path)], n=3)
         hint = f' Near it: {", ".join(near)}.' if near else ' Those of this project lie in configs/.'
         raise UserError(f'There is no config {path}.{hint}')
-    if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
-        raise UserError(f'{path} is no config: expected a .py, .json, .yaml or .yml file.')
+    if path.suffix not in CONFIG_SUFFIXES:
+        raise UserError(f'{path} is no config: expected a file that ends in {", ".join(CONFIG_SUFFIXES)}.')
     try:
         # MMEngine reads a package's config as a base only, so it becomes the base of an empty one.
         cfg = Config.fromstring(f'_base_ = {str(path)!r}', '.py') if packaged else Config.fromfile(path)
@@ -52,6 +55,19 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', path.stem)
     return cfg
+
+
+def project_config(name: str) -> Path:
+    """One of this project's configs by its name, ``nanodet_m_snv2``, from whatever the current folder is.
+
+    Raises:
+        UserError: If the package was installed without the folder of its configs.
+    """
+    path = Path(__file__).resolve().parents[2] / 'configs' / f'{name}.py'
+    if not path.is_file():
+        raise UserError(f'{path} is missing: the package was installed without its configs. Name the config, or '
+                        f'install with pip install -e . in the folder of the project.')
+    return path
 
 
 def _siblings(path: Path) -> list[Path]:

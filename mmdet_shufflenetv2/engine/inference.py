@@ -17,28 +17,47 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner.checkpoint import _load_checkpoint
 from torchvision.datasets.folder import IMG_EXTENSIONS
+from torchvision.ops import clip_boxes_to_image
 from tqdm import tqdm
 
 from ..datasets import check_images
 from ..errors import UserError
-from .config import load_config
+from ..nanodet.checkpoint_layout import is_nanodet
+from .config import CONFIG_SUFFIXES, load_config, project_config
 from .tool import registry_errors
 
-__all__ = ['category_ids', 'collect_images', 'infer', 'load_detector']
+__all__ = ['category_ids', 'collect_images', 'infer', 'load_detector', 'split_arguments']
 
 RESULTS = 'results.json'
+
+#: The config of a NanoDet checkpoint for which none is named. The files for 320 and 416 pixels hold the same tensors.
+NANODET_CONFIG = 'nanodet_m_snv2'
 
 # COCO numbers its 80 categories from 1 to 90 with gaps; these numbers are not used.
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 
-def infer(config: str | os.PathLike, checkpoint: str | os.PathLike, inputs: Sequence[str | os.PathLike],
+def split_arguments(arguments: Sequence[str]) -> tuple[str | None, str, list[str]]:
+    """``[CONFIG] CHECKPOINT IMAGE_OR_DIR...`` as config (None where it is left out), checkpoint and inputs.
+
+    Raises:
+        UserError: If one of them is missing.
+    """
+    named = Path(arguments[0]).suffix in CONFIG_SUFFIXES
+    config, rest = (arguments[0], arguments[1:]) if named else (None, arguments)
+    if len(rest) < 2:
+        raise UserError(f'Got only {" ".join(arguments)}; expected CONFIG CHECKPOINT IMAGE_OR_DIR..., where CONFIG may '
+                        f'be left out for a NanoDet checkpoint.')
+    return config, rest[0], list(rest[1:])
+
+
+def infer(config: str | os.PathLike | None, checkpoint: str | os.PathLike, inputs: Sequence[str | os.PathLike],
           out_dir: str | os.PathLike, *, score_thr: float = 0.3, device: str | None = None, shuffle_free: bool = False,
           cfg_options: dict[str, Any] | None = None) -> Path:
     """Detect objects in images as ``tools/infer.py`` does.
 
     Args:
-        config: Config file.
+        config: Config file. None for a checkpoint in NanoDet's key layout: ``configs/nanodet_m_snv2.py``, 320 pixels.
         checkpoint: Weights of that config's model.
         inputs: Image files and folders of images.
         out_dir: Gets ``vis/`` with drawn images, and ``results.json``: a list of detections as COCO's evaluation reads
@@ -70,6 +89,8 @@ def infer(config: str | os.PathLike, checkpoint: str | os.PathLike, inputs: Sequ
     results: list[dict[str, Any]] = []
     for number, path, name in tqdm(list(zip(numbers, paths, _picture_names(paths))), desc='images', unit='img'):
         sample = inference_detector(model, str(path))
+        # A detector that pads its input on all sides may find a border of an object outside the image.
+        sample.pred_instances.bboxes = clip_boxes_to_image(sample.pred_instances.bboxes, sample.ori_shape)
         visualizer.add_datasample(
             path.name, mmcv.imread(str(path), channel_order='rgb'), sample, draw_gt=False, pred_score_thr=score_thr,
             out_file=str(out_dir / 'vis' / name))
@@ -82,7 +103,7 @@ def infer(config: str | os.PathLike, checkpoint: str | os.PathLike, inputs: Sequ
     return out_dir / RESULTS
 
 
-def load_detector(config: str | os.PathLike, checkpoint: str | os.PathLike, device: str | None = None,
+def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLike, device: str | None = None,
                   cfg_options: dict[str, Any] | None = None) -> torch.nn.Module:
     """A detector with its weights, in eval mode; arguments as :func:`infer` has them.
 
@@ -93,17 +114,21 @@ def load_detector(config: str | os.PathLike, checkpoint: str | os.PathLike, devi
         UserError: If config, checkpoint or device do not do.
     """
     device = device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
-    cfg = load_config(config, cfg_options)
+    # A named config that does not do is said before the checkpoint is looked at.
+    cfg = load_config(config, cfg_options) if config is not None else None
+    loaded = _load_checkpoint(str(checkpoint), map_location='cpu')
+    if not isinstance(loaded, dict):
+        raise UserError(f'{checkpoint} holds a {type(loaded).__name__}, not the weights of a model.')
+    state_dict = loaded.get('state_dict', loaded)
+    if cfg is None:
+        cfg = load_config(_config_of(checkpoint, state_dict), cfg_options)
     register_all_modules(init_default_scope=True)
     cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
     with registry_errors():
         # Not mmdet's init_detector: it only warns where weights are missing.
         model = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
-    loaded = _load_checkpoint(str(checkpoint), map_location='cpu')
-    if not isinstance(loaded, dict):
-        raise UserError(f'{checkpoint} holds a {type(loaded).__name__}, not the weights of a model.')
     try:
-        model.load_state_dict(loaded.get('state_dict', loaded))
+        model.load_state_dict(state_dict)
     except (RuntimeError, AttributeError, TypeError) as error:
         raise UserError(f'{checkpoint} holds the weights of another model than the config\'s:\n'
                         f'{" ".join(str(error).split())[:300]}') from error
@@ -113,6 +138,13 @@ def load_detector(config: str | os.PathLike, checkpoint: str | os.PathLike, devi
         return model.to(device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f'--device {device} cannot be used: {str(error).splitlines()[0]}') from error
+
+
+def _config_of(checkpoint: str | os.PathLike, state_dict: Any) -> Path:
+    if not isinstance(state_dict, dict) or not is_nanodet(state_dict):
+        raise UserError(f'{checkpoint} is no checkpoint of NanoDet, so its config has to be named: '
+                        f'infer.py CONFIG {checkpoint} IMAGE_OR_DIR...')
+    return project_config(NANODET_CONFIG)
 
 
 def _dataset_meta(cfg: Config) -> dict[str, Any]:

@@ -117,9 +117,9 @@ def _augment(cfg: Config) -> None:
         dataset = dataset.dataset
     if 'tta_pipeline' not in cfg:
         flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
-        pack = dict(
-            type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
-                                             'flip_direction'))
-        cfg.tta_pipeline = [*deepcopy(dataset.pipeline[:-1]), dict(type='TestTimeAug', transforms=[flips, [pack]])]
+        *transforms, pack = deepcopy(dataset.pipeline)
+        if 'meta_keys' in pack:  # else it packs both by itself
+            pack.meta_keys = (*pack.meta_keys, 'flip', 'flip_direction')
+        cfg.tta_pipeline = [*transforms, dict(type='TestTimeAug', transforms=[flips, [pack]])]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline

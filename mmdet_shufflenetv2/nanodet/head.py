@@ -9,6 +9,7 @@ Losses and the assignment of boxes to cells (ATSS) are ``GFLHead``'s.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ class NanoDetHead(GFLHead):
         widths = [self.in_channels] + [self.feat_channels] * self.stacked_convs
         return nn.Sequential(*(
             DepthwiseSeparableConvModule(a, b, 3, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
-            for a, b in zip(widths, widths[1:])))
+            for a, b in pairwise(widths)))
 
     @property
     def _output_channels(self) -> tuple[int, int]:

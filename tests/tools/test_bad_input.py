@@ -127,6 +127,20 @@ def test_bad_images_for_infer(tool, small_config, tmp_path, monkeypatch, inputs,
     assert_refused(tool('infer.py', small_config, 'none.pth', *inputs), *words)
 
 
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (['config.py', 'photo.jpg'], ['Got only config.py photo.jpg', 'CONFIG CHECKPOINT IMAGE_OR_DIR']),
+    (['ours.pth', 'photo.jpg'], ['ours.pth is no checkpoint of NanoDet', 'infer.py CONFIG ours.pth']),
+    (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is of NanoDet']),
+])
+def test_infer_without_a_config_says_what_is_missing(tool, shapes_root, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(shapes_root / 'val2017' / '000000000001.jpg', 'photo.jpg')
+    torch.save({'bbox_head.fc.weight': torch.ones(1)}, 'ours.pth')
+    torch.save({'state_dict': {'model.head.gfl_cls.0.weight': torch.ones(112, 96, 1, 1),
+                               'model.fpn.reduce_layers.0.conv.weight': torch.ones(96, 116, 1, 1)}}, 'plus.pth')
+    assert_refused(tool('infer.py', *arguments), *words)
+
+
 def test_out_wants_a_known_format(tool, small_config):
     assert_refused(tool('test.py', small_config, 'x.pth', '--out', 'results.csv'), '.json', '.pkl')
 

@@ -1,0 +1,28 @@
+# Does fine-tuning keep what the published weights know? NanoDet-m for some epochs on 50 images of COCO's train2017,
+# evaluated on 50 of val2017.
+#
+# COCO_TINY names the folder of the images (COCO's layout), NANODET_M NanoDet's checkpoint for 320 pixels.
+_base_ = '../../configs/nanodet_m_snv2.py'
+
+data_root = '{{$COCO_TINY:data/coco_tiny}}/'
+load_from = '{{$NANODET_M:checkpoints/nanodet_m.ckpt}}'
+
+# Folded norms have no statistics of their own and must stay as they are.
+model = dict(backbone=dict(norm_eval=True, init_cfg=None), bbox_head=dict(norm_eval=True))
+
+train_dataloader = dict(batch_size=10, num_workers=2, dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
+test_evaluator = val_evaluator
+
+max_epochs = 20
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+optim_wrapper = dict(optimizer=dict(lr=0.001))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=10),
+    dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, convert_to_iter_based=True),
+]
+auto_scale_lr = dict(enable=False)
+randomness = dict(seed=0)
+default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=max_epochs))
