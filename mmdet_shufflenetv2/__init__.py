@@ -7,6 +7,7 @@ from . import compat
 
 compat.prepare()
 
+from . import classification as classification  # noqa: E402  (registers)
 from . import datasets as datasets  # noqa: E402  (registers)
 from . import nanodet as nanodet  # noqa: E402  (registers)
 from .backbones import FeatureInfo, ShuffleNetV2  # noqa: E402

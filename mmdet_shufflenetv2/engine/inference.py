@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from ..datasets import check_images
 from ..errors import UserError
-from .config import load_config
+from .config import load_config, require_detector
 from .tool import registry_errors
 
 __all__ = ['category_ids', 'collect_images', 'infer']
@@ -83,6 +83,7 @@ def _load_detector(config: str | os.PathLike, checkpoint: str | os.PathLike, dev
     device = device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
     cfg = load_config(config, cfg_options)
     register_all_modules(init_default_scope=True)
+    require_detector(cfg, 'Boxes are drawn by a detector')
     cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
     with registry_errors():
         # Not mmdet's init_detector: it only warns where weights are missing.
