@@ -136,9 +136,9 @@ val_dataloader = dict(**_loader, dataset=dict(data_root='{data}/', pipeline=_sma
 test_dataloader = val_dataloader
 model = dict(num_classes=3)
 auto_scale_lr = dict(enable=False)
-optim_wrapper = dict(optimizer=dict(lr=0.05))
-train_cfg = dict(max_epochs=10, val_interval=5)
-param_scheduler = dict(end=10)
+optim_wrapper = dict(optimizer=dict(lr=0.1))
+train_cfg = dict(max_epochs=16, val_interval=8)
+param_scheduler = dict(end=16)
 custom_hooks = [dict(type='NormStatisticsHook', num_batches=6)]
 default_hooks = dict(logger=dict(interval=1))
 randomness = dict(seed=0)
@@ -147,7 +147,7 @@ randomness = dict(seed=0)
 
 @pytest.fixture(scope='session')
 def small_classifier(tmp_path_factory: pytest.TempPathFactory, image_folder_root: Path) -> Path:
-    """The 0.5x classifier of the authors on the stripes at 40 pixels, ten epochs of six steps."""
+    """The 0.5x classifier of the authors on the stripes at 40 pixels, 16 epochs of six steps."""
     path = tmp_path_factory.mktemp('configs') / 'small_classifier.py'
     path.write_text(SMALL_CLASSIFIER.format(root=ROOT, base='shufflenet_v2_0.5x.py', data=image_folder_root))
     return path
