@@ -39,8 +39,10 @@ def run_row(request: Request, *, resume: bool = False) -> Iterator[str]:
     Raises:
         UserError: If data, weights or the output folder do not do; before anything is run where that can be told.
     """
+    if request.gpus > max(1, torch.cuda.device_count()):
+        raise UserError(f'--gpus {request.gpus}: PyTorch finds {torch.cuda.device_count()} here.')
     check_weights(request)
-    steps = request.steps()
+    steps = request.steps
     for step in steps:
         if not step.done:
             step.check()
@@ -67,14 +69,14 @@ def check_weights(request: Request) -> None:
     if not os.path.isfile(weights):
         raise UserError(f'There is no checkpoint {weights} to start from. Name one: --weights FILE'
                         f'{". Or train one first: --pretrain" * (request.row.table == "coco")}.')
-    backbone = deepcopy(request.steps()[0].cfg.model.backbone)
+    backbone = deepcopy(request.steps[0].cfg.model.backbone)
     backbone.init_cfg = None
     with registry_errors():
         load_checkpoint(MODELS.build(backbone), weights, map_location='cpu')
 
 
 def _result(request: Request) -> dict[str, Any]:
-    steps = request.steps()
+    steps = request.steps
     test = next(step for step in steps if isinstance(step, Evaluation))
     values = {}
     if 'accuracy/top1' in test.metrics:

@@ -39,7 +39,7 @@ def dry_run(request: Request) -> Iterator[str]:
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     hours = 0.0
     yield f'{request.row.name} in {request.out}'
-    for step in request.steps():
+    for step in request.steps:
         if step.done or isinstance(step, Speed):
             yield f'{step.name:<9} {step.state}'
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ class Request:
             raise UserError('--pretrain is for table coco: the rows of table imagenet are the pre-training.')
         if self.pretrain and self.weights:
             raise UserError('--pretrain and --weights exclude each other: one makes the weights, the other names them.')
+        if self.gpus < 1:
+            raise UserError(f'--gpus {self.gpus}: expected a number from 1 up.')
         for flag, root in (('--data-root', self.data_root), ('--imagenet-root', self.imagenet_root)):
             if root is not None and not os.path.isdir(root):
                 raise UserError(f'{flag} {root} is no folder.')
@@ -61,6 +64,7 @@ class Request:
             row=self.row.name, config=self.config or self.row.config, pretrain=self.pretrain, weights=self.weights,
             classifier_config=self.classifier_config or self.row.classifier_config)
 
+    @cached_property
     def steps(self) -> list[Step]:
         """The steps, in order."""
         return self._classifier_steps() if self.row.table == 'imagenet' else self._detector_steps()
@@ -73,21 +77,22 @@ class Request:
         return [test] if self.weights else [training, test]
 
     def _detector_steps(self) -> list[Step]:
-        config, classifier_config = self.settings['config'], self.settings['classifier_config']
-        pretraining = Training('pretrain', classifier_config, self.out / 'pretrain', self.imagenet_root, gpus=self.gpus)
+        config = self.settings['config']
+        pretraining = Training('pretrain', self.settings['classifier_config'], self.out / 'pretrain',
+                               self.imagenet_root, gpus=self.gpus)
         start = str(pretraining.checkpoint) if self.pretrain else self.start
         options = {}
         if start:
             options['model.backbone.init_cfg'] = dict(type='Pretrained', checkpoint=start)
             # What the weights have seen in training is what the detector has to show them.
-            for key, value in load_config(classifier_config).get('detector_input', {}).items():
+            for key, value in pretraining.cfg.get('detector_input', {}).items():
                 options[f'model.data_preprocessor.{key}'] = value
         training = Training('train', config, self.out / 'train', self.data_root, options, self.gpus)
         test = Evaluation('test', config, self.out / 'test', self.data_root, options, training.checkpoint)
         speed = Speed('speed', config, self.out / 'speed', None, options, training.checkpoint)
         return [pretraining, training, test, speed] if self.pretrain else [training, test, speed]
 
-    @property
+    @cached_property
     def start(self) -> str | None:
         """Weights that lie ready for the backbone; None leaves the matter to the config, or to ``pretrain``."""
         if self.weights or self.config or self.pretrain:

@@ -67,7 +67,7 @@ ROWS = (*(Row('imagenet', width, kind) for width, kind in IMAGENET),
         *(Row('coco', width, kind) for kind in ('', 'star') for width in LEVELS.values()))
 
 
-def find_row(table: str, width: str, *, star: bool = False, se: bool = False) -> Row:
+def find_row(table: str | None, width: str | None, *, star: bool = False, se: bool = False) -> Row:
     """The row that a command line names.
 
     Args:
@@ -79,9 +79,11 @@ def find_row(table: str, width: str, *, star: bool = False, se: bool = False) ->
     Raises:
         UserError: If the paper has no such row; it says which it has.
     """
+    if table is None or width is None:
+        raise UserError('Name a row: --table imagenet or coco, --width 0.5, 1.0, 1.5 or 2.0.')
     rows = [row for row in ROWS if row.table == table]
     if not rows:
-        raise UserError(f'There is no table {table}: the tables are imagenet (the paper\'s table 8) and coco (table 7).')
+        raise UserError(f'There is no table {table}: those are imagenet (the paper\'s table 8) and coco (table 7).')
     kind = ' and '.join(['star'] * star + ['se'] * se)
     if not any(row.kind == kind for row in rows):
         raise UserError(f'Table {table} has no row {" ".join(f"--{flag}" for flag in kind.split(" and "))}: it has '

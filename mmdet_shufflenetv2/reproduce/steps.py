@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,9 @@ class Step:
     data_root: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def cfg(self) -> Config:
-        """The config that it runs."""
+        """The config that it runs, to look at."""
         cfg = load_config(self.config, self.options, str(self.folder))
         set_data_root(cfg, self.data_root)
         return cfg
@@ -107,7 +107,11 @@ def launch(call: Callable[[], Any], processes: int) -> None:
     """Run a call in several processes of this machine, as torchrun runs a script."""
     elastic_launch(LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=processes, max_restarts=0, rdzv_backend='c10d',
-        rdzv_endpoint='localhost:0'), call)()
+        rdzv_endpoint='localhost:0', run_id='reproduce'), _run)(call)
+
+
+def _run(call: Callable[[], Any]) -> None:
+    call()  # torchrun wants a function with a name, and a partial has none
 
 
 @dataclass(frozen=True)
