@@ -5,6 +5,7 @@ import pytest
 from mmdet_shufflenetv2.reproduce.steps import Evaluation, Speed, Training, launch
 
 
+@pytest.mark.slow
 def test_several_processes_are_told_their_ranks(tmp_path):
     code = (f'import os, pathlib; pathlib.Path({str(tmp_path)!r}, os.environ["RANK"]).write_text('
             f'os.environ["LOCAL_RANK"] + "/" + os.environ["WORLD_SIZE"])')
