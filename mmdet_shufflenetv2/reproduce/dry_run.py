@@ -78,4 +78,4 @@ def _images(step: Step) -> tuple[dict[str, int], str]:
 
 
 def _hours(hours: float) -> str:
-    return f'{hours:.1f} hours' if hours >= 1 else f'{60 * hours:.1f} minutes'
+    return f'{hours:,.1f} hours' if hours >= 1 else f'{60 * hours:.1f} minutes'
