@@ -120,8 +120,8 @@ def image_folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (root / split / name).mkdir(parents=True)
             for number in range(count):
                 y, x = np.mgrid[:rng.integers(40, 64), :rng.integers(40, 64)]
-                wave = np.sin((y * down + x * right) * rng.uniform(0.7, 1.1) + rng.uniform(0, 6))[..., None]
-                picture = 128 + wave * rng.uniform(30, 90, 3) + rng.normal(0, 12, (*y.shape, 3))
+                wave = np.sin((y * down + x * right) * rng.uniform(0.8, 1.0) + rng.uniform(0, 6))[..., None]
+                picture = 128 + wave * rng.uniform(60, 100, 3) + rng.normal(0, 6, (*y.shape, 3))
                 Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(root / split / name / f'{number}.jpeg')
     return root
 
