@@ -20,7 +20,8 @@ if TRAINING:
 
     compat.prepare()
 
-    from . import datasets as datasets  # registers
+    from . import classification as classification  # registers
+    from . import datasets as datasets
     from . import nanodet as nanodet
     from .backbones import FeatureInfo, ShuffleNetV2
 

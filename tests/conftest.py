@@ -7,9 +7,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.logging import MMLogger
+from PIL import Image
 
 from mmdet_shufflenetv2.datasets import make_shapes
 
@@ -105,4 +107,47 @@ def small_config(tmp_path_factory: pytest.TempPathFactory, shapes_root: Path) ->
     """Faster R-CNN on the small Shapes, two epochs of three steps."""
     path = tmp_path_factory.mktemp('configs') / 'small.py'
     path.write_text(SMALL_CONFIG.format(root=ROOT, base='faster_rcnn_snv2_shapes.py', data=shapes_root))
+    return path
+
+
+@pytest.fixture(scope='session')
+def image_folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of three kinds of stripes in class folders: 24 a class to train on, 8 to evaluate on, no size alike."""
+    root = tmp_path_factory.mktemp('data') / 'stripes'
+    rng = np.random.default_rng(0)
+    for split, count in (('train', 24), ('val', 8)):
+        for name, (down, right) in dict(across=(1, 0), down=(0, 1), slanted=(0.7, 0.7)).items():
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                y, x = np.mgrid[:rng.integers(40, 64), :rng.integers(40, 64)]
+                wave = np.sin((y * down + x * right) * rng.uniform(0.8, 1.0) + rng.uniform(0, 6))[..., None]
+                picture = 128 + wave * rng.uniform(60, 100, 3) + rng.normal(0, 6, (*y.shape, 3))
+                Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(root / split / name / f'{number}.jpeg')
+    return root
+
+
+SMALL_CLASSIFIER = """
+_base_ = ['{root}/configs/imagenet/{base}']
+_small = [
+    dict(type='torchvision/Resize', size=(40, 40)), dict(type='torchvision/PILToTensor'), dict(type='ToBGR')]
+_loader = dict(batch_size=12, num_workers=0, persistent_workers=False, pin_memory=False)
+train_dataloader = dict(**_loader, dataset=dict(data_root='{data}/', pipeline=_small))
+val_dataloader = dict(**_loader, dataset=dict(data_root='{data}/', pipeline=_small))
+test_dataloader = val_dataloader
+model = dict(num_classes=3)
+auto_scale_lr = dict(enable=False)
+optim_wrapper = dict(optimizer=dict(lr=0.1))
+train_cfg = dict(max_epochs=16, val_interval=8)
+param_scheduler = dict(end=16)
+custom_hooks = [dict(type='NormStatisticsHook', num_batches=6)]
+default_hooks = dict(logger=dict(interval=1))
+randomness = dict(seed=0)
+"""
+
+
+@pytest.fixture(scope='session')
+def small_classifier(tmp_path_factory: pytest.TempPathFactory, image_folder_root: Path) -> Path:
+    """The 0.5x classifier of the authors on the stripes at 40 pixels, 16 epochs of six steps."""
+    path = tmp_path_factory.mktemp('configs') / 'small_classifier.py'
+    path.write_text(SMALL_CLASSIFIER.format(root=ROOT, base='shufflenet_v2_0.5x.py', data=image_folder_root))
     return path

@@ -1,7 +1,9 @@
-"""Evaluate a checkpoint: prints COCO's table and the AP of each class, and writes metrics.json.
+"""Evaluate a checkpoint: prints COCO's table and the AP of each class, or top-1 and top-5; writes metrics.json.
 
     python tools/test.py configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth
     python tools/test.py CONFIG CHECKPOINT --out results.json --show-dir pictures
+    python tools/test.py configs/imagenet/shufflenet_v2_torchvision_1.0x.py \\
+        torchvision://shufflenet_v2_x1_0.imagenet1k_v1
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Train a detector.
+"""Train a detector, or a classifier to start it from.
 
     python tools/train.py configs/faster_rcnn_snv2.py
     python tools/train.py configs/retinanet_snv2.py --data-root /data/coco --amp
     python tools/train.py configs/faster_rcnn_snv2.py --resume
     python tools/train.py configs/faster_rcnn_snv2.py --cfg-options train_dataloader.batch_size=4
+    python tools/train.py configs/imagenet/shufflenet_v2_1.0x.py --data-root /data/imagenet
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What must hold for a COCO-format data set before a run may start.
+"""What must hold for a data set before a run may start, and for one in COCO format in particular.
 
 A run that ends after an hour because of the file it meets then has cost an hour. So everything that can be told
 beforehand is told beforehand, with the name of the file.
@@ -21,14 +21,15 @@ from ..errors import UserError
 __all__ = ['check_images', 'prepare_dataset']
 
 
-def prepare_dataset(cfg: dict[str, Any]) -> None:
+def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None) -> None:
     """Check the files of a data set config; generate them where the data set can.
 
-    Wrappers (``RepeatDataset``, ``ConcatDataset``, ...) are looked into. Data sets that are not in COCO format are
-    left to themselves.
+    Wrappers (``RepeatDataset``, ``ConcatDataset``, ...) are looked into. A data set with a ``prepare`` of its own is
+    asked to do so; one that has none and is not in COCO format either is left to itself.
 
     Args:
         cfg: Data set config as in ``train_dataloader.dataset``.
+        num_classes: How many classes a classifier has; the classes of a detector's data are in ``cfg``.
 
     Raises:
         UserError: If the annotation file is missing, unreadable or names other classes, or if an image is missing or
@@ -36,12 +37,14 @@ def prepare_dataset(cfg: dict[str, Any]) -> None:
     """
     inner = cfg.get('datasets') or ([cfg['dataset']] if 'dataset' in cfg else [])
     for wrapped in inner:
-        prepare_dataset(wrapped)
+        prepare_dataset(wrapped, num_classes)
     dataset_type = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-    if inner or dataset_type is None or not issubclass(dataset_type, CocoDataset):
+    if inner or dataset_type is None:
         return
     if hasattr(dataset_type, 'prepare'):
-        dataset_type.prepare(**{key: value for key, value in cfg.items() if key != 'type'})
+        dataset_type.prepare(**{key: value for key, value in cfg.items() if key != 'type'}, num_classes=num_classes)
+    if not issubclass(dataset_type, CocoDataset):
+        return
     root = cfg.get('data_root') or ''
     annotations = _read_annotations(os.path.join(root, cfg['ann_file']), root)
     classes = (cfg.get('metainfo') or {}).get('classes') or dataset_type.METAINFO['classes']

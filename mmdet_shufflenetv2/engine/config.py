@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mmdet.models.detectors import BaseDetector
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from ..datasets import prepare_dataset
 from ..errors import UserError
 
-__all__ = ['CONFIG_SUFFIXES', 'load_config', 'prepare_data', 'project_config', 'set_data_root', 'set_resume',
-           'show_class_wise']
+__all__ = ['CONFIG_SUFFIXES', 'load_config', 'prepare_data', 'project_config', 'require_detector', 'set_data_root',
+           'set_resume', 'show_class_wise']
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
@@ -75,6 +77,21 @@ def _siblings(path: Path) -> list[Path]:
     return list(folder.glob('*.py'))
 
 
+def require_detector(cfg: Config, what: str) -> None:
+    """Refuse a classifier's config.
+
+    Args:
+        cfg: The config.
+        what: What only a detector does, such as ``--tta averages boxes``.
+
+    Raises:
+        UserError: If the model is known and no detector.
+    """
+    model_type = cfg.model.type if isinstance(cfg.model.type, type) else MODELS.get(cfg.model.type)
+    if model_type is not None and not issubclass(model_type, BaseDetector):
+        raise UserError(f'{what}, and the model of {cfg.filename} is no detector but {model_type.__name__}.')
+
+
 def set_resume(cfg: Config, resume: str | None) -> None:
     """Lay ``--resume`` over the config: nothing, ``auto`` (the newest checkpoint in the work dir) or a file."""
     if resume is None:
@@ -123,7 +140,7 @@ def prepare_data(cfg: Config, *splits: str) -> None:
     for split in splits:
         dataloader = cfg.get(f'{split}_dataloader')
         if dataloader and 'dataset' in dataloader:
-            prepare_dataset(dataloader['dataset'])
+            prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'))
 
 
 def _datasets(cfg: Config) -> Iterator[Any]:

@@ -38,7 +38,7 @@ def read_scalars(work_dir: str | os.PathLike) -> tuple[Series, Series]:
 
 
 def draw_curves(work_dir: str | os.PathLike) -> Path | None:
-    """Draw losses, learning rate and AP over the iterations into ``curves.png`` in the work dir.
+    """Draw losses, learning rate and AP or accuracy over the iterations into ``curves.png`` in the work dir.
 
     Returns:
         The picture, or None where nothing was logged yet.
@@ -49,16 +49,16 @@ def draw_curves(work_dir: str | os.PathLike) -> Path | None:
     train, val = read_scalars(work_dir)
     if 'loss' not in train:
         return None
-    ap = {name: series for name, series in val.items() if name.rsplit('/', 1)[-1] in _AP_NAMES}
+    scores = _scores(val)
     figure = Figure(figsize=(12, 3.6), layout='constrained')
     panels = figure.subplots(1, 3)
     losses = {name: series for name, series in train.items() if 'loss' in name}
-    for panel, title, series in zip(panels, ('training loss', 'learning rate', 'validation AP'),
-                                    (losses, {'lr': train.get('lr', {})}, ap)):
+    for panel, title, series in zip(panels, ('training loss', 'learning rate', 'validation score'),
+                                    (losses, {'lr': train.get('lr', {})}, scores)):
         for name, points in sorted(series.items(), key=lambda item: item[0] != 'loss'):
-            panel.plot(list(points), list(points.values()), label=_AP_NAMES.get(name.rsplit('/', 1)[-1], name),
-                       linewidth=2 if name in ('loss', 'lr') or series is ap else 1,
-                       marker='o' if series is ap else None, markersize=3)
+            panel.plot(list(points), list(points.values()), label=name,
+                       linewidth=2 if name in ('loss', 'lr') or series is scores else 1,
+                       marker='o' if series is scores else None, markersize=3)
         panel.set_title(title)
         panel.set_xlabel('iteration')
         panel.grid(alpha=0.3)
@@ -66,12 +66,28 @@ def draw_curves(work_dir: str | os.PathLike) -> Path | None:
             panel.legend(fontsize='small')
     panels[0].set_yscale('log')
     panels[2].set_ylim(0, 1)
-    if not ap:
+    if not scores:
         panels[2].text(0.5, 0.5, 'not evaluated yet', ha='center', va='center', transform=panels[2].transAxes)
     picture = Path(work_dir) / 'curves.png'
     figure.savefig(picture, dpi=110)
     return picture
 
 
-#: MMDetection's names of COCO metrics -> what the picture calls them.
-_AP_NAMES = {'bbox_mAP': 'box mmAP', 'bbox_mAP_50': 'box AP50', 'bbox_mAP_75': 'box AP75'}
+#: Name of a metric -> what the picture calls it, and its largest value.
+_SCORES = {
+    'bbox_mAP': ('box mmAP', 1),
+    'bbox_mAP_50': ('box AP50', 1),
+    'bbox_mAP_75': ('box AP75', 1),
+    'top1': ('top-1 accuracy', 100),
+    'top5': ('top-5 accuracy', 100),
+}
+
+
+def _scores(val: Series) -> Series:
+    """The metrics that are drawn, on a scale of 0 to 1."""
+    scores: Series = {}
+    for name, series in val.items():
+        label, largest = _SCORES.get(name.rsplit('/', 1)[-1], (None, 1))
+        if label:
+            scores[label] = {at: value / largest for at, value in series.items()}
+    return scores

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from ..datasets import check_images
 from ..errors import UserError
 from ..nanodet.checkpoint_layout import is_nanodet
-from .config import CONFIG_SUFFIXES, load_config, project_config
+from .config import CONFIG_SUFFIXES, load_config, project_config, require_detector
 from .tool import registry_errors
 
 __all__ = ['category_ids', 'collect_images', 'infer', 'load_detector', 'split_arguments']
@@ -123,6 +123,7 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     if cfg is None:
         cfg = load_config(_config_of(checkpoint, state_dict), cfg_options)
     register_all_modules(init_default_scope=True)
+    require_detector(cfg, 'Boxes are drawn by a detector')
     cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
     with registry_errors():
         # Not mmdet's init_detector: it only warns where weights are missing.

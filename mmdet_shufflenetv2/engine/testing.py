@@ -1,4 +1,4 @@
-"""Evaluating a checkpoint, from a config to COCO metrics."""
+"""Evaluating a checkpoint, from a config to COCO metrics or a classifier's accuracy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 
 from ..deploy.shuffle_free import shuffle_free_detector
 from ..errors import UserError
-from .config import load_config, prepare_data, set_data_root, show_class_wise
+from .config import load_config, prepare_data, require_detector, set_data_root, show_class_wise
 from .tool import registry_errors
 from .training import build_runner
 
@@ -32,7 +32,8 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
 
     Args:
         config: Config file.
-        checkpoint: Weights of that config's model; all of them must be in it.
+        checkpoint: Weights of that config's model, a file or an address such as
+            ``torchvision://shufflenet_v2_x1_0.imagenet1k_v1``; all of them must be in it.
         work_dir: Where ``metrics.json`` and the log go; by default ``work_dirs/NAME_OF_CONFIG``.
         data_root: Folder that takes the place of the config's data root.
         out: Where to write the detections: ``.json`` for COCO's result format, ``.pkl`` for MMDetection's.
@@ -45,7 +46,7 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
         launcher: How the processes of a distributed run were started.
 
     Returns:
-        The metrics, ``coco/bbox_mAP`` and so on.
+        The metrics: ``coco/bbox_mAP`` and so on, or ``accuracy/top1`` and ``accuracy/top5`` in percent.
 
     Raises:
         UserError: If the config, the data or the checkpoint does not do.
@@ -53,6 +54,8 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
     cfg = load_config(config, cfg_options, work_dir, launcher)
     set_data_root(cfg, data_root)
     show_class_wise(cfg)
+    if out or show or show_dir or tta:
+        require_detector(cfg, '--out, --show, --show-dir and --tta are about boxes')
     cfg.load_from = None  # _LoadEveryWeight loads
     if show or show_dir:
         cfg = trigger_visualization_hook(cfg, Namespace(show=show, show_dir=show_dir, wait_time=wait_time))

@@ -1,0 +1,3 @@
+_base_ = '../_base_/imagenet_authors.py'
+
+model = dict(backbone=dict(widen_factor=1.0))

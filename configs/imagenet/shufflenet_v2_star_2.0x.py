@@ -1,0 +1,3 @@
+_base_ = './shufflenet_v2_2.0x.py'
+
+model = dict(backbone=dict(large_receptive_field=True))
