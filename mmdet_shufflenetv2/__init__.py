@@ -8,6 +8,7 @@ from . import compat
 compat.prepare()
 
 from . import datasets as datasets  # noqa: E402  (registers)
+from . import light_head as light_head  # noqa: E402  (registers)
 from . import nanodet as nanodet  # noqa: E402  (registers)
 from .backbones import FeatureInfo, ShuffleNetV2  # noqa: E402
 from .errors import UserError  # noqa: E402
