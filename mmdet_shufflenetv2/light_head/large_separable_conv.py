@@ -28,7 +28,8 @@ class LargeSeparableConv(BaseModule):
             large one.
         out_channels: Channels of the thin map: 10 for each of 7 x 7 bins in the paper.
         kernel_size: k, odd.
-        init_cfg: MMEngine's initialisation config; by default that of the authors' code.
+        init_cfg: MMEngine's initialisation config. The default keeps the scale of the features at every width; the
+            authors' code draws from N(0, 0.01), which suits ResNet's 2048 channels.
 
     Raises:
         UserError: If ``kernel_size`` is even.
@@ -36,7 +37,7 @@ class LargeSeparableConv(BaseModule):
 
     def __init__(self, in_channels: int, mid_channels: int = 64, out_channels: int = 490, kernel_size: int = 15,
                  init_cfg: dict | list[dict] | None = None) -> None:
-        super().__init__(init_cfg or dict(type='Normal', layer='Conv2d', std=0.01))
+        super().__init__(init_cfg or dict(type='Xavier', layer='Conv2d', distribution='uniform'))
         if kernel_size % 2 == 0:
             raise UserError(f'kernel_size={kernel_size} does not fit: expected an odd number, such as 15, so that the '
                             f'thin map has the size of the map that it is made from.')
