@@ -1,6 +1,6 @@
-# Light-Head R-CNN on ShuffleNet V2 1.0x: a row of table 7 of the ShuffleNet V2 paper. Its multiply-adds are those of the
-# authors' own network, so that is the one here. Put its ImageNet weights, the authors' or of a run of your own, where
-# init_cfg says; see docs/light_head.md.
+# Light-Head R-CNN on ShuffleNet V2 1.0x: a row of table 7 of the ShuffleNet V2 paper. Its multiply-adds are those of
+# the authors' own network, so that is the one here. Put its ImageNet weights, the authors' or of a run of your own,
+# where init_cfg says; see docs/light_head.md.
 _base_ = ['./_base_/light_head_rcnn.py', './_base_/coco_light_head.py']
 
 model = dict(

@@ -1,6 +1,6 @@
-# COCO as the papers train on it: 800x1200 pixels, SGD from 0.01 for 16 images. The authors' code takes 30 epochs of 80000
-# images and divides the rate by 10 after 19 and 25 of them; in epochs of train2017's 117266 images with objects, that is
-# 20, 13 and 17.
+# COCO as the papers train on it: 800x1200 pixels, SGD from 0.01 for 16 images. The authors' code takes 30 epochs of
+# 80000 images and divides the rate by 10 after 19 and 25 of them; in epochs of train2017's 117266 images with objects,
+# that is 20, 13 and 17.
 _base_ = './coco_1x.py'
 
 train_pipeline = [
