@@ -10,6 +10,8 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
+from mmdet_shufflenetv2.analysis.complexity import detector_complexity
+
 register_all_modules()
 
 # backbone, channels of C4 and C5, stride of C5
@@ -122,3 +124,12 @@ def test_the_negatives_of_the_second_stage_are_the_hardest(detector):
     left_out = torch.ones(600, dtype=torch.bool)
     left_out[negatives] = left_out[positives] = False
     assert background[negatives].min() >= background[left_out].max()
+
+
+def test_its_multiply_adds_are_those_of_the_closed_form():
+    row = detector_complexity(ROOT / 'configs' / 'light_head_rcnn_snv2.py', 256, 384)
+    cells = 16 * 24
+    thin = cells * 2 * 15 * 64 * (464 + 490)
+    rpn = cells * 256 * (232 * 9 + 15 * (1 + 4))
+    regions = 1000 * 2048 * (490 + 81 + 320)
+    assert row.multiply_adds - row.backbone_multiply_adds == thin + rpn + regions
