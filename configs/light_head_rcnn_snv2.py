@@ -4,6 +4,8 @@
 _base_ = ['./_base_/light_head_rcnn.py', './_base_/coco_light_head.py']
 
 model = dict(
+    # The authors' network wants blue, green, red from 0 to 255.
+    data_preprocessor=dict(mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0], bgr_to_rgb=False),
     backbone=dict(
         type='ShuffleNetV2',
         variant='authors',
