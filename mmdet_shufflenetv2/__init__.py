@@ -22,6 +22,7 @@ if TRAINING:
 
     from . import classification as classification  # registers
     from . import datasets as datasets
+    from . import light_head as light_head
     from . import nanodet as nanodet
     from .backbones import FeatureInfo, ShuffleNetV2
 

@@ -47,7 +47,7 @@ def detector_complexity(config: str | os.PathLike, height: int = 800, width: int
     Args:
         config: Config file of a detector.
         height, width: Size of the image in pixels; as in inference it is padded to what the config asks for. A
-            two-stage detector is counted with as many proposals as its RPN hands on, 1000 in MMDetection's standard.
+            two-stage detector is counted with the most proposals that its RPN hands on, 1000 in MMDetection's standard.
 
     Raises:
         UserError: If the config does not do.
@@ -55,6 +55,8 @@ def detector_complexity(config: str | os.PathLike, height: int = 800, width: int
     cfg: Config = load_config(config)
     register_all_modules(init_default_scope=True)
     cfg.model.backbone.init_cfg = None
+    if 'rpn' in cfg.model.get('test_cfg', {}):
+        cfg.model.test_cfg.rpn.nms.iou_threshold = 1.0  # so that random proposals are not thinned out
     torch.manual_seed(0)
     with registry_errors():
         model = MODELS.build(cfg.model).eval()

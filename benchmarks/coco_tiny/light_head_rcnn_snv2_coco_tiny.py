@@ -1,0 +1,24 @@
+# The same question for Light-Head R-CNN, around the same backbone with its last stage dilated.
+#
+# SNV2_WEIGHTS names the backbone's checkpoint.
+_base_ = ['../../configs/_base_/light_head_rcnn.py', './_base_/memorise.py']
+
+model = dict(
+    # NanoDet-m's backbone: BGR input and LeakyReLU, batch norms folded into the convolutions.
+    data_preprocessor=dict(
+        mean=[103.53, 116.28, 123.675], std=[57.375, 57.12, 58.395], bgr_to_rgb=False),
+    backbone=dict(
+        type='ShuffleNetV2',
+        widen_factor=1.0,
+        out_indices=(2, 3),
+        strides=(2, 2, 1),
+        dilations=(1, 1, 2),
+        act_cfg=dict(type='LeakyReLU', negative_slope=0.1),
+        norm_eval=True,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='{{$SNV2_WEIGHTS:checkpoints/shufflenetv2_x1_0_leakyrelu_nanodet_m.pth}}')),
+    neck=dict(in_channels=464),
+    rpn_head=dict(in_channels=232, anchor_generator=dict(scales=[1, 2, 4, 8, 16])),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=250), rcnn=dict(sampler=dict(num=128))),
+    test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=250)))
