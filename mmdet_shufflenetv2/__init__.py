@@ -10,8 +10,10 @@ from .errors import UserError
 
 __version__ = '0.1.0'
 
+_MISSING = [package for package in ('torch', 'mmengine') if find_spec(package) is None]
+
 #: Whether this machine can train; False where exported detectors are run and nothing else.
-TRAINING = all(find_spec(package) for package in ('torch', 'mmengine'))
+TRAINING = not _MISSING
 
 __all__ = ['TRAINING', 'UserError', '__version__']
 
@@ -31,6 +33,5 @@ else:
 
     def __getattr__(name: str) -> object:
         if name in ('FeatureInfo', 'ShuffleNetV2', 'compat'):
-            raise ImportError(f'mmdet_shufflenetv2.{name} needs PyTorch and MMDetection: '
-                              f"pip install -e '.[mmcv-lite]' in the folder of this project.")
+            raise ImportError(f'No module named {_MISSING[0]!r}, which mmdet_shufflenetv2.{name} needs')
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

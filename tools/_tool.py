@@ -9,6 +9,7 @@ from collections.abc import Callable
 def run(main: Callable[[], None]) -> None:
     """Run ``main``; a user's mistake ends in one or two lines and exit status 2."""
     try:
+        from mmdet_shufflenetv2 import ShuffleNetV2  # noqa: F401 - a machine without PyTorch lacks it
         from mmdet_shufflenetv2.engine.tool import run_tool
     except ImportError as error:
         hint = "Run 'make install', or pip install -e '.[mmcv-lite]', in the folder of this project."

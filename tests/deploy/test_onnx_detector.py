@@ -112,4 +112,4 @@ except ImportError as error:
     done = subprocess.run([sys.executable, '-c', script], cwd=tmp_path, capture_output=True, text=True, timeout=60,
                           env={'PYTHONPATH': str(ROOT)}, check=False)
     assert done.stdout.splitlines()[0] == '[[0.0, 0.0, 30.0, 20.0]] [1]', done.stderr
-    assert 'ShuffleNetV2 needs PyTorch and MMDetection' in done.stdout
+    assert "No module named 'torch', which mmdet_shufflenetv2.ShuffleNetV2 needs" in done.stdout
