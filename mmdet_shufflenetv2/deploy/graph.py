@@ -21,7 +21,7 @@ from torchvision.ops import PSRoIAlign, nms, roi_align
 
 from ..errors import UserError
 from ..nanodet import NanoDetHead
-from .ps_roi_align import ps_roi_align
+from .position_sensitive import ps_roi_align
 
 __all__ = ['SUPPORTED', 'DetectionGraph']
 
