@@ -71,7 +71,8 @@ def _mmpretrains(task: Task) -> nn.Module:
     own_name = next(layout.own_name for layout in LAYOUTS if layout.name == 'mmpretrain')
     weights = _weights(task)
     model.load_state_dict({key: weights[own_name(key)] for key in model.state_dict()})
-    return model.eval().to(task.device)
+    model.eval()  # theirs returns nothing
+    return model.to(task.device)
 
 
 def our_backbone(task: Task) -> ShuffleNetV2:
