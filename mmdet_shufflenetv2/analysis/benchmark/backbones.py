@@ -14,7 +14,7 @@ from ...backbones import ShuffleNetV2
 from ...backbones.checkpoint_layouts import LAYOUTS
 from ...deploy import shuffle_free
 from ...deploy.onnx_export import BLOCKS, export_backbone
-from .runtimes import compiled, graph_call, no_grad_call
+from .runtimes import compiled, graph_call, ncnn_call, no_grad_call
 from .task import Contender, NotHereError, Task
 
 __all__ = ['backbone_contenders', 'our_backbone']
@@ -39,7 +39,12 @@ def backbone_contenders(task: Task) -> list[Contender]:
             Contender(f'{runtime}, shuffle-free, order left to the neck',
                       partial(_graph, task, runtime, partial(_shuffle_free, block=block, restore_order=False))),
         ]
-    return contenders
+    return [
+        *contenders,
+        Contender('ncnn, plain', lambda: ncnn_call(task, our_backbone(task), _input(task))),
+        Contender('ncnn, shuffle-free, order left to the neck',
+                  lambda: ncnn_call(task, _shuffle_free(task, restore_order=False), _input(task))),
+    ]
 
 
 def _input(task: Task) -> torch.Tensor:

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import DATASETS, MODELS
 from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
@@ -18,8 +19,8 @@ from ...deploy.onnx_export import BLOCKS, export_detector
 from ...engine.config import load_config
 from ...engine.inference import load_detector
 from ...engine.tool import registry_errors
-from .runtimes import graph_call, no_grad_call
-from .task import Contender, Task
+from .runtimes import graph_call, ncnn_call, no_grad_call
+from .task import Contender, NotHereError, Task
 
 __all__ = ['detector_batch', 'detector_contenders', 'make_detector']
 
@@ -36,7 +37,7 @@ def detector_contenders(task: Task) -> list[Contender]:
     for runtime, block in BLOCKS.items():
         contenders += [Contender(f'{runtime}, plain graph', partial(_graph, task, runtime, None)),
                        Contender(f'{runtime}, shuffle-free', partial(_graph, task, runtime, block))]
-    return contenders
+    return [*contenders, Contender('ncnn, plain, without decoding and NMS', partial(_ncnn, task))]
 
 
 def make_detector(task: Task) -> nn.Module:
@@ -80,3 +81,22 @@ def _graph(task: Task, runtime: str, block: int | None) -> Callable[[], object]:
     return graph_call(
         task, runtime, lambda path: export_detector(make_detector(task._replace(device='cpu')), path, image, block),
         image)
+
+
+class _RawOutputs(nn.Module):
+    """A one-stage detector up to its head's convolutions."""
+
+    def __init__(self, model: SingleStageDetector) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        scores, boxes = self.model.bbox_head(self.model.neck(self.model.backbone(x)))
+        return (*scores, *boxes)
+
+
+def _ncnn(task: Task) -> Callable[[], object]:
+    model = make_detector(task)
+    if not isinstance(model, SingleStageDetector):
+        raise NotHereError('a two-stage detector is no plain feed-forward network')
+    return ncnn_call(task, _RawOutputs(model).eval(), torch.rand(1, 3, task.height, task.width))
