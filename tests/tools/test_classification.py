@@ -23,7 +23,7 @@ def test_a_classifier_learns_its_classes(tool, trained, small_classifier, tmp_pa
     ended = tool('test.py', small_classifier, trained['checkpoint'], '--work-dir', tmp_path)
     assert ended.status == 0, ended.err
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
-    assert metrics['accuracy/top1'] >= 95  # by chance: 33
+    assert metrics['accuracy/top1'] >= 90  # by chance: 33
     assert f'accuracy/top1: {metrics["accuracy/top1"]:.4f}  accuracy/top5: 100.0000' in ended.out
     assert trained['checkpoint'].name == 'epoch_16.pth'
     assert trained['curves'].is_file()
