@@ -48,3 +48,10 @@ def test_a_rows_configs_build_its_network(row):
         assert backbone.variant == 'authors'
         assert backbone.get('large_receptive_field', False) == (row.kind == 'star')
         assert backbone.get('with_se', False) == (row.kind == 'se')
+
+
+@pytest.mark.parametrize('row', [row for row in ROWS if row.table == 'coco'], ids=lambda row: row.name)
+def test_a_detector_shows_its_backbone_what_the_classifier_saw(row):
+    seen = Config.fromfile(ROOT / row.classifier_config).detector_input
+    shown = Config.fromfile(ROOT / row.config).model.data_preprocessor
+    assert {key: shown[key] for key in seen} == seen
