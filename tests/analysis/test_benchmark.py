@@ -63,11 +63,11 @@ def test_multiply_adds_and_memory_access_are_those_of_the_network(monkeypatch):
 
 def test_speed_is_the_median_of_the_rounds_ratios(monkeypatch):
     monkeypatch.setattr(measure, 'contenders', lambda task: [
-        Contender('slow', lambda: lambda: None), Contender('fast', lambda: lambda: None)])
+        Contender('slow', lambda: lambda: None), Contender('fast', lambda: lambda: None, plain='slow')])
     seconds = {'slow': [4.0, 2.0, 9.0], 'fast': [2.0, 2.0, 3.0]}
     monkeypatch.setattr(measure, 'time_alternating', lambda *_, **__: seconds)
     rows = measure.benchmark(SMALL, memory=False).rows
-    assert [(row.name, row.speedup) for row in rows] == [('slow', 1.0), ('fast', 2.0)]
+    assert [(row.name, row.speedup, row.against_plain) for row in rows] == [('slow', 1.0, None), ('fast', 2.0, 2.0)]
     assert rows[1].timing == Timing(2.0, pytest.approx(2.8), pytest.approx(0.25))
 
 

@@ -27,23 +27,27 @@ def backbone_contenders(task: Task) -> list[Contender]:
         Contender('mmpretrain, eager', partial(_eager, task, _mmpretrains)),
         Contender('ours, eager', partial(_eager, task, our_backbone)),
         Contender('ours, eager, channels_last', partial(_eager, task, our_backbone, channels_last=True)),
-        Contender('ours, compiled', lambda: compiled(our_backbone(task), _input(task)), True),
-        Contender('shuffle-free, eager', partial(_eager, task, _shuffle_free)),
-        Contender('shuffle-free, eager, channels_last', partial(_eager, task, _shuffle_free, channels_last=True)),
-        Contender('shuffle-free, compiled', lambda: compiled(_shuffle_free(task), _input(task)), True),
+        Contender('ours, compiled', lambda: compiled(our_backbone(task), _input(task)), runs_when_built=True),
+        Contender('shuffle-free, eager', partial(_eager, task, _shuffle_free), 'ours, eager'),
+        Contender('shuffle-free, eager, channels_last', partial(_eager, task, _shuffle_free, channels_last=True),
+                  'ours, eager, channels_last'),
+        Contender('shuffle-free, compiled', lambda: compiled(_shuffle_free(task), _input(task)), 'ours, compiled',
+                  runs_when_built=True),
     ]
     for runtime, block in BLOCKS.items():
+        plain = f'{runtime}, plain graph'
         contenders += [
-            Contender(f'{runtime}, plain graph', partial(_graph, task, runtime, our_backbone)),
-            Contender(f'{runtime}, shuffle-free', partial(_graph, task, runtime, partial(_shuffle_free, block=block))),
+            Contender(plain, partial(_graph, task, runtime, our_backbone)),
+            Contender(f'{runtime}, shuffle-free', partial(_graph, task, runtime, partial(_shuffle_free, block=block)),
+                      plain),
             Contender(f'{runtime}, shuffle-free, order left to the neck',
-                      partial(_graph, task, runtime, partial(_shuffle_free, block=block, restore_order=False))),
+                      partial(_graph, task, runtime, partial(_shuffle_free, block=block, restore_order=False)), plain),
         ]
     return [
         *contenders,
         Contender('ncnn, plain', lambda: ncnn_call(task, our_backbone(task), _input(task))),
         Contender('ncnn, shuffle-free, order left to the neck',
-                  lambda: ncnn_call(task, _shuffle_free(task, restore_order=False), _input(task))),
+                  lambda: ncnn_call(task, _shuffle_free(task, restore_order=False), _input(task)), 'ncnn, plain'),
     ]
 
 

@@ -30,13 +30,14 @@ def detector_contenders(task: Task) -> list[Contender]:
     contenders = [
         Contender('eager', partial(_eager, task)),
         Contender('eager, channels_last', partial(_eager, task, channels_last=True)),
-        Contender('shuffle-free, eager', partial(_eager, task, change=shuffle_free_detector)),
+        Contender('shuffle-free, eager', partial(_eager, task, change=shuffle_free_detector), 'eager'),
         Contender('shuffle-free, eager, channels_last',
-                  partial(_eager, task, change=shuffle_free_detector, channels_last=True)),
+                  partial(_eager, task, change=shuffle_free_detector, channels_last=True), 'eager, channels_last'),
     ]
     for runtime, block in BLOCKS.items():
-        contenders += [Contender(f'{runtime}, plain graph', partial(_graph, task, runtime, None)),
-                       Contender(f'{runtime}, shuffle-free', partial(_graph, task, runtime, block))]
+        plain = f'{runtime}, plain graph'
+        contenders += [Contender(plain, partial(_graph, task, runtime, None)),
+                       Contender(f'{runtime}, shuffle-free', partial(_graph, task, runtime, block), plain)]
     return [*contenders, Contender('ncnn, plain, without decoding and NMS', partial(_ncnn, task))]
 
 

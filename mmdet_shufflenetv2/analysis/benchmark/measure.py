@@ -24,8 +24,10 @@ class Row(NamedTuple):
 
     name: str
     timing: Timing
-    #: Median over the rounds of the baseline's time over this form's in the same round; above 1 is faster.
+    #: Median over the rounds of the first form's time over this form's in the same round; above 1 is faster.
     speedup: float
+    #: Likewise against the same runtime's plain form; None for a plain form.
+    against_plain: float | None
     #: MiB, see :func:`.peak_memory`.
     memory: float | None
 
@@ -74,12 +76,17 @@ def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[
         except NotHereError as error:
             left_out[contender.name] = str(error)
     seconds = time_alternating(calls, rounds=rounds, warmup=3, device=task.device, progress=task.title)
-    baseline = np.array(next(iter(seconds.values())))
+    plain = {contender.name: contender.plain for contender in chosen}
     rows = []
     for name, times in tqdm(seconds.items(), desc='memory', unit='form', disable=not memory):
-        rows.append(Row(name, summarize(times), float(np.median(baseline / np.array(times))),
+        rows.append(Row(name, summarize(times), _ratio(next(iter(seconds.values())), times),
+                        _ratio(seconds[plain[name]], times) if plain[name] in seconds else None,
                         peak_memory(task, name) if memory else None))
     return Benchmark(task, machine_name(task.device), _versions(), *_cost(task), rows, left_out)
+
+
+def _ratio(before: list[float], after: list[float]) -> float:
+    return float(np.median(np.array(before) / np.array(after)))
 
 
 def _cost(task: Task) -> tuple[int, int, int, int]:

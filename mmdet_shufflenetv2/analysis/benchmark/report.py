@@ -21,11 +21,13 @@ def markdown(done: Benchmark) -> str:
         f'{done.multiply_adds / 1e9:.2f}G multiply-adds; elements read and written by convolutions '
         f'{done.convolution_mac / 1e6:.0f}M, by element-wise operations {done.elementwise / 1e6:.0f}M, by copies '
         f'{done.copied / 1e6:.0f}M.', '',
-        f'| form | median | p90 | speed against {done.rows[0].name} | peak memory |', '| --- | --- | --- | --- | --- |']
+        f'| form | median | p90 | speed against {done.rows[0].name} | against the plain form | peak memory |',
+        '| --- ' * 6 + '|']
     for row in done.rows:
+        plain = '' if row.against_plain is None else f'{row.against_plain:.2f}x'
         memory = '' if row.memory is None else f'{row.memory:.0f} MiB'
         lines.append(f'| {row.name} | {row.timing.median * 1e3:.1f} ms | {row.timing.p90 * 1e3:.1f} ms | '
-                     f'{row.speedup:.2f}x | {memory} |')
+                     f'{row.speedup:.2f}x | {plain} | {memory} |')
     if done.left_out:
         lines += ['', *(f'Left out: {name}: {why}.' for name, why in done.left_out.items())]
     return '\n'.join(lines)

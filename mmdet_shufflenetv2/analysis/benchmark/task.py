@@ -40,5 +40,7 @@ class Contender(NamedTuple):
     name: str
     #: Makes what is to be timed: a call without arguments. Raises :class:`NotHereError`.
     build: Callable[[], Callable[[], object]]
+    #: Name of the form from which it differs by being shuffle-free alone.
+    plain: str | None = None
     #: It has run once when it is built, so what its first run needs cannot be told afterwards.
     runs_when_built: bool = False
