@@ -53,10 +53,10 @@ model = dict(
             assigner=dict(
                 type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5, match_low_quality=False,
                 ignore_iof_thr=-1),
-            # The code ranks all regions by their loss, with no share reserved for positive ones. So here: every
-            # positive up to 256, and the hardest negatives.
+            # The code ranks all regions by their loss, positive or not. Here the positive ones come first, which are
+            # few in most images; where they are many, the hardest of them are half.
             sampler=dict(
-                type='OHEMSampler', num=256, pos_fraction=1.0, neg_pos_ub=-1, add_gt_as_proposals=True),
+                type='OHEMSampler', num=256, pos_fraction=0.5, neg_pos_ub=-1, add_gt_as_proposals=True),
             pos_weight=-1,
             debug=False)),
     test_cfg=dict(
