@@ -1,16 +1,25 @@
 # Light-Head R-CNN, thinned for two CPU cores and trained from scratch, on the built-in Shapes.
 _base_ = ['./_base_/light_head_rcnn.py', './_base_/shapes.py']
 
-stride = 8  # one map has to do for all objects, down to 20 pixels: stage3 and stage4 dilate
-
 model = dict(
-    backbone=dict(
-        type='ShuffleNetV2', widen_factor=0.5, out_indices=(2, 3), strides=(2, 1, 1), dilations=(1, 2, 4)),
-    neck=dict(in_channels=192, kernel_size=9),
+    # Shapes are 20 to 80 pixels wide: regions are proposed at stride 8 and looked at in a map of stride 16.
+    backbone=dict(type='ShuffleNetV2', widen_factor=1.0, out_indices=(2, 3), strides=(2, 1, 2)),
+    neck=dict(in_channels=464, kernel_size=9),
     rpn_head=dict(
-        in_channels=96, feat_channels=64, anchor_generator=dict(scales=[2.5, 4, 6.5, 10], strides=[stride])),
-    roi_head=dict(
-        bbox_roi_extractor=dict(featmap_strides=[stride]), bbox_head=dict(fc_out_channels=256, num_classes=5)),
+        in_channels=232, feat_channels=64, anchor_generator=dict(scales=[2.5, 4, 6.5, 10], strides=[8])),
+    roi_head=dict(bbox_head=dict(fc_out_channels=256, num_classes=5)),
     train_cfg=dict(
-        rpn_proposal=dict(nms_pre=200, max_per_img=100), rcnn=dict(sampler=dict(num=64))),
+        rpn_proposal=dict(nms_pre=200, max_per_img=100),
+        rcnn=dict(
+            # From scratch every region is hard: half of them show an object, the others are drawn at random.
+            sampler=dict(
+                _delete_=True, type='RandomSampler', num=64, pos_fraction=0.5, neg_pos_ub=-1,
+                add_gt_as_proposals=True))),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=50)))
+
+# Half as many images a step as the other Shapes detectors, so twice as many steps.
+train_dataloader = dict(batch_size=4)
+optim_wrapper = dict(
+    # The thin map has no norm and thousands of inputs a channel, so AdamW takes smaller steps there.
+    optimizer=dict(lr=0.002), paramwise_cfg=dict(custom_keys=dict(neck=dict(lr_mult=0.2))))
+auto_scale_lr = dict(base_batch_size=4)
