@@ -47,7 +47,7 @@ def test_a_peer_that_is_not_installed_is_left_out_with_a_line(monkeypatch):
     monkeypatch.setattr(measure, 'contenders', few)
     done = measure.benchmark(SMALL, rounds=2, memory=False)
     assert [row.name for row in done.rows] == ['one']
-    assert list(done.left_out) == ['onnxruntime, plain graph', 'openvino, plain graph']
+    assert list(done.left_out) == ['onnxruntime, plain graph', 'openvino, plain graph', 'ncnn, plain']
     assert 'Left out: onnxruntime, plain graph: onnx is not installed (pip install onnx).' in report.markdown(done)
 
 
