@@ -8,7 +8,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from reference import letterbox
+from nanodet_reference import letterbox
 
 from mmdet_shufflenetv2 import UserError
 

@@ -8,7 +8,7 @@ from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.structures import InstanceData
-from reference import raw_outputs
+from nanodet_reference import raw_outputs
 from torch import nn
 
 register_all_modules()

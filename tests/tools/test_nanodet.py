@@ -1,17 +1,14 @@
 """NanoDet-m's published weights through the tools: COCO's metrics, and the same boxes as a direct computation."""
 
 import json
-import sys
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT, SHARED, needs_shared
+from nanodet_reference import detect
 from torchvision.ops import box_iou
-
-sys.path.insert(0, str(ROOT / 'tests' / 'nanodet'))
-from reference import detect
 
 from mmdet_shufflenetv2.engine.inference import category_ids
 
