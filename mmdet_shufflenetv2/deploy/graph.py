@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.dense_heads import RetinaHead, RPNHead
+from mmdet.models.dense_heads import RetinaHead, RetinaSepBNHead, RPNHead
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
@@ -25,7 +25,7 @@ from .position_sensitive import ps_roi_align
 
 __all__ = ['SUPPORTED', 'DetectionGraph']
 
-SUPPORTED = ('RetinaHead and its subclasses', 'NanoDetHead', 'RPNHead with StandardRoIHead (Faster R-CNN, Light-Head '
+SUPPORTED = ('RetinaHead', 'RetinaSepBNHead', 'NanoDetHead', 'RPNHead with StandardRoIHead (Faster R-CNN, Light-Head '
              'R-CNN) without masks')
 
 
@@ -108,7 +108,7 @@ def _detection(model: nn.Module) -> nn.Module:
     elif isinstance(model, SingleStageDetector):
         if isinstance(model.bbox_head, NanoDetHead):
             return _NanoDet(model.bbox_head, model.test_cfg)
-        if isinstance(model.bbox_head, RetinaHead):
+        if isinstance(model.bbox_head, (RetinaHead, RetinaSepBNHead)):
             return _Retina(model.bbox_head, model.test_cfg)
     heads = [type(getattr(model, name)).__name__ for name in ('rpn_head', 'roi_head', 'bbox_head')
              if hasattr(model, name)]
@@ -119,7 +119,7 @@ def _detection(model: nn.Module) -> nn.Module:
 class _Retina(nn.Module):
     """One-stage head with anchors."""
 
-    def __init__(self, head: RetinaHead, cfg: Any) -> None:
+    def __init__(self, head: RetinaHead | RetinaSepBNHead, cfg: Any) -> None:
         super().__init__()
         self.head = head
         self.cfg = cfg
@@ -196,8 +196,8 @@ def _pooled(feature: Tensor, rois: Tensor, layer: nn.Module) -> Tensor:
     return roi_align(feature, rois, layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned)
 
 
-def _best_anchors(head: RetinaHead | RPNHead, features: Sequence[Tensor], most: int, score_thr: float | None,
-                  classes: int) -> tuple[Tensor, Tensor, Tensor]:
+def _best_anchors(head: RetinaHead | RetinaSepBNHead | RPNHead, features: Sequence[Tensor], most: int,
+                  score_thr: float | None, classes: int) -> tuple[Tensor, Tensor, Tensor]:
     """Decoded boxes ``(K, 4)``, scores and labels of the best anchors of each level; an RPN's label is the level."""
     cls_scores, bbox_preds = head(features)
     anchors = head.prior_generator.grid_priors(

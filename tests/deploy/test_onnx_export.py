@@ -9,6 +9,7 @@ import torch
 from conftest import ROOT, SHARED, needs_shared
 from mmdet.apis import inference_detector
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from torch import nn
@@ -31,11 +32,15 @@ test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 LOW = 'test_cfg=dict(rcnn=dict(score_thr=0.03), rpn=dict(nms_pre=200, max_per_img=100))'
 DETECTORS = {
     'faster_rcnn_snv2_0.5x': LOW,
-    'retinanet_snv2_0.5x': 'test_cfg=dict(score_thr=0.6, nms_pre=300)',
+    'retinanet_snv2_0.5x': 'test_cfg=dict(score_thr=0.9975, nms_pre=300)',
 }
 
-# RetinaNet's untrained towers pass little on.
-STDS = {'retina_cls': 10, 'retina_reg': 1, 'rpn_cls': 0.3, 'fc_cls': 0.3}
+LIGHT_DETECTORS = {
+    'retinanet_snv2_lite': 'test_cfg=dict(score_thr=0.9975, nms_pre=300)',
+    'faster_rcnn_snv2_lite': LOW,
+    'light_head_rcnn_snv2_1x': LOW,
+}
+CLASS_LAYERS = ('retina_cls', 'rpn_cls', 'fc_cls')
 
 
 def weights_that_decide(model):
@@ -45,9 +50,21 @@ def weights_that_decide(model):
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.2, 0.2)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
-        if name.split('.')[-1] in ('retina_cls', 'retina_reg', 'rpn_cls', 'rpn_reg', 'fc_cls', 'fc_reg'):
-            nn.init.normal_(module.weight, std=STDS.get(name.split('.')[-1], 0.05))
-            nn.init.constant_(module.bias, 0)
+        if name.endswith(('_reg', *CLASS_LAYERS)):
+            nn.init.normal_(module.weight, std=0.05)
+            nn.init.zeros_(module.bias)
+    meta = dict(img_shape=(192, 192), ori_shape=(192, 192), scale_factor=(1, 1))
+    layers = [module for name, module in model.named_modules() if name.endswith(CLASS_LAYERS)]
+    for layer in layers:  # the RPN's first, whose proposals the second stage sees
+        spread = []
+        hook = layer.register_forward_hook(lambda module, args, out, spread=spread: spread.append(out.std()))
+        with torch.no_grad():
+            batch = model.eval().data_preprocessor(dict(
+                inputs=[torch.from_numpy(picture(0, 192)).permute(2, 0, 1)],
+                data_samples=[DetDataSample(metainfo=meta)]))
+            model(**batch, mode='tensor')
+        hook.remove()
+        layer.weight.data *= 2 / spread[0]
 
 
 @pytest.fixture(scope='module')
@@ -58,7 +75,8 @@ def made(tmp_path_factory):
 
     def make(name, keep_ratio=True):
         config, checkpoint = folder / f'{name}_{keep_ratio}.py', folder / f'{name}.pth'
-        config.write_text(SMALL.format(root=ROOT, base=name, model=DETECTORS[name], keep_ratio=keep_ratio))
+        model = (DETECTORS | LIGHT_DETECTORS)[name]
+        config.write_text(SMALL.format(root=ROOT, base=name, model=model, keep_ratio=keep_ratio))
         if not checkpoint.is_file():
             model = MODELS.build(Config.fromfile(config).model)
             model.init_weights()
@@ -95,6 +113,13 @@ def test_the_file_finds_what_the_detector_finds_on_images_of_any_size(name, opti
     assert detector.classes == tuple(model.dataset_meta['classes'])
     for seed, size in ((1, 160), (2, 300)):
         assert_same(detector, model, picture(seed, size))
+
+
+@pytest.mark.parametrize('name', LIGHT_DETECTORS)
+def test_the_light_detectors_too(name, made, tmp_path):
+    config, checkpoint = made(name)
+    export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
+    assert_same(OnnxDetector(tmp_path / 'detector.onnx'), load_detector(config, checkpoint, 'cpu'), picture(1, 160))
 
 
 def test_an_image_that_is_stretched_is_stretched_in_the_file_too(made, tmp_path):
