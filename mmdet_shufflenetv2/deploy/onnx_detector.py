@@ -102,8 +102,13 @@ class OnnxDetector:
         return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def session(path: str | os.PathLike, threads: int | None = None) -> Any:
+def session(path: str | os.PathLike, threads: int | None = None, profile_prefix: str | None = None) -> Any:
     """An onnxruntime session of a file.
+
+    Args:
+        path: The file.
+        threads: Threads to compute on; None takes all cores.
+        profile_prefix: What the name of the profile that onnxruntime writes begins with; None writes none.
 
     Raises:
         UserError: If onnxruntime or the file is missing, or the file is no graph.
@@ -120,6 +125,8 @@ def session(path: str | os.PathLike, threads: int | None = None) -> Any:
     # Threads that wait for work in a loop take it from whatever else the machine does.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     options.log_severity_level = 3
+    if profile_prefix is not None:
+        options.enable_profiling, options.profile_file_prefix = True, profile_prefix
     try:
         return onnxruntime.InferenceSession(os.fspath(path), options, providers=['CPUExecutionProvider'])
     except Exception as error:  # its own classes, all direct children of Exception

@@ -80,11 +80,10 @@ def _profile_torch(network: nn.Module, x: Tensor, runs: int) -> list[tuple[Kind,
 def _profile_onnxruntime(network: nn.Module, x: Tensor, runs: int) -> list[tuple[Kind, float]]:
     kinds = {operator: kind for kind, operators in _ONNX_KINDS.items() for operator in operators}
     with tempfile.TemporaryDirectory() as folder:
-        session = onnx_session(network, x, profile_prefix=str(Path(folder) / 'profile'))
-        feed = {session.get_inputs()[0].name: x.numpy()}
+        graph = onnx_session(network, x, profile_prefix=str(Path(folder) / 'profile'))
         for _ in range(runs + 3):
-            session.run(None, feed)
-        events = json.loads(Path(session.end_profiling()).read_text())
+            graph.run(None, {'x': x.numpy()})
+        events = json.loads(Path(graph.end_profiling()).read_text())
     nodes = [event for event in events if event.get('cat') == 'Node' and event['name'].endswith('_kernel_time')]
     timed = nodes[3 * len(nodes) // (runs + 3):]  # the first three runs warm up
     return [(kinds.get(event['args']['op_name'], Kind.OTHER), event['dur'] / 1e6) for event in timed]

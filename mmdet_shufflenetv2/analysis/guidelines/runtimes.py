@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import io
-import warnings
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from ...deploy.onnx_detector import session
+from ...deploy.onnx_export import write_graph
 from ...errors import UserError
 
 if TYPE_CHECKING:
@@ -41,9 +43,8 @@ def _installed(package: str) -> bool:
 def prepared(runtime: str, network: nn.Module, x: Tensor) -> Callable[[], object]:
     """A call that runs ``network`` on ``x`` in that runtime, on as many threads as PyTorch is set to use."""
     if runtime == 'onnxruntime':
-        session = onnx_session(network, x)
-        feed = {session.get_inputs()[0].name: x.numpy()}
-        return lambda: session.run(None, feed)
+        graph, feed = onnx_session(network, x), {'x': x.numpy()}
+        return lambda: graph.run(None, feed)
 
     def call() -> object:
         with torch.inference_mode():
@@ -53,23 +54,8 @@ def prepared(runtime: str, network: nn.Module, x: Tensor) -> Callable[[], object
 
 
 def onnx_session(network: nn.Module, x: Tensor, profile_prefix: str | None = None) -> onnxruntime.InferenceSession:
-    """The network in ONNX Runtime, for inputs of the shape of ``x``.
-
-    Args:
-        network: The network.
-        x: An input.
-        profile_prefix: Where ONNX Runtime's profiler writes; None does not profile.
-    """
-    import onnxruntime
-    graph = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        # The older exporter: the same graph of these plain networks in a tenth of a second rather than five.
-        torch.onnx.export(network, (x, ), graph, dynamo=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    # A thread that spins between two networks takes a core away from the other one.
-    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-    if profile_prefix:
-        options.enable_profiling, options.profile_file_prefix = True, profile_prefix
-    return onnxruntime.InferenceSession(graph.getvalue(), options, providers=['CPUExecutionProvider'])
+    """The network in ONNX Runtime, for inputs of the shape of ``x``, perhaps with its profiler on."""
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / 'graph.onnx'
+        write_graph(network, x, graph, inputs=['x'], outputs={}, axes={}, about={})
+        return session(graph, torch.get_num_threads(), profile_prefix)
