@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ..errors import UserError
 
-__all__ = ['Timing', 'machine_name', 'slug', 'summarize', 'time_alternating', 'usable_device']
+__all__ = ['Timing', 'computing', 'machine_name', 'slug', 'summarize', 'time_alternating', 'usable_device']
 
 
 class Timing(NamedTuple):
@@ -103,6 +103,11 @@ def machine_name(device: str = 'cpu', cpuinfo: Path = Path('/proc/cpuinfo')) -> 
         return torch.cuda.get_device_name(device)
     named = re.search(r'^model name\s*:\s*(.+)$', cpuinfo.read_text(), re.MULTILINE) if cpuinfo.is_file() else None
     return named[1].strip() if named else platform.processor() or platform.machine()
+
+
+def computing(machine: str, device: str, threads: int) -> str:
+    """What computes, for a title: ``AMD EPYC, 2 threads``, or a GPU's name alone."""
+    return f'{machine}, {threads} thread{"s" * (threads > 1)}' if torch.device(device).type == 'cpu' else machine
 
 
 def slug(name: str) -> str:

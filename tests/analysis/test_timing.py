@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.analysis.timing import machine_name, slug, summarize, time_alternating, usable_device
+from mmdet_shufflenetv2.analysis.timing import computing, machine_name, slug, summarize, time_alternating, usable_device
 
 
 def test_calls_take_turns_and_the_order_turns_around():
@@ -56,6 +56,12 @@ def test_the_processor_is_named_as_linux_names_it(tmp_path):
     cpuinfo.write_text('processor\t: 0\nmodel\t\t: 1\nmodel name\t: AMD EPYC 7763 64-Core Processor\n')
     assert machine_name('cpu', cpuinfo) == 'AMD EPYC 7763 64-Core Processor'
     assert machine_name('cpu', tmp_path / 'nothing')
+
+
+@pytest.mark.parametrize(('device', 'threads', 'expected'), [
+    ('cpu', 1, 'Z80, 1 thread'), ('cpu', 2, 'Z80, 2 threads'), ('cuda:1', 2, 'Z80')])
+def test_a_title_says_what_computes(device, threads, expected):
+    assert computing('Z80', device, threads) == expected
 
 
 @pytest.mark.parametrize(('name', 'expected'), [

@@ -19,7 +19,7 @@ from ...errors import UserError
 from ..guidelines.breakdown import time_by_kind
 from ..guidelines.runtimes import prepared
 from ..memory_access import Kind, elements_by_kind, trace_operations
-from ..timing import Timing, machine_name, summarize, time_alternating, usable_device
+from ..timing import Timing, computing, machine_name, summarize, time_alternating, usable_device
 from .breaks import Break, find_breaks
 from .latency import LatencyModel, calibration_networks, fit, is_depthwise
 
@@ -60,6 +60,12 @@ class DesignCheck(NamedTuple):
     width: int
     model: LatencyModel
     checked: list[Checked]
+
+    @property
+    def title(self) -> str:
+        """On what it was measured."""
+        machine = computing(self.machine, self.device, self.threads)
+        return f'{machine}, PyTorch; one image of {self.height}x{self.width} pixels'
 
 
 def check_designs(configs: Sequence[str | os.PathLike], *, height: int = 320, width: int = 320, device: str = 'cpu',

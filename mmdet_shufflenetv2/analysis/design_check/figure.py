@@ -43,9 +43,7 @@ def draw(check: DesignCheck, path: Path) -> None:
     names = [f'{checked.backbone}\n{checked.config}' for checked in check.checked]
     figure = Figure(figsize=(15, 2.4 + 0.7 * len(names)), layout='constrained')
     panels = figure.subplots(1, 3, sharey=True)
-    threads = f', {check.threads} thread{"s" * (check.threads > 1)}' if check.device == 'cpu' else ''
-    figure.suptitle(f'Backbones on one {check.height}x{check.width} image, norms folded; {check.machine}{threads}, '
-                    f'PyTorch')
+    figure.suptitle(f'{check.title}, norms folded')
     _bars(panels[0], 'multiply-adds (G)', names, [
         {'convolution': checked.multiply_adds / 1e9} for checked in check.checked], _ELEMENT_COLORS)
     _bars(panels[1], 'elements read and written (M)', names, [_elements(checked) for checked in check.checked],

@@ -25,9 +25,8 @@ def layers_markdown(checked: Checked) -> str:
 
 
 def _sums(check: DesignCheck) -> Iterator[str]:
-    threads = f', {check.threads} thread{"s" * (check.threads > 1)}' if check.device == 'cpu' else ''
-    yield (f'{check.machine}{threads}, PyTorch; one image of {check.height}x{check.width} pixels, norms folded. Prices '
-           f'by a model that is off by {check.model.error:.0%} in the median of the networks that it was fitted to.\n')
+    yield (f'{check.title}, norms folded. Prices by a model that is off by {check.model.error:.0%} in the median of '
+           f'the networks that it was fitted to.\n')
     columns = ('config', 'backbone', 'multiply-adds', 'MAC', 'element-wise', 'copied', 'G1: unequal widths',
                'G2: groups', 'G3: fragments', 'G4: element-wise, copies, depthwise', 'predicted', 'measured', 'spread')
     yield f'| {" | ".join(columns)} |'

@@ -28,8 +28,7 @@ def draw(run: Run, path: Path) -> None:
 
     figure = Figure(figsize=(14, 7.2), layout='constrained')
     panels = figure.subplot_mosaic([['G1', 'G2', 'breakdown'], ['G3', 'G4', 'breakdown']])
-    threads = f', {run.threads} thread{"s" * (run.threads > 1)}' if run.device == 'cpu' else ''
-    figure.suptitle(f'{run.machine}{threads}, {run.runtime}; paper: {FAMILIES[run.family]}')
+    figure.suptitle(f'{run.title}; paper: {FAMILIES[run.family]}')
     for table in run.tables:
         _draw_table(panels[table.guideline], table)
     _draw_breakdown(panels['breakdown'], run.breakdown)

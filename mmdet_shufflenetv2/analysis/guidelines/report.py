@@ -53,10 +53,8 @@ def to_json(run: Run) -> str:
 
 def markdown(run: Run) -> str:
     """The tables beside the paper's, the verdicts below each, and the breakdown."""
-    threads = f', {run.threads} thread{"s" * (run.threads > 1)}' if run.device == 'cpu' else ''
-    parts = [f'{run.machine}{threads}, {run.runtime}; channel counts of the {run.family.upper()} columns. Images a '
-             f'second, one at a time; the spread is the interquartile range over the median. Paper: '
-             f'{FAMILIES[run.family]}.']
+    parts = [f'{run.title}; channel counts of the {run.family.upper()} columns. Images a second, one at a time; the '
+             f'spread is the interquartile range over the median. Paper: {FAMILIES[run.family]}.']
     for table in run.tables:
         parts += ['\n'.join(_table(table)), '\n'.join(_verdicts(table))]
     if run.breakdown:

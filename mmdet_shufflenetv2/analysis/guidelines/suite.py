@@ -10,7 +10,7 @@ import torch
 
 from ...errors import UserError
 from ..memory_access import Kind
-from ..timing import machine_name, usable_device
+from ..timing import computing, machine_name, usable_device
 from .breakdown import shufflenet_breakdown
 from .measure import TableResult, measure_table
 from .runtimes import check_runtime
@@ -34,10 +34,15 @@ class Run(NamedTuple):
     breakdown: dict[str, dict[Kind, float]]
 
     @property
+    def title(self) -> str:
+        """On what it was measured, such as ``AMD EPYC, 2 threads, torch 2.15.0``."""
+        return f'{computing(self.machine, self.device, self.threads)}, {self.runtime}'
+
+    @property
     def name(self) -> str:
-        """What tells this run from others on the same machine, as part of a file's name."""
-        parts = [self.runtime.split()[0], self.family]
-        return '_'.join(parts + ([f'{self.threads}threads'] if self.device == 'cpu' else []))
+        """What tells this run from others on the same machine, as part of a file's name: ``torch_arm_2threads``."""
+        threads = [f'{self.threads}thread{"s" * (self.threads > 1)}'] if self.device == 'cpu' else []
+        return '_'.join([self.runtime.split()[0], self.family, *threads])
 
 
 def run(guidelines: Sequence[str] = tuple(TABLES), *, device: str = 'cpu', threads: int | None = None,

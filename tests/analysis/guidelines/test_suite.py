@@ -15,8 +15,14 @@ def measured(monkeypatch):
 
 
 def test_a_cpu_is_measured_with_the_widths_of_the_phone(measured):
-    assert suite.run(['G2'], family=None).name == f'torch_arm_{torch.get_num_threads()}threads'
+    suite.run(['G2'], family=None)
     assert measured == [('G2', 'arm')]
+
+
+@pytest.mark.parametrize(('device', 'threads', 'name'), [
+    ('cpu', 1, 'torch_arm_1thread'), ('cpu', 2, 'torch_arm_2threads'), ('cuda', 2, 'torch_arm')])
+def test_a_runs_name_tells_it_from_others_on_the_machine(device, threads, name):
+    assert suite.Run('Z80', device, threads, 'torch 2.15.0', 'arm', [], {}).name == name
 
 
 def test_a_whole_run_ends_with_the_breakdown(measured):
