@@ -1,13 +1,16 @@
-"""Three questions that the measured guidelines raise, each answered by timing networks in turns.
+"""Four questions that the measured guidelines raise, each answered by timing networks.
 
     python benchmarks/guidelines/why.py blocks --threads 2 --runtime onnxruntime
     python benchmarks/guidelines/why.py fusion
+    python benchmarks/guidelines/why.py memory --threads 2
     python benchmarks/guidelines/why.py pooling --threads 1
 
 blocks: Does it matter that a width is a multiple of 16? Libraries for AVX-512 keep channels in blocks of 16. Networks
     of tables 1 to 3 beside ones of much the same widths that fill such blocks (those of a group, where there are any).
 fusion: What do ReLUs and shortcuts cost in ONNX Runtime, which computes them inside convolutions where it can? The
     networks of table 4 as they are, and behind one more convolution.
+memory: How often must the system hand out memory? A network's page faults a run, beside its time. With
+    MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296 in the environment, glibc keeps what it has.
 pooling: What does ShuffleNet's only max pooling cost in PyTorch, in both memory formats? Beside it, the convolution
     before it.
 """
@@ -15,6 +18,7 @@ pooling: What does ShuffleNet's only max pooling cost in PyTorch, in both memory
 from __future__ import annotations
 
 import argparse
+import resource
 from itertools import product
 
 import torch
@@ -25,7 +29,7 @@ from mmdet_shufflenetv2.analysis.complexity import count_multiply_adds
 from mmdet_shufflenetv2.analysis.guidelines.networks import balanced, bottlenecks, fragmented, grouped, random_input
 from mmdet_shufflenetv2.analysis.guidelines.runtimes import RUNTIMES, prepared
 from mmdet_shufflenetv2.analysis.guidelines.verdict import compare
-from mmdet_shufflenetv2.analysis.timing import machine_name, summarize, time_alternating
+from mmdet_shufflenetv2.analysis.timing import computing, machine_name, summarize, time_alternating
 
 # The paper's network, and one whose widths are multiples of 16.
 PAIRS = {
@@ -76,6 +80,20 @@ def fusion(runtime: str, rounds: int) -> None:
         print(f'| {name} | {" | ".join(cells)} |')
 
 
+def memory(runtime: str, rounds: int) -> None:
+    networks = {
+        'G1 x4, 1:1': balanced(128, 128), 'G1 x4, 1:6': balanced(52, 312), 'G1 x4, 1:12': balanced(36, 432),
+        'G2 x4, 1 group': grouped(256, 1), 'G2 x4, 4 groups': grouped(512, 4), 'G2 x4, 8 groups': grouped(720, 8)}
+    print('| network | milliseconds | spread | page faults a run |\n| --- | --- | --- | --- |')
+    for name, network in networks.items():  # not in turns: one network would keep memory for another
+        call = prepared(runtime, network.eval(), random_input(network))
+        call()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        timing = summarize(time_alternating({name: call}, rounds=rounds, warmup=0)[name])
+        faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / rounds
+        print(f'| {name} | {timing.median * 1e3:.1f} | {timing.spread:.0%} | {faults:.0f} |', flush=True)
+
+
 def pooling(runtime: str, rounds: int) -> None:
     image, x = torch.rand(1, 3, 224, 224), torch.rand(1, 24, 112, 112)
     conv, pool = nn.Conv2d(3, 24, 3, stride=2, padding=1).eval(), nn.MaxPool2d(3, stride=2, padding=1)
@@ -89,7 +107,7 @@ def pooling(runtime: str, rounds: int) -> None:
 
 
 def main() -> None:
-    questions = dict(blocks=blocks, fusion=fusion, pooling=pooling)
+    questions = dict(blocks=blocks, fusion=fusion, memory=memory, pooling=pooling)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('question', choices=questions)
     parser.add_argument('--runtime', choices=RUNTIMES, help='default: onnxruntime for fusion, else torch')
@@ -98,8 +116,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     runtime = args.runtime or ('onnxruntime' if args.question == 'fusion' else 'torch')
-    print(f'{machine_name()}, {args.threads} thread{"s" * (args.threads > 1)}, {runtime}; medians of {args.rounds} '
-          f'alternating rounds\n')
+    print(f'{computing(machine_name(), "cpu", args.threads)}, {runtime}; medians of {args.rounds} rounds\n')
     questions[args.question](runtime, args.rounds)
 
 

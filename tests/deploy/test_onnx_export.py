@@ -81,6 +81,7 @@ def made(tmp_path_factory):
         model = (DETECTORS | LIGHT_DETECTORS)[name]
         config.write_text(SMALL.format(root=ROOT, base=name, model=model, keep_ratio=keep_ratio))
         if not checkpoint.is_file():
+            torch.manual_seed(0)
             model = MODELS.build(Config.fromfile(config).model)
             model.init_weights()
             weights_that_decide(model)
