@@ -18,7 +18,7 @@ from PIL import Image
 
 from ..errors import UserError
 
-__all__ = ['check_images', 'prepare_dataset']
+__all__ = ['check_images', 'image_fault', 'prepare_dataset']
 
 
 def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None) -> None:
@@ -101,7 +101,7 @@ def check_images(paths: Sequence[str | os.PathLike]) -> None:
         UserError: Naming the first few that are missing or truncated.
     """
     with ThreadPoolExecutor(16) as pool:
-        faults = [fault for fault in pool.map(_fault, paths) if fault]
+        faults = [fault for fault in pool.map(image_fault, paths) if fault]
     if faults:
         more = f' and {len(faults) - 3} more' if len(faults) > 3 else ''
         raise UserError(f'{len(faults)} of {len(paths)} images cannot be read: {"; ".join(faults[:3])}{more}.\n'
@@ -112,23 +112,32 @@ def check_images(paths: Sequence[str | os.PathLike]) -> None:
 _ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'\xaeB`\x82'}
 
 
-def _fault(path: str | os.PathLike) -> str | None:
+def image_fault(path: str | os.PathLike) -> str | None:
+    """What is wrong with an image file, starting with its path; None if it is whole.
+
+    Only the header of a file that begins and ends as a JPEG or PNG file does is read, others are decoded. More pixels
+    than Pillow's limit against decompression bombs (179 million) are a fault, and never decoded.
+    """
     try:
-        with open(path, 'rb') as file:
-            start = file.read(2)
-            end = _ENDS.get(start)
-            if end is not None:
-                file.seek(-len(end), os.SEEK_END)
-                if file.read() == end:
-                    return None
-        # Another format, or bytes behind the picture, which some cameras write: only decoding tells.
         with Image.open(path) as image:
-            image.load()
+            if not _ends_well(path):  # or bytes stand behind the picture, which some cameras write
+                image.load()
     except FileNotFoundError:
         return f'{path} is missing'
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        return f'{path} is too large ({error})'
+    except (OSError, SyntaxError, ValueError) as error:
         return f'{path} is truncated or no image ({str(error).splitlines()[0]})'
     return None
+
+
+def _ends_well(path: str | os.PathLike) -> bool:
+    with open(path, 'rb') as file:
+        end = _ENDS.get(file.read(2))
+        if end is None:
+            return False
+        file.seek(-len(end), os.SEEK_END)
+        return file.read() == end
 
 
 def _named(names: Sequence[str], one: str, many: str) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ...deploy.onnx_detector import session
+from ...deploy.openvino_cpu import compile_for_cpu
 from ...errors import UserError
 from .task import NotHereError, Task
 
@@ -54,18 +55,8 @@ def graph_call(task: Task, runtime: str, export: Callable[[Path], None], feed: n
             graph = session(path, task.threads)
             name = graph.get_inputs()[0].name
             return lambda: graph.run(None, {name: feed})
-        return _openvino(path, task.threads, feed)
-
-
-def _openvino(path: Path, threads: int, feed: np.ndarray) -> Callable[[], object]:
-    import openvino
-    core = openvino.Core()
-    model = core.read_model(path)
-    model.reshape(list(feed.shape))
-    compiled_model = core.compile_model(model, 'CPU', {
-        'INFERENCE_NUM_THREADS': threads, 'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'})
-    request = compiled_model.create_infer_request()
-    return lambda: request.infer([feed])
+        request = compile_for_cpu(path, task.threads, feed.shape).create_infer_request()
+        return lambda: request.infer([feed])
 
 
 def ncnn_call(task: Task, module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
