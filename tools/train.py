@@ -3,6 +3,7 @@
     python tools/train.py configs/faster_rcnn_snv2.py
     python tools/train.py configs/retinanet_snv2.py --data-root /data/coco --amp
     python tools/train.py configs/faster_rcnn_snv2.py --resume
+    torchrun --nproc-per-node 8 tools/train.py configs/faster_rcnn_snv2.py --checkpoint-interval-minutes 30
     python tools/train.py configs/faster_rcnn_snv2.py --cfg-options train_dataloader.batch_size=4
     python tools/train.py configs/imagenet/shufflenet_v2_1.0x.py --data-root /data/imagenet
 """
@@ -25,6 +26,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
                         help='go on from CHECKPOINT, or from the newest one in the work dir')
+    parser.add_argument('--checkpoint-interval-minutes', type=float, metavar='M',
+                        help='save in the middle of an epoch, too, every M minutes')
+    parser.add_argument('--max-broken-images', type=int, default=10, metavar='N',
+                        help='end the run when more than N images cannot be read (default: 10)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='entries of the config to override, such as train_cfg.max_epochs=24')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -39,7 +44,8 @@ def main() -> None:
     from mmdet_shufflenetv2.engine.training import train
     written = train(
         args.config, work_dir=args.work_dir, data_root=args.data_root, amp=args.amp, auto_scale_lr=args.auto_scale_lr,
-        resume=args.resume, cfg_options=args.cfg_options, launcher=args.launcher)
+        resume=args.resume, cfg_options=args.cfg_options, launcher=args.launcher,
+        max_broken_images=args.max_broken_images, checkpoint_interval_minutes=args.checkpoint_interval_minutes)
     for name, path in written.items():
         print(f'{name + ":":<12}{path}')
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision import datasets, transforms
 from torchvision.datasets.folder import IMG_EXTENSIONS, pil_loader
 
-from ..errors import UserError
+from ..errors import BrokenImageError, UserError
 
 __all__ = ['ImageFolder', 'ToBGR']
 
@@ -44,7 +44,7 @@ class ImageFolder(datasets.ImageFolder):
         pipeline: Configs of what happens to an image, such as ``dict(type='torchvision/CenterCrop', size=224)``.
 
     Raises:
-        UserError: While reading, if an image is truncated or none.
+        BrokenImageError: While reading, if an image is truncated or none.
     """
 
     def __init__(self, data_root: str, split: str, pipeline: Sequence[dict[str, Any]]) -> None:
@@ -87,4 +87,4 @@ def _load(path: str) -> Image.Image:
     try:
         return pil_loader(path)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f'{path} is truncated or no image ({str(error).splitlines()[0]}).') from error
+        raise BrokenImageError(f'{path} is truncated or no image ({str(error).splitlines()[0]}).') from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,7 +22,7 @@ from ..errors import UserError
 __all__ = ['check_images', 'image_fault', 'prepare_dataset']
 
 
-def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None) -> None:
+def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_broken: int = 0) -> None:
     """Check the files of a data set config; generate them where the data set can.
 
     Wrappers (``RepeatDataset``, ``ConcatDataset``, ...) are looked into. A data set with a ``prepare`` of its own is
@@ -30,14 +31,15 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None) -> None
     Args:
         cfg: Data set config as in ``train_dataloader.dataset``.
         num_classes: How many classes a classifier has; the classes of a detector's data are in ``cfg``.
+        max_broken: How many images may be missing or truncated; see :func:`check_images`.
 
     Raises:
-        UserError: If the annotation file is missing, unreadable or names other classes, or if an image is missing or
-            truncated.
+        UserError: If the annotation file is missing, unreadable or names other classes, or if too many images are
+            missing or truncated.
     """
     inner = cfg.get('datasets') or ([cfg['dataset']] if 'dataset' in cfg else [])
     for wrapped in inner:
-        prepare_dataset(wrapped, num_classes)
+        prepare_dataset(wrapped, num_classes, max_broken)
     dataset_type = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
     if inner or dataset_type is None:
         return
@@ -50,7 +52,7 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None) -> None
     classes = (cfg.get('metainfo') or {}).get('classes') or dataset_type.METAINFO['classes']
     _check_classes(annotations, [classes] if isinstance(classes, str) else classes, cfg['ann_file'])
     folder = os.path.join(root, (cfg.get('data_prefix') or {}).get('img', ''))
-    check_images([os.path.join(folder, image['file_name']) for image in annotations['images']])
+    check_images([os.path.join(folder, image['file_name']) for image in annotations['images']], max_broken)
 
 
 def _read_annotations(path: str, root: str) -> dict[str, Any]:
@@ -91,18 +93,22 @@ def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file
                         f'not list.')
 
 
-def check_images(paths: Sequence[str | os.PathLike]) -> None:
+def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0) -> None:
     """Look whether image files are there and whole.
 
     Args:
         paths: Image files.
+        allowed: How many may be missing or truncated, if they are less than half; a warning then names them.
 
     Raises:
         UserError: Naming the first few that are missing or truncated.
     """
     with ThreadPoolExecutor(16) as pool:
         faults = [fault for fault in pool.map(image_fault, paths) if fault]
-    if faults:
+    if 0 < len(faults) <= allowed and 2 * len(faults) < len(paths):
+        print(f'warning: {len(faults)} of {len(paths)} images cannot be read and are left out of training: '
+              f'{"; ".join(faults)}', file=sys.stderr)
+    elif faults:
         more = f' and {len(faults) - 3} more' if len(faults) > 3 else ''
         raise UserError(f'{len(faults)} of {len(paths)} images cannot be read: {"; ".join(faults[:3])}{more}.\n'
                         f'Fetch them again, or take them out of the annotation file.')

@@ -13,6 +13,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from ..datasets import prepare_dataset
+from ..durable.newest import newest_whole
 from ..errors import UserError
 
 __all__ = ['CONFIG_SUFFIXES', 'load_config', 'prepare_data', 'project_config', 'require_detector', 'set_data_root',
@@ -93,14 +94,19 @@ def require_detector(cfg: Config, what: str) -> None:
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
-    """Lay ``--resume`` over the config: nothing, ``auto`` (the newest checkpoint in the work dir) or a file."""
+    """Lay ``--resume`` over the config: nothing, ``auto`` (the newest whole checkpoint of the work dir) or a file."""
     if resume is None:
         return
-    cfg.resume = True
-    cfg.load_from = None if resume == 'auto' else resume
-    if cfg.load_from and not os.path.isfile(cfg.load_from):
+    if resume == 'auto':
+        newest = newest_whole(cfg.work_dir)
+        if newest is None:
+            print(f'There is no checkpoint in {cfg.work_dir} yet: training starts at the beginning.')
+            return
+        resume = str(newest)
+    if not os.path.isfile(resume):
         raise UserError(f'There is no checkpoint {resume} to resume from. Name a file such as '
                         f'{cfg.work_dir}/epoch_3.pth, or leave the name out to take the newest of {cfg.work_dir}.')
+    cfg.resume, cfg.load_from = True, resume
 
 
 def set_data_root(cfg: Config, root: str | None) -> None:
@@ -135,12 +141,12 @@ def show_class_wise(cfg: Config) -> None:
                 metric.setdefault('classwise', True)
 
 
-def prepare_data(cfg: Config, *splits: str) -> None:
+def prepare_data(cfg: Config, *splits: str, max_broken: int = 0) -> None:
     """Check the data of the splits (``train``, ``val``, ``test``) before anything is built; see :mod:`..datasets`."""
     for split in splits:
         dataloader = cfg.get(f'{split}_dataloader')
         if dataloader and 'dataset' in dataloader:
-            prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'))
+            prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken)
 
 
 def _datasets(cfg: Config) -> Iterator[Any]:

@@ -1,21 +1,22 @@
-"""How a tool ends: a user's mistake is one or two lines and exit status 2, anything else a traceback."""
+"""How a tool ends: a user's mistake is a line or two and exit status 2, Ctrl-C a line and 130, all else a traceback."""
 
 from __future__ import annotations
 
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..errors import UserError
+from ..errors import StoppedError, UserError
 
 __all__ = ['registry_errors', 'run_tool']
 
 # MMEngine's registry puts this in front of an error that a class raised while it was built, once a level.
 _BUILT_FROM = re.compile(r'^(class `\w+` in [\w/.]+: )+')
 # PyTorch wraps what a data loader's worker raised in its traceback; the message itself follows the type's name.
-_FROM_WORKER = re.compile(r'^Caught \w+ in DataLoader worker.*\berrors\.UserError: ', re.DOTALL)
+_FROM_WORKER = re.compile(r'^Caught \w+ in DataLoader worker.*\berrors\.\w+: ', re.DOTALL)
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -26,6 +27,12 @@ def run_tool(main: Callable[[], None]) -> None:
         message = _BUILT_FROM.sub('', _FROM_WORKER.sub('', str(error))).strip()
         print(f'error: {message}', file=sys.stderr)
         sys.exit(2)
+    except StoppedError as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.status)
+    except KeyboardInterrupt:
+        print('Stopped.', file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 @contextmanager

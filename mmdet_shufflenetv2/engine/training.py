@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,11 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from ..durable import make_durable
+from ..durable.checkpoint_hook import is_disk_full
+from ..durable.distributed import prepare_processes
+from ..durable.newest import newest_whole
+from ..durable.resume_command import resume_command
 from ..errors import UserError
 from .config import load_config, prepare_data, set_data_root, set_resume, show_class_wise
 from .curves import draw_curves
@@ -21,7 +28,8 @@ __all__ = ['build_runner', 'train']
 
 def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: str | None = None, amp: bool = False,
           auto_scale_lr: bool = False, resume: str | None = None, cfg_options: dict[str, Any] | None = None,
-          launcher: str = 'none') -> dict[str, Path]:
+          launcher: str = 'none', max_broken_images: int = 10,
+          checkpoint_interval_minutes: float | None = None) -> dict[str, Path]:
     """Train as ``tools/train.py`` does.
 
     Args:
@@ -33,12 +41,15 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         resume: None, ``auto`` for the newest checkpoint of the work dir, or a checkpoint to go on from.
         cfg_options: Config entries to override.
         launcher: How the processes of a distributed run were started.
+        max_broken_images: How many images that cannot be read are left out before the run ends.
+        checkpoint_interval_minutes: Also save in the middle of an epoch, this often.
 
     Returns:
         What was written, by name: ``checkpoint``, ``curves``, ``log``.
 
     Raises:
-        UserError: If the config, the data or a checkpoint does not do.
+        UserError: If the config, the data or a checkpoint does not do, or if the disk is full.
+        StoppedError: If a signal asked the run to stop; it has been saved.
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
     set_data_root(cfg, data_root)
@@ -53,16 +64,32 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
             raise UserError(f'--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=N) in {config}: the batch '
                             f'size that its learning rate was chosen for.')
         cfg.auto_scale_lr.enable = True
-    prepare_data(cfg, 'train', 'val')
-    runner = build_runner(cfg)
-    with registry_errors():
-        runner.train()
+    prepare_data(cfg, 'train', max_broken=max_broken_images)
+    prepare_data(cfg, 'val')
+    prepare_processes(cfg)
+    make_durable(cfg, max_broken_images=max_broken_images, checkpoint_interval_minutes=checkpoint_interval_minutes)
+    with _disk_errors(cfg.work_dir):
+        runner = build_runner(cfg)
+        with registry_errors():
+            runner.train()
     written = {'log': Path(runner.log_dir)}
     if checkpoint := find_latest_checkpoint(cfg.work_dir):
         written['checkpoint'] = Path(checkpoint)
     if runner.rank == 0 and (curves := draw_curves(cfg.work_dir)):
         written['curves'] = curves
     return written
+
+
+@contextmanager
+def _disk_errors(work_dir: str) -> Iterator[None]:
+    """Say that the disk is full also where it is not a checkpoint that does not fit."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise UserError(f'The disk is full: {error}. The newest whole checkpoint is {newest_whole(work_dir)}. Make '
+                        f'room, and go on with: {resume_command()}') from error
 
 
 def build_runner(cfg: Config) -> Runner:

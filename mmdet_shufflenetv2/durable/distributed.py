@@ -1,0 +1,95 @@
+"""Training with several processes that computes what one process with a larger batch does.
+
+Three things are missing between MMEngine and that. On a CPU its launcher asks for a GPU's number. Each process logs its
+own part of the loss. And a detector whose loss is a sum over the batch, divided by the number of objects in the batch,
+divides by the number in each process's part: the mean of quotients is not the quotient of means. MMDetection's newer
+heads share that number over the processes; for the older ones, :func:`share_normalizers` does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from mmdet.models.dense_heads import AnchorHead
+from mmdet.registry import HOOKS
+from mmdet.utils import reduce_mean
+from mmengine.config import Config
+from mmengine.dist import all_reduce_dict, is_distributed
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import distributed, nn
+
+from ..errors import UserError
+
+__all__ = ['SharedLossHook', 'prepare_processes', 'share_normalizers']
+
+# torchrun's, and what MMEngine's launcher for Slurm works out on GPUs.
+_NEEDED = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+
+
+def prepare_processes(cfg: Config) -> None:
+    """Choose the launcher where torchrun has started us, and let the processes meet where MMEngine cannot.
+
+    Args:
+        cfg: The run's config, changed in place. On GPUs the rest is left to MMEngine.
+
+    Raises:
+        UserError: If the processes cannot find each other.
+    """
+    if cfg.launcher == 'none' and 'TORCHELASTIC_RUN_ID' in os.environ:
+        cfg.launcher = 'pytorch'
+    if cfg.launcher == 'none' or torch.cuda.is_available():
+        return
+    if missing := [name for name in _NEEDED if name not in os.environ]:
+        raise UserError(f'--launcher {cfg.launcher} finds no {", ".join(missing)} in the environment. On CPUs start '
+                        f'the processes with: torchrun --nproc-per-node N tools/train.py CONFIG')
+    if not distributed.is_initialized():
+        distributed.init_process_group('gloo')
+    # MMEngine would pass the number of a GPU.
+    cfg.setdefault('model_wrapper_cfg', dict(
+        type='MMDistributedDataParallel', broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False)))
+    cfg.model_wrapper_cfg.device_ids = None
+
+
+def share_normalizers(model: nn.Module) -> None:
+    """Let every head that counts positive anchors by itself divide by their mean over the processes.
+
+    With gradients averaged over the processes, as PyTorch's ``DistributedDataParallel`` does, that is the gradient of
+    the whole batch. Heads with a ``get_targets`` of their own share the number already.
+    """
+    for head in model.modules():
+        if isinstance(head, AnchorHead) and type(head).get_targets is AnchorHead.get_targets:
+            head.get_targets = _sharing(head.get_targets)
+
+
+def _sharing(get_targets: Any) -> Any:
+
+    def shared(*args: Any, **kwargs: Any) -> tuple[Any, ...] | None:
+        targets = get_targets(*args, **kwargs)
+        if targets is None:
+            return None
+        *lists, count = targets[:5]
+        device = lists[0][0].device
+        return (*lists, reduce_mean(torch.tensor(float(count), device=device)).item(), *targets[5:])
+
+    return shared
+
+
+@HOOKS.register_module()
+class SharedLossHook(Hook):
+    """Shares normalizers, and makes the logged losses those of the whole batch."""
+
+    priority = 'HIGHEST'  # before the hook that logs
+
+    def before_train(self, runner: Runner) -> None:
+        if is_distributed():
+            share_normalizers(runner.model)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        if is_distributed() and outputs:
+            values = {name: torch.as_tensor(value).detach().clone() for name, value in outputs.items()}
+            all_reduce_dict(values, 'mean')
+            outputs.update(values)

@@ -1,0 +1,63 @@
+"""Laying the parts of this folder over a config."""
+
+from __future__ import annotations
+
+import os
+
+from mmengine.config import Config, ConfigDict
+
+from . import dataset as dataset  # registers
+from . import interrupt_hook as interrupt_hook
+from .broken_images import BROKEN_IMAGES
+from .checkpoint_hook import DurableCheckpointHook
+from .distributed import SharedLossHook
+from .finite_loss_hook import FiniteLossHook
+from .loop import ResumableEpochLoop
+from .state_hook import RunStateHook
+
+__all__ = ['make_durable']
+
+_HOOKS = (SharedLossHook, FiniteLossHook, RunStateHook, interrupt_hook.InterruptHook)
+
+
+def make_durable(cfg: Config, *, max_broken_images: int = 10, checkpoint_interval_minutes: float | None = None) -> None:
+    """Make a training run survive.
+
+    A training loop or checkpoint hook of the config's own kind is left as it is, and what it would take from here is
+    then missing: iteration-based loops, say, resume as MMEngine has them do.
+
+    Args:
+        cfg: The config of the run, its ``work_dir`` included; changed in place.
+        max_broken_images: How many images that cannot be read are left out before the run ends.
+        checkpoint_interval_minutes: Also save in the middle of an epoch, this often.
+    """
+    hooks = cfg.setdefault('default_hooks', ConfigDict())
+    checkpoint = hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
+    if checkpoint.get('type') == 'CheckpointHook':
+        checkpoint.update(type=DurableCheckpointHook.__name__, interval_minutes=checkpoint_interval_minutes)
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *(dict(type=hook.__name__) for hook in _HOOKS)]
+    loader = cfg.train_dataloader
+    loop = cfg.get('train_cfg') or {}
+    epochs = loop.get('type') == 'EpochBasedTrainLoop' or ('type' not in loop and loop.get('by_epoch', True))
+    if not isinstance(loader, dict) or not epochs:
+        return
+    loop.pop('by_epoch', None)
+    loop['type'] = ResumableEpochLoop.__name__
+    loader.batch_sampler = dict(
+        type='ResumableBatchSampler', batches=loader.get('batch_sampler'), drop_last=loader.pop('drop_last', False))
+    broken_list = os.path.join(cfg.work_dir, BROKEN_IMAGES)
+    _load_whole_images(loader.dataset)
+    loader.dataset = dict(type='DurableDataset', dataset=loader.dataset, broken_list=broken_list)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []),
+                        dict(type='BrokenImagesHook', file=broken_list, limit=max_broken_images)]
+
+
+def _load_whole_images(node: object) -> None:
+    """Have every transform that loads an image refuse a truncated one."""
+    if isinstance(node, dict):
+        if node.get('type') in ('LoadImageFromFile', 'mmdet.LoadImageFromFile', 'mmcv.LoadImageFromFile'):
+            node['type'] = 'LoadWholeImage'
+        node = node.values()
+    if not isinstance(node, str) and hasattr(node, '__iter__'):
+        for each in node:
+            _load_whole_images(each)

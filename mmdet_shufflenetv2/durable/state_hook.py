@@ -1,0 +1,70 @@
+"""What a resumed run needs to know beyond weights, optimizer and schedules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from .loop import ResumableEpochLoop
+from .randomness import derive_seed, seed_all
+
+__all__ = ['RunStateHook', 'gradients_are_pending']
+
+_KEY = 'run_state'
+
+
+@HOOKS.register_module()
+class RunStateHook(Hook):
+    """Seeds each training step, and keeps in checkpoints the seed, the place in the epoch and unused gradients.
+
+    The place is the number of batches that are done; gradients are unused when they are accumulated over several steps
+    and an epoch ends in between.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self._resumed: dict[str, Any] | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        if runner._resume:
+            self._resumed = checkpoint.get(_KEY)
+
+    def before_train(self, runner: Runner) -> None:
+        loop = runner.train_loop
+        if not isinstance(loop, ResumableEpochLoop) or self._resumed is None:
+            return
+        loop.batches.sampler.seed = self._resumed['seed']
+        loop.resume(self._resumed['batches_done'], self._resumed['batches'])
+        parameters = dict(_bare(runner.model).named_parameters())
+        for name, gradient in self._resumed.get('gradients', {}).items():
+            parameters[name].grad = gradient.to(parameters[name].device)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if isinstance(runner.train_loop, ResumableEpochLoop):
+            seed_all(derive_seed(runner.train_loop.batches.sampler.seed, runner.rank, runner.iter))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        loop = runner.train_loop
+        if not isinstance(loop, ResumableEpochLoop):
+            return
+        state = dict(seed=loop.batches.sampler.seed, batches_done=loop.batches_done, batches=len(loop.dataloader))
+        if gradients_are_pending(runner):
+            state['gradients'] = {name: parameter.grad.cpu() for name, parameter in
+                                  _bare(runner.model).named_parameters() if parameter.grad is not None}
+        checkpoint[_KEY] = state
+
+
+def gradients_are_pending(runner: Runner) -> bool:
+    """Whether gradients of the last steps wait for the optimizer's next one."""
+    return isinstance(runner.optim_wrapper, OptimWrapper) and not runner.optim_wrapper.should_update()
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
