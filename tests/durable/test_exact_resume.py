@@ -1,6 +1,7 @@
 """A run that was stopped anywhere and resumed is the run that was not."""
 
 import signal
+from typing import ClassVar
 
 import pytest
 from mmdet.registry import HOOKS
@@ -19,7 +20,7 @@ ACCUMULATE = 'optim_wrapper = dict(accumulative_counts=4)'  # does not divide th
 class RecordImages(Hook):
     """Notes the images of each step."""
 
-    seen: list[int] = []
+    seen: ClassVar[list[int]] = []
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self.seen += [sample.img_id for sample in data_batch['data_samples']]
