@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmdet.registry import DATA_SAMPLERS
-from mmengine.dist import get_dist_info
+from mmengine.dataset import DefaultSampler
 from torch.utils.data import BatchSampler, Sampler
 
 from .randomness import derive_seed
@@ -41,7 +41,7 @@ class SeededSampler(Sampler[SeededIndex]):
     def __init__(self, sampler: Sampler) -> None:
         self.sampler = sampler
         self.dataset = getattr(sampler, 'dataset', None)  # MMDetection's batch samplers look images up there
-        self.rank, self.world_size = get_dist_info()
+        self.rank, self.world_size = getattr(sampler, 'rank', 0), getattr(sampler, 'world_size', 1)
         self.epoch = 0
 
     @property
@@ -71,17 +71,27 @@ class SeededSampler(Sampler[SeededIndex]):
 class ResumableBatchSampler(Sampler[list[SeededIndex]]):
     """Batches of another batch sampler; the first ``skip`` of the next pass are left out without reading an image.
 
+    Several processes deal each batch of the whole run out among them, so what they compute on together is what one
+    process with a batch of that size would compute on. (MMEngine deals out images, which each process then groups by
+    aspect ratio for itself.) That needs its ``DefaultSampler``; others deal out images as they do.
+
     Args:
         sampler: The sampler that decides on the order.
-        batch_size: Images in a batch.
+        batch_size: Images in the batch of a process.
         batches: Config of the batch sampler, such as ``dict(type='AspectRatioBatchSampler')``; None for PyTorch's.
         drop_last: Leave out an incomplete last batch; only for PyTorch's own.
     """
 
     def __init__(self, sampler: Sampler, batch_size: int, batches: dict[str, Any] | None = None,
                  drop_last: bool = False) -> None:
+        self.rank, self.world_size = 0, 1
+        if type(sampler) is DefaultSampler and sampler.world_size > 1:
+            self.rank, self.world_size = sampler.rank, sampler.world_size
+            sampler.rank, sampler.world_size = 0, 1
+            sampler.num_samples = sampler.total_size = len(sampler.dataset)
         self.sampler = SeededSampler(sampler)
         self.batch_size = batch_size
+        batch_size *= self.world_size
         self.batches = BatchSampler(self.sampler, batch_size, drop_last) if batches is None else DATA_SAMPLERS.build(
             batches, default_args=dict(sampler=self.sampler, batch_size=batch_size))
         self.skip = 0
@@ -90,7 +100,8 @@ class ResumableBatchSampler(Sampler[list[SeededIndex]]):
         skip, self.skip = self.skip, 0
         for number, batch in enumerate(self.batches):
             if number >= skip:
-                yield batch
+                # A last batch of fewer images than processes shows some of them twice.
+                yield (batch * self.world_size if len(batch) < self.world_size else batch)[self.rank::self.world_size]
 
     def __len__(self) -> int:
         return len(self.batches)
