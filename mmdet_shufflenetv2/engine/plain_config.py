@@ -1,0 +1,150 @@
+"""Configs that are data: JSON or YAML from people whose code one would not run.
+
+A Python config is a program. MMEngine reads JSON and YAML, too, but it has YAML build any Python object, takes any
+dotted name after ``type`` for something to import and call, imports what ``custom_imports`` says, and runs a Python
+file that ``_base_`` names. Here none of that is possible: a type must be one that is registered already, and a base
+must be JSON, YAML or a config of this project or of MMDetection.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import mmcv.ops
+import mmdet.registry
+import mmengine.registry
+import yaml
+from mmengine.config import Config
+from mmengine.registry import Registry
+from mmengine.utils import get_installed_path
+
+from ..errors import UserError
+
+__all__ = ['load_plain_config']
+
+_MAX_BYTES = 10_000_000
+_MAX_BASES = 20
+_PACKAGES = ('mmdet_shufflenetv2', 'mmdet', 'mmengine', 'mmcv')
+# Keys whose value is the name of something that will be built.
+_NAMES_A_TYPE = re.compile(r'type|runner_type|constructor|\w+_type')
+
+
+def load_plain_config(path: Path) -> Config:
+    """Read a JSON or YAML config without running anything of it.
+
+    Args:
+        path: The config file.
+
+    Raises:
+        UserError: If it is no JSON or YAML, names a type that is not registered, imports something, or is based on a
+            Python file of others.
+    """
+    entries = _read(path, [])
+    _check(entries, path)
+    return Config(Config._merge_a_into_b(entries, {}), filename=str(path))
+
+
+def _read(path: Path, seen: list[Path]) -> dict[str, Any]:
+    """A file's entries, laid over those of its bases."""
+    if path.suffix not in ('.json', '.yaml', '.yml'):
+        raise UserError(f'--no-python-config takes JSON and YAML, and {path} is neither.')
+    if path.resolve() in seen or len(seen) > _MAX_BASES:
+        raise UserError(f'{path}: the bases of this config go in a circle, or there are more than {_MAX_BASES}.')
+    own = _parse(path)
+    bases = own.pop('_base_', [])
+    merged: dict[str, Any] = {}
+    for base in bases if isinstance(bases, list) else [bases]:
+        if not isinstance(base, str):
+            raise UserError(f'{path}: _base_ must be a file or a list of files.')
+        trusted = _trusted(base, path)
+        merged.update(Config.fromfile(trusted).to_dict() if trusted else _read(path.parent / base, [
+            *seen, path.resolve()]))
+    try:
+        return Config._merge_a_into_b(own, merged)
+    except (TypeError, KeyError, IndexError) as error:
+        raise UserError(f'{path} does not fit its base: {error}') from error
+
+
+def _trusted(base: str, path: Path) -> Path | None:
+    """The Python config that a base means, if it is this project's or an installed MMDetection's."""
+    if base.startswith('mmdet::'):
+        folder = Path(get_installed_path('mmdet')) / '.mim' / 'configs'
+        file = folder / base.removeprefix('mmdet::')
+    else:
+        folder, file = Path(__file__).resolve().parents[2] / 'configs', path.parent / base
+    if file.suffix == '.py' and file.resolve().is_relative_to(folder.resolve()):
+        return file.resolve()
+    return None
+
+
+class _YamlWithoutAliases(yaml.SafeLoader):
+    """Plain data only, and each of it once: aliases can unfold a few lines into more than fits in memory."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError('aliases are not allowed here')
+        return super().compose_node(parent, index)
+
+
+# MMEngine's own dumps hold tuples.
+_YamlWithoutAliases.add_constructor(
+    'tag:yaml.org,2002:python/tuple', lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UserError(f'{path} is larger than {_MAX_BYTES // 1_000_000} MB, which no config is.')
+        text = path.read_text(encoding='utf-8')
+        entries = json.loads(text) if path.suffix == '.json' else yaml.load(text, _YamlWithoutAliases)
+    except FileNotFoundError as error:
+        raise UserError(f'There is no config {path}.') from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        problem = ' '.join(str(error).split())[:200]
+        raise UserError(f'{path} cannot be read: {problem}') from error
+    if not isinstance(entries, dict):
+        raise UserError(f'{path} is no config: expected entries with names.')
+    return entries
+
+
+def _check(entries: Any, path: Path) -> None:
+    """Refuse what would import or call something that is not registered."""
+    pending, registered = [entries], _registered()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (list, tuple)):
+            pending += node
+        if not isinstance(node, dict):
+            continue
+        pending += node.values()
+        for key, value in node.items():
+            if isinstance(value, str) and _NAMES_A_TYPE.fullmatch(str(key)):
+                _check_type(key, value, registered, path)
+    imports = entries.get('custom_imports') or {}
+    names = imports.get('imports', []) if isinstance(imports, dict) else imports
+    if strangers := [name for name in ([names] if isinstance(names, str) else names) if name not in _PACKAGES]:
+        raise UserError(f'{path} imports {", ".join(map(str, strangers))}, and --no-python-config imports nothing.')
+    if entries.get('default_scope', 'mmdet') not in _PACKAGES:
+        raise UserError(f'{path}: default_scope must be one of {", ".join(_PACKAGES)}.')
+
+
+def _check_type(key: str, value: str, registered: set[str], path: Path) -> None:
+    scope, _, name = value.rpartition('.')
+    if scope not in ('', *_PACKAGES) or ((key in ('type', 'constructor') or scope) and name not in registered):
+        raise UserError(f'{path}: {key}: {value[:100]!r} is no registered name, and --no-python-config imports '
+                        f'nothing.')
+
+
+def _registered() -> set[str]:
+    """The names in every registry, those that fill themselves when first asked included."""
+    # Kinds of RoI pooling and of non-maximum suppression are looked up there; mmcv evaluates the name of the latter.
+    names = {name for name in vars(mmcv.ops) if not name.startswith('_')}
+    for module in (mmengine.registry, mmdet.registry):
+        for registry in vars(module).values():
+            if isinstance(registry, Registry):
+                registry.import_from_location()
+                names |= registry.module_dict.keys()
+    return names

@@ -1,0 +1,59 @@
+"""Configs from strangers."""
+
+import json
+
+import pytest
+from conftest import ROOT
+from mmengine.config import Config
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.engine.plain_config import load_plain_config
+
+
+@pytest.mark.parametrize('name', ['faster_rcnn_snv2', 'nanodet_m_snv2', 'light_head_rcnn_snv2_1x',
+                                  'imagenet/shufflenet_v2_1.0x'])
+@pytest.mark.parametrize('suffix', ['json', 'yaml'])
+def test_a_dumped_config_is_read_as_it_was(name, suffix, tmp_path):
+    whole = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    whole.dump(tmp_path / f'whole.{suffix}')
+    read = load_plain_config(tmp_path / f'whole.{suffix}')
+    assert json.dumps(read.to_dict(), sort_keys=True) == json.dumps(
+        Config.fromfile(tmp_path / f'whole.{suffix}').to_dict(), sort_keys=True)
+
+
+def test_a_project_config_may_be_the_base(tmp_path):
+    (tmp_path / 'mine.json').write_text(json.dumps({
+        '_base_': str(ROOT / 'configs' / 'retinanet_snv2.py'), 'model': {'bbox_head': {'num_classes': 7}}}))
+    (tmp_path / 'more.yaml').write_text('_base_: mine.json\ntrain_cfg: {max_epochs: 3}')
+    read = load_plain_config(tmp_path / 'more.yaml')
+    assert (read.model.bbox_head.num_classes, read.model.bbox_head.type, read.train_cfg.max_epochs) == (
+        7, 'RetinaHead', 3)
+
+
+@pytest.mark.parametrize(('name', 'text', 'words'), [
+    ('x.yaml', '!!python/object/apply:os.system ["touch ran"]', 'cannot be read'),
+    ('x.yaml', 'a: &a [1, 2]\nb: [*a, *a]', 'aliases'),
+    ('x.yaml', '- 1', 'no config'),
+    ('x.json', '{"model": {"type": "os.system", "command": "touch ran"}}', "'os.system'"),
+    ('x.json', '{"model": {"type": "antigravity"}}', "'antigravity'"),
+    ('x.json', '{"model": {"type": "mmengine.utils.import_modules_from_strings"}}', 'no registered name'),
+    ('x.json', '{"optim_wrapper": {"constructor": "ran"}}', "'ran'"),
+    ('x.json', '{"hook": {"ema_type": "os.system"}}', "'os.system'"),
+    ('x.json', '{"custom_imports": {"imports": ["ran"]}}', 'imports ran'),
+    ('x.json', '{"custom_imports": "ran"}', 'imports ran'),
+    ('x.json', '{"default_scope": "ran"}', 'default_scope'),
+    ('x.json', '{"_base_": "ran.py"}', 'JSON and YAML'),
+    ('x.json', '{"_base_": "x.json"}', 'circle'),
+    ('x.json', '{"_base_": 3}', '_base_'),
+    ('x.json', '[' * 100_000 + ']' * 100_000, 'cannot be read'),
+    ('x.json', '{"model": ', 'cannot be read'),
+    ('x.py', 'import os; os.system("touch ran")', 'JSON and YAML'),
+], ids=range(17))
+def test_a_strangers_config_runs_nothing(name, text, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / 'ran.py').write_text('open("ran", "w")')
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=words):
+        load_plain_config(tmp_path / name)
+    assert not (tmp_path / 'ran').exists()
