@@ -21,6 +21,7 @@ import functools
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -139,6 +140,7 @@ def _strict_torch_load() -> Iterator[None]:
 def _load_data(torch_load: Callable[..., Any], allowed: list[Any], file: Any, map_location: Any) -> Any:
     """Load with the safe unpickler, allowing the names in ``allowed`` and reading those above as records."""
     name = str(file)
+    _check_zip(file, name)
     ours = {record.path for record in _RECORD_TYPES}
     allowed_now = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
@@ -169,6 +171,24 @@ def _check_name(filename: str) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=4) or sorted(k for k in known if 'shufflenet' in k)
             raise UserError(f'torchvision publishes no weights named {name!r}; near it: {", ".join(near)}.')
+
+
+def _check_zip(file: Any, name: str) -> None:
+    """Refuse an archive that unfolds into more than itself. PyTorch never compresses, and stores nothing twice."""
+    place = file.tell() if hasattr(file, 'tell') else None
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+            end = archive.start_dir
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
+        return  # the older format, or a file that PyTorch will have its say about
+    finally:
+        if place is not None:
+            file.seek(place)
+    if not stored or sum(entry.file_size for entry in entries) > end:
+        raise UnsafeCheckpointError(f'{name} is refused: it is an archive that unfolds into more than its size, which '
+                                    f'no checkpoint of PyTorch is.')
 
 
 def _allowed_path(entry: Any) -> str:

@@ -142,6 +142,20 @@ def test_a_file_that_is_no_checkpoint_is_named(content, tmp_path):
         load(path)
 
 
+@pytest.mark.parametrize('opened', [False, True])
+def test_an_archive_that_unfolds_into_gigabytes_is_refused_before_it_does(opened, tmp_path):
+    whole, bomb = tmp_path / 'whole.pth', tmp_path / 'bomb.pth'
+    torch.save(dict(x=torch.zeros(2_000_000)), whole)
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(bomb, 'w', zipfile.ZIP_DEFLATED) as target:
+        for entry in source.infolist():
+            target.writestr(entry.filename, source.read(entry))
+    assert bomb.stat().st_size < 100_000
+    with open(bomb, 'rb') as file, pytest.raises(UnsafeCheckpointError, match='more than its size'):
+        load(file if opened else bomb)
+    with open(whole, 'rb') as file:
+        assert load(file if opened else whole)['x'].shape == (2_000_000, )
+
+
 def test_a_truncated_checkpoint_is_named(tmp_path):
     path = tmp_path / 'cut.pth'
     torch.save({'weight': torch.rand(100, 100)}, path)
