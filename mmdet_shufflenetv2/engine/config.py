@@ -15,8 +15,8 @@ from mmengine.config import Config
 from ..datasets import prepare_dataset
 from ..errors import UserError
 
-__all__ = ['CONFIG_SUFFIXES', 'load_config', 'prepare_data', 'project_config', 'require_detector', 'set_data_root',
-           'set_resume', 'show_class_wise']
+__all__ = ['CONFIG_SUFFIXES', 'datasets_of', 'load_config', 'metrics_of', 'prepare_data', 'project_config',
+           'require_detector', 'set_data_root', 'set_resume', 'show_class_wise']
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
@@ -116,12 +116,12 @@ def set_data_root(cfg: Config, root: str | None) -> None:
         raise UserError(f'--data-root {root} is no folder.')
     root = os.path.join(root, '')
     old_roots = set()
-    for dataset in _datasets(cfg):
+    for dataset in datasets_of(cfg):
         if 'data_root' in dataset:
             old_roots.add(dataset.data_root)
             dataset.data_root = root
     for key in ('val_evaluator', 'test_evaluator'):
-        for metric in _metrics(cfg, key):
+        for metric in metrics_of(cfg, key):
             for old in old_roots:
                 if str(metric.get('ann_file', '')).startswith(old):
                     metric.ann_file = root + metric.ann_file.removeprefix(old).lstrip('/')
@@ -130,7 +130,7 @@ def set_data_root(cfg: Config, root: str | None) -> None:
 def show_class_wise(cfg: Config) -> None:
     """Have COCO metrics print the AP of each class unless the config decides otherwise."""
     for key in ('val_evaluator', 'test_evaluator'):
-        for metric in _metrics(cfg, key):
+        for metric in metrics_of(cfg, key):
             if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric'):
                 metric.setdefault('classwise', True)
 
@@ -143,7 +143,7 @@ def prepare_data(cfg: Config, *splits: str) -> None:
             prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'))
 
 
-def _datasets(cfg: Config) -> Iterator[Any]:
+def datasets_of(cfg: Config) -> Iterator[Any]:
     """Every data set config, the wrapped ones included."""
     dataloaders = [cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')]
     pending = [dataloader.dataset for dataloader in dataloaders if dataloader]
@@ -153,6 +153,7 @@ def _datasets(cfg: Config) -> Iterator[Any]:
         pending += [dataset.dataset] if 'dataset' in dataset else list(dataset.get('datasets', []))
 
 
-def _metrics(cfg: Config, key: str) -> list[Any]:
+def metrics_of(cfg: Config, key: str) -> list[Any]:
+    """The metric configs of ``val_evaluator`` or ``test_evaluator``, whichever ``key`` names."""
     evaluator = cfg.get(key) or []
     return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]

@@ -1,0 +1,56 @@
+"""Classes over a config: MMDetection keeps them in a dozen places, and here all of them are set at once."""
+
+from __future__ import annotations
+
+import colorsys
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from ..engine.config import datasets_of
+
+__all__ = ['class_heads', 'palette', 'set_classes']
+
+
+def set_classes(cfg: Config, classes: Sequence[str]) -> None:
+    """Set the classes of every data set, their colours, and their number in every head; ``cfg`` is changed in place."""
+    for head in class_heads(cfg.model):
+        head['num_classes'] = len(classes)
+    for dataset in datasets_of(cfg):
+        dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes), palette=palette(len(classes)))
+
+
+def class_heads(part: Any, name: str = 'model') -> Iterator[dict[str, Any]]:
+    """The parts of a model config that have to know how many classes there are.
+
+    These are the parts that state ``num_classes``, and the heads that leave it to their default. An RPN, which tells
+    object from background, is none of them.
+
+    Args:
+        part: Model config, or any part of it.
+        name: Under which key it stands.
+    """
+    if isinstance(part, (list, tuple)):
+        for entry in part:
+            yield from class_heads(entry, name)
+    elif isinstance(part, dict) and name != 'rpn_head':
+        if 'type' in part and ('num_classes' in part or (name.endswith('head') and _takes_classes(part['type']))):
+            yield part
+        for key, value in part.items():
+            yield from class_heads(value, key)
+
+
+def _takes_classes(kind: str | type) -> bool:
+    built = MODELS.get(kind) if isinstance(kind, str) else kind
+    return built is not None and any(
+        'num_classes' in inspect.signature(base.__init__).parameters for base in inspect.getmro(built)[:-1])
+
+
+def palette(count: int) -> list[tuple[int, int, int]]:
+    """``count`` colours (red, green, blue), neighbours far apart: each hue is a golden section from the one before."""
+    golden = (5 ** 0.5 - 1) / 2
+    return [tuple(round(255 * channel) for channel in colorsys.hsv_to_rgb(place * golden % 1, 0.75, 0.9))
+            for place in range(count)]
