@@ -6,17 +6,16 @@ beforehand is told beforehand, with the name of the file.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
-from PIL import Image
 
 from ..errors import UserError
+from .annotation_file import read_annotations
+from .image_files import look_at_all
 
 __all__ = ['check_images', 'prepare_dataset']
 
@@ -55,22 +54,15 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None) -> None
 
 def _read_annotations(path: str, root: str) -> dict[str, Any]:
     try:
-        with open(path, encoding='utf-8') as file:
-            annotations = json.load(file)
+        annotations = read_annotations(path)
     except FileNotFoundError:
         raise UserError(
             f'There is no annotation file {path}. Expected COCO\'s layout: '
             f'{os.path.join(root, "annotations", "instances_{train,val}2017.json")}, '
             f'{os.path.join(root, "{train,val}2017", "*.jpg")}.\n'
             f'Put the data there, or name the folder that has it: --data-root DIR.') from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f'{path} is not JSON ({error}). Expected a COCO annotation file with images, annotations and '
-                        f'categories.') from None
-    for key in ('images', 'annotations', 'categories'):
-        if not isinstance(annotations, dict) or not isinstance(annotations.get(key), list):
-            raise UserError(f'{path} has no list "{key}". Expected a COCO annotation file with images, annotations '
-                            f'and categories.')
-    if not annotations['images'] or not all('file_name' in image and 'id' in image for image in annotations['images']):
+    if not annotations['images'] or not all(
+            isinstance(image, dict) and 'file_name' in image and 'id' in image for image in annotations['images']):
         raise UserError(f'{path} names no images, or images without id or file_name.')
     return annotations
 
@@ -98,37 +90,13 @@ def check_images(paths: Sequence[str | os.PathLike]) -> None:
         paths: Image files.
 
     Raises:
-        UserError: Naming the first few that are missing or truncated.
+        UserError: Naming the first few that are missing, truncated or too large to be decoded.
     """
-    with ThreadPoolExecutor(16) as pool:
-        faults = [fault for fault in pool.map(_fault, paths) if fault]
+    faults = [look.fault for look in look_at_all(paths) if look.fault]
     if faults:
         more = f' and {len(faults) - 3} more' if len(faults) > 3 else ''
         raise UserError(f'{len(faults)} of {len(paths)} images cannot be read: {"; ".join(faults[:3])}{more}.\n'
                         f'Fetch them again, or take them out of the annotation file.')
-
-
-# The last bytes of a whole file.
-_ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'\xaeB`\x82'}
-
-
-def _fault(path: str | os.PathLike) -> str | None:
-    try:
-        with open(path, 'rb') as file:
-            start = file.read(2)
-            end = _ENDS.get(start)
-            if end is not None:
-                file.seek(-len(end), os.SEEK_END)
-                if file.read() == end:
-                    return None
-        # Another format, or bytes behind the picture, which some cameras write: only decoding tells.
-        with Image.open(path) as image:
-            image.load()
-    except FileNotFoundError:
-        return f'{path} is missing'
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f'{path} is truncated or no image ({str(error).splitlines()[0]})'
-    return None
 
 
 def _named(names: Sequence[str], one: str, many: str) -> str:

@@ -15,8 +15,8 @@ from mmengine.config import Config
 from ..datasets import prepare_dataset
 from ..errors import UserError
 
-__all__ = ['CONFIG_SUFFIXES', 'datasets_of', 'load_config', 'metrics_of', 'prepare_data', 'project_config',
-           'require_detector', 'set_data_root', 'set_resume', 'show_class_wise']
+__all__ = ['CONFIG_SUFFIXES', 'datasets_of', 'is_detector', 'load_config', 'metrics_of', 'prepare_data',
+           'project_config', 'require_detector', 'set_data_root', 'set_resume', 'show_class_wise']
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
@@ -87,9 +87,14 @@ def require_detector(cfg: Config, what: str) -> None:
     Raises:
         UserError: If the model is known and no detector.
     """
+    if not is_detector(cfg):
+        raise UserError(f'{what}, and the model of {cfg.filename} is no detector but {cfg.model.type}.')
+
+
+def is_detector(cfg: Config) -> bool:
+    """Whether the model is a detector, or unknown."""
     model_type = cfg.model.type if isinstance(cfg.model.type, type) else MODELS.get(cfg.model.type)
-    if model_type is not None and not issubclass(model_type, BaseDetector):
-        raise UserError(f'{what}, and the model of {cfg.filename} is no detector but {model_type.__name__}.')
+    return model_type is None or issubclass(model_type, BaseDetector)
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:

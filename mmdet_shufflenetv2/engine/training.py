@@ -12,6 +12,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..errors import UserError
+from ..own_data.class_layers import KeepClassLayersHook
+from ..own_data.run import fit_run
 from .config import load_config, prepare_data, set_data_root, set_resume, show_class_wise
 from .curves import draw_curves
 from .tool import registry_errors
@@ -21,7 +23,7 @@ __all__ = ['build_runner', 'train']
 
 def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: str | None = None, amp: bool = False,
           auto_scale_lr: bool = False, resume: str | None = None, cfg_options: dict[str, Any] | None = None,
-          launcher: str = 'none') -> dict[str, Path]:
+          launcher: str = 'none', data: str | None = None, **run_flags: Any) -> dict[str, Path]:
     """Train as ``tools/train.py`` does.
 
     Args:
@@ -33,6 +35,9 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         resume: None, ``auto`` for the newest checkpoint of the work dir, or a checkpoint to go on from.
         cfg_options: Config entries to override.
         launcher: How the processes of a distributed run were started.
+        data: Folder of a data set of the user's own, in COCO's format or YOLO's, see :mod:`..own_data`.
+        run_flags: Arguments of :func:`..own_data.run_flags.set_run_flags`: ``freeze``, ``image_size``, ``batch_size``,
+            ``epochs``, ``lr``.
 
     Returns:
         What was written, by name: ``checkpoint``, ``curves``, ``log``.
@@ -42,6 +47,7 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
     set_data_root(cfg, data_root)
+    fit_run(cfg, data, **run_flags)
     set_resume(cfg, resume)
     show_class_wise(cfg)
     if amp:
@@ -55,6 +61,8 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         cfg.auto_scale_lr.enable = True
     prepare_data(cfg, 'train', 'val')
     runner = build_runner(cfg)
+    if cfg.get('load_from') and not cfg.get('resume'):
+        runner.register_hook(KeepClassLayersHook(), priority='VERY_HIGH')  # before averages of the weights are loaded
     with registry_errors():
         runner.train()
     written = {'log': Path(runner.log_dir)}

@@ -10,9 +10,10 @@ from typing import Any
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from ..engine.config import datasets_of
+from ..engine.config import datasets_of, metrics_of
+from .common_form import Prepared
 
-__all__ = ['class_heads', 'palette', 'set_classes']
+__all__ = ['class_heads', 'lay_over', 'palette', 'set_classes']
 
 
 def set_classes(cfg: Config, classes: Sequence[str]) -> None:
@@ -54,3 +55,33 @@ def palette(count: int) -> list[tuple[int, int, int]]:
     golden = (5 ** 0.5 - 1) / 2
     return [tuple(round(255 * channel) for channel in colorsys.hsv_to_rgb(place * golden % 1, 0.75, 0.9))
             for place in range(count)]
+
+
+def lay_over(cfg: Config, data: Prepared) -> None:
+    """Have a config train on, validate on and test on a user's data; ``cfg`` is changed in place.
+
+    Pipelines, filters, samplers and batch sizes stay the config's. What it tests on is the ``test`` split, or ``val``
+    where there is none.
+    """
+    splits = dict(data.splits, test=data.splits.get('test', data.splits['val']))
+    for name, (ann_file, images) in splits.items():
+        dataloader, evaluator = cfg.get(f'{name}_dataloader'), f'{name}_evaluator'
+        if dataloader is None:
+            continue
+        dataloader['dataset'] = _dataset(dataloader['dataset'], ann_file, images)
+        if name != 'train':
+            metrics = [dict(metric, ann_file=ann_file) for metric in metrics_of(cfg, evaluator)
+                       if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]
+            cfg[evaluator] = metrics or [dict(type='CocoMetric', ann_file=ann_file, metric='bbox')]
+    set_classes(cfg, data.classes)
+
+
+def _dataset(dataset: dict[str, Any], ann_file: str, images: str) -> dict[str, Any]:
+    """A data set config with another one's files; of several that are joined, the first gives pipeline and filters."""
+    if 'datasets' in dataset:
+        return _dataset(dataset['datasets'][0], ann_file, images)
+    if 'dataset' in dataset:  # RepeatDataset, MultiImageMixDataset, ...
+        return dict(dataset, dataset=_dataset(dataset['dataset'], ann_file, images))
+    kept = {key: dataset[key] for key in ('pipeline', 'filter_cfg', 'test_mode', 'backend_args', 'indices', 'metainfo')
+            if key in dataset}
+    return dict(kept, type='CocoDataset', data_root='', ann_file=ann_file, data_prefix=dict(img=images))
