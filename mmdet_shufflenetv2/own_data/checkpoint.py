@@ -27,15 +27,20 @@ def follow_checkpoint(cfg: Config, checkpoint: dict[str, Any]) -> None:
         checkpoint: What was loaded. One that says nothing about its data changes nothing.
     """
     meta = checkpoint_meta(checkpoint)
-    # Equal names mean that the config's heads are as they were trained, whatever number they state.
-    if meta.get('classes') and tuple(meta['classes']) != tuple(config_meta(cfg).get('classes') or ()):
+    # Of the same names the config's heads are as they were trained, whatever number they state, unless it was set.
+    if 'classes' in meta and (meta['set'] or meta['classes'] != tuple(config_meta(cfg).get('classes') or ())):
         set_classes(cfg, meta['classes'])
     if 'image_size' in meta:
         set_image_size(cfg, meta['image_size'])
 
 
 def checkpoint_meta(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """``classes`` and ``image_size`` as the checkpoint has them; what is missing or malformed is left out."""
+    """What a checkpoint says about its data.
+
+    Returns:
+        ``classes``, with ``set`` that tells whether :func:`.set_classes` set them in the heads too, and ``image_size``;
+        what is missing or malformed is left out.
+    """
     meta = checkpoint.get('meta')
     stored = meta.get('dataset_meta') if isinstance(meta, dict) else None
     # MMDetection 3.0 wrote the names in capitals.
@@ -45,7 +50,7 @@ def checkpoint_meta(checkpoint: dict[str, Any]) -> dict[str, Any]:
     if isinstance(classes, str):  # MMDetection takes a single class without brackets
         classes = (classes, )
     if isinstance(classes, (list, tuple)) and classes and all(isinstance(name, str) for name in classes):
-        known['classes'] = tuple(classes)
+        known |= {'classes': tuple(classes), 'set': stored.get('num_classes') == len(classes)}
     if isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size):
         known['image_size'] = tuple(size)
     return known

@@ -32,8 +32,8 @@ class KeepClassLayersHook(Hook):
         if from_nanodet:
             check_fit(model.state_dict(), weights)
         if kept:
-            print_log(f'The weights are of another number of classes; {", ".join(kept)} start anew, everything else '
-                      f'is loaded.', logger='current')
+            print_log(f'The weights are of another number of classes: the class outputs of {", ".join(kept)} start '
+                      f'anew, everything else is loaded.', logger='current')
 
 
 def keep_class_layers(model: nn.Module, weights: dict[str, Any]) -> list[str]:

@@ -17,11 +17,15 @@ __all__ = ['class_heads', 'lay_over', 'palette', 'set_classes']
 
 
 def set_classes(cfg: Config, classes: Sequence[str]) -> None:
-    """Set the classes of every data set, their colours, and their number in every head; ``cfg`` is changed in place."""
+    """Set the classes of every data set, their colours, and their number in every head; ``cfg`` is changed in place.
+
+    The number stands in ``metainfo`` too: from there it gets into checkpoints and says that the heads have it.
+    """
     for head in class_heads(cfg.model):
         head['num_classes'] = len(classes)
     for dataset in datasets_of(cfg):
-        dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes), palette=palette(len(classes)))
+        dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes), palette=palette(len(classes)),
+                                   num_classes=len(classes))
 
 
 def class_heads(part: Any, name: str = 'model') -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.runner.checkpoint import _load_checkpoint
 
@@ -62,6 +63,7 @@ def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_d
         return
     loaded = _load_checkpoint(checkpoint, map_location='cpu')
     loaded = loaded if isinstance(loaded, dict) else {}
+    register_all_modules(init_default_scope=True)  # the config's data sets are built to be asked for their classes
     if data is not None:
         own = read_own_data(data)
         lay_over(cfg, prepare_own_data(own, cfg.work_dir, checkpoint_meta(loaded).get('classes')))

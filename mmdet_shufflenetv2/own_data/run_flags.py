@@ -14,8 +14,9 @@ __all__ = ['set_run_flags', 'shorten_warm_up']
 
 # What MMEngine's schedulers call a point in time.
 _TIMES = ('begin', 'end', 'T_max', 'milestones', 'step_size')
-#: A warm-up takes at most one step in so many.
+#: A warm-up takes at most one step in so many. Of a single step MMEngine's LinearLR would never come back from.
 _WARM_UP_SHARE = 10
+_SHORTEST = 2
 
 
 def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | None = None,
@@ -86,7 +87,7 @@ def shorten_warm_up(cfg: Config, images: int) -> str | None:
         return None
     world = int(os.environ.get('WORLD_SIZE', 1))
     steps = max(images // (cfg.train_dataloader.get('batch_size', 1) * world), 1) * epochs
-    longest = max(steps // _WARM_UP_SHARE, 1)
+    longest = max(steps // _WARM_UP_SHARE, _SHORTEST)
     long = [schedule for schedule in _schedules(cfg) if not schedule.get('by_epoch', True)
             and schedule.get('begin', 0) == 0 and longest < schedule.get('end', 0) < float('inf')]
     for schedule in long:
@@ -105,9 +106,8 @@ def _scale_times(schedule: dict[str, Any], factor: float) -> None:
             schedule[key] = sorted({_at_least_one(time * factor) for time in schedule[key]})
         elif schedule.get(key) not in (None, 0, float('inf')):
             schedule[key] = _at_least_one(schedule[key] * factor)
-    # Two that followed one another may have met.
-    if 'end' in schedule and schedule['end'] <= schedule.get('begin', 0):
-        schedule['end'] = schedule['begin'] + 1
+    if 'end' in schedule:
+        schedule['end'] = max(schedule['end'], schedule.get('begin', 0) + _SHORTEST)
 
 
 def _at_least_one(time: float) -> int:
