@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', nargs='?', metavar='ANNOTATIONS.json|CONFIG',
                         help="annotation file in COCO's format, or a config, whose data are checked")
-    parser.add_argument('--images', metavar='DIR', help="folder of the annotation file's images (default: found near it)")
+    parser.add_argument('--images', metavar='DIR', help='folder of its images (default: found near it)')
     parser.add_argument('--data', metavar='DIR', help="folder of a data set in COCO's format or YOLO's")
     parser.add_argument('--json', metavar='OUT', help='write the reports there too')
     return parser.parse_args()

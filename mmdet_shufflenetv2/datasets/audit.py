@@ -147,14 +147,13 @@ def _files(report: Report, entries: list, folder: str | os.PathLike) -> None:
               and not leaves_folder(entry['file_name'])]
     looks = look_at_all(os.path.join(folder, entry['file_name']) for _, entry in listed)
     for (place, entry), look in zip(listed, looks):
-        what = f'image {place} ({shown(entry["file_name"])})'
         if look.kind:
-            # The path holds the name, which may hold anything.
-            report.note(look.kind, f'{what}: {shown(look.fault)[1:-1]}')
+            report.note(look.kind, f'image {place}: {look.fault}')
             continue
         stated = _as_float(entry.get('width')), _as_float(entry.get('height'))
         if None not in stated and stated != look.size:
-            report.note('image_size', f'{what}: {look.size[0]} x {look.size[1]}, stated {stated[0]:g} x {stated[1]:g}')
+            report.note('image_size', f'image {place} ({shown(entry["file_name"])}): {look.size[0]} x {look.size[1]}, '
+                                      f'stated {stated[0]:g} x {stated[1]:g}')
 
 
 def _objects(report: Report, kind: str, entries: list) -> Iterator[tuple[str, dict[str, Any]]]:

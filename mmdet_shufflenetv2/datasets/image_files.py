@@ -51,6 +51,7 @@ def look_at(path: str | os.PathLike) -> Look:
         path: Image file.
     """
     size = None
+    name = str(path) if str(path).isprintable() else ascii(str(path))  # it may be a stranger's
     try:
         with Image.open(path, formats=_FORMATS) as image:
             turned = 'exif' in image.info and image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
@@ -59,12 +60,12 @@ def look_at(path: str | os.PathLike) -> Look:
                 # Another format, or bytes behind the picture, which some cameras write: only decoding tells.
                 image.load()
     except FileNotFoundError:
-        return Look(None, 'image_missing', f'{path} is missing')
+        return Look(None, 'image_missing', f'{name} is missing')
     except Image.DecompressionBombError:
-        return Look(None, 'image_too_large', f'{path} has more than {MAX_PIXELS} pixels')
+        return Look(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
     except Exception as error:  # a broken header raises whatever its decoder meets
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return Look(size, 'image_broken', f'{path} is truncated or no image ({reason})')
+        return Look(size, 'image_broken', f'{name} is truncated or no image ({reason})')
     return Look(size)
 
 

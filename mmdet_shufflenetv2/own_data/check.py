@@ -48,8 +48,8 @@ def check_dataset(source: str | os.PathLike | None = None, images: str | os.Path
         folder = images or find_image_folder(Path(source), Path(source).absolute().parent.parent, annotations)
         reports = [audit(annotations, source, folder)]
     if out is not None:
-        Path(out).write_text(json.dumps(
-            dict(fatal=any(report.fatal for report in reports), files=[report.as_json() for report in reports]), indent=2))
+        written = dict(fatal=any(report.fatal for report in reports), files=[report.as_json() for report in reports])
+        Path(out).write_text(json.dumps(written, indent=2))
     return reports
 
 
@@ -65,7 +65,8 @@ def _read(path: str | os.PathLike) -> dict[str, Any]:
     try:
         return read_annotations(path)
     except FileNotFoundError:
-        raise UserError(f'There is no annotation file {path}. Name one, or the folder of a data set: --data DIR') from None
+        raise UserError(f'There is no annotation file {path}. Name one, or the folder of a data set: '
+                        f'--data DIR') from None
 
 
 def _of_data(root: str | os.PathLike) -> list[Report]:

@@ -56,6 +56,8 @@ def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequen
         UserError: If something in the data is fatal for training, or of other classes.
     """
     classes = tuple(classes or data.classes)
+    if hidden := [name for name in classes if not name.isprintable()]:
+        raise UserError(f'The class name {shown(hidden[0])} holds characters that cannot be shown. Rename the class.')
     folder = Path(work_dir).absolute() / FOLDER
     as_it_is = set()
     for name, split in data.splits.items():
