@@ -12,12 +12,12 @@ SIZE, MD5 = len(CONTENT), hashlib.md5(CONTENT).hexdigest()
 
 
 @pytest.fixture
-def fetch(server, tmp_path):
-    server.files['/a.zip'] = CONTENT
+def fetch(bad_server, tmp_path):
+    bad_server.files['/a.zip'] = CONTENT
 
     def call(*faults, size=SIZE):
-        server.faults['/a.zip'] = list(faults)
-        return download(f'{server.url}/a.zip', tmp_path / 'a.zip', size, MD5, bar=False)
+        bad_server.faults['/a.zip'] = list(faults)
+        return download(f'{bad_server.url}/a.zip', tmp_path / 'a.zip', size, MD5, bar=False)
 
     return call
 
@@ -32,15 +32,15 @@ def test_a_file_arrives_whole_whatever_the_server_does_on_the_way(fetch, faults,
     assert os.listdir(tmp_path) == ['a.zip']
 
 
-def test_a_cut_download_goes_on_where_it_ended(fetch, server):
+def test_a_cut_download_goes_on_where_it_ended(fetch, bad_server):
     fetch('cut')
-    assert [wanted for _, wanted in server.requests] == [None, f'bytes={SIZE // 2}-']
+    assert [wanted for _, wanted in bad_server.requests] == [None, f'bytes={SIZE // 2}-']
 
 
-def test_the_next_call_goes_on_where_a_killed_one_ended(fetch, server, tmp_path):
+def test_the_next_call_goes_on_where_a_killed_one_ended(fetch, bad_server, tmp_path):
     part_of(tmp_path / 'a.zip').write_bytes(CONTENT[:1234])
     assert fetch().read_bytes() == CONTENT
-    assert server.requests == [('/a.zip', 'bytes=1234-')]
+    assert bad_server.requests == [('/a.zip', 'bytes=1234-')]
 
 
 def test_a_part_that_is_longer_than_the_file_is_begun_anew(fetch, tmp_path):
@@ -79,6 +79,6 @@ def test_torn_content_is_deleted_so_that_the_next_call_starts_anew(fetch):
     ('file:///etc/passwd', 'is no address'), ('images.cocodataset.org/a.zip', 'is no address'),
     ('http://127.0.0.1:1/a.zip', 'no connection'),
 ])
-def test_bad_addresses(server, tmp_path, url, words):
+def test_bad_addresses(bad_server, tmp_path, url, words):
     with pytest.raises(UserError, match=words):
         download(url, Path(tmp_path / 'a.zip'), 5, bar=False)

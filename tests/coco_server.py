@@ -6,9 +6,6 @@ import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import pytest
-
-from mmdet_shufflenetv2.datasets.coco import download, published
 from mmdet_shufflenetv2.datasets.coco.published import Archive
 
 
@@ -59,18 +56,8 @@ class Server:
         request.close_connection = True
 
 
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setattr(download, 'FIRST_WAIT', 0.0)
-    server = Server()
-    yield server
-    server.http.shutdown()
-
-
-@pytest.fixture
-def zips(shapes_root, tmp_path):
-    """The three archives of a COCO with 12 and 6 images, and what is published of them."""
-    folder = tmp_path / 'zips'
+def write_archives(shapes_root, folder):
+    """The three archives of a COCO with 12 and 6 images."""
     folder.mkdir()
     for split in ('train2017', 'val2017'):
         with zipfile.ZipFile(folder / f'{split}.zip', 'w') as archive:
@@ -85,9 +72,8 @@ def zips(shapes_root, tmp_path):
     return folder
 
 
-@pytest.fixture
-def coco(zips, server, monkeypatch):
-    """The server has that COCO, and the package takes it for what is published."""
+def publish(zips, server):
+    """Put that COCO on the server, and its images one by one; returns what is published of it."""
     table = {}
     for name, (path, images) in {'annotations': ('annotations/annotations_trainval2017.zip', 0),
                                  'val2017': ('zips/val2017.zip', 6), 'train2017': ('zips/train2017.zip', 12)}.items():
@@ -96,5 +82,4 @@ def coco(zips, server, monkeypatch):
         table[name] = Archive(path, len(content), hashlib.md5(content).hexdigest(), images, 20 * len(content))
     with zipfile.ZipFile(zips / 'train2017.zip') as archive:
         server.files |= {f'/{name}': archive.read(name) for name in archive.namelist() if name.endswith('.jpg')}
-    monkeypatch.setattr(published, 'ARCHIVES', table)
-    return server
+    return table
