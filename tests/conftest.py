@@ -151,3 +151,44 @@ def small_classifier(tmp_path_factory: pytest.TempPathFactory, image_folder_root
     path = tmp_path_factory.mktemp('configs') / 'small_classifier.py'
     path.write_text(SMALL_CLASSIFIER.format(root=ROOT, base='shufflenet_v2_0.5x.py', data=image_folder_root))
     return path
+
+
+@pytest.fixture
+def layout(shapes_root: Path, tmp_path: Path):
+    """Write Shapes in one of ``own_data_layouts.LAYOUTS``; returns the folder."""
+    from own_data_layouts import LAYOUTS
+
+    def make(name: str) -> Path:
+        LAYOUTS[name](shapes_root, tmp_path / 'data')
+        return tmp_path / 'data'
+
+    return make
+
+
+@pytest.fixture
+def bad_server(monkeypatch: pytest.MonkeyPatch):
+    """A server on this machine that misbehaves when it is told to."""
+    from coco_server import Server
+
+    from mmdet_shufflenetv2.datasets.coco import download
+    monkeypatch.setattr(download, 'FIRST_WAIT', 0.0)
+    server = Server()
+    yield server
+    server.http.shutdown()
+
+
+@pytest.fixture
+def zips(shapes_root: Path, tmp_path: Path) -> Path:
+    """Folder with the archives of a small COCO."""
+    from coco_server import write_archives
+    return write_archives(shapes_root, tmp_path / 'zips')
+
+
+@pytest.fixture
+def coco(zips: Path, bad_server, monkeypatch: pytest.MonkeyPatch):
+    """The bad server has that COCO, and the package takes it for what is published."""
+    from coco_server import publish
+
+    from mmdet_shufflenetv2.datasets.coco import published
+    monkeypatch.setattr(published, 'ARCHIVES', publish(zips, bad_server))
+    return bad_server

@@ -20,6 +20,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help="weights of the config's model")
     parser.add_argument('--work-dir', help='where metrics.json goes (default: work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--data', metavar='DIR', help="your own data set, in COCO's format or YOLO's "
+                        "(default: that of the checkpoint's run)")
     parser.add_argument('--data-root', help="folder in the layout of the config's data root, to use in its place")
     parser.add_argument('--out', metavar='FILE', help="detections: .json for COCO's format, .pkl for MMDetection's")
     parser.add_argument('--show', action='store_true', help='open a window an image')
@@ -40,8 +42,8 @@ def main() -> None:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     from mmdet_shufflenetv2.engine.testing import evaluate
     evaluate(
-        args.config, args.checkpoint, work_dir=args.work_dir, data_root=args.data_root, out=args.out, show=args.show,
-        show_dir=args.show_dir, wait_time=args.wait_time, tta=args.tta, shuffle_free=args.shuffle_free,
+        args.config, args.checkpoint, work_dir=args.work_dir, data_root=args.data_root, data=args.data, out=args.out,
+        show=args.show, show_dir=args.show_dir, wait_time=args.wait_time, tta=args.tta, shuffle_free=args.shuffle_free,
         cfg_options=args.cfg_options, launcher=args.launcher)
 
 

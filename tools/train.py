@@ -1,6 +1,7 @@
 """Train a detector, or a classifier to start it from.
 
     python tools/train.py configs/faster_rcnn_snv2.py
+    python tools/train.py configs/faster_rcnn_snv2.py --data fish/ --epochs 20 --batch-size 4 --image-size 640
     python tools/train.py configs/retinanet_snv2.py --data-root /data/coco --amp
     python tools/train.py configs/faster_rcnn_snv2.py --resume
     torchrun --nproc-per-node 8 tools/train.py configs/faster_rcnn_snv2.py --checkpoint-interval-minutes 30
@@ -21,6 +22,15 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where checkpoints and logs go (default: work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--data', metavar='DIR', help="your own data set, in COCO's format or YOLO's: classes, their "
+                        'number and paths are set everywhere')
+    parser.add_argument('--freeze', type=int, metavar='N',
+                        help='freeze the first parts of the backbone: 0 the stem, 1 to 4 as many stages too')
+    parser.add_argument('--image-size', metavar='N|WxH', help='what an image must fit into, in pixels')
+    parser.add_argument('--batch-size', type=int, metavar='N',
+                        help='images a step on each device; the learning rate follows')
+    parser.add_argument('--epochs', type=int, metavar='N', help='length of the run; its schedules follow')
+    parser.add_argument('--lr', type=float, metavar='X', help='learning rate, used as it is')
     parser.add_argument('--data-root', help="folder in the layout of the config's data root, to use in its place")
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
@@ -44,7 +54,8 @@ def main() -> None:
     from mmdet_shufflenetv2.engine.training import train
     written = train(
         args.config, work_dir=args.work_dir, data_root=args.data_root, amp=args.amp, auto_scale_lr=args.auto_scale_lr,
-        resume=args.resume, cfg_options=args.cfg_options, launcher=args.launcher,
+        resume=args.resume, cfg_options=args.cfg_options, launcher=args.launcher, data=args.data, freeze=args.freeze,
+        image_size=args.image_size, batch_size=args.batch_size, epochs=args.epochs, lr=args.lr,
         max_broken_images=args.max_broken_images, checkpoint_interval_minutes=args.checkpoint_interval_minutes)
     for name, path in written.items():
         print(f'{name + ":":<12}{path}')

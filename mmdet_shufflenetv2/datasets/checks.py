@@ -6,20 +6,19 @@ beforehand is told beforehand, with the name of the file.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
-from PIL import Image
 
 from ..errors import UserError
+from .annotation_file import read_annotations
+from .image_files import look_at_all
 
-__all__ = ['check_images', 'image_fault', 'prepare_dataset']
+__all__ = ['check_images', 'prepare_dataset']
 
 
 def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_broken: int = 0) -> None:
@@ -57,22 +56,15 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
 
 def _read_annotations(path: str, root: str) -> dict[str, Any]:
     try:
-        with open(path, encoding='utf-8') as file:
-            annotations = json.load(file)
+        annotations = read_annotations(path)
     except FileNotFoundError:
         raise UserError(
             f'There is no annotation file {path}. Expected COCO\'s layout: '
             f'{os.path.join(root, "annotations", "instances_{train,val}2017.json")}, '
             f'{os.path.join(root, "{train,val}2017", "*.jpg")}.\n'
             f'Put the data there, or name the folder that has it: --data-root DIR.') from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f'{path} is not JSON ({error}). Expected a COCO annotation file with images, annotations and '
-                        f'categories.') from None
-    for key in ('images', 'annotations', 'categories'):
-        if not isinstance(annotations, dict) or not isinstance(annotations.get(key), list):
-            raise UserError(f'{path} has no list "{key}". Expected a COCO annotation file with images, annotations '
-                            f'and categories.')
-    if not annotations['images'] or not all('file_name' in image and 'id' in image for image in annotations['images']):
+    if not annotations['images'] or not all(
+            isinstance(image, dict) and 'file_name' in image and 'id' in image for image in annotations['images']):
         raise UserError(f'{path} names no images, or images without id or file_name.')
     return annotations
 
@@ -101,10 +93,9 @@ def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0) -> None:
         allowed: How many may be missing or truncated, if they are less than half; a warning then names them.
 
     Raises:
-        UserError: Naming the first few that are missing or truncated.
+        UserError: Naming the first few that are missing, truncated or too large to be decoded.
     """
-    with ThreadPoolExecutor(16) as pool:
-        faults = [fault for fault in pool.map(image_fault, paths) if fault]
+    faults = [look.fault for look in look_at_all(paths) if look.fault]
     if 0 < len(faults) <= allowed and 2 * len(faults) < len(paths):
         print(f'warning: {len(faults)} of {len(paths)} images cannot be read and are left out of training: '
               f'{"; ".join(faults)}', file=sys.stderr)
@@ -112,38 +103,6 @@ def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0) -> None:
         more = f' and {len(faults) - 3} more' if len(faults) > 3 else ''
         raise UserError(f'{len(faults)} of {len(paths)} images cannot be read: {"; ".join(faults[:3])}{more}.\n'
                         f'Fetch them again, or take them out of the annotation file.')
-
-
-# The last bytes of a whole file.
-_ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'\xaeB`\x82'}
-
-
-def image_fault(path: str | os.PathLike) -> str | None:
-    """What is wrong with an image file, starting with its path; None if it is whole.
-
-    Only the header of a file that begins and ends as a JPEG or PNG file does is read, others are decoded. More pixels
-    than Pillow's limit against decompression bombs (179 million) are a fault, and never decoded.
-    """
-    try:
-        with Image.open(path) as image:
-            if not _ends_well(path):  # or bytes stand behind the picture, which some cameras write
-                image.load()
-    except FileNotFoundError:
-        return f'{path} is missing'
-    except Image.DecompressionBombError as error:
-        return f'{path} is too large ({error})'
-    except (OSError, SyntaxError, ValueError) as error:
-        return f'{path} is truncated or no image ({str(error).splitlines()[0]})'
-    return None
-
-
-def _ends_well(path: str | os.PathLike) -> bool:
-    with open(path, 'rb') as file:
-        end = _ENDS.get(file.read(2))
-        if end is None:
-            return False
-        file.seek(-len(end), os.SEEK_END)
-        return file.read() == end
 
 
 def _named(names: Sequence[str], one: str, many: str) -> str:

@@ -16,7 +16,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..datasets.checks import image_fault
+from ..datasets.image_files import look_at
 from ..errors import BrokenImageError, UserError
 
 __all__ = ['BROKEN_IMAGES', 'BrokenImagesHook', 'LoadWholeImage', 'report_broken']
@@ -36,7 +36,7 @@ class LoadWholeImage(LoadImageFromFile):
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         path = results['img_path']
         local = '://' not in path and self.backend_args is None and self.file_client_args is None
-        if local and (fault := image_fault(path)):
+        if local and (fault := look_at(path).fault):
             raise BrokenImageError(fault)
         try:
             return super().transform(results)

@@ -16,8 +16,8 @@ from ..datasets import prepare_dataset
 from ..durable.newest import newest_whole
 from ..errors import UserError
 
-__all__ = ['CONFIG_SUFFIXES', 'load_config', 'prepare_data', 'project_config', 'require_detector', 'set_data_root',
-           'set_resume', 'show_class_wise']
+__all__ = ['CONFIG_SUFFIXES', 'datasets_of', 'is_detector', 'load_config', 'metrics_of', 'prepare_data',
+           'project_config', 'require_detector', 'set_data_root', 'set_resume', 'show_class_wise']
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
@@ -88,9 +88,14 @@ def require_detector(cfg: Config, what: str) -> None:
     Raises:
         UserError: If the model is known and no detector.
     """
+    if not is_detector(cfg):
+        raise UserError(f'{what}, and the model of {cfg.filename} is no detector but {cfg.model.type}.')
+
+
+def is_detector(cfg: Config) -> bool:
+    """Whether the model is a detector, or unknown."""
     model_type = cfg.model.type if isinstance(cfg.model.type, type) else MODELS.get(cfg.model.type)
-    if model_type is not None and not issubclass(model_type, BaseDetector):
-        raise UserError(f'{what}, and the model of {cfg.filename} is no detector but {model_type.__name__}.')
+    return model_type is None or issubclass(model_type, BaseDetector)
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
@@ -122,12 +127,12 @@ def set_data_root(cfg: Config, root: str | None) -> None:
         raise UserError(f'--data-root {root} is no folder.')
     root = os.path.join(root, '')
     old_roots = set()
-    for dataset in _datasets(cfg):
+    for dataset in datasets_of(cfg):
         if 'data_root' in dataset:
             old_roots.add(dataset.data_root)
             dataset.data_root = root
     for key in ('val_evaluator', 'test_evaluator'):
-        for metric in _metrics(cfg, key):
+        for metric in metrics_of(cfg, key):
             for old in old_roots:
                 if str(metric.get('ann_file', '')).startswith(old):
                     metric.ann_file = root + metric.ann_file.removeprefix(old).lstrip('/')
@@ -136,7 +141,7 @@ def set_data_root(cfg: Config, root: str | None) -> None:
 def show_class_wise(cfg: Config) -> None:
     """Have COCO metrics print the AP of each class unless the config decides otherwise."""
     for key in ('val_evaluator', 'test_evaluator'):
-        for metric in _metrics(cfg, key):
+        for metric in metrics_of(cfg, key):
             if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric'):
                 metric.setdefault('classwise', True)
 
@@ -149,7 +154,7 @@ def prepare_data(cfg: Config, *splits: str, max_broken: int = 0) -> None:
             prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken)
 
 
-def _datasets(cfg: Config) -> Iterator[Any]:
+def datasets_of(cfg: Config) -> Iterator[Any]:
     """Every data set config, the wrapped ones included."""
     dataloaders = [cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')]
     pending = [dataloader.dataset for dataloader in dataloaders if dataloader]
@@ -159,6 +164,7 @@ def _datasets(cfg: Config) -> Iterator[Any]:
         pending += [dataset.dataset] if 'dataset' in dataset else list(dataset.get('datasets', []))
 
 
-def _metrics(cfg: Config, key: str) -> list[Any]:
+def metrics_of(cfg: Config, key: str) -> list[Any]:
+    """The metric configs of ``val_evaluator`` or ``test_evaluator``, whichever ``key`` names."""
     evaluator = cfg.get(key) or []
     return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]

@@ -11,9 +11,8 @@ from typing import Any
 import mmcv
 import torch
 from mmdet.apis import inference_detector
-from mmdet.registry import DATASETS, MODELS, VISUALIZERS
+from mmdet.registry import MODELS, VISUALIZERS
 from mmdet.utils import register_all_modules
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner.checkpoint import _load_checkpoint
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -23,6 +22,7 @@ from tqdm import tqdm
 from ..datasets import check_images
 from ..errors import UserError
 from ..nanodet.checkpoint_layout import is_nanodet
+from ..own_data.checkpoint import config_meta, follow_checkpoint
 from .config import CONFIG_SUFFIXES, load_config, project_config, require_detector
 from .tool import registry_errors
 
@@ -107,6 +107,8 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
                   cfg_options: dict[str, Any] | None = None) -> torch.nn.Module:
     """A detector with its weights, in eval mode; arguments as :func:`infer` has them.
 
+    Classes and image size are those that the checkpoint was trained on, whatever the config says.
+
     Returns:
         The detector, with its config as ``cfg`` and its classes in ``dataset_meta``.
 
@@ -124,6 +126,7 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
         cfg = load_config(_config_of(checkpoint, state_dict), cfg_options)
     register_all_modules(init_default_scope=True)
     require_detector(cfg, 'Boxes are drawn by a detector')
+    follow_checkpoint(cfg, loaded)
     cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
     with registry_errors():
         # Not mmdet's init_detector: it only warns where weights are missing.
@@ -134,7 +137,7 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
         raise UserError(f'{checkpoint} holds the weights of another model than the config\'s:\n'
                         f'{" ".join(str(error).split())[:300]}') from error
     model.cfg = cfg
-    model.dataset_meta = _dataset_meta(cfg) | (loaded.get('meta', {}).get('dataset_meta') or {})
+    model.dataset_meta = config_meta(cfg) | (loaded.get('meta', {}).get('dataset_meta') or {})
     try:
         return model.to(device)
     except (RuntimeError, AssertionError) as error:
@@ -146,11 +149,6 @@ def _config_of(checkpoint: str | os.PathLike, state_dict: Any) -> Path:
         raise UserError(f'{checkpoint} is no checkpoint of NanoDet, so its config has to be named: '
                         f'infer.py CONFIG {checkpoint} IMAGE_OR_DIR...')
     return project_config(NANODET_CONFIG)
-
-
-def _dataset_meta(cfg: Config) -> dict[str, Any]:
-    with registry_errors():
-        return DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True)).metainfo
 
 
 def collect_images(inputs: Sequence[str | os.PathLike]) -> list[Path]:

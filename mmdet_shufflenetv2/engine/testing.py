@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from ..deploy.shuffle_free import shuffle_free_detector
 from ..errors import UserError
+from ..own_data.run import follow_run
 from .config import load_config, prepare_data, require_detector, set_data_root, show_class_wise
 from .tool import registry_errors
 from .training import build_runner
@@ -25,8 +26,8 @@ __all__ = ['evaluate']
 
 
 def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_dir: str | None = None,
-             data_root: str | None = None, out: str | None = None, show: bool = False, show_dir: str | None = None,
-             wait_time: float = 2, tta: bool = False, shuffle_free: bool = False,
+             data_root: str | None = None, data: str | None = None, out: str | None = None, show: bool = False,
+             show_dir: str | None = None, wait_time: float = 2, tta: bool = False, shuffle_free: bool = False,
              cfg_options: dict[str, Any] | None = None, launcher: str = 'none') -> dict[str, float]:
     """Evaluate as ``tools/test.py`` does.
 
@@ -36,6 +37,7 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
             ``torchvision://shufflenet_v2_x1_0.imagenet1k_v1``; all of them must be in it.
         work_dir: Where ``metrics.json`` and the log go; by default ``work_dirs/NAME_OF_CONFIG``.
         data_root: Folder that takes the place of the config's data root.
+        data: Folder of a data set of the user's own, see :mod:`..own_data`; by default that of the checkpoint's run.
         out: Where to write the detections: ``.json`` for COCO's result format, ``.pkl`` for MMDetection's.
         show: Open a window an image.
         show_dir: Folder below the log for pictures with ground truth (left) and detections (right).
@@ -56,14 +58,15 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
     show_class_wise(cfg)
     if out or show or show_dir or tta:
         require_detector(cfg, '--out, --show, --show-dir and --tta are about boxes')
+    suffix = Path(out).suffix if out else ''
+    if suffix not in ('', '.json', '.pkl', '.pickle'):
+        raise UserError(f'--out {out}: expected a name that ends in .json (COCO results) or .pkl (MMDetection\'s).')
+    follow_run(cfg, str(checkpoint), data, look_for_data=data_root is None)
     cfg.load_from = None  # _LoadEveryWeight loads
     if show or show_dir:
         cfg = trigger_visualization_hook(cfg, Namespace(show=show, show_dir=show_dir, wait_time=wait_time))
     if tta:
         _augment(cfg)
-    suffix = Path(out).suffix if out else ''
-    if suffix not in ('', '.json', '.pkl', '.pickle'):
-        raise UserError(f'--out {out}: expected a name that ends in .json (COCO results) or .pkl (MMDetection\'s).')
     if suffix == '.json':
         _coco_metric(cfg).outfile_prefix = os.path.splitext(out)[0]
     prepare_data(cfg, 'test')

@@ -19,6 +19,8 @@ from ..durable.distributed import prepare_processes
 from ..durable.newest import newest_whole
 from ..durable.resume_command import resume_command
 from ..errors import UserError
+from ..own_data.class_layers import KeepClassLayersHook
+from ..own_data.run import fit_run
 from .config import load_config, prepare_data, set_data_root, set_resume, show_class_wise
 from .curves import draw_curves
 from .tool import registry_errors
@@ -28,8 +30,8 @@ __all__ = ['build_runner', 'train']
 
 def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: str | None = None, amp: bool = False,
           auto_scale_lr: bool = False, resume: str | None = None, cfg_options: dict[str, Any] | None = None,
-          launcher: str = 'none', max_broken_images: int = 10,
-          checkpoint_interval_minutes: float | None = None) -> dict[str, Path]:
+          launcher: str = 'none', max_broken_images: int = 10, checkpoint_interval_minutes: float | None = None,
+          data: str | None = None, **run_flags: Any) -> dict[str, Path]:
     """Train as ``tools/train.py`` does.
 
     Args:
@@ -43,6 +45,9 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         launcher: How the processes of a distributed run were started.
         max_broken_images: How many images that cannot be read are left out before the run ends.
         checkpoint_interval_minutes: Also save in the middle of an epoch, this often.
+        data: Folder of a data set of the user's own, in COCO's format or YOLO's, see :mod:`..own_data`.
+        run_flags: Arguments of :func:`..own_data.run_flags.set_run_flags`: ``freeze``, ``image_size``, ``batch_size``,
+            ``epochs``, ``lr``.
 
     Returns:
         What was written, by name: ``checkpoint``, ``curves``, ``log``.
@@ -53,6 +58,7 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
     set_data_root(cfg, data_root)
+    fit_run(cfg, data, **run_flags)
     set_resume(cfg, resume)
     show_class_wise(cfg)
     if amp:
@@ -70,6 +76,9 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
     make_durable(cfg, max_broken_images=max_broken_images, checkpoint_interval_minutes=checkpoint_interval_minutes)
     with _disk_errors(cfg.work_dir):
         runner = build_runner(cfg)
+        if cfg.get('load_from') and not cfg.get('resume'):
+            # Before averages of the weights are loaded.
+            runner.register_hook(KeepClassLayersHook(), priority='VERY_HIGH')
         with registry_errors():
             runner.train()
     written = {'log': Path(runner.log_dir)}

@@ -16,7 +16,7 @@ from torch import nn
 
 from ..errors import UserError
 
-__all__ = ['adopt_state_dict', 'is_nanodet']
+__all__ = ['adopt_state_dict', 'check_fit', 'is_nanodet', 'own_names']
 
 _HEAD = re.compile(r'(module\.)?((avg_)?model\.)?head\.(gfl_cls|cls_convs)\.')
 #: Best first.
@@ -56,17 +56,22 @@ def adopt_state_dict(detector: nn.Module, state_dict: dict[str, Any], prefix: st
     given = {key[len(prefix):]: tensor for key, tensor in state_dict.items() if key.startswith(prefix)}
     if not is_nanodet(given):
         return
-    theirs, notes = _unwrap(given)
-    unused = [key for key in theirs if key.startswith(_UNUSED)]
-    adopted = {_own_name(key): tensor for key, tensor in theirs.items() if key not in unused}
-    _check_fit(detector.state_dict(), adopted)
+    adopted = own_names(given)
+    check_fit(detector.state_dict(), adopted)
 
     for key in given:
         del state_dict[prefix + key]
     state_dict.update({prefix + key: tensor for key, tensor in adopted.items()})
+
+
+def own_names(given: dict[str, Any]) -> dict[str, Any]:
+    """The tensors of a NanoDet checkpoint under our names; what was taken and what was left out goes to the log."""
+    theirs, notes = _unwrap(given)
+    unused = [key for key in theirs if key.startswith(_UNUSED)]
     if unused:
         notes.append(f'left out {_few(unused)}, which NanoDet does not use')
     print_log(f'NanoDet weights: {"; ".join(notes)}', logger='current')
+    return {_own_name(key): tensor for key, tensor in theirs.items() if key not in unused}
 
 
 def _unwrap(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -86,7 +91,12 @@ def _own_name(key: str) -> str:
     return key
 
 
-def _check_fit(wanted: dict[str, Any], given: dict[str, Any]) -> None:
+def check_fit(wanted: dict[str, Any], given: dict[str, Any]) -> None:
+    """Hold weights against the detector's, both under our names.
+
+    Raises:
+        UserError: If they are of another NanoDet.
+    """
     missing = [key for key in wanted if key not in given and not key.endswith('num_batches_tracked')]
     unknown = [key for key in given if key not in wanted]
     differing = [key for key in wanted if key in given and given[key].shape != wanted[key].shape]

@@ -62,8 +62,13 @@ class NanoDetHead(GFLHead):
             for a, b in pairwise(widths)))
 
     @property
+    def box_channels(self) -> int:
+        """Outputs for the distances; they stand behind the classes in each level's last layer."""
+        return 4 * (self.reg_max + 1)
+
+    @property
     def _output_channels(self) -> tuple[int, int]:
-        return self.cls_out_channels, 4 * (self.reg_max + 1)
+        return self.cls_out_channels, self.box_channels
 
     def train(self, mode: bool = True) -> NanoDetHead:
         """Set the mode, keeping all batch norms in eval mode with ``norm_eval``."""

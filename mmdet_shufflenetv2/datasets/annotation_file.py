@@ -1,0 +1,46 @@
+"""Reading an annotation file in COCO's format that may be anything."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ..errors import UserError
+
+__all__ = ['LISTS', 'read_annotations', 'read_json']
+
+#: What such a file consists of.
+LISTS = ('images', 'annotations', 'categories')
+
+
+def read_annotations(path: str | os.PathLike) -> dict[str, Any]:
+    """The content of an annotation file. Its three lists are there; what is in them may still be anything.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is not JSON, or lacks one of the lists.
+    """
+    annotations = read_json(path)
+    for key in LISTS:
+        if not isinstance(annotations, dict) or not isinstance(annotations.get(key), list):
+            raise UserError(f'{path} has no list "{key}". Expected a COCO annotation file with images, annotations '
+                            f'and categories.')
+    return annotations
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it cannot be read, is not JSON, or nested too deeply to be an annotation file.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f'{path} is not JSON ({error}). Expected a COCO annotation file with images, annotations and '
+                        f'categories.') from None

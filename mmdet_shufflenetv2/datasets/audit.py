@@ -1,0 +1,209 @@
+"""Every problem of a data set in COCO's format, found in one pass."""
+
+from __future__ import annotations
+
+import math
+import ntpath
+import os
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from .image_files import look_at_all
+from .problems import Report, shown
+
+__all__ = ['audit', 'leaves_folder']
+
+# A box may end on the border, and files round.
+_OUTSIDE = 1.0
+
+
+def audit(annotations: dict[str, list], source: str | os.PathLike, folder: str | os.PathLike,
+          look: bool = True) -> Report:
+    """Check what an annotation file says, against itself and against the images.
+
+    Args:
+        annotations: What :func:`.read_annotations` returns. In its three lists may stand anything.
+        source: The file, for the report.
+        folder: Where the images are.
+        look: Whether to look at the image files; without it only what the annotation file says is checked.
+    """
+    report = Report(os.fspath(source), os.fspath(folder), {key: len(annotations[key]) for key in
+                                                           ('images', 'annotations', 'categories')})
+    categories = _categories(report, annotations['categories'])
+    sizes = _images(report, annotations['images'])
+    _annotations(report, annotations['annotations'], sizes, categories)
+    for kind in ('images', 'annotations'):
+        if not annotations[kind]:
+            report.note(f'no_{kind}', f'the list "{kind}" is empty')
+    if look:
+        _files(report, annotations['images'], folder)
+    return report
+
+
+def leaves_folder(name: str) -> bool:
+    """Whether a file name, joined to a folder, may lead out of it, on Linux or on Windows."""
+    return bool(name.startswith(('/', '\\')) or ntpath.splitdrive(name)[0] or '\0' in name
+                or '..' in name.replace('\\', '/').split('/'))
+
+
+def _categories(report: Report, entries: list) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for what, entry in _objects(report, 'category', entries):
+        number, name = _whole(report, what, entry, 'id'), _text(report, what, entry, 'name')
+        if number in names:
+            report.note('duplicate_category_id', f'{what}: id {number} is also {shown(names[number])}')
+        elif number is not None:
+            if name is not None and name in names.values():
+                report.note('duplicate_category_name', f'{what}: {shown(name)}')
+            names[number] = name or ''
+    return names
+
+
+def _images(report: Report, entries: list) -> dict[int, tuple[float, float] | None]:
+    """Image id -> stated width and height, None where they are not known."""
+    sizes: dict[int, tuple[float, float] | None] = {}
+    names = Counter()
+    for what, entry in _objects(report, 'image', entries):
+        number, name = _whole(report, what, entry, 'id'), _text(report, what, entry, 'file_name')
+        size = tuple(_number(report, what, entry, key, positive=True) for key in ('width', 'height'))
+        if number in sizes:
+            report.note('duplicate_image_id', f'{what}: id {number}')
+        elif number is not None:
+            sizes[number] = None if None in size else size
+        if name is not None:
+            names[name] += 1
+            if names[name] == 2:
+                report.note('duplicate_file', shown(name))
+            if leaves_folder(name):
+                report.note('leaves_folder', f'{what}: {shown(name)}')
+    return sizes
+
+
+def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, float] | None],
+                 categories: dict[int, str]) -> None:
+    ids: set[int] = set()
+    used_images: set[int] = set()
+    used_categories: set[int] = set()
+    for what, entry in _objects(report, 'annotation', entries):
+        number = _whole(report, what, entry, 'id')
+        if number in ids:
+            report.note('duplicate_annotation_id', f'{what}: id {number}')
+        elif number is not None:
+            ids.add(number)
+        image, category = _whole(report, what, entry, 'image_id'), _whole(report, what, entry, 'category_id')
+        used_images.add(image)
+        used_categories.add(category)
+        if image is not None and image not in sizes:
+            report.note('unknown_image', f'{what}: image_id {image}')
+        if category is not None and category not in categories:
+            report.note('unknown_category', f'{what}: category_id {category}')
+        area = _number(report, what, entry, 'area')
+        if area is not None and area <= 0:
+            report.note('area', f'{what}: area {area:g}')
+        if not isinstance(entry.get('iscrowd', False), bool):
+            _whole(report, what, entry, 'iscrowd')
+        _box(report, what, entry, sizes.get(image))
+    # A category or an image without annotation is worth a word only where there are annotations at all.
+    if entries:
+        for number in (number for number in categories if number not in used_categories):
+            report.note('unused_category', f'{shown(categories[number])}, id {number}')
+        for number in (number for number in sizes if number not in used_images):
+            report.note('empty_image', f'image with id {number}')
+
+
+def _box(report: Report, what: str, entry: dict[str, Any], size: tuple[float, float] | None) -> None:
+    if 'bbox' not in entry:
+        report.note('field_missing', f'{what}: bbox')
+        return
+    box = entry['bbox']
+    if not isinstance(box, list) or len(box) != 4:
+        report.note('box_length', f'{what}: bbox is {shown(box)}, expected [x, y, width, height]')
+        return
+    numbers = [_as_float(value) for value in box]
+    if None in numbers:
+        report.note('field_type', f'{what}: bbox holds {shown(box[numbers.index(None)])}, expected a number')
+        return
+    said = f'{what}: bbox [{", ".join(f"{number:g}" for number in numbers)}]'
+    if not all(map(math.isfinite, numbers)):
+        report.note('box_not_finite', said)
+        return
+    x, y, width, height = numbers
+    if width <= 0 or height <= 0:
+        report.note('box_flat', said)
+    elif width < 1 or height < 1:
+        report.note('box_tiny', said)
+    elif size is not None:
+        said += f' in {size[0]:g} x {size[1]:g}'
+        if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
+            report.note('box_beside', said)
+        elif min(x, y) < -_OUTSIDE or x + width > size[0] + _OUTSIDE or y + height > size[1] + _OUTSIDE:
+            report.note('box_outside', said)
+
+
+def _files(report: Report, entries: list, folder: str | os.PathLike) -> None:
+    listed = [(place, entry) for place, entry in enumerate(entries)
+              if isinstance(entry, dict) and isinstance(entry.get('file_name'), str) and entry['file_name']
+              and not leaves_folder(entry['file_name'])]
+    looks = look_at_all(os.path.join(folder, entry['file_name']) for _, entry in listed)
+    for (place, entry), look in zip(listed, looks):
+        if look.kind:
+            report.note(look.kind, f'image {place}: {look.fault}')
+            continue
+        stated = _as_float(entry.get('width')), _as_float(entry.get('height'))
+        if None not in stated and stated != look.size:
+            report.note('image_size', f'image {place} ({shown(entry["file_name"])}): {look.size[0]} x {look.size[1]}, '
+                                      f'stated {stated[0]:g} x {stated[1]:g}')
+
+
+def _objects(report: Report, kind: str, entries: list) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The entries that are JSON objects, each with what to call it; they are counted from 0."""
+    for place, entry in enumerate(entries):
+        if isinstance(entry, dict):
+            yield f'{kind} {place}', entry
+        else:
+            report.note('entry', f'{kind} {place} is {shown(entry)}')
+
+
+def _whole(report: Report, what: str, entry: dict[str, Any], key: str) -> int | None:
+    value = entry.get(key)
+    if key not in entry:
+        report.note('field_missing', f'{what}: {key}')
+    elif not isinstance(value, int) or isinstance(value, bool):
+        report.note('field_type', f'{what}: {key} is {shown(value)}, expected a whole number')
+    else:
+        return value
+    return None
+
+
+def _number(report: Report, what: str, entry: dict[str, Any], key: str, positive: bool = False) -> float | None:
+    number = _as_float(entry.get(key))
+    if key not in entry:
+        report.note('field_missing', f'{what}: {key}')
+    elif number is None or not math.isfinite(number) or (positive and number <= 0):
+        report.note('field_type', f'{what}: {key} is {shown(entry[key])}, expected a '
+                                  f'{"positive " if positive else ""}number')
+    else:
+        return number
+    return None
+
+
+def _text(report: Report, what: str, entry: dict[str, Any], key: str) -> str | None:
+    value = entry.get(key)
+    if key not in entry:
+        report.note('field_missing', f'{what}: {key}')
+    elif not isinstance(value, str) or not value:
+        report.note('field_type', f'{what}: {key} is {shown(value)}, expected text')
+    else:
+        return value
+    return None
+
+
+def _as_float(value: Any) -> float | None:
+    """A number as float, infinity where it has no room there; None for what is no number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

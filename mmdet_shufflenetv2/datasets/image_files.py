@@ -1,0 +1,78 @@
+"""Whether an image file is there, whole, and of which size, without decoding more than that takes."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from PIL import Image
+
+__all__ = ['MAX_PIXELS', 'Look', 'look_at', 'look_at_all']
+
+#: A header may state any size, and a file of a megabyte may fill the memory. This is Pillow's own limit, a square of
+#: 13377 pixels.
+MAX_PIXELS = 2 * Image.MAX_IMAGE_PIXELS
+
+# What OpenCV reads, and so the training. Pillow would start Ghostscript for others.
+_FORMATS = ('BMP', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
+
+# The last bytes of a whole file.
+_ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'\xaeB`\x82'}
+
+# EXIF's orientation: OpenCV turns such an image by a quarter when it reads it.
+_ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
+
+
+class Look(NamedTuple):
+    """What looking at an image file gave."""
+
+    #: Width and height in pixels, as the training reads it; None where the header cannot be read.
+    size: tuple[int, int] | None
+    #: ``image_missing``, ``image_broken`` or ``image_too_large``; None for a whole image.
+    kind: str | None = None
+    #: The same in words, with the path.
+    fault: str | None = None
+
+
+def look_at_all(paths: Iterable[str | os.PathLike]) -> list[Look]:
+    """:func:`look_at` for many files, in order."""
+    with ThreadPoolExecutor(16) as pool, warnings.catch_warnings():
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
+        return list(pool.map(look_at, paths))
+
+
+def look_at(path: str | os.PathLike) -> Look:
+    """Read an image's header, and its end or, where that tells nothing, its pixels.
+
+    Args:
+        path: Image file.
+    """
+    size = None
+    name = str(path) if str(path).isprintable() else ascii(str(path))  # it may be a stranger's
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            turned = 'exif' in image.info and image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
+            size = image.size[::-1] if turned else image.size
+            if not _ends_whole(path):
+                # Another format, or bytes behind the picture, which some cameras write: only decoding tells.
+                image.load()
+    except FileNotFoundError:
+        return Look(None, 'image_missing', f'{name} is missing')
+    except Image.DecompressionBombError:
+        return Look(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
+    except Exception as error:  # a broken header raises whatever its decoder meets
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return Look(size, 'image_broken', f'{name} is truncated or no image ({reason})')
+    return Look(size)
+
+
+def _ends_whole(path: str | os.PathLike) -> bool:
+    with open(path, 'rb') as file:
+        end = _ENDS.get(file.read(2))
+        if end is None:
+            return False
+        file.seek(-len(end), os.SEEK_END)
+        return file.read() == end

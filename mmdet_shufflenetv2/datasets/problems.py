@@ -1,0 +1,105 @@
+"""What can be wrong with a data set in COCO's format, and a report that counts it.
+
+A problem is fatal where a training would end, or learn something else than the annotations mean. What MMDetection
+leaves out without a word, such as a box without area, is a warning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ['FATAL', 'WARNINGS', 'Report', 'shown']
+
+FATAL = {
+    'entry': 'an entry is no JSON object',
+    'field_missing': 'a field is missing',
+    'field_type': 'a field holds something of another kind',
+    'no_images': 'there is no image',
+    'no_annotations': 'there is no annotation',
+    'duplicate_image_id': 'an image id stands twice',
+    'duplicate_annotation_id': 'an annotation id stands twice',
+    'duplicate_category_id': 'a category id stands twice',
+    'duplicate_category_name': 'two categories have one name',
+    'unknown_image': 'an annotation is of an image that is not listed',
+    'unknown_category': 'an annotation is of a category that is not listed',
+    'box_length': 'a box has not four coordinates',
+    'box_not_finite': 'a box holds NaN or infinity',
+    'leaves_folder': 'a file name leaves the image folder',
+    'image_missing': 'an image is missing',
+    'image_broken': 'an image is truncated or no image',
+    'image_too_large': 'an image has too many pixels to be decoded',
+    'image_size': 'an image is of another size than stated',
+    'label_line': 'a line of a label file is wrong',
+    'label_without_image': 'a label file has no image',
+}
+
+WARNINGS = {
+    'duplicate_file': 'two images have one file',
+    'box_flat': 'a box has no area, or a negative side (left out in training)',
+    'box_tiny': 'a box is narrower than a pixel (left out in training)',
+    'box_beside': 'a box lies beside its image (left out in training)',
+    'box_outside': 'a box reaches outside its image',
+    'area': 'an annotation has no positive area (left out in training)',
+    'unused_category': 'a category has no annotation',
+    'empty_image': 'an image has no annotation',
+}
+
+#: Examples that are kept of each problem.
+EXAMPLES = 5
+
+
+@dataclass
+class Report:
+    """Everything found in one annotation file."""
+
+    #: The annotation file, and the folder of its images.
+    source: str
+    images: str
+    #: How many images, annotations and categories it lists.
+    counts: dict[str, int] = field(default_factory=dict)
+    #: Problem -> how often.
+    found: dict[str, int] = field(default_factory=dict)
+    #: Problem -> the first few, in words.
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, problem: str, example: str) -> None:
+        """Count a problem, one of ``FATAL`` or ``WARNINGS``."""
+        self.found[problem] = self.found.get(problem, 0) + 1
+        kept = self.examples.setdefault(problem, [])
+        if len(kept) < EXAMPLES:
+            kept.append(example)
+
+    @property
+    def fatal(self) -> list[str]:
+        """The problems that rule out a training, in the order of ``FATAL``."""
+        return [problem for problem in FATAL if problem in self.found]
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON can hold it."""
+        return dict(
+            annotation_file=self.source, image_folder=self.images, counts=self.counts, fatal=bool(self.fatal),
+            problems=[dict(problem=problem, fatal=problem in FATAL, what=what, count=self.found[problem],
+                           examples=self.examples[problem])
+                      for problem, what in (FATAL | WARNINGS).items() if problem in self.found])
+
+    def __str__(self) -> str:
+        counts = ', '.join(f'{number} {name}' for name, number in self.counts.items())
+        lines = [f'{self.source}: {counts}']
+        for problem in self.as_json()['problems']:
+            lines.append(f'  {"FATAL  " if problem["fatal"] else "warning"} {problem["count"]:>6}  {problem["what"]}')
+            lines += [f'{"":>19}{example}' for example in problem['examples']]
+            if problem['count'] > len(problem['examples']):
+                lines.append(f'{"":>19}and {problem["count"] - len(problem["examples"])} more')
+        return '\n'.join([*lines, '  not fit for training' if self.fatal else '  fit for training'])
+
+
+def shown(value: Any) -> str:
+    """A value of a stranger's file for a message: on one line, short, and whatever it is."""
+    if isinstance(value, (dict, list)):  # which may be nested as deep as Python can parse
+        return f'a {"JSON object" if isinstance(value, dict) else "list"} of {len(value)}'
+    try:
+        text = repr(value)  # escapes what a terminal would obey
+    except ValueError:  # an integer of thousands of digits
+        return 'a huge number'
+    return text if len(text) <= 80 else f'{text[:77]}...'

@@ -1,0 +1,95 @@
+"""Every problem of a data set, however it is named: an annotation file, a folder, or a config."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..datasets.annotation_file import read_annotations
+from ..datasets.audit import audit
+from ..datasets.problems import Report
+from ..engine.config import CONFIG_SUFFIXES, datasets_of, load_config
+from ..errors import UserError
+from .coco_layout import find_image_folder
+from .common_form import completed
+from .layouts import read_own_data
+
+__all__ = ['check_dataset']
+
+
+def check_dataset(source: str | os.PathLike | None = None, images: str | os.PathLike | None = None,
+                  data: str | os.PathLike | None = None, out: str | os.PathLike | None = None) -> list[Report]:
+    """Check as ``tools/check_dataset.py`` does.
+
+    Args:
+        source: An annotation file in COCO's format, or a config, whose data sets in that format are checked.
+        images: Folder of the annotation file's images; by default the one near it that has them.
+        data: Instead of ``source``, the folder of a data set in COCO's format or YOLO's.
+        out: JSON file to write the reports to.
+
+    Returns:
+        A report for each annotation file.
+
+    Raises:
+        UserError: If there is no such thing, or if it cannot be read at all.
+    """
+    if (source is None) == (data is None):
+        raise UserError('Name what to check: ANNOTATIONS.json --images DIR, or a config, or --data DIR')
+    if images is not None and not os.path.isdir(images):
+        raise UserError(f'--images {images}: there is no such folder.')
+    if data is not None:
+        reports = _of_data(data)
+    elif Path(source).suffix in CONFIG_SUFFIXES and not _is_annotation_file(source):
+        reports = _of_config(source)
+    else:
+        annotations = _read(source)
+        folder = images or find_image_folder(Path(source), Path(source).absolute().parent.parent, annotations)
+        reports = [audit(annotations, source, folder)]
+    if out is not None:
+        written = dict(fatal=any(report.fatal for report in reports), files=[report.as_json() for report in reports])
+        Path(out).write_text(json.dumps(written, indent=2))
+    return reports
+
+
+def _is_annotation_file(path: str | os.PathLike) -> bool:
+    """A config may be JSON too; it has a model."""
+    if Path(path).suffix != '.json':
+        return False
+    with open(path, 'rb') if os.path.isfile(path) else open(os.devnull, 'rb') as file:
+        return b'"model"' not in file.read(1 << 16)
+
+
+def _read(path: str | os.PathLike) -> dict[str, Any]:
+    try:
+        return read_annotations(path)
+    except FileNotFoundError:
+        raise UserError(f'There is no annotation file {path}. Name one, or the folder of a data set: '
+                        f'--data DIR') from None
+
+
+def _of_data(root: str | os.PathLike) -> list[Report]:
+    data = read_own_data(root)
+    reports = []
+    for name, split in data.splits.items():
+        # As a training reads it, with what it fills in.
+        report = audit(completed(split, data.classes), f'{split.source} ({name})', split.images)
+        for problem, example in data.faults.get(name, []):
+            report.note(problem, example)
+        reports.append(report)
+    return reports
+
+
+def _of_config(path: str | os.PathLike) -> list[Report]:
+    reports = {}
+    for dataset in datasets_of(load_config(path)):
+        if 'ann_file' in dataset and str(dataset['ann_file']).endswith('.json'):
+            root = dataset.get('data_root') or ''
+            ann_file = os.path.join(root, dataset['ann_file'])
+            folder = os.path.join(root, (dataset.get('data_prefix') or {}).get('img', ''))
+            if (ann_file, folder) not in reports:
+                reports[ann_file, folder] = audit(_read(ann_file), ann_file, folder)
+    if not reports:
+        raise UserError(f'{path} names no annotation file in COCO\'s format, so there is nothing to check.')
+    return list(reports.values())

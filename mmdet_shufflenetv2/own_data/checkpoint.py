@@ -1,0 +1,62 @@
+"""What a checkpoint knows about the data that it was trained on, put to use wherever it is loaded.
+
+MMEngine writes the training data's ``metainfo`` into each checkpoint: class names, colours and, after ``--image-size``,
+the size. So ``tools/test.py``, ``infer.py`` and ``export.py`` need no flag for a detector of other classes than the
+config's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+
+from ..engine.tool import registry_errors
+from .image_size import set_image_size
+from .overlay import set_classes
+
+__all__ = ['checkpoint_meta', 'config_meta', 'follow_checkpoint']
+
+
+def follow_checkpoint(cfg: Config, checkpoint: dict[str, Any]) -> None:
+    """Give a config the classes and the image size of a checkpoint where they differ; ``cfg`` is changed in place.
+
+    Args:
+        cfg: The config that the checkpoint was trained with, but for the data.
+        checkpoint: What was loaded. One that says nothing about its data changes nothing.
+    """
+    meta = checkpoint_meta(checkpoint)
+    # Of the same names the config's heads are as they were trained, whatever number they state, unless it was set.
+    if 'classes' in meta and (meta['set'] or meta['classes'] != tuple(config_meta(cfg).get('classes') or ())):
+        set_classes(cfg, meta['classes'])
+    if 'image_size' in meta:
+        set_image_size(cfg, meta['image_size'])
+
+
+def checkpoint_meta(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says about its data.
+
+    Returns:
+        ``classes``, with ``set`` that tells whether :func:`.set_classes` set them in the heads too, and ``image_size``;
+        what is missing or malformed is left out.
+    """
+    meta = checkpoint.get('meta')
+    stored = meta.get('dataset_meta') if isinstance(meta, dict) else None
+    # MMDetection 3.0 wrote the names in capitals.
+    stored = {str(key).lower(): value for key, value in stored.items()} if isinstance(stored, dict) else {}
+    classes, size = stored.get('classes'), stored.get('image_size')
+    known: dict[str, Any] = {}
+    if isinstance(classes, str):  # MMDetection takes a single class without brackets
+        classes = (classes, )
+    if isinstance(classes, (list, tuple)) and classes and all(isinstance(name, str) for name in classes):
+        known |= {'classes': tuple(classes), 'set': stored.get('num_classes') == len(classes)}
+    if isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size):
+        known['image_size'] = tuple(size)
+    return known
+
+
+def config_meta(cfg: Config) -> dict[str, Any]:
+    """``metainfo`` of the config's test data, without reading them."""
+    with registry_errors():
+        return DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True)).metainfo

@@ -1,0 +1,192 @@
+"""A data set in the one form that MMDetection reads as it is, written into the work dir.
+
+The user's files stay as they are. In the work dir each split has an annotation file in COCO's format with the same
+categories in the same order (MMDetection counts labels along each file's own list), areas and sizes filled in. A file
+that is so already is used where it lies.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ..datasets.audit import audit, leaves_folder
+from ..datasets.image_files import look_at
+from ..datasets.problems import FATAL, WARNINGS, shown
+from ..errors import UserError
+from .description import OwnData, Split
+
+__all__ = ['FOLDER', 'Prepared', 'completed', 'load_prepared', 'prepare_own_data']
+
+#: Where it stands in the work dir, and its description there.
+FOLDER, DESCRIPTION = 'own_data', 'data.json'
+
+#: One image in so many is held out for validation where the data have no such split, chosen with this seed.
+HELD_OUT, SEED = 5, 0
+
+
+@dataclass
+class Prepared:
+    """A data set that a config can name."""
+
+    format: str
+    root: str
+    classes: tuple[str, ...]
+    #: Split -> annotation file and image folder.
+    splits: dict[str, tuple[str, str]]
+
+
+def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequence[str] | None = None) -> Prepared:
+    """Write what is needed into ``WORK_DIR/own_data``.
+
+    Args:
+        data: The data set; its annotations are completed, and a validation split is taken from the training split where
+            there is none.
+        work_dir: Of the run.
+        classes: Those of a detector that is to be evaluated, in its order; by default the data's own.
+
+    Raises:
+        UserError: If something in the data is fatal for training, or of other classes.
+    """
+    classes = tuple(classes or data.classes)
+    if hidden := [name for name in classes if not name.isprintable()]:
+        raise UserError(f'The class name {shown(hidden[0])} holds characters that cannot be shown. Rename the class.')
+    folder = Path(work_dir).absolute() / FOLDER
+    as_it_is = set()
+    for name, split in data.splits.items():
+        _refuse_other_classes(split, classes)
+        found, split.annotations = split.annotations, completed(split, classes)
+        if found == split.annotations and split.source.suffix == '.json':
+            as_it_is.add(name)
+        _refuse_faults(data, name)
+    if 'val' not in data.splits:
+        _hold_out(data)
+        as_it_is.clear()
+    folder.mkdir(parents=True, exist_ok=True)
+    prepared = Prepared(data.format, str(data.root.absolute()), classes, {})
+    for name, split in data.splits.items():
+        ann_file = split.source.absolute() if name in as_it_is else folder / f'{name}.json'
+        if name not in as_it_is:
+            _replace(ann_file, json.dumps(split.annotations))
+        prepared.splits[name] = (str(ann_file), str(split.images.absolute()))
+    _replace(folder / DESCRIPTION, json.dumps(vars(prepared), indent=2))
+    return prepared
+
+
+def load_prepared(work_dir: str | os.PathLike) -> Prepared | None:
+    """What :func:`prepare_own_data` has left in a work dir; None where there is nothing.
+
+    Raises:
+        UserError: If the images have gone since.
+    """
+    path = Path(work_dir) / FOLDER / DESCRIPTION
+    if not path.is_file():
+        return None
+    prepared = Prepared(**json.loads(path.read_text()))
+    for name, (ann_file, images) in prepared.splits.items():
+        # A work dir may have been moved, its own files with it.
+        inside = path.parent / Path(ann_file).name
+        prepared.splits[name] = (str(inside) if inside.is_file() else ann_file, images)
+        if not Path(images).is_dir():
+            raise UserError(f'The data that {path.parent.parent} was trained on lay in {images}, and that folder is '
+                            f'gone. Say where they are now: --data DIR')
+    return prepared
+
+
+def completed(split: Split, classes: Sequence[str]) -> dict[str, list]:
+    """A split's annotations with these classes as its categories, in this order, and what may be missing filled in.
+
+    Entries that are no objects, or hold something else than they should, stay as they are, for :func:`.audit` to find.
+    """
+    categories, annotations = split.annotations['categories'], split.annotations['annotations']
+    by_name = {category['name']: category for category in categories if isinstance(category, dict)
+               and isinstance(category.get('id'), int) and isinstance(category.get('name'), str)}
+    # A class that the split lacks gets a number that nothing in it uses.
+    numbers = [category['id'] for category in by_name.values()]
+    numbers += [a['category_id'] for a in annotations if isinstance(a, dict) and isinstance(a.get('category_id'), int)]
+    unused = count(max(numbers, default=0) + 1)
+    return dict(
+        split.annotations,
+        categories=[by_name.get(name) or dict(id=next(unused), name=name) for name in classes],
+        images=[_sized(image, split.images) for image in split.annotations['images']],
+        annotations=[_full(annotation, place) for place, annotation in enumerate(annotations, start=1)])
+
+
+def _sized(image: Any, folder: Path) -> Any:
+    name = image.get('file_name') if isinstance(image, dict) else None
+    if not isinstance(name, str) or {'width', 'height'} <= image.keys() or leaves_folder(name):
+        return image
+    size = look_at(folder / name).size
+    return dict(image, width=size[0], height=size[1]) if size else image
+
+
+def _full(annotation: Any, place: int) -> Any:
+    if not isinstance(annotation, dict):
+        return annotation
+    box = annotation.get('bbox')
+    full = dict(id=place, iscrowd=0) | annotation
+    if 'area' not in full and isinstance(box, list) and len(box) == 4 and all(
+            isinstance(side, (int, float)) and math.isfinite(side) for side in box):
+        full['area'] = box[2] * box[3]
+    return full
+
+
+def _refuse_other_classes(split: Split, classes: Sequence[str]) -> None:
+    """No annotation may be of a category of another name; categories that nothing is of do not matter."""
+    used = {a['category_id'] for a in split.annotations['annotations']
+            if isinstance(a, dict) and isinstance(a.get('category_id'), int)}
+    others = [category['name'] for category in split.annotations['categories'] if isinstance(category, dict)
+              and isinstance(category.get('id'), int) and category['id'] in used
+              and isinstance(category.get('name'), str) and category['name'] not in classes]
+    if others:
+        raise UserError(f'{split.source} has boxes of {", ".join(map(shown, others[:5]))}, not among the '
+                        f'{len(classes)} classes of the training ({", ".join(classes[:5])}'
+                        f'{", ..." if len(classes) > 5 else ""}). Give every split the same classes.')
+
+
+def _refuse_faults(data: OwnData, name: str) -> None:
+    split = data.splits[name]
+    report = audit(split.annotations, split.source, split.images, look=False)
+    for problem, example in data.faults.get(name, []):
+        report.note(problem, example)
+    if report.fatal:
+        first, *others = report.fatal
+        more = f', and {len(others)} other problems' if others else ''
+        raise UserError(f'{name}: {report.found[first]} x {FATAL[first]}: {report.examples[first][0]}{more}.\n'
+                        f'To see everything: python tools/check_dataset.py --data {data.root}')
+    data.notes += [f'{name}: {report.found[problem]} x {WARNINGS[problem]}: {report.examples[problem][0]}'
+                   for problem in WARNINGS if problem.startswith('box_') and problem in report.found]
+
+
+def _hold_out(data: OwnData) -> None:
+    train = data.splits.pop('train')
+    images = train.annotations['images']
+    if len(images) < 2:
+        raise UserError(f'{train.source} has {len(images)} image and there is no validation split. Expected at least '
+                        f'two images, of which one is held out.')
+    ids = sorted(image['id'] for image in images)
+    held_out = set(random.Random(SEED).sample(ids, max(len(ids) // HELD_OUT, 1)))
+    data.splits = {'train': _part(train, set(ids) - held_out), 'val': _part(train, held_out), **data.splits}
+    data.notes.append(f'no split for validation: {len(held_out)} of the {len(ids)} training images are held out for it '
+                      f'(seed {SEED})')
+
+
+def _part(split: Split, ids: set[int]) -> Split:
+    return Split(split.source, split.images, dict(
+        split.annotations,
+        images=[image for image in split.annotations['images'] if image['id'] in ids],
+        annotations=[annotation for annotation in split.annotations['annotations'] if annotation['image_id'] in ids]))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that nobody, another process of the run included, sees half of it."""
+    unfinished = path.with_name(f'{path.name}.unfinished-{os.getpid()}')
+    unfinished.write_text(text)
+    unfinished.replace(path)

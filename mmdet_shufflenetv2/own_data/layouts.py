@@ -1,0 +1,49 @@
+"""Which layout a folder has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import UserError
+from .coco_layout import find_annotation_files, read_coco
+from .description import OwnData
+from .yolo_layout import find_description, read_yolo
+
+__all__ = ['EXPECTED', 'read_own_data']
+
+EXPECTED = ('Expected COCO\'s format: annotations/*train*.json, or train/_annotations.coco.json, with the images '
+            'beside it; or YOLO\'s: a .yaml with names, train and val, and images/, labels/')
+
+
+def read_own_data(root: str | os.PathLike) -> OwnData:
+    """Recognise a data set and read its annotations. Nothing is written.
+
+    Args:
+        root: Its folder, or the ``.yaml`` of a data set in YOLO's format.
+
+    Raises:
+        UserError: If there is nothing of the kind, or if it is incomplete.
+    """
+    root = Path(root)
+    if root.suffix in ('.yaml', '.yml') and root.is_file():
+        return read_yolo(root.parent, root)
+    if root.is_file():
+        raise UserError(f'--data {root} is a file. Name the folder of the data set instead: --data {root.parent}')
+    if not root.is_dir():
+        raise UserError(f'--data {root}: there is no such folder. {EXPECTED}.')
+    annotation_files, description = find_annotation_files(root), find_description(root)
+    if annotation_files:
+        return read_coco(root, annotation_files)
+    if description:
+        return read_yolo(root, description)
+    inner = [path for path in sorted(root.iterdir()) if path.is_dir()
+             and (find_annotation_files(path) or find_description(path))]
+    hint = (f'One of the folders in it will do: --data {inner[0]}' if inner else
+            f'It holds {_few(root)}')
+    raise UserError(f'--data {root}: no data set is recognised here. {EXPECTED}.\n{hint}.')
+
+
+def _few(root: Path) -> str:
+    names = sorted(f'{path.name}/' if path.is_dir() else path.name for path in root.iterdir())
+    return ', '.join(names[:6]) + (f' and {len(names) - 6} more' if len(names) > 6 else '') if names else 'nothing'

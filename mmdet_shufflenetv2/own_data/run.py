@@ -1,0 +1,73 @@
+"""What the training and the evaluation call: a config becomes one of the user's data, or of a checkpoint's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.runner.checkpoint import _load_checkpoint
+
+from ..engine.config import is_detector, require_detector
+from .checkpoint import checkpoint_meta, follow_checkpoint
+from .common_form import load_prepared, prepare_own_data
+from .layouts import read_own_data
+from .overlay import lay_over
+from .run_flags import set_run_flags, shorten_warm_up
+from .summary import summary
+
+__all__ = ['fit_run', 'follow_run']
+
+
+def fit_run(cfg: Config, data: str | None = None, **flags: Any) -> None:
+    """Fit a config to a training: its data, then its flags; ``cfg`` is changed in place.
+
+    Args:
+        cfg: The config.
+        data: Folder of the data set, as :func:`.read_own_data` takes it; None leaves the config's own.
+        flags: As :func:`.set_run_flags` takes them.
+
+    Raises:
+        UserError: If data or flags do not do.
+    """
+    set_run_flags(cfg, **flags)
+    if data is None:
+        return
+    require_detector(cfg, '--data is for detectors')
+    own = read_own_data(data)
+    prepared = prepare_own_data(own, cfg.work_dir)
+    lay_over(cfg, prepared)
+    if note := shorten_warm_up(cfg, len(own.splits['train'].annotations['images'])):
+        own.notes.append(note)
+    if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
+        print(summary(own))
+
+
+def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_data: bool = True) -> None:
+    """Fit a config to an evaluation: classes, image size and data of the run that a checkpoint is from.
+
+    Args:
+        cfg: The config, changed in place.
+        checkpoint: A checkpoint's file or address.
+        data: Folder of other data of the same classes, as :func:`.read_own_data` takes it.
+        look_for_data: Whether to use what the run has noted of its data, beside the checkpoint.
+
+    Raises:
+        UserError: If checkpoint or data do not do.
+    """
+    if data is not None:
+        require_detector(cfg, '--data is for detectors')
+    elif not is_detector(cfg):  # a classifier's classes are its folders
+        return
+    loaded = _load_checkpoint(checkpoint, map_location='cpu')
+    loaded = loaded if isinstance(loaded, dict) else {}
+    register_all_modules(init_default_scope=True)  # the config's data sets are built to be asked for their classes
+    if data is not None:
+        own = read_own_data(data)
+        lay_over(cfg, prepare_own_data(own, cfg.work_dir, checkpoint_meta(loaded).get('classes')))
+        print(summary(own))
+    elif look_for_data and (prepared := load_prepared(Path(checkpoint).parent)):
+        lay_over(cfg, prepared)
+    follow_checkpoint(cfg, loaded)

@@ -1,0 +1,89 @@
+import pytest
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.own_data.layouts import read_own_data
+
+
+def label(root):
+    return sorted((root / 'labels' / 'train').iterdir())[2]
+
+
+@pytest.mark.parametrize(('line', 'box'), [
+    ('1 0.5 0.5 0.5 0.25', [0.25, 0.375, 0.5, 0.25]),
+    ('1.0 0.5 0.5 0.5 0.25', [0.25, 0.375, 0.5, 0.25]),
+    ('1 0.1 0.2 0.6 0.3 0.4 0.9', [0.1, 0.2, 0.5, 0.7]),  # a polygon
+    ('1 0.9 0.5 0.4 0.5', [0.7, 0.25, 0.3, 0.5]),  # reaches outside
+    ('1 1.004 0.5 0.2 0.5', [0.904, 0.25, 0.096, 0.5]),  # rounded by whoever wrote it
+])
+def test_a_line_is_a_box_in_pixels_inside_the_image(layout, line, box):
+    root = layout('yolo')
+    label(root).write_text(f'{line}\n\n')
+    split = read_own_data(root).splits['train'].annotations
+    image = split['images'][2]
+    found = [annotation for annotation in split['annotations'] if annotation['image_id'] == image['id']]
+    assert len(found) == 1
+    assert found[0]['category_id'] == 2
+    sides = [image['width'], image['height']] * 2
+    assert found[0]['bbox'] == pytest.approx([part * side for part, side in zip(box, sides)], abs=2e-3)
+
+
+@pytest.mark.parametrize(('line', 'words'), [
+    ('1 0.5 0.5 0.5', '4 fields, expected 5'),
+    ('1 0.5 0.5 0.5 0.5 0.9', '6 fields, expected 5'),
+    ('one 0.5 0.5 0.5 0.5', 'no number'),
+    ('1 nan 0.5 0.5 0.5', 'NaN'),
+    ('5 0.5 0.5 0.5 0.5', 'class 5, expected 0 to 4'),
+    ('-1 0.5 0.5 0.5 0.5', 'class -1'),
+    ('1.5 0.5 0.5 0.5 0.5', 'class 1.5'),
+    ('1 48 40 20 20', '48 is no fraction of the image'),
+    ('1 0.5 0.5 0 0.5', 'no area'),
+])
+def test_a_wrong_line_is_named_by_file_and_number(layout, line, words):
+    root = layout('yolo')
+    label(root).write_text(f'1 0.5 0.5 0.5 0.5\n{line}\n')
+    (problem, example), = read_own_data(root).faults['train']
+    assert problem == 'label_line'
+    assert example.startswith(f'{label(root)}:2: ')
+    assert words in example
+
+
+def test_an_image_without_labels_is_background_and_labels_without_an_image_a_fault(layout):
+    root = layout('yolo')
+    label(root).unlink()
+    (root / 'labels' / 'train' / 'lost.txt').write_text('')
+    data = read_own_data(root)
+    assert len(data.splits['train'].annotations['images']) == 12
+    assert data.faults['train'] == [('label_without_image',
+                                     f'{root / "labels" / "train" / "lost.txt"}: there is no image of this name')]
+
+
+def yaml(text):
+    return lambda root: (root / 'data.yaml').write_text(text)
+
+
+@pytest.mark.parametrize(('damage', 'words'), [
+    (lambda root: (root / 'data.yaml').unlink(), 'no .yaml that names the classes. Write .*data.yaml'),
+    (yaml('names: [a\n'), 'cannot be read as YAML'),
+    (yaml('train: images/train\nnames: []'), 'Expected the class names'),
+    (yaml('train: images/train\nnames: {0: a, 2: b}'), 'numbered 0 to 1 without a gap'),
+    (yaml('train: images/train\nnames: [a, a]'), 'one name twice'),
+    (yaml('train: images/train\nnames: [a, b]\nnc: 3'), 'nc is 3, and there are 2 names'),
+    (yaml('train: pictures\nnames: [a, b]'), 'says train: pictures, and there is no such folder'),
+    (yaml('train: labels/train\nnames: [a, b]'), 'there is no image'),
+    (yaml('val: images/val\nnames: [a, b]'), 'no images to train on'),
+    (lambda root: (root / 'labels').rename(root / 'texts'), 'None of the 12 images of train has labels: .*labels'),
+    (lambda root: (root / 'my.yaml').write_text('names: [a]') and (root / 'data.yaml').rename(root / 'other.yaml'),
+     '2 files could describe the data'),
+])
+def test_what_is_incomplete_is_said(layout, damage, words):
+    root = layout('yolo')
+    damage(root)
+    with pytest.raises(UserError, match=words):
+        read_own_data(root)
+
+
+def test_a_list_of_classes_does_in_place_of_a_yaml(layout):
+    root = layout('yolo')
+    (root / 'data.yaml').unlink()
+    (root / 'classes.txt').write_text('circle\nsquare\ntriangle\nstar\ncross\n')
+    assert len(read_own_data(root).splits['val'].annotations['images']) == 6
