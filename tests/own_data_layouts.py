@@ -1,7 +1,25 @@
-"""Shapes in the layouts that other tools export; for the tests of ``own_data``."""
+"""Shapes in the layouts that other tools export, and worse files; for the tests of ``own_data`` and ``datasets``."""
 
+import copy
+import functools
 import json
 import shutil
+import struct
+import zlib
+
+from conftest import ROOT
+
+
+@functools.cache
+def _read(name):
+    from mmdet_shufflenetv2.engine.config import load_config
+    return load_config(ROOT / 'configs' / f'{name}.py')
+
+
+def loaded(name):
+    """A config of the project, to be changed; reading it anew takes a second."""
+    return copy.deepcopy(_read(name))
+
 
 CLASSES = ('circle', 'square', 'triangle', 'star', 'cross')
 SPLITS = {'train2017': 'train', 'val2017': 'val'}
@@ -74,3 +92,14 @@ def yolo_lists(shapes_root, root):
 
 
 LAYOUTS = {make.__name__: make for make in (coco, roboflow_coco, cvat_coco, yolo, roboflow_yolo, yolo_lists)}
+
+
+def huge_png(path, width=40_000, height=25_000):
+    """A whole PNG file of 100 bytes whose header states a billion pixels."""
+
+    def chunk(name, data):
+        return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
+                     + chunk(b'IDAT', zlib.compress(b'0')) + chunk(b'IEND', b''))
+    return path

@@ -151,7 +151,7 @@ def _files(report: Report, entries: list, folder: str | os.PathLike) -> None:
             report.note(look.kind, f'image {place}: {look.fault}')
             continue
         stated = _as_float(entry.get('width')), _as_float(entry.get('height'))
-        if None not in stated and stated != look.size:
+        if all(side is not None and 0 < side < math.inf for side in stated) and stated != look.size:
             report.note('image_size', f'image {place} ({shown(entry["file_name"])}): {look.size[0]} x {look.size[1]}, '
                                       f'stated {stated[0]:g} x {stated[1]:g}')
 

@@ -89,8 +89,9 @@ def load_prepared(work_dir: str | os.PathLike) -> Prepared | None:
     path = Path(work_dir) / FOLDER / DESCRIPTION
     if not path.is_file():
         return None
-    prepared = Prepared(**json.loads(path.read_text()))
-    for name, (ann_file, images) in prepared.splits.items():
+    stored = json.loads(path.read_text())
+    prepared = Prepared(stored['format'], stored['root'], tuple(stored['classes']), {})
+    for name, (ann_file, images) in stored['splits'].items():
         # A work dir may have been moved, its own files with it.
         inside = path.parent / Path(ann_file).name
         prepared.splits[name] = (str(inside) if inside.is_file() else ann_file, images)

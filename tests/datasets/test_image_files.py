@@ -1,0 +1,42 @@
+import cv2
+import pytest
+from own_data_layouts import huge_png
+from PIL import Image
+
+from mmdet_shufflenetv2.datasets.image_files import MAX_PIXELS, look_at, look_at_all
+
+
+def test_a_billion_pixels_are_refused_by_the_header_alone(tmp_path):
+    look = look_at(huge_png(tmp_path / 'huge.png'))
+    assert look.kind == 'image_too_large'
+    assert str(MAX_PIXELS) in look.fault
+
+
+def test_a_large_photograph_passes(tmp_path):
+    assert look_at(huge_png(tmp_path / 'large.png', 13_000, 13_000)) == ((13_000, 13_000), None, None)
+
+
+@pytest.mark.parametrize('orientation', [1, 3, 6, 8])
+def test_the_size_is_that_which_opencv_reads(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new('RGB', (40, 30)).save(tmp_path / 'a.jpg', exif=exif)
+    height, width = cv2.imread(str(tmp_path / 'a.jpg')).shape[:2]
+    assert look_at(tmp_path / 'a.jpg').size == (width, height)
+
+
+def test_a_strangers_name_can_be_printed(tmp_path):
+    fault = look_at(tmp_path / 'a\x1b[31m\ud800.jpg').fault
+    assert fault.isprintable()
+    fault.encode()
+
+
+def test_looks_come_in_the_order_of_the_files(shapes_root):
+    paths = sorted((shapes_root / 'train2017').iterdir())
+    assert [look.size for look in look_at_all(paths)] == [Image.open(path).size for path in paths]
+
+
+@pytest.mark.parametrize('content', [b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n', b'', b'GIF89a', b'BM123'])
+def test_what_opencv_would_not_read_is_no_image(tmp_path, content):
+    (tmp_path / 'a.jpg').write_bytes(content)
+    assert look_at(tmp_path / 'a.jpg').kind == 'image_broken'

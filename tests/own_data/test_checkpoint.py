@@ -1,0 +1,53 @@
+import pytest
+from mmdet.utils import register_all_modules
+from own_data_layouts import loaded
+
+from mmdet_shufflenetv2.own_data.checkpoint import checkpoint_meta, follow_checkpoint
+from mmdet_shufflenetv2.own_data.image_size import image_size
+
+
+@pytest.fixture
+def cfg():
+    register_all_modules(init_default_scope=True)
+    return loaded('faster_rcnn_snv2')
+
+
+def checkpoint(**meta):
+    return dict(meta=dict(dataset_meta=meta), state_dict={})
+
+
+def classes_of(cfg):
+    return cfg.model.roi_head.bbox_head.num_classes
+
+
+def test_other_classes_take_effect_in_heads_and_data(cfg):
+    follow_checkpoint(cfg, checkpoint(classes=('cat', 'dog')))
+    assert classes_of(cfg) == 2
+    assert cfg.test_dataloader.dataset.metainfo['classes'] == ('cat', 'dog')
+
+
+def test_the_size_of_the_images_takes_effect(cfg):
+    follow_checkpoint(cfg, checkpoint(classes=('cat', ), image_size=(640, 480)))
+    assert image_size(cfg) == (640, 480)
+
+
+def test_a_config_of_the_same_classes_keeps_its_heads_unless_they_were_set(cfg):
+    cfg.test_dataloader.dataset.metainfo = dict(classes=('cat', 'dog'))
+    follow_checkpoint(cfg, checkpoint(classes=['cat', 'dog']))
+    assert classes_of(cfg) == 80
+    follow_checkpoint(cfg, checkpoint(classes=['cat', 'dog'], num_classes=2))
+    assert classes_of(cfg) == 2
+
+
+def test_the_capitals_of_older_checkpoints_and_a_single_class_without_brackets_are_read():
+    assert checkpoint_meta(checkpoint(CLASSES=('a', 'b')))['classes'] == ('a', 'b')
+    assert checkpoint_meta(checkpoint(classes='cat'))['classes'] == ('cat', )
+
+
+@pytest.mark.parametrize('loaded', [
+    {}, {'meta': None}, {'meta': {}}, {'meta': {'dataset_meta': []}}, checkpoint(classes=5), checkpoint(classes=[1, 2]),
+    checkpoint(classes=[]), checkpoint(image_size='big'), checkpoint(image_size=(1, -2)), checkpoint(image_size=(1, ))])
+def test_what_says_nothing_or_nonsense_changes_nothing(cfg, loaded):
+    before = cfg.pretty_text
+    follow_checkpoint(cfg, loaded)
+    assert cfg.pretty_text == before

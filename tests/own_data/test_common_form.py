@@ -1,0 +1,138 @@
+import json
+import shutil
+
+import pytest
+from mmdet.registry import DATASETS
+from own_data_layouts import CLASSES, LAYOUTS
+from pycocotools.coco import COCO
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.own_data.common_form import load_prepared, prepare_own_data
+from mmdet_shufflenetv2.own_data.layouts import read_own_data
+
+VAL = 'annotations/instances_val2017.json'
+
+
+def edit(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def dataset(prepared, split):
+    ann_file, images = prepared.splits[split]
+    return DATASETS.build(dict(type='CocoDataset', ann_file=ann_file, data_prefix=dict(img=images), pipeline=[],
+                               metainfo=dict(classes=prepared.classes)))
+
+
+def contents(root):
+    return {path: path.read_bytes() for path in root.rglob('*') if path.is_file()}
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_mmdetection_reads_every_layout_and_the_users_files_stay_as_they_are(layout, tmp_path, name):
+    root = layout(name)
+    before = contents(root)
+    prepared = prepare_own_data(read_own_data(root), tmp_path / 'run')
+    assert contents(root) == before
+    for split, count in (('train', 12), ('val', 6)):
+        read = dataset(prepared, split)
+        assert len(read) == count
+        labels = {instance['bbox_label'] for number in range(count) for instance in
+                  read.get_data_info(number)['instances']}
+        assert labels <= set(range(5))
+    assert load_prepared(tmp_path / 'run') == prepared
+
+
+def test_a_file_that_is_fit_is_used_where_it_lies(layout, tmp_path):
+    root = layout('coco')
+    prepared = prepare_own_data(read_own_data(root), tmp_path / 'run')
+    assert prepared.splits['val'][0] == str(root / VAL)
+    assert [path.name for path in (tmp_path / 'run' / 'own_data').iterdir()] == ['data.json']
+
+
+def test_labels_are_the_same_in_splits_that_list_categories_in_another_order(layout, tmp_path):
+    root = layout('coco')
+    names = {a['id']: a['category_id'] for a in json.loads((root / VAL).read_text())['annotations']}
+
+    def shuffle(content):
+        content['categories'] = [dict(category, id=category['id'] + 40) for category in content['categories'][::-1]]
+        for annotation in content['annotations']:
+            annotation['category_id'] += 40
+
+    edit(root / VAL, shuffle)
+    prepared = prepare_own_data(read_own_data(root), tmp_path / 'run')
+    read, found = dataset(prepared, 'val'), COCO(prepared.splits['val'][0])
+    of_class = {label + 1: 0 for label in range(5)}
+    for number in names.values():
+        of_class[number] += 1
+    labels = [i['bbox_label'] for n in range(len(read)) for i in read.get_data_info(n)['instances']]
+    assert {label + 1: labels.count(label) for label in range(5)} == of_class
+    assert [category['name'] for category in found.dataset['categories']] == list(CLASSES)
+
+
+def test_a_split_may_lack_a_class_that_nothing_in_it_is_of(layout, tmp_path):
+    root = layout('coco')
+
+    def drop(content):
+        content['categories'] = [category for category in content['categories'] if category['name'] != 'star']
+        content['annotations'] = [a for a in content['annotations'] if a['category_id'] != 4]
+
+    edit(root / VAL, drop)
+    assert len(dataset(prepare_own_data(read_own_data(root), tmp_path / 'run'), 'val')) == 6
+
+
+def test_without_a_validation_split_a_fifth_is_held_out_the_same_each_time(layout, tmp_path):
+    root = layout('coco')
+    (root / VAL).unlink()
+    data = read_own_data(root)
+    prepared = prepare_own_data(data, tmp_path / 'a')
+    again = prepare_own_data(read_own_data(root), tmp_path / 'b')
+    ids = {split: set(COCO(ann_file).imgs) for split, (ann_file, _) in prepared.splits.items()}
+    assert {split: len(of) for split, of in ids.items()} == dict(train=10, val=2)
+    assert not ids['train'] & ids['val']
+    assert ids == {split: set(COCO(ann_file).imgs) for split, (ann_file, _) in again.splits.items()}
+    assert any('2 of the 12 training images are held out' in note for note in data.notes)
+
+
+def test_a_moved_work_dir_is_still_read_and_images_that_have_gone_are_said(layout, tmp_path):
+    root = layout('yolo')
+    prepare_own_data(read_own_data(root), tmp_path / 'run')
+    (tmp_path / 'run').rename(tmp_path / 'moved')
+    assert load_prepared(tmp_path / 'moved').splits['val'][0] == str(tmp_path / 'moved' / 'own_data' / 'val.json')
+    shutil.rmtree(root)
+    with pytest.raises(UserError, match='that folder is gone. Say where they are now: --data DIR'):
+        load_prepared(tmp_path / 'moved')
+    assert load_prepared(tmp_path) is None
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    (lambda c: c['annotations'][0].update(bbox=[1, 2, 3]), 'train: 1 x a box has not four coordinates: annotation 0'),
+    (lambda c: c['annotations'][0].update(category_id=77), 'category that is not listed: annotation 0: category_id 77'),
+    (lambda c: c['images'][0].update(id='x'), 'expected a whole number, and 1 other problems'),
+    (lambda c: c['annotations'].clear(), 'there is no annotation'),
+    (lambda c: c['categories'][0].update(name='moon\x1b'), 'cannot be shown'),
+])
+def test_what_is_fatal_is_said_with_the_command_that_shows_everything(layout, tmp_path, change, words):
+    root = layout('coco')
+    edit(root / 'annotations' / 'instances_train2017.json', change)
+    if 'moon' in words or 'shown' in words:
+        edit(root / VAL, change)
+    with pytest.raises(UserError, match=words):
+        prepare_own_data(read_own_data(root), tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+def test_boxes_of_other_classes_than_the_trainings_are_refused(layout, tmp_path):
+    root = layout('coco')
+    edit(root / VAL, lambda content: content['categories'][0].update(name='moon'))
+    with pytest.raises(UserError, match="has boxes of 'moon', not among the 5 classes"):
+        prepare_own_data(read_own_data(root), tmp_path / 'run')
+
+
+def test_a_wrong_label_line_ends_the_training_with_file_and_line(layout, tmp_path):
+    root = layout('yolo')
+    path = root / 'labels' / 'train' / '000000000001.txt'
+    path.write_text('9 0.5 0.5 0.5 0.5')
+    with pytest.raises(UserError, match=f'{path}:1: class 9'):
+        prepare_own_data(read_own_data(root), tmp_path / 'run')

@@ -1,0 +1,85 @@
+import json
+
+import pytest
+
+TRAIN = 'annotations/instances_train2017.json'
+
+
+def edit(root, change):
+    content = json.loads((root / TRAIN).read_text())
+    change(content)
+    (root / TRAIN).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize('form', ['file', 'file alone', 'data', 'yolo', 'config'])
+def test_a_whole_data_set_passes_however_it_is_named(tool, layout, tmp_path, form):
+    root = layout('yolo' if form == 'yolo' else 'coco')
+    config = tmp_path / 'config.py'
+    config.write_text(f'''
+_base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', 'mmdet::_base_/datasets/coco_detection.py']
+train_dataloader = dict(dataset=dict(data_root='{root}/'))
+val_dataloader = dict(dataset=dict(data_root='{root}/'))
+test_dataloader = val_dataloader
+''')
+    arguments = {'file': [root / TRAIN, '--images', root / 'train2017'], 'file alone': [root / TRAIN],
+                 'config': [config]}.get(form, ['--data', root])
+    ended = tool('check_dataset.py', *arguments)
+    assert ended.status == 0, ended.err + ended.out
+    assert ended.out.count('  fit for training') == (1 if 'file' in form else 2)
+
+
+def test_a_fatal_problem_gives_status_1_and_stands_in_the_json(tool, layout, tmp_path):
+    root = layout('coco')
+    edit(root, lambda content: content['annotations'][0].update(bbox=[1, 2, float('nan'), 4]))
+    ended = tool('check_dataset.py', root / TRAIN, '--images', root / 'train2017', '--json', tmp_path / 'out.json')
+    assert ended.status == 1
+    assert 'not fit for training' in ended.out
+    report = json.loads((tmp_path / 'out.json').read_text())
+    assert report['fatal']
+    assert report['files'][0]['problems'][0]['problem'] == 'box_not_finite'
+
+
+def test_a_warning_alone_gives_status_0(tool, layout):
+    root = layout('coco')
+    edit(root, lambda content: content['annotations'][0].update(bbox=[-5, 2, 9, 9]))
+    ended = tool('check_dataset.py', root / TRAIN)
+    assert ended.status == 0
+    assert 'warning      1  a box reaches outside its image' in ended.out
+
+
+def test_every_wrong_line_of_labels_is_counted(tool, layout):
+    root = layout('yolo')
+    for path in (root / 'labels' / 'train').iterdir():
+        path.write_text('7 0.5 0.5 0.5 0.5')
+    ended = tool('check_dataset.py', '--data', root)
+    assert ended.status == 1
+    assert '    12  a line of a label file is wrong' in ended.out
+
+
+@pytest.mark.parametrize(('content', 'status'), [
+    ('[' * 1000 + ']' * 1000, 2), ('[' * 100_000, 2), ('{"images": [', 2), ('[]', 2), ('{}', 2), ('', 2),
+    ('{"images": [1], "annotations": {}, "categories": []}', 2),
+    ('{"images": [1], "annotations": [2], "categories": ["x"]}', 1),
+    ('{"images": [' + '[' * 900 + ']' * 900 + '], "annotations": [], "categories": []}', 1),
+])
+def test_files_that_are_no_annotations_end_in_a_report_or_one_line(tool, tmp_path, content, status):
+    (tmp_path / 'a.json').write_text(content)
+    ended = tool('check_dataset.py', tmp_path / 'a.json', '--images', tmp_path)
+    assert ended.status == status, ended.out + ended.err
+    assert 'Traceback' not in ended.err
+    assert 'FATAL' in ended.out if status == 1 else ended.err.startswith('error: ')
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    ([], 'Name what to check'),
+    (['nowhere.json'], 'no annotation file nowhere.json'),
+    (['nowhere.py'], 'There is no config nowhere.py'),
+    (['nowhere.json', '--images', 'nowhere'], '--images nowhere: there is no such folder'),
+    (['--data', 'nowhere'], 'there is no such folder'),
+    (['a.json', '--data', '.'], 'Name what to check'),
+])
+def test_mistakes_give_status_2(tool, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    ended = tool('check_dataset.py', *arguments)
+    assert ended.status == 2
+    assert words in ended.err
