@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from PIL import Image
+from tqdm import tqdm
 
 __all__ = ['MAX_PIXELS', 'Look', 'look_at', 'look_at_all']
 
@@ -18,6 +19,9 @@ MAX_PIXELS = 2 * Image.MAX_IMAGE_PIXELS
 
 # What OpenCV reads, and so the training. Pillow would start Ghostscript for others.
 _FORMATS = ('BMP', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
+
+# So many take more than a second.
+_MANY = 5000
 
 # The last bytes of a whole file.
 _ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'\xaeB`\x82'}
@@ -38,10 +42,12 @@ class Look(NamedTuple):
 
 
 def look_at_all(paths: Iterable[str | os.PathLike]) -> list[Look]:
-    """:func:`look_at` for many files, in order."""
+    """:func:`look_at` for many files, in order, with a bar where that takes seconds."""
+    paths = list(paths)
     with ThreadPoolExecutor(16) as pool, warnings.catch_warnings():
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
-        return list(pool.map(look_at, paths))
+        return list(tqdm(pool.map(look_at, paths), total=len(paths), desc='looking at images', unit='img', leave=False,
+                         disable=len(paths) < _MANY))
 
 
 def look_at(path: str | os.PathLike) -> Look:

@@ -16,7 +16,6 @@ from typing import Any
 
 import yaml
 from torchvision.datasets.folder import IMG_EXTENSIONS
-from tqdm import tqdm
 
 from ..datasets.image_files import look_at_all
 from ..datasets.problems import shown
@@ -170,8 +169,7 @@ def _read_split(images: list[Path], split: str, data: OwnData, content: dict[str
                         f'{labels[0]}. Put the label files there, one .txt an image.')
     faults: list[tuple[str, str]] = []
     entries, annotations, clipped = [], [], 0
-    looks = look_at_all(tqdm(images, desc=f'{split}: images', unit='img', leave=False))
-    for number, (image, label_file, look) in enumerate(zip(images, labels, looks), start=1):
+    for number, (image, label_file, look) in enumerate(zip(images, labels, look_at_all(images)), start=1):
         if look.size is None:
             faults.append((look.kind, look.fault))
             continue

@@ -63,12 +63,16 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
     given = _Given(source)
     whole = [split for split in splits if not (split == 'train2017' and subset is not None)]
     _say_what_it_takes(root, splits, whole, subset, given, say)
-    root.mkdir(parents=True, exist_ok=True)
-    with _alone(root):
-        _take_annotations(root, splits, given, base_url, say)
-        for split in whole:
-            _take_images(root, split, given, base_url, say)
-        return _take_subset(root, subset, seed, given, base_url, say) if subset is not None else []
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _alone(root):
+            _take_annotations(root, splits, given, base_url, say)
+            for split in whole:
+                _take_images(root, split, given, base_url, say)
+            return _take_subset(root, subset, seed, given, base_url, say) if subset is not None else []
+    except OSError as error:
+        raise UserError(f'{error.filename or root} cannot be written or read: {error.strerror}. Make room, or name a '
+                        f'--root elsewhere.') from error
 
 
 @contextmanager

@@ -79,6 +79,21 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(coco, tm
     assert not (tmp_path / 'coco').exists()
 
 
+def test_a_root_that_cannot_be_written_is_said(coco, tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(UserError, match='cannot be written or read: .*--root elsewhere'):
+        prepare_coco(tmp_path / 'file' / 'coco', base_url=coco.url)
+
+
+def test_two_at_once_are_refused(coco, tmp_path):
+    import fcntl
+    (tmp_path / 'coco').mkdir()
+    with open(tmp_path / 'coco' / '.prepare_coco.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match='Another prepare_coco.py is at work'):
+            prepare_coco(tmp_path / 'coco', base_url=coco.url)
+
+
 def test_a_folder_that_lacks_images_is_not_taken_for_complete(coco, tmp_path, shapes_root):
     prepare_coco(tmp_path / 'coco', base_url=coco.url)
     next((tmp_path / 'coco' / 'val2017').iterdir()).unlink()
