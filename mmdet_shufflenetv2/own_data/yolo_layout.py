@@ -89,6 +89,8 @@ def read_yolo(root: Path, description: Path) -> OwnData:
             continue
         images = _images(description, content, split, places)
         data.splits[split], data.faults[split] = _read_split(images, split, data, content, description)
+        if not data.splits[split].images.absolute().is_relative_to(root.absolute()):
+            data.notes.append(f'{split}: the images lie elsewhere, in {data.splits[split].images}')
     if 'train' not in data.splits:
         raise UserError(f'{description} names no images to train on. Expected for instance {_EXAMPLE}')
     return data
@@ -138,7 +140,8 @@ def _images(description: Path, content: dict[str, Any], split: str, places: Any)
 def _bases(description: Path, content: dict[str, Any]) -> list[Path]:
     inner = content.get('path')
     base = description.parent
-    return list(dict.fromkeys([base / inner, base] if isinstance(inner, str) else [base]))
+    # The folder that was named goes first: a copied data set still has the path of the original in it.
+    return list(dict.fromkeys([base, base / inner] if isinstance(inner, str) else [base]))
 
 
 def _resolved(description: Path, content: dict[str, Any], place: str) -> Path | None:

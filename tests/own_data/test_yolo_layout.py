@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from mmdet_shufflenetv2 import UserError
@@ -87,3 +89,15 @@ def test_a_list_of_classes_does_in_place_of_a_yaml(layout):
     (root / 'data.yaml').unlink()
     (root / 'classes.txt').write_text('circle\nsquare\ntriangle\nstar\ncross\n')
     assert len(read_own_data(root).splits['val'].annotations['images']) == 6
+
+
+def test_a_copy_is_read_where_it_lies_and_images_elsewhere_are_said(layout, tmp_path):
+    original = layout('yolo')
+    copied = shutil.copytree(original, tmp_path / 'copy')
+    text = (copied / 'data.yaml').read_text().splitlines()[1:]
+    (copied / 'data.yaml').write_text('\n'.join([f'path: {original}', *text]))
+    assert read_own_data(copied).splits['train'].images == copied / 'images' / 'train'
+    shutil.rmtree(copied / 'images')
+    data = read_own_data(copied)
+    assert data.splits['train'].images == original / 'images' / 'train'
+    assert f'train: the images lie elsewhere, in {original}' in data.notes[0]
