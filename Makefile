@@ -15,11 +15,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PY = $(VENV)/bin/python
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help install demo test test-slow test-oldest test-onedl test-onedl-core lint clean
+.PHONY: help install demo test chaos test-slow test-oldest test-onedl test-onedl-core lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -2
-	@echo 'make install, test-slow (the tests that take long), test-oldest (oldest supported versions), test-onedl (the maintained forks), lint, clean'
+	@echo 'make install, test-slow (the tests that take long), chaos (faults thrown at training), test-oldest (oldest supported versions), test-onedl (the maintained forks), lint, clean'
 
 install: $(INSTALLED)
 
@@ -41,6 +41,10 @@ demo: install
 
 test: install
 	$(PY) -m pytest
+
+# Kills, torn files, full disks, and files changed at random, thrown at training.
+chaos: install
+	$(PY) tests/durable/chaos.py
 
 test-slow: install
 	$(PY) -m pytest -m slow

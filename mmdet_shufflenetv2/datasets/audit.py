@@ -16,6 +16,8 @@ __all__ = ['audit', 'leaves_folder']
 
 # A box may end on the border, and files round.
 _OUTSIDE = 1.0
+# Ids become integers of 64 bits.
+_LARGEST = 2**63 - 1
 
 
 def audit(annotations: dict[str, list], source: str | os.PathLike, folder: str | os.PathLike,
@@ -169,8 +171,8 @@ def _whole(report: Report, what: str, entry: dict[str, Any], key: str) -> int | 
     value = entry.get(key)
     if key not in entry:
         report.note('field_missing', f'{what}: {key}')
-    elif not isinstance(value, int) or isinstance(value, bool):
-        report.note('field_type', f'{what}: {key} is {shown(value)}, expected a whole number')
+    elif not isinstance(value, int) or isinstance(value, bool) or abs(value) > _LARGEST:
+        report.note('field_type', f'{what}: {key} is {shown(value)}, expected a whole number of 64 bits')
     else:
         return value
     return None

@@ -16,7 +16,9 @@ from mmdet.registry import DATASETS
 
 from ..errors import UserError
 from .annotation_file import read_annotations
+from .audit import audit
 from .image_files import look_at_all
+from .problems import FATAL
 
 __all__ = ['check_images', 'prepare_dataset']
 
@@ -63,9 +65,13 @@ def _read_annotations(path: str, root: str) -> dict[str, Any]:
             f'{os.path.join(root, "annotations", "instances_{train,val}2017.json")}, '
             f'{os.path.join(root, "{train,val}2017", "*.jpg")}.\n'
             f'Put the data there, or name the folder that has it: --data-root DIR.') from None
-    if not annotations['images'] or not all(
-            isinstance(image, dict) and 'file_name' in image and 'id' in image for image in annotations['images']):
-        raise UserError(f'{path} names no images, or images without id or file_name.')
+    report = audit(annotations, path, root, look=False)
+    if report.fatal:
+        problem = report.fatal[0]
+        more = f', and {len(report.fatal) - 1} more kinds of problems' if len(report.fatal) > 1 else ''
+        raise UserError(f'{path} is not fit for training: {FATAL[problem]} ({report.examples[problem][0]}; '
+                        f'{report.found[problem]} in all){more}.\n'
+                        f'See all of them: python tools/check_dataset.py {path}')
     return annotations
 
 
@@ -80,9 +86,6 @@ def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file
     if absent := [name for name in classes if name not in found.values()]:
         raise UserError(f'{ann_file} lacks the {_named(absent, "category", "categories")} of the config\'s classes. '
                         f'{what_to_do}')
-    if strays := {str(a['category_id']) for a in annotations['annotations'] if a['category_id'] not in found}:
-        raise UserError(f'{ann_file} has annotations of category_id {_few(sorted(strays))}, which its categories do '
-                        f'not list.')
 
 
 def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from ..compat import checkpoints
+from ..errors import UserError
 
 __all__ = ['is_whole', 'newest_whole']
 
@@ -31,11 +32,18 @@ def newest_whole(*folders: str | os.PathLike) -> Path | None:
         paths = {path.resolve() for folder in folders for path in Path(folder).glob(f'{kind}_*.pth')
                  if re.fullmatch(rf'{kind}_\d+\.pth', path.name)}
         for path in sorted(paths, key=lambda path: int(path.stem.split('_')[-1]), reverse=True):
-            if is_whole(path):
-                found[path] = checkpoints.load(path, map_location='cpu').get('meta', {}).get('iter', 0)
+            if is_whole(path) and (steps := _steps(path)) is not None:
+                found[path] = steps
                 break
             print_log(f'{path} is torn; it is passed over for the one before it.', 'current', logging.WARNING)
     return max(found, key=found.get, default=None)
+
+
+def _steps(path: Path) -> int | None:
+    try:
+        return checkpoints.load(path, map_location='cpu')['meta']['iter']
+    except (UserError, LookupError, TypeError):
+        return None
 
 
 def is_whole(path: str | os.PathLike) -> bool:

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmdet_shufflenetv2.engine.training import train
 from mmdet_shufflenetv2.errors import StoppedError
 
-from .conftest import assert_same_run
+from .random_run import assert_same_run
 
 EMA = "dict(type='EMAHook', ema_type='ExpMomentumEMA')"
 ACCUMULATE = 'optim_wrapper = dict(accumulative_counts=4)'  # does not divide the six steps of an epoch
