@@ -30,7 +30,7 @@ $(INSTALLED): setup.py $(CONSTRAINTS)
 		"Python 3.11, 3.12 or 3.13 is needed, this is %d.%d. Name another: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet $(FORMATS) -c $(CONSTRAINTS) torch torchvision $(FRAMEWORK) \
-		pycocotools opencv-python matplotlib tqdm $(RUNTIMES) 'setuptools<82' wheel pytest ruff
+		pycocotools opencv-python matplotlib tqdm $(RUNTIMES) 'setuptools<82' wheel pytest pytest-xdist ruff
 	$(PY) -c 'import cv2' 2>/dev/null || $(PY) -m pip install --quiet --only-binary :all: --no-deps --force-reinstall \
 		-c $(CONSTRAINTS) opencv-python-headless
 	$(PY) -m pip install --quiet --no-build-isolation --no-deps -e .
@@ -39,8 +39,9 @@ $(INSTALLED): setup.py $(CONSTRAINTS)
 demo: install
 	$(PY) tools/demo.py
 
+# A file of tests stays in one process, for what its tests share.
 test: install
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadfile
 
 # Kills, torn files, full disks, and files changed at random, thrown at training.
 chaos: install
@@ -64,7 +65,7 @@ test-onedl:
 # What CI runs on the forks.
 test-onedl-core:
 	$(MAKE) install $(ONEDL)
-	.venv-onedl/bin/python -m pytest tests/compat tests/backbones tests/test_configs.py
+	.venv-onedl/bin/python -m pytest -n auto --dist loadfile tests/compat tests/backbones tests/test_configs.py
 
 lint: install
 	$(VENV)/bin/ruff check .

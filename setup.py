@@ -29,6 +29,6 @@ setup(
         'mmcv-lite': ['mmcv-lite>=2.1.0,<2.2'],
         # tools/export.py and OnnxDetector; openvino is optional.
         'deploy': ['onnx>=1.17', 'onnxruntime>=1.20'],
-        'test': ['pytest', 'ruff'],
+        'test': ['pytest', 'pytest-xdist', 'ruff'],
     },
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from mmdet_shufflenetv2.datasets import make_shapes
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / 'shared'
 
-torch.set_num_threads(2)
+# Two cores, one process or, with pytest-xdist, one for each.
+torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else 2)
 
 
 def needs_shared(*parts: str) -> pytest.MarkDecorator:

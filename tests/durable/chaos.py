@@ -160,6 +160,7 @@ class Chaos:
 
         from mmdet_shufflenetv2 import UserError
         from mmdet_shufflenetv2.datasets import prepare_dataset
+        from mmdet_shufflenetv2.durable import broken_images  # noqa: F401 - registers
         init_default_scope('mmdet')
         source = self.data / 'annotations' / 'instances_train2017.json'
         mutated = self.folder / 'mutated.json'
