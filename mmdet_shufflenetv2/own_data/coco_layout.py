@@ -129,7 +129,7 @@ def _classes(splits: dict[str, Split], notes: list[str]) -> tuple[str, ...]:
     used = Counter(a['category_id'] for split in splits.values() for a in split.annotations['annotations']
                    if isinstance(a, dict) and isinstance(a.get('category_id'), int))
     # Roboflow puts the name of the whole in front of the classes.
-    parents = {category.get('supercategory') for category in categories[1:]}
+    parents = [category.get('supercategory') for category in categories[1:]]
     if len(categories) > 1 and categories[0]['id'] == 0 and not used[0] and categories[0]['name'] in parents:
         notes.append(f'left out the category {categories[0]["name"]!r}, which stands for all others')
         categories = categories[1:]

@@ -4,6 +4,7 @@ import random
 import shutil
 
 import pytest
+from mutator import mutate
 from own_data_layouts import huge_png
 
 from mmdet_shufflenetv2 import UserError
@@ -103,32 +104,6 @@ def test_all_are_counted_and_the_first_few_are_named(content, root):
 ])
 def test_names_that_leave_the_folder_are_known(name, leaves):
     assert leaves_folder(name) == leaves
-
-
-STRANGE = [None, True, -1, 0, 1e308, float('nan'), float('inf'), 10 ** 400, '', 'text', '\ud800\x1b[31m\0', [], [[]],
-           {}, {'id': {}}, [1, 2, 3, 4], ['a'] * 4, [None] * 4, 2 ** 63, '../../x', json.loads('[' * 400 + ']' * 400)]
-
-
-def mutate(content, rng):
-    """Replace, remove, repeat or add something anywhere."""
-    for _ in range(rng.randint(1, 6)):
-        holder = content
-        while True:
-            keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
-            key = rng.choice(keys)
-            if not isinstance(holder[key], (dict, list)) or not holder[key] or (holder is not content
-                                                                               and rng.random() < 0.3):
-                break
-            holder = holder[key]
-        what = rng.choice(('replace', 'replace', 'remove', 'repeat'))
-        if what == 'remove':
-            del holder[key]
-        elif what == 'repeat' and isinstance(holder, list):
-            holder.append(copy.deepcopy(holder[key]))
-        else:
-            holder[key] = rng.choice(STRANGE)
-        if not content:
-            return
 
 
 @pytest.mark.parametrize('seed', range(4))

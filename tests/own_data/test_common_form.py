@@ -1,14 +1,18 @@
+import copy
 import json
+import random
 import shutil
 
 import pytest
 from mmdet.registry import DATASETS
+from mutator import mutate
 from own_data_layouts import CLASSES, LAYOUTS
 from pycocotools.coco import COCO
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.own_data.common_form import load_prepared, prepare_own_data
 from mmdet_shufflenetv2.own_data.layouts import read_own_data
+from mmdet_shufflenetv2.own_data.summary import summary
 
 VAL = 'annotations/instances_val2017.json'
 
@@ -136,3 +140,27 @@ def test_a_wrong_label_line_ends_the_training_with_file_and_line(layout, tmp_pat
     path.write_text('9 0.5 0.5 0.5 0.5')
     with pytest.raises(UserError, match=f'{path}:1: class 9'):
         prepare_own_data(read_own_data(root), tmp_path / 'run')
+
+
+def test_mutated_annotations_are_prepared_or_refused_in_two_lines(layout, tmp_path):
+    path = layout('coco') / 'annotations' / 'instances_train2017.json'
+    content, rng, refused = json.loads(path.read_text()), random.Random(0), 0
+    for _ in range(60):
+        mutated = copy.deepcopy(content)
+        mutate(mutated, rng)
+        path.write_text(json.dumps(mutated))
+        said = outcome(path.parent.parent, tmp_path / 'run')
+        refused += bool(said)
+        assert len(said) <= 2
+    assert 10 < refused < 60
+
+
+def outcome(root, work_dir):
+    """The lines of the error; none where the data can be trained on."""
+    try:
+        data = read_own_data(root)
+        prepare_own_data(data, work_dir)
+        summary(data).encode()
+    except UserError as error:
+        return str(error).splitlines()
+    return []

@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from yaml import safe_dump as dump
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.own_data.layouts import read_own_data
@@ -101,3 +102,21 @@ def test_a_copy_is_read_where_it_lies_and_images_elsewhere_are_said(layout, tmp_
     data = read_own_data(copied)
     assert data.splits['train'].images == original / 'images' / 'train'
     assert f'train: the images lie elsewhere, in {original}' in data.notes[0]
+
+
+@pytest.mark.parametrize('key', ['names', 'train', 'val', 'nc', 'path'])
+def test_whatever_a_yaml_holds_ends_in_one_line_or_in_data(layout, key):
+    root = layout('yolo')
+    for value in (None, 5, True, '', [], {}, [[]], {'a': {}}, [None], [1, {}], '\x00', '../..', [['x']], float('nan')):
+        content = dict(train='images/train', val='images/val', names=['a', 'b', 'c', 'd', 'e']) | {key: value}
+        (root / 'data.yaml').write_text(dump(content))
+        assert len(outcome(root)) <= 2
+
+
+def outcome(root):
+    """The lines of the error; none for data."""
+    try:
+        read_own_data(root)
+    except UserError as error:
+        return str(error).splitlines()
+    return []
