@@ -1,7 +1,7 @@
 """What is published at https://cocodataset.org/#download.
 
-The site states no checksums. The MD5 sums are those that the download scripts of many projects pin (NVIDIA's SSD,
-PaddleDetection, MLCommons, LVIS of Lightning Flash among them), all the same; so are the sizes in bytes.
+The site states no checksums. The MD5 sums are those that the download scripts of many public
+projects pin, all the same; so are the sizes in bytes.
 """
 
 from __future__ import annotations
