@@ -128,7 +128,7 @@ def test_bad_images_for_infer(tool, small_config, tmp_path, monkeypatch, inputs,
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (['config.py', 'photo.jpg'], ['Got only config.py photo.jpg', 'CONFIG CHECKPOINT IMAGE_OR_DIR']),
+    (['config.py', 'photo.jpg'], ['Got only config.py photo.jpg', 'CONFIG CHECKPOINT INPUT']),
     (['ours.pth', 'photo.jpg'], ['ours.pth is no checkpoint of NanoDet', 'infer.py CONFIG ours.pth']),
     (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is of NanoDet']),
 ])
