@@ -19,6 +19,7 @@ __all__ = ['IMAGE_SUFFIXES', 'check_images', 'image_fault', 'read_image']
 #: What a folder is searched for.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 
+
 def read_image(path: str | os.PathLike) -> np.ndarray:
     """An image file as an array.
 

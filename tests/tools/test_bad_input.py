@@ -117,7 +117,7 @@ class Evil:
 
 @pytest.mark.parametrize(('inputs', 'words'), [
     (['nowhere.jpg'], ['There is no image or folder nowhere.jpg']),
-    (['empty'], ['There is no image in empty']),
+    (['empty'], ['There is no image or video in empty']),
     (['text.jpg'], ['text.jpg is truncated or no image']),
 ])
 def test_bad_images_for_infer(tool, small_config, tmp_path, monkeypatch, inputs, words):
