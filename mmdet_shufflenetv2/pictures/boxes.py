@@ -34,7 +34,7 @@ def draw_boxes(image: np.ndarray, boxes: np.ndarray, names: Sequence[str],
     height, width = image.shape[:2]
     picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
     draw = ImageDraw.Draw(picture)
-    line = max(1, round(max(height, width) / 320))
+    line = max(2, round(max(height, width) / 320))
     letters = font(max(10, round(max(height, width) / 45)))
     for (x1, y1, x2, y2), color in list(zip(np.asarray(boxes).tolist(), colors))[::-1]:
         draw.rectangle((x1, y1, max(x2, x1), max(y2, y1)), outline=color, width=line)
