@@ -13,7 +13,7 @@ from mmdet_shufflenetv2.pictures import class_color
 def test_sheets_hold_twelve_images_each_and_a_seed_gives_the_same_again(small_config, tmp_path):
     sheets = browse(small_config, tmp_path / 'a', count=100, seed=3)  # of twelve
     assert [sheet.name for sheet in sheets] == ['sheet_1.jpg']
-    again, other = (browse(small_config, tmp_path / name, count=12, seed=seed)[0] for name, seed in (('b', 3), ('c', 4)))
+    [again], [other] = (browse(small_config, tmp_path / str(seed), count=12, seed=seed) for seed in (3, 4))
     assert sheets[0].read_bytes() == again.read_bytes() != other.read_bytes()  # images are flipped at random
 
 
@@ -23,10 +23,11 @@ def test_boxes_stand_where_augmentation_has_moved_them(tmp_path):
     (tmp_path / 'a.json').write_text(json.dumps(dict(
         images=[dict(id=1, file_name='image.png', height=100, width=160)], categories=[dict(id=1, name='')],
         annotations=[dict(id=1, image_id=1, category_id=1, bbox=[10, 40, 30, 20], area=600, iscrowd=0)])))
-    dataset = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='a.json', metainfo=dict(classes=('', )),
-                   pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
-                             dict(type='Resize', scale=(320, 200)), dict(type='RandomFlip', prob=1.0),
-                             dict(type='PackDetInputs')])
+    dataset = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='a.json', data_prefix=dict(img=''),
+                   metainfo=dict(classes=('', )), pipeline=[
+                       dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
+                       dict(type='Resize', scale=(320, 200)), dict(type='RandomFlip', prob=1.0),
+                       dict(type='PackDetInputs')])
     [sheet] = draw_sheets(Config(dict(train_dataloader=dict(dataset=dataset))), tmp_path, count=1)
     # The image fills its square of the sheet, eight pixels from the border.
     image = cv2.imread(str(sheet))[8:208, 8:328]
