@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ..datasets import check_images
 from ..errors import UserError
-from ..image_files import IMAGE_SUFFIXES, check_images, read_image
+from ..image_files import IMAGE_SUFFIXES, decode_image
 
 __all__ = ['VIDEO_SUFFIXES', 'Frame', 'Source', 'TruncatedError', 'find_sources']
 
@@ -57,7 +58,7 @@ class Source:
             UserError: If a file does not do; :class:`TruncatedError` behind the last frame that could be read.
         """
         if not self.is_video:
-            yield Frame(self, 0, read_image(self.given))
+            yield Frame(self, 0, decode_image(self.given))
             return
         number = 0
         with closing(_Capture(self.given, self.kind)) as capture:
