@@ -10,8 +10,6 @@ from ..errors import UserError
 
 __all__ = ['log_for_tensorboard']
 
-_BACKEND = 'TensorboardVisBackend'
-
 
 def log_for_tensorboard(cfg: Config) -> None:
     """Add MMEngine's TensorBoard backend to the visualizer of a config, if it has none.
@@ -24,5 +22,6 @@ def log_for_tensorboard(cfg: Config) -> None:
     if find_spec('tensorboard') is None:
         raise UserError('--tensorboard needs TensorBoard: pip install tensorboard')
     visualizer = cfg.get('visualizer') or dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
-    others = [backend for backend in visualizer.get('vis_backends') or [] if backend['type'] != _BACKEND]
-    cfg.visualizer = dict(visualizer, vis_backends=[*others, dict(type=_BACKEND)])
+    backends = visualizer.get('vis_backends') or []
+    if not any(backend['type'] == 'TensorboardVisBackend' for backend in backends):
+        cfg.visualizer = dict(visualizer, vis_backends=[*backends, dict(type='TensorboardVisBackend')])

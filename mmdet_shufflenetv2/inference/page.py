@@ -50,7 +50,7 @@ def serve(models: Mapping[str, Model], *, device: str | None = None, host: str =
     except OSError as error:
         raise UserError(f'Nothing can listen at {host}, port {port or "7860 and above"}: {error}. Name another: --port '
                         f'8000.') from error
-    print(f'{address} shows {len(models)} detectors; Ctrl-C ends it', flush=True)
+    print(f'The page is at {address} until Ctrl-C', flush=True)
     page.block_thread()
 
 
@@ -98,12 +98,14 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
         found = gradio.State()
         with gradio.Row():
             with gradio.Column():
-                image = gradio.Image(type='filepath', label='Image', sources=['upload', 'webcam', 'clipboard'])
+                # Without labels, which would cover the corner of the image and the name of a box in it.
+                image = gradio.Image(type='filepath', show_label=False, height='55vh',
+                                     sources=['upload', 'webcam', 'clipboard'])
                 name = gradio.Dropdown(list(models), value=next(iter(models)), label='Checkpoint')
                 threshold = gradio.Slider(0, 1, 0.3, step=0.01, label='Lowest score')
             with gradio.Column():
-                drawn = gradio.Image(label='Detections', format='png', interactive=False, buttons=['download',
-                                                                                                   'fullscreen'])
+                drawn = gradio.Image(format='png', show_label=False, height='55vh', interactive=False,
+                                     buttons=['download', 'fullscreen'])
                 said = gradio.Markdown()
         gradio.on([image.change, name.change], detect, [image, name, threshold], [drawn, said, found],
                   api_name='detect')
