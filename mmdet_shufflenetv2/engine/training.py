@@ -23,6 +23,7 @@ from ..own_data.class_layers import KeepClassLayersHook
 from ..own_data.run import fit_run
 from .config import load_config, prepare_data, set_data_root, set_resume, show_class_wise
 from .curves import draw_curves
+from .first_screen import FirstScreenHook
 from .tensorboard import log_for_tensorboard
 from .tool import registry_errors
 
@@ -83,6 +84,7 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         if cfg.get('load_from') and not cfg.get('resume'):
             # Before averages of the weights are loaded.
             runner.register_hook(KeepClassLayersHook(), priority='VERY_HIGH')
+        runner.register_hook(FirstScreenHook(), priority='LOWEST')
         with registry_errors():
             runner.train()
     written = {'log': Path(runner.log_dir)}
