@@ -1,44 +1,109 @@
-"""Reading an image file. Needs OpenCV and Pillow alone, for machines that run exported detectors."""
+"""Whether an image file is there, whole, and of which size, without decoding more than that takes; and its pixels.
+
+Needs OpenCV and Pillow alone, for machines that run exported detectors.
+"""
 
 from __future__ import annotations
 
 import os
 import warnings
-from pathlib import Path
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from .errors import UserError
 
-__all__ = ['IMAGE_SUFFIXES', 'decode_image', 'read_image']
+__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'look_at', 'look_at_all', 'read_image']
 
 #: What a folder is searched for.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+
+#: A header may state any size, and a file of a megabyte may fill the memory. This is Pillow's own limit, a square of
+#: 13377 pixels.
+MAX_PIXELS = 2 * Image.MAX_IMAGE_PIXELS
+
+# What OpenCV reads, and so the training. Pillow would start Ghostscript for others.
+_FORMATS = ('BMP', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
+
+# So many take more than a second.
+_MANY = 5000
+
+# The last bytes of a whole file.
+_ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'\xaeB`\x82'}
+
+# EXIF's orientation: OpenCV turns such an image by a quarter when it reads it.
+_ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
+
+
+class Look(NamedTuple):
+    """What looking at an image file gave."""
+
+    #: Width and height in pixels, as the training reads it; None where the header cannot be read.
+    size: tuple[int, int] | None
+    #: ``image_missing``, ``image_broken`` or ``image_too_large``; None for a whole image.
+    kind: str | None = None
+    #: The same in words, with the path.
+    fault: str | None = None
+
+
+def look_at_all(paths: Iterable[str | os.PathLike]) -> list[Look]:
+    """:func:`look_at` for many files, in order, with a bar where that takes seconds."""
+    from tqdm import tqdm
+    paths = list(paths)
+    with ThreadPoolExecutor(16) as pool, warnings.catch_warnings():
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
+        return list(tqdm(pool.map(look_at, paths), total=len(paths), desc='looking at images', unit='img', leave=False,
+                         disable=len(paths) < _MANY))
+
+
+def look_at(path: str | os.PathLike) -> Look:
+    """Read an image's header, and its end or, where that tells nothing, its pixels.
+
+    Args:
+        path: Image file.
+    """
+    size = None
+    name = str(path) if str(path).isprintable() else ascii(str(path))  # it may be a stranger's
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            turned = 'exif' in image.info and image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
+            size = image.size[::-1] if turned else image.size
+            if not _ends_whole(path):
+                # Another format, or bytes behind the picture, which some cameras write: only decoding tells.
+                image.load()
+    except FileNotFoundError:
+        return Look(None, 'image_missing', f'{name} is missing')
+    except Image.DecompressionBombError:
+        return Look(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
+    except Exception as error:  # a broken header raises whatever its decoder meets
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return Look(size, 'image_broken', f'{name} is truncated or no image ({reason})')
+    return Look(size)
+
+
+def _ends_whole(path: str | os.PathLike) -> bool:
+    with open(path, 'rb') as file:
+        end = _ENDS.get(file.read(2))
+        if end is None:
+            return False
+        file.seek(-len(end), os.SEEK_END)
+        return file.read() == end
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
     """An image file as an array; see :func:`decode_image`.
 
-    Pillow looks at it first: it refuses more than 179 million pixels by the header alone, and tells a truncated file,
-    which OpenCV fills with grey.
-
     Raises:
         UserError: If it is missing, truncated, no image, or too large.
     """
-    from PIL import Image
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f'There is no image {path}.')
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # of half that size
-        try:
-            with Image.open(path) as image:
-                image.load()
-        except Image.DecompressionBombError as error:
-            raise UserError(f'{path} is too large: {str(error).split(",")[0]}. Scale it down or cut it into '
-                            f'tiles.') from None
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UserError(f'{path} is truncated or no image ({str(error).splitlines()[0]}).') from None
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
+        fault = look_at(path).fault
+    if fault:
+        raise UserError(f'{fault}. Expected a whole image file.')
     return decode_image(path)
 
 

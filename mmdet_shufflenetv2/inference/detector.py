@@ -12,7 +12,6 @@ import numpy as np
 from .. import TRAINING
 from ..deploy.onnx_detector import Detections, OnnxDetector
 from ..errors import UserError
-from ..image_files import read_image
 
 __all__ = ['Detector', 'is_exported']
 
@@ -89,13 +88,18 @@ class Detector:
         """
         if not isinstance(images, (list, tuple)):
             return self([images])[0]
-        arrays = [read_image(image) if isinstance(image, (str, os.PathLike)) else image for image in images]
+        arrays = [_read(image) if isinstance(image, (str, os.PathLike)) else image for image in images]
         return [_inside(found, array) for found, array in zip(self._detect(arrays), arrays)] if arrays else []
 
 
 def is_exported(path: str | os.PathLike | None) -> bool:
     """Whether a file is an exported detector, by its name."""
     return path is not None and Path(path).suffix.lower() == '.onnx'
+
+
+def _read(path: str | os.PathLike) -> np.ndarray:
+    from ..image_files import read_image  # needs Pillow, which arrays do not
+    return read_image(path)
 
 
 def _inside(found: Detections, image: np.ndarray) -> Detections:

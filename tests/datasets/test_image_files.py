@@ -3,7 +3,7 @@ import pytest
 from own_data_layouts import huge_png
 from PIL import Image
 
-from mmdet_shufflenetv2.datasets.image_files import MAX_PIXELS, look_at, look_at_all
+from mmdet_shufflenetv2.image_files import MAX_PIXELS, look_at, look_at_all
 
 
 def test_a_billion_pixels_are_refused_by_the_header_alone(tmp_path):
