@@ -17,6 +17,7 @@ from mmengine.runner import set_random_seed
 from ..engine.config import load_config, prepare_data, require_detector, set_data_root
 from ..engine.tool import registry_errors
 from ..errors import UserError
+from ..own_data.run import fit_run
 from ..pictures import class_color, draw_boxes, make_sheet
 
 __all__ = ['browse', 'draw_sheets']
@@ -25,7 +26,8 @@ _ON_A_SHEET = 12
 
 
 def browse(config: str | os.PathLike, out_dir: str | os.PathLike, *, count: int = 24, split: str = 'train',
-           seed: int = 0, data_root: str | None = None, cfg_options: dict[str, Any] | None = None) -> list[Path]:
+           seed: int = 0, data: str | None = None, data_root: str | None = None,
+           cfg_options: dict[str, Any] | None = None) -> list[Path]:
     """Write sheets as ``tools/browse.py`` does.
 
     Args:
@@ -34,6 +36,7 @@ def browse(config: str | os.PathLike, out_dir: str | os.PathLike, *, count: int 
         count: Images to draw; they are spread over the data set.
         split: ``train``, ``val`` or ``test``.
         seed: Same seed, same augmentation.
+        data: Folder of a data set of the user's own, see :mod:`..own_data`.
         data_root: Folder that takes the place of the config's data root.
         cfg_options: Config entries to override.
 
@@ -43,9 +46,11 @@ def browse(config: str | os.PathLike, out_dir: str | os.PathLike, *, count: int 
     Raises:
         UserError: If the config or the data does not do.
     """
-    cfg = load_config(config, cfg_options)
+    cfg = load_config(config, cfg_options, str(out_dir))
     set_data_root(cfg, data_root)
     require_detector(cfg, 'Sheets show the boxes of a detector')
+    if data is not None:
+        fit_run(cfg, data)
     if count < 1:
         raise UserError(f'--count {count}: expected 1 or more.')
     if not cfg.get(f'{split}_dataloader'):

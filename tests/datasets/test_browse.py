@@ -37,8 +37,14 @@ def test_boxes_stand_where_augmentation_has_moved_them(tmp_path):
     assert np.allclose([x.min(), x.max(), y.min(), y.max()], [240, 300, 80, 120], atol=2)
 
 
+def test_own_data_is_shown_before_the_first_training(small_config, layout, tmp_path):
+    [sheet] = browse(small_config, tmp_path / 'out', count=2, data=str(layout('yolo')))
+    assert cv2.imread(str(sheet)).shape[1] == 2 * 328 + 8  # two images side by side
+
+
 @pytest.mark.parametrize(('options', 'words'), [
     (dict(count=0), '--count 0'),
+    (dict(data='nowhere'), 'nowhere'),
     (dict(data_root='nowhere'), '--data-root nowhere is no folder'),
     (dict(cfg_options={'train_dataloader.dataset.type': 'Nothing'}), 'Nothing'),
     (dict(cfg_options={'test_dataloader': None}, split='test'), 'has no test_dataloader'),
