@@ -29,6 +29,7 @@ setup(
         'mmcv-lite': ['mmcv-lite>=2.1.0,<2.2'],
         # tools/export.py and OnnxDetector; openvino is optional.
         'deploy': ['onnx>=1.17', 'onnxruntime>=1.20'],
+        'app': ['gradio>=6'],  # tools/app.py
         'test': ['pytest', 'pytest-xdist', 'ruff'],
     },
 )

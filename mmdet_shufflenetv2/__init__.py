@@ -1,7 +1,8 @@
 """ShuffleNet V2 for MMDetection 3. Importing this package registers every part of it.
 
 First the ground is prepared (:mod:`.compat`): mmdet cannot be imported on today's PyTorch before that. On a machine
-without PyTorch or MMEngine, which runs exported detectors, there is :class:`.deploy.OnnxDetector` alone.
+without PyTorch or MMEngine, which runs exported detectors, there are :class:`.Detector` and
+:class:`.deploy.OnnxDetector` alone.
 """
 
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ _MISSING = [package for package in ('torch', 'mmengine') if find_spec(package) i
 #: Whether this machine can train; False where exported detectors are run and nothing else.
 TRAINING = not _MISSING
 
-__all__ = ['TRAINING', 'UserError', '__version__']
+__all__ = ['TRAINING', 'Detector', 'UserError', '__version__']
 
 if TRAINING:
     from . import compat
@@ -35,3 +36,5 @@ else:
         if name in ('FeatureInfo', 'ShuffleNetV2', 'compat'):
             raise ImportError(f'No module named {_MISSING[0]!r}, which mmdet_shufflenetv2.{name} needs')
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+from .inference import Detector  # noqa: E402 - after the ground is prepared

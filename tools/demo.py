@@ -1,5 +1,8 @@
 """The whole way on built-in data: train a small Faster R-CNN, evaluate it, draw what it finds. What `make demo` runs.
 
+    python tools/demo.py
+    python tools/demo.py --config configs/nanodet_m_snv2_shapes.py --work-dir work_dirs/trial
+
 A second call goes on where the first was stopped; with a finished training it evaluates and draws again.
 """
 

@@ -31,8 +31,9 @@ def main() -> None:
     args = parse_args()
     from mmdet_shufflenetv2.analysis.design_check import figure, report
     from mmdet_shufflenetv2.analysis.design_check.check import check_designs
+    from mmdet_shufflenetv2.pictures import check_plot_file
     if args.figure:
-        figure.check_picture(args.figure)
+        check_plot_file(args.figure, '--figure')
     check = check_designs(args.configs, height=args.shape[0], width=args.shape[1], device=args.device,
                           threads=args.threads, rounds=args.rounds)
     if len(args.configs) == 1:

@@ -40,6 +40,7 @@ def parse_args() -> argparse.Namespace:
                         help='save in the middle of an epoch, too, every M minutes')
     parser.add_argument('--max-broken-images', type=int, default=10, metavar='N',
                         help='end the run when more than N images cannot be read (default: 10)')
+    parser.add_argument('--tensorboard', action='store_true', help='log for TensorBoard, too: tensorboard --logdir DIR')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='entries of the config to override, such as train_cfg.max_epochs=24')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -56,7 +57,8 @@ def main() -> None:
         args.config, work_dir=args.work_dir, data_root=args.data_root, amp=args.amp, auto_scale_lr=args.auto_scale_lr,
         resume=args.resume, cfg_options=args.cfg_options, launcher=args.launcher, data=args.data, freeze=args.freeze,
         image_size=args.image_size, batch_size=args.batch_size, epochs=args.epochs, lr=args.lr,
-        max_broken_images=args.max_broken_images, checkpoint_interval_minutes=args.checkpoint_interval_minutes)
+        max_broken_images=args.max_broken_images, checkpoint_interval_minutes=args.checkpoint_interval_minutes,
+        tensorboard=args.tensorboard)
     for name, path in written.items():
         print(f'{name + ":":<12}{path}')
 

@@ -21,7 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..engine.config import load_config
 from ..engine.tool import registry_errors
 
-__all__ = ['Complexity', 'count_multiply_adds', 'detector_complexity', 'markdown_table']
+__all__ = ['Complexity', 'count_multiply_adds', 'detector_complexity', 'detector_multiply_adds',
+           'markdown_table']
 
 
 class Complexity(NamedTuple):
@@ -60,16 +61,26 @@ def detector_complexity(config: str | os.PathLike, height: int = 800, width: int
     torch.manual_seed(0)
     with registry_errors():
         model = MODELS.build(cfg.model).eval()
-    sample = DetDataSample(metainfo=dict(
-        img_shape=(height, width), ori_shape=(height, width), scale_factor=(1.0, 1.0), batch_input_shape=None))
-    inputs = [torch.zeros(3, height, width, dtype=torch.uint8)]
-    batch = model.data_preprocessor(dict(inputs=inputs, data_samples=[sample]))
+    batch = _one_image(model, height, width)
     return Complexity(
         name=os.path.splitext(os.path.basename(config))[0],
         parameters=_parameters(model),
         backbone_parameters=_parameters(model.backbone),
         multiply_adds=count_multiply_adds(model, **batch, mode='tensor'),
         backbone_multiply_adds=count_multiply_adds(model.backbone, batch['inputs']))
+
+
+def detector_multiply_adds(model: nn.Module, height: int, width: int) -> int:
+    """Multiply-adds of a detector in eval mode, as it is, on one image of zeros of that size in pixels."""
+    return count_multiply_adds(model, **_one_image(model, height, width), mode='tensor')
+
+
+def _one_image(model: nn.Module, height: int, width: int) -> dict[str, Any]:
+    """What the detector takes for an image of zeros, padded to what its config asks for."""
+    sample = DetDataSample(metainfo=dict(
+        img_shape=(height, width), ori_shape=(height, width), scale_factor=(1.0, 1.0), batch_input_shape=None))
+    inputs = [torch.zeros(3, height, width, dtype=torch.uint8)]
+    return model.data_preprocessor(dict(inputs=inputs, data_samples=[sample]))
 
 
 def _parameters(model: nn.Module) -> int:

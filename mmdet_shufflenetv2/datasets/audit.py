@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from .image_files import look_at_all
+from ..image_files import look_at_all
 from .problems import Report, shown
 
 __all__ = ['audit', 'leaves_folder']

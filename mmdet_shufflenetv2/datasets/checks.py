@@ -15,9 +15,9 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 
 from ..errors import UserError
+from ..image_files import look_at_all
 from .annotation_file import read_annotations
 from .audit import audit
-from .image_files import look_at_all
 from .problems import FATAL
 
 __all__ = ['check_images', 'prepare_dataset']

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import UserError
 
-__all__ = ['MADE_BY', 'Detections', 'OnnxDetector', 'Resize', 'session']
+__all__ = ['MADE_BY', 'Detections', 'OnnxDetector', 'Resize', 'check_image', 'session']
 
 #: Metadata entry that tells a file of ours.
 MADE_BY = 'mmdet_shufflenetv2'
@@ -97,7 +97,7 @@ class OnnxDetector:
     def resized(self, image: np.ndarray) -> np.ndarray:
         """The image in the size that the graph wants; see :meth:`__call__`."""
         import cv2
-        _check_image(image)
+        check_image(image)
         height, width = self._resize.size(*image.shape[:2])
         return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
@@ -133,7 +133,8 @@ def session(path: str | os.PathLike, threads: int | None = None, profile_prefix:
         raise UserError(f'{path} cannot be read as an ONNX graph: {str(error).splitlines()[0]}') from error
 
 
-def _check_image(image: Any) -> None:
+def check_image(image: Any) -> None:
+    """Raise a :class:`UserError` unless it is an array ``(H, W, 3)`` of uint8."""
     if not isinstance(image, np.ndarray):
         raise UserError(f'An image is a NumPy array (H, W, 3) of uint8, as cv2.imread returns; got '
                         f'{"None: the file could not be read" if image is None else type(image).__name__}.')

@@ -16,8 +16,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..datasets.image_files import look_at
 from ..errors import BrokenImageError, UserError
+from ..image_files import look_at
 
 __all__ = ['BROKEN_IMAGES', 'BrokenImagesHook', 'LoadWholeImage', 'report_broken']
 

@@ -23,6 +23,8 @@ from ..own_data.class_layers import KeepClassLayersHook
 from ..own_data.run import fit_run
 from .config import load_config, prepare_data, set_data_root, set_resume, show_class_wise
 from .curves import draw_curves
+from .first_screen import FirstScreenHook
+from .tensorboard import log_for_tensorboard
 from .tool import registry_errors
 
 __all__ = ['build_runner', 'train']
@@ -31,7 +33,7 @@ __all__ = ['build_runner', 'train']
 def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: str | None = None, amp: bool = False,
           auto_scale_lr: bool = False, resume: str | None = None, cfg_options: dict[str, Any] | None = None,
           launcher: str = 'none', max_broken_images: int = 10, checkpoint_interval_minutes: float | None = None,
-          data: str | None = None, **run_flags: Any) -> dict[str, Path]:
+          tensorboard: bool = False, data: str | None = None, **run_flags: Any) -> dict[str, Path]:
     """Train as ``tools/train.py`` does.
 
     Args:
@@ -45,6 +47,7 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         launcher: How the processes of a distributed run were started.
         max_broken_images: How many images that cannot be read are left out before the run ends.
         checkpoint_interval_minutes: Also save in the middle of an epoch, this often.
+        tensorboard: Log for TensorBoard, too.
         data: Folder of a data set of the user's own, in COCO's format or YOLO's, see :mod:`..own_data`.
         run_flags: Arguments of :func:`..own_data.run_flags.set_run_flags`: ``freeze``, ``image_size``, ``batch_size``,
             ``epochs``, ``lr``.
@@ -70,6 +73,8 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
             raise UserError(f'--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=N) in {config}: the batch '
                             f'size that its learning rate was chosen for.')
         cfg.auto_scale_lr.enable = True
+    if tensorboard:
+        log_for_tensorboard(cfg)
     prepare_data(cfg, 'train', max_broken=max_broken_images)
     prepare_data(cfg, 'val')
     prepare_processes(cfg)
@@ -79,6 +84,7 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         if cfg.get('load_from') and not cfg.get('resume'):
             # Before averages of the weights are loaded.
             runner.register_hook(KeepClassLayersHook(), priority='VERY_HIGH')
+        runner.register_hook(FirstScreenHook(), priority='LOWEST')
         with registry_errors():
             runner.train()
     written = {'log': Path(runner.log_dir)}

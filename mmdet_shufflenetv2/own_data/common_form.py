@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.audit import audit, leaves_folder
-from ..datasets.image_files import look_at
 from ..datasets.problems import FATAL, WARNINGS, shown
 from ..errors import UserError
+from ..image_files import look_at
 from .description import OwnData, Split
 
 __all__ = ['FOLDER', 'Prepared', 'completed', 'load_prepared', 'prepare_own_data']

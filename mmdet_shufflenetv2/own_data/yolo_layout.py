@@ -17,9 +17,9 @@ from typing import Any
 import yaml
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from ..datasets.image_files import look_at_all
 from ..datasets.problems import shown
 from ..errors import UserError
+from ..image_files import look_at_all
 from .description import SPLITS, OwnData, Split
 
 __all__ = ['find_description', 'read_yolo']

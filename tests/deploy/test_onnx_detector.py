@@ -4,45 +4,18 @@ import sys
 import cv2
 import mmcv
 import numpy as np
-import onnx
 import pytest
 from conftest import ROOT
-from onnx import TensorProto, helper
+from tiny_graph import write
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.deploy import OnnxDetector
 from mmdet_shufflenetv2.deploy.onnx_detector import Resize
 
-RESIZE = '{"scale": [64, 48], "keep_ratio": true, "cut": false}'
-
-
-def write(path, about):
-    """A graph that finds one object: a box as large as the image, of class 1."""
-    inputs = [helper.make_tensor_value_info('image', TensorProto.UINT8, ['height', 'width', 3])]
-    outputs = [helper.make_tensor_value_info('dets', TensorProto.FLOAT, [1, 5]),
-               helper.make_tensor_value_info('labels', TensorProto.INT64, [1])]
-    constants = [helper.make_tensor('zeros', TensorProto.FLOAT, [2], [0, 0]),
-                 helper.make_tensor('score', TensorProto.FLOAT, [1], [0.75]),
-                 helper.make_tensor('one', TensorProto.INT64, [1], [1]),
-                 helper.make_tensor('order', TensorProto.INT64, [2], [1, 0]),
-                 helper.make_tensor('row', TensorProto.INT64, [2], [1, 5])]
-    nodes = [helper.make_node('Shape', ['image'], ['shape'], end=2),
-             helper.make_node('Gather', ['shape', 'order'], ['size']),
-             helper.make_node('Cast', ['size'], ['corner'], to=TensorProto.FLOAT),
-             helper.make_node('Concat', ['zeros', 'corner', 'score'], ['flat'], axis=0),
-             helper.make_node('Reshape', ['flat', 'row'], ['dets']),
-             helper.make_node('Identity', ['one'], ['labels'])]
-    model = helper.make_model(helper.make_graph(nodes, 'one', inputs, outputs, constants), ir_version=9,
-                              opset_imports=[helper.make_opsetid('', 17)])
-    helper.set_model_props(model, about)
-    onnx.save(model, path)
-    return path
-
 
 @pytest.fixture
 def detector(tmp_path):
-    return OnnxDetector(write(tmp_path / 'd.onnx', {
-        'mmdet_shufflenetv2': '0', 'classes': '["cat", "dog"]', 'resize': RESIZE}))
+    return OnnxDetector(write(tmp_path / 'd.onnx'))
 
 
 @pytest.mark.parametrize('shape', [(100, 200), (200, 100), (7, 1000), (48, 64), (1, 1)])
@@ -93,7 +66,7 @@ def test_a_file_that_is_no_detector_of_ours_is_refused(content, words, tmp_path)
 
 
 def test_it_runs_where_neither_pytorch_nor_openmmlab_is_installed(tmp_path):
-    write(tmp_path / 'd.onnx', {'mmdet_shufflenetv2': '0', 'classes': '["cat", "dog"]', 'resize': RESIZE})
+    write(tmp_path / 'd.onnx')
     cv2.imwrite(str(tmp_path / 'photo.png'), np.zeros((20, 30, 3), np.uint8))
     script = '''
 import sys
@@ -104,6 +77,7 @@ from mmdet_shufflenetv2.deploy import OnnxDetector
 boxes, scores, labels = OnnxDetector('d.onnx')(cv2.imread('photo.png'))
 print(boxes.tolist(), labels.tolist())
 import mmdet_shufflenetv2
+print(mmdet_shufflenetv2.Detector('d.onnx')('photo.png').scores.tolist())
 try:
     mmdet_shufflenetv2.ShuffleNetV2
 except ImportError as error:
@@ -112,4 +86,5 @@ except ImportError as error:
     done = subprocess.run([sys.executable, '-c', script], cwd=tmp_path, capture_output=True, text=True, timeout=60,
                           env={'PYTHONPATH': str(ROOT)}, check=False)
     assert done.stdout.splitlines()[0] == '[[0.0, 0.0, 30.0, 20.0]] [1]', done.stderr
+    assert done.stdout.splitlines()[1] == '[0.75]', done.stderr
     assert "No module named 'torch', which mmdet_shufflenetv2.ShuffleNetV2 needs" in done.stdout

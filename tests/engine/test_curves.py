@@ -1,6 +1,9 @@
 import json
 
-from mmdet_shufflenetv2.engine.curves import draw_curves, read_scalars
+import pytest
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.engine.curves import _run_names, draw_curves, plot_runs, read_scalars
 
 
 def log(folder, name, *lines):
@@ -37,3 +40,40 @@ def test_a_picture_is_drawn_with_and_without_an_evaluation(tmp_path):
 def test_nothing_is_drawn_where_nothing_was_logged(tmp_path):
     assert draw_curves(tmp_path) is None
     assert not (tmp_path / 'curves.png').exists()
+
+
+def test_several_runs_are_drawn_over_one_another(tmp_path):
+    from PIL import Image
+    for name in ('a', 'b'):
+        log(tmp_path / name, '1', *(step(10 * at, 3 / at) for at in range(1, 90)),
+            {'coco/bbox_mAP_50': 0.5, 'coco/bbox_mAP': 0.3, 'step': 1})
+    assert plot_runs([tmp_path / 'a', tmp_path / 'b'], tmp_path / 'both.png') == tmp_path / 'both.png'
+    both, one = Image.open(tmp_path / 'both.png'), Image.open(plot_runs([tmp_path / 'a']))
+    assert both.size == one.size
+    colors = {color for _, color in both.convert('RGB').getcolors(1 << 20)}
+    assert {(31, 119, 180), (255, 127, 14)} <= colors  # matplotlib's first two, a run each
+
+
+@pytest.mark.parametrize(('paths', 'expected'), [
+    (['work_dirs/a', 'work_dirs/b'], ['a', 'b']),
+    (['x/run', 'y/run'], ['x/run', 'y/run']),
+    (['x/run', 'x/run'], ['run', 'run']),
+])
+def test_runs_are_called_by_what_tells_them_apart(paths, expected):
+    assert _run_names(paths) == expected
+
+
+@pytest.mark.parametrize(('runs', 'out', 'words'), [
+    (['nowhere'], None, 'There is no folder nowhere. Expected the work dir of a run, such as work_dirs/real'),
+    (['empty'], None, 'empty holds no log of a training'),
+    (['work_dirs'], None, 'Did you mean work_dirs/real'),
+    (['work_dirs/real', 'empty'], None, 'empty holds no log'),
+    (['work_dirs/real'], 'x.txt', '--out x.txt is no kind of picture'),
+    (['work_dirs/real'], 'nowhere/x.png', '--out nowhere/x.png: there is no folder'),
+])
+def test_what_is_no_run_is_said_with_a_run_that_is_one(tmp_path, monkeypatch, runs, out, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    log(tmp_path / 'work_dirs' / 'real', '1', step(10, 3.0))
+    with pytest.raises(UserError, match=words):
+        plot_runs(runs, out)

@@ -117,7 +117,7 @@ class Evil:
 
 @pytest.mark.parametrize(('inputs', 'words'), [
     (['nowhere.jpg'], ['There is no image or folder nowhere.jpg']),
-    (['empty'], ['There is no image in empty']),
+    (['empty'], ['There is no image or video in empty']),
     (['text.jpg'], ['text.jpg is truncated or no image']),
 ])
 def test_bad_images_for_infer(tool, small_config, tmp_path, monkeypatch, inputs, words):
@@ -128,7 +128,7 @@ def test_bad_images_for_infer(tool, small_config, tmp_path, monkeypatch, inputs,
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (['config.py', 'photo.jpg'], ['Got only config.py photo.jpg', 'CONFIG CHECKPOINT IMAGE_OR_DIR']),
+    (['config.py', 'photo.jpg'], ['Got only config.py photo.jpg', 'CONFIG CHECKPOINT INPUT']),
     (['ours.pth', 'photo.jpg'], ['ours.pth is no checkpoint of NanoDet', 'infer.py CONFIG ours.pth']),
     (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is of NanoDet']),
 ])

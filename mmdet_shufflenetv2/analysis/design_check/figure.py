@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import UserError
 from ..guidelines.breakdown import shares
 from ..guidelines.figure import KIND_COLORS
 from ..memory_access import Kind
@@ -14,7 +13,7 @@ from .check import Checked, DesignCheck
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ['check_picture', 'draw']
+__all__ = ['draw']
 
 #: What an element is read or written for: colors of figure 2's kinds, the convolutions divided.
 _ELEMENT_COLORS = {
@@ -22,17 +21,6 @@ _ELEMENT_COLORS = {
     'of it above a dense one: groups (G2)': '#807dba', 'of it depthwise (G4)': '#9ecae1',
     'element-wise (G4)': KIND_COLORS[Kind.ELEMENTWISE], 'data movement (G4)': KIND_COLORS[Kind.DATA_MOVEMENT],
     'other': KIND_COLORS[Kind.OTHER]}
-
-
-def check_picture(path: Path) -> None:
-    """Raise a :class:`UserError` where a picture of that name cannot be written."""
-    from matplotlib.backend_bases import FigureCanvasBase
-    kinds = FigureCanvasBase.get_supported_filetypes()
-    if path.suffix[1:].lower() not in kinds:
-        raise UserError(f'--figure {path} is no kind of picture: expected a name that ends in .png, or in one of '
-                        f'{", ".join(kinds)}.')
-    if not path.absolute().parent.is_dir():
-        raise UserError(f'--figure {path}: there is no folder {path.absolute().parent}.')
 
 
 def draw(check: DesignCheck, path: Path) -> None:

@@ -3,11 +3,12 @@ import pytest
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.analysis.design_check.breaks import Break
 from mmdet_shufflenetv2.analysis.design_check.check import Checked, DesignCheck
-from mmdet_shufflenetv2.analysis.design_check.figure import check_picture, draw
+from mmdet_shufflenetv2.analysis.design_check.figure import draw
 from mmdet_shufflenetv2.analysis.design_check.latency import LatencyModel
 from mmdet_shufflenetv2.analysis.design_check.report import layers_markdown, sums_markdown
 from mmdet_shufflenetv2.analysis.memory_access import Kind
 from mmdet_shufflenetv2.analysis.timing import Timing
+from mmdet_shufflenetv2.pictures import check_plot_file
 
 
 @pytest.fixture
@@ -48,5 +49,5 @@ def test_backbones_are_drawn_side_by_side(check, tmp_path):
 @pytest.mark.parametrize(('name', 'words'), [('backbones.doc', 'no kind of picture'), ('none/b.png', 'no folder')])
 def test_a_picture_that_cannot_be_written_is_said(tmp_path, name, words):
     with pytest.raises(UserError, match=words):
-        check_picture(tmp_path / name)
-    check_picture(tmp_path / 'backbones.svg')
+        check_plot_file(tmp_path / name, '--figure')
+    check_plot_file(tmp_path / 'backbones.svg', '--figure')

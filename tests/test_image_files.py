@@ -1,9 +1,11 @@
 import cv2
+import numpy as np
 import pytest
 from own_data_layouts import huge_png
 from PIL import Image
 
-from mmdet_shufflenetv2.datasets.image_files import MAX_PIXELS, look_at, look_at_all
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.image_files import MAX_PIXELS, look_at, look_at_all, read_image
 
 
 def test_a_billion_pixels_are_refused_by_the_header_alone(tmp_path):
@@ -40,3 +42,30 @@ def test_looks_come_in_the_order_of_the_files(shapes_root):
 def test_what_opencv_would_not_read_is_no_image(tmp_path, content):
     (tmp_path / 'a.jpg').write_bytes(content)
     assert look_at(tmp_path / 'a.jpg').kind == 'image_broken'
+
+
+def test_an_image_is_read_as_opencv_reads_it(tmp_path):
+    path = tmp_path / 'größe.png'
+    pixels = np.random.default_rng(0).integers(0, 255, (7, 9, 3), np.uint8)
+    path.write_bytes(cv2.imencode('.png', pixels)[1].tobytes())
+    assert (read_image(path) == pixels).all()
+
+
+def test_an_image_is_turned_as_the_camera_was_held(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # a quarter turn
+    Image.new('RGB', (40, 20)).save(tmp_path / 'photo.jpg', exif=exif)
+    assert read_image(tmp_path / 'photo.jpg').shape == (40, 20, 3)
+
+
+@pytest.mark.parametrize(('content', 'words'), [
+    (None, 'photo.jpg is missing'), (b'hello', 'truncated or no image'), (b'', 'truncated or no image'),
+    ('huge', 'has more than')])
+def test_what_cannot_be_read_is_refused(tmp_path, content, words):
+    path = tmp_path / 'photo.jpg'
+    if content == 'huge':
+        huge_png(path)
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=words):
+        read_image(path)

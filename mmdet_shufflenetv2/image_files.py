@@ -1,4 +1,7 @@
-"""Whether an image file is there, whole, and of which size, without decoding more than that takes."""
+"""Whether an image file is there, whole, and of which size, without decoding more than that takes; and its pixels.
+
+Needs OpenCV and Pillow alone, for machines that run exported detectors.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,15 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
-__all__ = ['MAX_PIXELS', 'Look', 'look_at', 'look_at_all']
+from .errors import UserError
+
+__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'look_at', 'look_at_all', 'read_image']
+
+#: What a folder is searched for.
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 
 #: A header may state any size, and a file of a megabyte may fill the memory. This is Pillow's own limit, a square of
 #: 13377 pixels.
@@ -43,6 +51,7 @@ class Look(NamedTuple):
 
 def look_at_all(paths: Iterable[str | os.PathLike]) -> list[Look]:
     """:func:`look_at` for many files, in order, with a bar where that takes seconds."""
+    from tqdm import tqdm
     paths = list(paths)
     with ThreadPoolExecutor(16) as pool, warnings.catch_warnings():
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
@@ -82,3 +91,37 @@ def _ends_whole(path: str | os.PathLike) -> bool:
             return False
         file.seek(-len(end), os.SEEK_END)
         return file.read() == end
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """An image file as an array; see :func:`decode_image`.
+
+    Raises:
+        UserError: If it is missing, truncated, no image, or too large.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
+        fault = look_at(path).fault
+    if fault:
+        raise UserError(f'{fault}. Expected a whole image file.')
+    return decode_image(path)
+
+
+def decode_image(path: str | os.PathLike) -> np.ndarray:
+    """The pixels of an image file that is known to be whole.
+
+    Args:
+        path: The file. Where it says how the camera was held, the image is turned upright, as MMDetection does.
+
+    Returns:
+        ``(H, W, 3)`` uint8; blue, green, red.
+
+    Raises:
+        UserError: If OpenCV does not know its format.
+    """
+    import cv2
+    # Not imread: it reads no names beyond ASCII on Windows.
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UserError(f'{path} is in a format that OpenCV does not read. Save it as .jpg or .png.')
+    return image

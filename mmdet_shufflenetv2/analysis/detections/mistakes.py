@@ -1,0 +1,132 @@
+"""What was found wrongly or not at all, at one threshold, as a person who looks at the pictures would count it.
+
+Detections above the threshold are matched to the objects at IoU 0.5 by pycocotools, class by class as for AP50. What is
+left over on both sides is matched once more without regard to class: those are confusions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from pycocotools import mask
+from pycocotools.cocoeval import COCOeval
+
+from .scores import as_coco
+
+__all__ = ['FalsePositive', 'Mistakes', 'find_mistakes']
+
+_IOU = 0.5
+# Below it a box has nothing to do with an object.
+_NEAR = 0.1
+
+
+class FalsePositive(NamedTuple):
+    """A detection without an object of its class."""
+
+    detection: dict[str, Any]
+    #: ``confused with`` or ``also found as``, the object's class to be added; ``duplicate``, ``badly placed``,
+    #: ``nothing there``.
+    kind: str
+    #: The object that it is about; None where there is nothing.
+    truth: dict[str, Any] | None
+
+
+class Mistakes(NamedTuple):
+    """All mistakes, the worst first."""
+
+    #: By score.
+    false_positives: list[FalsePositive]
+    #: Objects that nothing was found at, the largest first.
+    misses: list[dict[str, Any]]
+    #: Counts ``(K + 1, K + 1)``: a row a true class, a column a found one; the last row is nothing, the last column
+    #: missed.
+    confusion: np.ndarray
+    #: Names of the K classes, by row.
+    classes: list[str]
+
+
+def find_mistakes(annotations: dict[str, Any], results: Sequence[dict[str, Any]], score_thr: float) -> Mistakes:
+    """Match detections to objects and say what remains.
+
+    Args:
+        annotations, results: As :mod:`.inputs` reads them.
+        score_thr: Detections below it are left out.
+    """
+    truths = annotations['annotations']
+    found = [one for one in results if one['score'] >= score_thr]
+    right, ignored = _match(annotations, truths, found, by_class=True)
+    spare_truths = [one for place, one in enumerate(truths) if place not in right.values() and not one['iscrowd']]
+    spare_found = [one for place, one in enumerate(found) if place not in right and place not in ignored]
+    wrong, _ = _match(annotations, spare_truths, spare_found, by_class=False)
+
+    categories = sorted(annotations['categories'], key=lambda category: category['id'])
+    rows = {category['id']: row for row, category in enumerate(categories)}
+    confusion = np.zeros((len(rows) + 1, len(rows) + 1), int)
+    for place in right:
+        row = rows[found[place]['category_id']]
+        confusion[row, row] += 1
+    of_image = defaultdict(list)
+    for truth in truths:
+        of_image[truth['image_id']].append(truth)
+    false_positives = []
+    for place, detection in enumerate(spare_found):
+        column = rows[detection['category_id']]
+        if place in wrong:
+            truth = spare_truths[wrong[place]]
+            confusion[rows[truth['category_id']], column] += 1
+            false_positives.append(FalsePositive(detection, 'confused with', truth))
+        else:
+            confusion[-1, column] += 1
+            false_positives.append(FalsePositive(detection, *_nearest(detection, of_image[detection['image_id']])))
+    misses = [truth for place, truth in enumerate(spare_truths) if place not in wrong.values()]
+    for truth in misses:
+        confusion[rows[truth['category_id']], -1] += 1
+    return Mistakes(
+        sorted(false_positives, key=lambda one: -one.detection['score']),
+        sorted(misses, key=lambda truth: -truth['area']), confusion, [category['name'] for category in categories])
+
+
+def _match(annotations: dict[str, Any], truths: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]],
+           by_class: bool) -> tuple[dict[int, int], set[int]]:
+    """pycocotools' matching: place of a detection -> place of its object, and the detections that crowds excuse."""
+    # pycocotools takes an id of 0 for "no match", so both sides are numbered anew, from 1.
+    numbered = [[dict(image_id=one['image_id'], category_id=one['category_id'], bbox=one['bbox'],
+                      area=one['bbox'][2] * one['bbox'][3], iscrowd=one.get('iscrowd', 0), score=one.get('score', 1),
+                      id=place + 1) for place, one in enumerate(side)] for side in (truths, found)]
+    evaluation = COCOeval(*(as_coco(dict(images=annotations['images'], categories=annotations['categories'],
+                                         annotations=side)) for side in numbered), 'bbox')
+    evaluation.params.iouThrs = np.array([_IOU])
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ['all']
+    evaluation.params.maxDets = [max(len(found), 1)]
+    evaluation.params.useCats = by_class
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+    crowds = {one['id'] for one in numbered[0] if one['iscrowd']}
+    matched, excused = {}, set()
+    for image in filter(None, evaluation.evalImgs):
+        for number, match, ignore in zip(image['dtIds'], image['dtMatches'][0], image['dtIgnore'][0]):
+            if ignore or match in crowds:
+                excused.add(number - 1)
+            elif match:
+                matched[number - 1] = int(match) - 1
+    return matched, excused
+
+
+def _nearest(detection: dict[str, Any], truths: Sequence[dict[str, Any]]) -> tuple[str, dict[str, Any] | None]:
+    """What a detection is that no object was left for."""
+    objects = [one for one in truths if not one['iscrowd']]
+    if not objects:
+        return 'nothing there', None
+    overlaps = mask.iou([detection['bbox']], [one['bbox'] for one in objects], [0] * len(objects))[0]
+    same = np.array([one['category_id'] == detection['category_id'] for one in objects])
+    nearest, other = (int(np.where(among, overlaps, -1).argmax()) for among in (same, ~same))
+    if same[nearest] and overlaps[nearest] >= _NEAR:
+        return 'duplicate' if overlaps[nearest] >= _IOU else 'badly placed', objects[nearest]
+    if not same[other] and overlaps[other] >= _IOU:
+        return 'also found as', objects[other]
+    return 'nothing there', None

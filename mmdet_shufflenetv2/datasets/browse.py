@@ -1,0 +1,102 @@
+"""Sheets of a config's training data as the model sees it: after augmentation, with the boxes that it learns from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmdet.registry import DATASETS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.runner import set_random_seed
+
+from ..engine.config import load_config, prepare_data, require_detector, set_data_root
+from ..engine.tool import registry_errors
+from ..errors import UserError
+from ..own_data.run import fit_run
+from ..pictures import class_color, draw_boxes, make_sheet
+
+__all__ = ['browse', 'draw_sheets']
+
+_ON_A_SHEET = 12
+
+
+def browse(config: str | os.PathLike, out_dir: str | os.PathLike, *, count: int = 24, split: str = 'train',
+           seed: int = 0, data: str | None = None, data_root: str | None = None,
+           cfg_options: dict[str, Any] | None = None) -> list[Path]:
+    """Write sheets as ``tools/browse.py`` does.
+
+    Args:
+        config: Config file of a detector.
+        out_dir: Gets ``sheet_1.jpg``, ``sheet_2.jpg``, ... with twelve images each.
+        count: Images to draw; they are spread over the data set.
+        split: ``train``, ``val`` or ``test``.
+        seed: Same seed, same augmentation.
+        data: Folder of a data set of the user's own, see :mod:`..own_data`.
+        data_root: Folder that takes the place of the config's data root.
+        cfg_options: Config entries to override.
+
+    Returns:
+        The sheets.
+
+    Raises:
+        UserError: If the config or the data does not do.
+    """
+    cfg = load_config(config, cfg_options, str(out_dir))
+    set_data_root(cfg, data_root)
+    require_detector(cfg, 'Sheets show the boxes of a detector')
+    if data is not None:
+        fit_run(cfg, data)
+    if count < 1:
+        raise UserError(f'--count {count}: expected 1 or more.')
+    if not cfg.get(f'{split}_dataloader'):
+        raise UserError(f'{config} has no {split}_dataloader.')
+    prepare_data(cfg, split)
+    return draw_sheets(cfg, out_dir, count=count, split=split, seed=seed)
+
+
+def draw_sheets(cfg: Config, out_dir: str | os.PathLike, *, count: int, split: str = 'train',
+                seed: int = 0) -> list[Path]:
+    """The sheets of a config whose data was checked; arguments as :func:`browse` has them."""
+    register_all_modules(init_default_scope=True)
+    with registry_errors():
+        dataset = DATASETS.build(cfg[f'{split}_dataloader'].dataset)
+    if not len(dataset):
+        raise UserError(f'The {split} data of {cfg.filename} has no image with a box.')
+    set_random_seed(seed)
+    places = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
+    drawn = [_drawn(dataset, int(place)) for place in places]
+    out_dir = Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    sheets = []
+    for number, part in enumerate(_parts(drawn), 1):
+        sheets.append(out_dir / f'sheet_{number}.jpg')
+        sheet = make_sheet([image for image, _ in part], [caption for _, caption in part])
+        sheets[-1].write_bytes(cv2.imencode('.jpg', np.ascontiguousarray(sheet))[1].tobytes())
+    return sheets
+
+
+def _parts(drawn: list[Any]) -> Iterator[list[Any]]:
+    for first in range(0, len(drawn), _ON_A_SHEET):
+        yield drawn[first:first + _ON_A_SHEET]
+
+
+def _drawn(dataset: Any, place: int) -> tuple[np.ndarray, str]:
+    """An augmented image with its boxes, and what is written below it."""
+    packed = dataset[place]
+    # Blue, green, red, as MMDetection reads; some transforms leave fractions and more than white.
+    image = packed['inputs'].permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
+    sample = packed['data_samples']
+    truth = sample.gt_instances
+    classes = dataset.metainfo['classes']
+    labels = truth.labels.tolist()
+    boxes = np.asarray(getattr(truth.bboxes, 'tensor', truth.bboxes)).reshape(-1, 4)
+    picture = draw_boxes(image, boxes, [classes[label] for label in labels],
+                         [class_color(label) for label in labels])
+    name = Path(sample.get('img_path') or '').name
+    boxes_said = '1 box' if len(labels) == 1 else f'{len(labels)} boxes'
+    return picture, f'{name or place}: {image.shape[1]} x {image.shape[0]}, {boxes_said}'

@@ -1,0 +1,108 @@
+"""One call from images to boxes, whatever the detector is kept in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import TRAINING
+from ..deploy.onnx_detector import Detections, OnnxDetector
+from ..errors import UserError
+
+__all__ = ['Detector', 'is_exported']
+
+Image = str | os.PathLike | np.ndarray
+
+
+class Detector:
+    """A trained detector as a function from an image to what is in it.
+
+    Args:
+        config_or_onnx: Config file, or an exported ``.onnx`` file, which needs no PyTorch. None takes the config from
+            ``weights``, where it can be told from them (NanoDet's own files).
+        weights: Checkpoint of the config's model; none for an ``.onnx`` file.
+        device: ``cpu``, ``cuda:0``; by default a GPU if there is one. An ``.onnx`` file runs on the CPU.
+        shuffle_free: Run the backbone in its shuffle-free form, see :mod:`..deploy`; an ``.onnx`` file has it already.
+        cfg_options: Config entries to override.
+
+    Attributes:
+        classes: Names of the classes, by label.
+
+    Raises:
+        UserError: If a file, the device or an argument does not do.
+
+    Example:
+        >>> from mmdet_shufflenetv2 import Detector                              # doctest: +SKIP
+        >>> detector = Detector('configs/nanodet_m_snv2.py', 'nanodet_m.ckpt')   # doctest: +SKIP
+        >>> boxes, scores, labels = detector('photo.jpg')                        # doctest: +SKIP
+        >>> [detector.classes[label] for label in labels[scores > 0.5]]          # doctest: +SKIP
+    """
+
+    def __init__(self, config_or_onnx: str | os.PathLike | None, weights: str | os.PathLike | None = None, *,
+                 device: str | None = None, shuffle_free: bool = False,
+                 cfg_options: dict[str, Any] | None = None) -> None:
+        if is_exported(config_or_onnx):
+            self._load_exported(config_or_onnx, dict(
+                weights=weights, device=device not in (None, 'cpu'), shuffle_free=shuffle_free,
+                cfg_options=cfg_options))
+            return
+        if weights is None:
+            raise UserError(f'{config_or_onnx} needs weights: Detector(CONFIG, WEIGHTS), or an .onnx file alone.')
+        if not TRAINING:
+            raise UserError(f'{weights} needs PyTorch and MMDetection, which are not installed here. Export it where '
+                            f'they are: tools/export.py CONFIG CHECKPOINT detector.onnx')
+        from ..engine.inference import load_detector
+        from .torch_detector import TorchDetector
+        model = load_detector(config_or_onnx, weights, device, cfg_options)
+        if shuffle_free:
+            from ..deploy import shuffle_free_detector
+            model = shuffle_free_detector(model)
+        self.classes: tuple[str, ...] = tuple(model.dataset_meta['classes'])
+        self._detect = TorchDetector(model)
+
+    def _load_exported(self, path: str | os.PathLike, others: dict[str, Any]) -> None:
+        if given := [name for name, value in others.items() if value]:
+            raise UserError(f'{path} is an exported detector: it has its weights and form in it and runs on the CPU. '
+                            f'Leave out {", ".join(given)}.')
+        exported = OnnxDetector(path)
+        self.classes = exported.classes
+        self._detect = lambda images: [exported(image) for image in images]
+
+    def __call__(self, images: Image | Sequence[Image]) -> Detections | list[Detections]:
+        """Detect objects.
+
+        Args:
+            images: An image file or an array ``(H, W, 3)`` of uint8, blue, green, red, as ``cv2.imread`` reads it.
+                A list of them is computed as one batch and gives a list.
+
+        Returns:
+            boxes ``(N, 4)``: x1, y1, x2, y2 in pixels of the image and inside it; scores ``(N,)``, best first; labels
+            ``(N,)``, places in :attr:`classes`.
+
+        Raises:
+            UserError: If a file cannot be read or an array is no image.
+        """
+        if not isinstance(images, (list, tuple)):
+            return self([images])[0]
+        arrays = [_read(image) if isinstance(image, (str, os.PathLike)) else image for image in images]
+        return [_inside(found, array) for found, array in zip(self._detect(arrays), arrays)] if arrays else []
+
+
+def is_exported(path: str | os.PathLike | None) -> bool:
+    """Whether a file is an exported detector, by its name."""
+    return path is not None and Path(path).suffix.lower() == '.onnx'
+
+
+def _read(path: str | os.PathLike) -> np.ndarray:
+    from ..image_files import read_image  # needs Pillow, which arrays do not
+    return read_image(path)
+
+
+def _inside(found: Detections, image: np.ndarray) -> Detections:
+    # A detector that pads its input on all sides may find a border of an object outside the image.
+    height, width = image.shape[:2]
+    return found._replace(boxes=np.clip(found.boxes, 0, np.array([width, height] * 2, np.float32)))

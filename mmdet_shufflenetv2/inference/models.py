@@ -1,0 +1,63 @@
+"""Detectors that a person may choose from: those named on a command line, else those that runs have left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..engine.config import CONFIG_SUFFIXES
+from ..errors import UserError
+from .detector import is_exported
+
+__all__ = ['Model', 'find_models']
+
+
+class Model(NamedTuple):
+    """What :class:`.Detector` takes."""
+
+    config: str | None
+    weights: str | None
+
+
+def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'work_dirs') -> dict[str, Model]:
+    """Detectors by what to call them: their files' paths.
+
+    Args:
+        arguments: ``[CONFIG] CHECKPOINT...`` and ``.onnx`` files. A config holds for the checkpoints behind it; one in
+            the folder of a run needs none, nor do NanoDet's own weights.
+        work_dirs: Folder of runs, searched where no argument is given.
+
+    Raises:
+        UserError: If a file is missing, or if there is nothing to choose from.
+    """
+    if not arguments:
+        folder = Path(work_dirs)
+        found = sorted([*folder.glob('*/*.pth'), *folder.glob('*/*.onnx')], key=lambda path: -path.stat().st_mtime)
+        models = {str(path): _model(path, None) for path in found if is_exported(path) or _config_beside(path)}
+        if not models:
+            raise UserError(f'There is no checkpoint in {folder}/*/. Name some: tools/app.py [CONFIG] CHECKPOINT... or '
+                            f'FILE.onnx; NanoDet-m\'s own weights need no config.')
+        return models
+    models, config = {}, None
+    for argument in arguments:
+        if not Path(argument).is_file():
+            raise UserError(f'There is no file {argument}. Expected [CONFIG] CHECKPOINT... or FILE.onnx.')
+        if Path(argument).suffix in CONFIG_SUFFIXES:
+            config = argument
+        else:
+            models[argument] = _model(Path(argument), config)
+    if not models:
+        raise UserError(f'{config} is a config alone; expected CONFIG CHECKPOINT.')
+    return models
+
+
+def _model(path: Path, config: str | None) -> Model:
+    return Model(str(path), None) if is_exported(path) else Model(config or _config_beside(path), str(path))
+
+
+def _config_beside(path: Path) -> str | None:
+    """The config that MMEngine writes into the folder of a run."""
+    configs = list(path.parent.glob('*.py'))
+    return str(configs[0]) if len(configs) == 1 else None

@@ -1,0 +1,113 @@
+"""A page to try detectors on: drop an image, choose a checkpoint, move the threshold."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..deploy.onnx_detector import Detections
+from ..errors import UserError
+from ..image_files import read_image
+from ..pictures import class_color, draw_boxes
+from .detector import Detector
+from .models import Model
+
+__all__ = ['make_page', 'serve']
+
+
+class _Found(NamedTuple):
+    """What the page keeps of an image, so that moving the threshold detects nothing anew."""
+
+    image: np.ndarray
+    detections: Detections
+    classes: tuple[str, ...]
+    seconds: float
+
+
+def serve(models: Mapping[str, Model], *, device: str | None = None, host: str = '127.0.0.1',
+          port: int | None = None) -> None:
+    """Show the page until Ctrl-C.
+
+    Args:
+        models: As :func:`.models.find_models` returns them.
+        device: As :class:`.Detector` has it; an ``.onnx`` file runs on the CPU whatever it is.
+        host: Address to listen at; ``0.0.0.0`` lets other machines in.
+        port: Port; by default the first free one from 7860.
+
+    Raises:
+        UserError: If gradio is missing or the port is taken.
+    """
+    page = make_page(models, device)
+    try:
+        _, address, _ = page.launch(server_name=host, server_port=port, share=False, ssr_mode=False, footer_links=[],
+                                    max_file_size='100mb', quiet=True, prevent_thread_lock=True)
+    except OSError as error:
+        raise UserError(f'Nothing can listen at {host}, port {port or "7860 and above"}: {error}. Name another: --port '
+                        f'8000.') from error
+    print(f'The page is at {address} until Ctrl-C', flush=True)
+    page.block_thread()
+
+
+def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
+    """The page as gradio's ``Blocks``; arguments as :func:`serve` has them.
+
+    Its one call for programs is ``/detect``: image file, name of the model, threshold.
+    """
+    # Before gradio is imported: it would report its start to its makers and ask them for news.
+    os.environ.update(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1')
+    try:
+        import gradio
+    except ImportError as error:
+        raise UserError("The page needs gradio: pip install 'gradio>=6', or pip install -e '.[app]'") from error
+
+    @lru_cache(maxsize=4)
+    def detector(name: str) -> Detector:
+        model = models[name]
+        return Detector(*model, device=device if model.weights else None)
+
+    def detect(image: str | None, name: str, threshold: float) -> tuple[np.ndarray | None, str, _Found | None]:
+        if image is None:
+            return None, '', None
+        try:
+            pixels = read_image(image)
+            chosen = detector(name)
+            start = time.perf_counter()
+            detections = chosen(pixels)
+        except UserError as error:
+            raise gradio.Error(str(error), print_exception=False) from error
+        found = _Found(pixels, detections, chosen.classes, time.perf_counter() - start)
+        return *show(found, threshold), found
+
+    def show(found: _Found | None, threshold: float) -> tuple[np.ndarray | None, str]:
+        if found is None:
+            return None, ''
+        seen = Detections(*(part[found.detections.scores >= threshold] for part in found.detections))
+        names = [found.classes[label] for label in seen.labels]
+        drawn = draw_boxes(found.image, seen.boxes, [f'{name} {score:.2f}' for name, score in zip(names, seen.scores)],
+                           [class_color(int(label)) for label in seen.labels])
+        counted = ', '.join(f'{count} {name}' for name, count in Counter(names).most_common()) or 'nothing'
+        return drawn[..., ::-1], f'**{1000 * found.seconds:.0f} ms** from pixels to boxes. Found: {counted}.'
+
+    with gradio.Blocks(title='Detect', analytics_enabled=False) as page:
+        found = gradio.State()
+        with gradio.Row():
+            with gradio.Column():
+                # Without labels, which would cover the corner of the image and the name of a box in it.
+                image = gradio.Image(type='filepath', show_label=False, height='55vh',
+                                     sources=['upload', 'webcam', 'clipboard'])
+                name = gradio.Dropdown(list(models), value=next(iter(models)), label='Checkpoint')
+                threshold = gradio.Slider(0, 1, 0.3, step=0.01, label='Lowest score')
+            with gradio.Column():
+                drawn = gradio.Image(format='png', show_label=False, height='55vh', interactive=False,
+                                     buttons=['download', 'fullscreen'])
+                said = gradio.Markdown()
+        gradio.on([image.change, name.change], detect, [image, name, threshold], [drawn, said, found],
+                  api_name='detect')
+        threshold.input(show, [found, threshold], [drawn, said], api_visibility='private')
+    return page

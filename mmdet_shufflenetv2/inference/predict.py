@@ -1,0 +1,140 @@
+"""A detector over images, videos and cameras, as ``tools/infer.py`` runs it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from ..deploy.onnx_detector import Detections
+from ..engine.config import CONFIG_SUFFIXES
+from ..errors import UserError
+from .detector import Detector, is_exported
+from .savers import FORMATS, DrawingSaver
+from .sources import Frame, Source, TruncatedError, find_sources
+
+__all__ = ['Predicted', 'predict', 'split_arguments']
+
+
+class Predicted(NamedTuple):
+    """What a run has done."""
+
+    frames: int
+    #: Files and folders that it wrote; the drawn pictures first.
+    written: list[Path]
+    #: Whether Ctrl-C ended it.
+    stopped: bool
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[str | None, str | None, list[str]]:
+    """``[CONFIG] CHECKPOINT INPUT...`` or ``FILE.onnx INPUT...`` as what :class:`.Detector` takes, and the inputs.
+
+    Raises:
+        UserError: If one of them is missing.
+    """
+    named = Path(arguments[0]).suffix in CONFIG_SUFFIXES or is_exported(arguments[0])
+    config, rest = (arguments[0], list(arguments[1:])) if named else (None, list(arguments))
+    weights = None if is_exported(config) else rest.pop(0) if rest else None
+    if not rest:
+        raise UserError(f'Got only {" ".join(arguments)}; expected CONFIG CHECKPOINT INPUT... or FILE.onnx INPUT..., '
+                        f'where CONFIG may be left out for a NanoDet checkpoint and INPUT is an image, a folder, a '
+                        f'video or webcam:0.')
+    return config, weights, rest
+
+
+def predict(config: str | os.PathLike | None, weights: str | os.PathLike | None,
+            inputs: Sequence[str | os.PathLike], out_dir: str | os.PathLike, *, save: Sequence[str] = ('coco', ),
+            score_thr: float = 0.3, classes: Sequence[str] | None = None, batch_size: int = 1,
+            device: str | None = None, shuffle_free: bool = False,
+            cfg_options: dict[str, Any] | None = None) -> Predicted:
+    """Detect objects, draw them and write them down.
+
+    Args:
+        config, weights, device, shuffle_free, cfg_options: As :class:`.Detector` has them.
+        inputs: As :func:`.sources.find_sources` has them.
+        out_dir: Gets ``vis/`` with drawn images and videos, and what ``save`` asks for.
+        save: Names in :data:`.savers.FORMATS`: ``coco`` writes ``results.json``, ``yolo`` a folder of that name,
+            ``csv`` ``results.csv``.
+        score_thr: Detections below it are neither drawn nor in YOLO's and CSV's files; COCO's file has all.
+        classes: Names of the classes to look for; all by default.
+        batch_size: Frames that are computed at once; an ``.onnx`` file takes one at a time.
+
+    Raises:
+        UserError: If something does not do. A truncated video is one, once everything else is done.
+    """
+    if unknown := [name for name in save if name not in FORMATS]:
+        raise UserError(f'--save {unknown[0]} is unknown: expected one or more of {", ".join(FORMATS)}, behind the '
+                        f'inputs.')
+    if not 0 <= score_thr <= 1:
+        raise UserError(f'--score-thr {score_thr} is no score: expected 0 to 1.')
+    if batch_size < 1:
+        raise UserError(f'--batch-size {batch_size}: expected 1 or more.')
+    sources = find_sources(inputs)
+    out_dir = Path(out_dir)
+    detector = Detector(config, weights, device=device, shuffle_free=shuffle_free, cfg_options=cfg_options)
+    wanted = _labels(classes, detector.classes)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        drawing = DrawingSaver(out_dir, sources, detector.classes)
+        savers = [(FORMATS[name][0](out_dir, sources, detector.classes), FORMATS[name][1]) for name in save]
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise UserError(f'--out-dir {out_dir} cannot be written: {error.strerror}. Name another folder.') from error
+
+    faults: list[TruncatedError] = []
+    frames, stopped = 0, False
+    with ExitStack() as stack:
+        for saver in (drawing, *(saver for saver, _ in savers)):
+            stack.enter_context(closing(saver))
+        lengths = [source.length for source in sources]
+        bar = stack.enter_context(tqdm(total=None if None in lengths else sum(lengths), unit=' frames'))
+        try:
+            stream = _frames(sources, faults)
+            while batch := list(islice(stream, batch_size)):
+                for frame, found in zip(batch, detector([frame.image for frame in batch])):
+                    found = _only(found, np.isin(found.labels, wanted))
+                    seen = _only(found, found.scores >= score_thr)
+                    drawing.write(frame, seen)
+                    for saver, wants_all in savers:
+                        saver.write(frame, found if wants_all else seen)
+                    frames += 1
+                    bar.update()
+        except KeyboardInterrupt:  # the way to end a camera
+            stopped = True
+    if faults:
+        raise UserError(f'{faults[0]} Everything before that is in {out_dir}.')
+    return Predicted(frames, [drawing.path, *(saver.path for saver, _ in savers)], stopped)
+
+
+def _frames(sources: Sequence[Source], faults: list[TruncatedError]) -> Iterator[Frame]:
+    """The frames of all sources; a video that breaks off is noted and does not keep the others from being read."""
+
+    def until_it_breaks(source: Source) -> Iterator[Frame]:
+        try:
+            yield from source.frames()
+        except TruncatedError as fault:
+            faults.append(fault)
+
+    return chain.from_iterable(map(until_it_breaks, sources))
+
+
+def _labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:
+    if names is None:
+        return list(range(len(classes)))
+    for name in names:
+        if name not in classes:
+            near = difflib.get_close_matches(name, classes, n=1)
+            hint = f' Near it: {near[0]!r}.' if near else ''
+            raise UserError(f'--classes {name!r} is no class of this detector.{hint} It knows '
+                            f'{", ".join(classes)}.')
+    return [classes.index(name) for name in names]
+
+
+def _only(found: Detections, keep: np.ndarray) -> Detections:
+    return Detections(*(part[keep] for part in found))

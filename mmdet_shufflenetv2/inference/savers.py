@@ -1,0 +1,177 @@
+"""What is written about each frame: drawn pictures and videos, COCO JSON, YOLO txt, CSV.
+
+Everything is written as it comes: an hour of video does not fit into memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..deploy.onnx_detector import Detections
+from ..engine.inference import category_ids
+from ..errors import UserError
+from ..pictures import class_color, draw_boxes
+from .sources import Frame, Source
+
+__all__ = ['FORMATS', 'CocoSaver', 'CsvSaver', 'DrawingSaver', 'YoloSaver']
+
+#: Drawn images keep these formats; OpenCV writes the others with losses or not at all.
+_DRAWN_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
+
+
+class DrawingSaver:
+    """``vis/``: each image drawn, and each video and camera as an .mp4.
+
+    Args:
+        out_dir: Gets the folder.
+        sources: All sources of the run.
+        classes: Names of the classes, by label.
+
+    Raises:
+        UserError: If a picture would be written over an input.
+    """
+
+    def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+        self.path = out_dir / 'vis'
+        self._classes = classes
+        self._video: tuple[Source, cv2.VideoWriter, tuple[int, int]] | None = None
+        inputs = {_identity(Path(source.given)) for source in sources if source.kind != 'camera'}
+        for source in sources:
+            if (picture := self._picture(source)).exists() and _identity(picture) in inputs:
+                raise UserError(f'{source.given} would be written over {picture}. Name another folder: --out-dir DIR.')
+
+    def write(self, frame: Frame, found: Detections) -> None:
+        """Draw a frame; ``found`` is what is to be seen."""
+        names = [f'{self._classes[label]} {score:.2f}' for label, score in zip(found.labels, found.scores)]
+        drawn = draw_boxes(frame.image, found.boxes, names, [class_color(int(label)) for label in found.labels])
+        self.path.mkdir(parents=True, exist_ok=True)
+        if frame.source.is_video:
+            self._write_video(frame, drawn)
+        else:
+            picture = self._picture(frame.source)
+            picture.write_bytes(cv2.imencode(picture.suffix, drawn)[1].tobytes())
+
+    def close(self) -> None:
+        if self._video is not None:
+            self._video[1].release()
+            self._video = None
+
+    def _picture(self, source: Source) -> Path:
+        suffix = '.mp4' if source.is_video else Path(source.given).suffix
+        return self.path / f'{source.name}{suffix if suffix.lower() in (*_DRAWN_SUFFIXES, ".mp4") else ".png"}'
+
+    def _write_video(self, frame: Frame, drawn: np.ndarray) -> None:
+        size = drawn.shape[1], drawn.shape[0]
+        if self._video is None or self._video[0] is not frame.source:
+            self.close()
+            path = self._picture(frame.source)
+            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), frame.source.rate, size)
+            if not writer.isOpened():
+                raise UserError(f'{path} cannot be written as a video: this OpenCV has no encoder for it, or the '
+                                f'folder is not writable.')
+            self._video = frame.source, writer, size
+        _, writer, first_size = self._video
+        # A stream may change its size; a file may not.
+        writer.write(np.ascontiguousarray(drawn if size == first_size else cv2.resize(drawn, first_size)))
+
+
+class CocoSaver:
+    """``results.json``: a list of detections as COCO's evaluation reads them.
+
+    Each has ``image_id``, ``category_id``, ``bbox`` (x, y, width, height in pixels), ``score``, and besides
+    ``file_name``, ``category`` and, of a video, ``frame`` (from 0). All detections are in it, those below the threshold
+    too: the evaluation wants them. Images that are all named by numbers, as COCO's are, have those as ``image_id``;
+    else frames are counted from 1.
+    """
+
+    def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+        self.path = out_dir / 'results.json'
+        self._classes, self._ids = classes, category_ids(classes)
+        stems = [Path(source.given).stem for source in sources]
+        self._named = all(not source.is_video and stem.isdecimal() for source, stem in zip(sources, stems)) and len(
+            {int(stem) for stem in stems}) == len(stems)
+        self._frames = self._written = 0
+        # The old file stays until the new one is whole.
+        self._file = self.path.with_suffix('.json.part').open('w', encoding='utf-8')
+        self._file.write('[')
+
+    def write(self, frame: Frame, found: Detections) -> None:
+        self._frames += 1
+        path = Path(frame.source.given)
+        about: dict[str, Any] = dict(file_name=path.name)
+        if frame.source.is_video:
+            about['frame'] = frame.number
+        for (x1, y1, x2, y2), score, label in zip(*(part.tolist() for part in found)):
+            self._file.write((',\n' if self._written else '\n') + json.dumps(dict(
+                image_id=int(path.stem) if self._named else self._frames, category_id=self._ids[label],
+                bbox=[x1, y1, x2 - x1, y2 - y1], score=score, category=self._classes[label], **about)))
+            self._written += 1
+
+    def close(self) -> None:
+        self._file.write('\n]\n')
+        self._file.close()
+        os.replace(self._file.name, self.path)
+
+
+class YoloSaver:
+    """``yolo/``: ``classes.txt``, and in ``labels/`` a text file an image, in a folder of its own a frame of a video.
+
+    A line an object: class (from 0), centre x and y, width and height as fractions of the image, score.
+    """
+
+    def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+        self.path = out_dir / 'yolo'
+        (self.path / 'labels').mkdir(parents=True, exist_ok=True)
+        (self.path / 'classes.txt').write_text(''.join(f'{name}\n' for name in classes), encoding='utf-8')
+
+    def write(self, frame: Frame, found: Detections) -> None:
+        height, width = frame.image.shape[:2]
+        x1, y1, x2, y2 = (found.boxes / np.array([width, height] * 2)).T
+        centred = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, found.scores], axis=1)
+        path = self.path / 'labels' / frame.source.name
+        if frame.source.is_video:
+            path.mkdir(exist_ok=True)
+            path /= f'{frame.number:06d}'
+        Path(f'{path}.txt').write_text(''.join(
+            f'{label} {" ".join(f"{value:.6g}" for value in row)}\n' for label, row in zip(found.labels, centred)))
+
+    def close(self) -> None:
+        pass
+
+
+class CsvSaver:
+    """``results.csv``: a line an object, with the names of the columns in the first."""
+
+    def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+        self.path = out_dir / 'results.csv'
+        self._classes = classes
+        self._file = self.path.open('w', newline='', encoding='utf-8')
+        self._writer = csv.writer(self._file)
+        self._writer.writerow(['source', 'frame', 'class', 'score', 'x1', 'y1', 'x2', 'y2'])
+
+    def write(self, frame: Frame, found: Detections) -> None:
+        for box, score, label in zip(*(part.tolist() for part in found)):
+            self._writer.writerow([frame.source.given, frame.number, self._classes[label], f'{score:.4f}',
+                                   *(f'{value:.2f}' for value in box)])
+
+    def close(self) -> None:
+        self._file.close()
+
+
+#: ``--save`` -> what writes it, and whether it gets the detections below the threshold too.
+FORMATS: dict[str, tuple[Callable[[Path, Sequence[Source], Sequence[str]], Any], bool]] = {
+    'coco': (CocoSaver, True), 'yolo': (YoloSaver, False), 'csv': (CsvSaver, False)}
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """The file behind the name, whatever links lead there."""
+    about = path.stat()
+    return about.st_dev, about.st_ino

@@ -1,0 +1,189 @@
+"""What a detector is run on: image files, folders, globs, videos and cameras, as one stream of frames."""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..datasets import check_images
+from ..errors import UserError
+from ..image_files import IMAGE_SUFFIXES, decode_image
+
+__all__ = ['VIDEO_SUFFIXES', 'Frame', 'Source', 'TruncatedError', 'find_sources']
+
+VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv')
+
+# FFmpeg reads it once, when the first file is opened, and would say above our line what is wrong with a file.
+os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+
+_CAMERA = re.compile(r'(?:webcam:)?(\d+)')
+
+
+class TruncatedError(UserError):
+    """A video ended before it should have; what came before was read."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image file, a video file or a camera."""
+
+    #: The file as it was given, or ``webcam:0``.
+    given: str
+    #: What its outputs are called, without suffix; no two sources of a run share one.
+    name: str
+    kind: str  # 'image', 'video' or 'camera'
+    #: Frames that it promises; None for a camera, and for a video that does not say.
+    length: int | None = 1
+    #: Frames a second.
+    rate: float = 0.0
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it has many frames, which a video is made of again."""
+        return self.kind != 'image'
+
+    def frames(self) -> Iterator[Frame]:
+        """Its frames, in order.
+
+        Raises:
+            UserError: If a file does not do; :class:`TruncatedError` behind the last frame that could be read.
+        """
+        if not self.is_video:
+            yield Frame(self, 0, decode_image(self.given))
+            return
+        number = 0
+        with closing(_Capture(self.given, self.kind)) as capture:
+            while (image := capture.read()) is not None:
+                yield Frame(self, number, image)
+                number += 1
+        # Containers estimate: a frame or two less is no damage.
+        if self.length is not None and number < self.length - max(2, self.length // 50):
+            raise TruncatedError(f'{self.given} is truncated: it ends after {number} of {self.length} frames.')
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image of a source."""
+
+    source: Source
+    #: Counted from 0 in its source.
+    number: int
+    #: ``(H, W, 3)`` uint8; blue, green, red.
+    image: np.ndarray
+
+
+def find_sources(inputs: Sequence[str | os.PathLike]) -> list[Source]:
+    """Every image, video and camera that ``inputs`` name, each once, looked at before anything is computed.
+
+    Args:
+        inputs: Image and video files, folders (the images and videos in them), globs, ``webcam:0`` or a number.
+
+    Raises:
+        UserError: If there is no such file or camera, if one is damaged, too large, empty or of an unknown kind, or
+            if nothing is left.
+    """
+    found = list(dict.fromkeys(given for entry in inputs for given in _expand(str(entry))))
+    if not found:
+        raise UserError(f'There is no image or video in {", ".join(map(str, inputs))}. Looked for '
+                        f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.')
+    check_images([given for given, kind in found if kind == 'image'])
+    names = _distinct([given.replace(':', '') if kind == 'camera' else Path(given).stem for given, kind in found])
+    return [_look_at(given, name, kind) for (given, kind), name in zip(found, names)]
+
+
+def _expand(entry: str) -> list[tuple[str, str]]:
+    """What an input names, each with its kind."""
+    path = Path(entry)
+    if path.is_dir():
+        return _of_known_kind(sorted(path.iterdir()))
+    if path.is_file():
+        if kind := _kind(path):
+            return [(entry, kind)]
+        raise UserError(f'{entry} is neither an image nor a video by its name: expected '
+                        f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.')
+    if camera := _CAMERA.fullmatch(entry):
+        return [(f'webcam:{camera[1]}', 'camera')]
+    if entry.startswith('webcam'):
+        raise UserError(f'{entry} names no camera: expected webcam:0, or webcam:1 for a second one.')
+    if glob.has_magic(entry):
+        if matches := sorted(glob.glob(entry, recursive=True)):
+            return _of_known_kind(map(Path, matches))
+        raise UserError(f'Nothing fits the pattern {entry}.')
+    raise UserError(f'There is no image or folder {entry}. Expected image or video files, folders, patterns such as '
+                    f'"photos/*.jpg", or webcam:0.')
+
+
+def _of_known_kind(files: Iterable[Path]) -> list[tuple[str, str]]:
+    # Names that begin with a dot are a system's notes about images, such as macOS's.
+    return [(str(file), kind) for file in files
+            if (kind := _kind(file)) and file.is_file() and not file.name.startswith('.')]
+
+
+def _kind(path: Path) -> str | None:
+    suffix = path.suffix.lower()
+    return 'image' if suffix in IMAGE_SUFFIXES else 'video' if suffix in VIDEO_SUFFIXES else None
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, numbered where they are alike: capitals do not tell files apart everywhere."""
+    taken = {name.lower() for name in names}
+    seen: set[str] = set()
+    distinct = []
+    for name in names:
+        number, one = 2, name
+        while one.lower() in seen or (one != name and one.lower() in taken):
+            one, number = f'{name}_{number}', number + 1
+        seen.add(one.lower())
+        distinct.append(one)
+    return distinct
+
+
+def _look_at(given: str, name: str, kind: str) -> Source:
+    if kind == 'image':
+        return Source(given, name, kind)
+    with closing(_Capture(given, kind)) as capture:
+        if capture.read() is None:
+            raise UserError(f'{given} has no frame that can be read.' if kind == 'video' else
+                            f'{given} gives no picture. Is another program using it?')
+        return Source(given, name, kind, capture.length if kind == 'video' else None, capture.rate)
+
+
+class _Capture:
+    """OpenCV's reader, which says on stderr, past Python, what it is told to keep to itself here."""
+
+    def __init__(self, given: str, kind: str) -> None:
+        import cv2
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        self._cv2 = cv2
+        self._capture: Any = cv2.VideoCapture(int(given.removeprefix('webcam:')) if kind == 'camera' else given)
+        if not self._capture.isOpened():
+            self.close()
+            raise UserError(f'There is no camera {given}, or this user may not open it.' if kind == 'camera' else
+                            f'{given} cannot be opened: it is truncated, no video, or in a format that OpenCV does not '
+                            f'read. Try: ffmpeg -i {given} whole.mp4')
+
+    @property
+    def length(self) -> int | None:
+        count = int(self._capture.get(self._cv2.CAP_PROP_FRAME_COUNT))
+        return count if 0 < count < 1e9 else None
+
+    @property
+    def rate(self) -> float:
+        rate = self._capture.get(self._cv2.CAP_PROP_FPS)
+        return rate if math.isfinite(rate) and 0 < rate <= 1000 else 25.0
+
+    def read(self) -> np.ndarray | None:
+        fine, image = self._capture.read()
+        return image if fine else None
+
+    def close(self) -> None:
+        self._capture.release()

@@ -1,0 +1,60 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.datasets.browse import browse, draw_sheets
+from mmdet_shufflenetv2.pictures import class_color
+
+
+def test_sheets_hold_twelve_images_each_and_a_seed_gives_the_same_again(small_config, tmp_path):
+    sheets = browse(small_config, tmp_path / 'a', count=100, seed=3)  # of twelve
+    assert [sheet.name for sheet in sheets] == ['sheet_1.jpg']
+    [again], [other] = (browse(small_config, tmp_path / str(seed), count=12, seed=seed) for seed in (3, 4))
+    assert sheets[0].read_bytes() == again.read_bytes() != other.read_bytes()  # images are flipped at random
+
+
+def test_boxes_stand_where_augmentation_has_moved_them(tmp_path):
+    """One object on an image that is always flipped and made twice as large."""
+    cv2.imwrite(str(tmp_path / 'image.png'), np.full((100, 160, 3), 128, np.uint8))
+    (tmp_path / 'a.json').write_text(json.dumps(dict(
+        images=[dict(id=1, file_name='image.png', height=100, width=160)], categories=[dict(id=1, name='')],
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[10, 40, 30, 20], area=600, iscrowd=0)])))
+    dataset = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='a.json', data_prefix=dict(img=''),
+                   metainfo=dict(classes=('', )), pipeline=[
+                       dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
+                       dict(type='Resize', scale=(320, 200)), dict(type='RandomFlip', prob=1.0),
+                       dict(type='PackDetInputs')])
+    [sheet] = draw_sheets(Config(dict(train_dataloader=dict(dataset=dataset))), tmp_path, count=1)
+    # The image fills its square of the sheet, eight pixels from the border.
+    image = cv2.imread(str(sheet))[8:208, 8:328]
+    painted = np.abs(image.astype(int) - np.array(class_color(0))[::-1]).max(axis=2) < 60
+    y, x = np.nonzero(painted)
+    # x: 320 - 2 * 40 to 320 - 2 * 10; y: 2 * 40 to 2 * 60.
+    assert np.allclose([x.min(), x.max(), y.min(), y.max()], [240, 300, 80, 120], atol=2)
+
+
+def test_own_data_is_shown_before_the_first_training(small_config, layout, tmp_path):
+    [sheet] = browse(small_config, tmp_path / 'out', count=2, data=str(layout('yolo')))
+    assert cv2.imread(str(sheet)).shape[1] == 2 * 328 + 8  # two images side by side
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    (dict(count=0), '--count 0'),
+    (dict(data='nowhere'), 'nowhere'),
+    (dict(data_root='nowhere'), '--data-root nowhere is no folder'),
+    (dict(cfg_options={'train_dataloader.dataset.type': 'Nothing'}), 'Nothing'),
+    (dict(cfg_options={'test_dataloader': None}, split='test'), 'has no test_dataloader'),
+])
+def test_bad_arguments_are_refused(small_config, tmp_path, options, words):
+    with pytest.raises(UserError, match=words):
+        browse(small_config, tmp_path, **options)
+
+
+def test_a_classifier_has_no_boxes_to_show(tool, small_classifier, tmp_path):
+    ended = tool('browse.py', small_classifier, '--out-dir', tmp_path)
+    assert ended.status == 2
+    assert 'Sheets show the boxes of a detector' in ended.err

@@ -1,0 +1,45 @@
+import os
+
+import pytest
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.inference.models import Model, find_models
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(('a/a.py', 'a/epoch_1.pth', 'a/epoch_2.pth', 'b/d.onnx', 'c/stray.pth')):
+        path = tmp_path / 'work_dirs' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (number, number))
+    for name in ('c.py', 'nanodet.ckpt', 'd.onnx'):
+        (tmp_path / name).touch()
+
+
+def test_checkpoints_of_runs_are_found_with_the_config_beside_them_newest_first(runs):
+    config = 'work_dirs/a/a.py'
+    assert list(find_models().items()) == [
+        ('work_dirs/b/d.onnx', Model('work_dirs/b/d.onnx', None)),
+        ('work_dirs/a/epoch_2.pth', Model(config, 'work_dirs/a/epoch_2.pth')),
+        ('work_dirs/a/epoch_1.pth', Model(config, 'work_dirs/a/epoch_1.pth'))]
+
+
+def test_a_config_holds_for_the_checkpoints_behind_it(runs):
+    one, two = 'work_dirs/a/epoch_1.pth', 'work_dirs/a/epoch_2.pth'
+    assert find_models(['d.onnx', one, 'c.py', two]) == {
+        'd.onnx': Model('d.onnx', None), one: Model('work_dirs/a/a.py', one), two: Model('c.py', two)}
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (['nowhere.pth'], 'There is no file nowhere.pth'), (['c.py'], 'expected CONFIG CHECKPOINT')])
+def test_arguments_that_name_no_detector_are_refused(runs, arguments, words):
+    with pytest.raises(UserError, match=words):
+        find_models(arguments)
+
+
+def test_without_any_checkpoint_it_says_what_to_type(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r'no checkpoint in work_dirs/\*/. Name some: tools/app.py'):
+        find_models()

@@ -1,0 +1,67 @@
+import socket
+import sys
+
+import cv2
+import pytest
+from test_sources import photo
+from tiny_graph import write
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.inference.models import Model
+from mmdet_shufflenetv2.inference.page import make_page, serve
+
+
+@pytest.fixture
+def page(tmp_path):
+    """The page, served with a detector that finds one dog in every image and one that is no detector."""
+    pytest.importorskip('gradio')
+    (tmp_path / 'broken.onnx').write_text('no graph')
+    models = {name: Model(str(tmp_path / name), None) for name in ('d.onnx', 'broken.onnx')}
+    write(tmp_path / 'd.onnx')
+    blocks = make_page(models)
+    blocks.launch(server_name='127.0.0.1', prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    yield blocks
+    blocks.close()
+
+
+def client(page):
+    from gradio_client import Client
+    return Client(page.local_url, verbose=False, analytics_enabled=False)
+
+
+def test_an_image_is_drawn_with_what_was_found_and_how_long_it_took(page, tmp_path):
+    from gradio_client import handle_file
+    image = handle_file(photo(tmp_path / 'images' / 'x.png'))
+    drawn, said = client(page).predict(image, 'd.onnx', 0.5, api_name='/detect')
+    assert 'ms** from pixels to boxes. Found: 1 dog.' in said
+    assert cv2.imread(drawn if isinstance(drawn, str) else drawn['path']).shape == (6, 8, 3)
+    _, said = client(page).predict(image, 'd.onnx', 0.8, api_name='/detect')
+    assert 'Found: nothing.' in said
+
+
+def test_a_detector_that_does_not_do_is_said_on_the_page(page, tmp_path):
+    from gradio_client import handle_file
+    from gradio_client.exceptions import AppError
+    with pytest.raises(AppError, match='cannot be read as an ONNX graph'):
+        client(page).predict(handle_file(photo(tmp_path / 'x.png')), 'broken.onnx', 0.5, api_name='/detect')
+
+
+def test_nothing_is_reported_to_anybody(page):
+    assert page.analytics_enabled is False
+    assert page.config['analytics_enabled'] is False
+    assert page.local_url.startswith('http://127.0.0.1:')
+
+
+def test_a_port_that_is_taken_is_said(tmp_path):
+    pytest.importorskip('gradio')
+    with socket.create_server(('127.0.0.1', 0)) as taken, pytest.raises(UserError, match='Name another: --port'):
+        serve({'d.onnx': Model('d.onnx', None)}, port=taken.getsockname()[1])
+
+
+def test_without_gradio_it_says_what_to_install(tool, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    write(tmp_path / 'd.onnx')
+    ended = tool('app.py', tmp_path / 'd.onnx')
+    assert ended.status == 2
+    assert ended.err == "error: The page needs gradio: pip install 'gradio>=6', or pip install -e '.[app]'\n"
+

@@ -1,0 +1,135 @@
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+from test_sources import clip, cut, photo
+from tiny_graph import write
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.inference.predict import predict, split_arguments
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with a detector that finds a dog as large as the image, score 0.75, in each of its inputs."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / 'd.onnx')
+    photo(tmp_path / 'a' / 'x.png')
+    photo(tmp_path / 'b' / 'x.png')
+    clip(tmp_path / 'clip.avi', frames=5)
+    return tmp_path
+
+
+@pytest.mark.parametrize(('arguments', 'expected'), [
+    (['c.py', 'w.pth', 'i.jpg'], ('c.py', 'w.pth', ['i.jpg'])),
+    (['w.ckpt', 'i.jpg', 'j'], (None, 'w.ckpt', ['i.jpg', 'j'])),
+    (['d.onnx', 'i.jpg'], ('d.onnx', None, ['i.jpg'])),
+])
+def test_the_three_forms_of_a_command_line(arguments, expected):
+    assert split_arguments(arguments) == expected
+
+
+@pytest.mark.parametrize('arguments', [['c.py', 'w.pth'], ['d.onnx'], ['w.pth'], ['c.py']])
+def test_a_command_line_without_inputs_is_refused(arguments):
+    with pytest.raises(UserError, match='expected CONFIG CHECKPOINT INPUT'):
+        split_arguments(arguments)
+
+
+def test_every_format_holds_every_frame(here):
+    done = predict('d.onnx', None, ['a', 'b', 'clip.avi'], 'out', save=['coco', 'yolo', 'csv'], batch_size=3)
+    assert (done.frames, done.stopped) == (7, False)
+    assert all(path.exists() for path in done.written)
+    results = json.loads((here / 'out' / 'results.json').read_text())
+    assert [(r['image_id'], r['file_name'], r.get('frame'), r['category_id'], r['bbox']) for r in results] == [
+        (1, 'x.png', None, 2, [0, 0, 8, 6]), (2, 'x.png', None, 2, [0, 0, 8, 6]),
+        *((3 + n, 'clip.avi', n, 2, [0, 0, 64, 48]) for n in range(5))]
+    rows = list(csv.DictReader((here / 'out' / 'results.csv').open()))
+    assert [(row['source'], row['frame'], row['class'], float(row['x2'])) for row in rows[1:3]] == [
+        ('b/x.png', '0', 'dog', 8), ('clip.avi', '0', 'dog', 64)]
+    labels = here / 'out' / 'yolo' / 'labels'
+    assert sorted(str(file.relative_to(labels)) for file in labels.rglob('*.txt')) == [
+        *(f'clip/{n:06d}.txt' for n in range(5)), 'x.txt', 'x_2.txt']
+    assert [float(value) for value in (labels / 'x_2.txt').read_text().split()] == [1, 0.5, 0.5, 1, 1, 0.75]
+    assert (here / 'out' / 'yolo' / 'classes.txt').read_text() == 'cat\ndog\n'
+
+
+def test_pictures_and_videos_are_drawn(here):
+    predict('d.onnx', None, ['a', 'clip.avi'], 'out')
+    assert cv2.imread('out/vis/x.png').any()  # the input is black
+    capture = cv2.VideoCapture('out/vis/clip.mp4')
+    assert (capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)) == (5, 10)
+    assert capture.read()[1].shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize(('options', 'count'), [
+    (dict(score_thr=0.8), 0), (dict(score_thr=0.7), 1), (dict(classes=['dog']), 1), (dict(classes=['cat']), 0)])
+def test_threshold_and_classes_decide_what_is_saved(here, options, count):
+    predict('d.onnx', None, ['a'], 'out', save=['csv', 'coco'], **options)
+    assert len((here / 'out' / 'results.csv').read_text().splitlines()) == 1 + count
+    # COCO's evaluation wants what is below the threshold too.
+    assert len(json.loads((here / 'out' / 'results.json').read_text())) == (options.get('classes') != ['cat'])
+
+
+def test_an_input_is_never_written_over(here):
+    predict('d.onnx', None, ['a'], 'out')
+    before = (here / 'out' / 'vis' / 'x.png').read_bytes()
+    (here / 'link').symlink_to(here / 'out')
+    for out_dir in ('out', 'link'):
+        with pytest.raises(UserError, match='would be written over'):
+            predict('d.onnx', None, ['out/vis'], out_dir)
+    assert (here / 'out' / 'vis' / 'x.png').read_bytes() == before
+
+
+def test_a_video_that_breaks_off_does_not_keep_the_rest_from_being_done(here):
+    cut(clip(here / 'cut.avi'))
+    with pytest.raises(UserError, match='cut.avi is truncated.*is in out'):
+        predict('d.onnx', None, ['cut.avi', 'a'], 'out')
+    assert {r['file_name'] for r in json.loads((here / 'out' / 'results.json').read_text())} == {'cut.avi', 'x.png'}
+
+
+class Camera:
+    """Three black frames, then Ctrl-C; it is opened twice, the first time to see whether it is there."""
+
+    def __init__(self, place):
+        assert place == 0
+        self.left = 3
+
+    def isOpened(self):  # noqa: N802 - OpenCV's name
+        return True
+
+    def get(self, what):
+        return 0.0
+
+    def read(self):
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return True, np.zeros((48, 64, 3), np.uint8)
+
+    def release(self):
+        pass
+
+
+def test_a_camera_runs_until_ctrl_c_and_leaves_whole_files(here, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(cv2, 'VideoCapture', Camera)
+        done = predict('d.onnx', None, ['webcam:0'], 'out')
+    assert (done.frames, done.stopped) == (3, True)
+    assert len(json.loads((here / 'out' / 'results.json').read_text())) == 3
+    assert cv2.VideoCapture('out/vis/webcam0.mp4').get(cv2.CAP_PROP_FRAME_COUNT) == 3
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    (dict(save=['xml']), '--save xml is unknown: expected one or more of coco, yolo, csv'),
+    (dict(score_thr=30), '--score-thr 30'),
+    (dict(batch_size=0), '--batch-size 0'),
+    (dict(classes=['dogs']), "'dogs' is no class of this detector. Near it: 'dog'. It knows cat, dog"),
+    (dict(device='cuda:0'), 'Leave out device'),
+    (dict(out_dir='d.onnx'), '--out-dir d.onnx cannot be written'),
+])
+def test_bad_options_are_said_before_anything_is_written(here, options, words):
+    with pytest.raises(UserError, match=words):
+        predict('d.onnx', None, ['a'], **dict(out_dir='out') | options)
+    assert not (here / 'out' / 'results.json').exists()

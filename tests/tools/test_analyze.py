@@ -1,0 +1,16 @@
+import json
+
+
+def test_a_report_is_written_from_the_command_line(tool, shapes_root, tmp_path):
+    annotations = shapes_root / 'annotations' / 'instances_val2017.json'
+    perfect = [dict(image_id=one['image_id'], category_id=one['category_id'], bbox=one['bbox'], score=0.9)
+               for one in json.loads(annotations.read_text())['annotations']]
+    (tmp_path / 'r.json').write_text(json.dumps(perfect))
+    ended = tool('analyze.py', tmp_path / 'r.json', '--ann', annotations, '--images', shapes_root / 'val2017', '--out',
+                 tmp_path / 'report.html')
+    assert ended.status == 0, ended.err
+    assert 'mmAP 1.000, AP50 1.000' in ended.out
+    assert (tmp_path / 'report.html').is_file()
+    refused = tool('analyze.py', annotations, '--ann', annotations, '--images', shapes_root / 'val2017')
+    assert refused.status == 2
+    assert refused.err.startswith('error: ')
