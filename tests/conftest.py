@@ -56,6 +56,8 @@ def tool(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
     def call(name: str, *args: object) -> Ended:
         monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
         monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+        monkeypatch.setenv('MMDET_SNV2_NO_PYTHON_CONFIG', '')  # a flag sets it; undone after the test
+        monkeypatch.delenv('MMDET_SNV2_NO_PYTHON_CONFIG')
         status = 0
         try:
             runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')

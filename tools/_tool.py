@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 from collections.abc import Callable
+
+
+def config_parser(description: str) -> argparse.ArgumentParser:
+    """A parser for a tool that reads configs: it can be told to take none that run.
+
+    Args:
+        description: The tool's docstring, shown as it is.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--no-python-config', action=_NoPythonConfig, nargs=0, help=(
+        'take a config in JSON or YAML only, and nothing in it that could run code: for configs from strangers'))
+    return parser
+
+
+class _NoPythonConfig(argparse.Action):
+
+    def __call__(self, *_: object) -> None:
+        os.environ['MMDET_SNV2_NO_PYTHON_CONFIG'] = '1'  # for processes that the tool starts, too
 
 
 def run(main: Callable[[], None]) -> None:

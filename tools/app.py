@@ -10,13 +10,11 @@ to anybody.
 
 from __future__ import annotations
 
-import argparse
-
-from _tool import run
+from _tool import config_parser, run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     parser.add_argument('models', nargs='*', metavar='FILE',
                         help='checkpoints, .onnx files, and configs for the checkpoints behind them')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')

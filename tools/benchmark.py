@@ -12,11 +12,11 @@ import shlex
 import sys
 from pathlib import Path
 
-from _tool import run
+from _tool import config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     parser.add_argument('--width', type=float, default=1.0, help='width of the backbone (default: 1.0)')
     parser.add_argument('--config', action='append', help="measure a config's whole detector; may be given repeatedly")
     parser.add_argument('--checkpoint', help='weights of the only --config (default: random ones)')

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 
-from _tool import run
+from _tool import config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
     from mmengine.config import DictAction
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--out-dir', default='data_sheets', help='gets the sheets (default: data_sheets)')
     parser.add_argument('--count', type=int, default=24, metavar='N', help='images to draw (default: 24)')

@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from _tool import run
+from _tool import config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     parser.add_argument('source', nargs='?', metavar='ANNOTATIONS.json|CONFIG',
                         help="annotation file in COCO's format, or a config, whose data are checked")
     parser.add_argument('--images', metavar='DIR', help='folder of its images (default: found near it)')

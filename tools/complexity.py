@@ -7,13 +7,11 @@
 
 from __future__ import annotations
 
-import argparse
-
-from _tool import run
+from _tool import config_parser, run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     parser.add_argument('configs', nargs='*', metavar='CONFIG', help='config files')
     parser.add_argument('--variants', action='store_true', help='every variant of the backbone on a 224x224 image')
     parser.add_argument('--shape', nargs=2, type=int, default=(800, 1333), metavar=('HEIGHT', 'WIDTH'),

@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from _tool import run
+from _tool import config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files, or mmdet::NAME for one of mmdet')
     parser.add_argument('--shape', nargs=2, type=int, default=(320, 320), metavar=('HEIGHT', 'WIDTH'),
                         help='size of the image in pixels (default: 320 320)')

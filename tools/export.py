@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 
-from _tool import run
+from _tool import config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
     from mmengine.config import DictAction
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help="weights of the config's model")
     parser.add_argument('out', metavar='OUT.onnx', help='file to write')

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 
-from _tool import run
+from _tool import config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
     from mmengine.config import DictAction
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     parser.add_argument('config', nargs='?', metavar='CONFIG',
                         help="config file; NanoDet-m's own weights and an .onnx file need none")
     parser.add_argument('checkpoint', metavar='CHECKPOINT',

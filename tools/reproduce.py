@@ -13,11 +13,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from _tool import run
+from _tool import config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     what = parser.add_argument_group('the row')
     what.add_argument('--table', help='imagenet (table 8) or coco (table 7)')
     what.add_argument('--width', help='0.5, 1.0, 1.5 or 2.0')

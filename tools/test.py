@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import os
 
-from _tool import run
+from _tool import config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
     from mmengine.config import DictAction
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help="weights of the config's model")
     parser.add_argument('--work-dir', help='where metrics.json goes (default: work_dirs/NAME_OF_CONFIG)')

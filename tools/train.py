@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import os
 
-from _tool import run
+from _tool import config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
     from mmengine.config import DictAction
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where checkpoints and logs go (default: work_dirs/NAME_OF_CONFIG)')
     parser.add_argument('--data', metavar='DIR', help="your own data set, in COCO's format or YOLO's: classes, their "

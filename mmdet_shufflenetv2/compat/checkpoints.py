@@ -109,13 +109,20 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
         _check_name(filename)
         try:
             with _strict_torch_load():
-                return loader(filename, map_location, **kwargs)
+                return _without_config(loader(filename, map_location, **kwargs))
         except _NETWORK_ERRORS as error:
             raise UserError(_how_to_fetch(filename, error)) from error
         except FileNotFoundError as error:
             raise UserError(f'There is no checkpoint {filename}.') from error
 
     return safe_loader
+
+
+def _without_config(checkpoint: Any) -> Any:
+    """Take out the one entry that MMEngine runs, when it resumes. It is of a release before 1.0; today's is `cfg`."""
+    if isinstance(checkpoint, dict) and isinstance(checkpoint.get('meta'), dict):
+        checkpoint['meta'].pop('config', None)
+    return checkpoint
 
 
 @contextmanager

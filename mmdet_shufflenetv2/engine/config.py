@@ -15,6 +15,7 @@ from mmengine.config import Config
 from ..datasets import prepare_dataset
 from ..durable.newest import newest_whole
 from ..errors import UserError
+from .plain_config import load_plain_config
 
 __all__ = ['CONFIG_SUFFIXES', 'datasets_of', 'is_detector', 'load_config', 'metrics_of', 'prepare_data',
            'project_config', 'require_detector', 'set_data_root', 'set_resume', 'show_class_wise']
@@ -45,8 +46,14 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
     if path.suffix not in CONFIG_SUFFIXES:
         raise UserError(f'{path} is no config: expected a file that ends in {", ".join(CONFIG_SUFFIXES)}.')
     try:
-        # MMEngine reads a package's config as a base only, so it becomes the base of an empty one.
-        cfg = Config.fromstring(f'_base_ = {str(path)!r}', '.py') if packaged else Config.fromfile(path)
+        if 'MMDET_SNV2_NO_PYTHON_CONFIG' in os.environ:  # set by --no-python-config
+            cfg = load_plain_config(path)
+        elif packaged:  # MMEngine reads a package's config as a base only, so it becomes the base of an empty one
+            cfg = Config.fromstring(f'_base_ = {str(path)!r}', '.py')
+        else:
+            cfg = Config.fromfile(path)
+    except UserError:
+        raise
     except (SyntaxError, NameError, KeyError, TypeError, ValueError, FileNotFoundError, ImportError) as error:
         raise UserError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
     try:

@@ -27,6 +27,7 @@ __all__ = ['load_plain_config']
 
 _MAX_BYTES = 10_000_000
 _MAX_BASES = 20
+_MMDET = 'mmdet::'
 _PACKAGES = ('mmdet_shufflenetv2', 'mmdet', 'mmengine', 'mmcv')
 # Keys whose value is the name of something that will be built.
 _NAMES_A_TYPE = re.compile(r'type|runner_type|constructor|\w+_type')
@@ -42,6 +43,8 @@ def load_plain_config(path: Path) -> Config:
         UserError: If it is no JSON or YAML, names a type that is not registered, imports something, or is based on a
             Python file of others.
     """
+    if trusted := _trusted(path):  # a tool's default, say
+        return Config.fromfile(trusted)
     entries = _read(path, [])
     _check(entries, path)
     return Config(Config._merge_a_into_b(entries, {}), filename=str(path))
@@ -59,7 +62,7 @@ def _read(path: Path, seen: list[Path]) -> dict[str, Any]:
     for base in bases if isinstance(bases, list) else [bases]:
         if not isinstance(base, str):
             raise UserError(f'{path}: _base_ must be a file or a list of files.')
-        trusted = _trusted(base, path)
+        trusted = _trusted(Path(base) if base.startswith(_MMDET) else path.parent / base)
         merged.update(Config.fromfile(trusted).to_dict() if trusted else _read(path.parent / base, [
             *seen, path.resolve()]))
     try:
@@ -68,15 +71,15 @@ def _read(path: Path, seen: list[Path]) -> dict[str, Any]:
         raise UserError(f'{path} does not fit its base: {error}') from error
 
 
-def _trusted(base: str, path: Path) -> Path | None:
-    """The Python config that a base means, if it is this project's or an installed MMDetection's."""
-    if base.startswith('mmdet::'):
+def _trusted(path: Path) -> Path | None:
+    """The Python config that a path means, if it is this project's or an installed MMDetection's."""
+    if str(path).startswith(_MMDET):
         folder = Path(get_installed_path('mmdet')) / '.mim' / 'configs'
-        file = folder / base.removeprefix('mmdet::')
+        path = folder / str(path).removeprefix(_MMDET)
     else:
-        folder, file = Path(__file__).resolve().parents[2] / 'configs', path.parent / base
-    if file.suffix == '.py' and file.resolve().is_relative_to(folder.resolve()):
-        return file.resolve()
+        folder = Path(__file__).resolve().parents[2] / 'configs'
+    if path.suffix == '.py' and path.resolve().is_relative_to(folder.resolve()):
+        return path.resolve()
     return None
 
 

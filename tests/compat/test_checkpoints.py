@@ -248,3 +248,9 @@ def test_a_loader_that_would_allow_more_is_not_let(tmp_path, monkeypatch):
 def test_every_scheme_of_mmengine_is_guarded():
     assert len(CheckpointLoader._schemes) >= 8
     assert all(hasattr(loader, '__wrapped__') for loader in CheckpointLoader._schemes.values())
+
+
+def test_the_config_that_mmengine_would_run_on_resuming_is_left_out(tmp_path):
+    path = tmp_path / 'x.pth'
+    torch.save(dict(meta=dict(config='import os', cfg='model = 1', iter=3), state_dict={}), path)
+    assert _load_checkpoint(str(path))['meta'] == dict(cfg='model = 1', iter=3)

@@ -57,3 +57,13 @@ def test_a_strangers_config_runs_nothing(name, text, words, tmp_path, monkeypatc
     with pytest.raises(UserError, match=words):
         load_plain_config(tmp_path / name)
     assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('name', ['train.py', 'test.py', 'infer.py', 'export.py', 'complexity.py', 'design_check.py',
+                                  'benchmark.py', 'browse.py'])
+def test_every_tool_can_be_told_to_run_no_config(tool, name, tmp_path):
+    (tmp_path / 'x.py').write_text('raise SystemExit(7)')
+    config = ['--config', tmp_path / 'x.py'] if name == 'benchmark.py' else [tmp_path / 'x.py']
+    more = {'test.py': ['x.pth'], 'infer.py': ['x.pth', tmp_path], 'export.py': ['x.pth', 'x.onnx']}.get(name, [])
+    ended = tool(name, *config, *more, '--no-python-config')
+    assert (ended.status, 'JSON and YAML' in ended.err) == (2, True), ended.err
