@@ -1,8 +1,24 @@
 """Package metadata. The versions that are tested together stand in requirements/constraints.txt."""
 
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+
+class BuildWithMim(build_py):
+    """Puts configs and tools into the package's folder .mim, where OpenMMLab's mim looks for them."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:  # they lie beside the package
+            return
+        here, target = Path(__file__).parent, Path(self.build_lib) / 'mmdet_shufflenetv2' / '.mim'
+        for name in ('configs', 'tools'):
+            shutil.copytree(here / name, target / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copy(here / 'model-index.yml', target)
+
 
 setup(
     name='mmdet-shufflenetv2',
@@ -12,6 +28,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.11,<3.14',
+    cmdclass={'build_py': BuildWithMim},
     packages=find_packages(include=['mmdet_shufflenetv2*']),
     install_requires=[
         'torch>=2.4',

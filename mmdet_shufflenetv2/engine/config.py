@@ -15,6 +15,7 @@ from mmengine.config import Config
 from ..datasets import prepare_dataset
 from ..durable.newest import newest_whole
 from ..errors import UserError
+from .folders import project_configs
 from .plain_config import load_plain_config
 
 __all__ = ['CONFIG_SUFFIXES', 'datasets_of', 'is_detector', 'load_config', 'metrics_of', 'prepare_data',
@@ -73,7 +74,7 @@ def project_config(name: str) -> Path:
     Raises:
         UserError: If the package was installed without the folder of its configs.
     """
-    path = Path(__file__).resolve().parents[2] / 'configs' / f'{name}.py'
+    path = project_configs() / f'{name}.py'
     if not path.is_file():
         raise UserError(f'{path} is missing: the package was installed without its configs. Name the config, or '
                         f'install with pip install -e . in the folder of the project.')

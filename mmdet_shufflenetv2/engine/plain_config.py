@@ -22,6 +22,7 @@ from mmengine.registry import Registry
 from mmengine.utils import get_installed_path
 
 from ..errors import UserError
+from .folders import project_configs
 
 __all__ = ['load_plain_config']
 
@@ -77,7 +78,7 @@ def _trusted(path: Path) -> Path | None:
         folder = Path(get_installed_path('mmdet')) / '.mim' / 'configs'
         path = folder / str(path).removeprefix(_MMDET)
     else:
-        folder = Path(__file__).resolve().parents[2] / 'configs'
+        folder = project_configs()
     if path.suffix == '.py' and path.resolve().is_relative_to(folder.resolve()):
         return path.resolve()
     return None

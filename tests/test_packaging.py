@@ -1,0 +1,49 @@
+"""What a wheel and a source archive carry, and what mim finds in them."""
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import pytest
+import yaml
+from conftest import ROOT
+
+CONFIGS = sorted(str(path.relative_to(ROOT)) for folder in ('configs', 'configs/imagenet')
+                 for path in (ROOT / folder).glob('*.py'))
+
+
+def test_the_index_lists_every_config_once():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    models = [model for file in index['Import'] for model in yaml.safe_load((ROOT / file).read_text())['Models']]
+    assert sorted(model['Config'] for model in models) == CONFIGS
+    assert all(model['Name'] == model['Config'].split('/')[-1].removesuffix('.py') for model in models)
+
+
+@pytest.fixture(scope='module')
+def built(tmp_path_factory):
+    """The names in a wheel, and in the source archive that it was built from."""
+    folder = tmp_path_factory.mktemp('dist')
+    code = ('from setuptools import build_meta as b; '
+            f'b.build_sdist({str(folder)!r}); b.build_wheel({str(folder)!r})')
+    source = folder / 'source'
+    subprocess.run(['git', 'clone', '--quiet', ROOT, source], check=True)
+    # What is not committed yet belongs to it.
+    for name in ('setup.py', 'MANIFEST.in', 'model-index.yml', 'README.md'):
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run([sys.executable, '-c', code], cwd=source, check=True, stdout=subprocess.DEVNULL)
+    with zipfile.ZipFile(next(folder.glob('*.whl'))) as wheel, tarfile.open(next(folder.glob('*.tar.gz'))) as sdist:
+        return wheel.namelist(), [name.split('/', 1)[-1] for name in sdist.getnames()]
+
+
+def test_the_wheel_carries_configs_and_tools_where_mim_looks(built):
+    wheel = built[0]
+    for name in [*CONFIGS, 'configs/_base_/light_head_rcnn.py', 'configs/metafile.yml', 'model-index.yml',
+                 'tools/train.py', 'tools/_tool.py', 'tools/dist_train.sh']:
+        assert f'mmdet_shufflenetv2/.mim/{name}' in wheel
+    assert not [name for name in wheel if name.startswith(('tests/', 'benchmarks/')) or '__pycache__' in name]
+
+
+def test_the_source_archive_has_all_that_the_wheel_is_built_from(built):
+    for name in [*CONFIGS, 'model-index.yml', 'tools/train.py', 'mmdet_shufflenetv2/backbones/shufflenet_v2.py']:
+        assert name in built[1]
