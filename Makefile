@@ -4,8 +4,8 @@
 VENV ?= .venv
 CONSTRAINTS ?= requirements/constraints.txt
 FRAMEWORK ?= mmengine mmcv-lite mmdet
-# What the tests run exported detectors with.
-RUNTIMES ?= onnx onnxruntime openvino
+# What the tests run exported detectors with, and what is optional.
+RUNTIMES ?= onnx onnxruntime openvino gradio tensorboard
 # What pip may take: wheels alone, so nothing is compiled.
 FORMATS ?= --only-binary :all:
 # The first Python that does; where none does, python3 is refused with a sentence below.
@@ -56,7 +56,7 @@ test-oldest:
 # The forks' mmcv and mmdet come as source. pip builds them where no torch can be seen, so mmcv leaves its operators
 # out and both take seconds.
 ONEDL = VENV=.venv-onedl CONSTRAINTS=requirements/constraints-onedl.txt \
-	FRAMEWORK='onedl-mmengine onedl-mmcv onedl-mmdetection' \
+	FRAMEWORK='onedl-mmengine onedl-mmcv onedl-mmdetection' RUNTIMES='onnx onnxruntime openvino' \
 	FORMATS='--only-binary :all: --no-binary onedl-mmcv,onedl-mmdetection'
 
 test-onedl:
