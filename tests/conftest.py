@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import config as mmengine_config
 from mmengine.logging import MMLogger
 from PIL import Image
 
@@ -18,6 +19,9 @@ from mmdet_shufflenetv2.datasets import make_shapes
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / 'shared'
+
+# MMEngine lays out a config's text nicely several times a run, half a second each.
+mmengine_config.FormatCode = lambda text, **_: (text, True)
 
 # Two cores, one process or, with pytest-xdist, one for each.
 torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else 2)

@@ -202,7 +202,7 @@ def test_a_file_that_differs_is_not_written_and_an_old_one_stays(made, tmp_path,
 def test_where_nothing_is_found_nothing_was_checked(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x')
     with pytest.raises(UserError, match=r'finds nothing on a drawn image.*--image'):
-        export_onnx(config, checkpoint, tmp_path / 'd.onnx', cfg_options={'model.test_cfg.score_thr': 0.9999})
+        export_onnx(config, checkpoint, tmp_path / 'd.onnx', cfg_options={'model.test_cfg.score_thr': 1.0})
     assert list(tmp_path.iterdir()) == []
 
 

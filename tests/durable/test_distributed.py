@@ -34,7 +34,8 @@ val_evaluator = dict(ann_file='{data}/annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 randomness = dict(seed=1)
 auto_scale_lr = dict(enable=False)
-model = dict(backbone=dict(norm_eval=True, init_cfg=None), bbox_head=dict(num_classes=5, stacked_convs=1))
+model = dict(backbone=dict(norm_eval=True, init_cfg=None), bbox_head=dict(num_classes=5, stacked_convs=1),
+             test_cfg=dict(score_thr=0.0))
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 param_scheduler = []
 train_cfg = dict(max_epochs={epochs}, val_interval={epochs})

@@ -28,9 +28,9 @@ class RecordImages(Hook):
 
 @pytest.mark.parametrize(('step', 'workers', 'hooks', 'more'), [
     (2, 0, [EMA], ''),
-    (6, 0, [], ''),  # the last of an epoch
+    pytest.param(6, 0, [], '', marks=pytest.mark.slow),  # the last of an epoch
     (7, 2, [], ''),  # the first of the next, while workers have loaded ahead
-    (9, 0, [], ACCUMULATE),
+    pytest.param(9, 0, [], ACCUMULATE, marks=pytest.mark.slow),
 ])
 def test_a_run_stopped_after_any_step_goes_on_as_if_it_had_not(random_config, tmp_path, step, workers, hooks, more):
     whole = train(random_config(*hooks, more=more), work_dir=str(tmp_path / 'whole'))['checkpoint']
@@ -55,6 +55,7 @@ def test_no_image_is_seen_twice_in_a_resumed_epoch(random_config, tmp_path):
     assert sorted(RecordImages.seen[12:]) == list(range(1, 13))
 
 
+@pytest.mark.slow
 def test_an_epoch_begins_anew_when_the_batch_size_has_changed(random_config, tmp_path, capfd):
     with pytest.raises(StoppedError):
         train(random_config("dict(type='SignalAfterStep', step=4)"), work_dir=str(tmp_path / 'run'))

@@ -61,9 +61,10 @@ def test_a_strangers_config_runs_nothing(name, text, words, tmp_path, monkeypatc
 
 @pytest.mark.parametrize('name', ['train.py', 'test.py', 'infer.py', 'export.py', 'complexity.py', 'design_check.py',
                                   'benchmark.py', 'browse.py'])
-def test_every_tool_can_be_told_to_run_no_config(tool, name, tmp_path):
+def test_every_tool_can_be_told_to_run_no_config(tool, name, tmp_path, shapes_root):
     (tmp_path / 'x.py').write_text('raise SystemExit(7)')
     config = ['--config', tmp_path / 'x.py'] if name == 'benchmark.py' else [tmp_path / 'x.py']
-    more = {'test.py': ['x.pth'], 'infer.py': ['x.pth', tmp_path], 'export.py': ['x.pth', 'x.onnx']}.get(name, [])
+    more = {'test.py': ['x.pth'], 'infer.py': ['x.pth', shapes_root / 'val2017'],
+            'export.py': ['x.pth', 'x.onnx']}.get(name, [])
     ended = tool(name, *config, *more, '--no-python-config')
     assert (ended.status, 'JSON and YAML' in ended.err) == (2, True), ended.err

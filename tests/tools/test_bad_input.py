@@ -47,7 +47,7 @@ def test_no_data_at_data_coco_says_the_layout(tool, tmp_path, monkeypatch):
 @pytest.mark.parametrize(('damage', 'words'), [
     (lambda data: (data / 'annotations' / 'instances_train2017.json').write_text('images:'), ['is not JSON']),
     (lambda data: (data / 'annotations' / 'instances_train2017.json').write_text('{}'), ['has no list "images"']),
-    (lambda data: (data / 'train2017' / '000000000002.jpg').unlink(), ['000000000002.jpg is missing']),
+    (lambda data: (data / 'val2017' / '000000000003.jpg').unlink(), ['000000000003.jpg is missing']),
     (lambda data: (data / 'val2017' / '000000000002.jpg').write_bytes(b'\xff\xd8half'), ['000000000002.jpg is trunc']),
     (lambda data: rename_category(data), ["category 'zebra'"]),
 ])
