@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 from conftest import ROOT, SHARED, needs_shared
 
 from mmdet_shufflenetv2.engine.curves import read_scalars
@@ -20,6 +21,7 @@ FACTOR = 10
 @needs_shared('coco_tiny')
 @needs_shared('weights')
 def test_the_loss_on_real_images_falls_as_it_should(tmp_path, monkeypatch):
+    torch.set_num_threads(2)  # it is the last to end where tests run side by side
     monkeypatch.setenv('COCO_TINY', str(SHARED / 'coco_tiny'))
     monkeypatch.setenv('SNV2_WEIGHTS', str(SHARED / 'weights' / 'shufflenetv2_x1_0_leakyrelu_nanodet_m.pth'))
     train(CONFIG, work_dir=str(tmp_path), cfg_options={

@@ -111,6 +111,7 @@ model = dict(
 """
 
 
+@pytest.mark.slow  # tests/durable asks for more in less time
 @pytest.mark.parametrize('hooks', ['[]', "[dict(type='EMAHook', ema_type='ExpMomentumEMA')]"], ids=['plain', 'ema'])
 def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(small_config, tmp_path, hooks):
     from mmdet_shufflenetv2.compat.checkpoints import load
