@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -36,6 +37,7 @@ class InterruptHook(Hook):
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._process = os.getpid()
         self._before: dict[int, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
@@ -56,6 +58,8 @@ class InterruptHook(Hook):
             self._stop()
 
     def _receive(self, number: int, frame: Any) -> None:
+        if os.getpid() != self._process:  # a loader's worker, which Ctrl-C reaches too
+            return
         self.received = number
         print(f'\n{signal.Signals(number).name}: stopping after this step. Once more to stop at once.', file=sys.stderr,
               flush=True)
@@ -76,6 +80,8 @@ class InterruptHook(Hook):
 
     def _stop(self) -> None:
         self._put_back()
+        # Workers are ended with this process; PyTorch's handler would take that for a fault.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         raise StoppedError(f'Stopped and saved. Go on with: {resume_command()}', status=128 + self.received)
 
 
