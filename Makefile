@@ -59,11 +59,20 @@ ONEDL = VENV=.venv-onedl CONSTRAINTS=requirements/constraints-onedl.txt \
 	FRAMEWORK='onedl-mmengine onedl-mmcv onedl-mmdetection' RUNTIMES='onnx onnxruntime openvino' \
 	FORMATS='--only-binary :all: --no-binary onedl-mmcv,onedl-mmdetection'
 
-test-onedl:
+test-onedl: .venv-onedl/.borrowed
 	$(MAKE) test $(ONEDL)
 
+# PyTorch takes 5 GB of disk and is the same for the forks: they see that of the first environment.
+.venv-onedl/.borrowed:
+	$(MAKE) install
+	$(PYTHON) -m venv .venv-onedl
+	mkdir -p .venv-onedl/borrowed
+	ln -sf $(foreach name,torch functorch nvidia triton cuda,$(abspath $(VENV))/lib/python3*/site-packages/$(name)*) .venv-onedl/borrowed
+	echo $(CURDIR)/.venv-onedl/borrowed > "$$(echo .venv-onedl/lib/python3*/site-packages)/borrowed.pth"
+	@touch $@
+
 # What CI runs on the forks.
-test-onedl-core:
+test-onedl-core: .venv-onedl/.borrowed
 	$(MAKE) install $(ONEDL)
 	.venv-onedl/bin/python -m pytest -n auto --dist loadfile tests/compat tests/backbones tests/test_configs.py
 
