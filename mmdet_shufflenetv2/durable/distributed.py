@@ -3,7 +3,7 @@
 Three things are missing between MMEngine and that. On a CPU its launcher asks for a GPU's number. Each process logs its
 own part of the loss. And a detector whose loss is a sum over the batch, divided by the number of objects in the batch,
 divides by the number in each process's part: the mean of quotients is not the quotient of means. MMDetection's newer
-heads share that number over the processes; for the older ones, :func:`share_normalizers` does.
+heads share that number over the processes; for the older ones and for heads of boxes, :func:`share_normalizers` does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from mmdet.models.dense_heads import AnchorHead
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import HOOKS
 from mmdet.utils import reduce_mean
 from mmengine.config import Config
@@ -55,17 +56,19 @@ def prepare_processes(cfg: Config) -> None:
 
 
 def share_normalizers(model: nn.Module) -> None:
-    """Let every head that counts positive anchors by itself divide by their mean over the processes.
+    """Let every head that counts its anchors or boxes by itself divide by their mean over the processes.
 
     With gradients averaged over the processes, as PyTorch's ``DistributedDataParallel`` does, that is the gradient of
-    the whole batch. Heads with a ``get_targets`` of their own share the number already.
+    the whole batch. Dense heads with a ``get_targets`` of their own share the number already.
     """
     for head in model.modules():
         if isinstance(head, AnchorHead) and type(head).get_targets is AnchorHead.get_targets:
-            head.get_targets = _sharing(head.get_targets)
+            head.get_targets = _sharing_targets(head.get_targets)
+        elif isinstance(head, BBoxHead) and type(head).loss is BBoxHead.loss:
+            head.loss = _sharing_loss(head.loss)
 
 
-def _sharing(get_targets: Any) -> Any:
+def _sharing_targets(get_targets: Any) -> Any:
 
     def shared(*args: Any, **kwargs: Any) -> tuple[Any, ...] | None:
         targets = get_targets(*args, **kwargs)
@@ -74,6 +77,19 @@ def _sharing(get_targets: Any) -> Any:
         *lists, count = targets[:5]
         device = lists[0][0].device
         return (*lists, reduce_mean(torch.tensor(float(count), device=device)).item(), *targets[5:])
+
+    return shared
+
+
+def _sharing_loss(loss: Any) -> Any:
+
+    def shared(cls_score: Any, bbox_pred: Any, rois: torch.Tensor, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        losses = loss(cls_score, bbox_pred, rois, *args, **kwargs)
+        if kwargs.get('reduction_override'):  # a sampler that looks for the boxes with the highest loss
+            return losses
+        count = torch.tensor(float(max(len(rois), 1)), device=rois.device)
+        share = count / reduce_mean(count)
+        return {name: value * share for name, value in losses.items()}
 
     return shared
 

@@ -12,12 +12,13 @@ from .broken_images import BROKEN_IMAGES
 from .checkpoint_hook import DurableCheckpointHook
 from .distributed import SharedLossHook
 from .finite_loss_hook import FiniteLossHook
+from .image_draws import ImageDrawsHook
 from .loop import ResumableEpochLoop
 from .state_hook import RunStateHook
 
 __all__ = ['make_durable']
 
-_HOOKS = (SharedLossHook, FiniteLossHook, RunStateHook, interrupt_hook.InterruptHook)
+_HOOKS = (SharedLossHook, FiniteLossHook, RunStateHook, ImageDrawsHook, interrupt_hook.InterruptHook)
 
 
 def make_durable(cfg: Config, *, max_broken_images: int = 10, checkpoint_interval_minutes: float | None = None) -> None:

@@ -6,7 +6,8 @@ piece of work gets a seed of its own, derived from the run's seed and from what 
 
 - an image: the epoch and its place in the epoch's order. So its augmentation does not depend on which worker or which
   process loads it, nor on the number of either;
-- a training step: the step's number and the process (dropout, samplers of boxes).
+- the boxes that a head samples for an image: the step and the image's place in the batch of all processes;
+- the rest of a training step: its number and the process (dropout).
 
 Nothing needs to be stored but the run's seed.
 """

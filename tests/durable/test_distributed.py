@@ -11,12 +11,13 @@ import pytest
 import torch
 from conftest import ROOT
 from mmdet.models.dense_heads import RetinaHead
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.durable import distributed
 
-RETINANET = """
-_base_ = ['{root}/configs/retinanet_snv2_0.5x.py']
+CONFIG = """
+_base_ = ['{root}/configs/{base}_snv2_0.5x.py']
 _small = dict(
     type='CocoDataset', data_root='{data}/', metainfo=dict(classes=('circle', 'square', 'triangle', 'star', 'cross')),
     _delete_=True)
@@ -34,8 +35,7 @@ val_evaluator = dict(ann_file='{data}/annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 randomness = dict(seed=1)
 auto_scale_lr = dict(enable=False)
-model = dict(backbone=dict(norm_eval=True, init_cfg=None), bbox_head=dict(num_classes=5, stacked_convs=1),
-             test_cfg=dict(score_thr=0.0))
+model = dict(backbone=dict(norm_eval=True, init_cfg=None), {model})
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 param_scheduler = []
 train_cfg = dict(max_epochs={epochs}, val_interval={epochs})
@@ -45,13 +45,21 @@ custom_imports = dict(imports=['mmdet_shufflenetv2', {imports}], allow_failed_im
 """
 
 
-@pytest.fixture
-def retinanet(shapes_root, tmp_path):
+MODELS = dict(
+    retinanet='bbox_head=dict(num_classes=5, stacked_convs=1), test_cfg=dict(score_thr=0.0)',
+    # Fewer proposals in some images than boxes to sample, so the processes count different numbers.
+    faster_rcnn="""roi_head=dict(bbox_head=dict(num_classes=5, fc_out_channels=64)),
+        train_cfg=dict(rpn_proposal=dict(max_per_img=60), rcnn=dict(sampler=dict(num=64))),
+        test_cfg=dict(rcnn=dict(score_thr=0.0))""")
 
-    def write(name, batch_size, epochs, hooks='', imports=''):
+
+@pytest.fixture
+def config(shapes_root, tmp_path):
+
+    def write(name, batch_size, epochs, base='retinanet', hooks='', imports=''):
         path = tmp_path / f'{name}.py'
-        path.write_text(RETINANET.format(root=ROOT, data=shapes_root, batch_size=batch_size, epochs=epochs, hooks=hooks,
-                                         imports=imports))
+        path.write_text(CONFIG.format(root=ROOT, data=shapes_root, base=base, model=MODELS[base], batch_size=batch_size,
+                                      epochs=epochs, hooks=hooks, imports=imports))
         return path
 
     return write
@@ -70,12 +78,13 @@ def scalars(work_dir):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.parametrize('base', MODELS)
 def test_two_processes_follow_the_loss_of_one_with_twice_the_batch_and_evaluate_every_image_once(
-        retinanet, tmp_path, tool):
-    two = torchrun(retinanet('two', 2, 7), '--work-dir', tmp_path / 'two', cwd=tmp_path)
+        base, config, tmp_path, tool):
+    two = torchrun(config('two', 2, 7, base), '--work-dir', tmp_path / 'two', cwd=tmp_path)
     out = two.communicate(timeout=300)[0]
     assert two.returncode == 0, out[-3000:]
-    one = tool('train.py', retinanet('one', 4, 7), '--work-dir', tmp_path / 'one')
+    one = tool('train.py', config('one', 4, 7, base), '--work-dir', tmp_path / 'one')
     assert one.status == 0, one.err
     losses, others = ([line['loss'] for line in scalars(tmp_path / name) if 'loss' in line] for name in ('two', 'one'))
     assert len(losses) == 21
@@ -103,11 +112,11 @@ class OneDies(Hook):
 """
 
 
-def test_a_process_that_dies_ends_the_other_with_its_error(retinanet, tmp_path):
+def test_a_process_that_dies_ends_the_other_with_its_error(config, tmp_path):
     (tmp_path / 'one_dies.py').write_text(DIES)
-    config = retinanet('dies', 2, 7, hooks="dict(type='OneDies')", imports="'one_dies'")
+    path = config('dies', 2, 7, hooks="dict(type='OneDies')", imports="'one_dies'")
     started = time.monotonic()
-    process = torchrun(config, '--work-dir', tmp_path / 'run', cwd=tmp_path)
+    process = torchrun(path, '--work-dir', tmp_path / 'run', cwd=tmp_path)
     out = process.communicate(timeout=120)[0]
     assert process.returncode != 0
     assert 'the second process is dead' in out
@@ -138,3 +147,17 @@ def test_a_normalizer_is_the_mean_over_the_processes_unless_the_head_sees_to_it(
     head = Head(2, 4)
     distributed.share_normalizers(torch.nn.ModuleList([head]))
     assert head.get_targets()[4:] == (counts, 'more')
+
+
+def test_a_box_head_divides_by_the_mean_number_of_boxes_except_for_a_sampler(monkeypatch):
+    monkeypatch.setattr(distributed, 'reduce_mean', lambda count: count / 2)
+    head = BBoxHead(num_classes=3)
+    boxes = 6
+    inputs = (torch.randn(boxes, 4), torch.randn(boxes, 12), torch.rand(boxes, 5), torch.arange(boxes) % 4,
+              torch.ones(boxes), torch.rand(boxes, 4), torch.ones(boxes, 4))
+    alone, each = head.loss(*inputs), head.loss(*inputs, reduction_override='none')
+    distributed.share_normalizers(torch.nn.ModuleList([head]))
+    shared = head.loss(*inputs)
+    for name in ('loss_cls', 'loss_bbox'):
+        torch.testing.assert_close(shared[name], 2 * alone[name])
+        torch.testing.assert_close(head.loss(*inputs, reduction_override='none')[name], each[name])
