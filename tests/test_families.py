@@ -16,7 +16,8 @@ register_all_modules()
 DOCS = Path(__file__).parent.parent / 'docs' / 'detectors.md'
 
 
-@pytest.mark.parametrize('name', FAMILIES)
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=pytest.mark.slow if name == 'DINO' else ()) for name in FAMILIES])
 def test_a_family_trains_a_step_and_predicts(name):
     torch.manual_seed(0)
     model = MODELS.build(family_model(name))

@@ -78,7 +78,7 @@ def scalars(work_dir):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize('base', MODELS)
+@pytest.mark.parametrize('base', ['faster_rcnn', pytest.param('retinanet', marks=pytest.mark.slow)])
 def test_two_processes_follow_the_loss_of_one_with_twice_the_batch_and_evaluate_every_image_once(
         base, config, tmp_path, tool):
     two = torchrun(config('two', 2, 7, base), '--work-dir', tmp_path / 'two', cwd=tmp_path)

@@ -42,7 +42,8 @@ def assert_same_detections(results, boxes, scores, categories):
 
 
 # What ../shared/README.md states for these weights on these images.
-@pytest.mark.parametrize(('size', 'expected'), [(320, (0.251, 0.444)), (416, (0.269, 0.446))])
+@pytest.mark.parametrize(('size', 'expected'), [
+    (320, (0.251, 0.444)), pytest.param(416, (0.269, 0.446), marks=pytest.mark.slow)])
 def test_the_published_weights_give_their_metrics_on_coco(tool, tmp_path, size, expected):
     ended = tool('test.py', CONFIGS[size], weights(size), '--data-root', SHARED / 'coco_tiny', '--work-dir', tmp_path,
                  '--out', tmp_path / 'results.json')
