@@ -8,14 +8,13 @@ A second call goes on where the first was stopped; with a finished training it e
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from _tool import run
+from _tool import config_parser, run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = config_parser(__doc__)
     parser.add_argument('--config', default='configs/faster_rcnn_snv2_shapes.py', help='default: %(default)s')
     parser.add_argument('--work-dir', help='default: work_dirs/NAME_OF_CONFIG')
     args = parser.parse_args()

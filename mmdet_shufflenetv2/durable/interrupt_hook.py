@@ -53,7 +53,15 @@ class InterruptHook(Hook):
             self._stop()
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        # Not in the middle of an evaluation, whose weights may be an average's; what is saved already can be left.
+        # Several processes may have different numbers of batches here, so they cannot ask each other after each.
+        if not is_distributed():
+            self._stop_if_saved(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self._stop_if_saved(runner)
+
+    def _stop_if_saved(self, runner: Runner) -> None:
+        # Nothing is saved during an evaluation, whose weights may be an average's.
         if self._any_received() and _checkpoints(runner).is_saved(runner):
             self._stop()
 

@@ -2,8 +2,9 @@
 
 A Python config is a program. MMEngine reads JSON and YAML, too, but it has YAML build any Python object, takes any
 dotted name after ``type`` for something to import and call, imports what ``custom_imports`` says, and runs a Python
-file that ``_base_`` names. Here none of that is possible: a type must be one that is registered already, and a base
-must be JSON, YAML or a config of this project or of MMDetection.
+file that ``_base_`` names. Here none of that is possible: a type must be one that is registered already and does not
+itself evaluate what it is given, pickles are not read, and a base must be JSON, YAML or a config of this project or of
+MMDetection.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ _MAX_BYTES = 10_000_000
 _MAX_BASES = 20
 _MMDET = 'mmdet::'
 _PACKAGES = ('mmdet_shufflenetv2', 'mmdet', 'mmengine', 'mmcv')
-# Keys whose value is the name of something that will be built.
-_NAMES_A_TYPE = re.compile(r'type|runner_type|constructor|\w+_type')
+# Keys whose value is the name of something that will be built or called.
+_NAMES_A_TYPE = re.compile(r'type|constructor|\w+_(type|fn)')
+# Registered, but the first two pass strings of the config to eval(), and the others look functions up by dotted name.
+_EVALUATES = {'CameraMotionCompensation', 'RFSearchHook', 'MMFullyShardedDataParallel', 'FSDPStrategy'}
 
 
 def load_plain_config(path: Path) -> Config:
@@ -64,8 +67,10 @@ def _read(path: Path, seen: list[Path]) -> dict[str, Any]:
         if not isinstance(base, str):
             raise UserError(f'{path}: _base_ must be a file or a list of files.')
         trusted = _trusted(Path(base) if base.startswith(_MMDET) else path.parent / base)
-        merged.update(Config.fromfile(trusted).to_dict() if trusted else _read(path.parent / base, [
-            *seen, path.resolve()]))
+        entries = Config.fromfile(trusted).to_dict() if trusted else _read(path.parent / base, [*seen, path.resolve()])
+        if twice := merged.keys() & entries.keys():
+            raise UserError(f'{path}: more than one of its bases has {", ".join(sorted(twice))}.')
+        merged |= entries
     try:
         return Config._merge_a_into_b(own, merged)
     except (TypeError, KeyError, IndexError) as error:
@@ -124,7 +129,11 @@ def _check(entries: Any, path: Path) -> None:
         if not isinstance(node, dict):
             continue
         pending += node.values()
+        if node.get('_scope_', 'mmdet') not in _PACKAGES:
+            raise UserError(f'{path}: _scope_ must be one of {", ".join(_PACKAGES)}.')
         for key, value in node.items():
+            if isinstance(value, str) and value.lower().endswith(('.pkl', '.pickle')):
+                raise UserError(f'{path}: {key}: {value[:100]!r} is a pickle, which runs code when it is read.')
             if isinstance(value, str) and _NAMES_A_TYPE.fullmatch(str(key)):
                 _check_type(key, value, registered, path)
     imports = entries.get('custom_imports') or {}
@@ -140,6 +149,8 @@ def _check_type(key: str, value: str, registered: set[str], path: Path) -> None:
     if scope not in ('', *_PACKAGES) or ((key in ('type', 'constructor') or scope) and name not in registered):
         raise UserError(f'{path}: {key}: {value[:100]!r} is no registered name, and --no-python-config imports '
                         f'nothing.')
+    if name in _EVALUATES:
+        raise UserError(f'{path}: {key}: {name} runs code that a config contains.')
 
 
 def _registered() -> set[str]:

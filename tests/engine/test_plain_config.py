@@ -42,17 +42,25 @@ def test_a_project_config_may_be_the_base(tmp_path):
     ('x.json', '{"custom_imports": {"imports": ["ran"]}}', 'imports ran'),
     ('x.json', '{"custom_imports": "ran"}', 'imports ran'),
     ('x.json', '{"default_scope": "ran"}', 'default_scope'),
+    ('x.json', '{"model": {"backbone": {"_scope_": "ran"}}}', '_scope_'),
+    ('x.json', '{"model": {"type": "CameraMotionCompensation", "warp_mode": "open(\\"ran\\", \\"w\\")"}}', 'runs code'),
+    ('x.json', '{"custom_hooks": [{"type": "mmcv.RFSearchHook", "config": {}}]}', 'runs code'),
+    ('x.json', '{"test_dataloader": {"collate_fn": "ran.collate"}}', "'ran.collate'"),
+    ('x.json', '{"test_dataloader": {"dataset": {"proposal_file": "x.PKL"}}}', 'pickle'),
+    ('x.json', '{"_base_": ["one.json", "two.json"]}', 'more than one of its bases has model'),
     ('x.json', '{"_base_": "ran.py"}', 'JSON and YAML'),
     ('x.json', '{"_base_": "x.json"}', 'circle'),
     ('x.json', '{"_base_": 3}', '_base_'),
     ('x.json', '[' * 100_000 + ']' * 100_000, 'cannot be read'),
     ('x.json', '{"model": ', 'cannot be read'),
     ('x.py', 'import os; os.system("touch ran")', 'JSON and YAML'),
-], ids=range(17))
+], ids=range(23))
 def test_a_strangers_config_runs_nothing(name, text, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / 'ran.py').write_text('open("ran", "w")')
+    for base in ('one.json', 'two.json'):
+        (tmp_path / base).write_text('{"model": {}}')
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=words):
         load_plain_config(tmp_path / name)
@@ -60,10 +68,10 @@ def test_a_strangers_config_runs_nothing(name, text, words, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize('name', ['train.py', 'test.py', 'infer.py', 'export.py', 'complexity.py', 'design_check.py',
-                                  'benchmark.py', 'browse.py'])
+                                  'benchmark.py', 'browse.py', 'demo.py'])
 def test_every_tool_can_be_told_to_run_no_config(tool, name, tmp_path, shapes_root):
     (tmp_path / 'x.py').write_text('raise SystemExit(7)')
-    config = ['--config', tmp_path / 'x.py'] if name == 'benchmark.py' else [tmp_path / 'x.py']
+    config = ['--config', tmp_path / 'x.py'] if name in ('benchmark.py', 'demo.py') else [tmp_path / 'x.py']
     more = {'test.py': ['x.pth'], 'infer.py': ['x.pth', shapes_root / 'val2017'],
             'export.py': ['x.pth', 'x.onnx']}.get(name, [])
     ended = tool(name, *config, *more, '--no-python-config')
