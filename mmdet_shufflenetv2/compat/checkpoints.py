@@ -252,10 +252,13 @@ def _revive_all(checkpoint: Any, name: str) -> Any:
 
 
 def _revive(value: Any, done: dict[int, Any]) -> Any:
-    """``value`` with every record in it replaced; dicts and lists are changed in place, shared ones once."""
+    """``value`` with every record in it replaced; dicts and lists are changed in place.
+
+    Whatever stands in several places is looked at once: a few lines can nest tuples into more than there is time for.
+    """
     if isinstance(value, _Record):
         if id(value) not in done:
-            # The record is kept beside its result, or its id could be given to another object.
+            # What was revived is kept beside its result, or its id could be given to another object.
             done[id(value)] = (_revive_record(value), value)
         return done[id(value)][0]
     if isinstance(value, dict) and id(value) not in done:
@@ -272,7 +275,9 @@ def _revive(value: Any, done: dict[int, Any]) -> Any:
             if isinstance(item, _Record):
                 raise _misplaced(item)
     elif type(value) is tuple:
-        return tuple(_revive(item, done) for item in value)
+        if id(value) not in done:
+            done[id(value)] = (tuple(_revive(item, done) for item in value), value)
+        return done[id(value)][0]
     elif isinstance(value, type) and issubclass(value, _Record):
         raise UnsafeCheckpointError(f'it stores {value.path} itself, which is no data.')
     return value

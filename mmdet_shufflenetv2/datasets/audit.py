@@ -106,6 +106,7 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
         if not isinstance(entry.get('iscrowd', False), bool):
             _whole(report, what, entry, 'iscrowd')
         _box(report, what, entry, sizes.get(image))
+        _segmentation(report, what, entry.get('segmentation'))
     # A category or an image without annotation is worth a word only where there are annotations at all.
     if entries:
         for number in (number for number in categories if number not in used_categories):
@@ -141,6 +142,14 @@ def _box(report: Report, what: str, entry: dict[str, Any], size: tuple[float, fl
             report.note('box_beside', said)
         elif min(x, y) < -_OUTSIDE or x + width > size[0] + _OUTSIDE or y + height > size[1] + _OUTSIDE:
             report.note('box_outside', said)
+
+
+def _segmentation(report: Report, what: str, value: Any) -> None:
+    # Training stores it for every kind of detector; nesting without end would overflow the stack there.
+    for polygon in value if isinstance(value, list) else ():
+        if isinstance(polygon, list) and {list, dict} & set(map(type, polygon)):
+            report.note('segmentation_nested', f'{what}: segmentation')
+            return
 
 
 def _files(report: Report, entries: list, folder: str | os.PathLike) -> None:

@@ -103,7 +103,7 @@ def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0) -> None:
         print(f'warning: {len(faults)} of {len(paths)} images cannot be read and are left out of training: '
               f'{"; ".join(faults)}', file=sys.stderr)
     elif faults:
-        more = f' and {len(faults) - 3} more' if len(faults) > 3 else ''
+        more = f' and {len(faults) - 3} more, which tools/check_dataset.py lists' if len(faults) > 3 else ''
         raise UserError(f'{len(faults)} of {len(paths)} images cannot be read: {"; ".join(faults[:3])}{more}.\n'
                         f'Fetch them again, or take them out of the annotation file.')
 

@@ -25,6 +25,7 @@ FATAL = {
     'unknown_category': 'an annotation is of a category that is not listed',
     'box_length': 'a box has not four coordinates',
     'box_not_finite': 'a box holds NaN or infinity',
+    'segmentation_nested': 'a segmentation is nested deeper than a list of polygons',
     'leaves_folder': 'a file name leaves the image folder',
     'image_missing': 'an image is missing',
     'image_broken': 'an image is truncated or no image',

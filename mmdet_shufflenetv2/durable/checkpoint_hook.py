@@ -43,7 +43,8 @@ class DurableCheckpointHook(CheckpointHook):
         kwargs: As for ``CheckpointHook``.
 
     Raises:
-        UserError: If the disk is full or the weights are not finite; it names the newest whole checkpoint.
+        UserError: If a file cannot be written, on a full disk say, or the weights are not finite; it names the newest
+            whole checkpoint.
     """
 
     def __init__(self, *args: Any, interval_minutes: float | None = None, **kwargs: Any) -> None:
@@ -104,11 +105,9 @@ class DurableCheckpointHook(CheckpointHook):
                 write_atomically(Path(runner.work_dir) / LAST_CHECKPOINT, path.encode())
         except OSError as error:
             self.last_ckpt = before
-            if not is_disk_full(error):
-                raise
-            raise UserError(
-                f'{self.out_dir} is full, so {name} could not be saved. '
-                f'{self._newest_whole(runner)} Make room, and go on with: {resume_command()}') from error
+            why, mend = (f'{self.out_dir} is full', 'Make room') if is_disk_full(error) else (error, 'Mend that')
+            raise UserError(f'{name} could not be saved: {why}. {self._newest_whole(runner)} {mend}, and go on with: '
+                            f'{resume_command()}') from error
         self._saved_iter, self._saved_at = meta['iter'], time.monotonic()
         if is_main_process() and self.backend_args == dict(backend='atomic'):
             for old in Path(self.out_dir).glob('midway_*.pth'):

@@ -28,8 +28,8 @@ class FiniteLossHook(Hook):
     priority = 'VERY_HIGH'
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        losses = {name: value for name, value in (outputs or {}).items() if 'loss' in name}
-        if all(bool(torch.isfinite(torch.as_tensor(value)).all()) for value in losses.values()):
+        losses = {name: torch.as_tensor(value).detach() for name, value in (outputs or {}).items() if 'loss' in name}
+        if all(bool(torch.isfinite(value).all()) for value in losses.values()):
             return
         shown = ', '.join(f'{name} {float(value):.4g}' for name, value in losses.items())
         newest = newest_whole(runner.work_dir)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import atexit
+import multiprocessing
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,12 +40,16 @@ class InterruptHook(Hook):
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._process = os.getpid()
         self._before: dict[int, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         if threading.current_thread() is threading.main_thread():  # others cannot set handlers
             self._before = {number: signal.signal(number, self._receive) for number in self._SIGNALS}
+        loaders = [runner.train_loop.dataloader, *([runner.val_loop.dataloader] if runner.val_loop else [])]
+        for loader in loaders:
+            loader.worker_init_fn = partial(_ignore_signals, loader.worker_init_fn)
+        atexit.unregister(_end_workers)
+        atexit.register(_end_workers)
 
     def after_train(self, runner: Runner) -> None:
         self._put_back()
@@ -66,8 +73,6 @@ class InterruptHook(Hook):
             self._stop()
 
     def _receive(self, number: int, frame: Any) -> None:
-        if os.getpid() != self._process:  # a loader's worker, which Ctrl-C reaches too
-            return
         self.received = number
         print(f'\n{signal.Signals(number).name}: stopping after this step. Once more to stop at once.', file=sys.stderr,
               flush=True)
@@ -88,9 +93,22 @@ class InterruptHook(Hook):
 
     def _stop(self) -> None:
         self._put_back()
-        # Workers are ended with this process; PyTorch's handler would take that for a fault.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         raise StoppedError(f'Stopped and saved. Go on with: {resume_command()}', status=128 + self.received)
+
+
+def _ignore_signals(init: Callable[[int], None] | None, worker: int) -> None:
+    """Start a loader's worker that Ctrl-C and a cluster's SIGTERM, which reach every process, do not end too early."""
+    for number in InterruptHook._SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if init is not None:
+        init(worker)
+
+
+def _end_workers() -> None:
+    """End the workers with this process, which would wait for them: they ignore the signal that it sends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would take their end for a fault
+    for worker in multiprocessing.active_children():
+        worker.kill()
 
 
 def _checkpoints(runner: Runner) -> DurableCheckpointHook:

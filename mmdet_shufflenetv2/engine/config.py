@@ -13,7 +13,9 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from ..datasets import prepare_dataset
+from ..durable.checkpoint_hook import LAST_CHECKPOINT
 from ..durable.newest import newest_whole
+from ..durable.storage import write_atomically
 from ..errors import UserError
 from .folders import project_configs
 from .plain_config import load_plain_config
@@ -116,10 +118,18 @@ def set_resume(cfg: Config, resume: str | None) -> None:
             print(f'There is no checkpoint in {cfg.work_dir} yet: training starts at the beginning.')
             return
         resume = str(newest)
+        _note_newest(newest)
     if not os.path.isfile(resume):
         raise UserError(f'There is no checkpoint {resume} to resume from. Name a file such as '
                         f'{cfg.work_dir}/epoch_3.pth, or leave the name out to take the newest of {cfg.work_dir}.')
     cfg.resume, cfg.load_from = True, resume
+
+
+def _note_newest(newest: Path) -> None:
+    """Have MMEngine's note of the newest checkpoint name a whole one, also where the newest of all is torn."""
+    note = newest.parent / LAST_CHECKPOINT
+    if int(os.environ.get('RANK', 0)) == 0 and not (note.is_file() and note.read_text() == str(newest)):
+        write_atomically(note, str(newest).encode())
 
 
 def set_data_root(cfg: Config, root: str | None) -> None:

@@ -3,8 +3,8 @@
 A Python config is a program. MMEngine reads JSON and YAML, too, but it has YAML build any Python object, takes any
 dotted name after ``type`` for something to import and call, imports what ``custom_imports`` says, and runs a Python
 file that ``_base_`` names. Here none of that is possible: a type must be one that is registered already and does not
-itself evaluate what it is given, pickles are not read, and a base must be JSON, YAML or a config of this project or of
-MMDetection.
+itself run what it is given, no file that holds code may be named, and a base must be JSON, YAML or a config of this
+project or of MMDetection.
 """
 
 from __future__ import annotations
@@ -33,8 +33,13 @@ _MMDET = 'mmdet::'
 _PACKAGES = ('mmdet_shufflenetv2', 'mmdet', 'mmengine', 'mmcv')
 # Keys whose value is the name of something that will be built or called.
 _NAMES_A_TYPE = re.compile(r'type|constructor|\w+_(type|fn)')
-# Registered, but the first two pass strings of the config to eval(), and the others look functions up by dotted name.
-_EVALUATES = {'CameraMotionCompensation', 'RFSearchHook', 'MMFullyShardedDataParallel', 'FSDPStrategy'}
+# Registered, but what they are given they evaluate, look up by a dotted name, unpickle, or read as a Python config.
+_RUNS_WHAT_IT_IS_GIVEN = {
+    'CameraMotionCompensation', 'RFSearchHook', 'MMFullyShardedDataParallel', 'FSDPStrategy', 'RefCocoDataset',
+    'OpenImagesDataset', 'KnowledgeDistillationSingleStageDetector'}
+# Files that run code when they are read.
+_CODE = ('.py', '.pkl', '.pickle', '.npy', '.npz')
+_KEY = re.compile(r'[\w./ -]*')
 
 
 def load_plain_config(path: Path) -> Config:
@@ -132,8 +137,11 @@ def _check(entries: Any, path: Path) -> None:
         if node.get('_scope_', 'mmdet') not in _PACKAGES:
             raise UserError(f'{path}: _scope_ must be one of {", ".join(_PACKAGES)}.')
         for key, value in node.items():
-            if isinstance(value, str) and value.lower().endswith(('.pkl', '.pickle')):
-                raise UserError(f'{path}: {key}: {value[:100]!r} is a pickle, which runs code when it is read.')
+            # MMEngine writes the config down as Python without quoting these.
+            if isinstance(key, str) and not _KEY.fullmatch(key):
+                raise UserError(f'{path}: {key[:100]!r} is no name of an entry.')
+            if isinstance(value, str) and value.lower().endswith(_CODE):
+                raise UserError(f'{path}: {key}: {value[:100]!r} is a file that runs code when it is read.')
             if isinstance(value, str) and _NAMES_A_TYPE.fullmatch(str(key)):
                 _check_type(key, value, registered, path)
     imports = entries.get('custom_imports') or {}
@@ -144,22 +152,27 @@ def _check(entries: Any, path: Path) -> None:
         raise UserError(f'{path}: default_scope must be one of {", ".join(_PACKAGES)}.')
 
 
-def _check_type(key: str, value: str, registered: set[str], path: Path) -> None:
+def _check_type(key: str, value: str, registered: dict[str, Any], path: Path) -> None:
     scope, _, name = value.rpartition('.')
-    if scope not in ('', *_PACKAGES) or ((key in ('type', 'constructor') or scope) and name not in registered):
+    named = key in ('type', 'constructor', 'runner_type') or scope
+    if scope not in ('', *_PACKAGES) or (named and name not in registered):
         raise UserError(f'{path}: {key}: {value[:100]!r} is no registered name, and --no-python-config imports '
                         f'nothing.')
-    if name in _EVALUATES:
-        raise UserError(f'{path}: {key}: {name} runs code that a config contains.')
+    if _runs_what_it_is_given(registered.get(name)):
+        raise UserError(f'{path}: {key}: {name} can run code that a config or a file holds.')
 
 
-def _registered() -> set[str]:
-    """The names in every registry, those that fill themselves when first asked included."""
+def _runs_what_it_is_given(registered: Any) -> bool:
+    return bool(_RUNS_WHAT_IT_IS_GIVEN & {base.__name__ for base in getattr(registered, '__mro__', ())})
+
+
+def _registered() -> dict[str, Any]:
+    """What is in every registry by name, in those that fill themselves when first asked, too."""
     # Kinds of RoI pooling and of non-maximum suppression are looked up there; mmcv evaluates the name of the latter.
-    names = {name for name in vars(mmcv.ops) if not name.startswith('_')}
+    found = {name: each for name, each in vars(mmcv.ops).items() if not name.startswith('_')}
     for module in (mmengine.registry, mmdet.registry):
         for registry in vars(module).values():
             if isinstance(registry, Registry):
                 registry.import_from_location()
-                names |= registry.module_dict.keys()
-    return names
+                found |= registry.module_dict
+    return found

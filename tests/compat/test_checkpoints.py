@@ -156,6 +156,16 @@ def test_an_archive_that_unfolds_into_gigabytes_is_refused_before_it_does(opened
         assert load(file if opened else whole)['x'].shape == (2_000_000, )
 
 
+@pytest.mark.parametrize('nest', [lambda inner: (inner, inner), lambda inner: [inner, inner],
+                                  lambda inner: dict(a=inner, b=inner)])
+def test_what_is_nested_into_billions_of_parts_is_read_once(nest, tmp_path):
+    nested = nest(torch.ones(1))
+    for _ in range(60):
+        nested = nest(nested)
+    torch.save(nested, tmp_path / 'nested.pth')
+    load(tmp_path / 'nested.pth')
+
+
 def test_a_truncated_checkpoint_is_named(tmp_path):
     path = tmp_path / 'cut.pth'
     torch.save({'weight': torch.rand(100, 100)}, path)

@@ -72,6 +72,8 @@ def test_a_whole_data_set_has_no_problem(content, root):
     (lambda c, r: c['annotations'][0].update(bbox=[5, 5, 0.5, 9]), 'box_tiny'),
     (lambda c, r: c['annotations'][0].update(bbox=[500, 5, 9, 9]), 'box_beside'),
     (lambda c, r: c['annotations'][0].update(bbox=[-5, 5, 9, 9]), 'box_outside'),
+    (lambda c, r: c['annotations'][0].update(segmentation=[[1, 2, 3, [4]]]), 'segmentation_nested'),
+    (lambda c, r: c['annotations'][0].update(segmentation=[[0], [[[]]]]), 'segmentation_nested'),
     (lambda c, r: c['annotations'][0].update(area=0), 'area'),
     (lambda c, r: c['categories'].append(dict(id=9, name='moon')), 'unused_category'),
     (lambda c, r: c.update(annotations=[a for a in c['annotations'] if a['image_id'] != 3]), 'empty_image'),

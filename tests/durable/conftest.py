@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 
@@ -14,7 +15,7 @@ from .random_run import RANDOM
 
 @HOOKS.register_module(force=True)
 class SignalAfterStep(Hook):
-    """Sends this process a signal after a step, once."""
+    """Sends this process and its loader's workers a signal after a step, once, as a cluster does."""
 
     def __init__(self, step, number=signal.SIGTERM):
         self.step, self.number = step, number
@@ -22,7 +23,8 @@ class SignalAfterStep(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if runner.iter + 1 == self.step:
             self.step = None
-            os.kill(os.getpid(), self.number)
+            for process in (*(worker.pid for worker in multiprocessing.active_children()), os.getpid()):
+                os.kill(process, self.number)
 
 
 @pytest.fixture

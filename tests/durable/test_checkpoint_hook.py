@@ -59,10 +59,16 @@ def test_a_full_disk_keeps_the_checkpoint_before_and_says_how_to_go_on(random_co
         write(path, content)
 
     monkeypatch.setattr(storage, 'write_atomically', quota)
-    with pytest.raises(UserError, match=r'full.* epoch_2.pth .*epoch_1\.pth.*--resume'):
+    with pytest.raises(UserError, match=r'epoch_2\.pth could not be saved: .*full.*epoch_1\.pth.*--resume'):
         train(random_config(), work_dir=str(tmp_path / 'run'))
     assert (tmp_path / 'run' / 'last_checkpoint').read_text().endswith('epoch_1.pth')
     assert is_whole(tmp_path / 'run' / 'epoch_1.pth')
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_named(random_config, tmp_path):
+    (tmp_path / 'run' / 'epoch_1.pth').mkdir(parents=True)
+    with pytest.raises(UserError, match=r'epoch_1\.pth could not be saved: .*Is a directory'):
+        train(random_config(), work_dir=str(tmp_path / 'run'))
 
 
 def test_weights_that_are_no_numbers_are_not_saved(random_config, tmp_path):

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmdet_shufflenetv2.durable.newest import is_whole, newest_whole
+from mmdet_shufflenetv2.engine.config import set_resume
 
 
 @pytest.fixture
@@ -27,13 +29,18 @@ def empty(path):
     path.write_bytes(b'')
 
 
+def folder_in_its_place(path):
+    path.unlink()
+    path.mkdir()
+
+
 def test_the_most_steps_win_not_the_name(folder):
     assert newest_whole(folder).name == 'epoch_10.pth'
     (folder / 'epoch_10.pth').unlink()
     assert newest_whole(folder).name == 'midway_95.pth'
 
 
-@pytest.mark.parametrize('damage', [cut, flip, empty])
+@pytest.mark.parametrize('damage', [cut, flip, empty, folder_in_its_place])
 def test_a_torn_file_is_passed_over_for_the_one_before(folder, damage, capfd):
     damage(folder / 'epoch_10.pth')
     assert not is_whole(folder / 'epoch_10.pth')
@@ -46,3 +53,11 @@ def test_a_torn_file_is_passed_over_for_the_one_before(folder, damage, capfd):
 def test_without_a_whole_checkpoint_there_is_none(tmp_path, name):
     (tmp_path / 'epoch_1.pth').write_bytes(b'PK')
     assert newest_whole(tmp_path / name) is None
+
+
+def test_resuming_has_the_note_of_the_newest_name_a_whole_file(folder):
+    cut(folder / 'epoch_10.pth')
+    (folder / 'last_checkpoint').write_text(str(folder / 'epoch_10.pth'))
+    cfg = Config(dict(work_dir=str(folder)))
+    set_resume(cfg, 'auto')
+    assert cfg.load_from == (folder / 'last_checkpoint').read_text() == str(folder / 'midway_95.pth')
