@@ -24,6 +24,7 @@ from ..own_data.run import fit_run
 from .config import load_config, prepare_data, set_data_root, set_resume, show_class_wise
 from .curves import draw_curves
 from .first_screen import FirstScreenHook
+from .quiet_runner import QuietRunner
 from .tensorboard import log_for_tensorboard
 from .tool import registry_errors
 
@@ -118,4 +119,4 @@ def build_runner(cfg: Config) -> Runner:
     if 'visualizer' in cfg:
         cfg.visualizer.pop('name', None)
     with registry_errors():
-        return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        return RUNNERS.build(cfg) if 'runner_type' in cfg else QuietRunner.from_cfg(cfg)
