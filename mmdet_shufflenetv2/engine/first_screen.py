@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..analysis.complexity import detector_multiply_adds
+from .pipelines import image_size
 
 __all__ = ['FirstScreenHook', 'first_screen']
 
@@ -62,7 +63,7 @@ def _model(model: nn.Module, cfg: Config) -> str:
     total = sum(parameter.numel() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     text = f'{type(model).__name__}, {total / 1e6:.2f}M parameters, {trained / 1e6:.2f}M of them trained'
-    size = _image_size(cfg)
+    size = image_size(cfg, 'val')
     if size is None or not isinstance(model, BaseDetector):
         return text
     width, height = size
@@ -71,15 +72,6 @@ def _model(model: nn.Module, cfg: Config) -> str:
     except Exception:  # whatever a model that cannot be counted raises: no reason not to train it
         return text
     return f'{text}; {count / 1e9:.2f}G multiply-adds on {width} x {height} pixels'
-
-
-def _image_size(cfg: Config) -> tuple[int, int] | None:
-    """Width and height that images are resized to for evaluation, as its pipeline says."""
-    dataset = (cfg.get('val_dataloader') or {}).get('dataset') or {}
-    for step in dataset.get('pipeline') or []:
-        if isinstance(step.get('scale'), (tuple, list)):
-            return tuple(step['scale'])
-    return None
 
 
 def _batch(runner: Runner, loader: Any) -> str:
