@@ -10,11 +10,11 @@ from mmdet.models.detectors import BaseDetector
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from ..analysis.complexity import detector_multiply_adds
+from ..bare_model import bare_model
 from .pipelines import image_size
 
 __all__ = ['FirstScreenHook', 'first_screen']
@@ -34,7 +34,7 @@ def first_screen(runner: Runner) -> dict[str, str]:
     Args:
         runner: In its ``before_train``.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = bare_model(runner.model)
     loader = runner.train_dataloader
     dataset = loader.dataset
     classes = dataset.metainfo.get('classes') or ()
