@@ -12,9 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from .errors import UserError
+
+try:
+    from PIL import Image
+except ImportError as error:
+    raise UserError('Image files are read with Pillow: pip install pillow. Arrays (H, W, 3) of uint8, as '
+                    'cv2.imread returns them, do without it.') from error
 
 __all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'look_at', 'look_at_all', 'read_image']
 

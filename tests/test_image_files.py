@@ -1,10 +1,13 @@
+import sys
+
 import cv2
 import numpy as np
 import pytest
+import tiny_graph
 from own_data_layouts import huge_png
 from PIL import Image
 
-from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2 import Detector, UserError
 from mmdet_shufflenetv2.image_files import MAX_PIXELS, look_at, look_at_all, read_image
 
 
@@ -69,3 +72,12 @@ def test_what_cannot_be_read_is_refused(tmp_path, content, words):
         path.write_bytes(content)
     with pytest.raises(UserError, match=words):
         read_image(path)
+
+
+def test_without_pillow_arrays_are_detected_in_and_files_say_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'PIL', None)
+    monkeypatch.delitem(sys.modules, 'mmdet_shufflenetv2.image_files')
+    detector = Detector(tiny_graph.write(tmp_path / 'd.onnx'))
+    assert detector(np.zeros((20, 30, 3), np.uint8)).scores.tolist() == [0.75]
+    with pytest.raises(UserError, match='Pillow.*pip install pillow'):
+        detector('photo.jpg')

@@ -38,10 +38,9 @@ class Layout(NamedTuple):
 
 
 _TENSOR = r'(weight|bias|running_mean|running_var|num_batches_tracked)'
-# Both variants, the deep networks, and what V2* (field) and SE networks have on top. The norms of other types than
-# batch norm have parameters only, and their names are the same.
-_OWN_KEY = re.compile(
-    rf'(conv[156]\.[01]|stage[2345]\.\d+\.branch([12]|_proj|_main)\.(\d|field\.[01]|se\.conv[12]\.conv))\.{_TENSOR}')
+# Whatever stands in one of our parts, the deep networks' included: which tensors a layer has depends on conv_cfg,
+# norm_cfg and act_cfg. What the backbone does not have itself is found when the two are compared.
+_OWN_KEY = re.compile(r'(conv[156]|stage[2345])\..+')
 
 
 def _own_name(key: str) -> str | None:
@@ -105,7 +104,7 @@ LAYOUTS = (
 def adopt_state_dict(backbone: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
     """Rewrite the backbone's entries of a state dict, in place, to the names that it has itself.
 
-    Does nothing where the state dict has no entry for the backbone, or exactly its own.
+    Does nothing where the state dict has no entry for the backbone; entries under its own names stay as they are.
 
     Args:
         backbone: The backbone that is being loaded.
@@ -181,7 +180,7 @@ def _check_fit(wanted: dict[str, Any], given: dict[str, Any], unbuilt: list[str]
     if extra or missing:
         said = [f'{verb} {_few(keys)}' for verb, keys in (('lack', missing), ('have unknown', extra)) if keys]
         raise UserError(f'These weights do not fit this ShuffleNetV2: they {" and ".join(said)}. Expected are the '
-                        f'same stages, units and kind of norm.')
+                        f'same stages, units and kinds of layers (conv_cfg, norm_cfg, act_cfg).')
     differing = [key for key in wanted if key in given and given[key].shape != wanted[key].shape]
     if differing:
         key = differing[0]

@@ -23,6 +23,7 @@ from ..errors import UserError
 from .architectures import VARIANTS, Architecture, architecture
 from .authors_unit import AuthorsBasicUnit, AuthorsDownsampleUnit
 from .checkpoint_layouts import adopt_state_dict
+from .norm_eval import batch_norms_to_eval
 from .shuffle_unit import BasicUnit, DownsampleUnit, UnitStyle, conv_norm
 
 __all__ = ['FeatureInfo', 'ShuffleNetV2']
@@ -171,9 +172,7 @@ class ShuffleNetV2(BaseModule):
         for part in self._frozen_parts():
             part.eval()
         if self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+            batch_norms_to_eval(self)
         return self
 
     def _frozen_parts(self) -> list[nn.Module]:

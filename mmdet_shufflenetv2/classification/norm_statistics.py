@@ -8,10 +8,12 @@ from itertools import islice
 from mmdet.registry import HOOKS
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
+
+from ..bare_model import bare_model
 
 __all__ = ['NormStatisticsHook']
 
@@ -35,7 +37,7 @@ class NormStatisticsHook(Hook):
         if not self.is_last_train_epoch(runner):
             return
         runner.logger.info(f'Average batch norm statistics over {self.num_batches} batches')
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner.model)
         update_bn(self._images(runner, model), model)
         all_reduce_params([buffer for buffer in model.buffers() if buffer.is_floating_point()], op='mean')
 

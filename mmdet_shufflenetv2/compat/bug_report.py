@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
@@ -57,7 +58,9 @@ def _version_of(packages: tuple[str, ...]) -> str:
 
 def _state(call: Callable[[str], Tensor], device: str) -> str:
     try:
-        return 'yes' if bool(call(device).isfinite().all()) else 'wrong numbers'
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of PyTorch, about calls that mmcv makes: they work all the same
+            return 'yes' if bool(call(device).isfinite().all()) else 'wrong numbers'
     except Exception as error:  # whatever a broken installation raises is what the reader wants to see
         return f'no: {str(error).splitlines()[0][:60] if str(error) else type(error).__name__}'
 

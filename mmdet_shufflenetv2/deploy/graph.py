@@ -17,11 +17,12 @@ from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import Tensor, nn
-from torchvision.ops import PSRoIAlign, nms, roi_align
+from torchvision.ops import PSRoIAlign, roi_align
 
 from ..errors import UserError
 from ..nanodet import NanoDetHead
 from .position_sensitive import ps_roi_align
+from .suppression import check_min_size, check_nms, large_boxes, suppressed
 
 __all__ = ['SUPPORTED', 'DetectionGraph']
 
@@ -38,7 +39,7 @@ class DetectionGraph(nn.Module):
             the bottom as the detector's data preprocessor says.
 
     Raises:
-        UserError: If the detector has a head that is not supported.
+        UserError: If the detector has a head that is not supported, or filters its boxes as a graph cannot.
     """
 
     def __init__(self, model: nn.Module, center_pad: tuple[int, int] | None = None) -> None:
@@ -116,34 +117,41 @@ def _detection(model: nn.Module) -> nn.Module:
                     f'with boxes. Supported are {"; ".join(SUPPORTED)}. Any backbone can be exported: --backbone-only.')
 
 
-class _Retina(nn.Module):
-    """One-stage head with anchors."""
+class _OneStage(nn.Module):
+    """One-stage head: what its cells or anchors find, filtered."""
 
-    def __init__(self, head: RetinaHead | RetinaSepBNHead, cfg: Any) -> None:
+    def __init__(self, head: nn.Module, cfg: Any) -> None:
         super().__init__()
+        check_nms(cfg.get('nms'), 'model.test_cfg.nms')
+        check_min_size(cfg, 'model.test_cfg')
         self.head = head
         self.cfg = cfg
 
     def forward(self, features: Sequence[Tensor], size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        boxes, scores, labels = _best_anchors(
+        boxes, scores, labels = self.candidates(features)
+        return suppressed(*large_boxes(_clipped(boxes, size), scores, labels, self.cfg), self.cfg)
+
+    def candidates(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes ``(K, 4)``, scores and labels of the best."""
+        raise NotImplementedError
+
+
+class _Retina(_OneStage):
+    """Head with anchors, :class:`RetinaHead` or :class:`RetinaSepBNHead`."""
+
+    def candidates(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        return _best_anchors(
             self.head, features, self.cfg.get('nms_pre', -1), self.cfg.score_thr, self.head.cls_out_channels)
-        return _suppressed(_clipped(boxes, size), scores, labels, self.cfg)
 
 
-class _NanoDet(nn.Module):
-    """One-stage head whose own ``decode`` is made of tensor operations."""
+class _NanoDet(_OneStage):
+    """:class:`.NanoDetHead`, whose own ``decode`` is made of tensor operations."""
 
-    def __init__(self, head: NanoDetHead, cfg: Any) -> None:
-        super().__init__()
-        self.head = head
-        self.cfg = cfg
-
-    def forward(self, features: Sequence[Tensor], size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def candidates(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         boxes, scores = self.head.decode(*self.head(features))
         scores, place = _top(scores.flatten(), self.cfg.get('nms_pre', -1), self.cfg.score_thr)
         classes = self.head.cls_out_channels
-        boxes = boxes[0].index_select(0, place // classes)
-        return _suppressed(_clipped(boxes, size), scores, place % classes, self.cfg)
+        return boxes[0].index_select(0, place // classes), scores, place % classes
 
 
 class _TwoStage(nn.Module):
@@ -156,6 +164,8 @@ class _TwoStage(nn.Module):
         self.head = model.roi_head.bbox_head
         self.rpn_cfg = model.test_cfg.rpn
         self.cfg = model.test_cfg.rcnn
+        check_nms(self.rpn_cfg.get('nms'), 'model.test_cfg.rpn.nms')
+        check_nms(self.cfg.get('nms'), 'model.test_cfg.rcnn.nms')
 
     def forward(self, features: Sequence[Tensor], size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         proposals = self._proposals(features, size)
@@ -168,15 +178,11 @@ class _TwoStage(nn.Module):
             boxes = boxes.repeat(1, classes)
         found = (scores.flatten() > self.cfg.score_thr).nonzero()[:, 0]
         boxes = _clipped(boxes.reshape(-1, 4).index_select(0, found), size)
-        return _suppressed(boxes, scores.flatten().index_select(0, found), found % classes, self.cfg)
+        return suppressed(boxes, scores.flatten().index_select(0, found), found % classes, self.cfg)
 
     def _proposals(self, features: Sequence[Tensor], size: Tensor) -> Tensor:
         boxes, scores, levels = _best_anchors(self.rpn, features, self.rpn_cfg.get('nms_pre', -1), None, 1)
-        boxes = _clipped(boxes, size)
-        sizes = boxes[:, 2:] - boxes[:, :2]
-        large = (sizes > self.rpn_cfg.get('min_bbox_size', -1)).all(dim=1).nonzero()[:, 0]
-        boxes, scores, levels = (t.index_select(0, large) for t in (boxes, scores, levels))
-        return _suppressed(boxes, scores, levels, self.rpn_cfg)[0]
+        return suppressed(*large_boxes(_clipped(boxes, size), scores, levels, self.rpn_cfg), self.rpn_cfg)[0]
 
     def _shown(self, features: Sequence[Tensor], proposals: Tensor) -> tuple[Tensor, Tensor]:
         """Proposals grouped by the level that they are read from, and what is read."""
@@ -230,11 +236,3 @@ def _top(scores: Tensor, most: int, score_thr: float | None) -> tuple[Tensor, Te
 def _clipped(boxes: Tensor, size: Tensor) -> Tensor:
     """Boxes ``(N, 4)`` within ``size``, width and height."""
     return boxes.clamp(min=0).minimum(size.repeat(2).to(boxes.dtype))
-
-
-def _suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """What NMS within each label leaves, best first, as mmcv's ``batched_nms``: boxes moved apart by label."""
-    # The sum with 0 gives the maximum of an empty set of boxes.
-    apart = torch.cat((boxes.flatten(), boxes.new_zeros(1))).max() + 1
-    keep = nms(boxes + (labels * apart)[:, None], scores, cfg.nms.iou_threshold)[:cfg.max_per_img]
-    return boxes.index_select(0, keep), scores.index_select(0, keep), labels.index_select(0, keep)

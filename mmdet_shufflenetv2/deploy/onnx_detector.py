@@ -1,4 +1,7 @@
-"""Running an exported detector with NumPy, OpenCV and onnxruntime alone: no PyTorch, nothing of OpenMMLab."""
+"""Running an exported detector with NumPy, OpenCV and onnxruntime alone: no PyTorch, nothing of OpenMMLab.
+
+Images are arrays here; reading image files takes Pillow besides (:mod:`..image_files`).
+"""
 
 from __future__ import annotations
 
@@ -107,7 +110,7 @@ def session(path: str | os.PathLike, threads: int | None = None, profile_prefix:
 
     Args:
         path: The file.
-        threads: Threads to compute on; None takes all cores.
+        threads: Threads that compute; onnxruntime decides where it is None.
         profile_prefix: What the name of the profile that onnxruntime writes begins with; None writes none.
 
     Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from ..backbones import ShuffleNetV2
 from ..datasets import check_images
 from ..datasets.shapes import draw_image
 from ..engine.inference import load_detector
+from ..engine.pipelines import base_dataset
 from ..errors import UserError
 from .graph import DetectionGraph
 from .onnx_detector import MADE_BY, Detections, OnnxDetector, Resize, session
@@ -209,7 +209,7 @@ def _differences(expected: Detections, got: Detections) -> tuple[float, float]:
 def _steps(cfg: Config) -> tuple[Resize, tuple[int, int] | None]:
     """How the config's test pipeline resizes and pads an image."""
     resize, center_pad = None, None
-    for step in _pipeline(cfg):
+    for step in base_dataset(cfg, 'test').pipeline:
         kind = step['type'] if isinstance(step['type'], str) else step['type'].__name__
         kind = kind.split('.')[-1]
         if kind in ('Resize', 'FixScaleResize') and resize is None:
@@ -226,10 +226,3 @@ def _steps(cfg: Config) -> tuple[Resize, tuple[int, int] | None]:
         raise UserError("The config's test pipeline has no Resize(scale=(width, height)), so the size that the "
                         "detector expects is unknown.")
     return resize, center_pad
-
-
-def _pipeline(cfg: Config) -> Sequence[dict[str, Any]]:
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset.pipeline

@@ -12,9 +12,9 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from ..bare_model import bare_model
 from ..errors import UserError
 from .resume_command import resume_command
 from .storage import remove_leftovers, write_atomically
@@ -135,7 +135,7 @@ class DurableCheckpointHook(CheckpointHook):
                 backend.remove(path)
 
     def _refuse_what_is_not_finite(self, runner: Runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner.model)
         for name, parameter in model.named_parameters():
             if not torch.isfinite(parameter).all():
                 raise UserError(

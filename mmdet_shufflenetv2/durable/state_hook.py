@@ -6,11 +6,10 @@ from typing import Any
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from torch import nn
 
+from ..bare_model import bare_model
 from .loop import ResumableEpochLoop
 from .randomness import derive_seed, seed_all
 
@@ -42,7 +41,7 @@ class RunStateHook(Hook):
             return
         loop.batches.sampler.seed = self._resumed['seed']
         loop.resume(self._resumed['batches_done'], self._resumed['batches'])
-        parameters = dict(_bare(runner.model).named_parameters())
+        parameters = dict(bare_model(runner.model).named_parameters())
         for name, gradient in self._resumed.get('gradients', {}).items():
             parameters[name].grad = gradient.to(parameters[name].device)
 
@@ -57,14 +56,10 @@ class RunStateHook(Hook):
         state = dict(seed=loop.batches.sampler.seed, batches_done=loop.batches_done, batches=len(loop.dataloader))
         if gradients_are_pending(runner):
             state['gradients'] = {name: parameter.grad.cpu() for name, parameter in
-                                  _bare(runner.model).named_parameters() if parameter.grad is not None}
+                                  bare_model(runner.model).named_parameters() if parameter.grad is not None}
         checkpoint[_KEY] = state
 
 
 def gradients_are_pending(runner: Runner) -> bool:
     """Whether gradients of the last steps wait for the optimizer's next one."""
     return isinstance(runner.optim_wrapper, OptimWrapper) and not runner.optim_wrapper.should_update()
-
-
-def _bare(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model

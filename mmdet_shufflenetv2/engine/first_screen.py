@@ -10,11 +10,12 @@ from mmdet.models.detectors import BaseDetector
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from ..analysis.complexity import detector_multiply_adds
+from ..bare_model import bare_model
+from .pipelines import image_size
 
 __all__ = ['FirstScreenHook', 'first_screen']
 
@@ -33,7 +34,7 @@ def first_screen(runner: Runner) -> dict[str, str]:
     Args:
         runner: In its ``before_train``.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = bare_model(runner.model)
     loader = runner.train_dataloader
     dataset = loader.dataset
     classes = dataset.metainfo.get('classes') or ()
@@ -62,7 +63,7 @@ def _model(model: nn.Module, cfg: Config) -> str:
     total = sum(parameter.numel() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     text = f'{type(model).__name__}, {total / 1e6:.2f}M parameters, {trained / 1e6:.2f}M of them trained'
-    size = _image_size(cfg)
+    size = image_size(cfg, 'val')
     if size is None or not isinstance(model, BaseDetector):
         return text
     width, height = size
@@ -71,15 +72,6 @@ def _model(model: nn.Module, cfg: Config) -> str:
     except Exception:  # whatever a model that cannot be counted raises: no reason not to train it
         return text
     return f'{text}; {count / 1e9:.2f}G multiply-adds on {width} x {height} pixels'
-
-
-def _image_size(cfg: Config) -> tuple[int, int] | None:
-    """Width and height that images are resized to for evaluation, as its pipeline says."""
-    dataset = (cfg.get('val_dataloader') or {}).get('dataset') or {}
-    for step in dataset.get('pipeline') or []:
-        if isinstance(step.get('scale'), (tuple, list)):
-            return tuple(step['scale'])
-    return None
 
 
 def _batch(runner: Runner, loader: Any) -> str:

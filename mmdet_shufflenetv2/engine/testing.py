@@ -19,6 +19,7 @@ from ..deploy.shuffle_free import shuffle_free_detector
 from ..errors import UserError
 from ..own_data.run import follow_run
 from .config import load_config, prepare_data, require_detector, set_data_root, show_class_wise
+from .pipelines import base_dataset
 from .tool import registry_errors
 from .training import build_runner
 
@@ -118,9 +119,7 @@ def _augment(cfg: Config) -> None:
     if 'tta_model' not in cfg:
         cfg.tta_model = dict(
             type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
+    dataset = base_dataset(cfg, 'test')
     if 'tta_pipeline' not in cfg:
         flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
         *transforms, pack = deepcopy(dataset.pipeline)

@@ -20,7 +20,8 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..backbones.norm_eval import batch_norms_to_eval
 
 __all__ = ['NanoDetHead']
 
@@ -74,9 +75,7 @@ class NanoDetHead(GFLHead):
         """Set the mode, keeping all batch norms in eval mode with ``norm_eval``."""
         super().train(mode)
         if self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+            batch_norms_to_eval(self)
         return self
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

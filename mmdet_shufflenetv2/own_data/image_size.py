@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
 
 from ..engine.config import datasets_of
+from ..engine.pipelines import image_size, steps
 from ..errors import UserError
 
-__all__ = ['image_size', 'parse_image_size', 'set_image_size']
+__all__ = ['parse_image_size', 'set_image_size']
 
 # What MMDetection's transforms call a size in pixels, width first.
 _KEYS = ('scale', 'scales', 'size', 'img_scale', 'crop_size')
@@ -48,7 +48,7 @@ def set_image_size(cfg: Config, size: tuple[int, int]) -> None:
         raise UserError(f'--image-size needs a Resize with a scale in the test pipeline of {cfg.filename}, and there '
                         f'is none. Set the size in its pipelines.')
     factors = size[0] / old[0], size[1] / old[1]
-    for step in _steps([dataset.get('pipeline') for dataset in datasets_of(cfg)] + [cfg.get('tta_pipeline')]):
+    for step in steps([dataset.get('pipeline') for dataset in datasets_of(cfg)] + [cfg.get('tta_pipeline')]):
         if step['type'] == 'CenterPad' and any(side % _STRIDE for side in size):
             raise UserError(f'--image-size {size[0]}x{size[1]}: this detector takes multiples of {_STRIDE}, such as '
                             f'{max(size[0] // _STRIDE, 1) * _STRIDE}x{max(size[1] // _STRIDE, 1) * _STRIDE}.')
@@ -57,27 +57,6 @@ def set_image_size(cfg: Config, size: tuple[int, int]) -> None:
                 step[key] = _scaled(step[key], factors)
     for dataset in datasets_of(cfg):
         dataset['metainfo'] = dict(dataset.get('metainfo') or {}, image_size=tuple(size))
-
-
-def image_size(cfg: Config) -> tuple[int, int] | None:
-    """Width and height that the test pipeline fits an image into; None where it does not resize."""
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    for step in _steps(dataset.get('pipeline')):
-        if isinstance(step.get('scale'), (list, tuple)):
-            return tuple(step['scale'])
-    return None
-
-
-def _steps(pipeline: Any) -> Iterator[dict[str, Any]]:
-    """The transforms of pipelines, those inside others (``TestTimeAug``, ``RandomChoice``) included."""
-    if isinstance(pipeline, (list, tuple)):
-        for entry in pipeline:
-            yield from _steps(entry)
-    elif isinstance(pipeline, dict):
-        yield pipeline
-        yield from _steps(pipeline.get('transforms'))
 
 
 def _scaled(value: Any, factors: tuple[float, float]) -> Any:

@@ -18,6 +18,7 @@ from PIL import Image
 from torchvision import datasets
 
 from ..analysis.timing import summarize, time_alternating
+from ..engine.pipelines import base_dataset
 
 __all__ = ['Schedule', 'count_images', 'count_steps', 'schedule', 'seconds_a_step', 'synthetic_batch']
 
@@ -104,10 +105,7 @@ def synthetic_batch(cfg: Config, split: str, images: int, size: tuple[int, int] 
     Returns:
         What the config's data loader would hand to the model.
     """
-    dataloader = cfg[f'{split}_dataloader']
-    dataset = dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
+    dataset = base_dataset(cfg, split)
     of_folders = issubclass(DATASETS.get(dataset.type), datasets.ImageFolder)
     pipeline = Compose([step for step in dataset.pipeline if not step['type'].startswith('Load')])
     rng = np.random.default_rng(0)
@@ -116,6 +114,7 @@ def synthetic_batch(cfg: Config, split: str, images: int, size: tuple[int, int] 
         noise = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
         samples.append(
             (pipeline(Image.fromarray(noise)), 0) if of_folders else pipeline(_detection(noise, rng, number)))
+    dataloader = cfg[f'{split}_dataloader']
     collate = FUNCTIONS.get(dataloader.collate_fn.type) if 'collate_fn' in dataloader else pseudo_collate
     return collate(samples)
 

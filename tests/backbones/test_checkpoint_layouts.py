@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 from conftest import SHARED, needs_shared
+from mmdet.utils import register_all_modules
 from mmengine.runner import load_checkpoint
 from torch import nn
 
@@ -108,6 +109,36 @@ def test_a_state_dict_without_the_backbone_is_pytorchs_matter():
         detector.load_state_dict(neck_only)
 
 
+@pytest.mark.parametrize('layers', [
+    dict(act_cfg=dict(type='PReLU')),
+    dict(conv_cfg=dict(type='DCNv2', deform_groups=1)),
+    dict(conv_cfg=dict(type='ConvAWS')),
+    dict(norm_cfg=dict(type='IN', affine=True)),
+    dict(act_cfg=dict(type='PReLU'), variant='authors', large_receptive_field=True, with_se=True),
+])
+@pytest.mark.parametrize('prefix', ['', 'module.backbone.'])
+@pytest.mark.parametrize('built', [(4, ), (1, 2)])
+def test_layers_of_every_kind_load_their_own_weights(layers, prefix, built):
+    register_all_modules(init_default_scope=True)
+    saved, backbone = (ShuffleNetV2(widen_factor=0.5, **dict(layers, out_indices=out)) for out in ((4, ), built))
+    backbone.load_state_dict({prefix + key: tensor for key, tensor in saved.state_dict().items()})
+    expected = saved.state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in backbone.state_dict().items())
+
+
+def test_weights_of_other_layers_are_refused():
+    prelu, relu = ShuffleNetV2(act_cfg=dict(type='PReLU')), ShuffleNetV2()
+    with pytest.raises(UserError, match=r'have unknown conv1\.2\.weight.*kinds of layers'):
+        relu.load_state_dict(prelu.state_dict())
+    with pytest.raises(UserError, match=r'lack conv1\.2\.weight'):
+        prelu.load_state_dict(relu.state_dict())
+
+
+def test_ones_own_weights_of_another_width_are_refused():
+    with pytest.raises(UserError, match='another width'):
+        ShuffleNetV2(widen_factor=0.5).load_state_dict(ShuffleNetV2(widen_factor=1.0).state_dict())
+
+
 def without(pattern):
     return {key: tensor for key, tensor in reference().state_dict().items() if not re.search(pattern, key)}
 
@@ -133,7 +164,7 @@ def test_weights_that_do_not_fit_are_refused(state_dict, words, tmp_path):
 
 
 def test_batch_norm_weights_do_not_go_into_a_group_norm():
-    with pytest.raises(UserError, match='kind of norm'):
+    with pytest.raises(UserError, match='kinds of layers'):
         ShuffleNetV2(widen_factor=0.5, norm_cfg=dict(type='GN', num_groups=2)).load_state_dict(reference().state_dict())
 
 

@@ -181,6 +181,35 @@ def test_nanodets_file_finds_what_nanodet_finds_on_photographs(size, tmp_path):
         assert_same(detector, model, cv2.imread(str(path)))
 
 
+def test_boxes_without_area_are_left_out_where_the_detector_leaves_them_out(made, tmp_path):
+    config, checkpoint = made('retinanet_snv2_0.5x')
+    weights = torch.load(checkpoint, weights_only=True)['state_dict']
+    weights['bbox_head.retina_reg.bias'][0::4] += 1.5  # to the right: many leave the image and are cut to its border
+    torch.save({'state_dict': weights}, tmp_path / 'beyond.pth')
+    model = load_detector(config, tmp_path / 'beyond.pth', 'cpu')
+    model.test_cfg.min_bbox_size = -1
+    boxes = inference_detector(model, picture(0, 320)).pred_instances.bboxes
+    assert (boxes[:, 0] == boxes[:, 2]).any()
+    model.test_cfg.min_bbox_size = 0
+    export_onnx(config, tmp_path / 'beyond.pth', tmp_path / 'd.onnx', cfg_options={'model.test_cfg.min_bbox_size': 0})
+    assert_same(OnnxDetector(tmp_path / 'd.onnx'), model, picture(1, 160))
+
+
+@pytest.mark.parametrize(('name', 'option', 'words'), [
+    ('retinanet_snv2_0.5x', 'nms.type=soft_nms', "model.test_cfg.nms has type='soft_nms'"),
+    ('retinanet_snv2_0.5x', 'min_bbox_size=8', 'model.test_cfg.min_bbox_size=8'),
+    ('faster_rcnn_snv2_0.5x', 'rpn.nms.class_agnostic=True', 'model.test_cfg.rpn.nms has class_agnostic=True'),
+    ('faster_rcnn_snv2_0.5x', 'rcnn.nms.max_num=5', 'model.test_cfg.rcnn.nms has max_num=5'),
+])
+def test_filters_that_a_graph_cannot_do_are_refused_and_nothing_is_made(
+        name, option, words, made, tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.onnx, 'export', lambda *args, **kwargs: pytest.fail('it was exported'))
+    ended = tool('export.py', *made(name), tmp_path / 'd.onnx', '--cfg-options', f'model.test_cfg.{option}')
+    assert ended.status == 2
+    assert words in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_that_differs_is_not_written_and_an_old_one_stays(made, tmp_path, monkeypatch):
     from mmdet_shufflenetv2.deploy import onnx_export
     config, checkpoint = made('retinanet_snv2_0.5x')

@@ -2,8 +2,8 @@ import pytest
 from mmdet.utils import register_all_modules
 from own_data_layouts import loaded
 
+from mmdet_shufflenetv2.engine.pipelines import image_size
 from mmdet_shufflenetv2.own_data.checkpoint import checkpoint_meta, follow_checkpoint
-from mmdet_shufflenetv2.own_data.image_size import image_size
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ from own_data_layouts import loaded
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.engine.config import datasets_of
-from mmdet_shufflenetv2.own_data.image_size import image_size, parse_image_size, set_image_size
+from mmdet_shufflenetv2.engine.pipelines import image_size
+from mmdet_shufflenetv2.own_data.image_size import parse_image_size, set_image_size
 
 
 def sizes(cfg, split):
