@@ -116,7 +116,7 @@ def _writing(out_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = f'{error.strerror} ({error.filename})' if error.filename else error.strerror
+        what = f'{error.strerror} ({error.filename})' if error.filename else error.strerror or error
         raise UserError(f'--out-dir {out_dir} cannot be written: {what}. Name another folder.') from error
 
 
