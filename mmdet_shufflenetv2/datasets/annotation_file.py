@@ -49,6 +49,7 @@ def read_json(path: str | os.PathLike) -> Any:
             return json.load(file)
     except FileNotFoundError:
         raise
+    except IsADirectoryError:
+        raise UserError(f'{path} is a folder. Expected a .json file in COCO\'s format.') from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f'{path} is not JSON ({error}). Expected a COCO annotation file with images, annotations and '
-                        f'categories.') from None
+        raise UserError(f'{path} is not JSON ({error}). Expected a .json file in COCO\'s format.') from None
