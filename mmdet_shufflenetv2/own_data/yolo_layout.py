@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..datasets.problems import shown
 from ..errors import UserError
-from ..image_files import is_clutter, look_at_all
+from ..image_files import IMAGE_SUFFIXES, is_clutter, look_at_all
 from .description import SPLITS, OwnData, Split
 
 __all__ = ['find_description', 'read_yolo']
@@ -126,7 +125,7 @@ def _images(description: Path, content: dict[str, Any], split: str, places: Any)
             raise UserError(f'{description} says {split}: {place}, and there is no such folder or list in '
                             f'{" or ".join(map(str, _bases(description, content)))}. Correct the path in it.')
         if path.is_dir():
-            found.update(dict.fromkeys(file for file in sorted(path.rglob('*')) if file.suffix.lower() in IMG_EXTENSIONS
+            found.update(dict.fromkeys(file for file in sorted(path.rglob('*')) if file.suffix.lower() in IMAGE_SUFFIXES
                                        and not is_clutter(file.relative_to(path))))
         else:
             lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
@@ -135,7 +134,7 @@ def _images(description: Path, content: dict[str, Any], split: str, places: Any)
                 for line in lines if line.strip()))
     if not found:
         raise UserError(f'{description} says {split}: {shown(places)}, and there is no image. Looked for '
-                        f'{", ".join(IMG_EXTENSIONS)}.')
+                        f'{", ".join(IMAGE_SUFFIXES)}.')
     return list(found)
 
 
