@@ -18,6 +18,7 @@ from pathlib import Path
 from ..datasets.audit import audit
 from ..datasets.filled_in import filled_in
 from ..datasets.problems import FATAL, WARNINGS, shown
+from ..durable.storage import write_atomically
 from ..errors import UserError
 from .description import OwnData, Split
 
@@ -72,9 +73,9 @@ def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequen
     for name, split in data.splits.items():
         ann_file = split.source.absolute() if name in as_it_is else folder / f'{name}.json'
         if name not in as_it_is:
-            _replace(ann_file, json.dumps(split.annotations))
+            write_atomically(ann_file, json.dumps(split.annotations).encode())
         prepared.splits[name] = (str(ann_file), str(split.images.absolute()))
-    _replace(folder / DESCRIPTION, json.dumps(vars(prepared), indent=2))
+    write_atomically(folder / DESCRIPTION, json.dumps(vars(prepared), indent=2).encode())
     return prepared
 
 
@@ -157,10 +158,3 @@ def _part(split: Split, ids: set[int]) -> Split:
         split.annotations,
         images=[image for image in split.annotations['images'] if image['id'] in ids],
         annotations=[annotation for annotation in split.annotations['annotations'] if annotation['image_id'] in ids]))
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that nobody, another process of the run included, sees half of it."""
-    unfinished = path.with_name(f'{path.name}.unfinished-{os.getpid()}')
-    unfinished.write_text(text)
-    unfinished.replace(path)
