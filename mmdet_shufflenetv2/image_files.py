@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ except ImportError as error:
     raise UserError('Image files are read with Pillow: pip install pillow. Arrays (H, W, 3) of uint8, as '
                     'cv2.imread returns them, do without it.') from error
 
-__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'look_at', 'look_at_all', 'read_image']
+__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'is_clutter', 'look_at', 'look_at_all', 'read_image']
 
 #: What a folder is searched for.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
@@ -52,6 +53,15 @@ class Look(NamedTuple):
     kind: str | None = None
     #: The same in words, with the path.
     fault: str | None = None
+
+
+def is_clutter(path: PurePath) -> bool:
+    """Whether a system or an editor put a file there: ``._a.jpg`` and ``__MACOSX`` of macOS, ``.ipynb_checkpoints``.
+
+    Args:
+        path: The file, from the folder that was searched on; the folder itself may be called anything.
+    """
+    return any(part.startswith('.') or part == '__MACOSX' for part in path.parts)
 
 
 def look_at_all(paths: Iterable[str | os.PathLike]) -> list[Look]:

@@ -1,4 +1,5 @@
 import sys
+from pathlib import PurePath
 
 import cv2
 import numpy as np
@@ -8,7 +9,7 @@ from own_data_layouts import huge_png
 from PIL import Image
 
 from mmdet_shufflenetv2 import Detector, UserError
-from mmdet_shufflenetv2.image_files import MAX_PIXELS, look_at, look_at_all, read_image
+from mmdet_shufflenetv2.image_files import IMAGE_SUFFIXES, MAX_PIXELS, is_clutter, look_at, look_at_all, read_image
 
 
 def test_a_billion_pixels_are_refused_by_the_header_alone(tmp_path):
@@ -34,6 +35,19 @@ def test_a_strangers_name_can_be_printed(tmp_path):
     fault = look_at(tmp_path / 'a\x1b[31m\ud800.jpg').fault
     assert fault.isprintable()
     fault.encode()
+
+
+@pytest.mark.parametrize(('path', 'clutter'), [
+    ('a.jpg', False), ('train/a.b.jpg', False), ('._a.jpg', True), ('train/.ipynb_checkpoints/a.jpg', True),
+    ('__MACOSX/train/a.jpg', True),
+])
+def test_what_systems_and_editors_leave_in_a_folder_is_known(path, clutter):
+    assert is_clutter(PurePath(path)) == clutter
+
+
+def test_a_folder_is_searched_for_what_torchvision_searches_for():
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+    assert set(IMAGE_SUFFIXES) == set(IMG_EXTENSIONS)
 
 
 def test_looks_come_in_the_order_of_the_files(shapes_root):

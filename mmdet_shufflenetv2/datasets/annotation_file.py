@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import UserError
 
-__all__ = ['LISTS', 'read_annotations', 'read_json']
+__all__ = ['LISTS', 'as_annotations', 'read_annotations', 'read_json']
 
 #: What such a file consists of.
 LISTS = ('images', 'annotations', 'categories')
@@ -21,12 +21,20 @@ def read_annotations(path: str | os.PathLike) -> dict[str, Any]:
         FileNotFoundError: If there is no such file.
         UserError: If it is not JSON, or lacks one of the lists.
     """
-    annotations = read_json(path)
+    return as_annotations(read_json(path), path)
+
+
+def as_annotations(content: Any, path: str | os.PathLike) -> dict[str, Any]:
+    """The content of a JSON file, where it is that of an annotation file; see :func:`read_annotations`.
+
+    Raises:
+        UserError: If it lacks one of the lists.
+    """
     for key in LISTS:
-        if not isinstance(annotations, dict) or not isinstance(annotations.get(key), list):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise UserError(f'{path} has no list "{key}". Expected a COCO annotation file with images, annotations '
                             f'and categories.')
-    return annotations
+    return content
 
 
 def read_json(path: str | os.PathLike) -> Any:
@@ -41,6 +49,7 @@ def read_json(path: str | os.PathLike) -> Any:
             return json.load(file)
     except FileNotFoundError:
         raise
+    except IsADirectoryError:
+        raise UserError(f'{path} is a folder. Expected a .json file in COCO\'s format.') from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f'{path} is not JSON ({error}). Expected a COCO annotation file with images, annotations and '
-                        f'categories.') from None
+        raise UserError(f'{path} is not JSON ({error}). Expected a .json file in COCO\'s format.') from None

@@ -12,7 +12,7 @@ from typing import Any
 from ..image_files import look_at_all
 from .problems import Report, shown
 
-__all__ = ['audit', 'leaves_folder']
+__all__ = ['as_float', 'audit', 'is_box', 'leaves_folder']
 
 # A box may end on the border, and files round.
 _OUTSIDE = 1.0
@@ -103,8 +103,8 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
         area = _number(report, what, entry, 'area')
         if area is not None and area <= 0:
             report.note('area', f'{what}: area {area:g}')
-        if not isinstance(entry.get('iscrowd', False), bool):
-            _whole(report, what, entry, 'iscrowd')
+        if entry.get('iscrowd', 0) not in (0, 1):
+            report.note('field_type', f'{what}: iscrowd is {shown(entry["iscrowd"])}, expected 0 or 1')
         _box(report, what, entry, sizes.get(image))
         _segmentation(report, what, entry.get('segmentation'))
     # A category or an image without annotation is worth a word only where there are annotations at all.
@@ -123,7 +123,7 @@ def _box(report: Report, what: str, entry: dict[str, Any], size: tuple[float, fl
     if not isinstance(box, list) or len(box) != 4:
         report.note('box_length', f'{what}: bbox is {shown(box)}, expected [x, y, width, height]')
         return
-    numbers = [_as_float(value) for value in box]
+    numbers = [as_float(value) for value in box]
     if None in numbers:
         report.note('field_type', f'{what}: bbox holds {shown(box[numbers.index(None)])}, expected a number')
         return
@@ -161,7 +161,7 @@ def _files(report: Report, entries: list, folder: str | os.PathLike) -> None:
         if look.kind:
             report.note(look.kind, f'image {place}: {look.fault}')
             continue
-        stated = _as_float(entry.get('width')), _as_float(entry.get('height'))
+        stated = as_float(entry.get('width')), as_float(entry.get('height'))
         if all(side is not None and 0 < side < math.inf for side in stated) and stated != look.size:
             report.note('image_size', f'image {place} ({shown(entry["file_name"])}): {look.size[0]} x {look.size[1]}, '
                                       f'stated {stated[0]:g} x {stated[1]:g}')
@@ -188,7 +188,7 @@ def _whole(report: Report, what: str, entry: dict[str, Any], key: str) -> int | 
 
 
 def _number(report: Report, what: str, entry: dict[str, Any], key: str, positive: bool = False) -> float | None:
-    number = _as_float(entry.get(key))
+    number = as_float(entry.get(key))
     if key not in entry:
         report.note('field_missing', f'{what}: {key}')
     elif number is None or not math.isfinite(number) or (positive and number <= 0):
@@ -210,7 +210,13 @@ def _text(report: Report, what: str, entry: dict[str, Any], key: str) -> str | N
     return None
 
 
-def _as_float(value: Any) -> float | None:
+def is_box(value: Any) -> bool:
+    """Whether something is a list of four numbers, none of them NaN or infinite."""
+    numbers = [as_float(side) for side in value] if isinstance(value, list) else []
+    return len(numbers) == 4 and all(number is not None and math.isfinite(number) for number in numbers)
+
+
+def as_float(value: Any) -> float | None:
     """A number as float, infinity where it has no room there; None for what is no number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None

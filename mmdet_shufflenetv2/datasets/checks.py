@@ -18,7 +18,6 @@ from ..errors import UserError
 from ..image_files import look_at_all
 from .annotation_file import read_annotations
 from .audit import audit
-from .problems import FATAL
 
 __all__ = ['check_images', 'prepare_dataset']
 
@@ -65,13 +64,7 @@ def _read_annotations(path: str, root: str) -> dict[str, Any]:
             f'{os.path.join(root, "annotations", "instances_{train,val}2017.json")}, '
             f'{os.path.join(root, "{train,val}2017", "*.jpg")}.\n'
             f'Put the data there, or name the folder that has it: --data-root DIR.') from None
-    report = audit(annotations, path, root, look=False)
-    if report.fatal:
-        problem = report.fatal[0]
-        more = f', and {len(report.fatal) - 1} more kinds of problems' if len(report.fatal) > 1 else ''
-        raise UserError(f'{path} is not fit for training: {FATAL[problem]} ({report.examples[problem][0]}; '
-                        f'{report.found[problem]} in all){more}.\n'
-                        f'See all of them: python tools/check_dataset.py {path}')
+    audit(annotations, path, root, look=False).refuse('training')
     return annotations
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import UserError
+
 __all__ = ['FATAL', 'WARNINGS', 'Report', 'shown']
 
 FATAL = {
@@ -75,6 +77,20 @@ class Report:
     def fatal(self) -> list[str]:
         """The problems that rule out a training, in the order of ``FATAL``."""
         return [problem for problem in FATAL if problem in self.found]
+
+    def refuse(self, purpose: str) -> None:
+        """Raise a :class:`.UserError` that names the first fatal problem, if there is one.
+
+        Args:
+            purpose: What the data are not fit for.
+        """
+        if not self.fatal:
+            return
+        first, *others = self.fatal
+        more = f', and {len(others)} more kinds of problems' if others else ''
+        raise UserError(f'{self.source} is not fit for {purpose}: {FATAL[first]} ({self.examples[first][0]}; '
+                        f'{self.found[first]} in all){more}.\n'
+                        f'See all of them: python tools/check_dataset.py {self.source}')
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON can hold it."""

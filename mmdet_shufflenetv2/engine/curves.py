@@ -37,7 +37,10 @@ def read_scalars(work_dir: str | os.PathLike) -> tuple[Series, Series]:
     for log in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
         iteration = 0
         for line in log.read_text().splitlines():
-            scalars = json.loads(line)
+            try:
+                scalars = json.loads(line)
+            except ValueError:  # a run that was killed may leave half a line
+                continue
             series = train if 'iter' in scalars else val
             # A validation line counts epochs; it belongs to the training line before it.
             iteration = scalars.get('iter', iteration)

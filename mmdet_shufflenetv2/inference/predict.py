@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,18 +80,14 @@ def predict(config: str | os.PathLike | None, weights: str | os.PathLike | None,
     out_dir = Path(out_dir)
     detector = Detector(config, weights, device=device, shuffle_free=shuffle_free, cfg_options=cfg_options)
     wanted = _labels(classes, detector.classes)
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        drawing = DrawingSaver(out_dir, sources, detector.classes)
-        savers = [(FORMATS[name][0](out_dir, sources, detector.classes), FORMATS[name][1]) for name in save]
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise UserError(f'--out-dir {out_dir} cannot be written: {error.strerror}. Name another folder.') from error
-
     faults: list[TruncatedError] = []
     frames, stopped = 0, False
     with ExitStack() as stack:
-        for saver in (drawing, *(saver for saver, _ in savers)):
-            stack.enter_context(closing(saver))
+        with _writing(out_dir):
+            out_dir.mkdir(parents=True, exist_ok=True)
+            drawing = stack.enter_context(DrawingSaver(out_dir, sources, detector.classes))
+            savers = [(stack.enter_context(make(out_dir, sources, detector.classes)), wants_all)
+                      for make, wants_all in (FORMATS[name] for name in save)]
         lengths = [source.length for source in sources]
         bar = stack.enter_context(tqdm(total=None if None in lengths else sum(lengths), unit=' frames'))
         try:
@@ -100,16 +96,28 @@ def predict(config: str | os.PathLike | None, weights: str | os.PathLike | None,
                 for frame, found in zip(batch, detector([frame.image for frame in batch])):
                     found = _only(found, np.isin(found.labels, wanted))
                     seen = _only(found, found.scores >= score_thr)
-                    drawing.write(frame, seen)
-                    for saver, wants_all in savers:
-                        saver.write(frame, found if wants_all else seen)
+                    with _writing(out_dir):
+                        drawing.write(frame, seen)
+                        for saver, wants_all in savers:
+                            saver.write(frame, found if wants_all else seen)
                     frames += 1
                     bar.update()
         except KeyboardInterrupt:  # the way to end a camera
             stopped = True
+        with _writing(out_dir):
+            stack.close()
     if faults:
         raise UserError(f'{faults[0]} Everything before that is in {out_dir}.')
     return Predicted(frames, [drawing.path, *(saver.path for saver, _ in savers)], stopped)
+
+
+@contextmanager
+def _writing(out_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f'{error.strerror} ({error.filename})' if error.filename else error.strerror or error
+        raise UserError(f'--out-dir {out_dir} cannot be written: {what}. Name another folder.') from error
 
 
 def _frames(sources: Sequence[Source], faults: list[TruncatedError]) -> Iterator[Frame]:

@@ -1,14 +1,17 @@
 """What is written about each frame: drawn pictures and videos, COCO JSON, YOLO txt, CSV.
 
-Everything is written as it comes: an hour of video does not fit into memory.
+Everything is written as it comes: an hour of video does not fit into memory. Each saver is a context manager: what it
+writes over many frames takes the place of an older file when the context ends well, and is removed when it does not.
 """
 
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,7 @@ __all__ = ['FORMATS', 'CocoSaver', 'CsvSaver', 'DrawingSaver', 'YoloSaver']
 _DRAWN_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 
 
-class DrawingSaver:
+class DrawingSaver(ExitStack):
     """``vis/``: each image drawn, and each video and camera as an .mp4.
 
     Args:
@@ -37,9 +40,11 @@ class DrawingSaver:
 
     Raises:
         UserError: If a picture would be written over an input.
+        OSError: If ``vis`` cannot be written, or a folder has a picture's name.
     """
 
     def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+        super().__init__()
         self.path = out_dir / 'vis'
         self._classes = classes
         self._video: tuple[Source, cv2.VideoWriter, tuple[int, int]] | None = None
@@ -47,22 +52,18 @@ class DrawingSaver:
         for source in sources:
             if (picture := self._picture(source)).exists() and _identity(picture) in inputs:
                 raise UserError(f'{source.given} would be written over {picture}. Name another folder: --out-dir DIR.')
+            _refuse_folder(picture)
+        self.path.mkdir(exist_ok=True)
 
     def write(self, frame: Frame, found: Detections) -> None:
         """Draw a frame; ``found`` is what is to be seen."""
         names = [f'{self._classes[label]} {score:.2f}' for label, score in zip(found.labels, found.scores)]
         drawn = draw_boxes(frame.image, found.boxes, names, [class_color(int(label)) for label in found.labels])
-        self.path.mkdir(parents=True, exist_ok=True)
         if frame.source.is_video:
             self._write_video(frame, drawn)
         else:
             picture = self._picture(frame.source)
             picture.write_bytes(cv2.imencode(picture.suffix, drawn)[1].tobytes())
-
-    def close(self) -> None:
-        if self._video is not None:
-            self._video[1].release()
-            self._video = None
 
     def _picture(self, source: Source) -> Path:
         suffix = '.mp4' if source.is_video else Path(source.given).suffix
@@ -71,9 +72,11 @@ class DrawingSaver:
     def _write_video(self, frame: Frame, drawn: np.ndarray) -> None:
         size = drawn.shape[1], drawn.shape[0]
         if self._video is None or self._video[0] is not frame.source:
-            self.close()
+            self.close()  # the video before it, which is whole now
             path = self._picture(frame.source)
-            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), frame.source.rate, size)
+            unfinished = self.enter_context(_in_place_of(path))
+            writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter_fourcc(*'mp4v'), frame.source.rate, size)
+            self.callback(writer.release)
             if not writer.isOpened():
                 raise UserError(f'{path} cannot be written as a video: this OpenCV has no encoder for it, or the '
                                 f'folder is not writable.')
@@ -83,7 +86,7 @@ class DrawingSaver:
         writer.write(np.ascontiguousarray(drawn if size == first_size else cv2.resize(drawn, first_size)))
 
 
-class CocoSaver:
+class CocoSaver(ExitStack):
     """``results.json``: a list of detections as COCO's evaluation reads them.
 
     Each has ``image_id``, ``category_id``, ``bbox`` (x, y, width, height in pixels), ``score``, and besides
@@ -93,15 +96,17 @@ class CocoSaver:
     """
 
     def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+        super().__init__()
         self.path = out_dir / 'results.json'
         self._classes, self._ids = classes, category_ids(classes)
         stems = [Path(source.given).stem for source in sources]
         self._named = all(not source.is_video and stem.isdecimal() for source, stem in zip(sources, stems)) and len(
             {int(stem) for stem in stems}) == len(stems)
         self._frames = self._written = 0
-        # The old file stays until the new one is whole.
-        self._file = self.path.with_suffix('.json.part').open('w', encoding='utf-8')
+        unfinished = self.enter_context(_in_place_of(self.path))
+        self._file = self.enter_context(unfinished.open('w', encoding='utf-8'))
         self._file.write('[')
+        self.callback(self._file.write, '\n]\n')
 
     def write(self, frame: Frame, found: Detections) -> None:
         self._frames += 1
@@ -115,19 +120,15 @@ class CocoSaver:
                 bbox=[x1, y1, x2 - x1, y2 - y1], score=score, category=self._classes[label], **about)))
             self._written += 1
 
-    def close(self) -> None:
-        self._file.write('\n]\n')
-        self._file.close()
-        os.replace(self._file.name, self.path)
 
-
-class YoloSaver:
+class YoloSaver(ExitStack):
     """``yolo/``: ``classes.txt``, and in ``labels/`` a text file an image, in a folder of its own a frame of a video.
 
     A line an object: class (from 0), centre x and y, width and height as fractions of the image, score.
     """
 
     def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+        super().__init__()
         self.path = out_dir / 'yolo'
         (self.path / 'labels').mkdir(parents=True, exist_ok=True)
         (self.path / 'classes.txt').write_text(''.join(f'{name}\n' for name in classes), encoding='utf-8')
@@ -143,27 +144,22 @@ class YoloSaver:
         Path(f'{path}.txt').write_text(''.join(
             f'{label} {" ".join(f"{value:.6g}" for value in row)}\n' for label, row in zip(found.labels, centred)))
 
-    def close(self) -> None:
-        pass
 
-
-class CsvSaver:
+class CsvSaver(ExitStack):
     """``results.csv``: a line an object, with the names of the columns in the first."""
 
     def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+        super().__init__()
         self.path = out_dir / 'results.csv'
         self._classes = classes
-        self._file = self.path.open('w', newline='', encoding='utf-8')
-        self._writer = csv.writer(self._file)
+        unfinished = self.enter_context(_in_place_of(self.path))
+        self._writer = csv.writer(self.enter_context(unfinished.open('w', newline='', encoding='utf-8')))
         self._writer.writerow(['source', 'frame', 'class', 'score', 'x1', 'y1', 'x2', 'y2'])
 
     def write(self, frame: Frame, found: Detections) -> None:
         for box, score, label in zip(*(part.tolist() for part in found)):
             self._writer.writerow([frame.source.given, frame.number, self._classes[label], f'{score:.4f}',
                                    *(f'{value:.2f}' for value in box)])
-
-    def close(self) -> None:
-        self._file.close()
 
 
 #: ``--save`` -> what writes it, and whether it gets the detections below the threshold too.
@@ -175,3 +171,21 @@ def _identity(path: Path) -> tuple[int, int]:
     """The file behind the name, whatever links lead there."""
     about = path.stat()
     return about.st_dev, about.st_ino
+
+
+@contextmanager
+def _in_place_of(path: Path) -> Iterator[Path]:
+    """A name to write a file under until it is whole. Then it gets its own; if that fails, an older file stays."""
+    _refuse_folder(path)
+    unfinished = path.with_name(f'.{path.stem}.unfinished{path.suffix}')  # OpenCV tells a format by the suffix
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..datasets import check_images
 from ..errors import UserError
-from ..image_files import IMAGE_SUFFIXES, decode_image
+from ..image_files import IMAGE_SUFFIXES, decode_image, is_clutter
 
 __all__ = ['VIDEO_SUFFIXES', 'Frame', 'Source', 'TruncatedError', 'find_sources']
 
@@ -123,9 +123,8 @@ def _expand(entry: str) -> list[tuple[str, str]]:
 
 
 def _of_known_kind(files: Iterable[Path]) -> list[tuple[str, str]]:
-    # Names that begin with a dot are a system's notes about images, such as macOS's.
     return [(str(file), kind) for file in files
-            if (kind := _kind(file)) and file.is_file() and not file.name.startswith('.')]
+            if (kind := _kind(file)) and file.is_file() and not is_clutter(Path(file.name))]
 
 
 def _kind(path: Path) -> str | None:

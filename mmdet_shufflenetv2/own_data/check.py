@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..datasets.annotation_file import read_annotations
+from ..datasets.annotation_file import LISTS, as_annotations, read_json
 from ..datasets.audit import audit
 from ..datasets.problems import Report
 from ..engine.config import CONFIG_SUFFIXES, datasets_of, load_config
@@ -39,31 +39,31 @@ def check_dataset(source: str | os.PathLike | None = None, images: str | os.Path
         raise UserError('Name what to check: ANNOTATIONS.json --images DIR, or a config, or --data DIR')
     if images is not None and not os.path.isdir(images):
         raise UserError(f'--images {images}: there is no such folder.')
-    if data is not None:
-        reports = _of_data(data)
-    elif Path(source).suffix in CONFIG_SUFFIXES and not _is_annotation_file(source):
-        reports = _of_config(source)
-    else:
-        annotations = _read(source)
-        folder = images or find_image_folder(Path(source), Path(source).absolute().parent.parent, annotations)
-        reports = [audit(annotations, source, folder)]
+    reports = _of_file(Path(source), images) if data is None else _of_data(data)
     if out is not None:
         written = dict(fatal=any(report.fatal for report in reports), files=[report.as_json() for report in reports])
         Path(out).write_text(json.dumps(written, indent=2))
     return reports
 
 
-def _is_annotation_file(path: str | os.PathLike) -> bool:
-    """A config may be JSON too; it has a model."""
-    if Path(path).suffix != '.json':
-        return False
-    with open(path, 'rb') if os.path.isfile(path) else open(os.devnull, 'rb') as file:
-        return b'"model"' not in file.read(1 << 16)
+def _of_file(path: Path, images: str | os.PathLike | None) -> list[Report]:
+    if path.suffix in CONFIG_SUFFIXES and path.suffix != '.json':
+        return _of_config(path)
+    content = _read(path)
+    if _is_config(content):
+        return _of_config(path)
+    annotations = as_annotations(content, path)
+    return [audit(annotations, path, images or find_image_folder(path, path.absolute().parent.parent, annotations))]
 
 
-def _read(path: str | os.PathLike) -> dict[str, Any]:
+def _is_config(content: Any) -> bool:
+    """Whether JSON is a config, whole or over another, and no annotation file, which may speak of a model too."""
+    return isinstance(content, dict) and not content.keys() & set(LISTS) and bool(content.keys() & {'model', '_base_'})
+
+
+def _read(path: str | os.PathLike) -> Any:
     try:
-        return read_annotations(path)
+        return read_json(path)
     except FileNotFoundError:
         raise UserError(f'There is no annotation file {path}. Name one, or the folder of a data set: '
                         f'--data DIR') from None
@@ -89,7 +89,7 @@ def _of_config(path: str | os.PathLike) -> list[Report]:
             ann_file = os.path.join(root, dataset['ann_file'])
             folder = os.path.join(root, (dataset.get('data_prefix') or {}).get('img', ''))
             if (ann_file, folder) not in reports:
-                reports[ann_file, folder] = audit(_read(ann_file), ann_file, folder)
+                reports[ann_file, folder] = audit(as_annotations(_read(ann_file), ann_file), ann_file, folder)
     if not reports:
         raise UserError(f'{path} names no annotation file in COCO\'s format, so there is nothing to check.')
     return list(reports.values())

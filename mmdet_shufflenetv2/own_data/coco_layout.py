@@ -21,6 +21,7 @@ from typing import Any
 from ..datasets.annotation_file import read_annotations
 from ..datasets.audit import leaves_folder
 from ..errors import UserError
+from ..image_files import is_clutter
 from .description import SPLITS, OwnData, Split
 
 __all__ = ['find_annotation_files', 'find_image_folder', 'read_coco']
@@ -39,7 +40,7 @@ def find_annotation_files(root: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted({*root.glob('annotations/*.json'), *root.glob('*.json'), *root.glob('*/_annotations*.json'),
                         *root.glob('*/labels.json')}):
-        if not _OTHER.match(path.name) and (split := _split_of(path, root)):
+        if not is_clutter(path.relative_to(root)) and not _OTHER.match(path.name) and (split := _split_of(path, root)):
             found.setdefault(split, []).append(path)
     if set(found) & set(SPLITS):
         found.pop('whole', None)

@@ -8,19 +8,18 @@ that is so already is used where it lies.
 from __future__ import annotations
 
 import json
-import math
 import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-from ..datasets.audit import audit, leaves_folder
+from ..datasets.audit import audit
+from ..datasets.filled_in import filled_in
 from ..datasets.problems import FATAL, WARNINGS, shown
+from ..durable.storage import write_atomically
 from ..errors import UserError
-from ..image_files import look_at
 from .description import OwnData, Split
 
 __all__ = ['FOLDER', 'Prepared', 'completed', 'load_prepared', 'prepare_own_data']
@@ -74,9 +73,9 @@ def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequen
     for name, split in data.splits.items():
         ann_file = split.source.absolute() if name in as_it_is else folder / f'{name}.json'
         if name not in as_it_is:
-            _replace(ann_file, json.dumps(split.annotations))
+            write_atomically(ann_file, json.dumps(split.annotations).encode())
         prepared.splits[name] = (str(ann_file), str(split.images.absolute()))
-    _replace(folder / DESCRIPTION, json.dumps(vars(prepared), indent=2))
+    write_atomically(folder / DESCRIPTION, json.dumps(vars(prepared), indent=2).encode())
     return prepared
 
 
@@ -102,41 +101,16 @@ def load_prepared(work_dir: str | os.PathLike) -> Prepared | None:
 
 
 def completed(split: Split, classes: Sequence[str]) -> dict[str, list]:
-    """A split's annotations with these classes as its categories, in this order, and what may be missing filled in.
-
-    Entries that are no objects, or hold something else than they should, stay as they are, for :func:`.audit` to find.
-    """
-    categories, annotations = split.annotations['categories'], split.annotations['annotations']
-    by_name = {category['name']: category for category in categories if isinstance(category, dict)
+    """A split's annotations with these classes as its categories, in this order, and what may be missing filled in."""
+    annotations = filled_in(split.annotations, split.images)
+    by_name = {category['name']: category for category in annotations['categories'] if isinstance(category, dict)
                and isinstance(category.get('id'), int) and isinstance(category.get('name'), str)}
     # A class that the split lacks gets a number that nothing in it uses.
     numbers = [category['id'] for category in by_name.values()]
-    numbers += [a['category_id'] for a in annotations if isinstance(a, dict) and isinstance(a.get('category_id'), int)]
+    numbers += [a['category_id'] for a in annotations['annotations']
+                if isinstance(a, dict) and isinstance(a.get('category_id'), int)]
     unused = count(max(numbers, default=0) + 1)
-    return dict(
-        split.annotations,
-        categories=[by_name.get(name) or dict(id=next(unused), name=name) for name in classes],
-        images=[_sized(image, split.images) for image in split.annotations['images']],
-        annotations=[_full(annotation, place) for place, annotation in enumerate(annotations, start=1)])
-
-
-def _sized(image: Any, folder: Path) -> Any:
-    name = image.get('file_name') if isinstance(image, dict) else None
-    if not isinstance(name, str) or {'width', 'height'} <= image.keys() or leaves_folder(name):
-        return image
-    size = look_at(folder / name).size
-    return dict(image, width=size[0], height=size[1]) if size else image
-
-
-def _full(annotation: Any, place: int) -> Any:
-    if not isinstance(annotation, dict):
-        return annotation
-    box = annotation.get('bbox')
-    full = dict(id=place, iscrowd=0) | annotation
-    if 'area' not in full and isinstance(box, list) and len(box) == 4 and all(
-            isinstance(side, (int, float)) and math.isfinite(side) for side in box):
-        full['area'] = box[2] * box[3]
-    return full
+    return dict(annotations, categories=[by_name.get(name) or dict(id=next(unused), name=name) for name in classes])
 
 
 def _refuse_other_classes(split: Split, classes: Sequence[str]) -> None:
@@ -184,10 +158,3 @@ def _part(split: Split, ids: set[int]) -> Split:
         split.annotations,
         images=[image for image in split.annotations['images'] if image['id'] in ids],
         annotations=[annotation for annotation in split.annotations['annotations'] if annotation['image_id'] in ids]))
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that nobody, another process of the run included, sees half of it."""
-    unfinished = path.with_name(f'{path.name}.unfinished-{os.getpid()}')
-    unfinished.write_text(text)
-    unfinished.replace(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,9 +10,10 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from ..engine.config import datasets_of, metrics_of
+from ..pictures import class_color
 from .common_form import Prepared
 
-__all__ = ['class_heads', 'lay_over', 'palette', 'set_classes']
+__all__ = ['class_heads', 'lay_over', 'set_classes']
 
 
 def set_classes(cfg: Config, classes: Sequence[str]) -> None:
@@ -24,8 +24,8 @@ def set_classes(cfg: Config, classes: Sequence[str]) -> None:
     for head in class_heads(cfg.model):
         head['num_classes'] = len(classes)
     for dataset in datasets_of(cfg):
-        dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes), palette=palette(len(classes)),
-                                   num_classes=len(classes))
+        dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes), num_classes=len(classes),
+                                   palette=[class_color(label) for label in range(len(classes))])
 
 
 def class_heads(part: Any, name: str = 'model') -> Iterator[dict[str, Any]]:
@@ -52,13 +52,6 @@ def _takes_classes(kind: str | type) -> bool:
     built = MODELS.get(kind) if isinstance(kind, str) else kind
     return built is not None and any(
         'num_classes' in inspect.signature(base.__init__).parameters for base in inspect.getmro(built)[:-1])
-
-
-def palette(count: int) -> list[tuple[int, int, int]]:
-    """``count`` colours (red, green, blue), neighbours far apart: each hue is a golden section from the one before."""
-    golden = (5 ** 0.5 - 1) / 2
-    return [tuple(round(255 * channel) for channel in colorsys.hsv_to_rgb(place * golden % 1, 0.75, 0.9))
-            for place in range(count)]
 
 
 def lay_over(cfg: Config, data: Prepared) -> None:

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..datasets.problems import shown
 from ..errors import UserError
-from ..image_files import look_at_all
+from ..image_files import IMAGE_SUFFIXES, is_clutter, look_at_all
 from .description import SPLITS, OwnData, Split
 
 __all__ = ['find_description', 'read_yolo']
@@ -37,7 +36,8 @@ def find_description(root: Path) -> Path | None:
     Raises:
         UserError: If there are several, or images and labels without any.
     """
-    found = [path for path in sorted([*root.glob('*.yaml'), *root.glob('*.yml')]) if 'names' in _read_yaml(path)]
+    found = [path for path in sorted([*root.glob('*.yaml'), *root.glob('*.yml')])
+             if not is_clutter(path.relative_to(root)) and 'names' in _read_yaml(path)]
     if named := [path for path in found if path.stem in ('data', 'dataset')]:
         found = named
     if len(found) > 1:
@@ -125,7 +125,8 @@ def _images(description: Path, content: dict[str, Any], split: str, places: Any)
             raise UserError(f'{description} says {split}: {place}, and there is no such folder or list in '
                             f'{" or ".join(map(str, _bases(description, content)))}. Correct the path in it.')
         if path.is_dir():
-            found.update(dict.fromkeys(p for p in sorted(path.rglob('*')) if p.suffix.lower() in IMG_EXTENSIONS))
+            found.update(dict.fromkeys(file for file in sorted(path.rglob('*')) if file.suffix.lower() in IMAGE_SUFFIXES
+                                       and not is_clutter(file.relative_to(path))))
         else:
             lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
             found.update(dict.fromkeys(
@@ -133,7 +134,7 @@ def _images(description: Path, content: dict[str, Any], split: str, places: Any)
                 for line in lines if line.strip()))
     if not found:
         raise UserError(f'{description} says {split}: {shown(places)}, and there is no image. Looked for '
-                        f'{", ".join(IMG_EXTENSIONS)}.')
+                        f'{", ".join(IMAGE_SUFFIXES)}.')
     return list(found)
 
 
@@ -196,7 +197,7 @@ def _orphans(labels: list[Path]) -> list[Path]:
     """Label files in the folders of these that belong to none of the images."""
     known = set(labels)
     found = [path for folder in sorted({path.parent for path in labels}) for path in sorted(folder.glob('*.txt'))
-             if path not in known and path.name not in _CLASS_LISTS]
+             if path not in known and path.name not in _CLASS_LISTS and not is_clutter(Path(path.name))]
     # Where labels lie beside the images, a text may be about something else.
     return [path for path in found if 'labels' in path.parts]
 

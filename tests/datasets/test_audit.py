@@ -48,6 +48,7 @@ def test_a_whole_data_set_has_no_problem(content, root):
     (lambda c, r: c['annotations'][0].update(category_id='1'), 'field_type'),
     (lambda c, r: c['annotations'][0].update(area='much'), 'field_type'),
     (lambda c, r: c['annotations'][0].update(bbox=[1, 2, '3', 4]), 'field_type'),
+    (lambda c, r: c['annotations'][0].update(iscrowd=-1), 'field_type'),
     (lambda c, r: c['images'][0].update(width=10 ** 400), 'field_type'),
     (lambda c, r: c['images'][0].update(height=-5), 'field_type'),
     (lambda c, r: c['annotations'].clear(), 'no_annotations'),

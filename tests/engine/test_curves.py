@@ -29,6 +29,16 @@ def test_a_resumed_runs_logs_are_joined_and_the_newer_counts(tmp_path):
     assert read_scalars(tmp_path)[0]['loss'] == {10: 3.0, 20: 2.0, 30: 1.0}
 
 
+@pytest.mark.parametrize('torn', ['{"lr": 0.1, "loss": 2.', '\0\0\0\n', '{"lr": 0.1, "lo{"lr": 0.1, "loss": 2.0}\n'])
+def test_a_line_that_a_killed_run_left_half_written_is_passed_over(tmp_path, torn):
+    log(tmp_path, '20260101_000000', step(10, 3.0))
+    with (tmp_path / '20260101_000000' / 'vis_data' / 'scalars.json').open('a') as file:
+        file.write(torn)
+    log(tmp_path, '20260102_000000', step(20, 1.0))
+    assert read_scalars(tmp_path)[0]['loss'] == {10: 3.0, 20: 1.0}
+    assert plot_runs([tmp_path]).is_file()
+
+
 def test_a_picture_is_drawn_with_and_without_an_evaluation(tmp_path):
     from PIL import Image
     log(tmp_path, '1', step(10, 3.0), step(20, 2.0))

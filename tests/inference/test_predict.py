@@ -1,5 +1,7 @@
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +11,7 @@ from tiny_graph import write
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.inference.predict import predict, split_arguments
+from mmdet_shufflenetv2.inference.savers import YoloSaver
 
 
 @pytest.fixture
@@ -119,6 +122,57 @@ def test_a_camera_runs_until_ctrl_c_and_leaves_whole_files(here, monkeypatch):
     assert (done.frames, done.stopped) == (3, True)
     assert len(json.loads((here / 'out' / 'results.json').read_text())) == 3
     assert cv2.VideoCapture('out/vis/webcam0.mp4').get(cv2.CAP_PROP_FRAME_COUNT) == 3
+
+
+def test_a_run_that_fails_leaves_what_an_earlier_one_wrote(here, monkeypatch):
+    predict('d.onnx', None, ['clip.avi'], 'out', save=['coco', 'csv'])
+    before = {path: path.read_bytes() for path in (here / 'out').rglob('*') if path.is_file()}
+
+    def fails(*_):
+        raise RuntimeError('in the second frame')
+
+    monkeypatch.setattr(YoloSaver, 'write', fails)
+    with pytest.raises(RuntimeError, match='in the second frame'):
+        predict('d.onnx', None, ['clip.avi'], 'out', save=['coco', 'csv', 'yolo'])
+    after = {path: path.read_bytes() for path in (here / 'out').rglob('*') if path.is_file()}
+    assert after == before | {here / 'out' / 'yolo' / 'classes.txt': b'cat\ndog\n'}
+
+
+def test_a_run_that_cannot_begin_leaves_nothing_half_written(here):
+    (here / 'out' / 'results.csv').mkdir(parents=True)
+    with pytest.raises(UserError, match='results.csv'):
+        predict('d.onnx', None, ['a'], 'out', save=['coco', 'csv'])
+    assert [path.name for path in (here / 'out').rglob('*') if path.is_file()] == []
+
+
+@pytest.mark.parametrize('name', ['results.json', 'results.csv', 'vis/x.png', 'vis/clip.mp4', 'yolo/classes.txt',
+                                  'yolo/labels/x.txt'])
+def test_a_folder_of_an_outputs_name_is_said(here, name):
+    (here / 'out' / name).mkdir(parents=True)
+    with pytest.raises(UserError, match=f'--out-dir out cannot be written: Is a directory .*{name}') as error:
+        predict('d.onnx', None, ['a', 'clip.avi'], 'out', save=['coco', 'yolo', 'csv'])
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize('name', ['vis', 'yolo', 'yolo/labels', 'yolo/labels/clip'])
+def test_a_file_of_an_output_folders_name_is_said(here, name):
+    (here / 'out' / name).parent.mkdir(parents=True, exist_ok=True)
+    (here / 'out' / name).write_text('mine')
+    with pytest.raises(UserError, match=f'--out-dir out cannot be written: (File exists|Not a directory) .*{name}'):
+        predict('d.onnx', None, ['a', 'clip.avi'], 'out', save=['yolo'])
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs /dev/full, a disk that is full')
+@pytest.mark.parametrize('frames', [1, 400])  # it is full when the file is closed, and before
+def test_a_full_disk_is_said(here, monkeypatch, frames):
+    photo(here / 'many' / '0.png')
+    for number in range(1, frames):
+        shutil.copy(here / 'many' / '0.png', here / 'many' / f'{number}.png')
+    opened = Path.open
+    monkeypatch.setattr(Path, 'open', lambda path, *args, **given: opened(
+        Path('/dev/full') if path.suffix == '.csv' else path, *args, **given))
+    with pytest.raises(UserError, match='--out-dir out cannot be written: No space left on device'):
+        predict('d.onnx', None, ['many'], 'out', save=['csv'])
 
 
 @pytest.mark.parametrize(('options', 'words'), [

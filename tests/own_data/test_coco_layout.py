@@ -22,6 +22,17 @@ def test_cocos_own_file_goes_before_a_subset_and_other_tasks(layout):
     assert read_own_data(root).splits['train'].source == root / TRAIN
 
 
+def test_what_a_system_or_an_editor_left_beside_annotations_is_passed_over(layout):
+    root = layout('coco')
+    (root / TRAIN).rename(root / 'annotations' / 'train.json')
+    (root / 'train2017').rename(root / 'train')
+    expected = read_own_data(root)
+    for place in ('annotations/._train.json', '._train.json', '__MACOSX/._train.json'):
+        (root / place).parent.mkdir(exist_ok=True)
+        (root / place).write_bytes(b'\0\5\x16\7')
+    assert read_own_data(root) == expected
+
+
 def test_a_test_split_without_annotations_is_none(layout):
     root = layout('coco')
     edit(root, lambda content: None)

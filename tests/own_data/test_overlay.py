@@ -1,5 +1,3 @@
-from itertools import pairwise
-
 import pytest
 from conftest import ROOT
 from mmdet.registry import MODELS
@@ -8,7 +6,8 @@ from torch import nn
 
 from mmdet_shufflenetv2.engine.config import datasets_of, load_config
 from mmdet_shufflenetv2.own_data.common_form import Prepared
-from mmdet_shufflenetv2.own_data.overlay import class_heads, lay_over, palette, set_classes
+from mmdet_shufflenetv2.own_data.overlay import class_heads, lay_over, set_classes
+from mmdet_shufflenetv2.pictures import class_color
 
 CONFIGS = ['faster_rcnn_snv2', 'faster_rcnn_snv2_lite', 'retinanet_snv2', 'retinanet_snv2_lite', 'light_head_rcnn_snv2',
            'nanodet_m_snv2']
@@ -53,6 +52,8 @@ def test_data_sets_and_metrics_follow_and_pipelines_stay():
     assert cfg.test_dataloader.dataset.ann_file == '/v.json'  # no test split
     assert cfg.val_evaluator[0].ann_file == cfg.test_evaluator[0].ann_file == '/v.json'
     assert all(tuple(dataset.metainfo.classes) == ('a', 'b') for dataset in datasets_of(cfg) if 'metainfo' in dataset)
+    # MMDetection draws a class as this project does.
+    assert [tuple(color) for color in train.dataset.metainfo.palette] == [class_color(0), class_color(1)]
 
 
 def test_a_metric_of_another_format_gives_way_to_cocos():
@@ -62,11 +63,3 @@ def test_a_metric_of_another_format_gives_way_to_cocos():
     assert cfg.test_evaluator[0].type == 'CocoMetric'
     assert cfg.test_evaluator[0].ann_file == cfg.test_dataloader.dataset.ann_file == '/x.json'
     assert cfg.train_dataloader.dataset.dataset.type == 'CocoDataset'
-
-
-def test_colours_differ():
-    colours = palette(80)
-    assert len(set(colours)) == 80
-    assert max(map(max, colours)) <= 255
-    assert min(map(min, colours)) >= 0
-    assert min(sum(abs(a - b) for a, b in zip(one, other)) for one, other in pairwise(colours)) > 100

@@ -60,6 +60,24 @@ def test_an_image_without_labels_is_background_and_labels_without_an_image_a_fau
                                      f'{root / "labels" / "train" / "lost.txt"}: there is no image of this name')]
 
 
+def test_what_a_system_or_an_editor_left_beside_images_and_labels_is_passed_over(layout, tmp_path):
+    root = layout('yolo')
+    expected = read_own_data(root)
+    image = sorted((root / 'images' / 'train').iterdir())[0]
+    for folder in ('images/train/.ipynb_checkpoints', 'images/train/__MACOSX/train'):
+        (root / folder).mkdir(parents=True)
+        shutil.copy(image, root / folder / image.name)
+    (root / 'images' / 'train' / f'._{image.name}').write_bytes(b'\0\5\x16\7')
+    (root / 'labels' / 'train' / f'._{image.stem}.txt').write_bytes(b'\0\5\x16\7')
+    (root / '._data.yaml').write_bytes(b'\0\5\x16\7')
+    assert read_own_data(root) == expected
+
+
+def test_a_data_set_below_a_hidden_folder_is_read(layout, tmp_path):
+    root = layout('yolo').rename(tmp_path / '.cache')
+    assert len(read_own_data(root).splits['train'].annotations['images']) == 12
+
+
 def yaml(text):
     return lambda root: (root / 'data.yaml').write_text(text)
 

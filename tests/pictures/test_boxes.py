@@ -43,3 +43,6 @@ def test_colours_of_many_classes_differ():
     distances = np.abs(colors[:, None] - colors[None]).sum(axis=2) + 999 * np.eye(80)
     assert distances.min() > 5
     assert len({tuple(color) for color in colors}) == 80
+    neighbours = np.abs(np.diff(colors, axis=0)).sum(axis=1)
+    assert neighbours.min() > 100
+    assert 0 <= colors.min() <= colors.max() <= 255

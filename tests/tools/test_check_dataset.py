@@ -28,6 +28,33 @@ test_dataloader = val_dataloader
     assert ended.out.count('  fit for training') == (1 if 'file' in form else 2)
 
 
+@pytest.mark.parametrize('change', [
+    lambda content: content['categories'][0].update(name='model'),
+    lambda content: content.update(info=dict(model='of the camera')),
+    lambda content: content.update(model='of the camera'),
+])
+def test_annotations_that_speak_of_a_model_are_no_config(tool, layout, change):
+    root = layout('coco')
+    edit(root, change)
+    ended = tool('check_dataset.py', root / TRAIN)
+    assert ended.status == 0, ended.err
+    assert 'fit for training' in ended.out
+
+
+@pytest.mark.parametrize('first', ['model', '_base_'])
+def test_a_config_in_json_is_told_from_annotations_wherever_its_model_stands(tool, layout, tmp_path, first):
+    root = layout('coco')
+    dataset = dict(type='CocoDataset', data_root=f'{root}/', ann_file=TRAIN, data_prefix=dict(img='train2017/'))
+    loader = dict(batch_size=1, num_workers=0, dataset=dataset, sampler=dict(type='DefaultSampler', shuffle=True))
+    long = dict(note='x' * (1 << 17))
+    base = dict(long, train_dataloader=loader, model=dict(type='RetinaNet'))
+    (tmp_path / 'base.json').write_text(json.dumps(base))
+    (tmp_path / 'c.json').write_text(json.dumps(base if first == 'model' else dict(long, _base_='base.json')))
+    ended = tool('check_dataset.py', tmp_path / 'c.json')
+    assert ended.status == 0, ended.err
+    assert ended.out.count('fit for training') == 1
+
+
 def test_a_fatal_problem_gives_status_1_and_stands_in_the_json(tool, layout, tmp_path):
     root = layout('coco')
     edit(root, lambda content: content['annotations'][0].update(bbox=[1, 2, float('nan'), 4]))

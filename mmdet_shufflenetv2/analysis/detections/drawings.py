@@ -70,8 +70,9 @@ def image_piece(image: np.ndarray, about: Sequence[float],
     factor = _SIDE / max(piece.shape[:2])
     piece = cv2.resize(piece, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else
                        cv2.INTER_CUBIC)
-    placed = np.array([[left - low[0], top - low[1], left + wide - low[0], top + tall - low[1]]
-                       for (left, top, wide, tall), _, _ in boxes]).reshape(-1, 4) * factor
+    placed = np.array([[left, top, left + wide, top + tall] for (left, top, wide, tall), _, _ in boxes], float)
+    # A side far outside is not seen, and may be too far for what draws it.
+    placed = np.clip(placed.reshape(-1, 4) - np.tile(low, 2), -_SIDE / factor, 2 * _SIDE / factor) * factor
     drawn = draw_boxes(piece, placed, [name for _, name, _ in boxes], [color for _, _, color in boxes])
     jpeg = cv2.imencode('.jpg', np.ascontiguousarray(drawn), [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
     return f'data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}'

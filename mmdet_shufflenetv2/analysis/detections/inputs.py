@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
+from pathlib import Path
 from typing import Any
 
+from ...datasets.annotation_file import as_annotations, read_json
+from ...datasets.audit import as_float, audit, is_box
+from ...datasets.filled_in import filled_in
 from ...errors import UserError
 
 __all__ = ['read_annotations', 'read_results']
 
 
-def read_annotations(path: str | os.PathLike) -> dict[str, Any]:
-    """A COCO annotation file, with ``area`` and ``iscrowd`` filled in where a tool has left them out.
+def read_annotations(path: str | os.PathLike, images: Path) -> dict[str, Any]:
+    """A COCO annotation file, with what some tools leave out filled in.
+
+    Args:
+        path: The file.
+        images: Folder of its images.
 
     Raises:
-        UserError: If it is missing or no annotation file.
+        UserError: If it is missing or no annotation file, or if something in it is fatal.
     """
-    content = _read_json(path, '--ann')
-    lists = ('images', 'annotations', 'categories')
-    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in lists):
-        hint = ' It looks like results: those come first, without --ann.' if isinstance(content, list) else ''
-        raise UserError(f'--ann {path} is no COCO annotation file with images, annotations and categories.{hint}')
-    for annotation in content['annotations']:
-        if not _is_box(annotation.get('bbox')):
-            raise UserError(f'--ann {path}: annotation {annotation.get("id")} has no bbox (x, y, width, height).')
-        annotation.setdefault('area', annotation['bbox'][2] * annotation['bbox'][3])
-        annotation.setdefault('iscrowd', 0)
-    return content
+    try:
+        content = read_json(path)
+    except FileNotFoundError:
+        raise UserError(f'--ann {path}: there is no such file.') from None
+    if isinstance(content, list):
+        raise UserError(f'--ann {path} is no COCO annotation file. It looks like results: those come first, without '
+                        f'--ann.')
+    annotations = filled_in(as_annotations(content, path), images)
+    audit(annotations, path, images, look=False).refuse('an evaluation')
+    return annotations
 
 
 def read_results(path: str | os.PathLike, annotations: dict[str, Any]) -> list[dict[str, Any]]:
@@ -42,15 +48,18 @@ def read_results(path: str | os.PathLike, annotations: dict[str, Any]) -> list[d
         UserError: If the file is missing, is no such list, is empty, or belongs to other annotations.
     """
     how = 'tools/test.py CONFIG CHECKPOINT --out results.json writes one.'
-    results = _read_json(path, 'results file')
+    try:
+        results = read_json(path)
+    except FileNotFoundError:
+        raise UserError(f'There is no results file {path}. {how}') from None
     if not isinstance(results, list):
-        hint = 'It looks like annotations: name those with --ann.' if 'images' in results else how
-        raise UserError(f'{path} is no list of detections. {hint}')
+        annotated = isinstance(results, dict) and 'images' in results
+        raise UserError(f'{path} is no list of detections. '
+                        f'{"It looks like annotations: name those with --ann." if annotated else how}')
     if not results:
         raise UserError(f'{path} holds no detection at all: nothing to analyze.')
     for place, one in enumerate(results):
-        if not isinstance(one, dict) or not {'image_id', 'category_id', 'score'} <= set(one) or not _is_box(
-                one.get('bbox')):
+        if not _is_detection(one):
             raise UserError(f'{path}: entry {place} is no detection with image_id, category_id, bbox (x, y, width, '
                             f'height) and score. {how}')
     for key, among in (('image_id', 'images'), ('category_id', 'categories')):
@@ -61,20 +70,7 @@ def read_results(path: str | os.PathLike, annotations: dict[str, Any]) -> list[d
     return results
 
 
-def _read_json(path: str | os.PathLike, what: str) -> Any:
-    try:
-        with open(path, encoding='utf-8') as file:
-            return json.load(file)
-    except FileNotFoundError:
-        raise UserError(f'There is no {what} {path}.' if what[0] != '-' else f'{what} {path}: there is no such '
-                        f'file.') from None
-    except IsADirectoryError:
-        raise UserError(f'{path} is a folder; expected a .json file in it.') from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f'{path} is not JSON ({str(error)[:80]}). Expected COCO\'s format, which tools/test.py --out '
-                        f'results.json writes.') from None
-
-
-def _is_box(box: Any) -> bool:
-    return isinstance(box, list) and len(box) == 4 and all(
-        isinstance(value, (int, float)) and math.isfinite(value) for value in box)
+def _is_detection(entry: Any) -> bool:
+    return isinstance(entry, dict) and is_box(entry.get('bbox')) and all(
+        (number := as_float(entry.get(key))) is not None and math.isfinite(number)
+        for key in ('image_id', 'category_id', 'score'))

@@ -60,7 +60,8 @@ def find_mistakes(annotations: dict[str, Any], results: Sequence[dict[str, Any]]
     truths = annotations['annotations']
     found = [one for one in results if one['score'] >= score_thr]
     right, ignored = _match(annotations, truths, found, by_class=True)
-    spare_truths = [one for place, one in enumerate(truths) if place not in right.values() and not one['iscrowd']]
+    taken = set(right.values())
+    spare_truths = [one for place, one in enumerate(truths) if place not in taken and not one['iscrowd']]
     spare_found = [one for place, one in enumerate(found) if place not in right and place not in ignored]
     wrong, _ = _match(annotations, spare_truths, spare_found, by_class=False)
 
@@ -83,7 +84,8 @@ def find_mistakes(annotations: dict[str, Any], results: Sequence[dict[str, Any]]
         else:
             confusion[-1, column] += 1
             false_positives.append(FalsePositive(detection, *_nearest(detection, of_image[detection['image_id']])))
-    misses = [truth for place, truth in enumerate(spare_truths) if place not in wrong.values()]
+    taken = set(wrong.values())
+    misses = [truth for place, truth in enumerate(spare_truths) if place not in taken]
     for truth in misses:
         confusion[rows[truth['category_id']], -1] += 1
     return Mistakes(

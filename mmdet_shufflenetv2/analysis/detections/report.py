@@ -49,7 +49,7 @@ def analyze(results: str | os.PathLike, annotations: str | os.PathLike, images: 
                         f'data/coco/val2017.')
     if not 0 <= score_thr <= 1:
         raise UserError(f'--score-thr {score_thr} is no score: expected 0 to 1.')
-    truth = read_annotations(annotations)
+    truth = read_annotations(annotations, images)
     detections = read_results(results, truth)
     scores = evaluate(truth, detections)
     mistakes = find_mistakes(truth, detections, score_thr)
@@ -69,7 +69,7 @@ def analyze(results: str | os.PathLike, annotations: str | os.PathLike, images: 
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(_PAGE.replace('TITLE', escape(Path(results).name)).replace('BODY', '\n'.join(parts)),
-                   encoding='utf-8')
+                   encoding='utf-8', errors='replace')  # JSON can hold what UTF-8 cannot
     return scores
 
 

@@ -60,6 +60,14 @@ def test_names_of_classes_cannot_break_the_page(files, tmp_path):
     assert '<script' not in Path('report.html').read_text()
 
 
+def test_a_name_that_is_no_unicode_is_written_with_a_mark_in_its_place(files, tmp_path):
+    annotations = json.loads(files[0].read_text())
+    annotations['categories'][0]['name'] = 'half \ud800'
+    (tmp_path / 'a.json').write_text(json.dumps(annotations))
+    analyze('r.json', 'a.json', files[1], 'report.html')
+    assert 'half ?' in Path('report.html').read_text(encoding='utf-8')
+
+
 def test_annotations_without_area_and_crowds_will_do(files, tmp_path):
     annotations = json.loads(files[0].read_text())
     for one in annotations['annotations']:
@@ -104,7 +112,8 @@ def test_what_does_not_fit_is_said_in_one_line(files, damage, words):
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_a_box_outside_the_image_is_drawn_somewhere(files):
-    results(lambda r: r.append(dict(image_id=1, category_id=1, bbox=[5000, 5000, 0, 0], score=1.0)))
+@pytest.mark.parametrize('box', [[5000, 5000, 0, 0], [1e308, 5, 5, 5], [2 ** 63, 5, 5, 5]])
+def test_a_box_outside_the_image_is_drawn_somewhere(files, box):
+    results(lambda r: r.append(dict(image_id=1, category_id=1, bbox=box, score=1.0)))
     analyze('r.json', *files, 'report.html')
     assert 'circle 1.00: nothing there' in Path('report.html').read_text()
