@@ -21,6 +21,7 @@ from ..own_data.run import follow_run
 from .config import load_config, prepare_data, require_detector, set_data_root, show_class_wise
 from .tool import registry_errors
 from .training import build_runner
+from .visualizer import BoxVisualizer
 
 __all__ = ['evaluate']
 
@@ -65,6 +66,8 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
     cfg.load_from = None  # _LoadEveryWeight loads
     if show or show_dir:
         cfg = trigger_visualization_hook(cfg, Namespace(show=show, show_dir=show_dir, wait_time=wait_time))
+        if cfg.get('visualizer', {}).get('type') == 'DetLocalVisualizer':  # not one of the user's own
+            cfg.visualizer.type = BoxVisualizer.__name__
     if tta:
         _augment(cfg)
     if suffix == '.json':
