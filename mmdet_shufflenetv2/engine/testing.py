@@ -40,7 +40,7 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
         data_root: Folder that takes the place of the config's data root.
         data: Folder of a data set of the user's own, see :mod:`..own_data`; by default that of the checkpoint's run.
         out: Where to write the detections: ``.json`` for COCO's result format, ``.pkl`` for MMDetection's.
-        show: Open a window an image.
+        show: Open one window per image.
         show_dir: Folder below the log for pictures with ground truth (left) and detections (right).
         wait_time: Seconds a window stays.
         tta: Average over each image and its mirror image.
@@ -52,7 +52,7 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
         The metrics: ``coco/bbox_mAP`` and so on, or ``accuracy/top1`` and ``accuracy/top5`` in percent.
 
     Raises:
-        UserError: If the config, the data or the checkpoint does not do.
+        UserError: If the config, the data or the checkpoint is invalid.
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
     set_data_root(cfg, data_root)
