@@ -29,7 +29,8 @@ torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else 2)
 
 def needs_shared(*parts: str) -> pytest.MarkDecorator:
     path = SHARED.joinpath(*parts)
-    return pytest.mark.skipif(not path.exists(), reason=f'needs real data: ../shared/{"/".join(parts)} is missing')
+    return pytest.mark.skipif(
+        not path.exists(), reason=f'needs test data that is not part of this repository: {"/".join(parts)}')
 
 
 @pytest.fixture(autouse=True)

@@ -74,7 +74,7 @@ def main() -> None:
 
     import mmdet_shufflenetv2  # noqa: F401
     register_all_modules()
-    print('| detector | parameters | of the backbone | MMDetection config |\n| --- | --- | --- | --- |')
+    print('| detector | parameters | backbone parameters | MMDetection config |\n| --- | --- | --- | --- |')
     for name, family in FAMILIES.items():
         model = MODELS.build(family_model(name))
         total, backbone = (sum(p.numel() for p in part.parameters()) for part in (model, model.backbone))

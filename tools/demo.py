@@ -1,9 +1,9 @@
-"""The whole way on built-in data: train a small Faster R-CNN, evaluate it, draw what it finds. What `make demo` runs.
+"""The whole way on built-in data: train a small Faster R-CNN, evaluate it, draw its detections. What `make demo` runs.
 
     python tools/demo.py
     python tools/demo.py --config configs/nanodet_m_snv2_shapes.py --work-dir work_dirs/trial
 
-A second call goes on where the first was stopped; with a finished training it evaluates and draws again.
+A second call resumes from the last checkpoint; with a finished training it evaluates and draws again.
 """
 
 from __future__ import annotations

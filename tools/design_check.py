@@ -1,4 +1,4 @@
-"""Say where backbones break the four guidelines of the ShuffleNet V2 paper, and what that costs on this machine.
+"""Say where backbones violate the four guidelines of the ShuffleNet V2 paper, and what that costs on this machine.
 
     python tools/design_check.py configs/faster_rcnn_snv2.py
     python tools/design_check.py configs/retinanet_snv2*.py mmdet::retinanet/retinanet_r50_fpn_1x_coco.py \\

@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
                         "(default: that of the checkpoint's run)")
     parser.add_argument('--data-root', help="folder in the layout of the config's data root, to use in its place")
     parser.add_argument('--out', metavar='FILE', help="detections: .json for COCO's format, .pkl for MMDetection's")
-    parser.add_argument('--show', action='store_true', help='open a window an image')
+    parser.add_argument('--show', action='store_true', help='open one window per image')
     parser.add_argument('--show-dir', help='folder, below the log, for pictures: ground truth left, detections right')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
     parser.add_argument('--tta', action='store_true', help='average over each image and its mirror image')

@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
                         help='freeze the first parts of the backbone: 0 the stem, 1 to 4 as many stages too')
     parser.add_argument('--image-size', metavar='N|WxH', help='what an image must fit into, in pixels')
     parser.add_argument('--batch-size', type=int, metavar='N',
-                        help='images a step on each device; the learning rate follows')
+                        help='images per step on each device; the learning rate follows')
     parser.add_argument('--epochs', type=int, metavar='N', help='length of the run; its schedules follow')
     parser.add_argument('--lr', type=float, metavar='X', help='learning rate, used as it is')
     parser.add_argument('--data-root', help="folder in the layout of the config's data root, to use in its place")

@@ -1,6 +1,6 @@
 """What 8-bit integers cost in mAP and win in latency, for a NanoDet-m exported by tools/export.py.
 
-    python benchmarks/int8/run.py nanodet_m.onnx --coco ../shared/coco_tiny
+    python benchmarks/int8/run.py nanodet_m.onnx --coco COCO
 
 onnxruntime's own quantizer calibrates on the first images of train2017; mAP is taken on val2017 of the same folder.
 """

@@ -51,7 +51,7 @@ def detector_complexity(config: str | os.PathLike, height: int = 800, width: int
             two-stage detector is counted with the most proposals that its RPN hands on, 1000 in MMDetection's standard.
 
     Raises:
-        UserError: If the config does not do.
+        UserError: If the config is invalid.
     """
     cfg: Config = load_config(config)
     register_all_modules(init_default_scope=True)
@@ -89,7 +89,8 @@ def _parameters(model: nn.Module) -> int:
 
 def markdown_table(rows: list[Complexity]) -> str:
     """The rows as a Markdown table, in millions of parameters and billions of multiply-adds."""
-    lines = ['| config | parameters | of the backbone | multiply-adds | of the backbone |', '| --- ' * 5 + '|']
+    lines = ['| config | parameters | backbone parameters | multiply-adds | backbone multiply-adds |',
+             '| --- ' * 5 + '|']
     lines += [f'| {row.name} | {row.parameters / 1e6:.2f}M | {row.backbone_parameters / 1e6:.2f}M | '
               f'{row.multiply_adds / 1e9:.1f}G | {row.backbone_multiply_adds / 1e9:.2f}G |' for row in rows]
     return '\n'.join(lines)

@@ -24,25 +24,25 @@ class Architecture(NamedTuple):
     depths: tuple[int, ...]
     #: Stride of each stage's first unit.
     strides: tuple[int, ...]
-    #: Channels of the 1x1 convolution behind the stages.
+    #: Channels of the 1x1 convolution after the stages.
     last: int
     #: Dilation of each stage's depthwise convolutions.
     dilations: tuple[int, ...] = ()
 
     @property
     def part_names(self) -> list[str]:
-        """Names of the parts behind the stem: ``stage2``, ``stage3``, ``stage4``, ``conv5``."""
+        """Names of the parts after the stem: ``stage2``, ``stage3``, ``stage4``, ``conv5``."""
         names = [f'stage{number}' for number in range(2, len(self.stages) + 2)]
         return [*names, f'conv{len(self.stages) + 2}']
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels behind the stem and each part."""
+        """Channels after the stem and each part."""
         return (self.stem, *self.stages, self.last)
 
     @property
     def feature_strides(self) -> tuple[int, ...]:
-        """Input pixels a cell behind the stem and each part."""
+        """Stride in input pixels after the stem and each part."""
         strides = [4]
         for stride in self.strides:
             strides.append(strides[-1] * stride)

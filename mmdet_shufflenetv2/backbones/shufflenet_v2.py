@@ -30,7 +30,7 @@ __all__ = ['FeatureInfo', 'ShuffleNetV2']
 
 
 class FeatureInfo(NamedTuple):
-    """One output of the backbone: its place in ``out_indices``, its width, and input pixels a cell."""
+    """One output of the backbone: its index in ``out_indices``, its width, and its stride in input pixels."""
 
     index: int
     channels: int
@@ -117,7 +117,7 @@ class ShuffleNetV2(BaseModule):
 
         self.conv1 = nn.Sequential(*conv_norm(3, net.stem, 3, style, stride=2))
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        #: Names of the parts behind the stem, in the order in which they run.
+        #: Names of the parts after the stem, in the order in which they run.
         self.part_names = net.part_names[:self.out_indices[-1]]
         for index, name in enumerate(self.part_names):
             self.add_module(name, self._stage(index, style) if name.startswith('stage') else nn.Sequential(

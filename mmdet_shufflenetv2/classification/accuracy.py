@@ -37,7 +37,7 @@ class TopKAccuracy(BaseMetric):
         """
         logits, labels = data_samples
         best = logits.topk(min(max(self.topk), logits.shape[1])).indices
-        # A row an image: MMEngine drops the images that fill up the last batch of several processes.
+        # One row per image: MMEngine drops the images that fill up the last batch of several processes.
         self.results.extend((best == labels[:, None]).tolist())
 
     def compute_metrics(self, results: list[list[bool]]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""ImageNet, or any folder of images that lie in one folder a class."""
+"""ImageNet, or any folder of images that lie in one folder per class."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def browse(config: str | os.PathLike, out_dir: str | os.PathLike, *, count: int 
         The sheets.
 
     Raises:
-        UserError: If the config or the data does not do.
+        UserError: If the config or the data is invalid.
     """
     cfg = load_config(config, cfg_options, str(out_dir))
     set_data_root(cfg, data_root)

@@ -47,7 +47,7 @@ class Detections(NamedTuple):
     boxes: np.ndarray
     #: ``(N,)`` float32, 0 to 1.
     scores: np.ndarray
-    #: ``(N,)`` int64, places in ``OnnxDetector.classes``.
+    #: ``(N,)`` int64, indices into ``OnnxDetector.classes``.
     labels: np.ndarray
 
 
@@ -110,7 +110,7 @@ def session(path: str | os.PathLike, threads: int | None = None, profile_prefix:
 
     Args:
         path: The file.
-        threads: Threads that compute; onnxruntime decides where it is None.
+        threads: Threads to compute on; None leaves their number to onnxruntime.
         profile_prefix: What the name of the profile that onnxruntime writes begins with; None writes none.
 
     Raises:

@@ -65,7 +65,7 @@ def export_onnx(config: str | os.PathLike, checkpoint: str | os.PathLike, out: s
         cfg_options: Config entries to override.
 
     Raises:
-        UserError: If config, checkpoint or image do not do, if the detector has a head that is not supported, if the
+        UserError: If config, checkpoint or image is invalid, if the detector has a head that is not supported, if the
             two find different things, or if there was nothing to find.
     """
     out = Path(out)

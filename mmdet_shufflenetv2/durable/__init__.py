@@ -1,4 +1,4 @@
-"""Training that survives: a kill, a full disk, a broken image, a loss that is no number, a second machine.
+"""Fault-tolerant training: a kill, a full disk, a broken image, a NaN or infinite loss, a second machine.
 
 :func:`make_durable` lays all of it over the config of a run, whatever config that is.
 """

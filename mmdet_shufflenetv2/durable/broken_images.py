@@ -1,7 +1,7 @@
 """Images that cannot be read are left out of training, one for all to see, up to a limit.
 
 The workers that meet them are processes of their own, so what they met goes through a file in the folder of the run: a
-line an image, which also is the list that stays when the run is over.
+line per image, which also is the list that stays when the run is over.
 """
 
 from __future__ import annotations

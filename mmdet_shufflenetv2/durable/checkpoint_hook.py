@@ -43,8 +43,8 @@ class DurableCheckpointHook(CheckpointHook):
         kwargs: As for ``CheckpointHook``.
 
     Raises:
-        UserError: If a file cannot be written, on a full disk say, or the weights are not finite; it names the newest
-            whole checkpoint.
+        UserError: If a file cannot be written, on a full disk say, or the weights are not finite; it names the latest
+            intact checkpoint.
     """
 
     def __init__(self, *args: Any, interval_minutes: float | None = None, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""A loss that is no number ends the run before it is saved."""
+"""A NaN or infinite loss ends the run before it is saved."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def is_detector(cfg: Config) -> bool:
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
-    """Lay ``--resume`` over the config: nothing, ``auto`` (the newest whole checkpoint of the work dir) or a file."""
+    """Lay ``--resume`` over the config: nothing, ``auto`` (the latest intact checkpoint of the work dir) or a file."""
     if resume is None:
         return
     if resume == 'auto':

@@ -119,7 +119,7 @@ def plot_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike
         picture: File to write; by default ``curves.png`` in the folder of a single run, else ``runs.png``.
 
     Raises:
-        UserError: If a folder or the name of the picture does not do.
+        UserError: If a folder or the name of the picture is invalid.
     """
     if picture is not None:
         check_plot_file(Path(picture), '--out')

@@ -80,7 +80,7 @@ def _batch(runner: Runner, loader: Any) -> str:
     each = runner.cfg.train_dataloader.batch_size
     factors = [f'{each} on a device', *([f'{get_world_size()} devices'] if get_world_size() > 1 else []),
                *([f'{accumulated} batches summed up'] if accumulated > 1 else [])]
-    return f'{each * get_world_size() * accumulated} images a step' + (
+    return f'{each * get_world_size() * accumulated} images per step' + (
         f' ({" x ".join(factors)})' if len(factors) > 1 else '')
 
 
@@ -88,5 +88,5 @@ def _learning_rate(runner: Runner) -> str:
     # Schedulers note what they start from; the rate itself stands at the first step of a warm-up.
     rates = {group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups}
     base = runner.cfg.get('auto_scale_lr') or {}
-    scaled = f', scaled from {base["base_batch_size"]} images a step' if base.get('enable') else ''
+    scaled = f', scaled from {base["base_batch_size"]} images per step' if base.get('enable') else ''
     return ' to '.join(f'{rate:.4g}' for rate in sorted({min(rates), max(rates)})) + scaled

@@ -44,10 +44,10 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
         The detector, with its config as ``cfg`` and its classes in ``dataset_meta``.
 
     Raises:
-        UserError: If config, checkpoint or device do not do.
+        UserError: If config, checkpoint or device is invalid.
     """
     device = device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
-    # A named config that does not do is said before the checkpoint is looked at.
+    # A named config that is invalid is said before the checkpoint is looked at.
     cfg = load_config(config, cfg_options) if config is not None else None
     loaded = _load_checkpoint(str(checkpoint), map_location='cpu')
     if not isinstance(loaded, dict):

@@ -22,6 +22,7 @@ from .config import load_config, prepare_data, require_detector, set_data_root, 
 from .pipelines import base_dataset
 from .tool import registry_errors
 from .training import build_runner
+from .visualizer import BoxVisualizer
 
 __all__ = ['evaluate']
 
@@ -40,7 +41,7 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
         data_root: Folder that takes the place of the config's data root.
         data: Folder of a data set of the user's own, see :mod:`..own_data`; by default that of the checkpoint's run.
         out: Where to write the detections: ``.json`` for COCO's result format, ``.pkl`` for MMDetection's.
-        show: Open a window an image.
+        show: Open one window per image.
         show_dir: Folder below the log for pictures with ground truth (left) and detections (right).
         wait_time: Seconds a window stays.
         tta: Average over each image and its mirror image.
@@ -52,7 +53,7 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
         The metrics: ``coco/bbox_mAP`` and so on, or ``accuracy/top1`` and ``accuracy/top5`` in percent.
 
     Raises:
-        UserError: If the config, the data or the checkpoint does not do.
+        UserError: If the config, the data or the checkpoint is invalid.
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
     set_data_root(cfg, data_root)
@@ -66,6 +67,8 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
     cfg.load_from = None  # _LoadEveryWeight loads
     if show or show_dir:
         cfg = trigger_visualization_hook(cfg, Namespace(show=show, show_dir=show_dir, wait_time=wait_time))
+        if cfg.get('visualizer', {}).get('type') == 'DetLocalVisualizer':  # not one of the user's own
+            cfg.visualizer.type = BoxVisualizer.__name__
     if tta:
         _augment(cfg)
     if suffix == '.json':

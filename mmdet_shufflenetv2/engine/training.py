@@ -57,7 +57,7 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         What was written, by name: ``checkpoint``, ``curves``, ``log``.
 
     Raises:
-        UserError: If the config, the data or a checkpoint does not do, or if the disk is full.
+        UserError: If the config, the data or a checkpoint is invalid, or if the disk is full.
         StoppedError: If a signal asked the run to stop; it has been saved.
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)

@@ -33,7 +33,7 @@ class Detector:
         classes: Names of the classes, by label.
 
     Raises:
-        UserError: If a file, the device or an argument does not do.
+        UserError: If a file, the device or an argument is invalid.
 
     Example:
         >>> from mmdet_shufflenetv2 import Detector                              # doctest: +SKIP
@@ -81,7 +81,7 @@ class Detector:
 
         Returns:
             boxes ``(N, 4)``: x1, y1, x2, y2 in pixels of the image and inside it; scores ``(N,)``, best first; labels
-            ``(N,)``, places in :attr:`classes`.
+            ``(N,)``, indices into :attr:`classes`.
 
         Raises:
             UserError: If a file cannot be read or an array is no image.

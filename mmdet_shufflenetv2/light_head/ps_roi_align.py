@@ -24,7 +24,7 @@ class PSRoIAlignExtractor(SingleRoIExtractor):
 
     Args:
         out_channels: Channels of the result: 10 in the paper.
-        featmap_strides: Input pixels a cell of the map, one number a map. Of several maps each region reads one,
+        featmap_strides: Stride of each feature map in input pixels. Of several maps each region reads one,
             according to its size, as in ``SingleRoIExtractor``.
         output_size: Bins on each side of a region: 7 in the paper.
         sampling_ratio: Samples on each side of a bin: 2 in the authors' code.

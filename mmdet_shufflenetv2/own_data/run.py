@@ -30,7 +30,7 @@ def fit_run(cfg: Config, data: str | None = None, **flags: Any) -> None:
         flags: As :func:`.set_run_flags` takes them.
 
     Raises:
-        UserError: If data or flags do not do.
+        UserError: If data or flags are invalid.
     """
     set_run_flags(cfg, **flags)
     if data is None:
@@ -55,7 +55,7 @@ def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_d
         look_for_data: Whether to use what the run has noted of its data, beside the checkpoint.
 
     Raises:
-        UserError: If checkpoint or data do not do.
+        UserError: If checkpoint or data are invalid.
     """
     if data is not None:
         require_detector(cfg, '--data is for detectors')

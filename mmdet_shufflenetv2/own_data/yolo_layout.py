@@ -66,7 +66,7 @@ def read_yolo(root: Path, description: Path) -> OwnData:
         description: The ``.yaml``, or a list of classes beside ``images/`` and ``labels/``.
 
     Raises:
-        UserError: If the description does not do, or a split has no images or no labels.
+        UserError: If the description is invalid, or a split has no images or no labels.
     """
     if description.suffix in ('.yaml', '.yml'):
         content = _read_yaml(description)

@@ -37,7 +37,7 @@ def run_row(request: Request, *, resume: bool = False) -> Iterator[str]:
         Lines for people: where it is, at the end the row as a Markdown table and how it came about.
 
     Raises:
-        UserError: If data, weights or the output folder do not do; before anything is run where that can be told.
+        UserError: If data, weights or the output folder are invalid; before anything is run where that can be told.
     """
     if request.gpus > max(1, torch.cuda.device_count()):
         raise UserError(f'--gpus {request.gpus}: PyTorch finds {torch.cuda.device_count()} here.')

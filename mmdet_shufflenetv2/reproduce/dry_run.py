@@ -28,10 +28,10 @@ def dry_run(request: Request) -> Iterator[str]:
         request: What is asked for.
 
     Yields:
-        A line a step, and the hours in all.
+        One line per step, and the hours in all.
 
     Raises:
-        UserError: If data or weights are named and do not do.
+        UserError: If data or weights are named and are invalid.
     """
     register_all_modules(init_default_scope=True)
     if request.weights:

@@ -24,7 +24,7 @@ __all__ = ['Schedule', 'count_images', 'count_steps', 'schedule', 'seconds_a_ste
 
 # Side lengths of many photographs in ImageNet and in COCO.
 _PHOTO = (480, 640)
-# COCO has 7.3 objects an image.
+# COCO has 7.3 objects per image.
 _OBJECTS = 7
 
 

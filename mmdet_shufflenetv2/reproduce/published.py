@@ -36,7 +36,7 @@ COCO_MMAP = {
     'ShuffleNet V2*': (23.7, 29.6, 32.2, 34.2),
 }
 
-#: Table 7: backbone -> images a second at each level; batches of 4 on one GTX 1080 Ti.
+#: Table 7: backbone -> images per second at each level; batches of 4 on one GTX 1080 Ti.
 COCO_IMAGES_A_SECOND = {
     'Xception': (178, 131, 101, 83),
     'ShuffleNet v1': (152, 85, 76, 60),

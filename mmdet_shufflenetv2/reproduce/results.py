@@ -20,7 +20,7 @@ IMAGES = dict(imagenet=dict(train=1281167, val=50000), coco=dict(train=117266, v
 
 
 def table(finished: Iterable[Finished]) -> str:
-    """A line a figure, with a column for what was published, for what was obtained here and for what never ran.
+    """One line per figure, with a column for what was published, for what was obtained here and for what never ran.
 
     Args:
         finished: Rows and their results, see :func:`.chain.run_row`.
@@ -112,7 +112,7 @@ mmAP in percent by multiply-adds of the backbone at 224x224 (ours: 0.5x, 1.0x, 1
 
 {mmap}
 
-Images a second:
+Images per second:
 
 {speed}
 '''

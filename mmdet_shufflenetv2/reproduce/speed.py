@@ -1,4 +1,4 @@
-"""Images a second of a detector, as table 7 counts them."""
+"""Images per second of a detector, as table 7 counts them."""
 
 from __future__ import annotations
 

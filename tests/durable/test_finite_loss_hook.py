@@ -1,4 +1,4 @@
-"""A loss that is no number."""
+"""A NaN or infinite loss."""
 
 import pytest
 from mmdet.registry import HOOKS

@@ -19,11 +19,11 @@ def test_a_run_says_what_it_is_about_to_do(small_config, tmp_path):
     assert screen['device'].startswith(('CPU, ', 'NVIDIA'))
     assert screen['data'] == '12 images to train on, 6 to evaluate on'
     assert screen['classes'] == '5: circle, square, triangle, star, cross'
-    assert screen['batch'] == '8 images a step (4 on a device x 2 batches summed up)'
+    assert screen['batch'] == '8 images per step (4 on a device x 2 batches summed up)'
     assert screen['length'] == '1 epochs of 3 steps'
     assert screen['results'] == str(tmp_path)
     # The config's 0.003 stands for 8 images; MMEngine scales by what a device loads.
-    assert screen['learning rate'].endswith('scaled from 8 images a step')
+    assert screen['learning rate'].endswith('scaled from 8 images per step')
     assert float(screen['learning rate'].split(',')[0]) == 0.0015
     # Counted on its own from the config; the stem, 24 channels, is frozen.
     cost = detector_complexity(small_config, 160, 160)

@@ -41,7 +41,7 @@ def assert_same_detections(results, boxes, scores, categories):
     assert np.allclose(np.stack((x, y, x + w, y + h), axis=1), boxes[order], atol=0.02)
 
 
-# What ../shared/README.md states for these weights on these images.
+# What is stated with the test data (not part of this repository) for these weights on these images.
 @pytest.mark.parametrize(('size', 'expected'), [
     (320, (0.251, 0.444)), pytest.param(416, (0.269, 0.446), marks=pytest.mark.slow)])
 def test_the_published_weights_give_their_metrics_on_coco(tool, tmp_path, size, expected):

@@ -31,7 +31,7 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
         The folder.
 
     Raises:
-        UserError: If an argument does not fit, the device is not there, or a config does not do.
+        UserError: If an argument does not fit, the device is not there, or a config is invalid.
     """
     for task in tasks:
         if min(task.height, task.width) < 32:

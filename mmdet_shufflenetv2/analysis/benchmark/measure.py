@@ -64,7 +64,7 @@ def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[
         skip: Forms with one of these words in their name are not measured.
 
     Raises:
-        UserError: If the device is not there, or the config does not do.
+        UserError: If the device is not there, or the config is invalid.
     """
     usable_device(task.device)
     torch.set_num_threads(task.threads)

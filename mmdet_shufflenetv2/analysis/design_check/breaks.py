@@ -1,4 +1,4 @@
-"""Each place where a network breaks one of the four guidelines, with its price."""
+"""Each layer and block at which a network violates one of the four guidelines, with its price."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ['Break', 'find_breaks']
 
 
 class Break(NamedTuple):
-    """One break of a guideline."""
+    """One violation of a guideline."""
 
     layer: str
     #: ``G1`` to ``G4``.
@@ -26,7 +26,7 @@ class Break(NamedTuple):
 
 
 def find_breaks(operations: Sequence[Operation], model: LatencyModel) -> list[Break]:
-    """All breaks of a network on one image: first those of its layers in order, then its fragmented blocks.
+    """All violations of a network on one image: first those of its layers in order, then its fragmented blocks.
 
     - G1: a convolution of unequal channel widths. Priced by its memory access cost above the lower bound.
     - G2: a group convolution. Priced by its memory access cost above that of a dense convolution with as many

@@ -27,7 +27,7 @@ __all__ = ['Checked', 'DesignCheck', 'build_backbone', 'check_designs']
 
 
 class Checked(NamedTuple):
-    """One backbone: what it costs by count, what it breaks, and what it takes."""
+    """One backbone: its counts, its violations of the guidelines, and its latency."""
 
     #: Name of the config, and type of its backbone.
     config: str
@@ -38,14 +38,14 @@ class Checked(NamedTuple):
     #: Those of the depthwise ones among them.
     depthwise_elements: int
     breaks: list[Break]
-    #: Seconds an image by the latency model and by the clock.
+    #: Seconds per image by the latency model and by the clock.
     predicted: float
     measured: Timing
     #: The profiler's seconds by kind of operation.
     times: dict[Kind, float]
 
     def total(self, guideline: str) -> tuple[int, float, float]:
-        """Number, elements and predicted seconds of the breaks of one guideline."""
+        """Number, elements and predicted seconds of the violations of one guideline."""
         breaks = [entry for entry in self.breaks if entry.guideline == guideline]
         return len(breaks), sum(entry.elements for entry in breaks), sum(entry.seconds for entry in breaks)
 
@@ -81,7 +81,7 @@ def check_designs(configs: Sequence[str | os.PathLike], *, height: int = 320, wi
         progress: Whether to show progress bars.
 
     Raises:
-        UserError: If a config, its backbone or the device does not do.
+        UserError: If a config, its backbone or the device is invalid.
     """
     usable_device(device)
     if rounds < 1 or height < 1 or width < 1 or (threads is not None and threads < 1):
@@ -124,7 +124,7 @@ def build_backbone(config: str | os.PathLike) -> nn.Module:
     """The backbone of a config as it is deployed: random weights, norms folded into the convolutions before them.
 
     Raises:
-        UserError: If the config does not do, or has no backbone.
+        UserError: If the config is invalid or has no backbone.
     """
     cfg = load_config(config)
     if 'backbone' not in cfg.model:

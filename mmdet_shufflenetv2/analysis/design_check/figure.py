@@ -17,10 +17,11 @@ __all__ = ['draw']
 
 #: What an element is read or written for: colors of figure 2's kinds, the convolutions divided.
 _ELEMENT_COLORS = {
-    'convolution': KIND_COLORS[Kind.CONVOLUTION], 'of it above the lower bound: unequal widths (G1)': '#08306b',
-    'of it above a dense one: groups (G2)': '#807dba', 'of it depthwise (G4)': '#9ecae1',
+    'convolution': KIND_COLORS[Kind.CONVOLUTION], 'convolution: MAC above the lower bound (G1)': '#08306b',
+    'convolution: MAC above that of one group (G2)': '#807dba', 'depthwise convolution (G4)': '#9ecae1',
     'element-wise (G4)': KIND_COLORS[Kind.ELEMENTWISE], 'data movement (G4)': KIND_COLORS[Kind.DATA_MOVEMENT],
     'other': KIND_COLORS[Kind.OTHER]}
+_PREDICTED = 'latency predicted from the counts'
 
 
 def draw(check: DesignCheck, path: Path) -> None:
@@ -36,16 +37,16 @@ def draw(check: DesignCheck, path: Path) -> None:
         {'convolution': checked.multiply_adds / 1e9} for checked in check.checked], _ELEMENT_COLORS)
     _bars(panels[1], 'elements read and written (M)', names, [_elements(checked) for checked in check.checked],
           _ELEMENT_COLORS)
-    _bars(panels[2], 'milliseconds, and what they go to', names, [
+    _bars(panels[2], 'latency (ms) by kind of operation', names, [
         {kind: share * checked.measured.median * 1e3 for kind, share in shares(checked.times).items()}
         for checked in check.checked], KIND_COLORS)
     panels[2].plot([checked.predicted * 1e3 for checked in check.checked], names, 'kD', markersize=5,
-                   markerfacecolor='white', label='predicted')
+                   markerfacecolor='white', label=_PREDICTED)
     panels[0].invert_yaxis()
     handles, labels = panels[1].get_legend_handles_labels()
     more, more_labels = panels[2].get_legend_handles_labels()
-    predicted = more_labels.index('predicted')
-    figure.legend([*handles, more[predicted]], [*labels, 'predicted'], loc='outside lower center', ncols=4)
+    predicted = more_labels.index(_PREDICTED)
+    figure.legend([*handles, more[predicted]], [*labels, _PREDICTED], loc='outside lower center', ncols=4)
     figure.savefig(path, dpi=110)
 
 
@@ -58,10 +59,12 @@ def _elements(checked: Checked) -> dict[str, float]:
 
 
 def _bars(panel: Axes, title: str, names: list[str], rows: list[dict[str, float]], colors: dict[str, str]) -> None:
-    """Stacked bars with their sums beside them."""
+    """Stacked bars with their sums beside them. What no backbone has is left out, of the legend too."""
     left = [0.0] * len(names)
     for part in rows[0]:
         widths = [row[part] for row in rows]
+        if not any(widths):
+            continue
         panel.barh(names, widths, left=left, color=colors[part], label=part)
         left = [start + width for start, width in zip(left, widths)]
     for place, total in enumerate(left):

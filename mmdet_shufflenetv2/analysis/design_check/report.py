@@ -11,12 +11,12 @@ __all__ = ['layers_markdown', 'sums_markdown']
 
 
 def sums_markdown(check: DesignCheck) -> str:
-    """A row a backbone: counts, what breaking each guideline costs, predicted and measured latency."""
+    """One row per backbone: counts, what violating each guideline costs, predicted and measured latency."""
     return '\n'.join(_sums(check))
 
 
 def layers_markdown(checked: Checked) -> str:
-    """A row a break, in the network's order."""
+    """One row per violation, in the network's order."""
     lines = ['| layer | guideline | what | elements | costs here |', '| --- ' * 5 + '|']
     lines += [f'| {entry.layer} | {entry.guideline} | {entry.what} | '
               f'{f"{entry.elements / 1e3:.0f}k" if entry.elements else ""} | {entry.seconds * 1e3:.3f} ms |'

@@ -36,7 +36,7 @@ _ONNX_KINDS = {
 
 def shufflenet_breakdown(runtime: str = 'torch', device: str = 'cpu', runs: int = 50,
                          progress: bool = True) -> dict[str, dict[Kind, float]]:
-    """Seconds a run by kind of operation for each width of ShuffleNet V2, conv5 included, on one 224x224 image."""
+    """Seconds per run by kind of operation for each width of ShuffleNet V2, conv5 included, on one 224x224 image."""
     times = {}
     for width in tqdm(WIDTHS, desc='ShuffleNet V2', unit='width', disable=not progress):
         network = ShuffleNetV2(widen_factor=width, out_indices=(4, )).eval().to(device)

@@ -1,4 +1,4 @@
-"""A run as one figure: a panel a guideline, and the breakdown of ShuffleNet V2."""
+"""A run as one figure: one panel per guideline, and the breakdown of ShuffleNet V2."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Measurement(NamedTuple):
 
     cost: Cost
     timing: Timing
-    #: Images a second, here and in the paper.
+    #: Images per second, here and in the paper.
     speed: float
     paper_speed: float
     #: Speed over that of the row that follows the guideline: the median of the rounds, and the lowest and highest

@@ -53,7 +53,7 @@ def to_json(run: Run) -> str:
 
 def markdown(run: Run) -> str:
     """The tables beside the paper's, the verdicts below each, and the breakdown."""
-    parts = [f'{run.title}; channel counts of the {run.family.upper()} columns. Images a second, one at a time; the '
+    parts = [f'{run.title}; channel counts of the {run.family.upper()} columns. Images per second, one at a time; the '
              f'spread is the interquartile range over the median. Paper: {FAMILIES[run.family]}.']
     for table in run.tables:
         parts += ['\n'.join(_table(table)), '\n'.join(_verdicts(table))]

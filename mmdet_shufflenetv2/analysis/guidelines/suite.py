@@ -30,7 +30,7 @@ class Run(NamedTuple):
     runtime: str
     family: str
     tables: list[TableResult]
-    #: Seconds a run of ShuffleNet V2 by width and kind of operation.
+    #: Seconds per run of ShuffleNet V2 by width and kind of operation.
     breakdown: dict[str, dict[Kind, float]]
 
     @property

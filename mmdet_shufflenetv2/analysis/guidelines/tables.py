@@ -28,7 +28,7 @@ class Row(NamedTuple):
     network: Callable[..., nn.Module]
     #: Channel counts at x1 by family.
     channels: dict[str, tuple[int, ...]]
-    #: Images a second in the paper at x1, x2, x4 by family.
+    #: Images per second in the paper at x1, x2, x4 by family.
     speeds: dict[str, tuple[float, float, float]]
 
     def widths(self, family: str, size: int) -> tuple[int, ...]:

@@ -61,7 +61,7 @@ def _times_class_weight(values: Tensor, target: Tensor, weight: Tensor) -> Tenso
 
 def softmax_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float,
                                alpha: float) -> None:
-    """Focal loss on softmax probabilities, one value a row.
+    """Focal loss on softmax probabilities, one value per row.
 
     Args:
         input: ``(N, C)`` probabilities (mmcv's Python side has applied the softmax).

@@ -36,7 +36,7 @@ def _check(boxes: Tensor, scores: Tensor, iou_threshold: float) -> None:
     check_inputs(boxes=boxes, scores=scores)
     check_columns(4, boxes=boxes)
     if scores.shape != boxes.shape[:1]:
-        raise ValueError(f'scores has the shape {tuple(scores.shape)}, expected one score a box: ({len(boxes)},).')
+        raise ValueError(f'scores has the shape {tuple(scores.shape)}, expected one score per box: ({len(boxes)},).')
     check_share(iou_threshold=iou_threshold)
 
 
