@@ -8,10 +8,10 @@ from typing import Any
 from mmdet.models.dense_heads import RPNHead
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from ..bare_model import bare_model
 from ..nanodet.checkpoint_layout import check_fit, is_nanodet, own_names
 from ..nanodet.detector import NanoDet
 
@@ -23,7 +23,7 @@ class KeepClassLayersHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Put the model's own values where a checkpoint's class layers do not fit."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner.model)
         weights = checkpoint.get('state_dict', checkpoint)
         from_nanodet = isinstance(model, NanoDet) and is_nanodet(weights)
         if from_nanodet:
