@@ -17,9 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ..errors import UserError
-
-__all__ = ['Timing', 'computing', 'machine_name', 'slug', 'summarize', 'time_alternating', 'usable_device']
+__all__ = ['Timing', 'computing', 'machine_name', 'slug', 'summarize', 'time_alternating']
 
 
 class Timing(NamedTuple):
@@ -77,19 +75,6 @@ def summarize(seconds: Sequence[float]) -> Timing:
     """Median, 90th percentile and spread of a series of rounds."""
     low, median, high, p90 = np.percentile(seconds, (25, 50, 75, 90)).tolist()
     return Timing(median, p90, (high - low) / median)
-
-
-def usable_device(device: str) -> torch.device:
-    """The device of that name.
-
-    Raises:
-        UserError: If there is no such device, or no such name.
-    """
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
-        raise UserError(f'--device {device} cannot be used: {str(error).splitlines()[0]}') from error
-    return torch.device(device)
 
 
 def machine_name(device: str = 'cpu', cpuinfo: Path = Path('/proc/cpuinfo')) -> str:

@@ -4,8 +4,7 @@ from statistics import quantiles
 import pytest
 import torch
 
-from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.analysis.timing import computing, machine_name, slug, summarize, time_alternating, usable_device
+from mmdet_shufflenetv2.analysis.timing import computing, machine_name, slug, summarize, time_alternating
 
 
 def test_calls_take_turns_and_the_order_turns_around():
@@ -41,14 +40,6 @@ def test_the_summary_is_that_of_the_quantiles():
     q1, q2, q3 = quantiles(map(Fraction, seconds), n=4, method='inclusive')
     tenths = quantiles(map(Fraction, seconds), n=10, method='inclusive')
     assert summarize(seconds) == pytest.approx((q2, tenths[8], (q3 - q1) / q2))
-
-
-@pytest.mark.parametrize('device', ['tpu9', pytest.param('cuda', marks=pytest.mark.skipif(
-    torch.cuda.is_available(), reason='there is a GPU'))])
-def test_a_device_that_is_not_there_is_said_in_a_line(device):
-    with pytest.raises(UserError, match=f'--device {device} cannot be used: ') as error:
-        usable_device(device)
-    assert '\n' not in str(error.value)
 
 
 def test_the_processor_is_named_as_linux_names_it(tmp_path):

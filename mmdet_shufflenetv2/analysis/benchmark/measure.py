@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ...engine.device import usable_device
 from ..memory_access import Kind, elements_by_kind, trace_operations
-from ..timing import Timing, machine_name, summarize, time_alternating, usable_device
+from ..timing import Timing, machine_name, summarize, time_alternating
 from .backbones import backbone_contenders, our_backbone
 from .detectors import detector_batch, detector_contenders, make_detector
 from .memory import peak_memory

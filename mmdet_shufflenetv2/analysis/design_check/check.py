@@ -14,12 +14,13 @@ from mmdet.utils import register_all_modules
 from torch import nn
 
 from ...engine.config import load_config
+from ...engine.device import usable_device
 from ...engine.tool import registry_errors
 from ...errors import UserError
 from ..guidelines.breakdown import time_by_kind
 from ..guidelines.runtimes import prepared
 from ..memory_access import Kind, elements_by_kind, trace_operations
-from ..timing import Timing, computing, machine_name, summarize, time_alternating, usable_device
+from ..timing import Timing, computing, machine_name, summarize, time_alternating
 from .breaks import Break, find_breaks
 from .latency import LatencyModel, calibration_networks, fit, is_depthwise
 

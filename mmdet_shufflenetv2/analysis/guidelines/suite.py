@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import torch
 
+from ...engine.device import usable_device
 from ...errors import UserError
 from ..memory_access import Kind
-from ..timing import computing, machine_name, usable_device
+from ..timing import computing, machine_name
 from .breakdown import shufflenet_breakdown
 from .measure import TableResult, measure_table
 from .runtimes import check_runtime
