@@ -1,4 +1,7 @@
-"""How a tool ends: a user's mistake is a line or two and exit status 2, Ctrl-C a line and 130, all else a traceback."""
+"""How a tool ends: a user's mistake is a line or two and exit status 2, Ctrl-C a line and 130, all else a traceback.
+
+A file that the system refuses is a mistake, too: whatever was to be read or written, its name came from a user.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,12 @@ def run_tool(main: Callable[[], None]) -> None:
         message = _BUILT_FROM.sub('', _FROM_WORKER.sub('', str(error))).strip()
         print(f'error: {message}', file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        if error.filename is None:  # nothing that could be named otherwise
+            raise
+        print(f'error: {error.filename} cannot be read or written: {error.strerror or error}. Name another place, or '
+              f'make this one accessible.', file=sys.stderr)
+        sys.exit(2)
     except StoppedError as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.status)
@@ -47,11 +56,23 @@ def registry_errors() -> Iterator[None]:
         raise UserError(f'The config names something that nothing has registered: {_first_sentence(message)}. Check '
                         f'the spelling, or import its module with custom_imports.') from error
     except TypeError as error:
-        # Arguments that a class does not take fail in the registry's own call; any other TypeError is a bug and keeps
-        # its traceback.
-        if not traceback.extract_tb(error.__traceback__)[-1].filename.endswith('build_functions.py'):
+        if not _in_the_registrys_call(error):
             raise
         raise UserError(f'The config does not fit: {_BUILT_FROM.sub("", str(error))}') from error
+
+
+def _in_the_registrys_call(error: TypeError) -> bool:
+    """Whether it was the config's arguments that did not fit; any other TypeError is a bug and keeps its traceback.
+
+    They fail in the registry's own call, or where an object that it builds hands them on to a base class.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    built = frames[-1].f_locals.get('self')
+    while frames[-1].f_code.co_name == '__init__' and frames[-1].f_locals.get('self') is built:
+        frames.pop()
+        if not any(str(error).startswith(f'{kind.__qualname__}.__init__()') for kind in type(built).__mro__):
+            return False
+    return frames[-1].f_code.co_filename.endswith('build_functions.py')
 
 
 def _first_sentence(message: str) -> str:

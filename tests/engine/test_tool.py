@@ -1,8 +1,8 @@
 import pytest
-from mmdet.registry import MODELS
+from mmdet.registry import LOOPS, MODELS
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.engine.tool import registry_errors
+from mmdet_shufflenetv2.engine.tool import registry_errors, run_tool
 
 
 @pytest.mark.parametrize(('cfg', 'words'), [
@@ -12,6 +12,50 @@ from mmdet_shufflenetv2.engine.tool import registry_errors
 def test_a_config_that_does_not_fit_is_the_users_mistake(cfg, words):
     with pytest.raises(UserError, match=words), registry_errors():
         MODELS.build(cfg)
+
+
+@pytest.mark.parametrize('entry', [dict(max_epoch=3), dict(max_epochs=3)])
+def test_so_are_arguments_that_a_class_hands_on_to_its_base(entry):
+    with pytest.raises(UserError, match=r'EpochBasedTrainLoop.__init__\(\)'), registry_errors():
+        LOOPS.build(dict(type='ResumableEpochLoop', **entry))
+
+
+def test_a_class_that_builds_its_own_parts_wrongly_is_a_bug():
+
+    @MODELS.register_module(force=True)
+    class BuildsItsPartsWrongly:
+
+        def __init__(self):
+            LOOPS.get('EpochBasedTrainLoop')(max_epoch=3)
+
+    with pytest.raises(TypeError), registry_errors():
+        MODELS.build(dict(type='BuildsItsPartsWrongly'))
+
+
+@pytest.mark.parametrize(('error', 'words'), [
+    (NotADirectoryError(20, 'Not a directory', 'photo.jpg/run'), 'photo.jpg/run cannot be read or written'),
+    (PermissionError(13, 'Permission denied', 'run'), 'Permission denied'),
+])
+def test_a_file_that_the_system_refuses_is_the_users_to_name(capsys, error, words):
+
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        run_tool(main)
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith('error: ')
+    assert words in said
+
+
+def test_an_error_of_the_system_that_is_about_no_file_keeps_its_traceback():
+
+    def main():
+        raise BrokenPipeError(32, 'Broken pipe')
+
+    with pytest.raises(BrokenPipeError):
+        run_tool(main)
 
 
 @pytest.mark.parametrize('error', [
