@@ -20,6 +20,28 @@ def config_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    from mmengine.config import DictAction
+
+    class Options(DictAction):
+        """MMEngine's, which has asserts for a user's mistakes."""
+
+        def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str],
+                     option_string: str | None = None) -> None:
+            for value in values:
+                try:
+                    super().__call__(parser, namespace, [value], option_string)
+                except (ValueError, AssertionError) as error:
+                    from mmdet_shufflenetv2 import UserError
+                    what = 'brackets that do not fit together' if '=' in value else 'no ='
+                    raise UserError(f'--cfg-options {value} has {what}. Expected KEY=VALUE, such as '
+                                    f'train_cfg.max_epochs=24.') from error
+
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
+                        help='entries of the config to override, such as model.backbone.with_cp=True')
+
+
 class _NoPythonConfig(argparse.Action):
 
     def __call__(self, *_: object) -> None:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import argparse
 
-from _tool import config_parser, run
+from _tool import add_cfg_options, config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
-    from mmengine.config import DictAction
     parser = config_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--out-dir', default='data_sheets', help='gets the sheets (default: data_sheets)')
@@ -23,8 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of the augmentation (default: 0)')
     parser.add_argument('--data', metavar='DIR', help="your own data set, in COCO's format or YOLO's")
     parser.add_argument('--data-root', help="folder in the layout of the config's data root, to use in its place")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='entries of the config to override')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

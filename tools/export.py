@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import argparse
 
-from _tool import config_parser, run
+from _tool import add_cfg_options, config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
-    from mmengine.config import DictAction
     parser = config_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help="weights of the config's model")
@@ -23,8 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--for', dest='runtime', default='onnxruntime', metavar='RUNTIME',
                         help='onnxruntime (default) or openvino: which one shall be fastest; both run the file')
     parser.add_argument('--image', help='image on which the file is compared with the detector (default: a drawn one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='entries of the config to override')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import argparse
 
-from _tool import config_parser, run
+from _tool import add_cfg_options, config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
-    from mmengine.config import DictAction
     parser = config_parser(__doc__)
     parser.add_argument('config', nargs='?', metavar='CONFIG',
                         help="config file; NanoDet-m's own weights and an .onnx file need none")
@@ -32,8 +31,7 @@ def parse_args() -> argparse.Namespace:
                         help='images that are computed at once; an .onnx file takes one (default: 1)')
     parser.add_argument('--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
     parser.add_argument('--shuffle-free', action='store_true', help='run the backbone in its shuffle-free form')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='entries of the config to override')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

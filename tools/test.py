@@ -11,11 +11,10 @@ from __future__ import annotations
 import argparse
 import os
 
-from _tool import config_parser, run
+from _tool import add_cfg_options, config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
-    from mmengine.config import DictAction
     parser = config_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help="weights of the config's model")
@@ -29,8 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
     parser.add_argument('--tta', action='store_true', help='average over each image and its mirror image')
     parser.add_argument('--shuffle-free', action='store_true', help='run the backbone in its shuffle-free form')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='entries of the config to override')
+    add_cfg_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='how the processes of a distributed run were started')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)

@@ -14,11 +14,10 @@ from __future__ import annotations
 import argparse
 import os
 
-from _tool import config_parser, run
+from _tool import add_cfg_options, config_parser, run
 
 
 def parse_args() -> argparse.Namespace:
-    from mmengine.config import DictAction
     parser = config_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where checkpoints and logs go (default: work_dirs/NAME_OF_CONFIG)')
@@ -41,8 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--max-broken-images', type=int, default=10, metavar='N',
                         help='end the run when more than N images cannot be read (default: 10)')
     parser.add_argument('--tensorboard', action='store_true', help='log for TensorBoard, too: tensorboard --logdir DIR')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='entries of the config to override, such as train_cfg.max_epochs=24')
+    add_cfg_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='how the processes of a distributed run were started')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
