@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import os
 import re
+import sys
 import time
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -38,7 +39,7 @@ def download(url: str, target: Path, size: int | None = None, md5: str | None = 
         target: The file to write.
         size: Bytes that it must have; None takes what the server says.
         md5: Its MD5 sum, if it is known.
-        bar: Whether to show progress.
+        bar: Whether to show progress, and to say when an attempt has failed.
 
     Raises:
         UserError: If it is not there, of another size or content, or if the server gives up for good.
@@ -57,7 +58,11 @@ def download(url: str, target: Path, size: int | None = None, md5: str | None = 
                 if failures >= ATTEMPTS:
                     raise UserError(f'{url}: {error}; {ATTEMPTS} attempts in a row brought nothing more. '
                                     f'{_bytes(part)} bytes are kept: call it again later to go on.') from None
-                time.sleep(FIRST_WAIT * 2 ** (failures - 1))
+                wait = FIRST_WAIT * 2 ** (failures - 1)
+                if bar:
+                    progress.write(f'{target.name}: {error}; attempt {failures + 1} of {ATTEMPTS} in {wait:g} s',
+                                   file=sys.stderr)
+                time.sleep(wait)
             have = _bytes(part)
     if md5 is not None and (found := md5_of(part, bar)) != md5:
         part.unlink()

@@ -24,7 +24,7 @@ from ..checks import check_images
 from . import published
 from .download import download, md5_of, part_of
 from .published import ANNOTATIONS, BASE_URL, Archive
-from .subset import choose_subset, subset_name
+from .subset import check_subset, choose_subset, subset_name
 from .unpack import unpack
 
 __all__ = ['prepare_coco']
@@ -60,6 +60,8 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
         raise UserError(f'--splits {" ".join(unknown)}: expected {" or ".join(published.SPLITS)}.')
     if subset is not None and 'train2017' not in splits:
         raise UserError('--subset takes a part of train2017, which is not among --splits. Add it there.')
+    if subset is not None:
+        check_subset(subset, published.ARCHIVES['train2017'].images)
     given = _Given(source)
     whole = [split for split in splits if not (split == 'train2017' and subset is not None)]
     _say_what_it_takes(root, splits, whole, subset, given, say)
@@ -95,6 +97,10 @@ class _Given:
         names = [archive.name for archive in published.ARCHIVES.values()]
         if self.path is not None and self.path.is_file() and self.path.name not in names:
             raise UserError(f'--from {source}: expected one of {", ".join(names)}, or a folder with them.')
+        if self.path is not None and not any(
+                self.archive(archive) or self.folder(name) for name, archive in published.ARCHIVES.items()):
+            raise UserError(f'--from {source}: nothing of COCO is in it. Expected {", ".join(names)}, or the folders '
+                            f'{", ".join(published.ARCHIVES)}. Without --from everything is downloaded.')
 
     def archive(self, wanted: Archive) -> Path | None:
         """The archive, where it is given."""

@@ -7,12 +7,18 @@ from typing import Any
 
 from ...errors import UserError
 
-__all__ = ['choose_subset', 'subset_name']
+__all__ = ['check_subset', 'choose_subset', 'subset_name']
 
 
 def subset_name(split: str, count: int, seed: int) -> str:
     """What the subset is called in file names."""
     return f'{split}_subset{count}_seed{seed}'
+
+
+def check_subset(count: int, most: int) -> None:
+    """Raise a :class:`UserError` unless so many images can be chosen from ``most``."""
+    if not 0 < count <= most:
+        raise UserError(f'--subset {count}: expected 1 to {most}, so many images there are with boxes.')
 
 
 def choose_subset(annotations: dict[str, Any], count: int, seed: int) -> dict[str, Any]:
@@ -22,8 +28,7 @@ def choose_subset(annotations: dict[str, Any], count: int, seed: int) -> dict[st
         UserError: If there are not so many.
     """
     with_boxes = sorted({annotation['image_id'] for annotation in annotations['annotations']})
-    if not 0 < count <= len(with_boxes):
-        raise UserError(f'--subset {count}: expected 1 to {len(with_boxes)}, so many images have boxes.')
+    check_subset(count, len(with_boxes))
     chosen = set(random.Random(seed).sample(with_boxes, count))
     return dict(
         annotations,

@@ -32,6 +32,15 @@ def test_a_file_arrives_whole_whatever_the_server_does_on_the_way(fetch, faults,
     assert os.listdir(tmp_path) == ['a.zip']
 
 
+def test_it_says_that_it_tries_again_and_when(bad_server, tmp_path, capsys):
+    bad_server.files['/a.zip'] = CONTENT
+    bad_server.faults['/a.zip'] = [503, 'cut']
+    download(f'{bad_server.url}/a.zip', tmp_path / 'a.zip', SIZE, MD5)
+    said = capsys.readouterr().err
+    assert f'a.zip: the server answers 503 Service Unavailable; attempt 2 of {ATTEMPTS} in 0 s' in said
+    assert f'the connection was cut after {SIZE // 2} of {SIZE} bytes; attempt 2 of {ATTEMPTS} in 0 s' in said
+
+
 def test_a_cut_download_goes_on_where_it_ended(fetch, bad_server):
     fetch('cut')
     assert [wanted for _, wanted in bad_server.requests] == [None, f'bytes={SIZE // 2}-']

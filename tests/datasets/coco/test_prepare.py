@@ -115,8 +115,15 @@ def test_annotations_of_another_number_of_images_are_refused(coco, shapes_root, 
     (dict(splits=['test2017']), '--splits test2017: expected'),
     (dict(splits=['val2017'], subset=3), 'not among --splits'),
     (dict(source='nowhere'), 'no such file or folder'),
-    (dict(subset=1000), 'expected 1 to 12'),
+    (dict(source='empty'), 'nothing of COCO is in it. Expected annotations_trainval2017.zip'),
+    (dict(source='empty', splits=['val2017']), 'nothing of COCO'),
+    (dict(subset=1000), '--subset 1000: expected 1 to 12'),
+    (dict(subset=0), '--subset 0: expected 1 to 12'),
+    (dict(subset=-5), '--subset -5: expected 1 to 12'),
 ])
-def test_mistakes_are_said(coco, tmp_path, arguments, words):
+def test_mistakes_are_said_before_anything_is_fetched(coco, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty').mkdir()
     with pytest.raises(UserError, match=words):
         prepare_coco(tmp_path / 'coco', **dict(base_url=coco.url) | arguments)
+    assert not coco.requests
