@@ -136,7 +136,8 @@ def _require_run(work_dir: str | os.PathLike) -> tuple[Series, Series]:
     train, val = read_scalars(folder)
     if 'loss' not in train:
         below = sorted(path.parents[2] for path in folder.glob('*/*/vis_data/scalars.json'))
-        hint = f'Did you mean {below[0]}?' if below else 'Its log is written from the first steps on.'
+        run = folder.parent if (folder / 'vis_data' / 'scalars.json').is_file() else below[0] if below else None
+        hint = f'Did you mean {run}?' if run else 'Its log is written from the first steps on.'
         raise UserError(f'{folder} holds no log of a training (TIME/vis_data/scalars.json). {hint}')
     return train, val
 

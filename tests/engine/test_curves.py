@@ -77,6 +77,7 @@ def test_runs_are_called_by_what_tells_them_apart(paths, expected):
     (['nowhere'], None, 'There is no folder nowhere. Expected the work dir of a run, such as work_dirs/real'),
     (['empty'], None, 'empty holds no log of a training'),
     (['work_dirs'], None, 'Did you mean work_dirs/real'),
+    (['work_dirs/real/1'], None, 'Did you mean work_dirs/real'),
     (['work_dirs/real', 'empty'], None, 'empty holds no log'),
     (['work_dirs/real'], 'x.txt', '--out x.txt is no kind of picture'),
     (['work_dirs/real'], 'nowhere/x.png', '--out nowhere/x.png: there is no folder'),
