@@ -1,5 +1,6 @@
 """What a wheel and a source archive carry, and what mim finds in them."""
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -47,3 +48,9 @@ def test_the_wheel_carries_configs_and_tools_where_mim_looks(built):
 def test_the_source_archive_has_all_that_the_wheel_is_built_from(built):
     for name in [*CONFIGS, 'model-index.yml', 'tools/train.py', 'mmdet_shufflenetv2/backbones/shufflenet_v2.py']:
         assert name in built[1]
+
+
+def test_the_source_archive_has_the_pages_that_its_readme_links(built):
+    linked = set(re.findall(r'\((docs/[^)#]+)', (ROOT / 'README.md').read_text()))
+    assert 'docs/your_data.md' in linked
+    assert not linked - set(built[1])
