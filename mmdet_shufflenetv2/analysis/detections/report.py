@@ -49,6 +49,8 @@ def analyze(results: str | os.PathLike, annotations: str | os.PathLike, images: 
                         f'data/coco/val2017.')
     if not 0 <= score_thr <= 1:
         raise UserError(f'--score-thr {score_thr} is no score: expected 0 to 1.')
+    if worst < 0:
+        raise UserError(f'--worst {worst}: expected 0 or more.')
     truth = read_annotations(annotations, images)
     detections = read_results(results, truth)
     scores = evaluate(truth, detections)

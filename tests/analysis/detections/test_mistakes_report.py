@@ -94,6 +94,7 @@ def results(change):
     (lambda: dict(images='.'), 'There is no image .*jpg. --images names'),
     (lambda: dict(out='report.pdf'), 'ends in .html'),
     (lambda: dict(score_thr=30), '--score-thr 30'),
+    (lambda: dict(worst=-1), '--worst -1'),
     (lambda: dict(annotations='r.json'), 'It looks like results'),
     (lambda: dict(results='.'), 'is a folder'),
     (lambda: write('[{'), 'is not JSON'),
