@@ -20,8 +20,9 @@ from ..errors import UserError
 from .folders import project_configs
 from .plain_config import load_plain_config
 
-__all__ = ['CONFIG_SUFFIXES', 'datasets_of', 'is_detector', 'load_config', 'metrics_of', 'prepare_data',
-           'project_config', 'require_detector', 'set_data_root', 'set_resume', 'show_class_wise']
+__all__ = ['CONFIG_SUFFIXES', 'check_load_from', 'datasets_of', 'is_detector', 'load_config', 'metrics_of',
+           'prepare_data', 'project_config', 'require_detector', 'require_entries', 'set_data_root', 'set_resume',
+           'show_class_wise']
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
@@ -43,9 +44,9 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
     path = Path(path)
     packaged = '::' in str(path)
     if not packaged and not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in _siblings(path)], n=3)
-        hint = f' Near it: {", ".join(near)}.' if near else ' Those of this project lie in configs/.'
-        raise UserError(f'There is no config {path}.{hint}')
+        near = ', '.join(map(str, _near(path)))
+        hint = f'Near it: {near}' if near else f'Those of this project lie in {project_configs()}'
+        raise UserError(f'There is no config {path}. {hint}.')
     if path.suffix not in CONFIG_SUFFIXES:
         raise UserError(f'{path} is no config: expected a file that ends in {", ".join(CONFIG_SUFFIXES)}.')
     try:
@@ -57,14 +58,15 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
             cfg = Config.fromfile(path)
     except UserError:
         raise
-    except (SyntaxError, NameError, KeyError, TypeError, ValueError, FileNotFoundError, ImportError) as error:
+    except (SyntaxError, NameError, KeyError, TypeError, ValueError, FileNotFoundError, ImportError,
+            AssertionError) as error:  # the last of a package without configs
         raise UserError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
+    _refuse_words_for_numbers(cfg, cfg_options or {})
     try:
         cfg.merge_from_dict(cfg_options or {})
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise UserError(f'--cfg-options does not fit {path}: {error}') from error
-    if 'model' not in cfg:
-        raise UserError(f'{path} has no model: it is a part of a config (those in _base_ are), not a whole one.')
+    require_entries(cfg, 'model')
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', path.stem)
     return cfg
@@ -83,9 +85,40 @@ def project_config(name: str) -> Path:
     return path
 
 
-def _siblings(path: Path) -> list[Path]:
-    folder = path.parent if path.parent.is_dir() else Path('configs')
-    return list(folder.glob('*.py'))
+def _near(path: Path) -> list[Path]:
+    """Configs of nearly that name: those beside it first, then this project's."""
+    found: dict[str, Path] = {}
+    for config in (*path.parent.glob('*.py'), *project_configs().rglob('*.py')):
+        if '_base_' not in config.parts:
+            found.setdefault(config.name.removesuffix('.py'), config)
+    near = difflib.get_close_matches(path.name.removesuffix('.py'), found, n=3)
+    return [Path(os.path.relpath(found[name])) if found[name].is_relative_to(Path.cwd()) else found[name]
+            for name in near]
+
+
+def _refuse_words_for_numbers(cfg: Config, options: dict[str, Any]) -> None:
+    """Such an option would fail much later, in whatever computes with it."""
+    for key, value in options.items():
+        old: Any = cfg
+        for part in key.split('.'):
+            if isinstance(old, (list, tuple)) and part.isdecimal() and int(part) < len(old):
+                old = old[int(part)]
+            else:
+                old = old.get(part) if isinstance(old, (Config, dict)) else None
+        is_number = isinstance(old, (int, float)) and not isinstance(old, bool)
+        if is_number and isinstance(value, str) and value != 'dynamic':  # AmpOptimWrapper's loss_scale may be that
+            raise UserError(f'--cfg-options {key}={value}: expected a number, as the {old} that it replaces.')
+
+
+def require_entries(cfg: Config, *names: str) -> None:
+    """Refuse a config that lacks an entry of the top level.
+
+    Raises:
+        UserError: If it does.
+    """
+    if missing := [name for name in names if cfg.get(name) is None]:
+        raise UserError(f'{cfg.filename} has no {missing[0]}: it is a part of a config (those in _base_ are), not a '
+                        f'whole one.')
 
 
 def require_detector(cfg: Config, what: str) -> None:
@@ -132,15 +165,29 @@ def _note_newest(newest: Path) -> None:
         write_atomically(note, str(newest).encode())
 
 
-def set_data_root(cfg: Config, root: str | None) -> None:
+def check_load_from(cfg: Config) -> None:
+    """Raise a :class:`UserError` where the weights to start from are a file that is missing."""
+    weights = cfg.get('load_from')
+    if weights and '://' not in weights and not os.path.isfile(weights):
+        raise UserError(f'load_from={weights}: there is no such file. Name a checkpoint to start from.')
+
+
+def set_data_root(cfg: Config, root: str | None, data: str | None = None) -> None:
     """Lay ``--data-root`` over the config: every data set and metric reads there what it read in its own root.
 
     Args:
         cfg: The config, changed in place.
         root: A folder in the layout of the one that the config names; None changes nothing.
+        data: The user's own data, which leave nothing of the config's to be read.
+
+    Raises:
+        UserError: If it is no folder, or if both are given.
     """
     if root is None:
         return
+    if data is not None:
+        raise UserError(f'--data {data} and --data-root {root} both name the data: leave one of them out. --data is '
+                        f'for data of your own, --data-root for those that the config is for.')
     if not os.path.isdir(root):
         raise UserError(f'--data-root {root} is no folder.')
     root = os.path.join(root, '')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +15,12 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from ..errors import UserError
 from ..nanodet.checkpoint_layout import is_nanodet
 from ..own_data.checkpoint import config_meta, follow_checkpoint
-from .config import load_config, project_config, require_detector
+from .config import load_config, project_config, require_detector, require_entries
+from .device import usable_device
 from .tool import registry_errors
+from .weights import wrong_weights
 
-__all__ = ['category_ids', 'load_detector']
+__all__ = ['category_ids', 'load_detector', 'require_nanodet']
 
 #: The config of a NanoDet checkpoint for which none is named. The files for 320 and 416 pixels hold the same tensors.
 NANODET_CONFIG = 'nanodet_m_snv2'
@@ -46,17 +47,19 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     Raises:
         UserError: If config, checkpoint or device is invalid.
     """
-    device = device or ('cuda:0' if torch.cuda.is_available() else 'cpu')
+    device = usable_device(device or ('cuda:0' if torch.cuda.is_available() else 'cpu'))
     # A named config that is invalid is said before the checkpoint is looked at.
     cfg = load_config(config, cfg_options) if config is not None else None
     loaded = _load_checkpoint(str(checkpoint), map_location='cpu')
     if not isinstance(loaded, dict):
         raise UserError(f'{checkpoint} holds a {type(loaded).__name__}, not the weights of a model.')
-    state_dict = loaded.get('state_dict', loaded)
     if cfg is None:
-        cfg = load_config(_config_of(checkpoint, state_dict), cfg_options)
+        require_nanodet(checkpoint, loaded)
+        cfg = load_config(project_config(NANODET_CONFIG), cfg_options)
+    state_dict = loaded.get('state_dict', loaded)
     register_all_modules(init_default_scope=True)
     require_detector(cfg, 'Boxes are drawn by a detector')
+    require_entries(cfg, 'test_dataloader')
     follow_checkpoint(cfg, loaded)
     cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
     with registry_errors():
@@ -65,21 +68,18 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     try:
         model.load_state_dict(state_dict)
     except (RuntimeError, AttributeError, TypeError) as error:
-        raise UserError(f'{checkpoint} holds the weights of another model than the config\'s:\n'
-                        f'{" ".join(str(error).split())[:300]}') from error
+        raise wrong_weights(checkpoint, error) from error
     model.cfg = cfg
     model.dataset_meta = config_meta(cfg) | (loaded.get('meta', {}).get('dataset_meta') or {})
-    try:
-        return model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f'--device {device} cannot be used: {str(error).splitlines()[0]}') from error
+    return model.to(device)
 
 
-def _config_of(checkpoint: str | os.PathLike, state_dict: Any) -> Path:
+def require_nanodet(checkpoint: str | os.PathLike, loaded: Any) -> None:
+    """Raise a :class:`UserError` for a checkpoint whose config cannot be told from it; ``loaded`` is its content."""
+    state_dict = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
     if not isinstance(state_dict, dict) or not is_nanodet(state_dict):
-        raise UserError(f'{checkpoint} is no checkpoint of NanoDet, so its config has to be named: '
-                        f'infer.py CONFIG {checkpoint} IMAGE_OR_DIR...')
-    return project_config(NANODET_CONFIG)
+        raise UserError(f'{checkpoint} is no checkpoint of NanoDet, so its config has to be named in front of it: '
+                        f'CONFIG {checkpoint}')
 
 
 def category_ids(classes: Sequence[str]) -> list[int]:
