@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..compat.checkpoints import load
+from ..deploy.onnx_detector import OnnxDetector
 from ..engine.config import CONFIG_SUFFIXES
+from ..engine.inference import require_nanodet
 from ..errors import UserError
 from .detector import is_exported
 
@@ -30,7 +33,7 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
         work_dirs: Folder of runs, searched where no argument is given.
 
     Raises:
-        UserError: If a file is missing, or if there is nothing to choose from.
+        UserError: If a file that is named is missing or no detector, or if there is nothing to choose from.
     """
     if not arguments:
         folder = Path(work_dirs)
@@ -48,6 +51,8 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
             config = argument
         else:
             models[argument] = _model(Path(argument), config)
+    for model in models.values():
+        _look_at(model)
     if not models:
         raise UserError(f'{config} is a config alone; expected CONFIG CHECKPOINT.')
     return models
@@ -55,6 +60,16 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
 
 def _model(path: Path, config: str | None) -> Model:
     return Model(str(path), None) if is_exported(path) else Model(config or _config_beside(path), str(path))
+
+
+def _look_at(model: Model) -> None:
+    """Read a detector's file, so that an invalid one is said before there is a page."""
+    if model.weights is None:
+        OnnxDetector(model.config)
+    elif model.config is None:
+        require_nanodet(model.weights, load(model.weights))
+    else:
+        load(model.weights)
 
 
 def _config_beside(path: Path) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +15,7 @@ import numpy as np
 
 from ..deploy.onnx_detector import Detections
 from ..errors import UserError
-from ..image_files import read_image
+from ..image_files import look_at, read_image
 from ..pictures import class_color, draw_boxes
 from .detector import Detector
 from .models import Model
@@ -41,17 +43,42 @@ def serve(models: Mapping[str, Model], *, device: str | None = None, host: str =
         port: Port; by default the first free one from 7860.
 
     Raises:
-        UserError: If gradio is missing or the port is taken.
+        UserError: If gradio is missing, the port is taken, or the host or the device is invalid.
     """
+    _check_address(host, port)
+    _check_device(models, device)
     page = make_page(models, device)
     try:
         _, address, _ = page.launch(server_name=host, server_port=port, share=False, ssr_mode=False, footer_links=[],
                                     max_file_size='100mb', quiet=True, prevent_thread_lock=True)
-    except OSError as error:
-        raise UserError(f'Nothing can listen at {host}, port {port or "7860 and above"}: {error}. Name another: --port '
-                        f'8000.') from error
+    except OSError as error:  # every port from 7860 on is taken
+        raise UserError(f'Nothing can listen at {host}: {error}. Name a port: --port 8000.') from error
     print(f'The page is at {address} until Ctrl-C', flush=True)
     page.block_thread()
+
+
+def _check_address(host: str, port: int | None) -> None:
+    """Try to listen: gradio takes half a minute to come to that, and then tries a hundred ports of a wrong host."""
+    if port is not None and not 0 < port < 1 << 16:
+        raise UserError(f'--port {port}: expected 1 to {(1 << 16) - 1}.')
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port or 0), family=family).close()
+    except OSError as error:
+        of_another_machine = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        hint = ('Name an address of this machine: --host 127.0.0.1, or 0.0.0.0 for all of them' if of_another_machine
+                else 'Name another: --port 8000')
+        raise UserError(f'Nothing can listen at {host}: {error.strerror}. {hint}') from error
+
+
+def _check_device(models: Mapping[str, Model], device: str | None) -> None:
+    if device is None:
+        return
+    if any(model.weights for model in models.values()):
+        from ..engine.device import usable_device  # needs PyTorch, which exported detectors do not
+        usable_device(device)
+    elif device != 'cpu':
+        raise UserError(f'{next(iter(models))} is an exported detector, which runs on the CPU. Leave out --device.')
 
 
 def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
@@ -65,6 +92,11 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
         import gradio
     except ImportError as error:
         raise UserError("The page needs gradio: pip install 'gradio>=6', or pip install -e '.[app]'") from error
+
+    def look_first(payload: Any) -> str | None:
+        if payload is not None and payload.path and (fault := look_at(payload.path).fault):
+            raise gradio.Error(fault, print_exception=False)
+        return type(image).preprocess(image, payload)
 
     @lru_cache(maxsize=4)
     def detector(name: str) -> Detector:
@@ -101,6 +133,9 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
                 # Without labels, which would cover the corner of the image and the name of a box in it.
                 image = gradio.Image(type='filepath', show_label=False, height='55vh',
                                      sources=['upload', 'webcam', 'clipboard'])
+                # Else what is no image would end in a traceback, and in "Error" on the page. No subclass: gradio writes
+                # a file about each beside its source.
+                image.preprocess = look_first
                 name = gradio.Dropdown(list(models), value=next(iter(models)), label='Checkpoint')
                 threshold = gradio.Slider(0, 1, 0.3, step=0.01, label='Lowest score')
             with gradio.Column():

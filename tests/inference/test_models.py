@@ -1,6 +1,9 @@
 import os
+from pathlib import Path
 
 import pytest
+import torch
+from tiny_graph import write
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.inference.models import Model, find_models
@@ -12,10 +15,10 @@ def runs(tmp_path, monkeypatch):
     for number, name in enumerate(('a/a.py', 'a/epoch_1.pth', 'a/epoch_2.pth', 'b/d.onnx', 'c/stray.pth')):
         path = tmp_path / 'work_dirs' / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        torch.save({}, path)
         os.utime(path, (number, number))
-    for name in ('c.py', 'nanodet.ckpt', 'd.onnx'):
-        (tmp_path / name).touch()
+    (tmp_path / 'c.py').touch()
+    write(tmp_path / 'd.onnx')
 
 
 def test_checkpoints_of_runs_are_found_with_the_config_beside_them_newest_first(runs):
@@ -33,8 +36,19 @@ def test_a_config_holds_for_the_checkpoints_behind_it(runs):
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (['nowhere.pth'], 'There is no file nowhere.pth'), (['c.py'], 'expected CONFIG CHECKPOINT')])
+    (['nowhere.pth'], 'There is no file nowhere.pth'),
+    (['c.py'], 'expected CONFIG CHECKPOINT'),
+    (['c.py', 'random.pth'], 'random.pth is no PyTorch checkpoint'),
+    (['text.txt'], 'text.txt is no PyTorch checkpoint'),
+    (['text.onnx'], 'text.onnx cannot be read as an ONNX graph'),
+    (['d/a.pth'], 'd/a.pth is no checkpoint of NanoDet, so its config has to be named in front of it: CONFIG d/a'),
+])
 def test_arguments_that_name_no_detector_are_refused(runs, arguments, words):
+    Path('random.pth').write_bytes(bytes(range(1, 256)))
+    for name in ('text.txt', 'text.onnx'):
+        Path(name).write_text('hello')
+    Path('d').mkdir()
+    torch.save(dict(state_dict={'backbone.weight': torch.ones(1)}), 'd/a.pth')
     with pytest.raises(UserError, match=words):
         find_models(arguments)
 
