@@ -52,7 +52,8 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
     classes = (cfg.get('metainfo') or {}).get('classes') or dataset_type.METAINFO['classes']
     _check_classes(annotations, [classes] if isinstance(classes, str) else classes, cfg['ann_file'])
     folder = os.path.join(root, (cfg.get('data_prefix') or {}).get('img', ''))
-    check_images([os.path.join(folder, image['file_name']) for image in annotations['images']], max_broken)
+    check_images([os.path.join(folder, image['file_name']) for image in annotations['images']], max_broken,
+                 'take them out of the annotation file')
 
 
 def _read_annotations(path: str, root: str) -> dict[str, Any]:
@@ -81,12 +82,13 @@ def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file
                         f'{what_to_do}')
 
 
-def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0) -> None:
+def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0, instead: str = 'leave them out') -> None:
     """Look whether image files are there and whole.
 
     Args:
         paths: Image files.
         allowed: How many may be missing or truncated, if they are less than half; a warning then names them.
+        instead: What to do about those that cannot be had again.
 
     Raises:
         UserError: Naming the first few that are missing, truncated or too large to be decoded.
@@ -98,7 +100,7 @@ def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0) -> None:
     elif faults:
         more = f' and {len(faults) - 3} more, which tools/check_dataset.py lists' if len(faults) > 3 else ''
         raise UserError(f'{len(faults)} of {len(paths)} images cannot be read: {"; ".join(faults[:3])}{more}.\n'
-                        f'Fetch them again, or take them out of the annotation file.')
+                        f'Fetch them again, or {instead}.')
 
 
 def _named(names: Sequence[str], one: str, many: str) -> str:

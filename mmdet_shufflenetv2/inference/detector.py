@@ -46,9 +46,9 @@ class Detector:
                  device: str | None = None, shuffle_free: bool = False,
                  cfg_options: dict[str, Any] | None = None) -> None:
         if is_exported(config_or_onnx):
-            self._load_exported(config_or_onnx, dict(
-                weights=weights, device=device not in (None, 'cpu'), shuffle_free=shuffle_free,
-                cfg_options=cfg_options))
+            self._load_exported(config_or_onnx, {
+                str(weights): weights, '--device': device not in (None, 'cpu'), '--shuffle-free': shuffle_free,
+                '--cfg-options': cfg_options})
             return
         if weights is None:
             raise UserError(f'{config_or_onnx} needs weights: Detector(CONFIG, WEIGHTS), or an .onnx file alone.')

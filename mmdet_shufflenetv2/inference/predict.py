@@ -16,9 +16,10 @@ from tqdm import tqdm
 from ..deploy.onnx_detector import Detections
 from ..engine.config import CONFIG_SUFFIXES
 from ..errors import UserError
+from ..image_files import IMAGE_SUFFIXES
 from .detector import Detector, is_exported
 from .savers import FORMATS, DrawingSaver
-from .sources import Frame, Source, TruncatedError, find_sources
+from .sources import VIDEO_SUFFIXES, Frame, Source, TruncatedError, find_sources
 
 __all__ = ['Predicted', 'predict', 'split_arguments']
 
@@ -37,15 +38,18 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, str | None, l
     """``[CONFIG] CHECKPOINT INPUT...`` or ``FILE.onnx INPUT...`` as what :class:`.Detector` takes, and the inputs.
 
     Raises:
-        UserError: If one of them is missing.
+        UserError: If one of them is missing, or an image stands where the checkpoint should.
     """
     named = Path(arguments[0]).suffix in CONFIG_SUFFIXES or is_exported(arguments[0])
     config, rest = (arguments[0], list(arguments[1:])) if named else (None, list(arguments))
     weights = None if is_exported(config) else rest.pop(0) if rest else None
+    expected = ('expected CONFIG CHECKPOINT INPUT... or FILE.onnx INPUT..., where CONFIG may be left out for a NanoDet '
+                'checkpoint')
+    if rest and weights is not None and Path(weights).suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
+        raise UserError(f'{weights} stands where the checkpoint should: {expected}.')
     if not rest:
-        raise UserError(f'Got only {" ".join(arguments)}; expected CONFIG CHECKPOINT INPUT... or FILE.onnx INPUT..., '
-                        f'where CONFIG may be left out for a NanoDet checkpoint and INPUT is an image, a folder, a '
-                        f'video or webcam:0.')
+        raise UserError(f'Got only {" ".join(arguments)}; {expected} and INPUT is an image, a folder, a video or '
+                        f'webcam:0. Inputs stand in front of --classes and --save, which take all that is behind them.')
     return config, weights, rest
 
 
