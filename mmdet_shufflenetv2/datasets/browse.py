@@ -15,9 +15,11 @@ from mmengine.config import Config
 from mmengine.runner import set_random_seed
 
 from ..engine.config import load_config, prepare_data, require_detector, set_data_root
+from ..engine.folders import make_folder
 from ..engine.tool import registry_errors
 from ..errors import UserError
-from ..own_data.run import fit_run
+from ..own_data.run import fit_data
+from ..own_data.summary import summary
 from ..pictures import class_color, draw_boxes, make_sheet
 
 __all__ = ['browse', 'draw_sheets']
@@ -47,21 +49,23 @@ def browse(config: str | os.PathLike, out_dir: str | os.PathLike, *, count: int 
         UserError: If the config or the data is invalid.
     """
     cfg = load_config(config, cfg_options, str(out_dir))
-    set_data_root(cfg, data_root)
+    set_data_root(cfg, data_root, data)
     require_detector(cfg, 'Sheets show the boxes of a detector')
-    if data is not None:
-        fit_run(cfg, data)
     if count < 1:
         raise UserError(f'--count {count}: expected 1 or more.')
     if not cfg.get(f'{split}_dataloader'):
         raise UserError(f'{config} has no {split}_dataloader.')
+    make_folder(out_dir, '--out-dir')
+    if data is not None:
+        print(summary(fit_data(cfg, data)))
     prepare_data(cfg, split)
     return draw_sheets(cfg, out_dir, count=count, split=split, seed=seed)
 
 
 def draw_sheets(cfg: Config, out_dir: str | os.PathLike, *, count: int, split: str = 'train',
                 seed: int = 0) -> list[Path]:
-    """The sheets of a config whose data was checked; arguments as :func:`browse` has them."""
+    """The sheets of a config whose data was checked, in a folder that is there; arguments as :func:`browse` has them.
+    """
     register_all_modules(init_default_scope=True)
     with registry_errors():
         dataset = DATASETS.build(cfg[f'{split}_dataloader'].dataset)
@@ -70,11 +74,9 @@ def draw_sheets(cfg: Config, out_dir: str | os.PathLike, *, count: int, split: s
     set_random_seed(seed)
     places = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
     drawn = [_drawn(dataset, int(place)) for place in places]
-    out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
     sheets = []
     for number, part in enumerate(_parts(drawn), 1):
-        sheets.append(out_dir / f'sheet_{number}.jpg')
+        sheets.append(Path(out_dir) / f'sheet_{number}.jpg')
         sheet = make_sheet([image for image, _ in part], [caption for _, caption in part])
         sheets[-1].write_bytes(cv2.imencode('.jpg', np.ascontiguousarray(sheet))[1].tobytes())
     return sheets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from argparse import Namespace
 from copy import deepcopy
 from pathlib import Path
@@ -18,13 +19,18 @@ from mmengine.runner import Runner
 from ..deploy.shuffle_free import shuffle_free_detector
 from ..errors import UserError
 from ..own_data.run import follow_run
-from .config import load_config, prepare_data, require_detector, set_data_root, show_class_wise
+from .config import load_config, prepare_data, require_detector, require_entries, set_data_root, show_class_wise
+from .folders import make_folder
 from .pipelines import base_dataset
 from .tool import registry_errors
 from .training import build_runner
 from .visualizer import BoxVisualizer
+from .weights import wrong_weights
 
 __all__ = ['evaluate']
+
+# Where X11 and Wayland say that there is one.
+_DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
 
 
 def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_dir: str | None = None,
@@ -56,13 +62,18 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
         UserError: If the config, the data or the checkpoint is invalid.
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
-    set_data_root(cfg, data_root)
+    require_entries(cfg, 'test_cfg', 'test_dataloader', 'test_evaluator')
+    set_data_root(cfg, data_root, data)
     show_class_wise(cfg)
     if out or show or show_dir or tta:
         require_detector(cfg, '--out, --show, --show-dir and --tta are about boxes')
     suffix = Path(out).suffix if out else ''
-    if suffix not in ('', '.json', '.pkl', '.pickle'):
-        raise UserError(f'--out {out}: expected a name that ends in .json (COCO results) or .pkl (MMDetection\'s).')
+    if out and (suffix not in ('.json', '.pkl', '.pickle') or os.path.isdir(out)):
+        raise UserError(f'--out {out}: expected a name of a file that ends in .json (COCO results) or .pkl '
+                        f'(MMDetection\'s).')
+    if show and sys.platform.startswith('linux') and not any(map(os.environ.get, _DISPLAYS)):
+        raise UserError('--show needs a display to open windows on, and there is none here. Write pictures instead: '
+                        '--show-dir DIR')
     follow_run(cfg, str(checkpoint), data, look_for_data=data_root is None)
     cfg.load_from = None  # _LoadEveryWeight loads
     if show or show_dir:
@@ -74,6 +85,9 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
     if suffix == '.json':
         _coco_metric(cfg).outfile_prefix = os.path.splitext(out)[0]
     prepare_data(cfg, 'test')
+    make_folder(cfg.work_dir, '--work-dir')
+    if out:
+        make_folder(Path(out).parent, '--out')
     runner = build_runner(cfg)
     if suffix in ('.pkl', '.pickle'):
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
@@ -98,9 +112,7 @@ class _LoadEveryWeight(Hook):
         try:
             runner.load_checkpoint(self.checkpoint, map_location='cpu', strict=True)
         except RuntimeError as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise UserError(f'{self.checkpoint} holds the weights of another model than the config\'s:\n'
-                            f'{" ".join(lines[1:])[:300]}') from error
+            raise wrong_weights(self.checkpoint, error) from error
         if self.shuffle_free:
             model = runner.model
             while hasattr(model, 'module'):  # a distributed run, test-time augmentation

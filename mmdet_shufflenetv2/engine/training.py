@@ -21,9 +21,18 @@ from ..durable.resume_command import resume_command
 from ..errors import UserError
 from ..own_data.class_layers import KeepClassLayersHook
 from ..own_data.run import fit_run
-from .config import load_config, prepare_data, set_data_root, set_resume, show_class_wise
+from .config import (
+    check_load_from,
+    load_config,
+    prepare_data,
+    require_entries,
+    set_data_root,
+    set_resume,
+    show_class_wise,
+)
 from .curves import draw_curves
 from .first_screen import FirstScreenHook
+from .folders import make_folder
 from .quiet_runner import QuietRunner
 from .tensorboard import log_for_tensorboard
 from .tool import registry_errors
@@ -54,16 +63,18 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
             ``epochs``, ``lr``.
 
     Returns:
-        What was written, by name: ``checkpoint``, ``curves``, ``log``.
+        What was written, by name: ``log``, ``checkpoint``, ``best`` and ``curves``, as far as they are there.
 
     Raises:
         UserError: If the config, the data or a checkpoint is invalid, or if the disk is full.
         StoppedError: If a signal asked the run to stop; it has been saved.
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
-    set_data_root(cfg, data_root)
+    require_entries(cfg, 'train_cfg', 'train_dataloader', 'optim_wrapper')
+    set_data_root(cfg, data_root, data)
     fit_run(cfg, data, **run_flags)
     set_resume(cfg, resume)
+    check_load_from(cfg)
     show_class_wise(cfg)
     if amp:
         if get_device() == 'cpu':
@@ -76,8 +87,11 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         cfg.auto_scale_lr.enable = True
     if tensorboard:
         log_for_tensorboard(cfg)
+    if checkpoint_interval_minutes is not None and not 0 < checkpoint_interval_minutes < float('inf'):
+        raise UserError(f'--checkpoint-interval-minutes {checkpoint_interval_minutes}: expected a positive number.')
     prepare_data(cfg, 'train', max_broken=max_broken_images)
     prepare_data(cfg, 'val')
+    make_folder(cfg.work_dir, '--work-dir')
     prepare_processes(cfg)
     make_durable(cfg, max_broken_images=max_broken_images, checkpoint_interval_minutes=checkpoint_interval_minutes)
     with _disk_errors(cfg.work_dir):
@@ -88,12 +102,18 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         runner.register_hook(FirstScreenHook(), priority='LOWEST')
         with registry_errors():
             runner.train()
-    written = {'log': Path(runner.log_dir)}
-    if checkpoint := find_latest_checkpoint(cfg.work_dir):
-        written['checkpoint'] = Path(checkpoint)
+    written = {'log': runner.log_dir, 'checkpoint': find_latest_checkpoint(cfg.work_dir),
+               'best': runner.message_hub.runtime_info.get('best_ckpt')}
+    written = {name: _as_named(path, cfg.work_dir) for name, path in written.items() if path}
     if runner.rank == 0 and (curves := draw_curves(cfg.work_dir)):
         written['curves'] = curves
     return written
+
+
+def _as_named(path: str, work_dir: str) -> Path:
+    """A path in the work dir as the user named that; MMEngine makes both absolute."""
+    absolute = os.path.abspath(work_dir)
+    return Path(work_dir) / Path(path).relative_to(absolute) if Path(path).is_relative_to(absolute) else Path(path)
 
 
 @contextmanager

@@ -13,12 +13,13 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from ..engine.config import is_detector, require_detector
 from .checkpoint import checkpoint_meta, follow_checkpoint
 from .common_form import load_prepared, prepare_own_data
+from .description import OwnData
 from .layouts import read_own_data
 from .overlay import lay_over
 from .run_flags import set_run_flags, shorten_warm_up
 from .summary import summary
 
-__all__ = ['fit_run', 'follow_run']
+__all__ = ['fit_data', 'fit_run', 'follow_run']
 
 
 def fit_run(cfg: Config, data: str | None = None, **flags: Any) -> None:
@@ -35,14 +36,19 @@ def fit_run(cfg: Config, data: str | None = None, **flags: Any) -> None:
     set_run_flags(cfg, **flags)
     if data is None:
         return
-    require_detector(cfg, '--data is for detectors')
-    own = read_own_data(data)
-    prepared = prepare_own_data(own, cfg.work_dir)
-    lay_over(cfg, prepared)
+    own = fit_data(cfg, data)
     if note := shorten_warm_up(cfg, len(own.splits['train'].annotations['images'])):
         own.notes.append(note)
     if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
         print(summary(own))
+
+
+def fit_data(cfg: Config, data: str) -> OwnData:
+    """Fit a config to data alone; arguments as :func:`fit_run` has them. Returns what was found."""
+    require_detector(cfg, '--data is for detectors')
+    own = read_own_data(data)
+    lay_over(cfg, prepare_own_data(own, cfg.work_dir))
+    return own
 
 
 def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_data: bool = True) -> None:

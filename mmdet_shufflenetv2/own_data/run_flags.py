@@ -17,6 +17,8 @@ _TIMES = ('begin', 'end', 'T_max', 'milestones', 'step_size')
 #: A warm-up takes at most one step in so many. Of a single step MMEngine's LinearLR would never come back from.
 _WARM_UP_SHARE = 10
 _SHORTEST = 2
+# Stages of a backbone, here and in MMDetection: conv5 counts as one.
+_MOST_FROZEN = 4
 
 
 def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | None = None,
@@ -39,6 +41,9 @@ def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | N
         if value is not None and not 0 < value < float('inf'):
             raise UserError(f'{name} {value}: expected a positive number.')
     if freeze is not None:
+        if not -1 <= freeze <= _MOST_FROZEN:
+            raise UserError(f'--freeze {freeze}: expected -1 (nothing), 0 (the stem), or 1 to {_MOST_FROZEN} (so many '
+                            f'stages, too).')
         cfg.model.backbone.frozen_stages = freeze
     if image_size is not None:
         set_image_size(cfg, parse_image_size(image_size))

@@ -37,8 +37,11 @@ def test_boxes_stand_where_augmentation_has_moved_them(tmp_path):
     assert np.allclose([x.min(), x.max(), y.min(), y.max()], [240, 300, 80, 120], atol=2)
 
 
-def test_own_data_is_shown_before_the_first_training(small_config, layout, tmp_path):
+def test_own_data_is_shown_before_the_first_training(small_config, layout, tmp_path, capsys):
     [sheet] = browse(small_config, tmp_path / 'out', count=2, data=str(layout('yolo')))
+    said = capsys.readouterr().out
+    assert 'YOLO format' in said
+    assert 'warm-up' not in said
     assert cv2.imread(str(sheet)).shape[1] == 2 * 328 + 8  # two images side by side
 
 

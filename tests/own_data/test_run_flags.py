@@ -72,6 +72,8 @@ def test_freezing_is_the_backbones_own():
     (dict(batch_size=-1), '--batch-size -1'),
     (dict(lr=float('nan')), '--lr nan'),
     (dict(lr=0.0), '--lr 0.0'),
+    (dict(freeze=5), '--freeze 5: expected -1'),
+    (dict(freeze=-2), '--freeze -2: expected -1'),
     (dict(image_size='big'), '--image-size big'),
 ])
 def test_values_that_make_no_sense_are_refused(flags, words):

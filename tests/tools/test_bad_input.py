@@ -77,6 +77,18 @@ def rename_category(data):
     pytest.param([CONFIG, '--amp'], ['--amp needs a GPU'], marks=pytest.mark.skipif(
         torch.cuda.is_available(), reason='there is a GPU')),
     ([CONFIG, '--resume', 'nowhere.pth'], ['no checkpoint nowhere.pth']),
+    ([CONFIG, '--cfg-options', 'load_from=nowhere.pth'], ['load_from=nowhere.pth', 'no such file']),
+    ([CONFIG, '--cfg-options', 'foo'], ['--cfg-options foo', 'KEY=VALUE']),
+    ([CONFIG, '--cfg-options', 'foo=[1,2'], ['--cfg-options foo=[1,2', 'brackets']),
+    ([CONFIG, '--cfg-options', 'train_cfg.max_epoch=3'], ['The config does not fit', 'max_epoch']),
+    ([CONFIG, '--cfg-options', 'train_dataloader.batch_size=abc'], ['train_dataloader.batch_size=abc', 'a number']),
+    ([CONFIG, '--freeze', '9'], ['--freeze 9: expected -1', '4']),
+    ([CONFIG, '--freeze', '-5'], ['--freeze -5: expected -1']),
+    ([CONFIG, '--checkpoint-interval-minutes', '-1'], ['--checkpoint-interval-minutes -1.0', 'positive']),
+    ([CONFIG, '--data', 'fish', '--data-root', '/'], ['--data fish and --data-root /', 'one of them']),
+    (['faster_rcnn_snv2'], ['There is no config faster_rcnn_snv2.', 'configs/faster_rcnn_snv2.py']),
+    (['nope::x/y.py'], ['nope::x/y.py cannot be read']),
+    (['configs/_base_/nanodet_m.py'], ['nanodet_m.py has no train_cfg', 'part of a config']),
 ])
 def test_bad_arguments_of_train(tool, broken, arguments, words, monkeypatch):
     monkeypatch.chdir(ROOT)
@@ -84,12 +96,31 @@ def test_bad_arguments_of_train(tool, broken, arguments, words, monkeypatch):
     assert_refused(tool('train.py', *arguments, '--work-dir', broken[1] / 'run'), *words)
 
 
+@pytest.mark.parametrize('out', ['file/out', '/proc/nothing'])
+@pytest.mark.parametrize('arguments', [
+    ['train.py', CONFIG, '--work-dir'],
+    ['test.py', CONFIG, 'model.pth', '--work-dir'],
+    ['test.py', CONFIG, 'model.pth', '--out'],
+    ['browse.py', CONFIG, '--count', 1, '--out-dir'],
+    ['browse.py', CONFIG, '--count', 1, '--data', 'shapes', '--out-dir'],
+], ids=lambda arguments: arguments[0])
+def test_a_folder_that_cannot_be_made_is_named_with_its_flag(tool, small_config, shapes_root, tmp_path, monkeypatch,
+                                                             arguments, out):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'file').touch()
+    torch.save({}, 'model.pth')
+    name, *arguments = [dict(shapes=shapes_root).get(a, small_config if a == CONFIG else a) for a in arguments]
+    flag = arguments[-1]
+    out, folder = (f'{out}/r.json', out) if flag == '--out' else (out, out)
+    assert_refused(tool(name, *arguments, out), f'{flag}: the folder', f'{folder} cannot be made', 'Name another')
+
+
 @pytest.mark.parametrize('name', ['test.py', 'infer.py'])
 @pytest.mark.parametrize(('content', 'words'), [
     (None, ['There is no checkpoint']),
     (b'no checkpoint', ['is no PyTorch checkpoint']),
     ('evil', ['is refused', 'posix.system']),
-    ('other', ['another model']),
+    ('other', ['another model', ' more']),
     ('wide', ['another width', '(116, 232, 464)', '(48, 96, 192)']),
 ])
 def test_bad_checkpoints(tool, small_config, shapes_root, tmp_path, name, content, words):
@@ -118,18 +149,29 @@ class Evil:
 @pytest.mark.parametrize(('inputs', 'words'), [
     (['nowhere.jpg'], ['There is no image or folder nowhere.jpg']),
     (['empty'], ['There is no image or video in empty']),
-    (['text.jpg'], ['text.jpg is truncated or no image']),
+    (['text.jpg'], ['text.jpg is truncated or no image', 'leave them out']),
+    (['photo.jpg', '--device', 'gpu'], ['--device gpu', 'cpu', 'cuda:1']),
+    (['--classes', 'person', 'photo.jpg'], ['Got only', 'in front of --classes']),
 ])
-def test_bad_images_for_infer(tool, small_config, tmp_path, monkeypatch, inputs, words):
+def test_bad_images_for_infer(tool, small_config, shapes_root, tmp_path, monkeypatch, inputs, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'text.jpg').write_text('hello')
-    assert_refused(tool('infer.py', small_config, 'none.pth', *inputs), *words)
+    shutil.copy(shapes_root / 'val2017' / '000000000001.jpg', 'photo.jpg')
+    ended = tool('infer.py', small_config, 'none.pth', *inputs)
+    assert_refused(ended, *words)
+    assert 'annotation' not in ended.err
+
+
+@pytest.mark.parametrize('arguments', [['photo.jpg', 'c.py', 'none.pth'], ['c.py', 'photo.jpg', 'none.pth']])
+def test_an_image_in_front_of_the_detector_is_told_its_place(tool, arguments):
+    assert_refused(tool('infer.py', *arguments), 'photo.jpg stands where the checkpoint should',
+                   'CONFIG CHECKPOINT INPUT')
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
     (['config.py', 'photo.jpg'], ['Got only config.py photo.jpg', 'CONFIG CHECKPOINT INPUT']),
-    (['ours.pth', 'photo.jpg'], ['ours.pth is no checkpoint of NanoDet', 'infer.py CONFIG ours.pth']),
+    (['ours.pth', 'photo.jpg'], ['ours.pth is no checkpoint of NanoDet', 'named in front of it: CONFIG ours.pth']),
     (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is of NanoDet']),
 ])
 def test_infer_without_a_config_says_what_is_missing(tool, shapes_root, tmp_path, monkeypatch, arguments, words):
@@ -141,8 +183,18 @@ def test_infer_without_a_config_says_what_is_missing(tool, shapes_root, tmp_path
     assert_refused(tool('infer.py', *arguments), *words)
 
 
-def test_out_wants_a_known_format(tool, small_config):
-    assert_refused(tool('test.py', small_config, 'x.pth', '--out', 'results.csv'), '.json', '.pkl')
+@pytest.mark.parametrize('out', ['results.csv', 'results', '.', 'folder.json'])
+def test_out_wants_a_known_format(tool, small_config, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'folder.json').mkdir()
+    assert_refused(tool('test.py', small_config, 'x.pth', '--out', out), f'--out {out}', '.json', '.pkl')
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='elsewhere there is a display')
+def test_windows_need_a_display(tool, small_config, monkeypatch):
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
+    assert_refused(tool('test.py', small_config, 'x.pth', '--show'), '--show needs a display', '--show-dir')
 
 
 @pytest.mark.parametrize(('missing', 'words'), [

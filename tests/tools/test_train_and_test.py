@@ -23,6 +23,7 @@ def trained(small_config, tmp_path_factory):
 def test_a_run_leaves_checkpoint_log_and_curves(trained):
     work_dir, written = trained
     assert written['checkpoint'] == work_dir / 'epoch_2.pth'
+    assert written['best'].name.startswith('best_coco_bbox_mAP_50_epoch_')
     assert all(path.exists() for path in written.values())
     assert written['curves'].name == 'curves.png'
 
