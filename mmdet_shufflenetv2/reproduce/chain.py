@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from copy import deepcopy
-from datetime import date
 from typing import Any
 
 import torch
 from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
 from mmengine.runner import load_checkpoint
 
-from ..analysis.timing import machine_name
 from ..engine.tool import registry_errors
 from ..errors import UserError
-from .estimate import count_images
 from .folder import RESULT, claim, write_json
 from .request import Request
 from .results import provenance, table
-from .steps import Evaluation, Speed, Training
+from .steps import Evaluation, Speed
 
 __all__ = ['check_weights', 'run_row']
 
@@ -41,6 +39,7 @@ def run_row(request: Request, *, resume: bool = False) -> Iterator[str]:
     """
     if request.gpus > max(1, torch.cuda.device_count()):
         raise UserError(f'--gpus {request.gpus}: PyTorch finds {torch.cuda.device_count()} here.')
+    register_all_modules(init_default_scope=True)
     check_weights(request)
     steps = request.steps
     for step in steps:
@@ -77,19 +76,13 @@ def check_weights(request: Request) -> None:
 
 def _result(request: Request) -> dict[str, Any]:
     steps = request.steps
-    test = next(step for step in steps if isinstance(step, Evaluation))
+    metrics = next(step.metrics for step in steps if isinstance(step, Evaluation))
     values = {}
-    if 'accuracy/top1' in test.metrics:
-        values['top1_error'] = 100 - test.metrics['accuracy/top1']
-    if 'coco/bbox_mAP' in test.metrics:
-        values['mmap'] = 100 * test.metrics['coco/bbox_mAP']
+    if 'accuracy/top1' in metrics:
+        values['top1_error'] = 100 - metrics['accuracy/top1']
+    if 'coco/bbox_mAP' in metrics or not metrics:  # COCO's metric says nothing at all of a detector that finds nothing
+        values['mmap'] = 100 * metrics.get('coco/bbox_mAP', 0.0)
     for step in steps:
         if isinstance(step, Speed) and step.measured:
             values['images_a_second'] = step.measured['images_a_second']
-    images = dict(val=count_images(test.cfg, 'test'))
-    if any(isinstance(step, Training) and step.name == 'train' for step in steps):
-        images['train'] = count_images(test.cfg, 'train')
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    return request.settings | dict(
-        values=values, images=images, machine=machine_name(device), torch=torch.__version__,
-        date=date.today().isoformat())
+    return request.settings | dict(values=values, steps={step.name: step.account for step in steps if step.account})

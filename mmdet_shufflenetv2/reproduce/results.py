@@ -38,21 +38,33 @@ def table(finished: Iterable[Finished]) -> str:
 
 def provenance(result: dict[str, Any]) -> str:
     """One line that says how a result came about."""
+    steps = result['steps']
+    where = {name: f'{step["machine"]}, PyTorch {step["torch"]}, {step["date"]}' for name, step in steps.items()}
+
+    def elsewhere(name: str) -> str:
+        return '' if where[name] == where['test'] else f' ({where[name]})'
+
     parts = [Path(result['config']).name]
-    if 'train' in result['images']:
-        parts.append(f'trained on {result["images"]["train"]:,} images')
+    if 'pretrain' in steps:
+        parts.append(f'pre-trained by {Path(result["classifier_config"]).name} on {steps["pretrain"]["images"]:,} '
+                     f'images{elsewhere("pretrain")}')
     if result['weights']:
         parts.append(f'weights of {Path(result["weights"]).name}')
-    if result['pretrain']:
-        parts.append(f'pre-trained by {Path(result["classifier_config"]).name}')
-    parts += [f'tested on {result["images"]["val"]:,}', result['machine'], f'PyTorch {result["torch"]}', result['date']]
-    return f'{result["row"]}: {", ".join(parts)}.'
+    if 'train' in steps:
+        parts.append(f'trained on {steps["train"]["images"]:,} images{elsewhere("train")}')
+    parts.append(f'tested on {steps["test"]["images"]:,}')
+    if 'speed' in steps and elsewhere('speed'):
+        parts.append(f'timed apart{elsewhere("speed")}')
+    return f'{result["row"]}: {", ".join([*parts, where["test"]])}.'
 
 
 def is_of_the_table(row: Row, result: dict[str, Any]) -> bool:
-    """Whether a result was obtained with the row's own config on the whole data set, so that it may be compared."""
-    official = IMAGES[row.table]
-    return result['config'] == row.config and all(official[split] == n for split, n in result['images'].items())
+    """Whether a result was obtained with the row's own configs on whole data sets, so that it may be compared."""
+    official = dict(pretrain=IMAGES['imagenet']['train'], train=IMAGES[row.table]['train'],
+                    test=IMAGES[row.table]['val'])
+    steps = result.get('steps', {})
+    return (result['config'] == row.config and result['classifier_config'] == row.classifier_config and 'test' in steps
+            and all(steps[name]['images'] == count for name, count in official.items() if name in steps))
 
 
 def report(root: Path) -> str:

@@ -12,10 +12,12 @@ import torch
 from mmengine.config import Config
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from ..analysis.timing import machine_name
 from ..engine.config import load_config, prepare_data, set_data_root
 from ..engine.testing import evaluate
 from ..engine.training import train
+from ..errors import UserError
+from .account import ACCOUNT, account_of
+from .estimate import count_images
 from .folder import read_json, write_json
 from .speed import images_a_second
 
@@ -48,6 +50,11 @@ class Step:
         return cfg
 
     @property
+    def account(self) -> dict[str, Any] | None:
+        """On what it ran, see :mod:`.account`; None before."""
+        return read_json(self.folder / ACCOUNT)
+
+    @property
     def state(self) -> str:
         """How far it is, for people."""
         return 'done' if self.done else 'not run'
@@ -73,8 +80,8 @@ class Training(Step):
 
     @property
     def done(self) -> bool:
-        """Whether the training has ended."""
-        return self.newest == self.checkpoint.stem
+        """Whether the training has ended, and it is known on what."""
+        return self.newest == self.checkpoint.stem and self.account is not None
 
     @property
     def state(self) -> str:
@@ -90,17 +97,35 @@ class Training(Step):
         return 1 - reached / whole
 
     def check(self) -> None:
-        """Look at the data, before anything runs; raises a :class:`UserError`."""
+        """Look at the data, before anything runs.
+
+        Raises:
+            UserError: If they do not do, or are not those that it has begun with.
+        """
         prepare_data(self.cfg, 'train', 'val')
+        if self.newest is None:
+            return
+        if self.account is None:
+            raise UserError(f'{self.folder} holds checkpoints, and no {ACCOUNT} says how they came about. Start anew '
+                            f'in another folder: --out DIR.')
+        images = count_images(self.cfg, 'train')
+        if images != self.account['images']:
+            raise UserError(f'{self.folder} has begun to train on {self.account["images"]:,} images, and its data set '
+                            f'has {images:,} now. Name the one that it began with (--data-root; --imagenet-root for '
+                            f'the pre-training), or start anew in another folder: --out DIR.')
 
     def run(self) -> None:
         """Train, from the newest checkpoint where there is one."""
+        before = self.account if self.newest else None
+        account = partial(account_of, before, count_images(self.cfg, 'train'))
+        write_json(self.folder / ACCOUNT, account())  # at once: a run that is stopped must not go on with other data
         call = partial(train, self.config, work_dir=str(self.folder), data_root=self.data_root, resume='auto',
                        cfg_options=self.options)
         if self.gpus == 1:
             call()
         else:
             launch(partial(call, launcher='pytorch'), self.gpus)
+        write_json(self.folder / ACCOUNT, account())
 
 
 def launch(call: Callable[[], Any], processes: int) -> None:
@@ -127,8 +152,8 @@ class Evaluation(Step):
 
     @property
     def done(self) -> bool:
-        """Whether there are metrics."""
-        return self.metrics is not None
+        """Whether there are metrics, and it is known of what."""
+        return self.metrics is not None and self.account is not None
 
     def check(self) -> None:
         """Look at the data, before anything runs; raises a :class:`UserError`."""
@@ -138,6 +163,7 @@ class Evaluation(Step):
         """Evaluate."""
         evaluate(self.config, str(self.checkpoint), work_dir=str(self.folder), data_root=self.data_root,
                  cfg_options=self.options)
+        write_json(self.folder / ACCOUNT, account_of(None, count_images(self.cfg, 'test')))
 
 
 @dataclass(frozen=True)
@@ -148,13 +174,13 @@ class Speed(Step):
 
     @property
     def measured(self) -> dict[str, Any] | None:
-        """``images_a_second`` and ``machine``, None before."""
+        """``images_a_second``, None before."""
         return read_json(self.folder / 'speed.json')
 
     @property
     def done(self) -> bool:
         """Whether there is nothing left to do."""
-        return self.measured is not None or not torch.cuda.is_available()
+        return (self.measured is not None and self.account is not None) or not torch.cuda.is_available()
 
     @property
     def state(self) -> str:
@@ -167,4 +193,5 @@ class Speed(Step):
     def run(self) -> None:
         """Measure."""
         speed = images_a_second(self.cfg, self.checkpoint, 'cuda')
-        write_json(self.folder / 'speed.json', dict(images_a_second=speed, machine=machine_name('cuda')))
+        write_json(self.folder / 'speed.json', dict(images_a_second=speed))
+        write_json(self.folder / ACCOUNT, account_of(None))

@@ -6,13 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from conftest import ROOT
 
 from mmdet_shufflenetv2.compat.checkpoints import load
 from mmdet_shufflenetv2.reproduce.chain import run_row
-from mmdet_shufflenetv2.reproduce.folder import read_json
+from mmdet_shufflenetv2.reproduce.folder import read_json, write_json
 from mmdet_shufflenetv2.reproduce.request import Request
 from mmdet_shufflenetv2.reproduce.rows import Row
 
@@ -95,9 +96,10 @@ def test_it_ends_in_the_row(finished):
     result = read_json(request.out / 'result.json')
     metrics = read_json(request.out / 'test' / 'metrics.json')
     assert result['values']['mmap'] == 100 * metrics['coco/bbox_mAP']
-    assert result['images'] == dict(train=12, val=6)
+    assert {name: step['images'] for name, step in result['steps'].items()} == dict(pretrain=72, train=12, test=6)
     assert f'| ShuffleNet V2 0.5x | mmAP % | 22.5 | {result["values"]["mmap"]:.1f} |  |' in lines[-1]
-    assert 'detector.py, trained on 12 images, pre-trained by classifier.py, tested on 6' in lines[-1]
+    assert ('detector.py, pre-trained by classifier.py on 72 images, trained on 12 images, tested on 6, '
+            in lines[-1])
 
 
 def test_a_finished_row_is_not_run_again(finished):
@@ -106,3 +108,22 @@ def test_a_finished_row_is_not_run_again(finished):
     again = list(run_row(request, resume=True))
     assert again[-1] == lines[-1]
     assert {path: path.stat().st_mtime for path in request.out.rglob('*.pth')} == before
+
+
+def test_what_is_told_of_a_finished_row_is_what_was_so_when_it_ran(finished, shapes_root, tmp_path):
+    request, _ = finished
+    for step in ('pretrain', 'train', 'test'):
+        account = read_json(request.out / step / 'account.json')
+        write_json(request.out / step / 'account.json', account | dict(machine='Z80', torch='0.1', date='1999-12-31'))
+    fewer = shutil.copytree(shapes_root, tmp_path / 'fewer')
+    path = fewer / 'annotations' / 'instances_val2017.json'
+    annotations = read_json(path)
+    write_json(path, annotations | dict(images=annotations['images'][:2]))
+    again = list(run_row(replace(request, data_root=str(fewer)), resume=True))
+    assert 'tested on 6, Z80, PyTorch 0.1, 1999-12-31.' in again[-1]
+
+
+def test_a_detector_that_found_nothing_has_an_mmap_of_zero(finished):
+    request, _ = finished
+    write_json(request.out / 'test' / 'metrics.json', {})  # COCO's metric leaves an empty table
+    assert '| ShuffleNet V2 0.5x | mmAP % | 22.5 | 0.0 |  |' in list(run_row(request, resume=True))[-1]

@@ -37,4 +37,5 @@ def test_what_is_done_does_not_count_again(tmp_path):
     assert lines[1].startswith('train     epoch 180 of 240; ')
     assert f'{TRAINING / 4 + 8.5 * EVALUATION:,.1f} hours on 1 x' in lines[3]
     (tmp_path / 'train' / 'last_checkpoint').write_text('train/epoch_240.pth')
+    (tmp_path / 'train' / 'account.json').write_text('{}')
     assert list(dry_run(Request(Row('imagenet', 1.0), tmp_path)))[1] == 'train     done'

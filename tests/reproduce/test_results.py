@@ -6,15 +6,20 @@ from mmdet_shufflenetv2.reproduce.results import provenance, report, table
 from mmdet_shufflenetv2.reproduce.rows import ROWS, Row
 
 IMAGENET, COCO = Row('imagenet', 1.0), Row('coco', 1.0, 'star')
+
+
+def ran(images):
+    return dict(images=images, machine='GPU', torch='2.9', date='2026-01-31')
+
+
 RESULTS = {
     IMAGENET: dict(
         row=IMAGENET.name, config=IMAGENET.config, pretrain=False, weights=None, values=dict(top1_error=30.44),
-        classifier_config=IMAGENET.classifier_config, images=dict(train=1281167, val=50000), machine='GPU', torch='2.9',
-        date='2026-01-31'),
+        classifier_config=IMAGENET.classifier_config, steps=dict(train=ran(1281167), test=ran(50000))),
     COCO: dict(
         row=COCO.name, config=COCO.config, pretrain=True, weights=None, values=dict(mmap=29.66),
-        classifier_config=COCO.classifier_config, images=dict(train=117266, val=5000), machine='GPU', torch='2.9',
-        date='2026-01-31'),
+        classifier_config=COCO.classifier_config,
+        steps=dict(pretrain=ran(1281167), train=ran(117266), test=ran(5000))),
 }
 
 
@@ -25,7 +30,7 @@ def test_a_figure_stands_beside_the_published_one_and_what_never_ran_says_so():
 
 
 def test_weights_that_were_only_evaluated_are_no_training():
-    given = RESULTS[IMAGENET] | dict(weights='/somewhere/theirs.pth', images=dict(val=50000))
+    given = RESULTS[IMAGENET] | dict(weights='/somewhere/theirs.pth', steps=dict(test=ran(50000)))
     assert table([(IMAGENET, given)]).endswith('| 30.6 | 30.4 (weights given) | training |')
     assert provenance(given) == ('imagenet_1.0x: shufflenet_v2_1.0x.py, weights of theirs.pth, tested on 50,000, GPU, '
                                  'PyTorch 2.9, 2026-01-31.')
@@ -40,13 +45,30 @@ def test_the_page_counts_what_was_never_run(tmp_path):
     page = report(tmp_path)
     assert '19 of 21 figures have never' in page
     assert '| ShuffleNet V2 1.0x | top-1 error % | 30.6 | 30.4 |  |' in page
-    assert '* coco_star_1.0x: light_head_rcnn_snv2_star.py, trained on 117,266 images, pre-trained by' in page
+    assert '* coco_star_1.0x: light_head_rcnn_snv2_star.py, pre-trained by shufflenet_v2_star_1.0x.py' in page
 
 
-@pytest.mark.parametrize('other', [dict(config='configs/my_own.py'), dict(images=dict(train=50, val=50))])
-def test_a_run_of_something_else_is_no_figure_of_the_table(tmp_path, other):
-    write_json(tmp_path / 'x' / 'result.json', RESULTS[IMAGENET] | other)
+@pytest.mark.parametrize(('row', 'other'), [
+    (IMAGENET, dict(config='configs/my_own.py')),
+    (IMAGENET, dict(steps=dict(train=ran(1281167), test=ran(50)))),
+    (IMAGENET, dict(steps=dict(train=ran(50), test=ran(50000)))),
+    (COCO, dict(classifier_config='configs/my_own.py')),
+    (COCO, dict(steps=dict(pretrain=ran(50), train=ran(117266), test=ran(5000)))),
+    (COCO, dict(steps={})),
+])
+def test_a_run_of_something_else_is_no_figure_of_the_table(tmp_path, row, other):
+    write_json(tmp_path / 'x' / 'result.json', RESULTS[row] | other)
     assert 'All 21 figures' in report(tmp_path)
+
+
+def test_a_step_that_ran_elsewhere_says_so():
+    steps = RESULTS[COCO]['steps']
+    other = dict(train=steps['train'] | dict(machine='two GPUs', date='2026-01-20'),
+                 speed=ran(None) | dict(machine='GTX 1080 Ti'))
+    assert provenance(RESULTS[COCO] | dict(steps=steps | other)) == (
+        'coco_star_1.0x: light_head_rcnn_snv2_star.py, pre-trained by shufflenet_v2_star_1.0x.py on 1,281,167 images, '
+        'trained on 117,266 images (two GPUs, PyTorch 2.9, 2026-01-20), tested on 5,000, timed apart (GTX 1080 Ti, '
+        'PyTorch 2.9, 2026-01-31), GPU, PyTorch 2.9, 2026-01-31.')
 
 
 def test_the_page_of_the_project_is_the_tools(tmp_path):
