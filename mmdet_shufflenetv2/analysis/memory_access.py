@@ -1,8 +1,8 @@
 """Memory access cost of a network, operation by operation, beside its multiply-adds.
 
 The ShuffleNet V2 paper (section 2) counts what a convolution must touch at least: the elements of its input, of its
-output and of its weights. Element-wise operations and copies touch memory too, but hardly compute; they are listed
-apart, since its fourth guideline is about them.
+output and of its weights. A linear layer is a pointwise convolution and is counted as one. Element-wise operations
+and copies touch memory too, but hardly compute; they are listed apart, since its fourth guideline is about them.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ class Kind(StrEnum):
     """What an operation spends its time on, as in figure 2 of the paper."""
 
     CONVOLUTION = 'convolution'
+    #: Linear layers, and the products of attention.
+    MATRIX_PRODUCT = 'matrix product'
     #: Activations, sums, and norms: outside training a norm scales and shifts each element.
     ELEMENTWISE = 'element-wise'
     #: Copies, such as concatenation and channel shuffle.
     DATA_MOVEMENT = 'data movement'
-    #: Pooling, resizing, matrix products and all the rest.
+    #: Pooling, resizing and all the rest.
     OTHER = 'other'
 
 
@@ -40,9 +42,10 @@ class Convolution(NamedTuple):
 
     in_channels: int
     out_channels: int
+    #: Empty for a linear layer.
     kernel_size: tuple[int, ...]
     groups: int
-    #: Places of the input's and of the output's map (h * w in the paper).
+    #: Places of the input's and of the output's map (h * w in the paper); a linear layer's are the vectors it reads.
     in_places: int
     out_places: int
 
@@ -60,8 +63,9 @@ class Operation(NamedTuple):
     multiply_adds: int
     elements_in: int
     elements_out: int
-    #: Weights of a convolution without its bias, as in the paper; for all else they count as input.
+    #: Weights of a convolution or linear layer without its bias, as in the paper; for all else they count as input.
     weights: int = 0
+    #: Of a convolution or linear layer. A product of two activations, as in attention, has no channels to compare.
     convolution: Convolution | None = None
     #: Which operations before it, by their place in the list, wrote what it reads; -1 stands for the network's input.
     sources: tuple[int, ...] = ()
@@ -77,13 +81,14 @@ def trace_operations(model: nn.Module, *args: Any, **kwargs: Any) -> list[Operat
 
     Operations that only look at the same memory otherwise (views, splits) cost nothing and are left out.
     """
-    with torch.no_grad(), ModuleTracker() as tracker, _Tracer(tracker, _tensors((args, kwargs))) as tracer:
+    weights = {_memory(parameter) for parameter in model.parameters()}
+    with torch.no_grad(), ModuleTracker() as tracker, _Tracer(tracker, _tensors((args, kwargs)), weights) as tracer:
         model(*args, **kwargs)
     return tracer.operations
 
 
 def elements_by_kind(operations: Iterable[Operation]) -> dict[Kind, int]:
-    """Memory access cost in sum; that of the convolutions is the paper's MAC."""
+    """Memory access cost in sum; that of convolutions and linear layers is the paper's MAC."""
     elements = dict.fromkeys(Kind, 0)
     for operation in operations:
         elements[operation.kind] += operation.mac
@@ -116,13 +121,16 @@ def operation_kind(operator: str) -> Kind:
     """Kind of an ATen operator by its name, such as ``relu_`` or ``convolution``."""
     if 'conv' in operator:
         return Kind.CONVOLUTION
-    if 'batch_norm' in operator:
+    if operator in _MATRIX_PRODUCTS or operator.startswith('_scaled_dot_product'):
+        return Kind.MATRIX_PRODUCT
+    if operator.endswith(('batch_norm', 'layer_norm', 'group_norm', 'softmax')) or 'batch_norm' in operator:
         return Kind.ELEMENTWISE
     if operator.rstrip('_') in _COPIES:  # ahead of the tags: PyTorch calls a copy point-wise
         return Kind.DATA_MOVEMENT
     return Kind.ELEMENTWISE if operator in _UNTAGGED_ELEMENTWISE or _is_tagged_pointwise(operator) else Kind.OTHER
 
 
+_MATRIX_PRODUCTS = frozenset({'mm', 'addmm', 'bmm', 'baddbmm', 'matmul', 'linear'})
 _COPIES = frozenset({
     'cat', 'stack', 'clone', 'copy', '_to_copy', 'contiguous', 'constant_pad_nd', 'index_select', 'roll', 'repeat',
     'channel_shuffle', 'native_channel_shuffle', 'pixel_shuffle', 'pixel_unshuffle', 'fill', 'zero',
@@ -139,9 +147,10 @@ def _is_tagged_pointwise(operator: str) -> bool:
 class _Tracer(TorchDispatchMode):
     """Sees every operator that PyTorch runs."""
 
-    def __init__(self, tracker: ModuleTracker, given: list[Tensor]) -> None:
+    def __init__(self, tracker: ModuleTracker, given: list[Tensor], weights: set[int]) -> None:
         super().__init__()
         self.tracker = tracker
+        self.weights = weights
         self.operations: list[Operation] = []
         # Memory -> the operation that wrote it last. Views share the memory of what they view.
         self.writers = {_memory(tensor): -1 for tensor in given}
@@ -175,6 +184,11 @@ class _Tracer(TorchDispatchMode):
                 **common, elements_in=x.numel(), elements_out=out.numel(), weights=weight.numel(),
                 convolution=Convolution(x.shape[1], out.shape[1], tuple(weight.shape[2:]), args[8],
                                         math.prod(x.shape[2:]), math.prod(out.shape[2:])))
+        if name in ('mm', 'addmm') and _memory(inputs[-1]) in self.weights:
+            x, weight = inputs[-2:]  # in front of them may stand the bias
+            return Operation(
+                **common, elements_in=x.numel(), elements_out=out.numel(), weights=weight.numel(),
+                convolution=Convolution(*weight.shape, (), 1, len(x), len(x)))
         return Operation(**common, elements_in=sum(t.numel() for t in inputs),
                          elements_out=sum(t.numel() for t in outputs))
 

@@ -50,6 +50,32 @@ def test_the_bound_of_a_dense_pointwise_convolution_is_the_papers():
     assert least_mac(pointwise(c1, c2, h, w)) == pytest.approx(2 * (h * w * b) ** 0.5 + b / (h * w))
 
 
+@pytest.mark.parametrize('bias', [True, False])
+@pytest.mark.parametrize('shape', [(1, 63, 24), (1, 7, 9, 24), (63, 24)])
+def test_a_linear_layer_costs_what_the_pointwise_convolution_does(bias, shape):
+    [conv] = trace_operations(nn.Conv2d(24, 40, 1), torch.rand(1, 24, 7, 9))
+    [linear] = trace_operations(nn.Linear(24, 40, bias=bias), torch.rand(shape))
+    assert linear.kind == Kind.MATRIX_PRODUCT
+    assert (linear.multiply_adds, linear.mac) == (conv.multiply_adds, conv.mac)
+    assert linear.convolution == conv.convolution._replace(kernel_size=())
+    assert convolution_mac(linear.convolution) == linear.mac
+
+
+class Attention(nn.Module):
+
+    def forward(self, x):
+        return (x @ x.transpose(1, 2)).softmax(-1) @ x
+
+
+def test_a_product_of_two_activations_is_counted_and_has_no_channels():
+    [scores, softmax, values] = trace_operations(Attention(), torch.rand(2, 5, 8))
+    assert softmax.kind == Kind.ELEMENTWISE
+    for product in (scores, values):
+        assert (product.kind, product.convolution) == (Kind.MATRIX_PRODUCT, None)
+        assert product.multiply_adds == 2 * 5 * 5 * 8
+        assert product.mac == 2 * (5 * 8 + 5 * 8 + 5 * 5)
+
+
 class Residual(nn.Module):
     """A layer of every kind: two convolutions with what stands between them, a sum, a copy, a pooling."""
 
@@ -118,7 +144,9 @@ def test_a_layer_alone_is_traced():
     ('cudnn_convolution', Kind.CONVOLUTION), ('cudnn_batch_norm', Kind.ELEMENTWISE), ('relu_', Kind.ELEMENTWISE),
     ('clamp_min_', Kind.ELEMENTWISE), ('hardswish', Kind.ELEMENTWISE), ('add', Kind.ELEMENTWISE),
     ('copy_', Kind.DATA_MOVEMENT), ('cat', Kind.DATA_MOVEMENT), ('clone', Kind.DATA_MOVEMENT),
-    ('max_pool2d_with_indices', Kind.OTHER), ('addmm', Kind.OTHER), ('no_such_operator', Kind.OTHER),
+    ('max_pool2d_with_indices', Kind.OTHER), ('addmm', Kind.MATRIX_PRODUCT), ('bmm', Kind.MATRIX_PRODUCT),
+    ('_scaled_dot_product_flash_attention_for_cpu', Kind.MATRIX_PRODUCT), ('native_layer_norm', Kind.ELEMENTWISE),
+    ('_softmax', Kind.ELEMENTWISE), ('no_such_operator', Kind.OTHER),
 ])
 def test_operators_of_every_runtime_are_sorted(operator, kind):
     assert operation_kind(operator) == kind

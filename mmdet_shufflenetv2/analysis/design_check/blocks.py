@@ -3,7 +3,7 @@
 The paper's guideline 3 counts the convolutions of a building block. Which operations form a block is read off the data:
 a block ends wherever a single tensor is all that goes on. A residual block, an inception block or a unit of ShuffleNet
 is one then, and each layer of a plain chain its own. A chain's length is depth and not fragmentation, so what counts is
-how many convolutions a block has beyond its longest chain.
+how many convolutions a block has beyond its longest chain. Linear layers are convolutions here.
 """
 
 from __future__ import annotations

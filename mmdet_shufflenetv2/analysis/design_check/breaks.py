@@ -28,7 +28,8 @@ class Break(NamedTuple):
 def find_breaks(operations: Sequence[Operation], model: LatencyModel) -> list[Break]:
     """All violations of a network on one image: first those of its layers in order, then its fragmented blocks.
 
-    - G1: a convolution of unequal channel widths. Priced by its memory access cost above the lower bound.
+    - G1: a convolution or linear layer of unequal channel widths. Priced by its memory access cost above the lower
+      bound.
     - G2: a group convolution. Priced by its memory access cost above that of a dense convolution with as many
       multiply-adds and input channels.
     - G3: a block with convolutions side by side. Priced by an operation's fixed cost for each beside the longest chain.
@@ -54,7 +55,7 @@ def _breaks_of(operation: Operation, model: LatencyModel) -> list[Break]:
     if convolution is None:
         return []
     found = []
-    price = model.prices[Kind.CONVOLUTION]
+    price = model.prices[operation.kind]
     if convolution.in_channels != convolution.out_channels:
         above = convolution_mac(convolution) - least_mac(convolution)
         widths = f'{convolution.in_channels} -> {convolution.out_channels} channels'
@@ -71,4 +72,4 @@ def _elementwise(operation: Operation, what: str, model: LatencyModel) -> Break:
 
 
 def _kernel(convolution: Convolution) -> str:
-    return 'x'.join(map(str, convolution.kernel_size))
+    return 'x'.join(map(str, convolution.kernel_size)) or 'linear'

@@ -34,7 +34,7 @@ class Checked(NamedTuple):
     config: str
     backbone: str
     multiply_adds: int
-    #: Elements read and written by kind; those of the convolutions are the paper's MAC.
+    #: Elements read and written by kind.
     elements: dict[Kind, int]
     #: Those of the depthwise ones among them.
     depthwise_elements: int
@@ -44,6 +44,11 @@ class Checked(NamedTuple):
     measured: Timing
     #: The profiler's seconds by kind of operation.
     times: dict[Kind, float]
+
+    @property
+    def mac(self) -> int:
+        """The paper's memory access cost: elements that convolutions and matrix products read and write."""
+        return self.elements[Kind.CONVOLUTION] + self.elements[Kind.MATRIX_PRODUCT]
 
     def total(self, guideline: str) -> tuple[int, float, float]:
         """Number, elements and predicted seconds of the violations of one guideline."""

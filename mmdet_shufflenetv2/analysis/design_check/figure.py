@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ['draw']
 
-#: What an element is read or written for: colors of figure 2's kinds, the convolutions divided.
+#: What an element is read or written for: colors of figure 2's kinds, the convolutions (linear layers too) divided.
 _ELEMENT_COLORS = {
     'convolution': KIND_COLORS[Kind.CONVOLUTION], 'convolution: MAC above the lower bound (G1)': '#08306b',
     'convolution: MAC above that of one group (G2)': '#807dba', 'depthwise convolution (G4)': '#9ecae1',
@@ -45,14 +45,16 @@ def draw(check: DesignCheck, path: Path) -> None:
     panels[0].invert_yaxis()
     handles, labels = panels[1].get_legend_handles_labels()
     more, more_labels = panels[2].get_legend_handles_labels()
-    predicted = more_labels.index(_PREDICTED)
-    figure.legend([*handles, more[predicted]], [*labels, _PREDICTED], loc='outside lower center', ncols=4)
+    beside = [_PREDICTED] + [Kind.MATRIX_PRODUCT.value] * any(
+        checked.elements[Kind.MATRIX_PRODUCT] for checked in check.checked)
+    figure.legend([*handles, *(more[more_labels.index(label)] for label in beside)], [*labels, *beside],
+                  loc='outside lower center', ncols=4)
     figure.savefig(path, dpi=110)
 
 
 def _elements(checked: Checked) -> dict[str, float]:
     unequal, grouped = checked.total('G1')[1], checked.total('G2')[1]
-    dense = checked.elements[Kind.CONVOLUTION] - checked.depthwise_elements - unequal - grouped
+    dense = checked.mac - checked.depthwise_elements - unequal - grouped
     values = (dense, unequal, grouped, checked.depthwise_elements, checked.elements[Kind.ELEMENTWISE],
               checked.elements[Kind.DATA_MOVEMENT], checked.elements[Kind.OTHER])
     return {name: value / 1e6 for name, value in zip(_ELEMENT_COLORS, values)}

@@ -23,13 +23,13 @@ __all__ = ['LatencyModel', 'calibration_networks', 'fit', 'is_depthwise']
 
 #: What an operation is priced by. Depthwise convolutions hardly compute; the paper counts them among the element-wise
 #: operations (section 2, G4).
-_PRICES = ('operation', 'multiply-add', Kind.CONVOLUTION, 'depthwise', Kind.ELEMENTWISE, Kind.DATA_MOVEMENT, Kind.OTHER)
+_PRICES = ('operation', 'multiply-add', 'depthwise', *Kind)
 
 
 class LatencyModel(NamedTuple):
     """Seconds by what they are spent on."""
 
-    #: For each operation, each multiply-add of a dense convolution, and each element by kind of operation.
+    #: For each operation, each multiply-add but those of depthwise convolutions, and each element by kind of operation.
     prices: dict[str, float]
     #: Median of how far the model is off on what it was fitted to, as a share.
     error: float
@@ -78,6 +78,7 @@ def _stacks() -> list[tuple[Callable[[], nn.Module], Tensor]]:
                   partial(nn.Conv2d, channels, channels, 3, padding=1), partial(nn.Conv2d, channels, channels, 1),
                   partial(nn.MaxPool2d, 3, stride=1, padding=1)]
         stacks += [(layer, torch.rand(1, channels, side, side)) for layer in layers]
+        stacks.append((partial(nn.Linear, channels, channels), torch.rand(1, side * side, channels)))
     return stacks
 
 

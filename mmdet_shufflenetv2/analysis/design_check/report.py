@@ -42,7 +42,7 @@ def _cells(checked: Checked) -> tuple[str, ...]:
         return f'{counted}, {seconds * 1e3:.2f} ms' if number else 'none'
 
     return (checked.config, checked.backbone, f'{checked.multiply_adds / 1e6:.0f}M',
-            *(f'{checked.elements[kind] / 1e6:.1f}M'
-              for kind in (Kind.CONVOLUTION, Kind.ELEMENTWISE, Kind.DATA_MOVEMENT)),
+            *(f'{elements / 1e6:.1f}M' for elements in (
+                checked.mac, checked.elements[Kind.ELEMENTWISE], checked.elements[Kind.DATA_MOVEMENT])),
             *map(price, ('G1', 'G2', 'G3', 'G4')), f'{checked.predicted * 1e3:.1f} ms',
             f'{checked.measured.median * 1e3:.1f} ms', f'{checked.measured.spread:.0%}')

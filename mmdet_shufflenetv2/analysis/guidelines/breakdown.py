@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from ...backbones import ShuffleNetV2
 from ..memory_access import Kind, operation_kind
 from .runtimes import onnx_session, prepared
 
-__all__ = ['shares', 'shufflenet_breakdown', 'time_by_kind']
+__all__ = ['kinds_of', 'shares', 'shufflenet_breakdown', 'time_by_kind']
 
 #: Widths of table 5.
 WIDTHS = (0.5, 1.0, 1.5, 2.0)
@@ -61,6 +62,11 @@ def shares(times: dict[Kind, float]) -> dict[Kind, float]:
     """The same as shares of their sum."""
     total = sum(times.values())
     return {kind: seconds / total for kind, seconds in times.items()}
+
+
+def kinds_of(breakdown: Mapping[str, Mapping[Kind, float]]) -> list[Kind]:
+    """The kinds that take any time in one of the networks."""
+    return [kind for kind in Kind if any(times.get(kind) for times in breakdown.values())]
 
 
 def _profile_torch(network: nn.Module, x: Tensor, runs: int) -> list[tuple[Kind, float]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..memory_access import Kind
-from .breakdown import shares
+from .breakdown import kinds_of, shares
 from .measure import TableResult
 from .suite import Run
 from .tables import FAMILIES, SIZES, TABLES
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ['KIND_COLORS', 'draw']
 
 _SIZE_COLORS = ('#9ecae1', '#4292c6', '#08519c')
-KIND_COLORS = {Kind.CONVOLUTION: '#4292c6', Kind.ELEMENTWISE: '#f16913', Kind.DATA_MOVEMENT: '#74c476',
-               Kind.OTHER: '#bdbdbd'}
+KIND_COLORS = {Kind.CONVOLUTION: '#4292c6', Kind.MATRIX_PRODUCT: '#41b6c4', Kind.ELEMENTWISE: '#f16913',
+               Kind.DATA_MOVEMENT: '#74c476', Kind.OTHER: '#bdbdbd'}
 
 
 def draw(run: Run, path: Path) -> None:
@@ -58,7 +58,7 @@ def _draw_table(panel: Axes, table: TableResult) -> None:
 
 def _draw_breakdown(panel: Axes, breakdown: dict[str, dict[Kind, float]]) -> None:
     bottom = [0.0] * len(breakdown)
-    for kind in Kind:
+    for kind in kinds_of(breakdown):
         heights = [shares(times)[kind] for times in breakdown.values()]
         panel.bar(list(breakdown), heights, 0.7, bottom, color=KIND_COLORS[kind], label=kind)
         for place, (height, low) in enumerate(zip(heights, bottom)):

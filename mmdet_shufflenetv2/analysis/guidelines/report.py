@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..memory_access import Kind
-from .breakdown import shares
+from .breakdown import kinds_of, shares
 from .figure import draw
 from .measure import Measurement, TableResult
 from .suite import Run
@@ -95,9 +95,10 @@ def _verdicts(table: TableResult) -> Iterator[str]:
 
 
 def _breakdown(breakdown: dict[str, dict[Kind, float]]) -> Iterator[str]:
+    kinds = kinds_of(breakdown)
     yield '### What ShuffleNet V2 spends its time on (224x224)\n'
-    yield f'| width | milliseconds | {" | ".join(Kind)} |'
-    yield '| --- ' * (len(Kind) + 2) + '|'
+    yield f'| width | milliseconds | {" | ".join(kinds)} |'
+    yield '| --- ' * (len(kinds) + 2) + '|'
     for width, times in breakdown.items():
         yield (f'| {width} | {sum(times.values()) * 1e3:.2f} | ' +
-               ' | '.join(f'{share:.0%}' for share in shares(times).values()) + ' |')
+               ' | '.join(f'{shares(times)[kind]:.0%}' for kind in kinds) + ' |')

@@ -33,6 +33,13 @@ def test_unequal_widths_cost_what_lies_above_the_lower_bound():
                       for layer, widths in enumerate(('16 -> 64', '64 -> 16'))]
 
 
+def test_a_linear_layer_of_unequal_widths_costs_what_lies_above_the_lower_bound_too():
+    network = nn.Sequential(nn.Linear(16, 64), nn.Linear(64, 64))
+    above = 49 * ((16 + 64) - (32 + 32))
+    assert found(network, torch.rand(1, 49, 16)) == [
+        Break('0', 'G1', 'linear, 16 -> 64 channels', pytest.approx(above), pytest.approx(above))]
+
+
 def test_groups_cost_what_lies_above_a_dense_convolution_of_as_many_multiply_adds():
     network = grouped(64, 4)
     breaks = found(network, random_input(network))

@@ -35,6 +35,19 @@ def test_backbones_are_counted_priced_and_timed(calibrated):
         ours.total('G1')[1] / ours.elements[Kind.CONVOLUTION])
 
 
+def test_the_linear_layers_of_a_transformer_count_as_convolutions_do(calibrated):
+    [swin] = check_designs(['mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py'], height=96, width=96, rounds=1,
+                           progress=False).checked
+    # Embedding 4x4 patches (24x24 places) is its only convolution.
+    assert swin.elements[Kind.CONVOLUTION] == 3 * 96 * 96 + 96 * 24 * 24 + 96 * 3 * 4 * 4
+    linear = sum(module.weight.numel() for module in build_backbone(
+        'mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py').modules() if isinstance(module, torch.nn.Linear))
+    assert swin.mac > linear > 25e6
+    widening = [entry for entry in swin.breaks if entry.what == 'linear, 96 -> 384 channels']
+    assert len(widening) == 2  # the first stage has two blocks
+    assert swin.times[Kind.MATRIX_PRODUCT] > swin.times[Kind.OTHER]
+
+
 @pytest.mark.parametrize('config', [OURS, 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'])
 def test_folded_norms_leave_the_features_as_they_were(config):
     from mmdet.registry import MODELS
