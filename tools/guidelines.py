@@ -32,7 +32,7 @@ def main() -> None:
     from mmdet_shufflenetv2.analysis.timing import slug
     measured = suite.run(
         list(tables.TABLES) if args.table == 'all' else [args.table], device=args.device, threads=args.threads,
-        runtime=args.runtime, family=args.channels, seconds=args.seconds)
+        runtime=args.runtime, family=args.channels, seconds=args.seconds, out_dir=args.out_dir)
     print(report.markdown(measured))
     for path in report.save(measured, args.out_dir or Path('benchmarks/guidelines') / slug(measured.machine)):
         print(path)

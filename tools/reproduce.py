@@ -44,8 +44,8 @@ def main() -> None:
     args = parse_args()
     root = Path('work_dirs/reproduce')
     if args.report:
-        from mmdet_shufflenetv2.reproduce.results import report
-        args.report.write_text(report(args.out or root), encoding='utf-8')
+        from mmdet_shufflenetv2.reproduce.results import write_report
+        write_report(args.report, args.out or root)
         print(f'tables: {args.report}')
         return
     from mmdet_shufflenetv2.reproduce.chain import run_row

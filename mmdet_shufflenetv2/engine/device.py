@@ -19,7 +19,7 @@ def usable_device(name: str) -> torch.device:
         UserError: If there is no such device, or no such name.
     """
     try:
-        torch.empty(1, device=name)
+        torch.zeros(1, device=name).item()  # 'meta' has no numbers to give
     except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
         # PyTorch's own words name two dozen kinds of devices, none of which need be here.
         raise UserError(f'--device {name} cannot be used here: expected cpu, or cuda, cuda:1, ... for a GPU, of which '

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..engine.folders import make_folder
+from ..errors import UserError
 from .folder import RESULT, read_json
 from .published import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS
 from .rows import ROWS, Row
 
-__all__ = ['provenance', 'report', 'table']
+__all__ = ['provenance', 'report', 'table', 'write_report']
 
 #: A row and what its run left, None where there was none.
 Finished = tuple[Row, dict[str, Any] | None]
@@ -89,6 +91,18 @@ def report(root: Path) -> str:
         mmap=_peers(COCO_MMAP), speed=_peers(COCO_IMAGES_A_SECOND),
         mflops=', '.join(f'{row.network.removeprefix("ShuffleNet V2 ")} {IMAGENET[row.width, row.kind].mflops}M'
                          for row in ROWS if row.table == 'imagenet'))
+
+
+def write_report(path: Path, root: Path) -> None:
+    """Write the page to a file.
+
+    Raises:
+        UserError: If that is a folder, or its folder cannot be made.
+    """
+    if path.is_dir():
+        raise UserError(f'--report {path} is a folder: expected the name of a file, such as {path}/results.md.')
+    make_folder(path.parent, '--report')
+    path.write_text(report(root), encoding='utf-8')
 
 
 def _peers(rows: dict[str, tuple[float, ...]]) -> str:

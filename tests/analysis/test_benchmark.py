@@ -95,10 +95,25 @@ def test_the_tool_writes_a_table_figures_and_numbers(tool, tmp_path):
     (['--shape', '16', '640'], ['--shape 16 640', '32']),
     (['--threads', '0'], ['--threads 0']),
     (['--device', 'cuda:9'], ['cuda:9']),
+    (['--device', 'meta'], ['--device meta']),
     (['--config', 'configs/nothing.py'], ['There is no config']),
+    (['--config', ROOT / 'configs' / 'imagenet' / 'shufflenet_v2_0.5x.py'], ['is no detector', 'ImageClassifier']),
+    (['--checkpoint', 'weights.pth'], ['--checkpoint weights.pth', '--config']),
+    (['--skip', ','], ['--skip , leaves nothing to measure of torchvision, eager, mmpretrain, eager']),
+    (['--skip', 'eager', 'compiled', 'onnx', 'openvino', 'shuffle'], ['None of the forms', 'ncnn', 'not installed']),
 ])
-def test_a_users_mistake_ends_with_status_2_and_a_line(args, words, tool, tmp_path):
+def test_a_users_mistake_ends_with_status_2_and_a_line(args, words, tool, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmdet_shufflenetv2.analysis.benchmark.runtimes.find_spec', lambda name: None)
     ended = tool('benchmark.py', '--rounds', 1, '--no-memory', '--out-dir', tmp_path, *args)
     assert ended.status == 2
     assert all(word in ended.err for word in words), ended.err
+    assert 'Traceback' not in ended.err
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_measured(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmdet_shufflenetv2.analysis.benchmark.benchmark', None)  # to call it would fail
+    (tmp_path / 'file').touch()
+    ended = tool('benchmark.py', '--out-dir', tmp_path / 'file')
+    assert ended.status == 2
+    assert '--out-dir' in ended.err
     assert 'Traceback' not in ended.err

@@ -5,7 +5,7 @@ from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.engine.device import usable_device
 
 
-@pytest.mark.parametrize('device', ['tpu9', pytest.param('cuda', marks=pytest.mark.skipif(
+@pytest.mark.parametrize('device', ['tpu9', 'meta', pytest.param('cuda', marks=pytest.mark.skipif(
     torch.cuda.is_available(), reason='there is a GPU'))])
 def test_a_device_that_is_not_there_is_said_in_a_line(device):
     with pytest.raises(UserError, match=f'--device {device} cannot be used here: expected cpu, or cuda') as error:

@@ -34,7 +34,10 @@ def test_results_go_to_a_folder_of_the_machine(tool, tiny, tmp_path, monkeypatch
         torch.cuda.is_available(), reason='there is a GPU')),
     (['--device', 'toaster'], '--device toaster cannot be used'),
     (['--runtime', 'onnxruntime'], 'pip install onnx onnxruntime'),
-    (['--threads', '0'], 'must be above 0'),
+    (['--threads', '0'], 'must be numbers above 0'),
+    (['--seconds', 'nan'], 'must be numbers above 0'),
+    (['--seconds', 'inf'], 'must be numbers above 0'),
+    (['--device', 'meta'], '--device meta cannot be used'),
 ])
 def test_what_is_not_there_is_said_in_a_line(tool, tmp_path, monkeypatch, arguments, words):
     monkeypatch.setattr('mmdet_shufflenetv2.analysis.guidelines.runtimes._installed', lambda name: False)
@@ -44,3 +47,12 @@ def test_what_is_not_there_is_said_in_a_line(tool, tmp_path, monkeypatch, argume
     assert [line.startswith('error: ') and words in line for line in said[-1:]] == [True], ended.err
     assert 'Traceback' not in ended.err
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_measured(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmdet_shufflenetv2.analysis.guidelines.suite.measure_table', None)  # to call it would fail
+    (tmp_path / 'file').touch()
+    ended = tool('guidelines.py', '--table', 'G2', '--out-dir', tmp_path / 'file' / 'below')
+    assert ended.status == 2
+    assert '--out-dir' in ended.err
+    assert 'Traceback' not in ended.err

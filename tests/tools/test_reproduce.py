@@ -34,6 +34,7 @@ def wide_weights(tmp_path_factory):
     ([*ROW, '--data-root', ROOT / 'docs', '--dry-run'], ['There is no folder', 'docs/train']),
     ([*ROW, '--weights', 'nowhere.pth'], ['There is no checkpoint nowhere.pth', '--weights FILE']),
     ([*ROW, '--config', 'configs/nothing.py'], ['There is no config configs/nothing.py']),
+    ([*ROW, '--weights', 'LICENSE'], ['LICENSE is no PyTorch checkpoint']),
     ([*ROW, '--gpus', '100'], ['--gpus 100: PyTorch finds']),
 ])
 def test_mistakes_end_in_a_sentence(tool, arguments, words, tmp_path):
@@ -73,7 +74,14 @@ def test_a_dry_run_tells_steps_and_hours_and_writes_nothing(tool, small_classifi
     assert not (tmp_path / 'out').exists()
 
 
-def test_the_report_goes_where_it_is_told(tool, tmp_path):
-    ended = tool('reproduce.py', '--report', tmp_path / 'results.md', '--out', tmp_path)
+@pytest.mark.parametrize('name', ['results.md', 'new/folder/results.md'])
+def test_the_report_goes_where_it_is_told(tool, tmp_path, name):
+    ended = tool('reproduce.py', '--report', tmp_path / name, '--out', tmp_path)
     assert ended.status == 0, ended.err
-    assert '| ShuffleNet V2* 2.0x | mmAP % | 34.2 |  | not run |' in (tmp_path / 'results.md').read_text()
+    assert '| ShuffleNet V2* 2.0x | mmAP % | 34.2 |  | not run |' in (tmp_path / name).read_text()
+
+
+@pytest.mark.parametrize(('name', 'words'), [('', 'is a folder'), ('file/results.md', 'cannot be made')])
+def test_a_report_that_cannot_be_written_is_said(tool, tmp_path, name, words):
+    (tmp_path / 'file').touch()
+    assert_refused(tool('reproduce.py', '--report', tmp_path / name, '--out', tmp_path), '--report', words)

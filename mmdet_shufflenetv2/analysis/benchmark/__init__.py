@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...backbones.architectures import TABLE_5
+from ...engine.config import load_config, require_detector
+from ...engine.device import usable_device
+from ...engine.folders import make_folder
 from ...errors import UserError
-from ..timing import slug
-from .measure import benchmark
+from ..timing import machine_name, slug
+from .measure import benchmark, chosen, contenders
 from .report import save
 from .task import Task
 
@@ -31,7 +34,8 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
         The folder.
 
     Raises:
-        UserError: If an argument does not fit, the device is not there, or a config is invalid.
+        UserError: If an argument does not fit, the device is not there, a config is invalid, or the folder cannot be
+            made.
     """
     for task in tasks:
         if min(task.height, task.width) < 32:
@@ -41,7 +45,17 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
                             f'{", ".join(map(str, TABLE_5))}.')
         if task.threads < 1 or rounds < 1:
             raise UserError(f'--threads {task.threads} --rounds {rounds}: expected 1 or more of each.')
+        if task.checkpoint is not None and task.config is None:
+            raise UserError(f'--checkpoint {task.checkpoint} needs the detector that it holds the weights of: '
+                            f'--config CONFIG.')
+        if task.config is not None:
+            require_detector(load_config(task.config), 'Measured is the way from an image to boxes')
+        usable_device(task.device)
+        if not chosen(task, skip):
+            raise UserError(f'--skip {" ".join(skip)} leaves nothing to measure of '
+                            f'{", ".join(form.name for form in contenders(task))}.')
+    # Made first, so that nothing is measured that cannot be saved.
+    out = make_folder(out or Path('benchmarks/latency') / slug(machine_name(tasks[0].device)), '--out-dir')
     results = [benchmark(task, rounds, memory, skip) for task in tasks]
-    out = out or Path('benchmarks/latency') / slug(results[0].machine)
     save(results, out, command)
     return out

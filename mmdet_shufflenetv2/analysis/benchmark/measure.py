@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ...engine.device import usable_device
+from ...errors import UserError
 from ..memory_access import Kind, elements_by_kind, trace_operations
 from ..timing import Timing, machine_name, summarize, time_alternating
 from .backbones import backbone_contenders, our_backbone
@@ -17,7 +17,7 @@ from .detectors import detector_batch, detector_contenders, make_detector
 from .memory import peak_memory
 from .task import Contender, NotHereError, Task
 
-__all__ = ['Benchmark', 'Row', 'benchmark', 'contenders']
+__all__ = ['Benchmark', 'Row', 'benchmark', 'chosen', 'contenders']
 
 
 class Row(NamedTuple):
@@ -55,6 +55,11 @@ def contenders(task: Task) -> list[Contender]:
     return backbone_contenders(task) if task.config is None else detector_contenders(task)
 
 
+def chosen(task: Task, skip: Sequence[str]) -> list[Contender]:
+    """The forms that have none of the words in their name."""
+    return [contender for contender in contenders(task) if not any(word in contender.name for word in skip)]
+
+
 def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[str] = ()) -> Benchmark:
     """Measure all forms of a network in turns, with the same weights, input and threads.
 
@@ -65,19 +70,21 @@ def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[
         skip: Forms with one of these words in their name are not measured.
 
     Raises:
-        UserError: If the device is not there, or the config is invalid.
+        UserError: If the config is invalid, or if none of the forms runs here.
     """
-    usable_device(task.device)
     torch.set_num_threads(task.threads)
     calls, left_out = {}, {}
-    chosen = [contender for contender in contenders(task) if not any(word in contender.name for word in skip)]
-    for contender in tqdm(chosen, desc='building', unit='form'):
+    forms = chosen(task, skip)
+    for contender in tqdm(forms, desc='building', unit='form'):
         try:
             calls[contender.name] = contender.build()
         except NotHereError as error:
             left_out[contender.name] = str(error)
+    if not calls:
+        raise UserError(f'None of the forms that are left runs here: '
+                        f'{"; ".join(f"{name}: {why}" for name, why in left_out.items())}.')
     seconds = time_alternating(calls, rounds=rounds, warmup=3, device=task.device, progress=task.title)
-    plain = {contender.name: contender.plain for contender in chosen}
+    plain = {contender.name: contender.plain for contender in forms}
     rows = []
     for name, times in tqdm(seconds.items(), desc='memory', unit='form', disable=not memory):
         rows.append(Row(name, summarize(times), _ratio(next(iter(seconds.values())), times),

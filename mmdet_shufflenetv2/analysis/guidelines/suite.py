@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from ...engine.device import usable_device
+from ...engine.folders import make_folder
 from ...errors import UserError
 from ..memory_access import Kind
 from ..timing import computing, machine_name
@@ -47,7 +50,8 @@ class Run(NamedTuple):
 
 
 def run(guidelines: Sequence[str] = tuple(TABLES), *, device: str = 'cpu', threads: int | None = None,
-        runtime: str = 'torch', family: str | None = None, seconds: float = 10, progress: bool = True) -> Run:
+        runtime: str = 'torch', family: str | None = None, seconds: float = 10, progress: bool = True,
+        out_dir: Path | None = None) -> Run:
     """Measure the guidelines on this machine.
 
     Args:
@@ -58,9 +62,11 @@ def run(guidelines: Sequence[str] = tuple(TABLES), *, device: str = 'cpu', threa
         family: Which of the paper's channel counts, ``gpu`` or ``arm``; None takes ``gpu`` on a GPU and else ``arm``.
         seconds: How long to time one column of a table.
         progress: Whether to show progress bars.
+        out_dir: Where the results shall go: made first, so that nothing is measured that cannot be saved.
 
     Raises:
-        UserError: If the device is not there, the runtime not installed, or an argument out of range.
+        UserError: If the device is not there, the runtime not installed, an argument out of range, or the folder
+            cannot be made.
     """
     kind = usable_device(device).type
     check_runtime(runtime, torch.device(device))
@@ -68,10 +74,12 @@ def run(guidelines: Sequence[str] = tuple(TABLES), *, device: str = 'cpu', threa
     if unknown := set(guidelines) - set(TABLES) or {family} - set(FAMILIES):
         raise UserError(f'There is no {", ".join(map(repr, unknown))}: allowed are the guidelines {", ".join(TABLES)} '
                         f'and the channel counts {", ".join(FAMILIES)}.')
-    if seconds <= 0 or (threads is not None and threads < 1):
-        raise UserError(f'--threads {threads} --seconds {seconds}: both must be above 0.')
+    if not 0 < seconds < math.inf or (threads is not None and threads < 1):
+        raise UserError(f'--threads {threads} --seconds {seconds}: both must be numbers above 0.')
     if threads is not None:
         torch.set_num_threads(threads)
+    if out_dir is not None:
+        make_folder(out_dir, '--out-dir')
     options = dict(runtime=runtime, device=device, progress=progress)
     tables = [measure_table(guideline, family, seconds=seconds, **options) for guideline in guidelines]
     breakdown = shufflenet_breakdown(**options) if len(tables) == len(TABLES) else {}
