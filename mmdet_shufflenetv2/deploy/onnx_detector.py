@@ -62,7 +62,8 @@ class OnnxDetector:
         classes: Names of the classes, by label.
 
     Raises:
-        UserError: (a ``ValueError``) If there is no such file, if it is not one of ours, or if it has no boxes.
+        UserError: (a ``ValueError``) If there is no such file, if it is not one of ours, if it has no boxes, or if the
+            threads are fewer than one.
 
     Example:
         >>> from mmdet_shufflenetv2.deploy import OnnxDetector       # doctest: +SKIP
@@ -114,7 +115,7 @@ def session(path: str | os.PathLike, threads: int | None = None, profile_prefix:
         profile_prefix: What the name of the profile that onnxruntime writes begins with; None writes none.
 
     Raises:
-        UserError: If onnxruntime or the file is missing, or the file is no graph.
+        UserError: If onnxruntime or the file is missing, the file is no graph, or the threads are fewer than one.
     """
     try:
         import onnxruntime
@@ -122,6 +123,8 @@ def session(path: str | os.PathLike, threads: int | None = None, profile_prefix:
         raise UserError('An exported graph needs onnxruntime: pip install onnxruntime') from error
     if not os.path.isfile(path):
         raise UserError(f'There is no file {path}. tools/export.py CONFIG CHECKPOINT {path} makes one.')
+    if threads is not None and threads < 1:
+        raise UserError(f'threads={threads} does not fit: expected 1 or more, or None for onnxruntime\'s own choice.')
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads

@@ -65,6 +65,12 @@ def test_a_file_that_is_no_detector_of_ours_is_refused(content, words, tmp_path)
     assert all(word in str(error.value) for word in words), error.value
 
 
+@pytest.mark.parametrize('threads', [0, -3])
+def test_a_number_of_threads_that_cannot_be_is_refused(threads, tmp_path):
+    with pytest.raises(UserError, match=f'threads={threads} does not fit'):
+        OnnxDetector(write(tmp_path / 'd.onnx'), threads=threads)
+
+
 def test_it_runs_where_neither_pytorch_nor_openmmlab_is_installed(tmp_path):
     write(tmp_path / 'd.onnx')
     cv2.imwrite(str(tmp_path / 'photo.png'), np.zeros((20, 30, 3), np.uint8))
