@@ -17,6 +17,7 @@ from torch import nn
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.datasets.shapes import draw_image
 from mmdet_shufflenetv2.deploy import OnnxDetector, export_onnx
+from mmdet_shufflenetv2.deploy.onnx_export import export_detector
 from mmdet_shufflenetv2.deploy.openvino_cpu import compile_for_cpu
 from mmdet_shufflenetv2.engine.inference import load_detector
 
@@ -228,6 +229,27 @@ def test_a_file_that_differs_is_not_written_and_an_old_one_stays(made, tmp_path,
     assert (tmp_path / 'detector.onnx').read_text() == 'an older export'
 
 
+@pytest.mark.parametrize(('labels', 'words'), [
+    ([0, 1], '2 objects and not 3'), ([0, 1, 1], 'as many objects of other classes')])
+def test_other_numbers_or_classes_are_told_apart(made, tmp_path, monkeypatch, labels, words):
+    from mmdet_shufflenetv2.deploy import onnx_export
+    found = {number: onnx_export.Detections(np.zeros((number, 4)), np.ones(number), np.zeros(number, int))
+             for number in (2, 3)}
+    monkeypatch.setattr(onnx_export, '_detect', lambda *_: found[3])
+    got = found[len(labels)]._replace(labels=np.array(labels))
+    monkeypatch.setattr(onnx_export, 'OnnxDetector', lambda path: lambda image: got)
+    config, checkpoint = made('retinanet_snv2_0.5x')
+    with pytest.raises(UserError, match=f'finds other things than the detector: {words}.*--image FILE'):
+        export_onnx(config, checkpoint, tmp_path / 'd.onnx')
+
+
+def test_a_detector_that_has_predicted_from_an_array_can_be_exported(made, tmp_path):
+    model = load_detector(*made('retinanet_snv2_0.5x'), 'cpu')
+    inference_detector(model, picture(0, 160))
+    export_detector(model, tmp_path / 'd.onnx', picture(0, 160), block=None)
+    assert_same(OnnxDetector(tmp_path / 'd.onnx'), model, picture(1, 160))
+
+
 def test_where_nothing_is_found_nothing_was_checked(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x')
     with pytest.raises(UserError, match=r'finds nothing on a drawn image.*--image'):
@@ -237,6 +259,7 @@ def test_where_nothing_is_found_nothing_was_checked(made, tmp_path):
 
 @pytest.mark.parametrize(('args', 'words'), [
     (['detector.txt'], ['.onnx']),
+    (['/dev/null/detector.onnx'], ['/dev/null', 'cannot be made']),
     (['detector.onnx', '--for', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
     (['detector.onnx', '--image', 'nothing.jpg'], ['nothing.jpg', 'missing']),
     (['detector.onnx', '--cfg-options', 'test_dataloader.dataset.pipeline.1.type=RandomFlip'], ['RandomFlip']),
