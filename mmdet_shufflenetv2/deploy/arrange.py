@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import UserError
-from .channel_plan import ZERO
+from .channel_plan import UNUSED
 
 __all__ = ['absorb_order', 'arranged', 'arranged_depthwise', 'folded', 'plain_activation']
 
@@ -51,14 +51,14 @@ def arranged(conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequen
 
     Args:
         conv: The convolution.
-        rows: Which of its output channels stands at each place; ``ZERO`` for one that is always zero. None: as it is.
-        columns: Likewise for its input channels, where ``ZERO`` stands for one that is not looked at.
+        rows: Which of its output channels stands at each place; ``UNUSED`` is filled with zeros. None: as it is.
+        columns: Likewise for its input channels, where ``UNUSED`` stands for one that is not looked at.
     """
     return _convolution(conv, _taken(_taken(conv.weight.detach(), rows, 0), columns, 1), rows)
 
 
 def arranged_depthwise(conv: nn.Conv2d, order: Sequence[int]) -> nn.Conv2d:
-    """A depthwise convolution with its channels in another order, ``ZERO`` for one that is always zero."""
+    """A depthwise convolution with its channels in another order; ``UNUSED`` gives zeros, whatever is read there."""
     return _convolution(conv, _taken(conv.weight.detach(), order, 0), order, groups=len(order))
 
 
@@ -85,4 +85,4 @@ def _taken(tensor: Tensor, order: Sequence[int] | None, dim: int) -> Tensor:
     index = torch.tensor(order, device=tensor.device)
     taken = tensor.index_select(dim, index.clamp(min=0))
     shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
-    return taken.masked_fill((index == ZERO).view(shape), 0)
+    return taken.masked_fill((index == UNUSED).view(shape), 0)

@@ -27,10 +27,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ['ZERO', 'Slice', 'StagePlan', 'plan_stage']
+__all__ = ['UNUSED', 'Slice', 'StagePlan', 'plan_stage']
 
-#: Stands in an order for a channel that is always zero.
-ZERO = -1
+#: Stands in an order for a channel that nobody who reads in that order looks at: padding, or, in a slice for several
+#: consumers, another one's. Its values mean nothing, and need not be zero.
+UNUSED = -1
 
 
 class Slice(NamedTuple):
@@ -44,7 +45,7 @@ class Slice(NamedTuple):
 class StagePlan(NamedTuple):
     """Orders and slices of one stage. Producers are the first unit's two branches, then each basic unit.
 
-    A channel's number is its place where the original network has it; :data:`ZERO` marks padding.
+    A channel's number is its place where the original network has it, or :data:`UNUSED`.
     """
 
     #: A producer: the order in which it puts out its channels.
@@ -78,12 +79,12 @@ def plan_stage(units: Sequence[nn.Module], widths: tuple[int, int], block: int =
         slices.append([])
         for first, last in _cut([(unit, len(group)) for unit, group in groups], block, end):
             together = [label for _, group in groups[first:last] for label in group]
-            together += [ZERO] * (-len(together) % block)
+            together += [UNUSED] * (-len(together) % block)
             consumers = tuple(unit for unit, _ in groups[first:last])
             order += together
             slices[-1].append(Slice(len(together), consumers))
             for unit in consumers:
-                arriving[unit] += [label if consumer.get(label) == unit else ZERO for label in together]
+                arriving[unit] += [label if consumer.get(label) == unit else UNUSED for label in together]
         produced.append(_places(order, labels))
     *consumed, output = (_places(labels, read) for labels, read in zip(arriving, reads))
     return StagePlan(produced, slices, consumed, output)
@@ -116,7 +117,7 @@ def _labels(producer: int, width: int) -> Tensor:
 
 
 def _places(labels: Sequence[int], among: Sequence[int]) -> list[int]:
-    place = {label: number for number, label in enumerate(among)} | {ZERO: ZERO}
+    place = {label: number for number, label in enumerate(among)} | {UNUSED: UNUSED}
     return [place[label] for label in labels]
 
 

@@ -15,12 +15,13 @@ import torch
 from mmdet.models.layers import SELayer
 from mmdet.models.necks import FPN
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..backbones import ShuffleNetV2
 from ..errors import UserError
 from ..nanodet import LightPAN
 from .arrange import absorb_order, arranged, arranged_depthwise, folded, plain_activation
-from .channel_plan import ZERO, Slice, plan_stage
+from .channel_plan import UNUSED, Slice, plan_stage
 
 __all__ = ['ShuffleFreeShuffleNetV2', 'shuffle_free', 'shuffle_free_detector']
 
@@ -43,14 +44,17 @@ def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool 
         A module that takes and returns what the backbone does.
 
     Raises:
-        UserError: (a ``ValueError``) If the backbone is no ShuffleNetV2, is in training mode or on ``meta``, or has a
-            norm, convolution or activation that this form cannot have.
+        UserError: (a ``ValueError``) If the backbone is no ShuffleNetV2, is in training mode as a whole or in part, is
+            on ``meta``, or has a norm, convolution or activation that this form cannot have.
     """
     if not isinstance(backbone, ShuffleNetV2):
         raise UserError(f'shuffle_free takes a ShuffleNetV2, not a {type(backbone).__name__}.')
-    if backbone.training:
-        raise UserError('The backbone is in training mode, where its batch norms depend on the batch. Call '
-                        'backbone.eval() first.')
+    norm = next((name for name, module in backbone.named_modules()
+                 if isinstance(module, _BatchNorm) and module.training), None)
+    if backbone.training or norm is not None:
+        place = '' if backbone.training else f' at {norm}'
+        raise UserError(f'The backbone is in training mode{place}, where its batch norms depend on the batch. Call '
+                        f'backbone.eval() first.')
     if any(tensor.is_meta for tensor in backbone.state_dict().values()):
         raise UserError("The backbone is on 'meta' and has no weights. Load them onto a device first.")
     if type(block) is not int or block < 1:
@@ -63,8 +67,8 @@ class ShuffleFreeShuffleNetV2(nn.Module):
 
     Attributes:
         feature_info: As the backbone's.
-        orders: An output: the original channel at each place, -1 for a channel that is zero; None where the order is
-            the original one.
+        orders: An output: the original channel at each place, -1 where there is none to be read (what stands there
+            means nothing and need not be zero); None where the order is the original one.
     """
 
     def __init__(self, backbone: ShuffleNetV2, block: int, restore_order: bool) -> None:
@@ -143,7 +147,7 @@ def _last_conv(branch: nn.Sequential) -> nn.Conv2d:
 
 def _filled(channels: int, block: int) -> list[int]:
     """Channels in their order, and zero channels up to a multiple of ``block``."""
-    return [*range(channels), *[ZERO] * (-channels % block)]
+    return [*range(channels), *[UNUSED] * (-channels % block)]
 
 
 class _Slices(nn.Module):

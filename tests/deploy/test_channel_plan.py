@@ -3,7 +3,7 @@ import torch
 
 from mmdet_shufflenetv2 import ShuffleNetV2
 from mmdet_shufflenetv2.backbones.shuffle_unit import BasicUnit, DownsampleUnit, UnitStyle
-from mmdet_shufflenetv2.deploy.channel_plan import ZERO, plan_stage
+from mmdet_shufflenetv2.deploy.channel_plan import UNUSED, plan_stage
 
 STYLE = UnitStyle(conv_cfg=None, norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'))
 
@@ -33,7 +33,7 @@ def test_every_channel_arrives_once_where_it_is_consumed(variant, block, stage):
     plan = plan_stage(units, widths, block)
     total = sum(widths)
     for order in [*plan.consumed, plan.output]:
-        kept = sorted(place for place in order if place != ZERO)
+        kept = sorted(place for place in order if place != UNUSED)
         assert kept == list(range(total if order is plan.output else total // 2))
     for produced, slices in zip(plan.produced, plan.slices, strict=True):
         assert sum(width for width, _ in slices) == len(produced)

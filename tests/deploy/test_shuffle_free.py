@@ -136,8 +136,28 @@ def test_a_detectors_neck_absorbs_the_order_and_gives_the_same_features(name, bl
             assert_equal(got, wanted)
 
 
+@pytest.mark.parametrize('block', [1, 16])
+@pytest.mark.parametrize('kwargs', [dict(), dict(with_residual=True), dict(act_cfg=dict(type='Sigmoid'))])
+def test_an_order_left_as_it_is_says_where_every_channel_stands(kwargs, block):
+    backbone = trained(widen_factor=0.5, **kwargs)
+    fast = shuffle_free(backbone, block=block, restore_order=False)
+    x = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        for got, wanted, order in zip(fast(x), backbone(x), fast.orders, strict=True):
+            order = order or list(range(wanted.shape[1]))
+            assert got.shape[1] == len(order)
+            assert_equal(got[:, [order.index(channel) for channel in range(wanted.shape[1])]], wanted)
+
+
+def stage_in_training(backbone):
+    backbone.stage3.train()
+    return backbone
+
+
 @pytest.mark.parametrize(('make', 'words'), [
     (lambda: ShuffleNetV2(widen_factor=0.5), ['training mode', 'backbone.eval()']),
+    (lambda: stage_in_training(ShuffleNetV2(widen_factor=0.5).eval()),
+     ['training mode at stage3.0.', 'backbone.eval()']),
     (lambda: ShuffleNetV2(widen_factor=0.5).eval().to('meta'), ['meta']),
     (lambda: ShuffleNetV2(widen_factor=0.5, norm_cfg=dict(type='GN', num_groups=2)).eval(), ['GroupNorm', 'SyncBN']),
     (lambda: ShuffleNetV2(widen_factor=0.5, act_cfg=dict(type='PReLU', num_parameters=1)).eval(), ['PReLU', 'ReLU6']),
