@@ -13,20 +13,20 @@ from .yolo_layout import find_description, read_yolo
 __all__ = ['EXPECTED', 'read_own_data']
 
 EXPECTED = ('Expected COCO\'s format: annotations/*train*.json, or train/_annotations.coco.json, with the images '
-            'beside it; or YOLO\'s: a .yaml with names, train and val, and images/, labels/')
+            'beside it; or YOLO\'s: a .yaml or obj.data with names, train and val, and images/, labels/')
 
 
 def read_own_data(root: str | os.PathLike) -> OwnData:
     """Recognise a data set and read its annotations. Nothing is written.
 
     Args:
-        root: Its folder, or the ``.yaml`` of a data set in YOLO's format.
+        root: Its folder, or the ``.yaml`` or ``.data`` of a data set in YOLO's format.
 
     Raises:
         UserError: If there is nothing of the kind, or if it is incomplete.
     """
     root = Path(root)
-    if root.suffix in ('.yaml', '.yml') and root.is_file():
+    if root.suffix in ('.yaml', '.yml', '.data') and root.is_file():
         return read_yolo(root.parent, root)
     if root.is_file():
         raise UserError(f'--data {root} is a file. Name the folder of the data set instead: --data {root.parent}')
