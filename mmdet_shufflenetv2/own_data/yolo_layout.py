@@ -24,7 +24,10 @@ from ..errors import UserError
 from ..image_files import IMAGE_SUFFIXES, is_clutter, look_at_all
 from .description import SPLITS, OwnData, Split
 
-__all__ = ['find_description', 'read_yolo']
+__all__ = ['DESCRIPTIONS', 'find_description', 'is_description', 'read_yolo']
+
+#: What a file that describes a data set ends in.
+DESCRIPTIONS = ('.yaml', '.yml', '.data')
 
 # Coordinates are rounded to some digits, so a box may leave the image by a little.
 _ROUNDING = 0.01
@@ -41,9 +44,7 @@ def find_description(root: Path) -> Path | None:
     Raises:
         UserError: If there are several, or images and labels without any.
     """
-    found = [path for path in sorted([*root.glob('*.yaml'), *root.glob('*.yml')])
-             if not is_clutter(path.relative_to(root)) and 'names' in _read_yaml(path)]
-    found += [path for path in sorted(root.glob('*.data')) if path.is_file() and 'names' in _read_lines(path)]
+    found = [path for path in sorted(root.iterdir()) if is_description(path)]
     if named := [path for path in found if path.stem in ('data', 'dataset')]:
         found = named
     if len(found) > 1:
@@ -51,9 +52,27 @@ def find_description(root: Path) -> Path | None:
                         f'{", ".join(path.name for path in found)}. Name the one to take: --data {found[0]}')
     found += [root / name for name in _CLASS_LISTS if (root / name).is_file() and (root / 'labels').is_dir()]
     if not found and (root / 'images').is_dir() and (root / 'labels').is_dir():
+        above = root.absolute().parent
+        if any(map(is_description, above.iterdir())):
+            raise UserError(f'--data {root} is a part of a data set, without the names of the classes. Name the whole: '
+                            f'--data {above}')
+        places = '; '.join(f'{split}: {place}' for split, place in _places(root).items())
         raise UserError(f'--data {root}: images/ and labels/ are there, but no .yaml that names the classes. Write '
-                        f'{root / "data.yaml"} with three lines: {_EXAMPLE}')
+                        f'{root / "data.yaml"} with these lines: names: [cat, dog]; {places}')
     return found[0] if found else None
+
+
+def is_description(path: Path) -> bool:
+    """Whether a file describes a data set in YOLO's format: it has ``names``."""
+    return path.suffix in DESCRIPTIONS and not is_clutter(Path(path.name)) and path.is_file() and 'names' in (
+        _read_lines(path) if path.suffix == '.data' else _read_yaml(path))
+
+
+def _places(root: Path) -> dict[str, str]:
+    """Where the images of each split are if nothing says so."""
+    places = {name: f'images/{name}' for names in _KEYS.values() for name in names
+              if (root / 'images' / name).is_dir()}
+    return {'train': 'images'} | places
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -87,9 +106,7 @@ def read_yolo(root: Path, description: Path) -> OwnData:
         content = _read_lines(description)
         classes = _darknet_names(description, content)
     else:
-        content = {name: f'images/{name}' for names in _KEYS.values() for name in names
-                   if (root / 'images' / name).is_dir()}
-        content.setdefault('train', 'images')
+        content = _places(root)
         classes = _class_list(description)
     data = OwnData('YOLO', root, classes, {})
     for split in SPLITS:
