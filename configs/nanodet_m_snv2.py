@@ -15,7 +15,7 @@ mean = [103.53, 116.28, 123.675]
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='FixScaleResize', scale=size, keep_ratio=True),
+    dict(type='FitResize', scale=size),
     dict(
         type='PhotoMetricDistortion',
         brightness_delta=51,
@@ -36,7 +36,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='FixScaleResize', scale=size, keep_ratio=True),
+    dict(type='FitResize', scale=size),
     dict(type='CenterPad', size=size, pad_val=mean),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(

@@ -91,7 +91,30 @@ def yolo_lists(shapes_root, root):
     (root / 'data.yaml').write_text(f'train: train.txt\nval: [val.txt]\nnames: [{", ".join(CLASSES)}]\n')
 
 
-LAYOUTS = {make.__name__: make for make in (coco, roboflow_coco, cvat_coco, yolo, roboflow_yolo, yolo_lists)}
+def cvat_ultralytics(shapes_root, root):
+    yolo(shapes_root, root)
+    for name in SPLITS.values():
+        (root / f'{name}.txt').write_text('\n'.join(
+            f'data/images/{name}/{path.name}' for path in sorted((root / 'images' / name).iterdir())))
+    names = '\n'.join(f'  {number}: {name}' for number, name in enumerate(CLASSES))
+    (root / 'data.yaml').write_text(f'names:\n{names}\npath: .\ntrain: train.txt\nval: val.txt\n')
+
+
+def cvat_yolo(shapes_root, root):
+    """CVAT's YOLO 1.1, which is Darknet's: labels beside the images."""
+    for split, name in (('train2017', 'train'), ('val2017', 'valid')):
+        folder = root / f'obj_{name}_data'
+        write_labels(annotations_of(shapes_root, split), folder)
+        shutil.copytree(shapes_root / split, folder, dirs_exist_ok=True)
+        (root / f'{name}.txt').write_text('\n'.join(
+            f'data/{folder.name}/{path.name}' for path in sorted(folder.glob('*.jpg'))))
+    (root / 'obj.names').write_text('\n'.join([*CLASSES, '']))
+    (root / 'obj.data').write_text('classes = 5\ntrain = data/train.txt\nvalid = data/valid.txt\n'
+                                   'names = data/obj.names\nbackup = backup/\n')
+
+
+LAYOUTS = {make.__name__: make for make in (coco, roboflow_coco, cvat_coco, yolo, roboflow_yolo, yolo_lists,
+                                            cvat_ultralytics, cvat_yolo)}
 
 
 def huge_png(path, width=40_000, height=25_000):

@@ -25,7 +25,8 @@ def parse_args() -> argparse.Namespace:
                         'number and paths are set everywhere')
     parser.add_argument('--freeze', type=int, metavar='N',
                         help='freeze the first parts of the backbone: 0 the stem, 1 to 4 as many stages too')
-    parser.add_argument('--image-size', metavar='N|WxH', help='what an image must fit into, in pixels')
+    parser.add_argument('--image-size', metavar='N|WxH',
+                        help='what an image must fit into, in pixels; WxH either way round, except with NanoDet')
     parser.add_argument('--batch-size', type=int, metavar='N',
                         help='images per step on each device; the learning rate follows')
     parser.add_argument('--epochs', type=int, metavar='N', help='length of the run; its schedules follow')

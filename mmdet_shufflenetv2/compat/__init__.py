@@ -5,7 +5,7 @@
 * says what to install where mmcv is missing,
 * serves ``mmcv._ext`` with torchvision's operators where no compiled one is installed (:mod:`.mmcv_ops`),
 * makes MMEngine read checkpoints with a safe unpickler and write them without code (:mod:`.checkpoints`),
-* mends what MMDetection 3.3 breaks (:mod:`.mmdet_fixes`).
+* mends what MMDetection 3.3 and pycocotools break (:mod:`.mmdet_fixes`).
 
 This part imports nothing of the rest of the package but its error type.
 """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from typing import Any
 
 from ..errors import UserError
 
-__all__ = ['LISTS', 'as_annotations', 'read_annotations', 'read_json']
+__all__ = ['LISTS', 'as_annotations', 'has_byte_order_mark', 'read_annotations', 'read_json']
 
 #: What such a file consists of.
 LISTS = ('images', 'annotations', 'categories')
@@ -45,7 +46,7 @@ def read_json(path: str | os.PathLike) -> Any:
         UserError: If it cannot be read, is not JSON, or nested too deeply to be an annotation file.
     """
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(path, encoding='utf-8-sig') as file:  # editors on Windows write a byte order mark
             return json.load(file)
     except FileNotFoundError:
         raise
@@ -53,3 +54,9 @@ def read_json(path: str | os.PathLike) -> Any:
         raise UserError(f'{path} is a folder. Expected a .json file in COCO\'s format.') from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f'{path} is not JSON ({error}). Expected a .json file in COCO\'s format.') from None
+
+
+def has_byte_order_mark(path: str | os.PathLike) -> bool:
+    """Whether a file starts with the mark that editors on Windows put there, and that MMDetection cannot read."""
+    with open(path, 'rb') as file:
+        return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8

@@ -16,6 +16,8 @@ __all__ = ['as_float', 'audit', 'is_box', 'leaves_folder']
 
 # A box may end on the border, and files round.
 _OUTSIDE = 1.0
+# Sloppy boxes reach outside, but not by as large a share of the image's side as corners taken for width and height.
+_FAR_OUTSIDE = 1.1
 # Ids become integers of 64 bits.
 _LARGEST = 2**63 - 1
 
@@ -87,6 +89,8 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
     ids: set[int] = set()
     used_images: set[int] = set()
     used_categories: set[int] = set()
+    boxes: list[tuple[list[float], tuple[float, float] | None]] = []
+    learned_from = False
     for what, entry in _objects(report, 'annotation', entries):
         number = _whole(report, what, entry, 'id')
         if number in ids:
@@ -105,7 +109,10 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
             report.note('area', f'{what}: area {area:g}')
         if entry.get('iscrowd', 0) not in (0, 1):
             report.note('field_type', f'{what}: iscrowd is {shown(entry["iscrowd"])}, expected 0 or 1')
-        _box(report, what, entry, sizes.get(image))
+        size = sizes.get(image)
+        if box := _box(report, what, entry, size):
+            boxes.append((box, size))
+            learned_from |= (area is None or area > 0) and not entry.get('iscrowd') and _has_area(box, size)
         _segmentation(report, what, entry.get('segmentation'))
     # A category or an image without annotation is worth a word only where there are annotations at all.
     if entries:
@@ -113,24 +120,44 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
             report.note('unused_category', f'{shown(categories[number])}, id {number}')
         for number in (number for number in sizes if number not in used_images):
             report.note('empty_image', f'image with id {number}')
+    if boxes and not learned_from:
+        report.note('no_box', f'none of {len(boxes)} has an area of a pixel inside its image')
+    if _look_like_corners(boxes):
+        report.note('box_corners', f'bbox {_said(boxes[0][0])} is the first of {len(boxes)}')
 
 
-def _box(report: Report, what: str, entry: dict[str, Any], size: tuple[float, float] | None) -> None:
+def _has_area(box: list[float], size: tuple[float, float] | None) -> bool:
+    """Whether MMDetection keeps a box for training."""
+    x, y, width, height = box
+    return min(width, height) >= 1 and (size is None or (
+        x < size[0] and y < size[1] and x + width > 0 and y + height > 0))
+
+
+def _look_like_corners(boxes: list[tuple[list[float], tuple[float, float] | None]]) -> bool:
+    """Whether all boxes fit their images as x1, y1, x2, y2, and half of them not at all as x, y, width, height."""
+    known = [(box, size) for box, size in boxes if size is not None]
+    far = sum(x + w > _FAR_OUTSIDE * width or y + h > _FAR_OUTSIDE * height for (x, y, w, h), (width, height) in known)
+    return 2 * far > len(boxes) and all(
+        x1 <= x2 <= width + _OUTSIDE and y1 <= y2 <= height + _OUTSIDE for (x1, y1, x2, y2), (width, height) in known)
+
+
+def _box(report: Report, what: str, entry: dict[str, Any], size: tuple[float, float] | None) -> list[float] | None:
+    """Check an annotation's box; its four numbers where they are that."""
     if 'bbox' not in entry:
         report.note('field_missing', f'{what}: bbox')
-        return
+        return None
     box = entry['bbox']
     if not isinstance(box, list) or len(box) != 4:
         report.note('box_length', f'{what}: bbox is {shown(box)}, expected [x, y, width, height]')
-        return
+        return None
     numbers = [as_float(value) for value in box]
     if None in numbers:
         report.note('field_type', f'{what}: bbox holds {shown(box[numbers.index(None)])}, expected a number')
-        return
-    said = f'{what}: bbox [{", ".join(f"{number:g}" for number in numbers)}]'
+        return None
+    said = f'{what}: bbox {_said(numbers)}'
     if not all(map(math.isfinite, numbers)):
         report.note('box_not_finite', said)
-        return
+        return None
     x, y, width, height = numbers
     if width <= 0 or height <= 0:
         report.note('box_flat', said)
@@ -142,6 +169,11 @@ def _box(report: Report, what: str, entry: dict[str, Any], size: tuple[float, fl
             report.note('box_beside', said)
         elif min(x, y) < -_OUTSIDE or x + width > size[0] + _OUTSIDE or y + height > size[1] + _OUTSIDE:
             report.note('box_outside', said)
+    return numbers
+
+
+def _said(box: list[float]) -> str:
+    return f'[{", ".join(f"{number:g}" for number in box)}]'
 
 
 def _segmentation(report: Report, what: str, value: Any) -> None:

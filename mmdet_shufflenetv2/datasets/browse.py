@@ -67,8 +67,9 @@ def draw_sheets(cfg: Config, out_dir: str | os.PathLike, *, count: int, split: s
     """The sheets of a config whose data was checked, in a folder that is there; arguments as :func:`browse` has them.
     """
     register_all_modules(init_default_scope=True)
+    dataset_cfg = cfg[f'{split}_dataloader'].dataset
     with registry_errors():
-        dataset = DATASETS.build(cfg[f'{split}_dataloader'].dataset)
+        dataset = DATASETS.build(dataset_cfg if split == 'train' else _loading_first(dataset_cfg))
     if not len(dataset):
         raise UserError(f'The {split} data of {cfg.filename} has no image with a box.')
     set_random_seed(seed)
@@ -80,6 +81,25 @@ def draw_sheets(cfg: Config, out_dir: str | os.PathLike, *, count: int, split: s
         sheet = make_sheet([image for image, _ in part], [caption for _, caption in part])
         sheets[-1].write_bytes(cv2.imencode('.jpg', np.ascontiguousarray(sheet))[1].tobytes())
     return sheets
+
+
+def _loading_first(dataset: dict[str, Any]) -> dict[str, Any]:
+    """A data set's config with all loading in front of its pipeline, so that the boxes move with the image.
+
+    MMDetection evaluates in the original image's pixels, and so its test pipelines load boxes behind the transforms.
+    """
+    changed = dict(dataset)
+    if 'pipeline' in dataset:
+        changed['pipeline'] = sorted(dataset['pipeline'], key=lambda step: not _name(step['type']).startswith('Load'))
+    if 'dataset' in dataset:
+        changed['dataset'] = _loading_first(dataset['dataset'])
+    if 'datasets' in dataset:
+        changed['datasets'] = [_loading_first(each) for each in dataset['datasets']]
+    return changed
+
+
+def _name(kind: str | type) -> str:
+    return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__
 
 
 def _parts(drawn: list[Any]) -> Iterator[list[Any]]:

@@ -16,7 +16,7 @@ from mmdet.registry import DATASETS
 
 from ..errors import UserError
 from ..image_files import look_at_all
-from .annotation_file import read_annotations
+from .annotation_file import has_byte_order_mark, read_annotations
 from .audit import audit
 
 __all__ = ['check_images', 'prepare_dataset']
@@ -65,6 +65,9 @@ def _read_annotations(path: str, root: str) -> dict[str, Any]:
             f'{os.path.join(root, "annotations", "instances_{train,val}2017.json")}, '
             f'{os.path.join(root, "{train,val}2017", "*.jpg")}.\n'
             f'Put the data there, or name the folder that has it: --data-root DIR.') from None
+    if has_byte_order_mark(path):
+        raise UserError(f'{path} starts with a byte order mark, which MMDetection does not read. Save it as UTF-8 '
+                        f'without one, or name the data set\'s folder: --data DIR')
     audit(annotations, path, root, look=False).refuse('training')
     return annotations
 

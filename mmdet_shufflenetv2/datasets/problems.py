@@ -28,6 +28,7 @@ FATAL = {
     'box_length': 'a box has not four coordinates',
     'box_not_finite': 'a box holds NaN or infinity',
     'segmentation_nested': 'a segmentation is nested deeper than a list of polygons',
+    'box_corners': 'the boxes look like x1, y1, x2, y2, where x, y, width, height are expected',
     'leaves_folder': 'a file name leaves the image folder',
     'image_missing': 'an image is missing',
     'image_broken': 'an image is truncated or no image',
@@ -35,6 +36,7 @@ FATAL = {
     'image_size': 'an image is of another size than stated',
     'label_line': 'a line of a label file is wrong',
     'label_without_image': 'a label file has no image',
+    'no_box': 'there is no box to learn from',
 }
 
 WARNINGS = {

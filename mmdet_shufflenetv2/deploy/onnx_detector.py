@@ -23,19 +23,22 @@ class Resize(NamedTuple):
     """How an image is resized before the graph sees it; stored in the file as JSON.
 
     With ``keep_ratio`` the image is made as large as fits into the two sides, the longer of the image's in the longer
-    of ``scale``; otherwise it becomes ``scale``, width and height.
+    of ``scale``, or, with ``fit``, its width in the first and its height in the second; otherwise it becomes ``scale``.
     """
 
     scale: tuple[int, int]
     keep_ratio: bool
     #: Fractions of a pixel are cut off, as by MMDetection's FixScaleResize, or rounded.
     cut: bool
+    #: Not in files of earlier versions.
+    fit: bool = False
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the resized image."""
         if not self.keep_ratio:
             return self.scale[1], self.scale[0]
-        factor = min(max(self.scale) / max(height, width), min(self.scale) / min(height, width))
+        sides, of = (self.scale, (width, height)) if self.fit else (sorted(self.scale), sorted((width, height)))
+        factor = min(sides[0] / of[0], sides[1] / of[1])
         half = 0.0 if self.cut else 0.5
         return max(int(height * factor + half), 1), max(int(width * factor + half), 1)
 

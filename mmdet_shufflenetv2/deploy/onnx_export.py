@@ -218,17 +218,18 @@ def _steps(cfg: Config) -> tuple[Resize, tuple[int, int] | None]:
     for step in base_dataset(cfg, 'test').pipeline:
         kind = step['type'] if isinstance(step['type'], str) else step['type'].__name__
         kind = kind.split('.')[-1]
-        if kind in ('Resize', 'FixScaleResize') and resize is None:
+        if kind in ('Resize', 'FixScaleResize', 'FitResize') and resize is None:
             scale = step.get('scale')
             if scale is None:
                 break
-            resize = Resize(tuple(scale), step.get('keep_ratio', False), cut=kind == 'FixScaleResize')
+            fit = kind == 'FitResize'
+            resize = Resize(tuple(scale), fit or step.get('keep_ratio', False), cut=kind != 'Resize', fit=fit)
         elif kind == 'CenterPad':
             center_pad = tuple(step['size'])
         # mmdet's inference_detector puts LoadImageFromNDArray into the config of a model that it hands an array.
         elif kind not in ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'PackDetInputs'):
             raise UserError(f'The config\'s test pipeline has {kind}, which a graph cannot do. Supported are Resize, '
-                            f'FixScaleResize and CenterPad.')
+                            f'FixScaleResize, FitResize and CenterPad.')
     if resize is None:
         raise UserError("The config's test pipeline has no Resize(scale=(width, height)), so the size that the "
                         "detector expects is unknown.")

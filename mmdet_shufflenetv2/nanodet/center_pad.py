@@ -20,9 +20,8 @@ __all__ = ['CenterPad']
 class CenterPad(BaseTransform):
     """Pad an image on all sides; MMDetection's ``Pad`` does so on the right and at the bottom.
 
-    Behind ``FixScaleResize``, which fits the long side and cuts off fractions of a pixel, it makes the input that
-    NanoDet's weights expect. Filled with the data preprocessor's mean, the border is exactly 0 once normalised; since
-    means are fractions, the image becomes float32.
+    Behind :class:`.FitResize` it makes the input that NanoDet's weights expect. Filled with the data preprocessor's
+    mean, the border is exactly 0 once normalised; since means are fractions, the image becomes float32.
 
     Changed: ``img``, ``img_shape``, ``gt_bboxes``, ``gt_masks``. Added: ``padding``, pixels on the left, on top, on
     the right and at the bottom. It has to be among the ``meta_keys`` of ``PackDetInputs``, or boxes cannot be brought
@@ -46,8 +45,8 @@ class CenterPad(BaseTransform):
         img = results['img']
         (width, height), (h, w) = self.size, img.shape[:2]
         if w > width or h > height:
-            raise UserError(f'CenterPad(size={self.size}) got an image of {w} x {h} pixels. Put FixScaleResize(scale='
-                            f'{self.size}, keep_ratio=True) in front of it.')
+            raise UserError(f'CenterPad(size={self.size}) got an image of {w} x {h} pixels. Put FitResize(scale='
+                            f'{self.size}) in front of it.')
         left, top = (width - w) // 2, (height - h) // 2
         results['padding'] = (left, top, width - w - left, height - h - top)
         results['img'] = mmcv.impad(img.astype(np.float32), padding=results['padding'], pad_val=self.pad_val)

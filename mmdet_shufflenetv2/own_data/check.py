@@ -15,6 +15,7 @@ from ..errors import UserError
 from .coco_layout import find_image_folder
 from .common_form import completed
 from .layouts import read_own_data
+from .yolo_layout import is_description
 
 __all__ = ['check_dataset']
 
@@ -39,6 +40,9 @@ def check_dataset(source: str | os.PathLike | None = None, images: str | os.Path
         raise UserError('Name what to check: ANNOTATIONS.json --images DIR, or a config, or --data DIR')
     if images is not None and not os.path.isdir(images):
         raise UserError(f'--images {images}: there is no such folder.')
+    if source is not None and (os.path.isdir(source) or is_description(Path(source))):
+        folder = source if os.path.isdir(source) else Path(source).parent
+        raise UserError(f'{source} is a data set, or describes one, and that is checked with --data {folder}')
     reports = _of_file(Path(source), images) if data is None else _of_data(data)
     if out is not None:
         written = dict(fatal=any(report.fatal for report in reports), files=[report.as_json() for report in reports])

@@ -105,7 +105,7 @@ def find_image_folder(path: Path, root: Path, annotations: dict[str, list]) -> P
         UserError: If it lists no images, or none of the usual folders has any of them.
     """
     names = [image.get('file_name') for image in annotations['images'] if isinstance(image, dict)]
-    names = [name for name in names if isinstance(name, str) and name and not leaves_folder(name)]
+    names = [name.replace('\\', '/') for name in names if isinstance(name, str) and name and not leaves_folder(name)]
     if not names:
         raise UserError(f'{path} lists no images with a file_name inside its folder, so there is nothing to train on. '
                         f'Export the data set again, with its images.')

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from ..datasets.annotation_file import has_byte_order_mark
 from ..datasets.audit import audit
 from ..datasets.filled_in import filled_in
 from ..datasets.problems import FATAL, WARNINGS, shown
@@ -62,7 +63,7 @@ def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequen
     for name, split in data.splits.items():
         _refuse_other_classes(split, classes)
         found, split.annotations = split.annotations, completed(split, classes)
-        if found == split.annotations and split.source.suffix == '.json':
+        if found == split.annotations and split.source.suffix == '.json' and not has_byte_order_mark(split.source):
             as_it_is.add(name)
         _refuse_faults(data, name)
     if 'val' not in data.splits:

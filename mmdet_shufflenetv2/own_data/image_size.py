@@ -12,7 +12,7 @@ from ..errors import UserError
 
 __all__ = ['parse_image_size', 'set_image_size']
 
-# What MMDetection's transforms call a size in pixels, width first.
+# What transforms call a size in pixels, width first.
 _KEYS = ('scale', 'scales', 'size', 'img_scale', 'crop_size')
 # Strides of 32 must divide an input that is not padded any more.
 _STRIDE = 32
@@ -38,7 +38,8 @@ def set_image_size(cfg: Config, size: tuple[int, int]) -> None:
 
     Args:
         cfg: The config, changed in place.
-        size: Width and height that an image must fit into, in pixels.
+        size: Width and height that an image must fit into, in pixels; under MMDetection's own resizes the long and the
+            short side, whichever way an image lies.
 
     Raises:
         UserError: If the config's test pipeline resizes nothing, or pads to a size that has to be a multiple of 32.

@@ -8,30 +8,37 @@ from pathlib import Path
 from ..errors import UserError
 from .coco_layout import find_annotation_files, read_coco
 from .description import OwnData
-from .yolo_layout import find_description, read_yolo
+from .yolo_layout import DESCRIPTIONS, find_description, read_yolo
 
 __all__ = ['EXPECTED', 'read_own_data']
 
 EXPECTED = ('Expected COCO\'s format: annotations/*train*.json, or train/_annotations.coco.json, with the images '
-            'beside it; or YOLO\'s: a .yaml with names, train and val, and images/, labels/')
+            'beside it; or YOLO\'s: a .yaml or obj.data with names, train and val, and images/, labels/')
+
+_ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.7z', '.rar')
 
 
 def read_own_data(root: str | os.PathLike) -> OwnData:
     """Recognise a data set and read its annotations. Nothing is written.
 
     Args:
-        root: Its folder, or the ``.yaml`` of a data set in YOLO's format.
+        root: Its folder, or the ``.yaml`` or ``.data`` of a data set in YOLO's format.
 
     Raises:
         UserError: If there is nothing of the kind, or if it is incomplete.
     """
     root = Path(root)
-    if root.suffix in ('.yaml', '.yml') and root.is_file():
+    if root.suffix in DESCRIPTIONS and root.is_file():
         return read_yolo(root.parent, root)
+    if root.suffix.lower() in _ARCHIVES and root.is_file():
+        raise UserError(f'--data {root} is an archive. Unpack it and name the folder that comes out.')
     if root.is_file():
-        raise UserError(f'--data {root} is a file. Name the folder of the data set instead: --data {root.parent}')
+        raise UserError(f'--data {root} is a file. Name the folder of the data set instead: --data {_whole(root)}')
     if not root.is_dir():
         raise UserError(f'--data {root}: there is no such folder. {EXPECTED}.')
+    if root.name == 'annotations' and all(path.suffix == '.json' for path in root.iterdir()):
+        raise UserError(f'--data {root} holds annotations without images. Name the whole data set: --data '
+                        f'{root.parent}')
     annotation_files, description = find_annotation_files(root), find_description(root)
     if annotation_files:
         return read_coco(root, annotation_files)
@@ -42,6 +49,14 @@ def read_own_data(root: str | os.PathLike) -> OwnData:
     hint = (f'One of the folders in it will do: --data {inner[0]}' if inner else
             f'It holds {_few(root)}')
     raise UserError(f'--data {root}: no data set is recognised here. {EXPECTED}.\n{hint}.')
+
+
+def _whole(file: Path) -> Path:
+    """The folder of the data set that a file in it belongs to."""
+    for folder in (file.parent.parent, file.parent):
+        if any(file in files for files in find_annotation_files(folder).values()):
+            return folder
+    return file.parent
 
 
 def _few(root: Path) -> str:

@@ -28,7 +28,7 @@ def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | N
     Args:
         cfg: The config, changed in place.
         freeze: The backbone's ``frozen_stages``: -1 nothing, 0 the stem, 1 the stem and stage2, up to 4.
-        image_size: ``640`` or ``1333x800``: what an image must fit into, in pixels.
+        image_size: ``640`` or ``1333x800``, in pixels, as :func:`.set_image_size` takes it.
         batch_size: Images per step on each device. The learning rate follows in proportion.
         epochs: Length of the run. Warm-up, milestones, cosines and the intervals of evaluation and checkpoints follow
             in proportion.

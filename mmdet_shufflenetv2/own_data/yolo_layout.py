@@ -4,6 +4,9 @@ A ``.yaml`` has ``names`` (a list, or a mapping from numbers) and for ``train``,
 images, a ``.txt`` that lists them, or several of these. The labels of ``.../images/a.jpg`` stand in
 ``.../labels/a.txt``, a line an object: the class's number, then the box as x and y of its centre, width and height, in
 fractions of the image. A longer line is a polygon, whose box is taken.
+
+CVAT's "YOLO 1.1" is Darknet's form: ``obj.data`` in place of the ``.yaml``, with lines ``key = value`` of which
+``names`` is a file with a name a line, and the labels beside the images.
 """
 
 from __future__ import annotations
@@ -21,23 +24,27 @@ from ..errors import UserError
 from ..image_files import IMAGE_SUFFIXES, is_clutter, look_at_all
 from .description import SPLITS, OwnData, Split
 
-__all__ = ['find_description', 'read_yolo']
+__all__ = ['DESCRIPTIONS', 'find_description', 'is_description', 'read_yolo']
+
+#: What a file that describes a data set ends in.
+DESCRIPTIONS = ('.yaml', '.yml', '.data')
 
 # Coordinates are rounded to some digits, so a box may leave the image by a little.
 _ROUNDING = 0.01
 _KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
 _CLASS_LISTS = ('classes.txt', 'obj.names')
 _EXAMPLE = 'names: [cat, dog]; train: images/train; val: images/val'
+# In front of paths that start in the data set's folder: Roboflow's and CVAT's.
+_NO_FOLDERS = ('../', 'data/')
 
 
 def find_description(root: Path) -> Path | None:
-    """The ``.yaml`` of a data set in YOLO's format, or its list of classes; None where there is neither.
+    """The ``.yaml`` or ``.data`` of a data set in YOLO's format, or its list of classes; None where there is neither.
 
     Raises:
         UserError: If there are several, or images and labels without any.
     """
-    found = [path for path in sorted([*root.glob('*.yaml'), *root.glob('*.yml')])
-             if not is_clutter(path.relative_to(root)) and 'names' in _read_yaml(path)]
+    found = [path for path in sorted(root.iterdir()) if is_description(path)]
     if named := [path for path in found if path.stem in ('data', 'dataset')]:
         found = named
     if len(found) > 1:
@@ -45,9 +52,27 @@ def find_description(root: Path) -> Path | None:
                         f'{", ".join(path.name for path in found)}. Name the one to take: --data {found[0]}')
     found += [root / name for name in _CLASS_LISTS if (root / name).is_file() and (root / 'labels').is_dir()]
     if not found and (root / 'images').is_dir() and (root / 'labels').is_dir():
+        above = root.absolute().parent
+        if any(map(is_description, above.iterdir())):
+            raise UserError(f'--data {root} is a part of a data set, without the names of the classes. Name the whole: '
+                            f'--data {above}')
+        places = '; '.join(f'{split}: {place}' for split, place in _places(root).items())
         raise UserError(f'--data {root}: images/ and labels/ are there, but no .yaml that names the classes. Write '
-                        f'{root / "data.yaml"} with three lines: {_EXAMPLE}')
+                        f'{root / "data.yaml"} with these lines: names: [cat, dog]; {places}')
     return found[0] if found else None
+
+
+def is_description(path: Path) -> bool:
+    """Whether a file describes a data set in YOLO's format: it has ``names``."""
+    return path.suffix in DESCRIPTIONS and not is_clutter(Path(path.name)) and path.is_file() and 'names' in (
+        _read_lines(path) if path.suffix == '.data' else _read_yaml(path))
+
+
+def _places(root: Path) -> dict[str, str]:
+    """Where the images of each split are if nothing says so."""
+    places = {name: f'images/{name}' for names in _KEYS.values() for name in names
+              if (root / 'images' / name).is_dir()}
+    return {'train': 'images'} | places
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -58,12 +83,18 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def _read_lines(path: Path) -> dict[str, str]:
+    """Darknet's lines ``key = value``."""
+    pairs = (line.partition('=') for line in path.read_text(encoding='utf-8-sig', errors='replace').splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs if value.strip()}
+
+
 def read_yolo(root: Path, description: Path) -> OwnData:
     """Read a data set in YOLO's format.
 
     Args:
         root: Its folder.
-        description: The ``.yaml``, or a list of classes beside ``images/`` and ``labels/``.
+        description: The ``.yaml`` or ``.data``, or a list of classes beside ``images/`` and ``labels/``.
 
     Raises:
         UserError: If the description is invalid, or a split has no images or no labels.
@@ -71,13 +102,12 @@ def read_yolo(root: Path, description: Path) -> OwnData:
     if description.suffix in ('.yaml', '.yml'):
         content = _read_yaml(description)
         classes = _names(description, content)
+    elif description.suffix == '.data':
+        content = _read_lines(description)
+        classes = _darknet_names(description, content)
     else:
-        content = {name: f'images/{name}' for names in _KEYS.values() for name in names
-                   if (root / 'images' / name).is_dir()}
-        content.setdefault('train', 'images')
-        classes = tuple(line.strip() for line in description.read_text(encoding='utf-8').splitlines() if line.strip())
-        if not classes:
-            raise UserError(f'{description} is empty. Expected the name of a class a line.')
+        content = _places(root)
+        classes = _class_list(description)
     data = OwnData('YOLO', root, classes, {})
     for split in SPLITS:
         places = next((content[key] for key in _KEYS[split] if content.get(key)), None)
@@ -113,6 +143,27 @@ def _names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
+def _darknet_names(path: Path, content: dict[str, str]) -> tuple[str, ...]:
+    names = _resolved(path, content, content.get('names', ''))
+    if names is None or not names.is_file():
+        raise UserError(f'{path} says names = {content.get("names", "")}, and there is no such file. Expected one with '
+                        f'the name of a class a line.')
+    classes = _class_list(names)
+    if content.get('classes', str(len(classes))) != str(len(classes)):
+        raise UserError(f'{path} says classes = {content["classes"]}, and {names} has {len(classes)} names. Correct '
+                        f'one of them.')
+    return classes
+
+
+def _class_list(path: Path) -> tuple[str, ...]:
+    lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
+    if not (names := tuple(line.strip() for line in lines if line.strip())):
+        raise UserError(f'{path} is empty. Expected the name of a class a line.')
+    if len(set(names)) < len(names):
+        raise UserError(f'{path} holds one name twice. Rename one of the two classes.')
+    return names
+
+
 def _listed(places: Any) -> list[str]:
     return [str(place) for place in (places if isinstance(places, list) else [places])]
 
@@ -128,10 +179,13 @@ def _images(description: Path, content: dict[str, Any], split: str, places: Any)
             found.update(dict.fromkeys(file for file in sorted(path.rglob('*')) if file.suffix.lower() in IMAGE_SUFFIXES
                                        and not is_clutter(file.relative_to(path))))
         else:
-            lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
-            found.update(dict.fromkeys(
-                _resolved(description, content, line.strip()) or path.parent / line.strip()
-                for line in lines if line.strip()))
+            lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
+            listed = {line.strip(): _resolved(description, content, line.strip()) for line in lines if line.strip()}
+            if listed and not any(listed.values()):
+                raise UserError(f'{path} lists {len(listed)} images and none of them is there: the first is '
+                                f'{shown(next(iter(listed)))}. Put them there, as seen from {description.parent}, or '
+                                f'export the data set again, with its images.')
+            found.update(dict.fromkeys(image or path.parent / line for line, image in listed.items()))
     if not found:
         raise UserError(f'{description} says {split}: {shown(places)}, and there is no image. Looked for '
                         f'{", ".join(IMAGE_SUFFIXES)}.')
@@ -147,21 +201,22 @@ def _bases(description: Path, content: dict[str, Any]) -> list[Path]:
 
 def _resolved(description: Path, content: dict[str, Any], place: str) -> Path | None:
     for base in _bases(description, content):
-        # Roboflow writes ../train/images where train/images is meant.
-        for relative in dict.fromkeys((place, place.removeprefix('../'))):
+        below = [place.replace('\\', '/').removeprefix(prefix) for prefix in ('', *_NO_FOLDERS)]
+        for relative in dict.fromkeys((place, *below)):
             if (base / relative).exists():
                 return Path(os.path.normpath(base / relative))
     return None
 
 
 def _label_file(image: Path) -> Path:
-    """The last ``images`` in the path becomes ``labels``; without one, the labels lie beside the images."""
+    """The last ``images`` in the path becomes ``labels``; otherwise the labels lie beside the images."""
     parts = list(image.parts)
     for place in range(len(parts) - 2, -1, -1):
         if parts[place] == 'images':
             parts[place] = 'labels'
             break
-    return Path(*parts).with_suffix('.txt')
+    apart, beside = Path(*parts).with_suffix('.txt'), image.with_suffix('.txt')
+    return beside if beside.is_file() and not apart.is_file() else apart
 
 
 def _read_split(images: list[Path], split: str, data: OwnData, content: dict[str, Any],
@@ -206,7 +261,7 @@ def _boxes(path: Path, num_classes: int, keypoints: bool,
            faults: list[tuple[str, str]]) -> Iterator[tuple[float, float, float, float, int, bool]]:
     """x1, y1, x2, y2 in fractions, label, and whether the box had to be cut off; wrong lines go to ``faults``."""
     try:
-        lines = path.read_text(encoding='utf-8').splitlines()
+        lines = path.read_text(encoding='utf-8-sig').splitlines()
     except FileNotFoundError:  # an image of background
         return
     except (OSError, ValueError) as error:

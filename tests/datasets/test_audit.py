@@ -89,6 +89,30 @@ def test_each_problem_is_found_once_and_is_the_only_one(content, root, damage, p
     assert (FATAL | WARNINGS)[problem] in str(report)
 
 
+@pytest.mark.parametrize(('change', 'problem', 'words'), [
+    (lambda a: a.update(bbox=[*a['bbox'][:2], 0, 0]), 'no_box', 'none of'),
+    (lambda a: a.update(bbox=[-50, 0, 20, 20]), 'no_box', 'none of'),
+    (lambda a: a.update(area=0), 'no_box', 'none of'),
+    (lambda a: a.update(iscrowd=1), 'no_box', 'none of'),
+    (lambda a: a.update(bbox=[a['bbox'][0], a['bbox'][1], a['bbox'][0] + a['bbox'][2], a['bbox'][1] + a['bbox'][3]]),
+     'box_corners', 'bbox ['),
+])
+def test_boxes_that_say_nothing_or_something_else_are_fatal_where_all_are_so(content, root, change, problem, words):
+    for annotation in content['annotations']:
+        change(annotation)
+    report = check(content, root)
+    assert report.fatal == [problem]
+    assert words in report.examples[problem][0]
+
+
+def test_boxes_that_merely_reach_outside_do_not_look_like_corners(content, root):
+    sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
+    for annotation in content['annotations']:
+        width, height = sizes[annotation['image_id']]
+        annotation['bbox'] = [4, 4, width, height - 1]
+    assert check(content, root).fatal == []
+
+
 def test_all_are_counted_and_the_first_few_are_named(content, root):
     for annotation in content['annotations']:
         annotation['bbox'] = [1, 2]

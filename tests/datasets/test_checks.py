@@ -45,6 +45,8 @@ def test_data_sets_of_other_formats_are_left_alone():
     (lambda root: (root / ANN_FILE).unlink(), ['no annotation file', 'train2017', '--data-root']),
     (lambda root: (root / ANN_FILE).write_text('{"images": ['), ['is not JSON']),
     (lambda root: (root / ANN_FILE).write_bytes(b'\xff\xfe\x00'), ['is not JSON']),
+    (lambda root: (root / ANN_FILE).write_bytes(b'\xef\xbb\xbf' + (root / ANN_FILE).read_bytes()),
+     ['byte order mark', 'without']),
     (lambda root: (root / ANN_FILE).write_text('[' * 100000), ['is not JSON']),
     (lambda root: (root / ANN_FILE).write_text('[]'), ['has no list "images"']),
     (lambda root: edit(root, lambda a: a.pop('images')), ['has no list "images"']),

@@ -11,6 +11,7 @@ from tiny_graph import write
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.deploy import OnnxDetector
 from mmdet_shufflenetv2.deploy.onnx_detector import Resize
+from mmdet_shufflenetv2.nanodet import FitResize
 
 
 @pytest.fixture
@@ -31,6 +32,13 @@ def test_boxes_come_back_in_pixels_of_the_image_given(detector, shape):
 def test_the_size_is_the_one_that_mmcv_resizes_to(scale, shape):
     expected = mmcv.imrescale(np.zeros((*shape, 3), np.uint8), scale).shape[:2]
     assert Resize(scale, keep_ratio=True, cut=False).size(*shape) == expected
+
+
+@pytest.mark.parametrize('scale', [(224, 160), (160, 224), (320, 320)])
+@pytest.mark.parametrize('shape', [(427, 640), (640, 427), (333, 500), (480, 480), (1080, 1921)])
+def test_the_size_is_the_one_that_the_training_resizes_to(scale, shape):
+    results = FitResize(scale).transform(dict(img=np.zeros((*shape, 3), np.uint8), img_shape=shape))
+    assert Resize(scale, keep_ratio=True, cut=True, fit=True).size(*shape) == results['img_shape']
 
 
 @pytest.mark.parametrize(('image', 'words'), [

@@ -49,7 +49,7 @@ def test_boxes_and_masks_move_with_the_image():
 
 
 def test_an_image_that_is_too_large_is_an_error_that_says_what_to_put_in_front():
-    with pytest.raises(UserError, match='20 x 33 pixels. Put FixScaleResize'):
+    with pytest.raises(UserError, match='20 x 33 pixels. Put FitResize'):
         padded(33, 20, (32, 32))
 
 

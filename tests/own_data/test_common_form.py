@@ -2,6 +2,7 @@ import copy
 import json
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 from mmdet.registry import DATASETS
@@ -53,6 +54,17 @@ def test_a_file_that_is_fit_is_used_where_it_lies(layout, tmp_path):
     prepared = prepare_own_data(read_own_data(root), tmp_path / 'run')
     assert prepared.splits['val'][0] == str(root / VAL)
     assert [path.name for path in (tmp_path / 'run' / 'own_data').iterdir()] == ['data.json']
+
+
+def test_a_file_from_windows_is_read_and_written_anew(layout, tmp_path):
+    root = layout('coco')
+    path = root / VAL
+    (root / 'val2017').rename(root / 'pictures')
+    edit(path, lambda content: [image.update(file_name=f'pictures\\{image["file_name"]}')
+                                for image in content['images']])
+    path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
+    read = dataset(prepare_own_data(read_own_data(root), tmp_path / 'run'), 'val')
+    assert {Path(read.get_data_info(n)['img_path']) for n in range(len(read))} == set((root / 'pictures').iterdir())
 
 
 def test_labels_are_the_same_in_splits_that_list_categories_in_another_order(layout, tmp_path):

@@ -1,10 +1,15 @@
+import numpy as np
 import pytest
+from mmdet.utils import register_all_modules
+from mmengine.dataset import Compose
 from own_data_layouts import loaded
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.engine.config import datasets_of
 from mmdet_shufflenetv2.engine.pipelines import image_size
 from mmdet_shufflenetv2.own_data.image_size import parse_image_size, set_image_size
+
+register_all_modules()
 
 
 def sizes(cfg, split):
@@ -40,6 +45,22 @@ def test_nanodet_at_416_is_the_projects_own_config_of_that_size():
     ours = loaded('nanodet_m_snv2_416')
     assert sizes(cfg, 'train') == sizes(ours, 'train')
     assert sizes(cfg, 'test') == sizes(ours, 'test')
+
+
+@pytest.mark.parametrize('size', [(224, 160), (160, 224)])
+@pytest.mark.parametrize(('height', 'width'), [(240, 320), (320, 240), (300, 300)])
+@pytest.mark.parametrize('pipeline', ['train', 'test'])
+def test_nanodet_takes_images_of_any_shape_in_any_size(size, height, width, pipeline):
+    cfg = loaded('nanodet_m_snv2')
+    set_image_size(cfg, size)
+    steps = [step for step in cfg[f'{pipeline}_dataloader'].dataset.pipeline
+             if step['type'] in ('FitResize', 'CenterPad')]
+    results = Compose(steps)(dict(img=np.zeros((height, width, 3), np.uint8), img_shape=(height, width)))
+    assert results['img_shape'] == size[::-1]
+    left, top, right, bottom = results['padding']
+    assert min(left + right, top + bottom) <= 1  # it touches two sides, but for a fraction of a pixel
+    assert abs(left - right) <= 1
+    assert abs(top - bottom) <= 1
 
 
 def test_several_scales_change_in_proportion():

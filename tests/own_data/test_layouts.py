@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 from own_data_layouts import CLASSES, LAYOUTS, SPLITS, annotations_of
 
@@ -59,3 +61,36 @@ def test_a_data_set_one_folder_below_is_pointed_at(layout):
     root = layout('yolo')
     with pytest.raises(UserError, match=f'--data {root}'):
         read_own_data(root.parent)
+
+
+@pytest.mark.parametrize(('name', 'part'), [
+    ('cvat_coco', 'annotations/instances_Train.json'), ('cvat_coco', 'annotations'), ('roboflow_yolo', 'train'),
+    ('roboflow_coco', 'valid/_annotations.coco.json'), ('cvat_yolo', 'obj.names'),
+])
+def test_the_whole_is_named_where_a_part_of_it_was(layout, name, part):
+    root = layout(name)
+    with pytest.raises(UserError, match=f'--data {root}$'):
+        read_own_data(root / part)
+
+
+def test_an_archive_is_to_be_unpacked(layout):
+    root = layout('yolo')
+    (root / 'data.zip').write_bytes(b'PK')
+    with pytest.raises(UserError, match='data.zip is an archive. Unpack it and name the folder'):
+        read_own_data(root / 'data.zip')
+
+
+@pytest.mark.parametrize('flat', [False, True])
+def test_the_description_that_is_proposed_does(layout, flat):
+    root = layout('yolo')
+    (root / 'data.yaml').unlink()
+    if flat:
+        for folder in ('images', 'labels'):
+            for name in SPLITS.values():
+                shutil.copytree(root / folder / name, root / folder, dirs_exist_ok=True)
+                shutil.rmtree(root / folder / name)
+    with pytest.raises(UserError, match='no .yaml that names the classes') as error:
+        read_own_data(root)
+    proposed = str(error.value).split('lines: ')[1].replace('[cat, dog]', f'[{", ".join(CLASSES)}]')
+    (root / 'data.yaml').write_text(proposed.replace('; ', '\n'))
+    assert list(read_own_data(root).splits) == (['train'] if flat else ['train', 'val'])

@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from own_data_layouts import CLASSES
 from yaml import safe_dump as dump
 
 from mmdet_shufflenetv2 import UserError
@@ -108,6 +109,42 @@ def test_a_list_of_classes_does_in_place_of_a_yaml(layout):
     (root / 'data.yaml').unlink()
     (root / 'classes.txt').write_text('circle\nsquare\ntriangle\nstar\ncross\n')
     assert len(read_own_data(root).splits['val'].annotations['images']) == 6
+
+
+def test_darknets_description_names_the_data_set_too_wherever_it_lies(layout, tmp_path):
+    root = layout('cvat_yolo').rename(tmp_path / 'images')  # whose labels are in no folder "labels"
+    assert len(read_own_data(root / 'obj.data').splits['val'].annotations['images']) == 6
+
+
+@pytest.mark.parametrize(('damage', 'words'), [
+    (lambda root: (root / 'obj.names').unlink(), 'obj.data says names = data/obj.names, and there is no such file'),
+    (lambda root: (root / 'obj.names').write_text('\n'), 'obj.names is empty. Expected the name of a class a line'),
+    (lambda root: (root / 'obj.names').write_text('a\nb\n'), 'says classes = 5, and .*obj.names has 2 names'),
+    (lambda root: shutil.rmtree(root / 'obj_train_data'),
+     "train.txt lists 12 images and none of them is there: the first is 'data/obj_train_data/000000000001.jpg'"),
+])
+def test_what_darknets_description_lacks_is_said(layout, damage, words):
+    root = layout('cvat_yolo')
+    damage(root)
+    with pytest.raises(UserError, match=words):
+        read_own_data(root)
+
+
+def test_files_from_windows_are_read(layout):
+    root = layout('cvat_ultralytics')
+    (root / 'data.yaml').unlink()
+    (root / 'my.data').write_text('names = my.names\ntrain = train.txt\n')
+    (root / 'my.names').write_text('\n'.join(CLASSES))
+    images = sorted((root / 'images' / 'train').iterdir())
+    (root / 'train.txt').write_text('\n'.join(f'data\\images\\train\\{path.name}' for path in images))
+    expected = read_own_data(root)
+    assert len(expected.splits['train'].annotations['annotations']) > 12
+    for path in (root / 'my.data', root / 'my.names', root / 'train.txt', *(root / 'labels').rglob('*.txt')):
+        path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes().replace(b'\n', b'\r\n'))
+    found = read_own_data(root)
+    assert found.classes == CLASSES
+    assert found.splits['train'].annotations == expected.splits['train'].annotations
+    assert not found.faults['train']
 
 
 def test_a_copy_is_read_where_it_lies_and_images_elsewhere_are_said(layout, tmp_path):

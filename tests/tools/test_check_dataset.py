@@ -110,3 +110,12 @@ def test_mistakes_give_status_2(tool, tmp_path, monkeypatch, arguments, words):
     ended = tool('check_dataset.py', *arguments)
     assert ended.status == 2
     assert words in ended.err
+
+
+@pytest.mark.parametrize(('name', 'part'), [('coco', '.'), ('yolo', '.'), ('yolo', 'data.yaml'),
+                                            ('cvat_yolo', 'obj.data')])
+def test_a_data_set_that_is_named_without_its_flag_is_told_the_flag(tool, layout, name, part):
+    root = layout(name)
+    ended = tool('check_dataset.py', root / part)
+    assert ended.status == 2
+    assert ended.err.rstrip().endswith(f'--data {root}')

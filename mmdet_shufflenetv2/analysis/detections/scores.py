@@ -7,7 +7,7 @@ import io
 from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools.coco import COCO
+from mmdet.datasets.api_wrappers import COCO  # pycocotools', mended by compat.mmdet_fixes
 from pycocotools.cocoeval import COCOeval
 
 __all__ = ['ClassScore', 'Scores', 'SizeScore', 'as_coco', 'evaluate']

@@ -69,3 +69,12 @@ def test_objects_are_counted_by_coco_sizes(data):
     assert [(one.name, one.objects) for one in sizes] == [
         ('small', sum(a <= 32 ** 2 for a in areas)), ('medium', sum(32 ** 2 < a <= 96 ** 2 for a in areas)),
         ('large', sum(a > 96 ** 2 for a in areas))]
+
+
+def test_an_object_of_id_0_is_found_as_any_other(data):
+    annotations, detections = data
+    expected = evaluate(annotations, detections)
+    # The second object, which a detection is near.
+    with_zero = dict(annotations, annotations=[dict(one, id=one['id'] - 2) for one in annotations['annotations']])
+    assert evaluate(with_zero, detections)[:4] == expected[:4]
+    assert with_zero['annotations'][1]['id'] == 0  # what was given stays as it is
