@@ -145,7 +145,7 @@ class DurableCheckpointHook(CheckpointHook):
     def _newest_whole(self, runner: Runner) -> str:
         from .newest import newest_whole
         found = newest_whole(runner.work_dir, self.out_dir)
-        return f'The newest whole checkpoint is {found}.' if found else 'No checkpoint was saved before.'
+        return f'The latest intact checkpoint is {found}.' if found else 'No checkpoint was saved before.'
 
 
 def is_disk_full(error: OSError) -> bool:

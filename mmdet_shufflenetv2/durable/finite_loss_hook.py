@@ -33,7 +33,7 @@ class FiniteLossHook(Hook):
             return
         shown = ', '.join(f'{name} {float(value):.4g}' for name, value in losses.items())
         newest = newest_whole(runner.work_dir)
-        go_on = (f'The newest checkpoint is from before: {newest}. Go on with: {resume_command()}' if newest else
+        go_on = (f'The latest checkpoint is from before: {newest}. Go on with: {resume_command()}' if newest else
                  'No checkpoint was saved before.')
         raise UserError(f'The loss is not finite at step {runner.iter + 1} ({shown}), on the images '
                         f'{", ".join(_images(data_batch))}.\nLook at their annotations (tools/check_dataset.py), or '

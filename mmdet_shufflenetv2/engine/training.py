@@ -124,7 +124,7 @@ def _disk_errors(work_dir: str) -> Iterator[None]:
     except OSError as error:
         if not is_disk_full(error):
             raise
-        raise UserError(f'The disk is full: {error}. The newest whole checkpoint is {newest_whole(work_dir)}. Make '
+        raise UserError(f'The disk is full: {error}. The latest intact checkpoint is {newest_whole(work_dir)}. Make '
                         f'room, and go on with: {resume_command()}') from error
 
 

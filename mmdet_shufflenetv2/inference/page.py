@@ -137,7 +137,7 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
                 # a file about each beside its source.
                 image.preprocess = look_first
                 name = gradio.Dropdown(list(models), value=next(iter(models)), label='Checkpoint')
-                threshold = gradio.Slider(0, 1, 0.3, step=0.01, label='Lowest score')
+                threshold = gradio.Slider(0, 1, 0.3, step=0.01, label='Score threshold')
             with gradio.Column():
                 drawn = gradio.Image(format='png', show_label=False, height='55vh', interactive=False,
                                      buttons=['download', 'fullscreen'])

@@ -19,7 +19,7 @@ def summary(data: OwnData) -> str:
     for name, split in data.splits.items():
         images, annotations = split.annotations['images'], split.annotations['annotations']
         empty = len({image['id'] for image in images} - {annotation['image_id'] for annotation in annotations})
-        lines.append(f'  {name:<6}{len(images):>7} images  {len(annotations):>7} boxes  {empty:>5} images without  '
+        lines.append(f'  {name:<6}{len(images):>7} images  {len(annotations):>7} boxes  {empty:>5} without boxes  '
                      f'{_sizes(images)}')
     boxes = {name: _boxes(split) for name, split in data.splits.items()}
     width = min(max(map(len, ('boxes', *data.classes))), 40)

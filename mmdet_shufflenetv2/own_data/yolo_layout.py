@@ -291,7 +291,7 @@ def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, f
         raise ValueError(f'{len(fields)} fields, expected 5: class, x, y, width, height (or class and a polygon)')
     if not all(-_ROUNDING <= number <= 1 + _ROUNDING for number in numbers):
         worst = max(numbers, key=lambda number: abs(number - 0.5))
-        raise ValueError(f'{worst:g} is no fraction of the image. Divide x and width by its width, y and height by its '
+        raise ValueError(f'{worst:g} is not in [0, 1]. Divide x and width by its width, y and height by its '
                          f'height')
     if polygon:
         x1, y1, x2, y2 = min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])

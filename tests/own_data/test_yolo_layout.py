@@ -39,7 +39,7 @@ def test_a_line_is_a_box_in_pixels_inside_the_image(layout, line, box):
     ('5 0.5 0.5 0.5 0.5', 'class 5, expected 0 to 4'),
     ('-1 0.5 0.5 0.5 0.5', 'class -1'),
     ('1.5 0.5 0.5 0.5 0.5', 'class 1.5'),
-    ('1 48 40 20 20', '48 is no fraction of the image'),
+    ('1 48 40 20 20', '48 is not in [0, 1]'),
     ('1 0.5 0.5 0 0.5', 'no area'),
 ])
 def test_a_wrong_line_is_named_by_file_and_number(layout, line, words):
