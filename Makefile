@@ -39,9 +39,9 @@ $(INSTALLED): setup.py $(CONSTRAINTS)
 demo: install
 	$(PY) tools/demo.py
 
-# A file of tests stays in one process, for what its tests share.
+# A file of tests stays in one process, for what its tests share; tests/conftest.py says which files come first.
 test: install
-	$(PY) -m pytest -n auto --dist loadfile
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # Kills, torn files, full disks, and files changed at random, thrown at training.
 chaos: install
@@ -74,7 +74,7 @@ test-onedl: .venv-onedl/.borrowed
 # What CI runs on the forks.
 test-onedl-core: .venv-onedl/.borrowed
 	$(MAKE) install $(ONEDL)
-	.venv-onedl/bin/python -m pytest -n auto --dist loadfile tests/compat tests/backbones tests/test_configs.py
+	.venv-onedl/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/compat tests/backbones tests/test_configs.py
 
 lint: install
 	$(VENV)/bin/ruff check .

@@ -27,6 +27,14 @@ mmengine_config.FormatCode = lambda text, **_: (text, True)
 torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else 2)
 
 
+# Where files of tests run side by side, those that take a minute or more must not begin last.
+LONGEST = ('test_coco_tiny.py', 'test_chaos.py', 'test_distributed.py')
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 def needs_shared(*parts: str) -> pytest.MarkDecorator:
     path = SHARED.joinpath(*parts)
     return pytest.mark.skipif(

@@ -288,4 +288,5 @@ def test_the_command_exports_and_says_what_it_compared(made, tool, tmp_path):
     assert ended.status == 0, ended.err
     assert 'equal to the detector on a drawn image' in ended.out
     about = {entry.key: entry.value for entry in onnx.load(tmp_path / 'new' / 'detector.onnx').metadata_props}
-    assert json.loads(about['resize']) == dict(scale=[192, 128], keep_ratio=True, cut=False)
+    assert json.loads(about['resize']) == dict(
+        scale=[192, 128], keep_ratio=True, cut=False, fit=False)
