@@ -161,7 +161,7 @@ class _Capture:
 
     def __init__(self, given: str, kind: str) -> None:
         import cv2
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        getattr(cv2.utils, 'logging', cv2).setLogLevel(0)  # silent; releases before 5 have it elsewhere
         self._cv2 = cv2
         self._capture: Any = cv2.VideoCapture(int(given.removeprefix('webcam:')) if kind == 'camera' else given)
         if not self._capture.isOpened():

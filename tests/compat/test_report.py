@@ -44,4 +44,4 @@ def test_it_can_be_printed_from_the_command_line():
                           check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert '| roi_align |' in done.stdout
-    assert 'Warning' not in done.stderr
+    assert 'UserWarning' not in done.stderr

@@ -24,10 +24,10 @@ def drawn(boxes, size=(400, 600), **fields):
 
 def test_ground_truth_is_left_and_detections_are_right_in_the_colours_of_their_classes():
     left, right = np.split(drawn([[300., 100, 400, 200]]), 2, axis=1)
-    assert tuple(left[150, 100]) == class_color(0)
-    assert tuple(right[150, 300]) == class_color(1)
-    assert (left[150, 300] == GRAY).all()
-    assert (right[150, 100] == GRAY).all()
+    # Releases of Pillow differ by a pixel.
+    for drawn_on, here, there, color in ((left, 100, 300, class_color(0)), (right, 300, 100, class_color(1))):
+        assert color in {tuple(pixel) for pixel in drawn_on[150, here - 1:here + 3]}
+        assert (drawn_on[150, there - 1:there + 3] == GRAY).all()
 
 
 def test_names_of_detections_in_one_place_do_not_cover_each_other():
