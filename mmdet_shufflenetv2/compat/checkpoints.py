@@ -217,7 +217,8 @@ def _refused(name: str, path: str) -> UnsafeCheckpointError:
 
 def _no_checkpoint(name: str, message: str) -> UserError:
     # PyTorch's advice to load without weights_only is none of ours.
-    lines = [line.strip() for line in message.splitlines() if line.strip() and 'weights_only' not in line]
+    reason_alone = message.rpartition('WeightsUnpickler error:')[2]
+    lines = [line.strip() for line in reason_alone.splitlines() if line.strip() and 'weights_only' not in line]
     reason = lines[0] if lines else 'it ends too early'
     return UserError(f'{name} is no PyTorch checkpoint, or a damaged one ({reason}). Expected a file that torch.save '
                      f'wrote, such as work_dirs/NAME/epoch_12.pth.')
