@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from ..durable.storage import write_atomically
 from ..errors import UserError
 
 __all__ = ['RESULT', 'RUN', 'claim', 'read_json', 'write_json']
@@ -55,6 +55,4 @@ def read_json(path: Path) -> Any:
 def write_json(path: Path, content: Any) -> None:
     """Write a file such that it is there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'{path.name}.unfinished')
-    unfinished.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
-    os.replace(unfinished, path)
+    write_atomically(path, (json.dumps(content, indent=2) + '\n').encode())

@@ -18,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ...durable.storage import write_atomically
 from ...errors import UserError
 from ..annotation_file import read_annotations
 from ..checks import check_images
@@ -258,9 +259,7 @@ def _take_subset(root: Path, count: int, seed: int, given: _Given, base_url: str
     elif not folder.is_dir():
         _fetch_subset(folder, names, given, base_url)
     check_images([folder / name for name in names])
-    unfinished = ann_file.with_name(f'{ann_file.name}.unfinished')
-    unfinished.write_text(json.dumps(chosen))
-    unfinished.replace(ann_file)
+    write_atomically(ann_file, json.dumps(chosen).encode())
     say(f'{ann_file}: {count} images, in {folder}')
     return ['--cfg-options', f'train_dataloader.dataset.ann_file=annotations/{ann_file.name}',
             f'train_dataloader.dataset.data_prefix.img={folder.name}/']
