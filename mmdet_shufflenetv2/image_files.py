@@ -22,8 +22,8 @@ except ImportError as error:
     raise UserError('Image files are read with Pillow: pip install pillow. Arrays (H, W, 3) of uint8, as '
                     'cv2.imread returns them, do without it.') from error
 
-__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'files_below', 'is_clutter', 'look_at', 'look_at_all',
-           'read_image']
+__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'files_below', 'is_clutter', 'look_at',
+           'look_at_all', 'read_image']
 
 #: What a folder is searched for: what both Pillow and OpenCV read.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.bmp', '.webp', '.tif', '.tiff', '.ppm',

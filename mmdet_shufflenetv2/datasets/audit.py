@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..image_files import look_at_all
-from .problems import LEFT_OUT, Report, shown
+from .problems import Report, shown
 
 __all__ = ['as_float', 'audit', 'is_box', 'leaves_folder', 'left_out']
 
@@ -122,9 +122,7 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
         for number in (number for number in sizes if number not in used_images):
             report.note('empty_image', f'image with id {number}')
     if boxes and not report.learned:
-        reasons = ', '.join(f'{report.found[reason]} x {what.split(" (")[0]}' for reason, what in LEFT_OUT.items()
-                            if reason in report.found)
-        report.note('no_box', f'none of {len(boxes)} is learned from: {reasons}')
+        report.note('no_box', f'none of {len(boxes)} is learned from: {report.reasons}')
     if _look_like_corners(boxes):
         report.note('box_corners', f'bbox {_said(boxes[0][0])} is the first of {len(boxes)}')
 

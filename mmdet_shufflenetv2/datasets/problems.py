@@ -40,9 +40,9 @@ FATAL = {
 
 #: Why MMDetection does not learn from an annotation. Those of the first two are not evaluated on either.
 LEFT_OUT = {
-    'crowd': 'a box is marked as a crowd (iscrowd 1; left out in training). Where it is one object: set iscrowd to 0',
-    'ignored': 'a box is marked to be ignored (ignore 1; left out in training)',
-    'area': 'an annotation has no positive area (left out in training)',
+    'crowd': 'a box is marked as a crowd, iscrowd 1 (neither learned nor evaluated; where it is one object, set it to 0)',
+    'ignored': 'a box is marked to be ignored, ignore 1 (left out in training)',
+    'area': 'an annotation has no positive area (left out in training; --data takes that of the box)',
     'box_flat': 'a box has no area, or a negative side (left out in training)',
     'box_tiny': 'a box is narrower than a pixel (left out in training)',
     'box_beside': 'a box lies beside its image (left out in training)',
@@ -98,6 +98,12 @@ class Report:
         """A line each about what is left out in training or looks wrong: how often, what, and the first of it."""
         return [f'{self.found[problem]} x {what}: {self.examples[problem][0]}' for problem, what in WARNINGS.items()
                 if problem in self.found and problem not in _HARMLESS]
+
+    @property
+    def reasons(self) -> str:
+        """Why annotations are left out, and how many for each reason."""
+        return ', '.join(f'{self.found[reason]} x {what.split(" (")[0]}' for reason, what in LEFT_OUT.items()
+                         if reason in self.found)
 
     def refuse(self, purpose: str) -> None:
         """Raise a :class:`.UserError` that names the first fatal problem, if there is one.

@@ -89,8 +89,8 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         log_for_tensorboard(cfg)
     if checkpoint_interval_minutes is not None and not 0 < checkpoint_interval_minutes < float('inf'):
         raise UserError(f'--checkpoint-interval-minutes {checkpoint_interval_minutes}: expected a positive number.')
-    prepare_data(cfg, 'train', max_broken=max_broken_images)
-    prepare_data(cfg, 'val')
+    prepare_data(cfg, 'train', max_broken=max_broken_images, say=data is None)  # else the summary has said it
+    prepare_data(cfg, 'val', say=data is None)
     make_folder(cfg.work_dir, '--work-dir')
     prepare_processes(cfg)
     make_durable(cfg, max_broken_images=max_broken_images, checkpoint_interval_minutes=checkpoint_interval_minutes)

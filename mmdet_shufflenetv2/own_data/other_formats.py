@@ -55,8 +55,8 @@ def find_foreign(root: Path) -> str | None:
     """A sentence or two about annotations in such a format below a folder; None where there are none."""
     for path in islice(files_below(root, _SUFFIXES), _MANY):
         if what := foreign_format(path):
-            folder = path.parent
-            images = next((near for name in ('JPEGImages', 'images') if (near := folder.parent / name).is_dir()), folder)
+            folder, near = path.parent, [path.parents[1] / name for name in ('JPEGImages', 'images')]
+            images = next(filter(Path.is_dir, near), folder)
             return (f'{path} is in the format of {what[0]}, which is not read. '
                     f'{what[1].format(folder=str(folder), images=str(images))}')
     return None

@@ -61,14 +61,16 @@ def find_description(root: Path) -> Path | None:
             raise UserError(f'--data {root} is a part of a data set, without the names of the classes. Name the whole: '
                             f'--data {above}')
         places = '; '.join(f'{split}: {place}' for split, place in _places(root).items())
-        raise UserError(f'--data {root}: folders images/ and labels/ are there, but no .yaml that names the classes. Write '
+        raise UserError(f'--data {root}: images/ and labels/ are there, but no .yaml that names the classes. Write '
                         f'{root / "data.yaml"} with these lines: names: [cat, dog]; {places}')
     return found[0] if found else None
 
 
 def is_description(path: Path) -> bool:
-    """Whether a file describes a data set in YOLO's format: it has ``names``. One that is damaged counts if it is called
-    ``data`` or ``dataset``, or has the usual keys; any other YAML that cannot be read is about something else.
+    """Whether a file describes a data set in YOLO's format: it has ``names``.
+
+    One that is damaged counts if it is called ``data`` or ``dataset``, or has the usual keys; any other YAML that cannot
+    be read is about something else.
     """
     if path.suffix not in DESCRIPTIONS or is_clutter(Path(path.name)) or not path.is_file():
         return False

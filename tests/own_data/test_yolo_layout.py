@@ -112,11 +112,11 @@ def test_labels_beside_images_without_an_image_are_found_and_other_texts_are_not
     root = layout('cvat_yolo')
     (root / 'obj_train_data' / 'lost.txt').write_text('0 0.5 0.5 0.5 0.5\n')
     (root / 'obj_train_data' / 'README.txt').write_text('12 images\n')
-    (problem, example), = read_own_data(root).faults['train']
+    (_, example), = read_own_data(root).faults['train']
     assert example.startswith(f'{root / "obj_train_data" / "lost.txt"}: ')
 
 
-@pytest.mark.parametrize('suffix', ['.jfif', '.JPG', '.JPEG', '.JFIF', '.WebP', '.tif', '.TIFF', '.jpe', '.gif', '.jp2'])
+@pytest.mark.parametrize('suffix', ['.jfif', '.JPG', '.JPEG', '.JFIF', '.WebP', '.tif', '.jpe', '.gif', '.jp2'])
 def test_images_of_a_linked_folder_and_of_every_suffix_are_read(layout, tmp_path, suffix):
     root = layout('yolo')
     expected = sorted(read_own_data(root).splits['train'].annotations['annotations'], key=lambda a: a['bbox'])
@@ -194,7 +194,7 @@ def yaml(text):
     (yaml('train: images/train\nnames: [a]\nnames: [b]'), "YAML: the key 'names' is there twice"),
     (yaml('train: images/train\nnames: {0: a, 0: b}'), "YAML: the key '0' is there twice"),
     (yaml('train:\timages/train\nnames:\n\t- a'), 'cannot be read as YAML'),
-    (lambda root: shutil.copy(root / 'data.yaml', root / 'my.yaml') and (root / 'data.yaml').rename(root / 'other.yaml'),
+    (lambda root: (shutil.copy(root / 'data.yaml', root / 'my.yaml'), (root / 'data.yaml').rename(root / 'other.yaml')),
      '2 files could describe the data'),
 ])
 def test_what_is_incomplete_is_said(layout, damage, words):
