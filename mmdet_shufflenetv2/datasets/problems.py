@@ -40,7 +40,7 @@ FATAL = {
 
 #: Why MMDetection does not learn from an annotation. Those of the first two are not evaluated on either.
 LEFT_OUT = {
-    'crowd': 'a box is marked as a crowd, iscrowd 1 (neither learned nor evaluated; where it is one object, set it to 0)',
+    'crowd': 'a box is marked as a crowd, iscrowd 1 (not learned or evaluated; if it is one object, set iscrowd to 0)',
     'ignored': 'a box is marked to be ignored, ignore 1 (left out in training)',
     'area': 'an annotation has no positive area (left out in training; --data takes that of the box)',
     'box_flat': 'a box has no area, or a negative side (left out in training)',

@@ -69,8 +69,8 @@ def find_description(root: Path) -> Path | None:
 def is_description(path: Path) -> bool:
     """Whether a file describes a data set in YOLO's format: it has ``names``.
 
-    One that is damaged counts if it is called ``data`` or ``dataset``, or has the usual keys; any other YAML that cannot
-    be read is about something else.
+    One that is damaged counts if it is called ``data`` or ``dataset``, or has the usual keys; any other YAML that
+    cannot be read is about something else.
     """
     if path.suffix not in DESCRIPTIONS or is_clutter(Path(path.name)) or not path.is_file():
         return False
