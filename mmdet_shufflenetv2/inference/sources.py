@@ -118,8 +118,10 @@ def _expand(entry: str) -> list[tuple[str, str]]:
         raise UserError(f'{entry} names no camera: expected webcam:0, or webcam:1 for a second one.')
     if glob.has_magic(entry):
         # In a loop of links, `**` finds each file many times.
-        if matches := sorted(map(Path, glob.glob(entry, recursive=True)), key=lambda path: -len(path.parts)):
-            # Where links form a loop, `**` finds each file many times: the shortest path is kept.
+        matches = sorted(map(Path, glob.glob(entry, recursive=True)), key=lambda path: (len(path.parts), path))
+        if matches:
+            # Where links form a loop, `**` finds each file many times: its first, shortest path is kept.
+            matches.reverse()
             return _of_known_kind(sorted({path.parent.resolve() / path.name: path for path in matches}.values()))
         raise UserError(f'Nothing fits the pattern {entry}.')
     raise UserError(f'There is no image or folder {entry}. Expected image or video files, folders, patterns such as '
