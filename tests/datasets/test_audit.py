@@ -117,9 +117,9 @@ def test_boxes_that_say_nothing_or_something_else_are_fatal_where_all_are_so(con
 
 STRANGE = [
     dict(area=0), dict(area=-1), dict(area=0.4), dict(iscrowd=1), dict(iscrowd=True), dict(iscrowd=0), dict(ignore=0),
-    dict(iscrowd=False), dict(ignore=1), dict(ignore=True), dict(ignore=None), dict(bbox=[5, 5, 0, 9]),
-    dict(bbox=[5, 5, 9, 1]), dict(bbox=[5, 5, 0.99, 9]), dict(bbox=[5, 5, -4, 9]), dict(bbox=[500, 5, 9, 9]), dict(bbox=[-9, 5, 9, 9]),
-    dict(bbox=[-8, 5, 9, 9]), dict(bbox=[5, -20, 9, 9]), dict(ignore=1, iscrowd=1, area=0),
+    dict(iscrowd=False), dict(ignore=1), dict(ignore=True), dict(ignore=None), dict(ignore=1, iscrowd=1, area=0),
+    *(dict(bbox=box) for box in ([5, 5, 0, 9], [5, 5, 9, 1], [5, 5, 0.99, 9], [5, 5, -4, 9], [500, 5, 9, 9],
+                                 [-9, 5, 9, 9], [-8, 5, 9, 9], [5, -20, 9, 9])),
 ]
 
 
