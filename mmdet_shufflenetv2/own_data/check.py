@@ -38,7 +38,7 @@ def check_dataset(source: str | os.PathLike | None = None, images: str | os.Path
         UserError: If there is no such thing, or if it cannot be read at all.
     """
     if (source is None) == (data is None):
-        raise UserError('Name what to check: ANNOTATIONS.json --images DIR, or a config, or --data DIR')
+        raise UserError('Name what to check: ANNOTATIONS.json --images DIR, the folder of a data set, or a config')
     if images is not None and not os.path.isdir(images):
         raise UserError(f'--images {images}: there is no such folder.')
     if source is not None and (os.path.isdir(source) or is_description(Path(source))):

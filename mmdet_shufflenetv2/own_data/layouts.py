@@ -36,10 +36,13 @@ def read_own_data(root: str | os.PathLike) -> OwnData:
     if root.suffix.lower() in _ARCHIVES and root.is_file():
         raise UserError(f'--data {root} is an archive. Unpack it and name the folder that comes out.')
     if root.is_file():
-        raise UserError(f'--data {root} is a file. Name the folder of the data set instead: --data {_whole(root)}')
+        whole = _whole(root)
+        raise UserError(f'--data {root} is a file. Name the folder of the data set instead' +
+                        (f': --data {whole}' if whole else f'. {EXPECTED}.'))
     if not root.is_dir():
         raise UserError(f'--data {root}: there is no such folder. {EXPECTED}.')
-    if root.name == 'annotations' and all(path.suffix == '.json' for path in root.iterdir()):
+    if root.name == 'annotations' and all(path.suffix == '.json' for path in root.iterdir()) and _is_data_set(
+            root.absolute().parent):
         raise UserError(f'--data {root} holds annotations without images. Name the whole data set: --data '
                         f'{root.parent}')
     if annotation_files := find_annotation_files(root):
@@ -70,12 +73,12 @@ def _is_data_set(folder: Path) -> bool:
     return bool(find_annotation_files(folder)) or any(map(is_description, folder.iterdir()))
 
 
-def _whole(file: Path) -> Path:
-    """The folder of the data set that a file in it belongs to."""
+def _whole(file: Path) -> Path | None:
+    """The folder of the data set that a file in it belongs to; None where there is none."""
     for folder in (file.parent.parent, file.parent):
         if any(file in files for files in find_annotation_files(folder).values()):
             return folder
-    return file.parent
+    return file.parent if _is_data_set(file.parent) else None
 
 
 def _few(root: Path) -> str:
