@@ -48,8 +48,8 @@ def main() -> None:
     parser.add_argument('--boxes', type=int, default=100, help='detections an image (default: 100)')
     args = parser.parse_args()
     content, found = synthetic(args.images, args.boxes)
-    print(f'{args.images:,} images, {args.boxes} detections each\n\n| backend | seconds of the CPU | the twelve figures |\n'
-          f'| --- | --- | --- |')
+    print(f'{args.images:,} images, {args.boxes} detections each\n\n'
+          f'| backend | seconds of the CPU | the twelve figures |\n| --- | --- | --- |')
     for name, kind in BACKENDS.items():
         with contextlib.redirect_stdout(io.StringIO()):
             truth = as_coco(content)
