@@ -216,8 +216,8 @@ def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, say: bool = Tru
     for split in splits:
         dataloader = cfg.get(f'{split}_dataloader')
         if dataloader and 'dataset' in dataloader:
-            prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken,
-                            f'{split}_dataloader.dataset', say)
+            prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken, split == 'train',
+                            key=f'{split}_dataloader.dataset', say=say)
 
 
 def datasets_of(cfg: Config) -> Iterator[Any]:
