@@ -3,7 +3,8 @@
 :func:`prepare` is called by ``import mmdet_shufflenetv2``, before anything of mmdet is imported. It
 
 * says what to install where mmcv is missing,
-* serves ``mmcv._ext`` with torchvision's operators where no compiled one is installed (:mod:`.mmcv_ops`),
+* serves ``mmcv._ext`` with torchvision's operators where no compiled one is installed (:mod:`.mmcv_ops`), also to
+  what was imported of mmdet before,
 * makes MMEngine read checkpoints with a safe unpickler and write them without code (:mod:`.checkpoints`),
 * mends what MMDetection 3.3 and pycocotools break (:mod:`.mmdet_fixes`).
 
@@ -24,7 +25,8 @@ def prepare() -> None:
     """Make MMDetection importable and its checkpoints safe. Calling it again changes nothing.
 
     Raises:
-        ImportError: Where mmcv is not installed; the message names the package to install.
+        ImportError: Where mmcv is not installed, or where mmdet was imported before and cannot be given the operators;
+            the message says what to do.
     """
     if find_spec('mmcv') is None:
         raise ImportError(
@@ -37,6 +39,8 @@ def prepare() -> None:
     from . import checkpoints
     checkpoints.install()
     from . import mmdet_fixes
+    if ops_are_served():
+        mmdet_fixes.replace_placeholders()
     mmdet_fixes.apply_fixes()
 
 

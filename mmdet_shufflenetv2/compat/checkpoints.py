@@ -34,7 +34,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
 
 from ..errors import UserError
 
-__all__ = ['UnsafeCheckpointError', 'install', 'load']
+__all__ = ['UnsafeCheckpointError', 'install', 'load', 'mmengine_checkpoints_by_default']
 
 
 class UnsafeCheckpointError(UserError):
@@ -100,6 +100,23 @@ def install() -> None:
         if not hasattr(loader, '__wrapped__'):
             CheckpointLoader.register_scheme(prefix, _guarded(loader), force=True)
     copyreg.pickle(HistoryBuffer, _reduce_history)
+
+
+@contextmanager
+def mmengine_checkpoints_by_default() -> Iterator[None]:
+    """Within it, ``torch.load(FILE)`` is :func:`load`. A call that says ``weights_only`` itself is left alone."""
+    torch_load = torch.load
+
+    def load_by_default(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if args or kwargs.keys() - {'mmap'}:
+            return torch_load(f, map_location, *args, **kwargs)
+        return load(f, map_location)
+
+    torch.load = load_by_default
+    try:
+        yield
+    finally:
+        torch.load = torch_load
 
 
 def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
