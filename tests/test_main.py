@@ -54,8 +54,9 @@ def trained(tmp_path_factory, shapes_root, launch):
     """What MMDetection's train.py and test.py leave: a folder with a config, a checkpoint and detections."""
     folder = tmp_path_factory.mktemp('trained')
     (folder / 'small.py').write_text(SMALL_NANODET.format(root=ROOT, data=shapes_root))
-    assert launch('run', 'train.py', folder / 'small.py', '--work-dir', folder) == 0
-    assert launch('run', 'tools/test.py', folder / 'small.py', folder / 'epoch_1.pth', '--work-dir', folder,
+    work_dir = folder / 'work_dir'
+    assert launch('run', 'train.py', folder / 'small.py', '--work-dir', work_dir) == 0
+    assert launch('run', 'tools/test.py', folder / 'small.py', work_dir / 'epoch_1.pth', '--work-dir', work_dir,
                   '--out', folder / 'found.pkl') == 0
     return folder
 
@@ -78,8 +79,8 @@ def test_every_tool_of_mmdetection_starts(name, launch, capsys):
     ('analysis_tools/eval_metric', '{run}/small.py {run}/found.pkl', None),
     ('get_flops.py', '{run}/small.py --num-images 1', None),
     ('tools/misc/print_config.py', '{run}/small.py --save-path {out}/all.py', 'all.py'),
-    ('publish_model', '{run}/epoch_1.pth {out}/small.pth', 'small*.pth'),
-    ('test', '{run}/small.py {run}/epoch_1.pth --tta --work-dir {out}', '*/*.json')])
+    ('publish_model', '{run}/work_dir/epoch_1.pth {out}/small.pth', 'small*.pth'),
+    ('test', '{run}/small.py {run}/work_dir/epoch_1.pth --tta --work-dir {out}', '*/*.json')])
 def test_a_tool_of_mmdetection_runs(trained, launch, tmp_path, tool, args, written):
     assert launch('run', tool, *args.format(run=trained, out=tmp_path).split()) == 0
     assert written is None or list(tmp_path.glob(written))
