@@ -4,7 +4,7 @@
 
 * says what to install where mmcv is missing,
 * serves ``mmcv._ext`` with torchvision's operators where no compiled one is installed (:mod:`.mmcv_ops`), also to
-  what was imported of mmdet before,
+  what was imported of mmdet before (:mod:`.placeholders`),
 * makes MMEngine read checkpoints with a safe unpickler and write them without code (:mod:`.checkpoints`),
 * mends what MMDetection 3.3 and pycocotools break (:mod:`.mmdet_fixes`).
 
@@ -38,9 +38,10 @@ def prepare() -> None:
     install_ext_finder()
     from . import checkpoints
     checkpoints.install()
-    from . import mmdet_fixes
     if ops_are_served():
-        mmdet_fixes.replace_placeholders()
+        from . import placeholders
+        placeholders.replace_placeholders()
+    from . import mmdet_fixes
     mmdet_fixes.apply_fixes()
 
 

@@ -216,7 +216,7 @@ def prepare_data(cfg: Config, *splits: str, max_broken: int = 0) -> None:
     for split in splits:
         dataloader = cfg.get(f'{split}_dataloader')
         if dataloader and 'dataset' in dataloader:
-            prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken)
+            prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken, split == 'train')
 
 
 def datasets_of(cfg: Config) -> Iterator[Any]:

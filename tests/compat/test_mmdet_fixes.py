@@ -1,14 +1,11 @@
 import json
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 
-import mmcv.ops
 import numpy as np
 import pytest
-from mmdet.registry import METRICS
+from mmdet.registry import DATASETS, METRICS
 from mmdet.utils import register_all_modules
 
-from mmdet_shufflenetv2.compat.mmdet_fixes import replace_placeholders
+from mmdet_shufflenetv2 import UserError
 
 register_all_modules()
 
@@ -32,47 +29,77 @@ def test_an_object_is_found_whatever_its_id(shapes_root, tmp_path, first_id):
     assert metric.evaluate(len(content['images']))['coco/bbox_mAP'] == 1
 
 
-IMPORTED_EARLY = """
-try:
-    from mmcv.ops import DeformConv2d, batched_nms as suppress
-except ImportError:
-    class DeformConv2d:
-        def __init__(self, *args):
-            raise RuntimeError('reinstall')
-
-    def suppress(*args):
-        raise RuntimeError('reinstall')
-"""
+def evaluated(ann_file, classes, results):
+    """MMDetection's scores, each class's too, of results that name their category."""
+    metric = METRICS.build(dict(type='CocoMetric', ann_file=str(ann_file), classwise=True))
+    metric.dataset_meta = dict(classes=classes)
+    for image in json.loads(ann_file.read_text())['images']:
+        of_it = [one for one in results if one['image_id'] == image['id']]
+        x, y, w, h = np.array([one['bbox'] for one in of_it], dtype=float).reshape(-1, 4).T
+        found = dict(bboxes=np.stack((x, y, x + w, y + h), axis=1), scores=np.array([one['score'] for one in of_it]),
+                     labels=np.array([classes.index(one['name']) for one in of_it], dtype=int))
+        metric.results.append((dict(width=image['width'], height=image['height'], img_id=image['id']),
+                               dict(found, img_id=image['id'])))
+    return metric.evaluate(len(metric.results))
 
 
 @pytest.fixture
-def imported_early(tmp_path, monkeypatch):
-    """Import text as a module ``mmdet.NAME`` while mmcv has no operators."""
-
-    def load(name, text):
-        (tmp_path / f'{name}.py').write_text(text)
-        spec = spec_from_file_location(f'mmdet.{name}', tmp_path / f'{name}.py')
-        module = module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, spec.name, module)
-        with monkeypatch.context() as without:
-            without.setitem(sys.modules, 'mmcv.ops', None)
-            spec.loader.exec_module(module)
-        return module
-
-    return load
+def annotated(shapes_root, tmp_path):
+    """A file, its content, and results that are right for two classes, of which one has small scores, and none else."""
+    content = json.loads((shapes_root / 'annotations' / 'instances_val2017.json').read_text())
+    names = {category['id']: category['name'] for category in content['categories']}
+    found = [dict(image_id=a['image_id'], bbox=a['bbox'], name=names[a['category_id']], score=0.9)
+             for a in content['annotations'] if names[a['category_id']] in ('square', 'star')]
+    return tmp_path / 'a.json', content, found
 
 
-def test_what_was_imported_without_operators_gets_them(imported_early):
-    early = imported_early('early_head', IMPORTED_EARLY)
-    user = imported_early('early_user', 'from mmdet.early_head import suppress as of_another')
-    with pytest.raises(RuntimeError):
-        user.of_another()
-    replace_placeholders()
-    assert early.DeformConv2d is mmcv.ops.DeformConv2d
-    assert early.suppress is user.of_another is mmcv.ops.batched_nms
+ORDERS = {
+    'as it is': lambda categories: categories,
+    'backwards': lambda categories: categories[::-1],
+    'by name': lambda categories: sorted(categories, key=lambda category: category['name']),
+}
 
 
-def test_what_is_derived_from_a_placeholder_is_refused_with_what_to_do(imported_early):
-    imported_early('early_head', IMPORTED_EARLY + "\n\nclass Derived(DeformConv2d):\n    pass\n")
-    with pytest.raises(ImportError, match='mmdet.early_head was imported before .* Import mmdet_shufflenetv2 first'):
-        replace_placeholders()
+@pytest.mark.parametrize('file_order', ORDERS)
+@pytest.mark.parametrize('order', ORDERS)
+@pytest.mark.parametrize('first_id', [0, 7])
+def test_a_label_means_the_class_of_that_name_whatever_the_order_in_the_file_and_in_the_config(
+        annotated, file_order, order, first_id):
+    path, content, found = annotated
+    categories = content['categories']
+    classes = tuple(category['name'] for category in ORDERS[order](categories))
+    for entry, key in [(c, 'id') for c in categories] + [(a, 'category_id') for a in content['annotations']]:
+        entry[key] += first_id - 1
+    path.write_text(json.dumps(content | dict(categories=ORDERS[file_order](categories))))
+    dataset = DATASETS.build(dict(type='CocoDataset', ann_file=str(path), pipeline=[],
+                                  metainfo=dict(classes=classes), data_prefix=dict(img='')))
+    names = {category['id']: category['name'] for category in categories}
+    assert [classes[instance['bbox_label']] for place in range(len(dataset))
+            for instance in dataset.get_data_info(place)['instances']] == [
+        names[a['category_id']] for image in sorted(content['images'], key=lambda image: image['id'])
+        for a in content['annotations'] if a['image_id'] == image['id']]
+    scores = evaluated(path, classes, found)
+    assert {key: value for key, value in scores.items() if key.endswith('_precision')} == {
+        f'coco/{name}_precision': float(name in ('square', 'star')) for name in names.values()}
+
+
+def test_classes_that_a_file_lacks_shift_no_label_and_are_not_evaluated(annotated):
+    path, content, found = annotated
+    kept = {category['id']: category['name'] for category in content['categories'] if category['name'] != 'square'}
+    content['categories'] = [category for category in content['categories'] if category['id'] in kept]
+    content['annotations'] = [a for a in content['annotations'] if a['category_id'] in kept]
+    path.write_text(json.dumps(content))
+    scores = evaluated(path, ('comet', 'circle', 'square', 'triangle', 'star', 'cross'), found)
+    assert {key for key in scores if key.endswith('_precision')} == {
+        f'coco/{name}_precision' for name in kept.values()}
+    assert scores['coco/star_precision'] == 1
+    assert scores['coco/bbox_mAP'] == pytest.approx(1 / len({a['category_id'] for a in content['annotations']}),
+                                                    abs=1e-3)
+
+
+def test_two_categories_of_one_name_are_refused(annotated):
+    path, content, found = annotated
+    content['categories'].append(dict(id=99, name='star'))
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="two categories of the name 'star'"):
+        evaluated(path, ('star', ), [])
