@@ -36,6 +36,7 @@ from .curves import draw_curves
 from .first_screen import FirstScreenHook
 from .folders import make_folder
 from .quiet_runner import QuietRunner
+from .start_weights import StartWeightsHook, download_advice
 from .tensorboard import log_for_tensorboard
 from .tool import registry_errors
 
@@ -96,8 +97,9 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
     make_folder(cfg.work_dir, '--work-dir')
     prepare_processes(cfg)
     make_durable(cfg, max_broken_images=max_broken_images, checkpoint_interval_minutes=checkpoint_interval_minutes)
-    with _disk_errors(cfg.work_dir):
+    with _disk_errors(cfg.work_dir), download_advice(cfg):
         runner = build_runner(cfg)
+        runner.register_hook(StartWeightsHook())
         if cfg.get('load_from') and not cfg.get('resume'):
             # Before averages of the weights are loaded.
             runner.register_hook(KeepClassLayersHook(), priority='VERY_HIGH')
