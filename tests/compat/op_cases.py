@@ -197,6 +197,43 @@ def cases() -> Iterator[tuple[str, Case]]:
     yield 'voxelization dynamic', lambda: named('out', ops.voxelization(
         cloud(300), [2.0, 2.0, 1.5], [-4.0, -5.0, -3.0, 4.0, 5.0, 3.0], -1, -1))
 
+    def rotated_filter() -> dict[str, Tensor]:
+        x = leaf(2, 3, 4, 3, 3)
+        indices = torch.stack([torch.randperm(36, generator=torch.Generator().manual_seed(i)) for i in range(5)], dim=1)
+        return with_gradients(ops.active_rotated_filter(x, (indices + 1).int().view(4, 3, 3, 5)), x=x)
+
+    yield 'active_rotated_filter', rotated_filter
+
+    def psa_mask(kind: str, size: tuple[int, int]) -> dict[str, Tensor]:
+        x = leaf(2, size[0] * size[1], 4, 5)
+        return with_gradients(ops.PSAMask(kind, size)(x), x=x)
+
+    for kind in ('collect', 'distribute'):
+        for size in ((3, 5), (7, 9)):
+            yield f'psa_mask {kind} {size}', lambda k=kind, s=size: psa_mask(k, s)
+
+    def text_maps() -> tuple[Tensor, Tensor]:
+        """Labels of three small kernels and masks that grow from them."""
+        from scipy import ndimage
+        smooth = torch.from_numpy(ndimage.gaussian_filter(random(24, 30, seed=8).numpy(), 1.5))
+        masks = torch.stack([smooth > smooth.quantile(q) for q in (0.4, 0.6, 0.8)])
+        return torch.from_numpy(ndimage.label(masks[-1])[0]).int(), masks
+
+    def expand(area: int) -> dict[str, Tensor]:
+        labels, masks = text_maps()
+        return {'out': torch.tensor(ops.contour_expand(masks.byte(), labels, area, int(labels.max()) + 1))}
+
+    for area in (0, 12):
+        yield f'contour_expand {area}', lambda a=area: expand(a)
+
+    def group() -> dict[str, Tensor]:
+        labels, masks = text_maps()
+        groups = ops.pixel_group(random(24, 30, seed=3), masks[0], random(24, 30, 4, seed=4), labels, masks[-1].byte(),
+                                 int(labels.max()) + 1, 0.8)
+        return {f'group{i}': torch.tensor(group) for i, group in enumerate(groups)}
+
+    yield 'pixel_group', group
+
 
 def record() -> None:
     import mmcv._ext  # a compiled one: nothing here serves it

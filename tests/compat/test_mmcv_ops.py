@@ -13,7 +13,7 @@ COMPILED = torch.load(RECORDED, weights_only=True)
 SAMPLED = ('roi_align_rotated', 'bezier_align', 'rotated_feature_align')
 SERVED = ('nms ', 'nms_match', 'batched_nms', 'soft_nms', 'roi_align', 'deform_conv2d', 'modulated_deform_conv2d',
           'box_iou_rotated', 'nms_rotated', *SAMPLED, 'box_iou_quadri', 'nms_quadri', 'points_in_boxes_cpu',
-          'voxelization')
+          'voxelization', 'active_rotated_filter', 'psa_mask', 'contour_expand', 'pixel_group')
 CASES = {name: case for name, case in cases() if name.startswith(SERVED)}
 
 

@@ -22,6 +22,7 @@ from . import (
     boxes3d,
     carafe,
     deform,
+    filters,
     focal,
     masked,
     neighbors,
@@ -31,6 +32,7 @@ from . import (
     roi,
     rotated,
     rotated_align,
+    text,
     voxels,
 )
 
@@ -58,7 +60,7 @@ def _operators(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
 #: Operator name -> function, as ``mmcv._ext`` offers them.
 SERVED: dict[str, Callable[..., Any]] = {
     **_operators(nms, roi, focal, deform, attention, carafe, masked, rotated, quadri, rotated_align, bezier, points,
-                 boxes3d, voxels, neighbors), 'bbox_overlaps': bbox_overlaps
+                 boxes3d, voxels, neighbors, text, filters), 'bbox_overlaps': bbox_overlaps
 }
 
 
