@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import sys
 import traceback
@@ -33,7 +34,7 @@ def run_tool(main: Callable[[], None]) -> None:
         finally:
             sys.stdout.flush()  # else Python finds out at its very end
     except BrokenPipeError:
-        if not _is_closed(sys.stdout) and not _is_closed(sys.stderr):
+        if not any([_is_closed(sys.stdout), _is_closed(sys.stderr)]):
             raise
         sys.exit(128 + signal.SIGPIPE)
 
@@ -41,11 +42,15 @@ def run_tool(main: Callable[[], None]) -> None:
 def _is_closed(stream: TextIO) -> bool:
     """Whether nobody reads a stream any more; what it still holds then goes nowhere."""
     try:
-        stream.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return True
-    return False
+        number = stream.fileno()
+    except OSError:  # not a file
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return True
 
 
 def _run(main: Callable[[], None]) -> None:

@@ -1,4 +1,5 @@
 import importlib
+import io
 import os
 import signal
 import sys
@@ -57,10 +58,12 @@ def test_a_file_that_the_system_refuses_is_the_users_to_name(capsys, error, word
     assert words in said
 
 
+@pytest.mark.parametrize('unbuffered', [False, True])
 @pytest.mark.parametrize('ends', [lambda: None, lambda: sys.exit(0), lambda: print('more' * 9000)])
-def test_a_reader_that_has_enough_ends_a_tool_in_silence(monkeypatch, capfd, ends):
+def test_a_reader_that_has_enough_ends_a_tool_in_silence(monkeypatch, capfd, ends, unbuffered):
     reads, writes = os.pipe()
-    monkeypatch.setattr(sys, 'stdout', os.fdopen(writes, 'w'))
+    monkeypatch.setattr(sys, 'stdout', io.TextIOWrapper(os.fdopen(writes, 'wb', 0 if unbuffered else -1),
+                                                        write_through=unbuffered))
     os.close(reads)
 
     def main():
