@@ -14,7 +14,7 @@ def contour_expand(kernel_mask: Tensor, internal_kernel_label: Tensor, min_kerne
                    kernel_num: int) -> list[list[int]]:
     """Expansion of text kernels (Wang et al., PSENet, CVPR 2019, section 3.2).
 
-    In the paper kernels grow from each mask to the next larger one. mmcv's operator reads the largest mask in each step,
+    In the paper kernels grow from each mask to the next larger one. mmcv's operator reads the largest in each step,
     so that they grow to it at once, and so do they here.
 
     Args:
