@@ -1,8 +1,7 @@
 """A data set in the one form that MMDetection reads as it is, written into the work dir.
 
 The user's files stay as they are. In the work dir each split has an annotation file in COCO's format with the same
-categories in the same order (MMDetection counts labels along each file's own list), areas and sizes filled in. A file
-that is so already is used where it lies.
+categories in the same order, areas and sizes filled in. A file that is so already is used where it lies.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from ..datasets.annotation_file import has_byte_order_mark
 from ..datasets.audit import audit
+from ..datasets.checks import same_but_for_spelling
 from ..datasets.filled_in import filled_in
 from ..datasets.problems import FATAL, WARNINGS, shown
 from ..durable.storage import write_atomically
@@ -43,7 +43,8 @@ class Prepared:
     splits: dict[str, tuple[str, str]]
 
 
-def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequence[str] | None = None) -> Prepared:
+def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequence[str] | None = None,
+                     training: bool = True) -> Prepared:
     """Write what is needed into ``WORK_DIR/own_data``.
 
     Args:
@@ -51,6 +52,7 @@ def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequen
             there is none.
         work_dir: Of the run.
         classes: Those of a detector that is to be evaluated, in its order; by default the data's own.
+        training: Whether it is trained on. What is evaluated on may lack some of the classes.
 
     Raises:
         UserError: If something in the data is fatal for training, or of other classes.
@@ -62,7 +64,7 @@ def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequen
     as_it_is = set()
     for name, split in data.splits.items():
         _refuse_other_classes(split, classes)
-        found, split.annotations = split.annotations, completed(split, classes)
+        found, split.annotations = split.annotations, completed(split, classes, add=training)
         if found == split.annotations and split.source.suffix == '.json' and not has_byte_order_mark(split.source):
             as_it_is.add(name)
         _refuse_faults(data, name)
@@ -101,11 +103,19 @@ def load_prepared(work_dir: str | os.PathLike) -> Prepared | None:
     return prepared
 
 
-def completed(split: Split, classes: Sequence[str]) -> dict[str, list]:
-    """A split's annotations with these classes as its categories, in this order, and what may be missing filled in."""
+def completed(split: Split, classes: Sequence[str], add: bool = True) -> dict[str, list]:
+    """A split's annotations with these classes as its categories, in this order, and what may be missing filled in.
+
+    Args:
+        split: The split.
+        classes: Names of the classes.
+        add: Whether classes that it lacks become categories, too.
+    """
     annotations = filled_in(split.annotations, split.images)
     by_name = {category['name']: category for category in annotations['categories'] if isinstance(category, dict)
                and isinstance(category.get('id'), int) and isinstance(category.get('name'), str)}
+    if not add:
+        return dict(annotations, categories=[by_name[name] for name in classes if name in by_name])
     # A class that the split lacks gets a number that nothing in it uses.
     numbers = [category['id'] for category in by_name.values()]
     numbers += [a['category_id'] for a in annotations['annotations']
@@ -124,7 +134,8 @@ def _refuse_other_classes(split: Split, classes: Sequence[str]) -> None:
     if others:
         raise UserError(f'{split.source} has boxes of {", ".join(map(shown, others[:5]))}, not among the '
                         f'{len(classes)} classes of the training ({", ".join(classes[:5])}'
-                        f'{", ..." if len(classes) > 5 else ""}). Give every split the same classes.')
+                        f'{", ..." if len(classes) > 5 else ""}).{same_but_for_spelling(others, classes)} '
+                        f'Give every split the same classes.')
 
 
 def _refuse_faults(data: OwnData, name: str) -> None:
