@@ -30,7 +30,7 @@ $(INSTALLED): setup.py $(CONSTRAINTS)
 		"Python 3.11, 3.12 or 3.13 is needed, this is %d.%d. Name another: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet $(FORMATS) -c $(CONSTRAINTS) torch torchvision $(FRAMEWORK) \
-		pycocotools opencv-python matplotlib tqdm $(RUNTIMES) 'setuptools<82' wheel pytest pytest-xdist ruff
+		pycocotools faster-coco-eval opencv-python matplotlib tqdm $(RUNTIMES) 'setuptools<82' wheel pytest pytest-xdist ruff
 	$(PY) -c 'import cv2' 2>/dev/null || $(PY) -m pip install --quiet --only-binary :all: --no-deps --force-reinstall \
 		-c $(CONSTRAINTS) opencv-python-headless
 	$(PY) -m pip install --quiet --no-build-isolation --no-deps -e .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from ..datasets.annotation_file import LISTS, as_annotations, read_json
 from ..datasets.audit import audit
 from ..datasets.checks import image_reader
 from ..datasets.problems import Report
+from ..durable.storage import write_json
 from ..engine.config import CONFIG_SUFFIXES, datasets_of, load_config
 from ..errors import UserError
 from .coco_layout import find_image_folder
@@ -47,7 +47,7 @@ def check_dataset(source: str | os.PathLike | None = None, images: str | os.Path
     reports = _of_file(Path(source), images) if data is None else _of_data(data)
     if out is not None:
         written = dict(fatal=any(report.fatal for report in reports), files=[report.as_json() for report in reports])
-        Path(out).write_text(json.dumps(written, indent=2))
+        write_json(out, written)
     return reports
 
 

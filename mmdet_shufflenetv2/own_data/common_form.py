@@ -19,7 +19,7 @@ from ..datasets.audit import audit
 from ..datasets.checks import same_but_for_spelling
 from ..datasets.filled_in import filled_in
 from ..datasets.problems import FATAL, WARNINGS, shown
-from ..durable.storage import write_atomically
+from ..durable.storage import write_json
 from ..errors import UserError
 from .description import OwnData, Split
 
@@ -76,9 +76,9 @@ def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequen
     for name, split in data.splits.items():
         ann_file = split.source.absolute() if name in as_it_is else folder / f'{name}.json'
         if name not in as_it_is:
-            write_atomically(ann_file, json.dumps(split.annotations).encode())
+            write_json(ann_file, split.annotations, indent=None)
         prepared.splits[name] = (str(ann_file), str(split.images.absolute()))
-    write_atomically(folder / DESCRIPTION, json.dumps(vars(prepared), indent=2).encode())
+    write_json(folder / DESCRIPTION, vars(prepared))
     return prepared
 
 

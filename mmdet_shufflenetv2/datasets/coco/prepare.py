@@ -6,7 +6,6 @@ A step ends by renaming what it has made, so whatever has its final name is comp
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ...durable.storage import write_atomically
+from ...durable.storage import write_json
 from ...errors import UserError
 from ..annotation_file import read_annotations
 from ..checks import check_images
@@ -259,7 +258,7 @@ def _take_subset(root: Path, count: int, seed: int, given: _Given, base_url: str
     elif not folder.is_dir():
         _fetch_subset(folder, names, given, base_url)
     check_images([folder / name for name in names])
-    write_atomically(ann_file, json.dumps(chosen).encode())
+    write_json(ann_file, chosen, indent=None)
     say(f'{ann_file}: {count} images, in {folder}')
     return ['--cfg-options', f'train_dataloader.dataset.ann_file=annotations/{ann_file.name}',
             f'train_dataloader.dataset.data_prefix.img={folder.name}/']
