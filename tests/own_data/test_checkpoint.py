@@ -67,6 +67,12 @@ def test_the_entry_that_the_line_names_gives_the_names(capsys):
     assert not capsys.readouterr().err
 
 
+def test_heads_of_as_many_classes_as_the_config_names_keep_its_names(cfg, capsys):
+    follow_checkpoint(cfg, {'state_dict': {}})
+    assert config_meta(cfg)['classes'][:2] == ('person', 'bicycle')
+    assert not capsys.readouterr().err
+
+
 @pytest.mark.parametrize(('ids', 'known'), [
     ((3, 1), (3, 1)), ([0, 7], (0, 7)), ([0, 0], None), ([1], None), (['1', '2'], None), (5, None), (None, None)])
 def test_category_ids_are_read_where_there_is_one_for_each_class(ids, known):
