@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 
 def config_parser(description: str) -> argparse.ArgumentParser:
@@ -25,7 +27,15 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     from mmengine.config import DictAction
 
     class Options(DictAction):
-        """MMEngine's, which has asserts for a user's mistakes."""
+        """MMEngine's, which has asserts for a user's mistakes, and takes the spaces out of names in quotes."""
+
+        @staticmethod
+        def _parse_iterable(val: str) -> Any:
+            try:
+                quoted = ast.literal_eval(val)
+            except (ValueError, SyntaxError):
+                quoted = None
+            return quoted if isinstance(quoted, (list, tuple)) else DictAction._parse_iterable(val)
 
         def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str],
                      option_string: str | None = None) -> None:

@@ -1,3 +1,5 @@
+import argparse
+
 import pytest
 from conftest import ROOT
 from mmdet.utils import register_all_modules
@@ -57,11 +59,16 @@ def test_classes_that_nobody_has_named_are_numbered_and_a_line_says_how_to_name_
     assert names.startswith('"[')
 
 
-def test_the_entry_that_the_line_names_gives_the_names(capsys):
+def test_the_entry_that_the_line_names_gives_the_names(capsys, monkeypatch):
     register_all_modules(init_default_scope=True)
-    cfg = load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py', {
-        'model.roi_head.bbox_head.num_classes': 3,
-        'test_dataloader.dataset.metainfo.classes': ['dog', 'cat', 'traffic light']})
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    from _tool import add_cfg_options
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    options = parser.parse_args([
+        '--cfg-options', 'model.roi_head.bbox_head.num_classes=3',
+        "test_dataloader.dataset.metainfo.classes=['dog','cat','traffic light']"]).cfg_options
+    cfg = load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py', options)
     follow_checkpoint(cfg, {'state_dict': {}})
     assert list(config_meta(cfg)['classes']) == ['dog', 'cat', 'traffic light']
     assert not capsys.readouterr().err
