@@ -35,7 +35,8 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
                 quoted = ast.literal_eval(val)
             except (ValueError, SyntaxError):
                 quoted = None
-            return quoted if isinstance(quoted, (list, tuple)) else DictAction._parse_iterable(val)
+            # Without brackets it is a list for MMEngine.
+            return quoted if isinstance(quoted, (list, tuple)) and val[0] in '[(' else DictAction._parse_iterable(val)
 
         def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str],
                      option_string: str | None = None) -> None:

@@ -84,7 +84,7 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
         _augment(cfg)
     if suffix == '.json':
         _coco_metric(cfg).outfile_prefix = os.path.splitext(out)[0]
-    prepare_data(cfg, 'test')
+    prepare_data(cfg, 'test', say=data is None)
     make_folder(cfg.work_dir, '--work-dir')
     if out:
         make_folder(Path(out).parent, '--out')
