@@ -25,6 +25,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..datasets import prepare_dataset
+from ..datasets.checks import refuse_other_classes
 from ..durable.checkpoint_hook import LAST_CHECKPOINT
 from ..durable.newest import newest_whole
 from ..durable.storage import write_atomically
@@ -269,6 +270,8 @@ def show_class_wise(cfg: Config) -> None:
 
 def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, say: bool = True) -> None:
     """Check the data of the splits (``train``, ``val``, ``test``) before anything is built; see :mod:`..datasets`."""
+    if 'val' in splits and cfg.get('train_dataloader') and cfg.get('val_dataloader'):
+        refuse_other_classes(cfg.train_dataloader.dataset, cfg.val_dataloader.dataset)
     for split in splits:
         dataloader = cfg.get(f'{split}_dataloader')
         if dataloader and 'dataset' in dataloader:
