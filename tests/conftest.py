@@ -24,7 +24,9 @@ SHARED = ROOT.parent / 'shared'
 mmengine_config.FormatCode = lambda text, **_: (text, True)
 
 # Two cores, one process or, with pytest-xdist, one for each.
-torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else 2)
+torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', 1 if 'PYTEST_XDIST_WORKER' in os.environ else 2)))
+if os.environ.get('TESTS_WITHOUT_ONEDNN'):  # make test-portable
+    torch.backends.mkldnn.enabled = False
 
 
 # Where files of tests run side by side, those that take a minute or more must not begin last.
