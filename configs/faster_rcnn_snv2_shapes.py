@@ -12,16 +12,9 @@ model = dict(
             featmap_strides=[8, 16, 32],
             finest_scale=40,
             roi_layer=dict(sampling_ratio=1)),
-        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=5, reg_class_agnostic=True)),
+        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=5)),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
         # From scratch it is the classes that take longest to learn: half of the regions show an object.
-        rcnn=dict(sampler=dict(num=32, pos_fraction=0.5))),
+        rcnn=dict(sampler=dict(num=64, pos_fraction=0.5))),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=50)))
-
-max_epochs = 8
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, convert_to_iter_based=True),
-]
