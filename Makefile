@@ -36,7 +36,7 @@ $(INSTALLED): setup.py $(CONSTRAINTS)
 	@echo '2/4 installing PyTorch and torchvision (5 GB; about a minute, or as long as the download takes)'
 	@$(PIP) $(FORMATS) torch torchvision 'setuptools<82' wheel
 	@echo '3/4 installing MMDetection and what else is used'
-	@$(PIP) $(FORMATS) torch torchvision $(FRAMEWORK) pycocotools opencv-python matplotlib tqdm $(RUNTIMES) \
+	@$(PIP) $(FORMATS) torch torchvision $(FRAMEWORK) pycocotools faster-coco-eval opencv-python matplotlib tqdm $(RUNTIMES) \
 		pytest pytest-xdist ruff
 	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) --only-binary :all: --no-deps --force-reinstall opencv-python-headless
 	@echo '4/4 installing this package'

@@ -37,6 +37,7 @@ setup(
         'mmengine>=0.10.4,<1',
         'mmdet>=3.3,<4',
         'pycocotools',
+        'faster-coco-eval>=1.8,<2',
         'tqdm',
         'Pillow',
         # MMEngine's mmdet:: config bases need pkg_resources, which setuptools 82 removed.

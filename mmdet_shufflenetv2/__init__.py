@@ -24,6 +24,7 @@ if TRAINING:
     compat.prepare()
 
     from . import classification as classification  # registers
+    from . import coco_metric as coco_metric
     from . import datasets as datasets
     from . import light_head as light_head
     from . import nanodet as nanodet

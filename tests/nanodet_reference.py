@@ -85,7 +85,7 @@ def letterbox(image: np.ndarray, size: int) -> tuple[Tensor, np.ndarray]:
 
 
 def detect(weights: Weights, image: np.ndarray, size: int) -> tuple[np.ndarray, Tensor, Tensor]:
-    """Boxes in the image's pixels, scores and labels: above 0.05, class-wise NMS at 0.6, 100 at most."""
+    """Boxes in the image's pixels and inside it, scores and labels: above 0.05, class-wise NMS at 0.6, 100 at most."""
     x, matrix = letterbox(image, size)
     boxes, scores = [], []
     with torch.no_grad():
@@ -97,4 +97,5 @@ def detect(weights: Weights, image: np.ndarray, size: int) -> tuple[np.ndarray, 
     boxes, scores = boxes[cells], scores[cells, labels]
     keep = torchvision.ops.batched_nms(boxes, scores, labels, 0.6)[:100]
     corners = np.concatenate((boxes[keep].reshape(-1, 2).numpy(), np.ones((2 * len(keep), 1))), axis=1)
-    return (corners @ np.linalg.inv(matrix).T)[:, :2].reshape(-1, 4), scores[keep], labels[keep]
+    corners = (corners @ np.linalg.inv(matrix).T)[:, :2].clip(0, [image.shape[1], image.shape[0]])
+    return corners.reshape(-1, 4), scores[keep], labels[keep]

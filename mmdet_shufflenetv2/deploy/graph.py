@@ -63,7 +63,9 @@ class DetectionGraph(nn.Module):
         if self.neck is not None:
             features = self.neck(features)
         boxes, scores, labels = self.detect(features, size)
-        return torch.cat((boxes - offset, scores[:, None]), dim=1), labels
+        height, width = torch._shape_as_tensor(image)[:2]
+        boxes = _clipped(boxes - offset, torch.stack((width, height)))  # a border around the image is not part of it
+        return torch.cat((boxes, scores[:, None]), dim=1), labels
 
 
 class _Prepare(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from argparse import Namespace
@@ -17,6 +16,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..deploy.shuffle_free import shuffle_free_detector
+from ..durable.storage import write_json
 from ..errors import UserError
 from ..own_data.run import follow_run
 from .config import load_config, prepare_data, require_detector, require_entries, set_data_root, show_class_wise
@@ -84,7 +84,7 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
         _augment(cfg)
     if suffix == '.json':
         _coco_metric(cfg).outfile_prefix = os.path.splitext(out)[0]
-    prepare_data(cfg, 'test')
+    prepare_data(cfg, 'test', say=data is None)
     make_folder(cfg.work_dir, '--work-dir')
     if out:
         make_folder(Path(out).parent, '--out')
@@ -97,7 +97,7 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
     if runner.rank == 0:
         if suffix == '.json':
             os.replace(f'{os.path.splitext(out)[0]}.bbox.json', out)
-        (Path(cfg.work_dir) / 'metrics.json').write_text(json.dumps(metrics, indent=2))
+        write_json(Path(cfg.work_dir) / 'metrics.json', metrics)
     return metrics
 
 

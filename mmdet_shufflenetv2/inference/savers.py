@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 
 from ..deploy.onnx_detector import Detections
+from ..durable.storage import to_json
 from ..engine.inference import category_ids
 from ..errors import UserError
 from ..pictures import class_color, draw_boxes
@@ -115,7 +115,7 @@ class CocoSaver(ExitStack):
         if frame.source.is_video:
             about['frame'] = frame.number
         for (x1, y1, x2, y2), score, label in zip(*(part.tolist() for part in found)):
-            self._file.write((',\n' if self._written else '\n') + json.dumps(dict(
+            self._file.write((',\n' if self._written else '\n') + to_json(dict(
                 image_id=int(path.stem) if self._named else self._frames, category_id=self._ids[label],
                 bbox=[x1, y1, x2 - x1, y2 - y1], score=score, category=self._classes[label], **about)))
             self._written += 1

@@ -22,6 +22,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..backbones.norm_eval import batch_norms_to_eval
+from .center_pad import top_left_padding
 
 __all__ = ['NanoDetHead']
 
@@ -124,7 +125,8 @@ class NanoDetHead(GFLHead):
 
         Returns:
             An ``InstanceData`` an image with ``bboxes``, ``scores`` and ``labels``, best first. With ``rescale`` the
-            boxes are those of the original image: the ``padding`` that :class:`.CenterPad` noted is taken off.
+            boxes are those of the original image and inside it: the ``padding`` that :class:`.CenterPad` noted is taken
+            off. Else they are inside the network's input.
         """
         cfg = cfg or self.test_cfg
         found = []
@@ -132,18 +134,14 @@ class NanoDetHead(GFLHead):
             scores, labels, cells, _ = filter_scores_and_topk(
                 scores.detach(), cfg.score_thr, cfg.get('nms_pre', scores.numel()))
             height, width = img_meta['img_shape'][:2]
-            # As in NanoDet, to the network's input.
+            # As in NanoDet: before NMS to the network's input, behind it to the image.
             bboxes = boxes.detach()[cells].clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
             if rescale:
-                bboxes = bboxes - boxes.new_tensor(_top_left_padding(img_meta) * 2)
-            found.append(self._bbox_post_process(
-                InstanceData(bboxes=bboxes, scores=scores, labels=labels), cfg, rescale, with_nms, img_meta))
+                bboxes = bboxes - boxes.new_tensor(top_left_padding(img_meta) * 2)
+            results = self._bbox_post_process(
+                InstanceData(bboxes=bboxes, scores=scores, labels=labels), cfg, rescale, with_nms, img_meta)
+            if rescale:
+                height, width = img_meta['ori_shape'][:2]
+                results.bboxes = results.bboxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+            found.append(results)
         return found
-
-
-def _top_left_padding(img_meta: dict[str, Any]) -> tuple[int, int]:
-    """Pixels on the left and on top; an image that was flipped after it had been padded has the sides exchanged."""
-    left, top, right, bottom = img_meta.get('padding', (0, 0, 0, 0))
-    direction = img_meta.get('flip_direction') if img_meta.get('flip') else None
-    return (right if direction in ('horizontal', 'diagonal') else left,
-            bottom if direction in ('vertical', 'diagonal') else top)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..durable.storage import write_atomically
+from ..durable.storage import write_json
 from ..errors import UserError
 
 __all__ = ['RESULT', 'RUN', 'claim', 'read_json', 'write_json']
@@ -50,9 +50,3 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding='utf-8'))
     except (FileNotFoundError, ValueError):
         return None
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a file such that it is there as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(content, indent=2) + '\n').encode())

@@ -1,15 +1,18 @@
 """Files that are there whole or not at all."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import mmengine
+import numpy as np
 import pytest
 
-from mmdet_shufflenetv2.durable.storage import AtomicBackend, remove_leftovers, write_atomically
+from mmdet_shufflenetv2.durable.storage import AtomicBackend, remove_leftovers, write_atomically, write_json
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
@@ -18,6 +21,19 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
         AtomicBackend().put(content, str(path))
         assert path.read_bytes() == content
     assert os.listdir(tmp_path) == ['x']
+
+
+def refuse(constant):
+    raise ValueError(constant)
+
+
+@pytest.mark.parametrize('write', [write_json, lambda path, content: mmengine.dump(content, path)],
+                         ids=['ours', "MMEngine's"])
+def test_what_is_not_finite_is_null_in_json(tmp_path, write):
+    content = dict(ap=float('nan'), loss=[1.5, float('inf'), (np.float32('nan'), )], table=np.array([0.5, -np.inf]))
+    write(tmp_path / 'x.json', content)
+    read = json.loads((tmp_path / 'x.json').read_text(), parse_constant=refuse)
+    assert read == dict(ap=None, loss=[1.5, None, [None]], table=[0.5, None])
 
 
 @pytest.mark.parametrize('fails', ['fsync', 'replace'])

@@ -82,8 +82,10 @@ def test_decoding_equals_a_plain_loop_over_cells(detector):
 def test_boxes_go_back_to_the_original_image(detector, flip, padding):
     head = detector.bbox_head
     outputs = random_outputs(head, batch=1)
-    meta = dict(img_shape=(32, 48), scale_factor=(0.5, 0.25), padding=padding, flip=flip is not None,
-                flip_direction=flip)
+    # What is left of 48 x 32 pixels without the padding, at twice the width and four times the height.
+    width, height = (48 - padding[0] - padding[2]) * 2, (32 - padding[1] - padding[3]) * 4
+    meta = dict(img_shape=(32, 48), ori_shape=(height, width), scale_factor=(0.5, 0.25), padding=padding,
+                flip=flip is not None, flip_direction=flip)
     cfg = Config(dict(score_thr=0.6, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100))
     padded, original = (head.predict_by_feat(*outputs, batch_img_metas=[meta], cfg=cfg, rescale=rescale)[0]
                         for rescale in (False, True))
@@ -91,8 +93,10 @@ def test_boxes_go_back_to_the_original_image(detector, flip, padding):
     # What lies in the padded image left of the original one's first column, and above its first row.
     left = padding[2] if flip in ('horizontal', 'diagonal') else padding[0]
     top = padding[3] if flip in ('vertical', 'diagonal') else padding[1]
-    expected = (padded.bboxes - torch.tensor([left, top] * 2)) / torch.tensor([0.5, 0.25] * 2)
-    assert torch.allclose(original.bboxes, expected, atol=1e-4)
+    moved = (padded.bboxes - torch.tensor([left, top] * 2)) / torch.tensor([0.5, 0.25] * 2)
+    inside = moved.clamp(min=0).minimum(torch.tensor([width, height] * 2))
+    assert (inside != moved).any() == any(padding)  # some reach into the padding
+    assert torch.allclose(original.bboxes, inside, atol=1e-4)
     assert torch.equal(original.scores, padded.scores)
     assert padded.bboxes.min() >= 0
     assert (padded.bboxes.max(0).values <= torch.tensor([48, 32, 48, 32])).all()
@@ -126,7 +130,7 @@ def test_nothing_found_is_an_empty_result(detector):
     head = detector.bbox_head
     cfg = Config(dict(score_thr=1.0, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100))
     found = head.predict_by_feat(*random_outputs(head, batch=1), batch_img_metas=[
-        dict(img_shape=(32, 48), scale_factor=(1.0, 1.0))], cfg=cfg, rescale=True)[0]
+        dict(img_shape=(32, 48), ori_shape=(32, 48), scale_factor=(1.0, 1.0))], cfg=cfg, rescale=True)[0]
     assert found.bboxes.shape == (0, 4)
 
 

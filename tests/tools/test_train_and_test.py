@@ -42,6 +42,7 @@ def test_evaluation_equals_pycocotools_on_the_same_results_file(tool, trained, s
     assert ended.status == 0, ended.err
     assert 'Average Precision' in ended.out
     assert '| circle' in ended.out  # AP per class
+    assert 'NaN' not in ''.join(path.read_text() for path in tmp_path.rglob('*.json'))
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     truth = COCO(shapes_root / 'annotations' / 'instances_val2017.json')
     evaluation = COCOeval(truth, truth.loadRes(str(tmp_path / 'r.json')), 'bbox')

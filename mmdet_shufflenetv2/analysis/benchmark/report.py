@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...durable.storage import write_json
 from .measure import Benchmark
 
 __all__ = ['markdown', 'save']
@@ -46,7 +46,7 @@ def save(results: Sequence[Benchmark], out: Path, command: str) -> None:
             f'process, so a ratio says more than the milliseconds do; "speed" is the median of the rounds\' ratios.\n')
     tables = '\n\n'.join(markdown(done) for done in results)
     (out / 'README.md').write_text(f'{head}\n![Median latency](latency.png)\n\n{tables}\n')
-    (out / 'results.json').write_text(json.dumps([_plain(done) for done in results], indent=1) + '\n')
+    write_json(out / 'results.json', [_plain(done) for done in results], indent=1)
     _draw(results, out / 'latency.png')
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...durable import storage
 from ..memory_access import Kind
 from .breakdown import kinds_of, shares
 from .figure import draw
@@ -48,7 +48,7 @@ def to_json(run: Run) -> str:
     document = plain(run)
     for table, written in zip(run.tables, document['tables']):
         written['verdict'] = table.verdict()
-    return json.dumps(document, indent=1)
+    return storage.to_json(document, indent=1)
 
 
 def markdown(run: Run) -> str:

@@ -6,19 +6,18 @@ A step ends by renaming what it has made, so whatever has its final name is comp
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from ...durable.storage import write_atomically
+from ...durable.storage import write_json
 from ...errors import UserError
 from ..annotation_file import read_annotations
 from ..checks import check_images
@@ -32,6 +31,7 @@ __all__ = ['prepare_coco']
 
 # Images that are fetched one by one at the same time.
 _CONNECTIONS = 8
+_LOCK = '.prepare_coco.lock'
 # What is unpacked may differ from what was estimated by this factor.
 _SLACK = 1.2
 
@@ -66,9 +66,10 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
     given = _Given(source)
     whole = [split for split in splits if not (split == 'train2017' and subset is not None)]
     _say_what_it_takes(root, splits, whole, subset, given, say)
+    new = [folder for folder in (root, *root.parents) if not folder.exists()]
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _alone(root):
+        with _nothing_left(root, new), _alone(root):
             _take_annotations(root, splits, given, base_url, say)
             for split in whole:
                 _take_images(root, split, given, base_url, say)
@@ -80,12 +81,26 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    with open(root / '.prepare_coco.lock', 'w') as lock:
+    with open(root / _LOCK, 'w') as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f'Another prepare_coco.py is at work in {root}. Wait until it has ended.') from None
         yield
+
+
+@contextmanager
+def _nothing_left(root: Path, new: Sequence[Path]) -> Iterator[None]:
+    """Remove the folders ``new``, innermost first, and what was empty in them, where nothing was put there."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (root / 'annotations').rmdir()
+        if new and os.listdir(root) == [_LOCK]:
+            (root / _LOCK).unlink()
+            for folder in new:
+                folder.rmdir()
 
 
 class _Given:
@@ -259,7 +274,7 @@ def _take_subset(root: Path, count: int, seed: int, given: _Given, base_url: str
     elif not folder.is_dir():
         _fetch_subset(folder, names, given, base_url)
     check_images([folder / name for name in names])
-    write_atomically(ann_file, json.dumps(chosen).encode())
+    write_json(ann_file, chosen, indent=None)
     say(f'{ann_file}: {count} images, in {folder}')
     return ['--cfg-options', f'train_dataloader.dataset.ann_file=annotations/{ann_file.name}',
             f'train_dataloader.dataset.data_prefix.img={folder.name}/']
