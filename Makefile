@@ -13,13 +13,16 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && exit; done; \
 	echo python3)
 PY = $(VENV)/bin/python
+PIP = $(PY) -m pip install --quiet -c $(CONSTRAINTS)
 INSTALLED = $(VENV)/.installed
+# A file of tests stays in one process, for what its tests share; tests/conftest.py says which files come first.
+PYTEST = $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install demo test chaos test-slow test-oldest test-onedl test-onedl-core lint clean
+.PHONY: help install demo test test-portable chaos test-slow test-oldest test-onedl test-onedl-core lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -2
-	@echo 'make install, test-slow (the tests that take long), chaos (faults thrown at training), test-oldest (oldest supported versions), test-onedl (the maintained forks), lint, clean'
+	@echo 'make install, test-portable (the numeric tests under other arithmetic), test-slow (the tests that take long), chaos (faults thrown at training), test-oldest (oldest supported versions), test-onedl (the maintained forks), lint, clean'
 
 install: $(INSTALLED)
 
@@ -28,20 +31,34 @@ install: $(INSTALLED)
 $(INSTALLED): setup.py $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 		"Python 3.11, 3.12 or 3.13 is needed, this is %d.%d. Name another: make PYTHON=python3.12" % v)'
-	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet $(FORMATS) -c $(CONSTRAINTS) torch torchvision $(FRAMEWORK) \
-		pycocotools faster-coco-eval opencv-python matplotlib tqdm $(RUNTIMES) 'setuptools<82' wheel pytest pytest-xdist ruff
-	$(PY) -c 'import cv2' 2>/dev/null || $(PY) -m pip install --quiet --only-binary :all: --no-deps --force-reinstall \
-		-c $(CONSTRAINTS) opencv-python-headless
-	$(PY) -m pip install --quiet --no-build-isolation --no-deps -e .
+	@echo '1/4 creating $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+	@echo '2/4 installing PyTorch and torchvision (5 GB; about a minute, or as long as the download takes)'
+	@$(PIP) $(FORMATS) torch torchvision 'setuptools<82' wheel
+	@echo '3/4 installing MMDetection and what else is used'
+	@$(PIP) $(FORMATS) torch torchvision $(FRAMEWORK) pycocotools faster-coco-eval opencv-python matplotlib tqdm $(RUNTIMES) \
+		pytest pytest-xdist ruff
+	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) --only-binary :all: --no-deps --force-reinstall opencv-python-headless
+	@echo '4/4 installing this package'
+	@$(PY) -m pip install --quiet --no-build-isolation --no-deps -e .
 	@touch $@
 
 demo: install
 	$(PY) tools/demo.py
 
-# A file of tests stays in one process, for what its tests share; tests/conftest.py says which files come first.
 test: install
-	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+# Other processors add in another order, so results differ in the last digits; no test may rest on those. Each setting
+# makes this machine compute as another one does.
+NUMERIC = tests/backbones tests/classification tests/compat tests/deploy tests/inference tests/light_head tests/nanodet \
+	tests/tools/test_nanodet.py tests/tools/test_train_and_test.py tests/test_families.py tests/test_bare_model.py
+ARITHMETIC = ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 \
+	OMP_NUM_THREADS=1 TESTS_WITHOUT_ONEDNN=1
+
+test-portable: install
+	@for setting in $(ARITHMETIC); do echo "$$setting"; env $$setting $(PYTEST) $(NUMERIC) || failed="$$failed $$setting"; \
+	done; test -z "$$failed" || { echo "failed under:$$failed"; exit 1; }
 
 # Kills, torn files, full disks, and files changed at random, thrown at training.
 chaos: install

@@ -231,7 +231,9 @@ class Chaos:
 
 
 def _environment() -> dict[str, str]:
-    return os.environ | dict(PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='2')
+    import torch
+    threads = str(torch.get_num_threads())  # another number of them adds in another order
+    return os.environ | dict(PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS=threads)
 
 
 def run(folder: Path, seed: int, kills: int, mutations: int, torn: int, full: int, kills_a_run: int = 4) -> list[Tally]:

@@ -1,0 +1,204 @@
+"""Every command and every block of Python on the pages: what it names exists, its flags are taken, its code runs."""
+
+import argparse
+import functools
+import glob
+import importlib.util
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, SHARED
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+# Programs that are not this project's, and why they are not run here.
+OTHERS = {
+    'source': 'of the shell', 'cd': 'of the shell', 'tensorboard': 'a server',
+    'mim': 'downloads', 'labelme2coco': 'not installed', 'supervision': 'not installed',
+}
+# What "your own config" builds on where a page does not say it.
+BASES = {'README.md': 'faster_rcnn_snv2.py', 'imagenet.md': 'faster_rcnn_snv2.py'}
+
+
+def blocks(page, language):
+    return re.findall(rf'^```{language}\n(.*?)^```', page.read_text(), re.M | re.S)
+
+
+def commands(page):
+    """The command lines of a page: of its blocks, and of its sentences."""
+    text = page.read_text()
+    lines = [line for block in blocks(page, 'bash') for line in block.replace('\\\n', ' ').splitlines()]
+    lines += re.findall(r'^\$ (.+)$', text, re.M)
+    prose = re.sub(r'^```.*?^```', '', text, flags=re.M | re.S)
+    inline = re.findall(r'`((?:python|make|pip install|mim|tools/\S+\.sh) [^`]+)`', prose)
+    lines += [' '.join(code.split()) for code in inline]
+    for line in lines:
+        for part in line.split(' && '):
+            if words := shlex.split(part, comments=True):
+                yield words
+
+
+COMMANDS = [pytest.param(words, id=f'{page.name}: {" ".join(words)}') for page in PAGES for words in commands(page)]
+
+
+class _Parsed(BaseException):
+    """What a tool's parser made of a command line; the tool goes no further."""
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """A tool's arguments as its own parser takes them."""
+
+    def call(tool, *args):
+
+        def stop(parser, args=None, namespace=None):
+            raise _Parsed(real(parser, args, namespace))
+
+        real = argparse.ArgumentParser.parse_args
+        monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', stop)
+        monkeypatch.setattr(sys, 'argv', [tool, *args])
+        monkeypatch.syspath_prepend(str(ROOT / Path(tool).parent))
+        monkeypatch.setenv('MMDET_SNV2_NO_PYTHON_CONFIG', '')
+        with pytest.raises(_Parsed) as parsed:
+            runpy.run_path(str(ROOT / tool), run_name='__main__')
+        return parsed.value.args[0]
+
+    return call
+
+
+def check_files(args):
+    """Files of this project that a command names are there."""
+    for word in args:
+        if re.match(r'(configs|tools|tests|benchmarks)/', word):
+            pattern = re.sub(r'\{.*?\}', '*', word)
+            assert glob.glob(str(ROOT / pattern)), f'{word} is not there'
+
+
+@functools.cache
+def make_targets():
+    return set(re.findall(r'^([a-z-]+):', (ROOT / 'Makefile').read_text(), re.M))
+
+
+@pytest.mark.parametrize('words', COMMANDS)
+def test_a_command_names_what_is_there_and_its_flags_are_taken(words, parse, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    while re.fullmatch(r'[A-Z_]+=\S+', words[0]):
+        words = words[1:]
+    tool = next((place for place, word in enumerate(words) if re.fullmatch(r'(tools|benchmarks|tests)/\S+\.py', word)
+                 and 'pytest' not in words), None)
+    check_files(words)
+    if words[0] == 'make':
+        assert {word for word in words[1:] if '=' not in word} <= make_targets()
+    elif words[0].endswith('.sh'):
+        tool = 'tools/train.py' if 'train' in words[0] else 'tools/test.py'
+        at = next(place for place, word in enumerate(words) if word.isdigit())
+        parse(tool, *words[1:at], *words[at + 1:])
+    elif tool is not None:
+        assert words[0] in ('python', 'torchrun', 'srun')
+        if words[tool].startswith('tools/') or 'parse_args' in (ROOT / words[tool]).read_text():
+            args = parse(*words[tool:])
+            check_config(args)
+    elif words[:2] == ['python', '-c']:
+        monkeypatch.chdir(tmp_path)
+        if 'mmdet_shufflenetv2' in words[2]:
+            exec(words[2], {})
+        else:
+            assert re.match(r'import (\w+)', words[2])[1] in OTHERS
+    elif words[0] in ('python', 'torchrun') and '-m' in words:
+        assert importlib.util.find_spec(words[words.index('-m') + 1])
+    elif words[:2] == ['pip', 'install']:
+        extras = re.findall(r'\.\[(.+?)\]', ' '.join(words))
+        assert all(f"'{name}'" in (ROOT / 'setup.py').read_text() for extra in extras for name in extra.split(','))
+    else:
+        assert words[0] in OTHERS
+
+
+def check_config(args):
+    """The config is read with the entries that the command overrides."""
+    from mmdet_shufflenetv2.engine.config import load_config
+    config = getattr(args, 'config', None)
+    if isinstance(config, str) and config.startswith(('configs/', 'mmdet::')):
+        load_config(config, getattr(args, 'cfg_options', None))
+
+
+EPOCHS = [pytest.param(page, work_dir, int(epoch), id=f'{page.name}: {work_dir}/epoch_{epoch}.pth') for page in PAGES
+          for work_dir, epoch in sorted(set(re.findall(r'work_dirs/(\w[\w.]*)/epoch_(\d+)\.pth', page.read_text())))]
+
+
+@pytest.mark.parametrize(('page', 'work_dir', 'epoch'), EPOCHS)
+def test_a_checkpoint_that_a_page_names_is_the_last_of_the_run_before(page, work_dir, epoch, parse):
+    from mmdet_shufflenetv2.engine.config import load_config
+    lengths = set()
+    for words in commands(page):
+        config = next((word for word in words if Path(word).stem == work_dir and word.startswith('configs/')), None)
+        if config and 'tools/train.py' in words:
+            args = parse(*words[words.index('tools/train.py'):])
+            lengths.add(args.epochs or load_config(str(ROOT / config)).train_cfg.max_epochs)
+    # Where the page trains nothing, it is a run of the config as it is.
+    path = next((ROOT / 'configs').rglob(f'{work_dir}.py'))
+    assert epoch in (lengths or {load_config(str(path)).train_cfg.max_epochs})
+
+
+PYTHON = [pytest.param(page, block, id=f'{page.name}: {block.split(chr(10))[0]}') for page in PAGES
+          for block in blocks(page, 'python')]
+
+
+@pytest.mark.parametrize(('page', 'block'), [one for one in PYTHON if 'model = dict(' in one.values[1]])
+def test_a_config_on_a_page_builds_its_detector(page, block, tmp_path):
+    from mmdet_shufflenetv2.engine.config import load_config
+    register_all_modules()
+    # A block that names no base is the one before with other parts, or one's own config.
+    before = re.findall(r'^_base_ = .*$', page.read_text().partition(block)[0], re.M)
+    base = '' if '_base_' in block else before[-1] if before else f"_base_ = './{BASES[page.name]}'"
+    (tmp_path / 'config.py').write_text(f'{base}\n{block}'.replace("'./", f"'{ROOT}/configs/"))
+    with torch.device('meta'):
+        MODELS.build(load_config(str(tmp_path / 'config.py')).model)
+
+
+@pytest.mark.parametrize(('page', 'block'), [one for one in PYTHON if 'model = dict(' not in one.values[1]])
+def test_code_on_a_page_runs(page, block, tmp_path, monkeypatch, shapes_root):
+    from tiny_graph import write
+
+    from mmdet_shufflenetv2 import ShuffleNetV2
+    from mmdet_shufflenetv2.engine.config import load_config
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'photo.jpg').symlink_to(shapes_root / 'val2017' / '000000000001.jpg')
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    if 'detector.onnx' in block:
+        pytest.importorskip('onnxruntime')
+        write(tmp_path / 'detector.onnx')
+    if 'nanodet_m.ckpt' in block:
+        weights = SHARED / 'weights' / 'nanodet_m_320.pth'
+        if not weights.exists():
+            pytest.skip('needs the published weights')
+        (tmp_path / 'nanodet_m.ckpt').symlink_to(weights)
+    known = {}
+    if 'shuffle_free' in block:
+        register_all_modules()
+        config = load_config(str(ROOT / 'configs' / 'nanodet_m_snv2.py'))
+        known = dict(backbone=ShuffleNetV2(widen_factor=0.5).eval(), detector=MODELS.build(config.model).eval())
+    if 'gradio_client' in block:
+        gradio_client = pytest.importorskip('gradio_client')
+        from mmdet_shufflenetv2.inference.models import find_models
+        from mmdet_shufflenetv2.inference.page import make_page
+        page = make_page(find_models(['detector.onnx']))
+        page.launch(server_name='127.0.0.1', prevent_thread_lock=True, quiet=True, ssr_mode=False)
+        client = gradio_client.Client
+        monkeypatch.setattr(gradio_client, 'Client', lambda _: client(page.local_url, verbose=False))
+    try:
+        exec(compile(block, page.name if isinstance(page, Path) else 'page', 'exec'), known)
+    finally:
+        if 'gradio_client' in block:
+            page.close()
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_the_links_of_a_page_lead_to_files(page):
+    for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', page.read_text()):
+        assert link.startswith(('https://', 'http://')) or (page.parent / link).exists(), link
