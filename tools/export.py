@@ -32,9 +32,13 @@ def main() -> None:
     checked = export_onnx(args.config, args.checkpoint, args.out, backbone_only=args.backbone_only,
                           keep_shuffle=args.keep_shuffle, runtime=args.runtime, image=args.image,
                           cfg_options=args.cfg_options)
-    what = (f'{checked.found} detections, scores to {checked.difference:.1g}, boxes to {checked.box_difference:.1g} '
-            f'pixels' if checked.found else f'features to {checked.difference:.1g}')
-    print(f'{args.out}: equal to the detector on {checked.image} ({what})')
+    line = f'{args.out}: equal to the detector on {checked.image} '
+    if args.backbone_only:
+        line += f'(features to {checked.difference:.1g})'
+    else:
+        line += (f'(scores to {checked.difference:.1g}, boxes to {checked.box_difference:.1g} pixels; the whole image: '
+                 f'{checked.matched} of {checked.found} detections are the same)')
+    print(line)
 
 
 if __name__ == '__main__':

@@ -13,10 +13,18 @@ import numpy as np
 
 from ..errors import UserError
 
-__all__ = ['MADE_BY', 'Detections', 'OnnxDetector', 'Resize', 'check_image', 'session']
+__all__ = ['INTERPOLATIONS', 'MADE_BY', 'Detections', 'OnnxDetector', 'Resize', 'check_image', 'session']
 
 #: Metadata entry that tells a file of ours.
 MADE_BY = 'mmdet_shufflenetv2'
+
+
+#: MMDetection's name of a way to resize -> OpenCV's or Pillow's, by backend.
+INTERPOLATIONS = dict(
+    cv2=dict(nearest='INTER_NEAREST', bilinear='INTER_LINEAR', bicubic='INTER_CUBIC', area='INTER_AREA',
+             lanczos='INTER_LANCZOS4'),
+    pillow=dict(nearest='NEAREST', bilinear='BILINEAR', bicubic='BICUBIC', box='BOX', lanczos='LANCZOS',
+                hamming='HAMMING'))
 
 
 class Resize(NamedTuple):
@@ -30,8 +38,12 @@ class Resize(NamedTuple):
     keep_ratio: bool
     #: Fractions of a pixel are cut off, as by MMDetection's FixScaleResize, or rounded.
     cut: bool
-    #: Not in files of earlier versions.
+    #: Not in files of earlier versions; nor is what follows.
     fit: bool = False
+    #: Of :data:`INTERPOLATIONS`.
+    interpolation: str = 'bilinear'
+    #: ``cv2`` or ``pillow``.
+    backend: str = 'cv2'
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the resized image."""
@@ -41,6 +53,16 @@ class Resize(NamedTuple):
         factor = min(sides[0] / of[0], sides[1] / of[1])
         half = 0.0 if self.cut else 0.5
         return max(int(height * factor + half), 1), max(int(width * factor + half), 1)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """The image ``(H, W, 3)`` uint8, resized."""
+        height, width = self.size(*image.shape[:2])
+        name = INTERPOLATIONS[self.backend][self.interpolation]
+        if self.backend == 'pillow':
+            from PIL import Image
+            return np.array(Image.fromarray(image).resize((width, height), getattr(Image.Resampling, name)))
+        import cv2
+        return cv2.resize(image, (width, height), interpolation=getattr(cv2, name))
 
 
 class Detections(NamedTuple):
@@ -64,6 +86,7 @@ class OnnxDetector:
     Attributes:
         classes: Names of the classes, by label.
         category_ids: The number of each in the annotations of the training; None in files of earlier versions.
+        resize: How an image is resized.
 
     Raises:
         UserError: (a ``ValueError``) If there is no such file, if it is not one of ours, if it has no boxes, or if the
@@ -88,7 +111,7 @@ class OnnxDetector:
         self.classes: tuple[str, ...] = tuple(json.loads(about['classes']))
         ids = json.loads(about.get('category_ids', 'null'))
         self.category_ids: tuple[int, ...] | None = ids and tuple(ids)
-        self._resize = Resize(**json.loads(about['resize']))
+        self.resize = Resize(**json.loads(about['resize']))
 
     def __call__(self, image: np.ndarray) -> Detections:
         """Detect objects.
@@ -106,17 +129,15 @@ class OnnxDetector:
 
     def resized(self, image: np.ndarray) -> np.ndarray:
         """The image in the size that the graph wants; see :meth:`__call__`."""
-        import cv2
         check_image(image)
-        height, width = self._resize.size(*image.shape[:2])
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        return self.resize(image)
 
 
-def session(path: str | os.PathLike, threads: int | None = None, profile_prefix: str | None = None) -> Any:
+def session(path: str | os.PathLike | bytes, threads: int | None = None, profile_prefix: str | None = None) -> Any:
     """An onnxruntime session of a file.
 
     Args:
-        path: The file.
+        path: The file, or what is in it.
         threads: Threads to compute on; None leaves their number to onnxruntime.
         profile_prefix: What the name of the profile that onnxruntime writes begins with; None writes none.
 
@@ -127,7 +148,7 @@ def session(path: str | os.PathLike, threads: int | None = None, profile_prefix:
         import onnxruntime
     except ImportError as error:
         raise UserError('An exported graph needs onnxruntime: pip install onnxruntime') from error
-    if not os.path.isfile(path):
+    if not isinstance(path, bytes) and not os.path.isfile(path):
         raise UserError(f'There is no file {path}. tools/export.py CONFIG CHECKPOINT {path} makes one.')
     if threads is not None and threads < 1:
         raise UserError(f'threads={threads} does not fit: expected 1 or more, or None for onnxruntime\'s own choice.')

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,8 +22,9 @@ from ..engine.folders import make_folder
 from ..engine.inference import load_detector
 from ..engine.pipelines import base_dataset
 from ..errors import UserError
-from .graph import DetectionGraph
-from .onnx_detector import MADE_BY, Detections, OnnxDetector, Resize, session
+from .export_check import Checked, check_detector, check_features
+from .graph import CenterPadding, DetectionGraph
+from .onnx_detector import INTERPOLATIONS, MADE_BY, Resize, session
 from .shuffle_free import shuffle_free, shuffle_free_detector
 
 __all__ = ['BLOCKS', 'Checked', 'export_backbone', 'export_detector', 'export_onnx']
@@ -31,23 +33,6 @@ OPSET = 17
 
 #: Runtime -> ``block`` of the shuffle-free form that is fastest there, see :func:`.shuffle_free`.
 BLOCKS = {'onnxruntime': 16, 'openvino': 1}
-
-#: Largest differences that the check accepts: of scores and, against the largest one, of features; of boxes in pixels.
-TOLERANCE = 1e-3
-BOX_TOLERANCE = 0.05
-
-
-class Checked(NamedTuple):
-    """What comparing an exported file with the detector gave."""
-
-    #: What they were compared on.
-    image: str
-    #: Detections on it; 0 for a backbone.
-    found: int
-    #: Largest difference of scores or features.
-    difference: float
-    #: Largest difference of boxes in pixels.
-    box_difference: float
 
 
 def export_onnx(config: str | os.PathLike, checkpoint: str | os.PathLike, out: str | os.PathLike, *,
@@ -66,8 +51,8 @@ def export_onnx(config: str | os.PathLike, checkpoint: str | os.PathLike, out: s
         cfg_options: Config entries to override.
 
     Raises:
-        UserError: If config, checkpoint or image is invalid, if the detector has a head that is not supported, if the
-            two find different things, or if there was nothing to find.
+        UserError: If config, checkpoint or image is invalid, if the detector has a head that is not supported or its
+            test pipeline a step that a file cannot do, or if the file computes something else.
     """
     out = Path(out)
     if out.suffix != '.onnx':
@@ -91,7 +76,7 @@ def export_onnx(config: str | os.PathLike, checkpoint: str | os.PathLike, out: s
             checked = _check_backbone(model.backbone, unchecked, x, shown)
         else:
             export_detector(model, unchecked, picture, block)
-            checked = _check_detector(model, unchecked, picture, shown)
+            checked = check_detector(model, unchecked, picture, shown)
         unchecked.replace(out)
     finally:
         unchecked.unlink(missing_ok=True)
@@ -110,12 +95,12 @@ def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int
     if block is not None and isinstance(model.backbone, ShuffleNetV2):
         model = shuffle_free_detector(model, block=block)
     resize, center_pad = _steps(model.cfg)
-    height, width = resize.size(*picture.shape[:2])
+    graph = DetectionGraph(model, center_pad).eval()
     write_graph(
-        DetectionGraph(model, center_pad).eval(), torch.from_numpy(cv2.resize(picture, (width, height))), out,
-        ['image'], {'dets': {0: 'found'}, 'labels': {0: 'found'}}, {'image': {0: 'height', 1: 'width'}},
+        graph, torch.from_numpy(resize(picture)), out, ['image'], {'dets': {0: 'found'}, 'labels': {0: 'found'}},
+        {'image': {0: 'height', 1: 'width'}},
         dict({key: json.dumps(model.dataset_meta[key]) for key in ('classes', 'category_ids')
-              if key in model.dataset_meta}, resize=json.dumps(resize._asdict())))
+              if key in model.dataset_meta}, resize=json.dumps(resize._asdict())), graph.part_names)
 
 
 def export_backbone(backbone: nn.Module, out: Path, x: torch.Tensor) -> None:
@@ -126,35 +111,12 @@ def export_backbone(backbone: nn.Module, out: Path, x: torch.Tensor) -> None:
                 {'x': {0: 'batch', 2: 'height', 3: 'width'}}, {})
 
 
-def _check_detector(model: nn.Module, out: Path, picture: np.ndarray, shown: str) -> Checked:
-    expected = _detect(model, picture)
-    if not len(expected.scores):
-        raise UserError(f'The detector finds nothing on {shown}, so the file could not be checked and was not '
-                        f'written. Name an image on which it finds something: --image FILE.')
-    got = OnnxDetector(out)(picture)
-    if sorted(expected.labels) != sorted(got.labels):
-        number = (f'{len(got.labels)} objects and not {len(expected.labels)}'
-                  if len(got.labels) != len(expected.labels) else 'as many objects of other classes')
-        raise UserError(f'On {shown} the exported file finds other things than the detector: {number}. It was not '
-                        f'written. Weights that were hardly trained score many boxes nearly alike, and then rounding '
-                        f'decides which of them stay: train longer, or name another image, --image FILE.')
-    difference, box_difference = _differences(expected, got)
-    if not (difference <= TOLERANCE and box_difference <= BOX_TOLERANCE):
-        raise UserError(f'On {shown} the exported file finds other things than the detector: scores differ by up to '
-                        f'{difference:.2g} (at most {TOLERANCE} is expected), boxes by {box_difference:.2g} pixels (at '
-                        f'most {BOX_TOLERANCE}). It was not written.')
-    return Checked(shown, len(expected.scores), difference, box_difference)
-
-
 def _check_backbone(backbone: nn.Module, out: Path, x: torch.Tensor, shown: str) -> Checked:
+    # Two images of a size that the tracing has not seen.
+    x = torch.cat((x, x.flip(3)))[..., :max(x.shape[2] * 3 // 4, 1), :]
     with torch.no_grad():
-        expected = backbone(x)
-    difference = max(float(np.abs(got - wanted.numpy()).max() / wanted.abs().max())
-                     for got, wanted in zip(session(out).run(None, {'x': x.numpy()}), expected, strict=True))
-    if not difference <= TOLERANCE:
-        raise UserError(f"The exported features differ from the backbone's by {difference:.2g} of the largest one; at "
-                        f'most {TOLERANCE} is expected. The file was not written.')
-    return Checked(shown, 0, difference, 0.0)
+        expected = [feature.numpy() for feature in backbone(x)]
+    return Checked(shown, 0, check_features(session(out).run(None, {'x': x.numpy()}), expected), 0.0)
 
 
 def _need_onnx() -> None:
@@ -166,7 +128,8 @@ def _need_onnx() -> None:
 
 
 def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: list[str],
-                outputs: dict[str, dict[int, str]], axes: dict[str, dict[int, str]], about: dict[str, str]) -> None:
+                outputs: dict[str, dict[int, str]], axes: dict[str, dict[int, str]], about: dict[str, str],
+                parts: Sequence[str] = ()) -> None:
     """Trace a module into an ONNX file.
 
     Args:
@@ -177,6 +140,7 @@ def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: lis
         outputs: Name of each output, and the names of its dimensions that vary.
         axes: The dimensions of the input that vary.
         about: Metadata entries.
+        parts: Names of what the module returns behind the outputs: they stay inside the graph under these names.
     """
     import onnx
 
@@ -186,52 +150,65 @@ def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: lis
         warnings.simplefilter('ignore')
         # The tracing exporter: the newer one cannot leave the number of boxes open.
         torch.onnx.export(module, (example, ), str(out), dynamo=False, opset_version=OPSET, input_names=inputs,
-                          output_names=list(outputs), dynamic_axes=axes | outputs)
+                          output_names=[*outputs, *parts], dynamic_axes=axes | outputs)
     graph = onnx.load(out)
+    for part in graph.graph.output[len(outputs):]:
+        part.type.tensor_type.ClearField('shape')  # the traced one
+        graph.graph.value_info.append(part)
+    del graph.graph.output[len(outputs):]
     onnx.helper.set_model_props(graph, {MADE_BY: __version__, **about})
     onnx.save(graph, out)
 
 
-def _detect(model: nn.Module, picture: np.ndarray) -> Detections:
-    from mmdet.apis import inference_detector
-    found = inference_detector(model, picture).pred_instances.cpu().numpy()
-    return Detections(found.bboxes, found.scores, found.labels)
+def _steps(cfg: Config) -> tuple[Resize, CenterPadding | None]:
+    """How the config's test pipeline resizes and pads an image.
 
-
-def _differences(expected: Detections, got: Detections) -> tuple[float, float]:
-    """Largest difference of scores and of boxes, each detection held against the nearest one of its label.
-
-    Both have equally many of each label.
+    Raises:
+        UserError: If it has a step, or an option of one, that a file cannot do.
     """
-    of_scores, of_boxes = [], []
-    for box, score, label in zip(*expected):
-        same = got.labels == label
-        apart = np.abs(got.boxes[same] - box).max(axis=1)
-        nearest = apart.argmin()
-        of_boxes.append(float(apart[nearest]))
-        of_scores.append(float(np.abs(got.scores[same][nearest] - score)))
-    return max(of_scores), max(of_boxes)
-
-
-def _steps(cfg: Config) -> tuple[Resize, tuple[int, int] | None]:
-    """How the config's test pipeline resizes and pads an image."""
     resize, center_pad = None, None
-    for step in base_dataset(cfg, 'test').pipeline:
+    for number, step in enumerate(base_dataset(cfg, 'test').pipeline):
         kind = step['type'] if isinstance(step['type'], str) else step['type'].__name__
         kind = kind.split('.')[-1]
-        if kind in ('Resize', 'FixScaleResize', 'FitResize') and resize is None:
-            scale = step.get('scale')
-            if scale is None:
-                break
-            fit = kind == 'FitResize'
-            resize = Resize(tuple(scale), fit or step.get('keep_ratio', False), cut=kind != 'Resize', fit=fit)
-        elif kind == 'CenterPad':
-            center_pad = tuple(step['size'])
-        # mmdet's inference_detector puts LoadImageFromNDArray into the config of a model that it hands an array.
-        elif kind not in ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'PackDetInputs'):
+        if kind in _RESIZES and resize is None and center_pad is None:
+            resize = _resize(kind, step)
+        elif kind == 'CenterPad' and center_pad is None and resize is not None:
+            center_pad = CenterPadding(tuple(step['size']), tuple(map(float, step.get('pad_val', (0, 0, 0)))))
+        elif kind in _READERS:
+            for key, default in _READS.items():
+                if step.get(key, default) not in (default, None):
+                    raise UserError(f'The config\'s test pipeline has {kind}({key}={step[key]!r}), and a file takes '
+                                    f'images as cv2.imread reads them: expected {key}={default!r}. Set it with '
+                                    f'--cfg-options test_dataloader.dataset.pipeline.{number}.{key}={default} and '
+                                    f'evaluate again.')
+        elif kind in (*_RESIZES, 'CenterPad'):
+            raise UserError(f"The config's test pipeline has {kind} as step {number}, which a graph cannot do there: "
+                            f'expected one Resize, then at most one CenterPad.')
+        elif kind not in ('LoadAnnotations', 'PackDetInputs'):
             raise UserError(f'The config\'s test pipeline has {kind}, which a graph cannot do. Supported are Resize, '
                             f'FixScaleResize, FitResize and CenterPad.')
     if resize is None:
-        raise UserError("The config's test pipeline has no Resize(scale=(width, height)), so the size that the "
-                        "detector expects is unknown.")
+        raise UserError(_NO_SIZE)
     return resize, center_pad
+
+
+_RESIZES = ('Resize', 'FixScaleResize', 'FitResize')
+_NO_SIZE = ("The config's test pipeline has no Resize(scale=(width, height)), so the size that the detector expects is "
+            'unknown.')
+# What steps that read an image may say, mmdet's inference_detector's for an array included.
+_READERS = ('LoadImageFromFile', 'LoadImageFromNDArray')
+_READS = dict(to_float32=False, color_type='color', imdecode_backend='cv2')
+
+
+def _resize(kind: str, step: dict[str, Any]) -> Resize:
+    scale = step.get('scale')
+    if scale is None:
+        raise UserError(_NO_SIZE)
+    backend, interpolation = step.get('backend', 'cv2'), step.get('interpolation', 'bilinear')
+    if interpolation not in INTERPOLATIONS.get(backend, ()):
+        raise UserError(f"The config's test pipeline has {kind}(backend={backend!r}, interpolation={interpolation!r}), "
+                        f'which a file cannot do. Supported are '
+                        f'{"; ".join(f"{name}: " + ", ".join(kinds) for name, kinds in INTERPOLATIONS.items())}.')
+    fit = kind == 'FitResize'
+    scale = (scale, scale) if isinstance(scale, int) else tuple(scale)
+    return Resize(scale, fit or step.get('keep_ratio', False), kind != 'Resize', fit, interpolation, backend)

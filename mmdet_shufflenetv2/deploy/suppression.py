@@ -14,7 +14,7 @@ from torchvision.ops import nms
 
 from ..errors import UserError
 
-__all__ = ['check_min_size', 'check_nms', 'large_boxes', 'suppressed']
+__all__ = ['check_min_size', 'check_most', 'check_nms', 'large_boxes', 'suppressed']
 
 # What mmcv's nms and batched_nms take besides the threshold, and the values at which they change nothing.
 _PLAIN = dict(type='nms', class_agnostic=False, offset=0, score_threshold=0, max_num=-1)
@@ -59,6 +59,25 @@ def check_min_size(cfg: Any, name: str) -> None:
                         f'out small boxes of what the file finds.')
 
 
+def check_most(cfg: Any, key: str, name: str, default: int | None = None) -> None:
+    """Refuse numbers with which MMDetection slices from the end and loses the lowest scores.
+
+    Args:
+        cfg: A ``test_cfg``.
+        key: The entry, ``nms_pre`` or ``max_per_img``.
+        name: Where it stands in the config, ``model.test_cfg``.
+        default: What holds where the entry is missing.
+
+    Raises:
+        UserError: If it is less than 1.
+    """
+    most = cfg.get(key, default)
+    if most is None or most < 1:
+        raise UserError(f'{name}.{key}={most}: with this value MMDetection slices from the end and drops the lowest '
+                        f'scores, which a graph does not do. Expected a number of 1 or more: set it with '
+                        f'--cfg-options {name}.{key}=1000 and evaluate again.')
+
+
 def large_boxes(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any) -> tuple[Tensor, Tensor, Tensor]:
     """The boxes ``(N, 4)`` with both sides longer than ``min_bbox_size``; all where that is negative or missing."""
     least = cfg.get('min_bbox_size', -1)
@@ -68,9 +87,50 @@ def large_boxes(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any) -> tupl
     return boxes.index_select(0, large), scores.index_select(0, large), labels.index_select(0, large)
 
 
-def suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """What NMS within each label leaves, best first, as mmcv's ``batched_nms``: boxes moved apart by label."""
-    # The sum with 0 gives the maximum of an empty set of boxes.
-    apart = torch.cat((boxes.flatten(), boxes.new_zeros(1))).max() + 1
-    keep = nms(boxes + (labels * apart)[:, None], scores, cfg.nms.iou_threshold)[:cfg.max_per_img]
+class _ClassNms(torch.autograd.Function):
+    """ONNX's NonMaxSuppression, which goes class by class: ``(1, K, 4)`` and ``(1, C, K)`` to rows 0, class, box.
+
+    Boxes are not moved apart by class before one NMS for all, as mmcv does: half precision has no room for that.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, most: int) -> Tensor:
+        rows = []
+        for label, of_class in enumerate(scores[0]):
+            place = (of_class > _ABSENT / 2).nonzero()[:, 0]
+            kept = place[nms(boxes[0, place], of_class[place], iou_threshold)[:most]]
+            rows.append(torch.stack((torch.zeros_like(kept), torch.full_like(kept, label), kept), dim=1))
+        return torch.cat(rows)
+
+    @staticmethod
+    def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, most: int) -> Any:
+        return g.op(
+            'NonMaxSuppression', boxes, scores, g.op('Constant', value_t=torch.tensor([most])),
+            g.op('Constant', value_t=torch.tensor([iou_threshold], dtype=torch.float32)),
+            g.op('Constant', value_t=torch.tensor([_ABSENT / 2], dtype=torch.float32)))
+
+
+#: Stands for the score of a box in a class that is not its own.
+_ABSENT = -1.0
+#: ONNX has no number for "all".
+_ALL = 2**31 - 1
+
+
+def suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any,
+               classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What NMS within each label leaves, best first, as mmcv's ``batched_nms``.
+
+    Args:
+        boxes: ``(K, 4)``.
+        scores: ``(K,)``, not negative.
+        labels: ``(K,)``, less than ``classes``.
+        cfg: Its ``nms.iou_threshold``, and ``max_per_img``, where a number below 1 means all.
+        classes: Number of labels.
+    """
+    most = cfg.max_per_img if cfg.max_per_img > 0 else _ALL
+    own = labels == torch.arange(classes, device=labels.device)[:, None]
+    by_class = torch.where(own, scores, torch.full_like(scores, _ABSENT))
+    keep = _ClassNms.apply(boxes[None], by_class[None], float(cfg.nms.iou_threshold), most)[:, 2]
+    best = scores.index_select(0, keep).sort(descending=True).indices[:most]
+    keep = keep.index_select(0, best)
     return boxes.index_select(0, keep), scores.index_select(0, keep), labels.index_select(0, keep)

@@ -6,11 +6,12 @@ import mmcv
 import numpy as np
 import pytest
 from conftest import ROOT
+from mmdet.datasets import transforms
 from tiny_graph import write
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.deploy import OnnxDetector
-from mmdet_shufflenetv2.deploy.onnx_detector import Resize
+from mmdet_shufflenetv2.deploy.onnx_detector import INTERPOLATIONS, Resize
 from mmdet_shufflenetv2.nanodet import FitResize
 
 
@@ -39,6 +40,16 @@ def test_the_size_is_the_one_that_mmcv_resizes_to(scale, shape):
 def test_the_size_is_the_one_that_the_training_resizes_to(scale, shape):
     results = FitResize(scale).transform(dict(img=np.zeros((*shape, 3), np.uint8), img_shape=shape))
     assert Resize(scale, keep_ratio=True, cut=True, fit=True).size(*shape) == results['img_shape']
+
+
+@pytest.mark.parametrize('shape', [(60, 90), (300, 200)])
+@pytest.mark.parametrize(('backend', 'interpolation'), [
+    (backend, kind) for backend, kinds in INTERPOLATIONS.items() for kind in kinds])
+def test_an_image_is_resized_as_by_the_test_pipeline_up_and_down(backend, interpolation, shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    options = dict(scale=(192, 128), keep_ratio=True, backend=backend, interpolation=interpolation)
+    expected = transforms.Resize(**options).transform(dict(img=image, img_shape=shape))['img']
+    assert np.array_equal(Resize(cut=False, **options)(image), expected)
 
 
 @pytest.mark.parametrize(('image', 'words'), [

@@ -1,6 +1,8 @@
 """Exported files against MMDetection's own prediction, on images of sizes that the trace has not seen."""
 
+import copy
 import json
+import re
 
 import numpy as np
 import onnx
@@ -8,16 +10,21 @@ import pytest
 import torch
 from conftest import ROOT, SHARED, needs_shared
 from mmdet.apis import inference_detector
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from torch import nn
+from torch.nn.functional import avg_pool2d
+from torchvision.ops import box_iou
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.datasets.shapes import draw_image
-from mmdet_shufflenetv2.deploy import OnnxDetector, export_onnx
-from mmdet_shufflenetv2.deploy.onnx_export import export_detector
+from mmdet_shufflenetv2.deploy import OnnxDetector, export_onnx, graph
+from mmdet_shufflenetv2.deploy.export_check import _matched, check_detector
+from mmdet_shufflenetv2.deploy.onnx_detector import Detections
+from mmdet_shufflenetv2.deploy.onnx_export import _steps, export_detector
 from mmdet_shufflenetv2.deploy.openvino_cpu import compile_for_cpu
 from mmdet_shufflenetv2.engine.inference import load_detector
 
@@ -26,10 +33,14 @@ _base_ = ['{root}/configs/{base}.py']
 model = dict(backbone=dict(init_cfg=None), {model})
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(192, 128), keep_ratio={keep_ratio}),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
+    {resize},
+    dict(type='PackDetInputs',
+         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'padding'))]
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 """
+RESIZE = "dict(type='Resize', scale=(192, 128), keep_ratio={})"
+LETTERBOX = """dict(type='FitResize', scale=(128, 128)),
+    dict(type='CenterPad', size=(128, 128), pad_val=[103.53, 116.28, 123.675])"""
 # Random weights find nothing above the usual thresholds.
 LOW = 'test_cfg=dict(rcnn=dict(score_thr=0.03), rpn=dict(nms_pre=200, max_per_img=100))'
 DETECTORS = {
@@ -41,9 +52,11 @@ LIGHT_DETECTORS = {
     'retinanet_snv2_lite': 'test_cfg=dict(score_thr=0.9985, nms_pre=300, max_per_img=1000)',
     'faster_rcnn_snv2_lite': LOW,
     'light_head_rcnn_snv2_1x': LOW,
+    'nanodet_m_snv2': 'test_cfg=dict(score_thr=0.5)',
 }
 # How far the outputs of an untrained layer shall spread: scores that differ, boxes near their anchors.
-SPREADS = {'rpn_cls': 2, 'rpn_reg': 0.2, 'retina_cls': 2, 'retina_reg': 0.2, 'fc_cls': 2, 'fc_reg': 0.2}
+SPREADS = {'rpn_cls': 2, 'rpn_reg': 0.2, 'retina_cls': 2, 'retina_reg': 0.2, 'fc_cls': 2, 'fc_reg': 0.2,
+           'gfl_cls.0': 2, 'gfl_cls.1': 2, 'gfl_cls.2': 2}
 
 
 def weights_that_decide(model):
@@ -81,7 +94,8 @@ def made(tmp_path_factory):
     def make(name, keep_ratio=True):
         config, checkpoint = folder / f'{name}_{keep_ratio}.py', folder / f'{name}.pth'
         model = (DETECTORS | LIGHT_DETECTORS)[name]
-        config.write_text(SMALL.format(root=ROOT, base=name, model=model, keep_ratio=keep_ratio))
+        resize = LETTERBOX if name.startswith('nanodet') else RESIZE.format(keep_ratio)
+        config.write_text(SMALL.format(root=ROOT, base=name, model=model, resize=resize))
         if not checkpoint.is_file():
             torch.manual_seed(0)
             model = MODELS.build(Config.fromfile(config).model)
@@ -97,16 +111,34 @@ def picture(seed, size):
     return draw_image(np.random.default_rng(seed), size=size)[0]
 
 
-def assert_same(detector, model, image):
-    """Same number, and for each a partner of its label: boxes to 0.05 pixels, scores to 0.001."""
-    expected = inference_detector(model, image).pred_instances.numpy()
-    boxes, scores, labels = detector(image)
-    assert len(scores) == len(expected.scores) > 0
-    assert (np.diff(scores) <= 0).all()
-    for box, score, label in zip(expected.bboxes, expected.scores, expected.labels, strict=True):
-        same = labels == label
-        near = (np.abs(boxes[same] - box).max(axis=1) <= 0.05) & (np.abs(scores[same] - score) <= 1e-3)
-        assert near.any()
+def assert_same(got, wanted, iou_threshold, apart=1e-3):
+    """Two results of one detector: a box of one, if not of the other too, gave way there to one as good.
+
+    Where scores are nearly equal, rounding decides which of two boxes that overlap stays, and which are the last. Half
+    of the overlap is enough, for a letterbox's boxes are cut to the image behind NMS.
+    """
+    assert len(wanted.scores) > 0
+    assert (np.diff(got.scores) <= 0).all()
+    for one, other in ((got, wanted), (wanted, got)):
+        last = other.scores.min(initial=1.0)
+        for box, score, label in zip(*one):
+            rivals = (other.labels == label) & (other.scores >= score - apart)
+            overlap = box_iou(torch.from_numpy(box[None]), torch.from_numpy(other.boxes[rivals]))
+            assert score <= last + apart or (overlap >= iou_threshold / 2).any()
+
+
+def found_by(model, image):
+    found = inference_detector(model, image).pred_instances.numpy()
+    return Detections(found.bboxes, found.scores, found.labels)
+
+
+def assert_file_is(path, model, *images):
+    """Part by part on identical inputs, then whole images."""
+    detector = OnnxDetector(path)
+    for image in images:
+        check_detector(model, path, image, 'it')
+        cfg = model.test_cfg.get('rcnn', model.test_cfg)
+        assert_same(detector(image), found_by(model, image), cfg.nms.iou_threshold)
 
 
 @pytest.mark.parametrize('name', DETECTORS)
@@ -115,23 +147,22 @@ def test_the_file_finds_what_the_detector_finds_on_images_of_any_size(name, opti
     config, checkpoint = made(name)
     checked = export_onnx(config, checkpoint, tmp_path / 'detector.onnx', **options)
     assert checked.found > 0
-    detector, model = OnnxDetector(tmp_path / 'detector.onnx'), load_detector(config, checkpoint, 'cpu')
-    assert detector.classes == tuple(model.dataset_meta['classes'])
-    for seed, size in ((1, 160), (2, 300)):
-        assert_same(detector, model, picture(seed, size))
+    model = load_detector(config, checkpoint, 'cpu')
+    assert OnnxDetector(tmp_path / 'detector.onnx').classes == tuple(model.dataset_meta['classes'])
+    assert_file_is(tmp_path / 'detector.onnx', model, picture(1, 160), picture(2, 300))
 
 
 @pytest.mark.parametrize('name', LIGHT_DETECTORS)
 def test_the_light_detectors_too(name, made, tmp_path):
     config, checkpoint = made(name)
     export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
-    assert_same(OnnxDetector(tmp_path / 'detector.onnx'), load_detector(config, checkpoint, 'cpu'), picture(1, 160))
+    assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), picture(1, 160))
 
 
 def test_an_image_that_is_stretched_is_stretched_in_the_file_too(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x', keep_ratio=False)
     export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
-    assert_same(OnnxDetector(tmp_path / 'detector.onnx'), load_detector(config, checkpoint, 'cpu'), picture(4, 250))
+    assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), picture(4, 250))
 
 
 def test_the_shuffle_free_file_holds_no_transpose_of_channels(made, tmp_path):
@@ -165,9 +196,7 @@ def test_openvino_reads_the_same_file(made, tmp_path):
     image = picture(5, 192)
     expected = OnnxDetector(tmp_path / 'detector.onnx')._session.run(None, {'image': image})
     got = compile_for_cpu(tmp_path / 'detector.onnx')([image])
-    assert len(expected[1]) > 0
-    np.testing.assert_allclose(got[0], expected[0], atol=0.05)
-    np.testing.assert_array_equal(got[1], expected[1])
+    assert_same(*(Detections(dets[:, :4], dets[:, 4], labels) for dets, labels in ((got[0], got[1]), expected)), 0.5)
 
 
 @needs_shared('weights')
@@ -179,7 +208,8 @@ def test_nanodets_file_finds_what_nanodet_finds_on_photographs(size, tmp_path):
     export_onnx(config, checkpoint, tmp_path / 'nanodet.onnx')
     detector, model = OnnxDetector(tmp_path / 'nanodet.onnx'), load_detector(config, checkpoint, 'cpu')
     for path in sorted((SHARED / 'coco_tiny' / 'val2017').iterdir())[:4]:
-        assert_same(detector, model, cv2.imread(str(path)))
+        image = cv2.imread(str(path))
+        assert_same(detector(image), found_by(model, image), 0.6)
 
 
 def test_boxes_without_area_are_left_out_where_the_detector_leaves_them_out(made, tmp_path):
@@ -193,7 +223,8 @@ def test_boxes_without_area_are_left_out_where_the_detector_leaves_them_out(made
     assert (boxes[:, 0] == boxes[:, 2]).any()
     model.test_cfg.min_bbox_size = 0
     export_onnx(config, tmp_path / 'beyond.pth', tmp_path / 'd.onnx', cfg_options={'model.test_cfg.min_bbox_size': 0})
-    assert_same(OnnxDetector(tmp_path / 'd.onnx'), model, picture(1, 160))
+    boxes, _, _ = OnnxDetector(tmp_path / 'd.onnx')(picture(0, 320))
+    assert (boxes[:, :2] < boxes[:, 2:]).all()
 
 
 @pytest.mark.parametrize(('name', 'option', 'words'), [
@@ -223,38 +254,285 @@ def test_a_file_that_differs_is_not_written_and_an_old_one_stays(made, tmp_path,
 
     monkeypatch.setattr(onnx_export, 'shuffle_free_detector', wrong)
     (tmp_path / 'detector.onnx').write_text('an older export')
-    with pytest.raises(UserError, match='finds other things'):
+    with pytest.raises(UserError, match='does not compute what the detector does'):
         export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
     assert [path.name for path in tmp_path.iterdir()] == ['detector.onnx']
     assert (tmp_path / 'detector.onnx').read_text() == 'an older export'
 
 
-@pytest.mark.parametrize(('labels', 'words'), [
-    ([0, 1], '2 objects and not 3'), ([0, 1, 1], 'as many objects of other classes')])
-def test_other_numbers_or_classes_are_told_apart(made, tmp_path, monkeypatch, labels, words):
-    from mmdet_shufflenetv2.deploy import onnx_export
-    found = {number: onnx_export.Detections(np.zeros((number, 4)), np.ones(number), np.zeros(number, int))
-             for number in (2, 3)}
-    monkeypatch.setattr(onnx_export, '_detect', lambda *_: found[3])
-    got = found[len(labels)]._replace(labels=np.array(labels))
-    monkeypatch.setattr(onnx_export, 'OnnxDetector', lambda path: lambda image: got)
-    config, checkpoint = made('retinanet_snv2_0.5x')
-    with pytest.raises(UserError, match=f'finds other things than the detector: {words}.*--image FILE'):
-        export_onnx(config, checkpoint, tmp_path / 'd.onnx')
+class Pyramid(nn.Module):
+    """In the place of a backbone, to be quick: an image in several sizes, of as many channels as the backbone's."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        torch.manual_seed(0)
+        self.strides = [info.stride for info in backbone.feature_info]
+        self.convs = nn.ModuleList(nn.Conv2d(3, info.channels, 1) for info in backbone.feature_info)
+
+    def forward(self, x):
+        return tuple(conv(avg_pool2d(x, stride)) for conv, stride in zip(self.convs, self.strides))
+
+
+@pytest.fixture(scope='module')
+def quick(made):
+    """Load a detector with another backbone."""
+    models = {}
+
+    def load(name):
+        if name not in models:
+            models[name] = load_detector(*made(name), 'cpu')
+            models[name].backbone = Pyramid(models[name].backbone)
+        return copy.deepcopy(models[name].eval())
+
+    return load
+
+
+BREAKS = {}
+
+
+def breaks(name, words):
+    """Register something that makes a part of a detector's copy another, and what the refusal names."""
+    def add(function):
+        BREAKS[f'{name} {function.__name__}'] = (name, function, words)
+        return function
+    return add
+
+
+@breaks('retinanet_snv2_lite', 'the input')
+def channels_exchanged(model, _):
+    model.data_preprocessor._channel_conversion = not model.data_preprocessor._channel_conversion
+
+
+@breaks('retinanet_snv2_lite', 'the input')
+def mean_off_by_one(model, _):
+    model.data_preprocessor.mean += 1
+
+
+@breaks('retinanet_snv2_lite', 'outputs for scores')
+def one_weight(model, _):
+    model.bbox_head.retina_cls.weight.data[5] *= 1.01
+
+
+@breaks('retinanet_snv2_lite', 'features')
+def one_weight_of_the_neck(model, _):
+    model.neck.lateral_convs[1].conv.weight.data[7] *= 1.05
+
+
+@breaks('retinanet_snv2_lite', 'outputs for boxes')
+def one_bias_of_the_boxes(model, _):
+    model.bbox_head.retina_reg.bias.data[0] += 0.01
+
+
+@breaks('retinanet_snv2_lite', 'the input')
+def nearest_pixel(model, _):
+    model.cfg.test_dataloader.dataset.pipeline[1].interpolation = 'nearest'
+
+
+@breaks('nanodet_m_snv2', 'the input')
+def size_rounded(model, _):
+    model.cfg.test_dataloader.dataset.pipeline[1].update(type='Resize', keep_ratio=True)
+
+
+@breaks('nanodet_m_snv2', 'the input')
+def border_of_another_colour(model, _):
+    model.cfg.test_dataloader.dataset.pipeline[2].pad_val = (114, 114, 114)
+
+
+@breaks('retinanet_snv2_lite', 'candidates: boxes decoded')
+def deltas_scaled(model, _):
+    model.bbox_head.bbox_coder.stds = (1.0, 1.0, 0.9, 1.0)
+
+
+@breaks('nanodet_m_snv2', 'candidates: boxes decoded')
+def distances_reversed(model, _):
+    model.bbox_head.integral.project = model.bbox_head.integral.project.flip(0)
+
+
+@breaks('retinanet_snv2_lite', 'candidates: .* are chosen')
+def score_threshold(model, _):
+    model.test_cfg.score_thr = 0.5
+
+
+@breaks('retinanet_snv2_lite', 'candidates: .* are chosen')
+def number_before_nms(model, _):
+    model.test_cfg.nms_pre = 299
+
+
+@breaks('retinanet_snv2_lite', 'NMS: it keeps')
+def overlap_threshold(model, _):
+    model.test_cfg.nms.iou_threshold += 0.05
+
+
+@breaks('nanodet_m_snv2', 'NMS: it keeps 99 ')
+def number_of_detections(model, _):
+    model.test_cfg.max_per_img = 99
+
+
+@breaks('retinanet_snv2_lite', 'NMS: it keeps')
+def class_agnostic(model, monkeypatch):
+    right = graph.suppressed
+    monkeypatch.setattr(graph, 'suppressed', lambda boxes, scores, labels, cfg, classes: right(
+        boxes, scores, labels * 0, cfg, 1))
+
+
+@breaks('nanodet_m_snv2', 'NMS: it keeps others')
+def letterbox_not_taken_off(model, monkeypatch):
+    right = graph._Prepare.forward
+    monkeypatch.setattr(graph._Prepare, 'forward', lambda self, image: (*right(self, image)[:2], torch.zeros(1, 4)))
+
+
+@breaks('faster_rcnn_snv2_lite', 'NMS of the proposals: it keeps')
+def proposals_overlap(model, _):
+    model.test_cfg.rpn.nms.iou_threshold -= 0.1
+
+
+@breaks('faster_rcnn_snv2_lite', 'NMS of the proposals: it keeps 90 ')
+def number_of_proposals(model, _):
+    model.test_cfg.rpn.max_per_img = 90
+
+
+@breaks('faster_rcnn_snv2_lite', 'NMS of the proposals: it keeps')
+def least_size_of_proposals(model, _):
+    model.test_cfg.rpn.min_bbox_size = 2
+
+
+@breaks('faster_rcnn_snv2_lite', 'anchors: .* are chosen')
+def anchors_before_nms(model, _):
+    model.test_cfg.rpn.nms_pre = 150
+
+
+@breaks('faster_rcnn_snv2_lite', 'scores of given RoIs')
+def half_a_pixel_of_roi_align(model, _):
+    for layer in model.roi_head.bbox_roi_extractor.roi_layers:
+        layer.aligned = False
+
+
+@breaks('light_head_rcnn_snv2_1x', 'scores of given RoIs')
+def stride_of_roi_align(model, _):
+    for layer in model.roi_head.bbox_roi_extractor.roi_layers:
+        layer.spatial_scale *= 1.02
+
+
+@breaks('faster_rcnn_snv2_lite', 'candidates: boxes decoded')
+def deltas_of_the_second_stage(model, _):
+    model.roi_head.bbox_head.bbox_coder.stds = (0.1, 0.1, 0.1, 0.1)
+
+
+@breaks('faster_rcnn_snv2_lite', 'candidates: .* are chosen')
+def score_threshold_of_the_second_stage(model, _):
+    model.test_cfg.rcnn.score_thr = 0.3
+
+
+@breaks('faster_rcnn_snv2_lite', 'NMS: it keeps')
+def overlap_of_the_second_stage(model, _):
+    model.test_cfg.rcnn.nms.iou_threshold += 0.1
+
+
+@pytest.mark.parametrize('broken', BREAKS)
+def test_a_graph_of_which_one_part_computes_something_else_is_refused(broken, quick, tmp_path, monkeypatch):
+    name, change, words = BREAKS[broken]
+    model, other = quick(name), quick(name)
+    change(other, monkeypatch)
+    image = picture(0, 96)
+    export_detector(other, tmp_path / 'd.onnx', image, block=None)
+    with pytest.raises(UserError, match=f'does not compute what the detector does: {words}'):
+        check_detector(model, tmp_path / 'd.onnx', image, 'it')
+
+
+@pytest.mark.parametrize('name', ['faster_rcnn_snv2_lite', 'retinanet_snv2_lite', 'nanodet_m_snv2'])
+def test_in_half_precision_a_file_finds_what_it_finds_in_full(name, quick, tmp_path):
+    float16 = pytest.importorskip('onnxruntime.transformers.float16')
+    model = quick(name)
+    export_detector(model, tmp_path / 'd.onnx', picture(0, 96), block=None)
+    half = float16.convert_float_to_float16(onnx.load(tmp_path / 'd.onnx'), keep_io_types=True)
+    onnx.save(half, tmp_path / 'half.onnx')
+    threshold = model.test_cfg.get('rcnn', model.test_cfg).nms.iou_threshold
+    image = picture(1, 160)
+    image = image[:, :len(image)]  # a square, so that no box is cut to the image after NMS
+    full, got = (OnnxDetector(tmp_path / f'{file}.onnx')(image) for file in ('d', 'half'))
+    assert_same(got, full, threshold, apart=0.02)
+    for label in set(got.labels):
+        boxes = torch.from_numpy(got.boxes[got.labels == label])
+        assert (box_iou(boxes, boxes).triu(1) <= threshold + 0.02).all()
+
+
+def test_levels_of_regions_are_mmdetections_in_half_precision_too():
+    sides = torch.tensor([20., 100, 130, 210, 250, 400, 500, 1000, 1300])
+    rois = torch.stack(torch.meshgrid(sides, sides, indexing='ij')).flatten(1).T
+    rois = torch.cat((torch.zeros(len(rois), 3), rois), dim=1)
+    extractor = SingleRoIExtractor(dict(type='RoIAlign', output_size=7), 8, [4, 8, 16, 32])
+    expected = extractor.map_roi_levels(rois, 4)
+    exact = (rois[:, 3] * rois[:, 4]).sqrt().log2() - torch.tensor(56.0).log2()
+    assert torch.equal(graph._levels(rois, extractor), expected)
+    decided = (exact - exact.round()).abs() > 0.01
+    assert torch.equal(graph._levels(rois.half(), extractor)[decided], expected[decided])
+
+
+def constant(model, value):
+    for parameter in model.parameters():
+        parameter.data.fill_(value)
+
+
+def equal_scores(model, value):
+    for name, parameter in model.named_parameters():
+        if any(part in name for part in ('_cls.', 'gfl_cls')):
+            parameter.data.fill_(0)
+            if name.endswith('bias'):
+                parameter.data.fill_(value)
+
+
+def random_weights(model, std):
+    torch.manual_seed(3)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=std)
+
+
+@pytest.mark.parametrize(('name', 'change', 'value'), [
+    ('retinanet_snv2_lite', equal_scores, 8.0), ('retinanet_snv2_lite', constant, 0.01),
+    ('retinanet_snv2_lite', random_weights, 0.3), ('faster_rcnn_snv2_lite', equal_scores, 0.0),
+    ('faster_rcnn_snv2_lite', constant, 0.0), ('faster_rcnn_snv2_lite', random_weights, 0.05),
+    ('nanodet_m_snv2', equal_scores, 2.0), ('nanodet_m_snv2', random_weights, 0.2),
+    ('light_head_rcnn_snv2_1x', equal_scores, 1.0)])
+def test_weights_that_score_boxes_alike_are_exported(name, change, value, made, quick, tmp_path):
+    model = load_detector(*made(name), 'cpu') if change is random_weights else quick(name)
+    change(model, value)
+    export_detector(model, tmp_path / 'd.onnx', picture(0, 96), block=16)
+    check_detector(model, tmp_path / 'd.onnx', picture(0, 96), 'it')
+
+
+def test_weights_that_are_no_numbers_are_told_apart(made, tmp_path):
+    config, checkpoint = made('nanodet_m_snv2')
+    weights = torch.load(checkpoint, weights_only=True)['state_dict']
+    weights['bbox_head.gfl_cls.0.bias'][0] = torch.nan
+    torch.save({'state_dict': weights}, tmp_path / 'nan.pth')
+    with pytest.raises(UserError, match='detector itself computes .* not finite'):
+        export_onnx(config, tmp_path / 'nan.pth', tmp_path / 'd.onnx')
+    assert not (tmp_path / 'd.onnx').exists()
+
+
+@pytest.mark.parametrize(('got', 'matched'), [
+    ([0, 1, 2], 3), ([2, 0], 2), ([0, 0, 1], 2), ([], 0)])
+def test_detections_are_matched_one_to_one(got, matched):
+    found = Detections(np.array([[0, 0, 9, 9], [0, 0, 9, 8], [5, 5, 9, 9]], np.float32),
+                       np.array([0.9, 0.8, 0.7], np.float32), np.array([1, 1, 2]))
+    assert _matched(found, Detections(*(column[np.array(got, int)] for column in found))) == matched
 
 
 def test_a_detector_that_has_predicted_from_an_array_can_be_exported(made, tmp_path):
     model = load_detector(*made('retinanet_snv2_0.5x'), 'cpu')
     inference_detector(model, picture(0, 160))
     export_detector(model, tmp_path / 'd.onnx', picture(0, 160), block=None)
-    assert_same(OnnxDetector(tmp_path / 'd.onnx'), model, picture(1, 160))
+    check_detector(model, tmp_path / 'd.onnx', picture(1, 160), 'it')
 
 
-def test_where_nothing_is_found_nothing_was_checked(made, tmp_path):
-    config, checkpoint = made('retinanet_snv2_0.5x')
-    with pytest.raises(UserError, match=r'finds nothing on a drawn image.*--image'):
-        export_onnx(config, checkpoint, tmp_path / 'd.onnx', cfg_options={'model.test_cfg.score_thr': 1.0})
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(('name', 'option'), [
+    ('retinanet_snv2_lite', 'score_thr'), ('nanodet_m_snv2', 'score_thr'), ('faster_rcnn_snv2_lite', 'rcnn.score_thr')])
+def test_where_nothing_is_found_the_parts_are_compared_all_the_same(name, option, made, tmp_path):
+    config, checkpoint = made(name)
+    checked = export_onnx(
+        config, checkpoint, tmp_path / 'd.onnx', cfg_options={f'model.test_cfg.{option}': 1.0})
+    assert (checked.found, checked.matched) == (0, 0)
+    assert [len(column) for column in OnnxDetector(tmp_path / 'd.onnx')(picture(1, 160))] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(('args', 'words'), [
@@ -272,6 +550,61 @@ def test_a_users_mistake_ends_with_status_2_and_a_line(args, words, made, tool, 
     assert 'Traceback' not in ended.err
 
 
+def steps_of(*steps):
+    return _steps(Config(dict(test_dataloader=dict(dataset=dict(pipeline=list(steps))))))
+
+
+LOAD, FIT = dict(type='LoadImageFromFile'), dict(type='Resize', scale=(192, 128), keep_ratio=True)
+PAD = dict(type='CenterPad', size=(192, 192))
+
+
+@pytest.mark.parametrize(('steps', 'expected'), [
+    ([LOAD, FIT], dict(scale=(192, 128), keep_ratio=True)),
+    ([LOAD | dict(to_float32=False, color_type='color', imdecode_backend=None, backend_args=None), FIT],
+     dict(scale=(192, 128), keep_ratio=True)),
+    ([LOAD, FIT | dict(interpolation='area')], dict(interpolation='area')),
+    ([LOAD, FIT | dict(interpolation='nearest', backend='pillow')], dict(interpolation='nearest', backend='pillow')),
+    ([LOAD, FIT | dict(scale=96, type='mmdet.FixScaleResize')], dict(scale=(96, 96), cut=True)),
+    ([LOAD, dict(type='FitResize', scale=(96, 64)), PAD], dict(scale=(96, 64), fit=True, keep_ratio=True, cut=True)),
+])
+def test_how_the_test_pipeline_resizes_is_noted(steps, expected):
+    resize = steps_of(*steps)[0]
+    assert {key: getattr(resize, key) for key in expected} == expected
+
+
+@pytest.mark.parametrize(('steps', 'words'), [
+    ([LOAD | dict(to_float32=True), FIT], 'to_float32=True.*pipeline.0.to_float32=False'),
+    ([LOAD | dict(color_type='grayscale'), FIT], "color_type='grayscale'.*expected color_type='color'"),
+    ([LOAD | dict(color_type='color_ignore_orientation'), FIT], "color_type='color_ignore_orientation'"),
+    ([LOAD | dict(imdecode_backend='pillow'), FIT], "imdecode_backend='pillow'.*cv2.imread"),
+    ([dict(type='LoadImageFromNDArray', to_float32=True), FIT], 'to_float32=True'),
+    ([LOAD, FIT | dict(backend='pillow', interpolation='area')], "backend='pillow', interpolation='area'.*hamming"),
+    ([LOAD, FIT | dict(interpolation='cubic')], "interpolation='cubic'.*bicubic"),
+    ([LOAD, FIT, FIT], 'Resize as step 2'),
+    ([LOAD, PAD, FIT], 'CenterPad as step 1'),
+    ([LOAD, FIT, PAD, PAD], 'CenterPad as step 3'),
+    ([LOAD, FIT, dict(type='Pad', size_divisor=32)], 'has Pad, which a graph cannot do'),
+    ([LOAD, FIT, dict(type='RandomGrayscale')], 'has RandomGrayscale, which'),
+    ([LOAD, dict(type='Resize', scale_factor=0.5)], 'no Resize.scale='),
+    ([LOAD], 'no Resize.scale='),
+])
+def test_what_a_file_cannot_do_of_the_test_pipeline_is_refused(steps, words):
+    with pytest.raises(UserError, match=words):
+        steps_of(*steps)
+
+
+@pytest.mark.parametrize(('name', 'changes'), [
+    ('retinanet_snv2_lite', {'1.interpolation': 'nearest'}),
+    ('retinanet_snv2_lite', {'1.backend': 'pillow', '1.interpolation': 'bicubic'}),
+    ('nanodet_m_snv2', {'2.pad_val': (114, 90, 0), '2.size': (140, 150)}),
+])
+def test_other_ways_to_resize_and_pad_are_in_the_file(name, changes, quick, tmp_path):
+    model = quick(name)
+    model.cfg.merge_from_dict({f'test_dataloader.dataset.pipeline.{key}': value for key, value in changes.items()})
+    export_detector(model, tmp_path / 'd.onnx', picture(0, 96), block=None)
+    check_detector(model, tmp_path / 'd.onnx', picture(1, 160), 'it')
+
+
 def test_an_unsupported_head_is_said_with_the_supported_ones(tmp_path):
     from mmdet_shufflenetv2.deploy.graph import DetectionGraph
     register_all_modules(init_default_scope=True)
@@ -286,7 +619,9 @@ def test_an_unsupported_head_is_said_with_the_supported_ones(tmp_path):
 def test_the_command_exports_and_says_what_it_compared(made, tool, tmp_path):
     ended = tool('export.py', *made('faster_rcnn_snv2_0.5x'), tmp_path / 'new' / 'detector.onnx')
     assert ended.status == 0, ended.err
-    assert 'equal to the detector on a drawn image' in ended.out
+    line, = ended.out.splitlines()[-1:]
+    assert 'equal to the detector on a drawn image' in line
+    assert re.search(r'the whole image: \d+ of \d+ detections are the same', line)
     about = {entry.key: entry.value for entry in onnx.load(tmp_path / 'new' / 'detector.onnx').metadata_props}
     assert json.loads(about['resize']) == dict(
-        scale=[192, 128], keep_ratio=True, cut=False, fit=False)
+        scale=[192, 128], keep_ratio=True, cut=False, fit=False, interpolation='bilinear', backend='cv2')

@@ -1,12 +1,19 @@
 """What is kept, against mmcv's own NMS; what is refused is what mmcv's NMS would do otherwise."""
 
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from mmcv.ops import batched_nms
 from mmengine.config import ConfigDict
+from torch import nn
+from torchvision.ops import box_iou
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.deploy.suppression import check_min_size, check_nms, large_boxes, suppressed
+from mmdet_shufflenetv2.deploy.suppression import check_min_size, check_most, check_nms, large_boxes, suppressed
 
 
 def crowd(number=200):
@@ -24,10 +31,99 @@ def test_options_that_are_served_keep_what_mmcv_keeps(options):
     check_nms(nms, 'model.test_cfg.nms')
     boxes, scores, labels = crowd()
     expected, places = batched_nms(boxes, scores, labels, dict(nms))
-    kept = suppressed(boxes, scores, labels, ConfigDict(nms=nms, max_per_img=1000))
+    kept = suppressed(boxes, scores, labels, ConfigDict(nms=nms, max_per_img=1000), 3)
     assert 10 < len(places) < 150
     for got, wanted in zip(kept, (expected[:, :4], expected[:, 4], labels[places]), strict=True):
         assert torch.equal(got, wanted)
+
+
+class Suppression(nn.Module):
+    """NMS of 80 classes as a graph has it."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.cfg = ConfigDict(nms=dict(iou_threshold=0.4), max_per_img=most)
+
+    def forward(self, boxes, scores, labels):
+        return suppressed(boxes, scores, labels, self.cfg, 80)
+
+
+def written(module, example, path):
+    names = ['boxes', 'scores', 'labels']
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        torch.onnx.export(
+            module, example, path, dynamo=False, opset_version=17, input_names=names,
+            output_names=[f'kept_{name}' for name in names], dynamic_axes={name: {0: 'number'} for name in names})
+    return path
+
+
+@pytest.fixture(scope='module')
+def graphs(tmp_path_factory):
+    """Files by the most boxes that NMS leaves."""
+    folder = tmp_path_factory.mktemp('nms')
+    return {most: written(Suppression(most), crowd(), folder / f'{most}.onnx') for most in (-1, 20, 1000)}
+
+
+def run(path, boxes, scores, labels):
+    feed = dict(boxes=boxes.numpy(), scores=scores.numpy(), labels=labels.numpy())
+    return onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider']).run(None, feed)
+
+
+@pytest.mark.parametrize('most', [-1, 20, 1000])
+@pytest.mark.parametrize('first', [0, 50, 77])
+def test_the_graph_keeps_what_mmcv_keeps_whatever_the_label(most, first, graphs):
+    boxes, scores, labels = crowd()
+    labels += first
+    expected, places = batched_nms(boxes, scores, labels, dict(type='nms', iou_threshold=0.4))
+    kept = run(graphs[most], boxes, scores, labels)
+    number = len(places) if most < 0 else most
+    for got, wanted in zip(kept, (expected[:number, :4], expected[:number, 4], labels[places][:number]), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize('number', [0, 1])
+def test_the_graph_takes_no_box_and_one_box(number, graphs):
+    kept = run(graphs[20], *(column[:number] for column in crowd()))
+    assert [len(column) for column in kept] == [number] * 3
+
+
+def test_openvino_keeps_the_same(graphs):
+    openvino = pytest.importorskip('openvino', reason='needs openvino: pip install openvino')
+    boxes, scores, labels = crowd()
+    compiled = openvino.Core().compile_model(graphs[20], 'CPU', dict(INFERENCE_PRECISION_HINT='f32'))
+    for number in (200, 0):
+        feed = [column[:number].numpy() for column in (boxes, scores, labels)]
+        got = compiled(feed)
+        for place, wanted in enumerate(run(graphs[20], *(column[:number] for column in (boxes, scores, labels)))):
+            np.testing.assert_allclose(got[place], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize('first', [0, 50, 77])
+def test_in_half_precision_no_duplicate_stays_and_no_other_box_goes(first, graphs, tmp_path):
+    float16 = pytest.importorskip('onnxruntime.transformers.float16')
+    half = float16.convert_float_to_float16(onnx.load(graphs[1000]), keep_io_types=True)
+    onnx.save(half, tmp_path / 'half.onnx')
+    generator = torch.Generator().manual_seed(0)
+    corner = torch.arange(40)[:, None] * torch.tensor([28, 16])  # to 1152 x 684, 40 apart
+    boxes = torch.cat((corner, corner + 160), dim=1).float().repeat_interleave(3, dim=0)  # the same box thrice
+    scores = torch.randperm(120, generator=generator) / 240 + 0.25
+    labels = torch.tensor([0, 0, 1]).repeat(40) + first
+    kept_boxes, _, kept_labels = run(tmp_path / 'half.onnx', boxes, scores, labels)
+    assert len(kept_boxes) == len(run(graphs[1000], boxes, scores, labels)[0])
+    for label in (0, 1):
+        same = torch.from_numpy(kept_boxes[kept_labels == label + first])
+        assert len(same) > 5
+        assert (box_iou(same, same).triu(1) <= 0.41).all()
+
+
+@pytest.mark.parametrize('most', [None, 0, -1])
+@pytest.mark.parametrize('key', ['nms_pre', 'max_per_img'])
+def test_numbers_that_slice_from_the_end_are_refused(key, most):
+    cfg = ConfigDict({} if most is None else {key: most})
+    check_most(ConfigDict({key: 1}), key, 'model.test_cfg')
+    with pytest.raises(UserError, match=rf'model\.test_cfg\.{key}={most}: .*--cfg-options'):
+        check_most(cfg, key, 'model.test_cfg')
 
 
 @pytest.mark.parametrize('options', [
