@@ -19,7 +19,15 @@ from ..deploy.shuffle_free import shuffle_free_detector
 from ..durable.storage import write_json
 from ..errors import UserError
 from ..own_data.run import follow_run
-from .config import load_config, prepare_data, require_detector, require_entries, set_data_root, show_class_wise
+from .config import (
+    load_checkpoint_config,
+    load_config,
+    prepare_data,
+    require_detector,
+    require_entries,
+    set_data_root,
+    show_class_wise,
+)
 from .folders import make_folder
 from .pipelines import base_dataset
 from .tool import registry_errors
@@ -33,14 +41,14 @@ __all__ = ['evaluate']
 _DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
 
 
-def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_dir: str | None = None,
+def evaluate(config: str | os.PathLike | None, checkpoint: str | os.PathLike, *, work_dir: str | None = None,
              data_root: str | None = None, data: str | None = None, out: str | None = None, show: bool = False,
              show_dir: str | None = None, wait_time: float = 2, tta: bool = False, shuffle_free: bool = False,
              cfg_options: dict[str, Any] | None = None, launcher: str = 'none') -> dict[str, float]:
     """Evaluate as ``tools/test.py`` does.
 
     Args:
-        config: Config file.
+        config: Config file; None takes the one inside the checkpoint.
         checkpoint: Weights of that config's model, a file or an address such as
             ``torchvision://shufflenet_v2_x1_0.imagenet1k_v1``; all of them must be in it.
         work_dir: Where ``metrics.json`` and the log go; by default ``work_dirs/NAME_OF_CONFIG``.
@@ -61,7 +69,8 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
     Raises:
         UserError: If the config, the data or the checkpoint is invalid.
     """
-    cfg = load_config(config, cfg_options, work_dir, launcher)
+    cfg = (load_checkpoint_config(checkpoint, cfg_options, work_dir, launcher) if config is None else
+           load_config(config, cfg_options, work_dir, launcher))
     require_entries(cfg, 'test_cfg', 'test_dataloader', 'test_evaluator')
     set_data_root(cfg, data_root, data)
     show_class_wise(cfg)

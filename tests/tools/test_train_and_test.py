@@ -6,10 +6,15 @@ import json
 import pickle
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+
+from mmdet_shufflenetv2 import Detector
+from mmdet_shufflenetv2.compat.checkpoints import load
+from mmdet_shufflenetv2.inference.models import find_models
 
 
 @pytest.fixture(scope='module')
@@ -167,3 +172,47 @@ def test_mmdetections_own_train_py_takes_the_config(small_config, tmp_path):
                            'train_cfg.max_epochs=1'], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / 'epoch_1.pth').is_file()
+
+
+@pytest.fixture
+def moved(trained, tmp_path, monkeypatch):
+    """The checkpoint of the run alone, in a folder without anything else."""
+    monkeypatch.chdir(tmp_path)
+    return shutil.copy(trained[1]['checkpoint'], tmp_path / 'best.pth')
+
+
+def test_a_checkpoint_alone_is_evaluated_as_with_its_config(tool, moved, trained, small_config, tmp_path):
+    for arguments in (['best.pth'], [small_config, 'best.pth'], ['best.pth', 'best.pth']):
+        ended = tool('test.py', *arguments)
+        assert ended.status == 0, ended.err
+    alone, named = (json.loads((tmp_path / 'work_dirs' / name / 'metrics.json').read_text())
+                    for name in ('best', small_config.stem))
+    assert alone == named
+
+
+def test_a_checkpoint_alone_is_a_detector_for_every_tool(tool, moved, small_config, shapes_root, tmp_path):
+    image = shapes_root / 'val2017' / '000000000001.jpg'
+    expected, found = Detector(small_config, 'best.pth')(image), Detector('best.pth')(image)
+    for ours, theirs in zip(found, expected):
+        assert np.array_equal(ours, theirs)
+    for name, arguments in (('infer.py', ['best.pth', image]), ('browse.py', ['best.pth', '--count', '2']),
+                            ('export.py', ['best.pth', 'backbone.onnx', '--backbone-only'])):
+        ended = tool(name, *arguments)
+        assert ended.status == 0, ended.err
+    assert len(json.loads((tmp_path / 'outputs' / 'results.json').read_text())) == len(found.scores)
+    assert (tmp_path / 'backbone.onnx').is_file()
+    assert find_models(['best.pth'])['best.pth'].weights == 'best.pth'
+
+
+def test_code_in_the_config_of_a_checkpoint_is_refused_by_every_tool_and_not_run(tool, moved, shapes_root, tmp_path):
+    checkpoint = load('best.pth')
+    image = shapes_root / 'val2017' / '000000000001.jpg'
+    (tmp_path / 'ran.py').write_text("open('ran', 'w')")
+    for text in ("\nopen('ran', 'w')", "\ncustom_imports = dict(imports=['ran'])"):
+        torch.save(checkpoint | dict(meta=checkpoint['meta'] | dict(cfg=checkpoint['meta']['cfg'] + text)), 'best.pth')
+        for name, arguments in (('test.py', []), ('infer.py', [image]), ('export.py', ['x.onnx']), ('browse.py', [])):
+            ended = tool(name, 'best.pth', *arguments)
+            assert ended.status == 2
+            assert 'CONFIG best.pth' in ended.err
+            assert len(ended.err.splitlines()) == 2
+    assert not (tmp_path / 'ran').exists()
