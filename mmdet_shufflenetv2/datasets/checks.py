@@ -16,13 +16,14 @@ from mmdet.registry import DATASETS
 
 from ..errors import UserError
 from ..image_files import look_at_all
-from .annotation_file import has_byte_order_mark, read_annotations
+from .annotation_file import as_annotations, has_byte_order_mark, read_annotations, read_json
 from .audit import audit
 
 __all__ = ['check_images', 'prepare_dataset']
 
 
-def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_broken: int = 0) -> None:
+def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_broken: int = 0,
+                    annotated: bool = True) -> None:
     """Check the files of a data set config; generate them where the data set can.
 
     Wrappers (``RepeatDataset``, ``ConcatDataset``, ...) are looked into. A data set with a ``prepare`` of its own is
@@ -32,6 +33,7 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
         cfg: Data set config as in ``train_dataloader.dataset``.
         num_classes: How many classes a classifier has; the classes of a detector's data are in ``cfg``.
         max_broken: How many images may be missing or truncated; see :func:`check_images`.
+        annotated: Whether there must be annotations; without, images and categories are enough.
 
     Raises:
         UserError: If the annotation file is missing, unreadable or names other classes, or if too many images are
@@ -39,7 +41,7 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
     """
     inner = cfg.get('datasets') or ([cfg['dataset']] if 'dataset' in cfg else [])
     for wrapped in inner:
-        prepare_dataset(wrapped, num_classes, max_broken)
+        prepare_dataset(wrapped, num_classes, max_broken, annotated)
     dataset_type = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
     if inner or dataset_type is None:
         return
@@ -48,7 +50,7 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
     if not issubclass(dataset_type, CocoDataset):
         return
     root = cfg.get('data_root') or ''
-    annotations = _read_annotations(os.path.join(root, cfg['ann_file']), root)
+    annotations = _read_annotations(os.path.join(root, cfg['ann_file']), root, annotated)
     classes = (cfg.get('metainfo') or {}).get('classes') or dataset_type.METAINFO['classes']
     _check_classes(annotations, [classes] if isinstance(classes, str) else classes, cfg['ann_file'])
     folder = os.path.join(root, (cfg.get('data_prefix') or {}).get('img', ''))
@@ -56,20 +58,30 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
                  'take them out of the annotation file')
 
 
-def _read_annotations(path: str, root: str) -> dict[str, Any]:
+def _read_annotations(path: str, root: str, annotated: bool) -> dict[str, Any]:
     try:
-        annotations = read_annotations(path)
+        annotations = read_annotations(path) if annotated else _unannotated(path)
     except FileNotFoundError:
         raise UserError(
             f'There is no annotation file {path}. Expected COCO\'s layout: '
             f'{os.path.join(root, "annotations", "instances_{train,val}2017.json")}, '
             f'{os.path.join(root, "{train,val}2017", "*.jpg")}.\n'
-            f'Put the data there, or name the folder that has it: --data-root DIR.') from None
+            f'Put the data there, or name the folder that has it: --data-root DIR (your own: --data DIR).') from None
     if has_byte_order_mark(path):
         raise UserError(f'{path} starts with a byte order mark, which MMDetection does not read. Save it as UTF-8 '
                         f'without one, or name the data set\'s folder: --data DIR')
-    audit(annotations, path, root, look=False).refuse('training')
+    report = audit(annotations, path, root, look=False)
+    if not annotated:
+        for problem in ('no_annotations', 'no_box'):
+            report.found.pop(problem, None)
+    report.refuse('training')
     return annotations
+
+
+def _unannotated(path: str) -> dict[str, Any]:
+    """The content of a file that may lack the list of annotations, as those of COCO's test sets do."""
+    content = read_json(path)
+    return as_annotations(content | dict(annotations=[]) if isinstance(content, dict) else content, path)
 
 
 def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file: str) -> None:

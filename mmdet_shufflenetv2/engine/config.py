@@ -270,12 +270,12 @@ def show_class_wise(cfg: Config) -> None:
                 metric.setdefault('classwise', True)
 
 
-def prepare_data(cfg: Config, *splits: str, max_broken: int = 0) -> None:
+def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, annotated: bool = True) -> None:
     """Check the data of the splits (``train``, ``val``, ``test``) before anything is built; see :mod:`..datasets`."""
     for split in splits:
         dataloader = cfg.get(f'{split}_dataloader')
         if dataloader and 'dataset' in dataloader:
-            prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken)
+            prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken, annotated=annotated)
 
 
 def datasets_of(cfg: Config) -> Iterator[Any]:

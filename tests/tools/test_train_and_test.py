@@ -58,6 +58,44 @@ def test_evaluation_equals_pycocotools_on_the_same_results_file(tool, trained, s
     for place, name in enumerate(('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')):
         assert metrics[f'coco/{name}'] == pytest.approx(evaluation.stats[place], abs=6e-4)
     assert not list(tmp_path.glob('*.bbox.json'))
+    images, objects = len(truth.imgs), len(truth.anns)
+    assert f'evaluating on the val split: {shapes_root}/annotations/instances_val2017.json ({images} images, ' \
+           f'{objects} annotations), images in {shapes_root}/val2017' in ended.out
+    analyzed = tool('analyze.py', tmp_path / 'r.json', '--out', tmp_path / 'report.html')  # needs nothing else
+    assert analyzed.status == 0, analyzed.err
+    assert f'mmAP {evaluation.stats[0]:.3f}, AP50 {evaluation.stats[1]:.3f}' in analyzed.out
+
+
+@pytest.mark.parametrize(('out', 'change'), [('r.json', lambda content: content.pop('annotations')),
+                                             ('r.pkl', lambda content: content['annotations'].clear())])
+def test_a_test_set_without_annotations_is_predicted_on(
+        tool, trained, small_config, shapes_root, tmp_path, out, change):
+    content = json.loads((shapes_root / 'annotations' / 'instances_val2017.json').read_text())
+    change(content)
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    arguments = ['test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--cfg-options', *(
+        f'{key}={tmp_path / "a.json"}' for key in ('test_dataloader.dataset.ann_file', 'test_evaluator.ann_file'))]
+    refused = tool(*arguments)
+    assert refused.status == 2
+    assert 'a.json has no annotations' in refused.err
+    assert '--out results.json' in refused.err
+    ended = tool(*arguments, '--out', tmp_path / out)
+    assert ended.status == 0, ended.err
+    assert 'no metrics are computed' in ended.out
+    assert not (tmp_path / 'metrics.json').exists()
+    if out == 'r.json':
+        assert {one['image_id'] for one in json.loads((tmp_path / out).read_text())} == {
+            image['id'] for image in content['images']}
+    else:
+        assert len(pickle.loads((tmp_path / out).read_bytes())) == len(content['images'])
+
+
+def test_format_only_writes_detections_where_there_are_annotations_too(tool, trained, small_config, tmp_path):
+    ended = tool('test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--out',
+                 tmp_path / 'r.json', '--cfg-options', 'test_evaluator.format_only=True')
+    assert ended.status == 0, ended.err
+    assert json.loads((tmp_path / 'r.json').read_text())
+    assert not (tmp_path / 'metrics.json').exists()
 
 
 def test_detections_can_be_dumped_as_mmdetection_does_and_drawn(tool, trained, small_config, tmp_path):
