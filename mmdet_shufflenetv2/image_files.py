@@ -6,23 +6,27 @@ Needs OpenCV and Pillow alone, for machines that run exported detectors.
 from __future__ import annotations
 
 import os
+import struct
 import warnings
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from .errors import UserError
 
 try:
-    from PIL import Image
+    from PIL import Image, ImageFile
 except ImportError as error:
     raise UserError('Image files are read with Pillow: pip install pillow. Arrays (H, W, 3) of uint8, as '
                     'cv2.imread returns them, do without it.') from error
 
-__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'is_clutter', 'look_at', 'look_at_all', 'read_image']
+__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'is_clutter', 'look_at', 'look_at_all', 'printable',
+           'read_image']
 
 #: What a folder is searched for.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
@@ -40,8 +44,10 @@ _MANY = 5000
 # The last bytes of a whole file.
 _ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'\xaeB`\x82'}
 
-# EXIF's orientation: OpenCV turns such an image by a quarter when it reads it.
+# EXIF's orientation: such an image is turned by a quarter when it is read.
 _ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
+# Of sides that differ by less, one of eight pixels may not tell the longer.
+_TELLING = 16
 
 
 class Look(NamedTuple):
@@ -64,28 +70,37 @@ def is_clutter(path: PurePath) -> bool:
     return any(part.startswith('.') or part == '__MACOSX' for part in path.parts)
 
 
-def look_at_all(paths: Iterable[str | os.PathLike]) -> list[Look]:
+def printable(path: str | os.PathLike) -> str:
+    """A path for a message; its name may be a stranger's."""
+    return str(path) if str(path).isprintable() else ascii(str(path))
+
+
+def look_at_all(paths: Iterable[str | os.PathLike], backend: str = 'cv2', upright: bool = True) -> list[Look]:
     """:func:`look_at` for many files, in order, with a bar where that takes seconds."""
     from tqdm import tqdm
     paths = list(paths)
-    with ThreadPoolExecutor(16) as pool, warnings.catch_warnings():
+    with ThreadPoolExecutor(16) as pool, warnings.catch_warnings(), _strict():
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
-        return list(tqdm(pool.map(look_at, paths), total=len(paths), desc='looking at images', unit='img', leave=False,
-                         disable=len(paths) < _MANY))
+        return list(tqdm(pool.map(lambda path: look_at(path, backend, upright), paths), total=len(paths),
+                         desc='looking at images', unit='img', leave=False, disable=len(paths) < _MANY))
 
 
-def look_at(path: str | os.PathLike) -> Look:
+def look_at(path: str | os.PathLike, backend: str = 'cv2', upright: bool = True) -> Look:
     """Read an image's header, and its end or, where that tells nothing, its pixels.
+
+    What will decode the image decides whether it is fit, and whether its sides are exchanged: OpenCV reads files whose
+    metadata Pillow refuses, and the orientation from EXIF alone, where Pillow takes it from XMP too.
 
     Args:
         path: Image file.
+        backend: What will decode it, as mmcv calls it: ``cv2``, ``pillow``, ``turbojpeg`` or ``tifffile``.
+        upright: Whether that turns the image as the file says that the camera was held.
     """
     size = None
-    name = str(path) if str(path).isprintable() else ascii(str(path))  # it may be a stranger's
+    name = printable(path)
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            turned = 'exif' in image.info and image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
-            size = image.size[::-1] if turned else image.size
+        with _strict(), Image.open(path, formats=_FORMATS) as image:
+            size = _decoded_size(path, image, backend, upright)
             if not _ends_whole(path):
                 # Another format, or bytes behind the picture, which some cameras write: only decoding tells.
                 image.load()
@@ -94,9 +109,103 @@ def look_at(path: str | os.PathLike) -> Look:
     except Image.DecompressionBombError:
         return Look(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
     except Exception as error:  # a broken header raises whatever its decoder meets
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return Look(size, 'image_broken', f'{name} is truncated or no image ({reason})')
+        decoded = _decoded_anyway(path, upright) if backend == 'cv2' else None
+        if decoded is None:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            return Look(size, 'image_broken', f'{name} is truncated or no image ({reason})')
+        size = decoded
+        if size[0] * size[1] > MAX_PIXELS:
+            return Look(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
     return Look(size)
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """Have Pillow refuse truncated files, whatever was set elsewhere."""
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _decoded_size(path: str | os.PathLike, image: Image.Image, backend: str, upright: bool) -> tuple[int, int]:
+    """Width and height of an opened image once it is decoded; OpenCV is asked where it may exchange them."""
+    if backend == 'pillow':
+        if image.format == 'TIFF' and _may_be_turned(path, image):
+            image.load()  # turns it, whatever is asked for
+        return image.size[::-1] if upright and image.getexif().get(_ORIENTATION) in _QUARTER_TURNS else image.size
+    if backend != 'cv2' or not _may_be_turned(path, image):
+        return image.size
+    width, height = image.size
+    quick = image.format == 'JPEG' and abs(width - height) >= _TELLING
+    shape = _decode(path, upright, reduced=quick)
+    if shape is None:
+        return image.size
+    return ((width, height) if (width > height) == (shape[0] > shape[1]) else (height, width)) if quick else shape
+
+
+def _may_be_turned(path: str | os.PathLike, image: Image.Image) -> bool:
+    if image.format == 'PNG':
+        with open(path, 'rb') as file:
+            return any(kind == b'eXIf' for kind, _ in _png_chunks(file))
+    try:
+        return (image.format == 'TIFF' or 'exif' in image.info) and (
+            image.getexif().get(_ORIENTATION) in _QUARTER_TURNS)
+    except Exception:  # whatever a parser meets in strange metadata
+        return True
+
+
+def _decoded_anyway(path: str | os.PathLike, upright: bool) -> tuple[int, int] | None:
+    """Width and height of a whole file that Pillow refuses and OpenCV decodes."""
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(2)
+            if start == b'\x89P' and not _is_whole_png(file):
+                return None
+        # OpenCV decodes a part of a truncated JPEG, without a word.
+        return None if start == b'\xff\xd8' and not _ends_whole(path) else _decode(path, upright)
+    except (OSError, ValueError):  # a name that no file can have
+        return None
+
+
+def _decode(path: str | os.PathLike, upright: bool, reduced: bool = False) -> tuple[int, int] | None:
+    """Width and height as OpenCV decodes them, or about an eighth of each; None where it does not."""
+    import cv2
+    log = getattr(cv2.utils, 'logging', cv2)  # releases before 5 have it elsewhere
+    level = log.setLogLevel(0)
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), (
+            cv2.IMREAD_REDUCED_COLOR_8 if reduced else cv2.IMREAD_COLOR) | (
+            0 if upright else cv2.IMREAD_IGNORE_ORIENTATION))
+    except cv2.error:
+        return None
+    finally:
+        log.setLogLevel(level)
+    return None if image is None else image.shape[1::-1]
+
+
+def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Kind and length of each chunk, with the file at the first byte behind its header."""
+    place = 8
+    while len(header := (file.seek(place), file.read(8))[1]) == 8:
+        length, kind = struct.unpack('>I4s', header)
+        yield kind, length
+        place += length + 12
+
+
+def _is_whole_png(file: BinaryIO) -> bool:
+    """Whether all of the image's own chunks are there as they were written, and not too large to be decoded."""
+    for kind, length in _png_chunks(file):
+        if kind[:1].isupper():
+            content = file.read(length)
+            if file.read(4) != struct.pack('>I', zlib.crc32(kind + content)):
+                return False
+            if kind == b'IHDR' and np.prod(struct.unpack('>II', content[:8]), dtype=float) > MAX_PIXELS:
+                return False
+            if kind == b'IEND':
+                return True
+    return False
 
 
 def _ends_whole(path: str | os.PathLike) -> bool:

@@ -1,14 +1,19 @@
+import struct
 import sys
+import zlib
 from pathlib import PurePath
 
 import cv2
+import mmcv
 import numpy as np
 import pytest
 import tiny_graph
 from own_data_layouts import huge_png
-from PIL import Image
+from PIL import Image, ImageFile
+from PIL.PngImagePlugin import PngInfo
 
 from mmdet_shufflenetv2 import Detector, UserError
+from mmdet_shufflenetv2.durable.broken_images import LoadWholeImage
 from mmdet_shufflenetv2.image_files import IMAGE_SUFFIXES, MAX_PIXELS, is_clutter, look_at, look_at_all, read_image
 
 
@@ -22,13 +27,87 @@ def test_a_large_photograph_passes(tmp_path):
     assert look_at_all([huge_png(tmp_path / 'large.png', 13_000, 13_000)]) == [((13_000, 13_000), None, None)]
 
 
-@pytest.mark.parametrize('orientation', [1, 3, 6, 8])
-def test_the_size_is_that_which_opencv_reads(tmp_path, orientation):
+def xmp(orientation):
+    return (f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+            f'<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+            f'tiff:Orientation="{orientation}"/></rdf:RDF></x:xmpmeta>').encode()
+
+
+def turned(path, size, in_exif, in_xmp):
+    """An image whose EXIF, which is there in any case, and whose XMP state these orientations."""
     exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.new('RGB', (40, 30)).save(tmp_path / 'a.jpg', exif=exif)
-    height, width = cv2.imread(str(tmp_path / 'a.jpg')).shape[:2]
-    assert look_at(tmp_path / 'a.jpg').size == (width, height)
+    exif[0x010f] = 'Maker'
+    if in_exif:
+        exif[0x0112] = in_exif
+    more = dict(xmp=xmp(in_xmp)) if in_xmp and path.suffix in ('.jpg', '.webp') else {}
+    if in_xmp and path.suffix == '.png':
+        more['pnginfo'] = PngInfo()
+        more['pnginfo'].add_itxt('XML:com.adobe.xmp', xmp(in_xmp).decode())
+    Image.new('RGB', size).save(path, exif=exif, **more)
+
+
+@pytest.mark.parametrize(('backend', 'flag'), [
+    ('cv2', 'color'), ('cv2', 'color_ignore_orientation'), ('cv2', 'unchanged'), ('pillow', 'color'),
+    ('pillow', 'unchanged')])
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp', '.tif'])
+@pytest.mark.parametrize('size', [(12, 40), (17, 16)])
+@pytest.mark.parametrize(('in_exif', 'in_xmp'), [(1, None), (3, None), (6, None), (8, 1), (None, 6), (1, 6)])
+def test_the_size_is_that_which_mmcv_decodes(tmp_path, backend, flag, suffix, size, in_exif, in_xmp):
+    path = tmp_path / f'a{suffix}'
+    turned(path, size, in_exif, in_xmp)
+    height, width = mmcv.imread(path, flag, backend=backend).shape[:2]
+    assert look_at(path, backend, upright=flag == 'color') == ((width, height), None, None)
+
+
+def with_chunk(content, kind, payload):
+    """A PNG with another chunk behind its header."""
+    return b''.join((content[:33], struct.pack('>I', len(payload)), kind, payload,
+                     struct.pack('>I', zlib.crc32(kind + payload)), content[33:]))
+
+
+ODD_CHUNKS = {
+    'a colour profile of 3 MB': (b'iCCP', b'p\0\0' + zlib.compress(bytes(3 << 20))),
+    'a text of 3 MB': (b'zTXt', b'k\0\0' + zlib.compress(bytes(3 << 20))),
+    'EXIF that ends early': (b'eXIf', b'\0\x08\0\x02\x01\x12\0\x03' * 3),
+    'a date of the wrong length': (b'tIME', b'12'),
+}
+
+
+def odd_png(path, odd):
+    """A PNG with such a chunk, and its pixels."""
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    path.write_bytes(with_chunk(cv2.imencode('.png', pixels)[1].tobytes(), *ODD_CHUNKS[odd]))
+    return path, pixels
+
+
+@pytest.mark.parametrize('odd', ODD_CHUNKS)
+def test_metadata_that_only_pillow_refuses_do_not_make_an_image_broken(tmp_path, odd):
+    path, pixels = odd_png(tmp_path / 'a.png', odd)
+    assert look_at(path) == ((60, 40), None, None)
+    assert (read_image(path) == pixels).all()
+    assert (LoadWholeImage().transform(dict(img_path=str(path)))['img'] == pixels).all()
+
+
+@pytest.mark.parametrize('odd', ['a colour profile of 3 MB', 'a text of 3 MB'])
+@pytest.mark.parametrize('damage', [
+    lambda content: content[:-100], lambda content: content[:-12], lambda content: content[:60],
+    lambda content: content[:-200] + bytes(100) + content[-100:],
+], ids=['cut', 'no end', 'hardly begun', 'zeros within'])
+def test_they_do_not_hide_that_it_is_truncated_nor_make_it_fit_for_pillow(tmp_path, odd, damage):
+    path, _ = odd_png(tmp_path / 'a.png', odd)
+    assert look_at(path, 'pillow').kind == 'image_broken'
+    path.write_bytes(damage(path.read_bytes()))
+    assert look_at(path).kind == 'image_broken'
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.bmp'])
+def test_a_truncated_image_is_found_where_pillow_was_told_to_accept_it(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f'a{suffix}'
+    Image.effect_noise((60, 50), 40).convert('RGB').save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    monkeypatch.setattr(ImageFile, 'LOAD_TRUNCATED_IMAGES', True)
+    assert look_at(path).kind == look_at_all([path])[0].kind == 'image_broken'
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 def test_a_strangers_name_can_be_printed(tmp_path):

@@ -23,7 +23,7 @@ _LARGEST = 2**63 - 1
 
 
 def audit(annotations: dict[str, list], source: str | os.PathLike, folder: str | os.PathLike,
-          look: bool = True) -> Report:
+          look: bool = True, **reader: Any) -> Report:
     """Check what an annotation file says, against itself and against the images.
 
     Args:
@@ -31,6 +31,7 @@ def audit(annotations: dict[str, list], source: str | os.PathLike, folder: str |
         source: The file, for the report.
         folder: Where the images are.
         look: Whether to look at the image files; without it only what the annotation file says is checked.
+        reader: What will decode them, as :func:`.look_at` takes it.
     """
     report = Report(os.fspath(source), os.fspath(folder), {key: len(annotations[key]) for key in
                                                            ('images', 'annotations', 'categories')})
@@ -41,7 +42,7 @@ def audit(annotations: dict[str, list], source: str | os.PathLike, folder: str |
         if not annotations[kind]:
             report.note(f'no_{kind}', f'the list "{kind}" is empty')
     if look:
-        _files(report, annotations['images'], folder)
+        _files(report, annotations['images'], folder, reader)
     return report
 
 
@@ -184,11 +185,11 @@ def _segmentation(report: Report, what: str, value: Any) -> None:
             return
 
 
-def _files(report: Report, entries: list, folder: str | os.PathLike) -> None:
+def _files(report: Report, entries: list, folder: str | os.PathLike, reader: dict[str, Any]) -> None:
     listed = [(place, entry) for place, entry in enumerate(entries)
               if isinstance(entry, dict) and isinstance(entry.get('file_name'), str) and entry['file_name']
               and not leaves_folder(entry['file_name'])]
-    looks = look_at_all(os.path.join(folder, entry['file_name']) for _, entry in listed)
+    looks = look_at_all((os.path.join(folder, entry['file_name']) for _, entry in listed), **reader)
     for (place, entry), look in zip(listed, looks):
         if look.kind:
             report.note(look.kind, f'image {place}: {look.fault}')

@@ -7,6 +7,7 @@ beforehand is told beforehand, with the name of the file.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,48 +15,73 @@ from typing import Any
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 
+from ..engine.pipelines import steps
 from ..errors import UserError
-from ..image_files import look_at_all
+from ..image_files import Look, look_at_all, printable
 from .annotation_file import as_annotations, has_byte_order_mark, read_annotations, read_json
 from .audit import audit
+from .problems import shown
 
-__all__ = ['check_images', 'prepare_dataset']
+__all__ = ['check_images', 'image_reader', 'prepare_dataset', 'refuse_other_sizes', 'same_but_for_spelling']
 
 
-def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_broken: int = 0,
-                    annotated: bool = True) -> None:
+def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_broken: int = 0, training: bool = True,
+                    category_ids: Sequence[int] | None = None, annotated: bool = True) -> Sequence[int] | None:
     """Check the files of a data set config; generate them where the data set can.
 
     Wrappers (``RepeatDataset``, ``ConcatDataset``, ...) are looked into. A data set with a ``prepare`` of its own is
     asked to do so; one that has none and is not in COCO format either is left to itself.
 
+    What is trained on gets the number of each class in its file as ``category_ids`` of its ``metainfo``. From there it
+    gets into checkpoints, and into the results of whatever they are used for.
+
     Args:
         cfg: Data set config as in ``train_dataloader.dataset``.
         num_classes: How many classes a classifier has; the classes of a detector's data are in ``cfg``.
         max_broken: How many images may be missing or truncated; see :func:`check_images`.
+        training: Whether it is trained on. What is evaluated on may lack some of the classes.
+        category_ids: Those of the data set that this one is joined to.
         annotated: Whether there must be annotations; without, images and categories are enough.
 
+    Returns:
+        ``category_ids``, or this data set's own; None where it has none.
+
     Raises:
-        UserError: If the annotation file is missing, unreadable or names other classes, or if too many images are
-            missing or truncated.
+        UserError: If the annotation file is missing, unreadable or names other classes, if too many images are missing
+            or truncated, or if one has another size than the file states.
     """
     inner = cfg.get('datasets') or ([cfg['dataset']] if 'dataset' in cfg else [])
     for wrapped in inner:
-        prepare_dataset(wrapped, num_classes, max_broken, annotated)
+        category_ids = prepare_dataset(wrapped, num_classes, max_broken, training, category_ids, annotated)
     dataset_type = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
     if inner or dataset_type is None:
-        return
+        return category_ids
     if hasattr(dataset_type, 'prepare'):
         dataset_type.prepare(**{key: value for key, value in cfg.items() if key != 'type'}, num_classes=num_classes)
     if not issubclass(dataset_type, CocoDataset):
-        return
+        return category_ids
     root = cfg.get('data_root') or ''
     annotations = _read_annotations(os.path.join(root, cfg['ann_file']), root, annotated)
     classes = (cfg.get('metainfo') or {}).get('classes') or dataset_type.METAINFO['classes']
-    _check_classes(annotations, [classes] if isinstance(classes, str) else classes, cfg['ann_file'])
+    classes = [classes] if isinstance(classes, str) else classes
+    found = _check_classes(annotations, classes, cfg['ann_file'], training)
     folder = os.path.join(root, (cfg.get('data_prefix') or {}).get('img', ''))
     check_images([os.path.join(folder, image['file_name']) for image in annotations['images']], max_broken,
-                 'take them out of the annotation file')
+                 'take them out of the annotation file',
+                 [(image['width'], image['height']) for image in annotations['images']], **image_reader(cfg))
+    if training:
+        # Data sets that are joined must have the same metainfo.
+        category_ids = category_ids or [found[name] for name in classes]
+        cfg['metainfo'] = dict(cfg.get('metainfo') or {}, category_ids=category_ids)
+    return category_ids
+
+
+def image_reader(cfg: dict[str, Any]) -> dict[str, Any]:
+    """What reads the images of a data set config: ``backend`` and ``upright`` as :func:`.look_at` has them."""
+    load = next((step for step in steps(cfg.get('pipeline')) if getattr(
+        step.get('type'), '__name__', str(step.get('type'))).endswith(('LoadImageFromFile', 'LoadWholeImage'))), {})
+    return dict(backend=load.get('imdecode_backend') or 'cv2',
+                upright=load.get('color_type', 'color') in ('color', 'grayscale'))
 
 
 def _read_annotations(path: str, root: str, annotated: bool) -> dict[str, Any]:
@@ -84,31 +110,53 @@ def _unannotated(path: str) -> dict[str, Any]:
     return as_annotations(content | dict(annotations=[]) if isinstance(content, dict) else content, path)
 
 
-def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file: str) -> None:
-    found = {category['id']: category['name'] for category in annotations['categories']}
+def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file: str, training: bool) -> dict[str, int]:
+    """The id of each category by its name, where they fit the classes."""
+    found = {category['name']: category['id'] for category in annotations['categories']}
     what_to_do = ('Set classes in metainfo=dict(classes=(...)) of the data sets and num_classes in the heads to those '
                   'of the file.')
-    if unknown := [name for name in found.values() if name not in classes]:
+    if twice := [name for name in classes if list(classes).count(name) > 1]:
+        raise UserError(f'The config\'s metainfo has the class {shown(twice[0])} more than once. {what_to_do}')
+    if unknown := [name for name in found if name not in classes]:
         raise UserError(f'{ann_file} has the {_named(unknown, "category", "categories")}, not among the config\'s '
-                        f'{len(classes)} classes ({_few(classes)}). {what_to_do}')
-    # Labels are counted along the file's categories: with one missing, all behind it would be shifted.
-    if absent := [name for name in classes if name not in found.values()]:
+                        f'{len(classes)} classes ({_few(classes)}).{same_but_for_spelling(unknown, classes)} '
+                        f'{what_to_do}')
+    absent = [name for name in classes if name not in found]
+    if absent and training:
         raise UserError(f'{ann_file} lacks the {_named(absent, "category", "categories")} of the config\'s classes. '
                         f'{what_to_do}')
+    if absent:
+        print(f'note: {ann_file} has {len(found)} of the {len(classes)} classes ({_few(found)}); only those are '
+              f'evaluated.')
+    return found
 
 
-def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0, instead: str = 'leave them out') -> None:
-    """Look whether image files are there and whole.
+def same_but_for_spelling(names: Iterable[str], classes: Iterable[str]) -> str:
+    """A sentence about the first name that is a class but for capitals and spaces; empty where none is."""
+    plain = {re.sub(r'[\s_-]+', '', name).casefold(): name for name in classes}
+    for name in names:
+        if near := plain.get(re.sub(r'[\s_-]+', '', name).casefold()):
+            return f' {shown(name)} is not {shown(near)}: names have to be the same in every letter.'
+    return ''
+
+
+def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0, instead: str = 'leave them out',
+                 stated: Sequence[tuple[float, float]] | None = None, **reader: Any) -> None:
+    """Look whether image files are there and whole, and of the size that is stated.
 
     Args:
         paths: Image files.
         allowed: How many may be missing or truncated, if they are less than half; a warning then names them.
         instead: What to do about those that cannot be had again.
+        stated: Width and height of each in pixels, as an annotation file has them; None where none does.
+        reader: What will decode them, as :func:`.look_at` takes it.
 
     Raises:
-        UserError: Naming the first few that are missing, truncated or too large to be decoded.
+        UserError: Naming the first few that are missing, truncated or too large to be decoded, or the first of another
+            size.
     """
-    faults = [look.fault for look in look_at_all(paths) if look.fault]
+    looks = look_at_all(paths, **reader)
+    faults = [look.fault for look in looks if look.fault]
     if 0 < len(faults) <= allowed and 2 * len(faults) < len(paths):
         print(f'warning: {len(faults)} of {len(paths)} images cannot be read and are left out of training: '
               f'{"; ".join(faults)}', file=sys.stderr)
@@ -116,6 +164,23 @@ def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0, instead: 
         more = f' and {len(faults) - 3} more, which tools/check_dataset.py lists' if len(faults) > 3 else ''
         raise UserError(f'{len(faults)} of {len(paths)} images cannot be read: {"; ".join(faults[:3])}{more}.\n'
                         f'Fetch them again, or {instead}.')
+    refuse_other_sizes(paths, looks, stated or ())
+
+
+def refuse_other_sizes(paths: Sequence[str | os.PathLike], looks: Sequence[Look],
+                       stated: Sequence[tuple[float, float]]) -> None:
+    """Raise a :class:`.UserError` where a whole image is not as large as stated; arguments as above."""
+    wrong = [(path, look.size, tuple(size)) for path, look, size in zip(paths, looks, stated)
+             if not look.fault and look.size != tuple(size)]
+    if wrong:
+        path, size, said = wrong[0]
+        turned = all(size == said[::-1] for _, size, said in wrong)
+        raise UserError(
+            f'{len(wrong)} of {len(paths)} images have another size than the annotations state: {printable(path)} is '
+            f'{size[0]} x {size[1]}, stated {said[0]:g} x {said[1]:g}. Boxes would not lie on their objects.\n' + (
+                'The sides are exchanged. If the images are turned by their EXIF orientation and the boxes were drawn '
+                'without it, remove it: exiftool -Orientation= DIR. Else correct width and height.' if turned else
+                'Use the images that the boxes were drawn on, or scale boxes, width and height to these.'))
 
 
 def _named(names: Sequence[str], one: str, many: str) -> str:

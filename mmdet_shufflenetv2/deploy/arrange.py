@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..errors import UserError
 from .channel_plan import UNUSED
 
-__all__ = ['absorb_order', 'arranged', 'arranged_depthwise', 'folded', 'plain_activation']
+__all__ = ['absorb_order', 'arranged', 'arranged_depthwise', 'check_conv', 'folded', 'plain_activation']
 
 # They act on each number alone, so it does not matter which channel it stands in.
 _ELEMENTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.ELU, nn.Hardswish, nn.Hardtanh, nn.Mish,
@@ -25,12 +25,24 @@ def folded(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
     Raises:
         UserError: If it is no plain convolution, or no batch norm with running statistics.
     """
-    if type(conv) is not nn.Conv2d:
-        raise UserError(f'A {type(conv).__name__} cannot be made shuffle-free: expected plain Conv2d (conv_cfg=None).')
+    check_conv(conv)
     if not isinstance(norm, _BatchNorm) or norm.running_mean is None:
         raise UserError(f'A {type(norm).__name__} cannot be folded into a convolution, for it depends on the image: '
                         f'expected batch norm with running statistics (BN or SyncBN).')
     return fuse_conv_bn_eval(conv, norm)
+
+
+def check_conv(conv: nn.Module) -> None:
+    """Raise a :class:`UserError` unless a convolution is its weight, bias and geometry and nothing else.
+
+    A subclass, a parametrization (which makes one) and a hook compute the weight or the output in another way. Hooks
+    are how ``torch.nn.utils.weight_norm`` and ``spectral_norm`` work.
+    """
+    if type(conv) is not nn.Conv2d:
+        raise UserError(f'A {type(conv).__name__} cannot be made shuffle-free: expected plain Conv2d (conv_cfg=None).')
+    if conv._forward_hooks or conv._forward_pre_hooks:
+        raise UserError('A Conv2d with a forward hook (such as weight_norm or spectral_norm) cannot be made '
+                        'shuffle-free. Remove it first: torch.nn.utils.remove_weight_norm, handle.remove().')
 
 
 def plain_activation(act: nn.Module) -> nn.Module:
@@ -53,19 +65,34 @@ def arranged(conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequen
         conv: The convolution.
         rows: Which of its output channels stands at each place; ``UNUSED`` is filled with zeros. None: as it is.
         columns: Likewise for its input channels, where ``UNUSED`` stands for one that is not looked at.
+
+    Raises:
+        UserError: If it has groups or is no plain convolution.
     """
+    check_conv(conv)
+    if conv.groups != 1:
+        raise UserError(f'A convolution with groups={conv.groups} cannot be made shuffle-free: its channels cannot be '
+                        f'reordered. Expected groups=1.')
     return _convolution(conv, _taken(_taken(conv.weight.detach(), rows, 0), columns, 1), rows)
 
 
 def arranged_depthwise(conv: nn.Conv2d, order: Sequence[int]) -> nn.Conv2d:
-    """A depthwise convolution with its channels in another order; ``UNUSED`` gives zeros, whatever is read there."""
+    """A depthwise convolution with its channels in another order; ``UNUSED`` gives zeros, whatever is read there.
+
+    Raises:
+        UserError: If it is not depthwise, with one output channel for each input channel.
+    """
+    if not conv.groups == conv.in_channels == conv.out_channels:
+        raise UserError(f'A convolution with groups={conv.groups}, {conv.in_channels} input and {conv.out_channels} '
+                        f'output channels cannot be made shuffle-free where a depthwise one is expected.')
     return _convolution(conv, _taken(conv.weight.detach(), order, 0), order, groups=len(order))
 
 
 def _convolution(like: nn.Conv2d, weight: Tensor, rows: Sequence[int] | None, groups: int = 1) -> nn.Conv2d:
     new = nn.Conv2d(
         weight.shape[1] * groups, weight.shape[0], like.kernel_size, like.stride, like.padding, like.dilation,
-        groups=groups, bias=like.bias is not None, device=weight.device, dtype=weight.dtype)
+        groups=groups, bias=like.bias is not None, padding_mode=like.padding_mode, device=weight.device,
+        dtype=weight.dtype)
     with torch.no_grad():
         new.weight.copy_(weight)
         if like.bias is not None:

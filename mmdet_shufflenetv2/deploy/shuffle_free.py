@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
+from mmcv.cnn import ConvModule
 from mmdet.models.layers import SELayer
 from mmdet.models.necks import FPN
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..backbones import ShuffleNetV2
 from ..errors import UserError
 from ..nanodet import LightPAN
-from .arrange import absorb_order, arranged, arranged_depthwise, folded, plain_activation
+from .arrange import absorb_order, arranged, arranged_depthwise, check_conv, folded, plain_activation
 from .channel_plan import UNUSED, Slice, plan_stage
 
 __all__ = ['ShuffleFreeShuffleNetV2', 'shuffle_free', 'shuffle_free_detector']
@@ -45,7 +46,7 @@ def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool 
 
     Raises:
         UserError: (a ``ValueError``) If the backbone is no ShuffleNetV2, is in training mode as a whole or in part, is
-            on ``meta``, or has a norm, convolution or activation that this form cannot have.
+            on ``meta``, has forward hooks, or a norm, convolution, activation or unit that this form cannot have.
     """
     if not isinstance(backbone, ShuffleNetV2):
         raise UserError(f'shuffle_free takes a ShuffleNetV2, not a {type(backbone).__name__}.')
@@ -59,7 +60,44 @@ def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool 
         raise UserError("The backbone is on 'meta' and has no weights. Load them onto a device first.")
     if type(block) is not int or block < 1:
         raise UserError(f'block={block!r} does not fit: expected 1 (no filling up) or more, such as 16.')
-    return ShuffleFreeShuffleNetV2(backbone, block, restore_order).eval().requires_grad_(False)
+    hooked = next((name for name, module in backbone.named_modules()
+                   if module._forward_hooks or module._forward_pre_hooks), None)
+    if hooked is not None:
+        raise UserError(f'The backbone has a forward hook at {hooked or "its top"} (such as weight_norm or '
+                        f'spectral_norm), which the shuffle-free form would lose. Remove it first: '
+                        f'torch.nn.utils.remove_weight_norm, handle.remove().')
+    try:
+        fast = ShuffleFreeShuffleNetV2(backbone, block, restore_order).eval().requires_grad_(False)
+    except UserError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # a layer that no unit of ours has
+        raise UserError(f'The backbone has layers that ShuffleNetV2 does not build ({type(error).__name__}: {error}), '
+                        f'so that it has no shuffle-free form.') from error
+    _check(backbone, fast)
+    return fast
+
+
+#: Largest difference of the two forms, of the largest feature; less exact arithmetic than float32's is allowed more.
+_TOLERANCE = 0.01
+_TOLERANCE_HALF = 0.1
+
+
+@torch.no_grad()
+def _check(backbone: ShuffleNetV2, fast: ShuffleFreeShuffleNetV2) -> None:
+    """Compare the two on a small input: a subclass may compute anything, and a layer may have been put in between."""
+    weight = backbone.conv1[0].weight
+    x = torch.randn(1, weight.shape[1], 96, 128, generator=torch.Generator().manual_seed(0)).to(weight)
+    tolerance = _TOLERANCE if weight.dtype in (torch.float32, torch.float64) else _TOLERANCE_HALF
+    for number, (got, wanted) in enumerate(zip(fast(x), backbone(x), strict=True)):
+        order = fast.orders[number]
+        if order is not None:
+            got = got[:, [order.index(channel) for channel in range(wanted.shape[1])]]
+        wanted, got = wanted.float(), got.float()
+        if got.shape != wanted.shape or (
+                wanted.isfinite().all() and not (got - wanted).abs().max() <= tolerance * wanted.abs().max()):
+            raise UserError(f'The shuffle-free form computes other features than this {type(backbone).__name__} '
+                            f'(output {number}): a part of it is not what ShuffleNetV2 builds. Use it as it is '
+                            f'(tools/export.py: --keep-shuffle).')
 
 
 class ShuffleFreeShuffleNetV2(nn.Module):
@@ -251,7 +289,8 @@ def shuffle_free_detector(model: nn.Module, *, block: int = 1) -> nn.Module:
     """A detector with its backbone made shuffle-free; the detector given is left as it is.
 
     Where the neck is MMDetection's FPN or a :class:`.LightPAN`, its convolutions absorb the order of the features, so
-    that nothing is reordered at all. Another neck gets features in their original order.
+    that nothing is reordered at all. Another neck, and one whose convolutions are not plain, gets features in their
+    original order.
 
     Args:
         model: A detector in eval mode whose ``backbone`` is a ShuffleNetV2.
@@ -263,26 +302,36 @@ def shuffle_free_detector(model: nn.Module, *, block: int = 1) -> nn.Module:
     backbone = getattr(model, 'backbone', None)
     if backbone is None:
         raise UserError(f'A {type(model).__name__} has no backbone to make shuffle-free.')
-    absorbs = type(getattr(model, 'neck', None)) in (FPN, LightPAN)
+    neck = getattr(model, 'neck', None)
+    absorbs = type(neck) in (FPN, LightPAN) and all(
+        _absorbs(conv) for level in range(len(backbone.out_indices)) for conv in _readers(neck, level))
     fast = shuffle_free(backbone, block=block, restore_order=not absorbs)
     model = deepcopy(model)
     model.backbone = fast
     if absorbs:
         for level, order in enumerate(fast.orders):
             if order is not None:
-                for conv in _readers(model.neck, level):
-                    absorb_order(conv, order)
+                for module in _readers(model.neck, level):
+                    absorb_order(module.conv, order)
     return model
 
 
-def _readers(neck: FPN | LightPAN, level: int) -> list[nn.Conv2d]:
+def _absorbs(module: ConvModule) -> bool:
+    try:
+        check_conv(module.conv)
+    except UserError:
+        return False
+    return module.conv.groups == 1 and not module._forward_pre_hooks and module.order[0] == 'conv'
+
+
+def _readers(neck: FPN | LightPAN, level: int) -> list[ConvModule]:
     """The convolutions of a neck that read the backbone's output of that number."""
     if isinstance(neck, LightPAN):
-        return [neck.lateral_convs[level].conv]
+        return [neck.lateral_convs[level]]
     readers = []
     if neck.start_level <= level < neck.backbone_end_level:
-        readers.append(neck.lateral_convs[level - neck.start_level].conv)
+        readers.append(neck.lateral_convs[level - neck.start_level])
     levels = neck.backbone_end_level - neck.start_level
     if neck.add_extra_convs == 'on_input' and level == neck.backbone_end_level - 1 and len(neck.fpn_convs) > levels:
-        readers.append(neck.fpn_convs[levels].conv)
+        readers.append(neck.fpn_convs[levels])
     return readers

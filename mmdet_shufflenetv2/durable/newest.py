@@ -39,9 +39,11 @@ def newest_whole(*folders: str | os.PathLike) -> Path | None:
     return max(found, key=found.get, default=None)
 
 
-def _steps(path: Path) -> int | None:
+def _steps(path: Path) -> tuple[int, int] | None:
+    """Whole epochs, then iterations, whose number in an epoch a resumed run may have changed."""
     try:
-        return checkpoints.load(path, map_location='cpu')['meta']['iter']
+        meta = checkpoints.load(path, map_location='cpu')['meta']
+        return meta.get('epoch', 0), meta['iter']
     except (UserError, LookupError, TypeError):
         return None
 

@@ -12,10 +12,9 @@ from mmengine.runner import Runner
 from ..bare_model import bare_model
 from .loop import ResumableEpochLoop
 from .randomness import derive_seed, seed_all
+from .resume import STATE_KEY, fit_checkpoint
 
 __all__ = ['RunStateHook', 'gradients_are_pending']
-
-_KEY = 'run_state'
 
 
 @HOOKS.register_module()
@@ -33,7 +32,8 @@ class RunStateHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if runner._resume:
-            self._resumed = checkpoint.get(_KEY)
+            fit_checkpoint(runner, checkpoint)
+            self._resumed = checkpoint.get(STATE_KEY)
 
     def before_train(self, runner: Runner) -> None:
         loop = runner.train_loop
@@ -50,6 +50,10 @@ class RunStateHook(Hook):
             seed_all(derive_seed(runner.train_loop.batches.sampler.seed, runner.rank, runner.iter))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        schedulers = checkpoint.get('param_schedulers')
+        if isinstance(schedulers, list):  # OneCycleLR keeps a function there, which is code and would be refused
+            checkpoint['param_schedulers'] = [{key: value for key, value in state.items() if not callable(value)}
+                                              for state in schedulers]
         loop = runner.train_loop
         if not isinstance(loop, ResumableEpochLoop):
             return
@@ -57,7 +61,7 @@ class RunStateHook(Hook):
         if gradients_are_pending(runner):
             state['gradients'] = {name: parameter.grad.cpu() for name, parameter in
                                   bare_model(runner.model).named_parameters() if parameter.grad is not None}
-        checkpoint[_KEY] = state
+        checkpoint[STATE_KEY] = state
 
 
 def gradients_are_pending(runner: Runner) -> bool:

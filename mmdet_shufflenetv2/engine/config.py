@@ -275,7 +275,8 @@ def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, annotated: bool
     for split in splits:
         dataloader = cfg.get(f'{split}_dataloader')
         if dataloader and 'dataset' in dataloader:
-            prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken, annotated=annotated)
+            prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken, split == 'train',
+                            annotated=annotated)
 
 
 def datasets_of(cfg: Config) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from mmdet.models.detectors import BaseDetector
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
 from ..analysis.complexity import detector_multiply_adds
@@ -21,11 +21,23 @@ __all__ = ['FirstScreenHook', 'first_screen']
 
 
 class FirstScreenHook(Hook):
-    """Logs :func:`first_screen`, once everything is built and the learning rate is scaled."""
+    """Logs :func:`first_screen`, once everything is built and the learning rate is scaled.
+
+    Args:
+        length: Why the run is as long as it is; None says nothing.
+        schedule: What was changed in its schedules, or is to be known of them.
+    """
+
+    def __init__(self, length: str | None = None, schedule: str | None = None) -> None:
+        self.length, self.schedule = length, schedule
 
     def before_train(self, runner: Runner) -> None:
-        runner.logger.info('This run\n' + '\n'.join(f'  {name + ":":<16}{text}' for name, text in
-                                                    first_screen(runner).items()))
+        lines = first_screen(runner)
+        if self.length:
+            lines['length'] += f', {self.length}'
+        if self.schedule:
+            lines['schedule'] = self.schedule
+        runner.logger.info('This run\n' + '\n'.join(f'  {name + ":":<16}{text}' for name, text in lines.items()))
 
 
 def first_screen(runner: Runner) -> dict[str, str]:
@@ -46,8 +58,8 @@ def first_screen(runner: Runner) -> dict[str, str]:
         'model': _model(model, runner.cfg),
         'batch': _batch(runner, loader),
         'learning rate': _learning_rate(runner),
-        'length': f'{runner.max_epochs} epochs of {len(loader)} steps' if runner.max_epochs else
-                  f'{runner.max_iters} steps',
+        'length': f'{runner.max_epochs} epochs of {len(loader)} steps' if isinstance(
+            runner.train_loop, EpochBasedTrainLoop) else f'{runner.max_iters} steps',
         'results': runner.work_dir,
     }
 
@@ -85,8 +97,8 @@ def _batch(runner: Runner, loader: Any) -> str:
 
 
 def _learning_rate(runner: Runner) -> str:
-    # Schedulers note what they start from; the rate itself stands at the first step of a warm-up.
-    rates = {group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups}
+    # Schedulers note what they start from, OneCycleLR its peak; the rate itself stands at the first step of a warm-up.
+    rates = {group.get('max_lr', group.get('initial_lr', group['lr'])) for group in runner.optim_wrapper.param_groups}
     base = runner.cfg.get('auto_scale_lr') or {}
     scaled = f', scaled from {base["base_batch_size"]} images per step' if base.get('enable') else ''
     return ' to '.join(f'{rate:.4g}' for rate in sorted({min(rates), max(rates)})) + scaled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from ..durable.resume_command import resume_command
 from ..errors import UserError
 from ..own_data.class_layers import KeepClassLayersHook
 from ..own_data.run import fit_run
+from ..own_data.run_flags import fit_warm_up, schedules_of, unfinished_warm_up
 from .config import (
     check_load_from,
     load_config,
@@ -72,7 +74,7 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
     cfg = load_config(config, cfg_options, work_dir, launcher)
     require_entries(cfg, 'train_cfg', 'train_dataloader', 'optim_wrapper')
     set_data_root(cfg, data_root, data)
-    fit_run(cfg, data, **run_flags)
+    why_so_long = fit_run(cfg, data, keep_length='train_cfg.max_epochs' in (cfg_options or {}), **run_flags)
     set_resume(cfg, resume)
     check_load_from(cfg)
     show_class_wise(cfg)
@@ -99,8 +101,14 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         if cfg.get('load_from') and not cfg.get('resume'):
             # Before averages of the weights are loaded.
             runner.register_hook(KeepClassLayersHook(), priority='VERY_HIGH')
-        runner.register_hook(FirstScreenHook(), priority='LOWEST')
         with registry_errors():
+            steps = runner.train_loop.max_iters
+            schedules = schedules_of(runner.cfg)
+            note = (fit_warm_up if data is not None else unfinished_warm_up)(schedules, steps)
+            if note and data is not None:
+                runner.param_schedulers = copy.deepcopy(runner.cfg.param_scheduler)
+                runner.dump_config()
+            runner.register_hook(FirstScreenHook(length=why_so_long, schedule=note), priority='LOWEST')
             runner.train()
     written = {'log': runner.log_dir, 'checkpoint': find_latest_checkpoint(cfg.work_dir),
                'best': runner.message_hub.runtime_info.get('best_ckpt')}

@@ -10,6 +10,8 @@ from mmdet.registry import MODELS
 from torch import Tensor
 from torchvision.ops import PSRoIAlign
 
+from mmdet_shufflenetv2.compat.mmcv_ops._kernels import check_regions
+
 __all__ = ['PSRoIAlignExtractor']
 
 
@@ -47,7 +49,12 @@ class PSRoIAlignExtractor(SingleRoIExtractor):
 
         Returns:
             ``(K, out_channels, output_size, output_size)``.
+
+        Raises:
+            ValueError: On a CPU, for a row of ``rois`` that is not finite or names no image.
         """
+        if not rois.is_cuda:  # there the kernel makes addresses of such numbers, and the process ends
+            check_regions(rois, len(feats[0]))
         # In half precision, as mixed-precision training has it here, a coordinate above 1024 is off by up to half a
         # pixel; and torchvision's operator knows no bfloat16 on the CPU.
         wide = [feat.to(torch.promote_types(feat.dtype, torch.float32)) for feat in feats]

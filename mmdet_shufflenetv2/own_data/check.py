@@ -8,6 +8,7 @@ from typing import Any
 
 from ..datasets.annotation_file import LISTS, as_annotations, read_json
 from ..datasets.audit import audit
+from ..datasets.checks import image_reader
 from ..datasets.problems import Report
 from ..durable.storage import write_json
 from ..engine.config import CONFIG_SUFFIXES, datasets_of, load_config
@@ -93,7 +94,8 @@ def _of_config(path: str | os.PathLike) -> list[Report]:
             ann_file = os.path.join(root, dataset['ann_file'])
             folder = os.path.join(root, (dataset.get('data_prefix') or {}).get('img', ''))
             if (ann_file, folder) not in reports:
-                reports[ann_file, folder] = audit(as_annotations(_read(ann_file), ann_file), ann_file, folder)
+                reports[ann_file, folder] = audit(as_annotations(_read(ann_file), ann_file), ann_file, folder,
+                                                  **image_reader(dataset))
     if not reports:
         raise UserError(f'{path} names no annotation file in COCO\'s format, so there is nothing to check.')
     return list(reports.values())

@@ -18,31 +18,40 @@ from .common_form import load_prepared, prepare_own_data
 from .description import OwnData
 from .layouts import read_own_data
 from .overlay import lay_over
-from .run_flags import set_run_flags, shorten_warm_up
+from .run_flags import set_own_length, set_run_flags
 from .summary import summary
 
 __all__ = ['fit_data', 'fit_run', 'follow_run']
 
 
-def fit_run(cfg: Config, data: str | None = None, **flags: Any) -> None:
+def fit_run(cfg: Config, data: str | None = None, *, keep_length: bool = False, **flags: Any) -> str | None:
     """Fit a config to a training: its data, then its flags; ``cfg`` is changed in place.
 
     Args:
         cfg: The config.
         data: Folder of the data set, as :func:`.read_own_data` takes it; None leaves the config's own.
+        keep_length: Leave the length to the config also where the data are the user's own and no flag names it.
         flags: As :func:`.set_run_flags` takes them.
+
+    Returns:
+        Why the run is as long as it is, where neither config nor flags say so.
 
     Raises:
         UserError: If data or flags are invalid.
     """
     set_run_flags(cfg, **flags)
     if data is None:
-        return
+        return None
     own = fit_data(cfg, data)
-    if note := shorten_warm_up(cfg, len(own.splits['train'].annotations['images'])):
-        own.notes.append(note)
+    why = None
+    if not keep_length and flags.get('epochs') is None:
+        why = set_own_length(cfg, len(own.splits['train'].annotations['images']))
+    # What other tools are then given: the best and the last checkpoint.
+    checkpoint = cfg.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
+    checkpoint.setdefault('save_best', 'coco/bbox_mAP')
     if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
         print(summary(own))
+    return why
 
 
 def fit_data(cfg: Config, data: str) -> OwnData:

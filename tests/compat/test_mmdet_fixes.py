@@ -2,8 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from mmdet.registry import METRICS
+from mmdet.registry import DATASETS, METRICS
 from mmdet.utils import register_all_modules
+
+from mmdet_shufflenetv2 import UserError
 
 register_all_modules()
 
@@ -25,3 +27,79 @@ def test_an_object_is_found_whatever_its_id(shapes_root, tmp_path, first_id):
         metric.results.append((dict(width=image['width'], height=image['height'], img_id=image['id']),
                                dict(found, img_id=image['id'])))
     assert metric.evaluate(len(content['images']))['coco/bbox_mAP'] == 1
+
+
+def evaluated(ann_file, classes, results):
+    """MMDetection's scores, each class's too, of results that name their category."""
+    metric = METRICS.build(dict(type='CocoMetric', ann_file=str(ann_file), classwise=True))
+    metric.dataset_meta = dict(classes=classes)
+    for image in json.loads(ann_file.read_text())['images']:
+        of_it = [one for one in results if one['image_id'] == image['id']]
+        x, y, w, h = np.array([one['bbox'] for one in of_it], dtype=float).reshape(-1, 4).T
+        found = dict(bboxes=np.stack((x, y, x + w, y + h), axis=1), scores=np.array([one['score'] for one in of_it]),
+                     labels=np.array([classes.index(one['name']) for one in of_it], dtype=int))
+        metric.results.append((dict(width=image['width'], height=image['height'], img_id=image['id']),
+                               dict(found, img_id=image['id'])))
+    return metric.evaluate(len(metric.results))
+
+
+@pytest.fixture
+def annotated(shapes_root, tmp_path):
+    """A file, its content, and results that are right for two classes, of which one has small scores, and none else."""
+    content = json.loads((shapes_root / 'annotations' / 'instances_val2017.json').read_text())
+    names = {category['id']: category['name'] for category in content['categories']}
+    found = [dict(image_id=a['image_id'], bbox=a['bbox'], name=names[a['category_id']], score=0.9)
+             for a in content['annotations'] if names[a['category_id']] in ('square', 'star')]
+    return tmp_path / 'a.json', content, found
+
+
+ORDERS = {
+    'as it is': lambda categories: categories,
+    'backwards': lambda categories: categories[::-1],
+    'by name': lambda categories: sorted(categories, key=lambda category: category['name']),
+}
+
+
+@pytest.mark.parametrize('file_order', ORDERS)
+@pytest.mark.parametrize('order', ORDERS)
+@pytest.mark.parametrize('first_id', [0, 7])
+def test_a_label_means_the_class_of_that_name_whatever_the_order_in_the_file_and_in_the_config(
+        annotated, file_order, order, first_id):
+    path, content, found = annotated
+    categories = content['categories']
+    classes = tuple(category['name'] for category in ORDERS[order](categories))
+    for entry, key in [(c, 'id') for c in categories] + [(a, 'category_id') for a in content['annotations']]:
+        entry[key] += first_id - 1
+    path.write_text(json.dumps(content | dict(categories=ORDERS[file_order](categories))))
+    dataset = DATASETS.build(dict(type='CocoDataset', ann_file=str(path), pipeline=[],
+                                  metainfo=dict(classes=classes), data_prefix=dict(img='')))
+    names = {category['id']: category['name'] for category in categories}
+    assert [classes[instance['bbox_label']] for place in range(len(dataset))
+            for instance in dataset.get_data_info(place)['instances']] == [
+        names[a['category_id']] for image in sorted(content['images'], key=lambda image: image['id'])
+        for a in content['annotations'] if a['image_id'] == image['id']]
+    scores = evaluated(path, classes, found)
+    assert {key: value for key, value in scores.items() if key.endswith('_precision')} == {
+        f'coco/{name}_precision': float(name in ('square', 'star')) for name in names.values()}
+
+
+def test_classes_that_a_file_lacks_shift_no_label_and_are_not_evaluated(annotated):
+    path, content, found = annotated
+    kept = {category['id']: category['name'] for category in content['categories'] if category['name'] != 'square'}
+    content['categories'] = [category for category in content['categories'] if category['id'] in kept]
+    content['annotations'] = [a for a in content['annotations'] if a['category_id'] in kept]
+    path.write_text(json.dumps(content))
+    scores = evaluated(path, ('comet', 'circle', 'square', 'triangle', 'star', 'cross'), found)
+    assert {key for key in scores if key.endswith('_precision')} == {
+        f'coco/{name}_precision' for name in kept.values()}
+    assert scores['coco/star_precision'] == 1
+    assert scores['coco/bbox_mAP'] == pytest.approx(1 / len({a['category_id'] for a in content['annotations']}),
+                                                    abs=1e-3)
+
+
+def test_two_categories_of_one_name_are_refused(annotated):
+    path, content, found = annotated
+    content['categories'].append(dict(id=99, name='star'))
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="two categories of the name 'star'"):
+        evaluated(path, ('star', ), [])

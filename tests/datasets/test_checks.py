@@ -2,6 +2,8 @@ import json
 import shutil
 
 import pytest
+from mmcv.transforms import LoadImageFromFile
+from mmdet.registry import DATASETS
 from PIL import Image
 
 from mmdet_shufflenetv2 import UserError
@@ -72,6 +74,82 @@ def test_what_is_wrong_is_said_with_the_file_and_what_to_do(root, damage, words)
         prepare_dataset(dict(type='RepeatDataset', times=2, dataset=config(root)))
     assert all(word in str(error.value) for word in words), error.value
     assert len(str(error.value).splitlines()) <= 2
+
+
+def resized(root):
+    Image.open(image(root)).resize((48, 48)).save(image(root))
+
+
+def turned(root):
+    """One image is higher than wide, and says that it was turned when it was taken."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(image(root)).crop((0, 0, 80, 96)).save(image(root), exif=exif)
+
+
+def state(root, **fields):
+    edit(root, lambda content: next(
+        each for each in content['images'] if each['file_name'] == image(root).name).update(fields))
+
+
+@pytest.mark.parametrize(('damage', 'words'), [
+    (resized, ['1 of 12 images', '000000000004.jpg', 'is 48 x 48, stated ', 'scale boxes']),
+    (lambda root: state(root, width=48), ['have another size', ', stated 48 x ']),
+    (lambda root: (turned(root), state(root, width=80)), ['is 96 x 80, stated 80 x 96', 'EXIF', 'exiftool']),
+    (lambda root: state(root, width=0), ['width is 0', 'positive number']),
+    (lambda root: state(root, height='96'), ["height is '96'", 'positive number']),
+    (lambda root: state(root, height=None), ['height is None', 'positive number']),
+    (lambda root: edit(root, lambda content: content['images'][0].pop('width')), ['a field is missing', 'width']),
+])
+def test_a_size_that_is_not_the_images_is_refused(root, damage, words):
+    damage(root)
+    with pytest.raises(UserError) as error:
+        prepare_dataset(config(root), max_broken=5)
+    assert all(word in str(error.value) for word in words), error.value
+    assert len(str(error.value).splitlines()) <= 2
+
+
+@pytest.mark.parametrize(('load', 'size'), [
+    ({}, (96, 80)), (dict(color_type='grayscale'), (96, 80)), (dict(imdecode_backend='pillow'), (96, 80)),
+    (dict(color_type='unchanged'), (80, 96)), (dict(color_type='color_ignore_orientation'), (80, 96))])
+def test_the_size_is_that_which_the_pipeline_reads(root, load, size):
+    turned(root)
+    pipeline = [dict(type='LoadImageFromFile', **load), dict(type='LoadAnnotations', imdecode_backend='tifffile')]
+    read = LoadImageFromFile(**load).transform(dict(img_path=str(image(root))))['img']
+    assert read.shape[1::-1] == size
+    state(root, width=size[0], height=size[1])
+    prepare_dataset(config(root, pipeline=pipeline))
+    state(root, width=size[1], height=size[0])
+    with pytest.raises(UserError, match=f'is {size[0]} x {size[1]}, stated {size[1]} x {size[0]}'):
+        prepare_dataset(config(root, pipeline=pipeline))
+
+
+def test_names_that_differ_in_capitals_or_spaces_are_named(root):
+    edit(root, lambda content: content['categories'][1].update(name='Squ are'))
+    with pytest.raises(UserError, match="category 'Squ are', not among.* 'Squ are' is not 'square': names have to be"):
+        prepare_dataset(config(root))
+
+
+def test_what_is_evaluated_on_may_lack_classes_and_that_is_said(root, capsys):
+    prepare_dataset(config(root, metainfo=dict(classes=('comet', *CLASSES))), training=False)
+    assert f'has {len(CLASSES)} of the {len(CLASSES) + 1} classes (circle, ' in capsys.readouterr().out
+
+
+def test_a_class_that_the_config_names_twice_is_refused(root):
+    with pytest.raises(UserError, match="the class 'circle' more than once"):
+        prepare_dataset(config(root, metainfo=dict(classes=(*CLASSES, 'circle'))))
+
+
+def test_what_is_trained_on_knows_its_category_ids_those_of_the_first_where_several_are_joined(root):
+    edit(root, lambda content: [entry.update({key: entry[key] + 6}) for kind, key in (
+        ('categories', 'id'), ('annotations', 'category_id')) for entry in content[kind]])
+    backwards = tuple(CLASSES[::-1])
+    other = ANN_FILE.replace('train', 'val')
+    joined = [config(root, metainfo=dict(classes=backwards)),
+              config(root, metainfo=dict(classes=backwards), ann_file=other, data_prefix=dict(img='val2017/'))]
+    prepare_dataset(dict(type='ConcatDataset', datasets=joined))
+    assert [list(each['metainfo']['category_ids']) for each in joined] == [[11, 10, 9, 8, 7]] * 2
+    assert DATASETS.build(joined[1] | dict(lazy_init=True)).metainfo['category_ids'] == [11, 10, 9, 8, 7]
 
 
 def test_coco_classes_are_expected_where_the_config_names_none(root):

@@ -1,4 +1,5 @@
 import copy
+import functools
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmdet_shufflenetv2 import ShuffleNetV2, UserError
+from mmdet_shufflenetv2.backbones.shuffle_unit import BasicUnit
 from mmdet_shufflenetv2.deploy import shuffle_free, shuffle_free_detector
 
 WIDTHS = (0.5, 1.0, 1.5, 2.0)
@@ -45,6 +47,8 @@ def assert_equal(got, wanted):
     (dict(stage_channels=(2, 4, 10)), (33, 47)),
     (dict(act_cfg=dict(type='LeakyReLU', negative_slope=0.1)), (33, 47)),
     (dict(widen_factor=0.5, act_cfg=dict(type='SiLU')), (33, 47)),
+    *((dict(widen_factor=0.5, large_receptive_field=True, conv_cfg=dict(type='Conv2d', padding_mode=mode)), (75, 101))
+      for mode in ('circular', 'reflect', 'replicate')),
 ])
 def test_every_output_equals_the_backbones(kwargs, size, block):
     backbone = trained(out_indices=(0, 1, 2, 3, 4), **kwargs)
@@ -112,7 +116,8 @@ def test_less_than_half_of_the_copies_remain():
     assert copied_bytes(shuffle_free(backbone, restore_order=False), x) < 0.5 * copied_bytes(backbone, x)
 
 
-def detector(name):
+@functools.cache
+def built(name):
     register_all_modules(init_default_scope=True)
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
     cfg.model.backbone.init_cfg = None
@@ -122,6 +127,10 @@ def detector(name):
     model.backbone = trained(**{key: value for key, value in cfg.model.backbone.items()
                                 if key not in ('type', 'init_cfg', 'frozen_stages', 'norm_eval')})
     return model.eval()
+
+
+def detector(name):
+    return copy.deepcopy(built(name))
 
 
 @pytest.mark.parametrize('name', ['faster_rcnn_snv2', 'retinanet_snv2', 'nanodet_m_snv2'])
@@ -147,6 +156,121 @@ def test_an_order_left_as_it_is_says_where_every_channel_stands(kwargs, block):
             order = order or list(range(wanted.shape[1]))
             assert got.shape[1] == len(order)
             assert_equal(got[:, [order.index(channel) for channel in range(wanted.shape[1])]], wanted)
+
+
+def replaced(name, make, **kwargs):
+    """A backbone with another layer at ``name``."""
+    backbone = trained(widen_factor=0.5, **kwargs)
+    parent, _, child = name.rpartition('.')
+    parent = backbone.get_submodule(parent)
+    setattr(parent, child, make(getattr(parent, child)))
+    return backbone.eval()
+
+
+def like(conv, **kwargs):
+    """A convolution like another but for what is given."""
+    arguments = {key: getattr(conv, key) for key in (
+        'in_channels', 'out_channels', 'kernel_size', 'stride', 'padding', 'dilation', 'groups', 'padding_mode')}
+    return nn.Conv2d(**arguments | dict(bias=conv.bias is not None) | kwargs)
+
+
+@pytest.mark.parametrize(('name', 'change'), [
+    ('conv1.0', dict(bias=True)), ('conv1.0', dict(padding_mode='circular')), ('conv1.0', dict(kernel_size=5)),
+    ('stage2.1.branch2.3', dict(padding='same')), ('stage2.1.branch2.3', dict(kernel_size=(5, 3), padding=(2, 1))),
+    ('stage3.0.branch1.0', dict(bias=True, padding_mode='replicate')),
+    ('stage3.2.branch2.3', dict(dilation=2, padding=2, padding_mode='reflect')),
+    ('stage2.0.branch2.5', dict(bias=True)), ('stage2.0.branch2.0', dict(kernel_size=3, padding=1)),
+])
+def test_all_that_one_convolution_carries_is_kept(name, change):
+    torch.manual_seed(0)
+    backbone = replaced(name, lambda conv: like(conv, **change))
+    x = torch.randn(1, 3, 75, 101)
+    with torch.no_grad():
+        for got, wanted in zip(shuffle_free(backbone)(x), backbone(x), strict=True):
+            assert_equal(got, wanted)
+
+
+class Doubled(nn.Conv2d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class OtherUnit(BasicUnit):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class OtherNorm(nn.BatchNorm2d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class OtherActivation(nn.ReLU):
+    def forward(self, x):
+        return super().forward(x.flip(1))
+
+
+def grown(branch):
+    branch.append(nn.Conv2d(24, 24, 1))
+    return branch
+
+
+def unit_like(unit):
+    unit.__class__ = OtherUnit
+    return unit
+
+
+def norm_like(norm):
+    norm.__class__ = OtherNorm
+    return norm
+
+
+def doubled(conv):
+    conv.__class__ = Doubled
+    return conv
+
+
+def hooked(module):
+    module.register_forward_hook(lambda module, args, out: 2 * out)
+    return module
+
+
+@pytest.mark.parametrize(('name', 'make', 'words'), [
+    ('stage2.1.branch2.3', doubled, 'Doubled'),
+    ('stage2.1.branch2.5', lambda conv: nn.utils.parametrizations.weight_norm(conv), 'ParametrizedConv2d'),
+    ('stage2.1.branch2.5', lambda conv: nn.utils.parametrizations.spectral_norm(conv), 'ParametrizedConv2d'),
+    ('stage2.1.branch2.5', lambda conv: nn.utils.spectral_norm(conv), 'hook at stage2.1.branch2.5'),
+    ('conv1.0', hooked, 'hook at conv1.0'),
+    ('stage3.1', hooked, 'hook at stage3.1'),
+    ('stage3', hooked, 'hook at stage3'),
+    ('stage2.1.branch2.0', lambda conv: like(conv, groups=2), 'groups=2'),
+    ('stage2.1.branch2.3', lambda conv: like(conv, groups=1), 'groups=1'),
+    ('stage2.1.branch2.1', norm_like, 'computes other features'),
+    ('stage2.1.branch2.7', lambda act: OtherActivation(), 'computes other features'),
+    ('stage2.1', unit_like, 'computes other features'),
+    ('stage2.1.branch2', grown, 'computes other features'),
+    ('stage2.0.branch1', grown, 'layers that ShuffleNetV2 does not build'),
+    ('stage3', lambda stage: nn.Sequential(*stage, nn.Conv2d(96, 96, 1)), 'layers that ShuffleNetV2 does not build'),
+])
+def test_what_would_be_lost_in_one_layer_is_refused(name, make, words):
+    torch.manual_seed(0)
+    with pytest.raises(UserError, match=words):
+        shuffle_free(replaced(name, make))
+
+
+@pytest.mark.filterwarnings('ignore::FutureWarning')
+@pytest.mark.parametrize('make', [
+    doubled, nn.utils.parametrizations.weight_norm, nn.utils.spectral_norm, lambda conv: like(conv, groups=2),
+    lambda conv: like(conv, kernel_size=3, padding=1, padding_mode='circular')])
+def test_a_neck_whose_convolutions_are_not_plain_gives_the_same_features(make):
+    model = detector('nanodet_m_snv2')
+    for lateral in model.neck.lateral_convs:
+        lateral.conv = make(lateral.conv)
+    model.eval()
+    x = torch.randn(1, 3, 96, 128)
+    with torch.no_grad():
+        for got, wanted in zip(shuffle_free_detector(model).extract_feat(x), model.extract_feat(x), strict=True):
+            assert_equal(got, wanted)
 
 
 def stage_in_training(backbone):

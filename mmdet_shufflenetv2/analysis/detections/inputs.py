@@ -9,9 +9,11 @@ from typing import Any
 
 from ...datasets.annotation_file import as_annotations, read_json
 from ...datasets.audit import as_float, audit, is_box
+from ...datasets.checks import refuse_other_sizes
 from ...datasets.filled_in import filled_in
 from ...engine.evaluation_data import images_digest, read_note
 from ...errors import UserError
+from ...image_files import look_at_all
 
 __all__ = ['find_data', 'read_annotations', 'read_results']
 
@@ -47,7 +49,8 @@ def read_annotations(path: str | os.PathLike, images: Path) -> dict[str, Any]:
         images: Folder of its images.
 
     Raises:
-        UserError: If it is missing or no annotation file, or if something in it is fatal.
+        UserError: If it is missing or no annotation file, if something in it is fatal, or if an image is there and has
+            another size than it states.
     """
     try:
         content = read_json(path)
@@ -58,6 +61,8 @@ def read_annotations(path: str | os.PathLike, images: Path) -> dict[str, Any]:
                         f'--ann.')
     annotations = filled_in(as_annotations(content, path), images)
     audit(annotations, path, images, look=False).refuse('an evaluation')
+    files = [images / image['file_name'] for image in annotations['images']]
+    refuse_other_sizes(files, look_at_all(files), [(image['width'], image['height']) for image in annotations['images']])
     return annotations
 
 

@@ -6,7 +6,7 @@ import torch
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 from torch import Tensor
 
-__all__ = ['check_columns', 'check_inputs', 'check_share', 'computable']
+__all__ = ['check_columns', 'check_inputs', 'check_regions', 'check_share', 'computable', 'unusable_regions']
 
 
 def computable(tensor: Tensor) -> Tensor:
@@ -37,3 +37,20 @@ def check_share(**values: float) -> None:
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise ValueError(f'{name}={value} is out of range, expected 0 to 1.')
+
+
+def unusable_regions(rois: Tensor, images: int) -> Tensor:
+    """``(K,)``: which of the ``(K, 5)`` or longer rows are not finite, or name none of so many images in column 0."""
+    return ~(rois.isfinite().all(dim=1) & (rois[:, 0] >= 0) & (rois[:, 0] < images))
+
+
+def check_regions(rois: Tensor, images: int) -> None:
+    """All of them usable, or a ValueError that shows the first that is not: kernels make addresses of such numbers.
+
+    It reads values, for which the CPU waits for a GPU.
+    """
+    bad = unusable_regions(rois, images).nonzero()
+    if len(bad):
+        k = int(bad[0])
+        raise ValueError(f'rois[{k}] is {[round(value, 2) for value in rois[k].tolist()]}: expected finite numbers, the '
+                         f'first of them the index of one of the {images} images. Unusable rows: {len(bad)} of {len(rois)}.')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -113,8 +115,27 @@ def _forward(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None,
 def _backward(grad: Tensor, input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None,
               *geometry: object) -> tuple[Tensor, ...]:
     tensors, settings = _arguments(input, weight, offset, mask, bias, *geometry)
-    return torch.ops.torchvision._deform_conv2d_backward(
+    grads = torch.ops.torchvision._deform_conv2d_backward(
         grad.to(tensors[0].dtype).contiguous(), *tensors, *settings)
+    return *grads[:2], grads[2].masked_fill_(_outside(tensors[2], weight, input.shape[2:], *geometry), 0), *grads[3:]
+
+
+def _outside(offset: Tensor, weight: Tensor, limits: Sequence[int], stride: tuple[int, int], padding: tuple[int, int],
+             dilation: tuple[int, int], groups: int, deform_groups: int) -> Tensor:
+    """Which of the ``(N, K, H', W')`` offsets belong to a point at or past row or column -1, or the limits.
+
+    mmcv has no gradient there. torchvision counts the cell beside a point that lies exactly at -1, which with offsets
+    of zero is every point in a padding of one cell, and computes with addresses for points at infinity.
+    """
+    points = offset.view(len(offset), deform_groups, *weight.shape[2:], 2, *offset.shape[2:])
+    outside = torch.zeros((), dtype=torch.bool, device=offset.device)
+    for axis, shape in enumerate(((-1, 1, offset.size(2), 1), (-1, 1, offset.size(3)))):
+        cells = torch.arange(weight.size(2 + axis), device=offset.device) * dilation[axis] - padding[axis]
+        grid = cells[:, None] + torch.arange(offset.size(2 + axis), device=offset.device) * stride[axis]
+        # Added in the precision of the kernel, where an offset of 1e-9 leaves a point at -1.
+        place = points[:, :, :, :, axis] + grid.view(shape).to(offset.dtype)
+        outside = outside | ~((place > -1) & (place < limits[axis]))
+    return outside[:, :, :, :, None].expand_as(points).reshape(offset.shape)
 
 
 def _arguments(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None,
@@ -124,5 +145,8 @@ def _arguments(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | Non
     # torchvision takes tensors for the absent mask and bias as well.
     mask_or_empty = x.new_zeros(x.size(0), 1) if mask is None else mask
     bias_or_zeros = x.new_zeros(weight.size(0)) if bias is None else bias
+    # A point that is no number is outside for mmcv, and an address for torchvision's kernel on the CPU. With an infinite
+    # offset it is outside for both.
+    offset = offset.nan_to_num(torch.inf, torch.inf, -torch.inf)
     tensors = [x.contiguous(), *(t.to(x.dtype).contiguous() for t in (weight, offset, mask_or_empty, bias_or_zeros))]
     return tensors, [*stride, *padding, *dilation, groups, deform_groups, mask is not None]

@@ -90,7 +90,7 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, s
 
 def _soft_weight(iou: Tensor, iou_threshold: float, sigma: float, method: int) -> Tensor:
     if method == _GAUSSIAN:
-        return torch.exp(-(iou * iou) / sigma)
+        return torch.exp(-iou.nan_to_num(0).square() / sigma)  # two boxes without area overlap by 0/0
     lowered = 1 - iou if method == _LINEAR else torch.zeros_like(iou)
     return torch.where(iou >= iou_threshold, lowered, torch.ones_like(iou))
 

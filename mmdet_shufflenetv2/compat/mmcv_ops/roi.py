@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._kernels import check_columns, check_inputs, computable
+from ._kernels import check_columns, check_inputs, check_regions, computable, unusable_regions
 
 __all__ = ['roi_align_backward', 'roi_align_forward', 'roi_pool_backward', 'roi_pool_forward']
 
@@ -27,15 +27,33 @@ def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, argmax_y: Ten
         sampling_ratio: Samples a bin and axis; 0 for as many as there are cells.
         pool_mode: 0 maximum of a bin's samples, 1 their average.
         aligned: Shift by half a cell (Detectron2's correction).
+
+    Raises:
+        ValueError: For a row of ``rois`` that is not finite or names no image. On a GPU, where such a row ends nothing
+            and a check would wait, average pooling makes its output NaN instead.
     """
     check_inputs(input=input, rois=rois)
     check_columns(5, rois=rois)
     x = computable(input)
+    rois = rois.to(x.dtype)
     if pool_mode == _MAX_POOL:
-        _max_pool(x, rois.to(x.dtype), output, argmax_y, argmax_x, spatial_scale, sampling_ratio, aligned)
+        check_regions(rois, len(x))
+        _max_pool(x, rois, output, argmax_y, argmax_x, spatial_scale, sampling_ratio, aligned)
         return
+    usable, unusable = _usable(rois, len(x))
     output.copy_(torch.ops.torchvision.roi_align(
-        x, rois.to(x.dtype), spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned))
+        x, usable, spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned))
+    if unusable is not None:
+        output.masked_fill_(unusable[:, None, None, None], torch.nan)
+
+
+def _usable(rois: Tensor, images: int) -> tuple[Tensor, Tensor | None]:
+    """The RoIs, checked; on a GPU with zeros in the rows that no kernel may see, and which ones they are."""
+    if not rois.is_cuda:
+        check_regions(rois, images)
+        return rois, None
+    unusable = unusable_regions(rois, images)
+    return rois.masked_fill(unusable[:, None], 0), unusable
 
 
 def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor,
@@ -46,8 +64,9 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argm
     if pool_mode == _MAX_POOL:
         _max_pool_backward(grad, rois, argmax_y, argmax_x, grad_input)
         return
+    usable, _ = _usable(rois.to(grad.dtype), len(grad_input))
     grad_input += torch.ops.torchvision._roi_align_backward(
-        grad, rois.to(grad.dtype), spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio,
+        grad, usable, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio,
         aligned).to(grad_input.dtype)
 
 
@@ -126,6 +145,7 @@ def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor, argmax: Tensor
     """
     check_inputs(input=input, rois=rois)
     check_columns(5, rois=rois)
+    check_regions(rois, len(input))
     height, width = input.shape[2:]
     start = rois[:, [2, 1]] * spatial_scale
     size = (rois[:, [4, 3]] + 1) * spatial_scale - start
