@@ -1,9 +1,9 @@
 # NanoDet-m at 320x320 on COCO, trained as NanoDet's nanodet-m.yml does, 280 epochs.
 #
 # NanoDet warps an image once, with a matrix of everything random; these are MMDetection's transforms nearest to it.
-# They scale about the top left corner, not the centre; one image in two has its colour channels exchanged too; colours
-# change before the border is added, which so stays 0, as in evaluation. Gradients are clipped as NanoDet does since
-# 1.0. Evaluation is the same: long side fitted, fractions of a pixel cut off, centred.
+# They scale about the top left corner, not the centre; colours change before the border is added, which so stays 0, as
+# in evaluation. Gradients are clipped as NanoDet does since 1.0. Evaluation is the same: long side fitted, fractions of
+# a pixel cut off, centred.
 _base_ = ['./_base_/nanodet_m.py', './_base_/coco_1x.py']
 
 # ImageNet's weights for RGB under BGR images, as NanoDet does.
@@ -17,11 +17,10 @@ train_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='FitResize', scale=size),
     dict(
-        type='PhotoMetricDistortion',
+        type='ColorDistortion',
         brightness_delta=51,
         contrast_range=(0.6, 1.4),
-        saturation_range=(0.5, 1.2),
-        hue_delta=0),
+        saturation_range=(0.5, 1.2)),
     dict(type='CenterPad', size=size, pad_val=mean),
     dict(
         type='RandomAffine',
@@ -41,6 +40,22 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'padding')),
+]
+# For --tta: the image and its mirror image.
+tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+tta_pipeline = [
+    *test_pipeline[:-1],
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)],
+            [
+                dict(
+                    type='PackDetInputs',
+                    meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'padding', 'flip',
+                               'flip_direction'))
+            ],
+        ]),
 ]
 # NanoDet's 192 images a step, on eight GPUs.
 train_dataloader = dict(batch_size=24, num_workers=8, dataset=dict(pipeline=train_pipeline))

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -25,11 +25,12 @@ except ImportError as error:
     raise UserError('Image files are read with Pillow: pip install pillow. Arrays (H, W, 3) of uint8, as '
                     'cv2.imread returns them, do without it.') from error
 
-__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'is_clutter', 'look_at', 'look_at_all', 'printable',
-           'read_image']
+__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'files_below', 'is_clutter', 'look_at',
+           'look_at_all', 'printable', 'read_image']
 
-#: What a folder is searched for.
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+#: What a folder is searched for: what both Pillow and OpenCV read.
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.bmp', '.webp', '.tif', '.tiff', '.ppm',
+                  '.pgm', '.pbm', '.pnm', '.gif', '.jp2', '.j2k', '.jpc', '.jpf', '.jpx', '.j2c')
 
 #: A header may state any size, and a file of a megabyte may fill the memory. This is Pillow's own limit, a square of
 #: 13377 pixels.
@@ -68,6 +69,35 @@ def is_clutter(path: PurePath) -> bool:
         path: The file, from the folder that was searched on; the folder itself may be called anything.
     """
     return any(part.startswith('.') or part == '__MACOSX' for part in path.parts)
+
+
+def files_below(folder: str | os.PathLike, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> Iterator[Path]:
+    """The files of a folder and of all folders in it, those that are links too; clutter is left out.
+
+    Each folder is searched once, however many links lead there, and no link to a folder that it lies in is followed.
+
+    Args:
+        folder: Where to search.
+        suffixes: What names end in, in lower case.
+    """
+    seen: set[str] = set()
+    folders, links = [Path(folder)], []
+    while folders or links:
+        current = (folders or links).pop()
+        if (real := os.path.realpath(current)) in seen:
+            continue
+        seen.add(real)
+        with os.scandir(current) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if is_clutter(PurePath(entry.name)):
+                    continue
+                if entry.is_dir():
+                    if not entry.is_symlink():
+                        folders.append(Path(entry.path))
+                    elif not f'{real}{os.sep}'.startswith(os.path.join(os.path.realpath(entry.path), '')):
+                        links.append(Path(entry.path))
+                elif entry.name.lower().endswith(suffixes):
+                    yield Path(entry.path)
 
 
 def printable(path: str | os.PathLike) -> str:

@@ -14,7 +14,15 @@ from PIL.PngImagePlugin import PngInfo
 
 from mmdet_shufflenetv2 import Detector, UserError
 from mmdet_shufflenetv2.durable.broken_images import LoadWholeImage
-from mmdet_shufflenetv2.image_files import IMAGE_SUFFIXES, MAX_PIXELS, is_clutter, look_at, look_at_all, read_image
+from mmdet_shufflenetv2.image_files import (
+    IMAGE_SUFFIXES,
+    MAX_PIXELS,
+    files_below,
+    is_clutter,
+    look_at,
+    look_at_all,
+    read_image,
+)
 
 
 def test_a_billion_pixels_are_refused_by_the_header_alone(tmp_path):
@@ -124,9 +132,39 @@ def test_what_systems_and_editors_leave_in_a_folder_is_known(path, clutter):
     assert is_clutter(PurePath(path)) == clutter
 
 
-def test_a_folder_is_searched_for_what_torchvision_searches_for():
+def test_a_folder_is_searched_for_what_pillow_and_opencv_read_and_for_what_torchvision_does(tmp_path):
     from torchvision.datasets.folder import IMG_EXTENSIONS
-    assert set(IMAGE_SUFFIXES) == set(IMG_EXTENSIONS)
+    known = {suffix for suffix, kind in Image.registered_extensions().items()
+             if kind in ('BMP', 'GIF', 'JPEG', 'JPEG2000', 'MPO', 'PNG', 'PPM', 'TIFF', 'WEBP')}
+    assert set(IMG_EXTENSIONS) <= set(IMAGE_SUFFIXES)
+    assert known - set(IMAGE_SUFFIXES) == {'.pfm'}  # floating point, not to be told from an image's range
+
+
+@pytest.mark.parametrize('suffix', IMAGE_SUFFIXES)
+def test_an_image_of_every_suffix_is_looked_at_and_read(tmp_path, suffix):
+    if suffix == '.gif' and int(cv2.__version__.split('.')[0]) < 5:
+        pytest.skip('OpenCV reads GIF from 4.11 on')
+    image = Image.new({'.pbm': '1', '.pgm': 'L'}.get(suffix, 'RGB'), (40, 20))
+    image.save(tmp_path / f'a{suffix}')
+    assert look_at(tmp_path / f'a{suffix}') == ((40, 20), None, None)
+    assert read_image(tmp_path / f'a{suffix}').shape == (20, 40, 3)
+
+
+def test_linked_folders_are_searched_once_and_loops_not_at_all(tmp_path):
+    for name in ('a/1.jpg', 'a/deep/2.JPG', 'b/3.png', 'far/4.JFIF', 'far/deep/5.jpeg', 'a/.ipynb_checkpoints/1.jpg',
+                 'a/notes.txt', 'beside/6.jpg'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b'')
+    (tmp_path / 'root').mkdir()
+    for name in ('a', 'b'):
+        (tmp_path / name).rename(tmp_path / 'root' / name)
+    for link, target in {'root/b/far': 'far', 'root/a/again': 'far', 'root/c': 'root/a', 'root/a/up': 'root',
+                         'root/a/deep/higher': '.', 'far/deep/loop': 'far'}.items():
+        (tmp_path / link).symlink_to(tmp_path / target, target_is_directory=True)
+    (tmp_path / 'root' / 'gone.jpg').symlink_to(tmp_path / 'nowhere.jpg')
+    found = list(files_below(tmp_path / 'root'))
+    assert sorted(path.name for path in found) == ['1.jpg', '2.JPG', '3.png', '4.JFIF', '5.jpeg', 'gone.jpg']
+    assert {tmp_path / 'root' / name for name in ('a/1.jpg', 'a/deep/2.JPG', 'b/3.png')} <= set(found)
 
 
 def test_looks_come_in_the_order_of_the_files(shapes_root):

@@ -11,7 +11,7 @@ load_from = '{{$NANODET_M:checkpoints/nanodet_m.ckpt}}'
 model = dict(backbone=dict(norm_eval=True, frozen_stages=3, init_cfg=None), bbox_head=dict(norm_eval=True))
 
 train_pipeline = [
-    step for step in _base_.train_pipeline if step['type'] not in ('PhotoMetricDistortion', 'RandomAffine')]
+    step for step in _base_.train_pipeline if step['type'] not in ('ColorDistortion', 'RandomAffine')]
 train_dataloader = dict(batch_size=10, num_workers=2, dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader

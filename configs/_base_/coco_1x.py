@@ -4,7 +4,7 @@ _base_ = [
     'mmdet::_base_/schedules/schedule_1x.py',
     'mmdet::_base_/default_runtime.py',
 ]
-# Registers ShuffleNetV2 wherever the config is read, in MMDetection's own tools too.
+# Registers ShuffleNetV2 wherever the config is read. MMDetection's own tools: python -m mmdet_shufflenetv2 run TOOL.
 custom_imports = dict(imports=['mmdet_shufflenetv2'], allow_failed_imports=False)
 
 # These three belong together: the learning rate of each config stands for 16 images a step, and MMEngine scales it to

@@ -11,9 +11,10 @@ from mmdet.registry import DATASETS, TRANSFORMS
 from PIL import Image
 from torch import Tensor, nn
 from torchvision import datasets, transforms
-from torchvision.datasets.folder import IMG_EXTENSIONS, pil_loader
+from torchvision.datasets.folder import pil_loader
 
 from ..errors import BrokenImageError, UserError
+from ..image_files import IMAGE_SUFFIXES, files_below
 
 __all__ = ['ImageFolder', 'ToBGR']
 
@@ -52,6 +53,14 @@ class ImageFolder(datasets.ImageFolder):
             os.path.join(data_root, split), loader=_load,
             transform=transforms.Compose([TRANSFORMS.build(step) for step in pipeline]))
 
+    @staticmethod
+    def make_dataset(directory: str, class_to_idx: dict[str, int], *_: Any, **__: Any) -> list[tuple[str, int]]:
+        """The images of each class: torchvision goes into folders that links lead to again and again, and knows fewer
+        suffixes.
+        """
+        return [(str(path), class_to_idx[name]) for name in sorted(class_to_idx)
+                for path in sorted(files_below(os.path.join(directory, name)))]
+
     @property
     def metainfo(self) -> dict[str, Any]:
         """What MMEngine keeps of a data set in the checkpoints."""
@@ -75,9 +84,8 @@ class ImageFolder(datasets.ImageFolder):
                             f'Expected is {os.path.join(data_root, "{train,val}", "CLASS", "*.jpeg")}.\nPut the data '
                             f'there, or name the folder that has it: --data-root DIR.')
         for name in classes:
-            if not any(file.lower().endswith(IMG_EXTENSIONS)
-                       for _, _, files in os.walk(os.path.join(root, name), followlinks=True) for file in files):
-                raise UserError(f'{os.path.join(root, name)} has no image. Looked for {", ".join(IMG_EXTENSIONS)}.')
+            if not any(files_below(os.path.join(root, name))):
+                raise UserError(f'{os.path.join(root, name)} has no image. Looked for {", ".join(IMAGE_SUFFIXES)}.')
         if num_classes not in (None, len(classes)):
             raise UserError(f'{root} has {len(classes)} class folders, and the config\'s model {num_classes} classes. '
                             f'For another data set than ImageNet: --cfg-options model.num_classes={len(classes)}.')

@@ -3,7 +3,8 @@
 :func:`prepare` is called by ``import mmdet_shufflenetv2``, before anything of mmdet is imported. It
 
 * says what to install where mmcv is missing,
-* serves ``mmcv._ext`` with torchvision's operators where no compiled one is installed (:mod:`.mmcv_ops`),
+* serves ``mmcv._ext`` with torchvision's operators where no compiled one is installed (:mod:`.mmcv_ops`), also to
+  what was imported of mmdet before (:mod:`.placeholders`),
 * makes MMEngine read checkpoints with a safe unpickler and write them without code (:mod:`.checkpoints`),
 * mends what MMDetection 3.3 and pycocotools break (:mod:`.mmdet_fixes`).
 
@@ -24,7 +25,8 @@ def prepare() -> None:
     """Make MMDetection importable and its checkpoints safe. Calling it again changes nothing.
 
     Raises:
-        ImportError: Where mmcv is not installed; the message names the package to install.
+        ImportError: Where mmcv is not installed, or where mmdet was imported before and cannot be given the operators;
+            the message says what to do.
     """
     if find_spec('mmcv') is None:
         raise ImportError(
@@ -36,6 +38,9 @@ def prepare() -> None:
     install_ext_finder()
     from . import checkpoints
     checkpoints.install()
+    if ops_are_served():
+        from . import placeholders
+        placeholders.replace_placeholders()
     from . import mmdet_fixes
     mmdet_fixes.apply_fixes()
 

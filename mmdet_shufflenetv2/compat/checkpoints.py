@@ -34,7 +34,13 @@ from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
 
 from ..errors import UserError
 
-__all__ = ['UnsafeCheckpointError', 'install', 'load']
+__all__ = ['DownloadError', 'UnsafeCheckpointError', 'install', 'load', 'mmengine_checkpoints_by_default']
+
+
+class DownloadError(UserError):
+    """A checkpoint cannot be downloaded; ``filename`` is what was asked for."""
+
+    filename: str
 
 
 class UnsafeCheckpointError(UserError):
@@ -102,6 +108,23 @@ def install() -> None:
     copyreg.pickle(HistoryBuffer, _reduce_history)
 
 
+@contextmanager
+def mmengine_checkpoints_by_default() -> Iterator[None]:
+    """Within it, ``torch.load(FILE)`` is :func:`load`. A call that says ``weights_only`` itself is left alone."""
+    torch_load = torch.load
+
+    def load_by_default(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if args or kwargs.keys() - {'mmap'}:
+            return torch_load(f, map_location, *args, **kwargs)
+        return load(f, map_location)
+
+    torch.load = load_by_default
+    try:
+        yield
+    finally:
+        torch.load = torch_load
+
+
 def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(loader)  # MMEngine logs the loader's name
@@ -111,7 +134,9 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
             with _strict_torch_load():
                 return _without_config(loader(filename, map_location, **kwargs))
         except _NETWORK_ERRORS as error:
-            raise UserError(_how_to_fetch(filename, error)) from error
+            failed = DownloadError(_how_to_fetch(filename, error))
+            failed.filename = filename
+            raise failed from error
         except FileNotFoundError as error:
             raise UserError(f'There is no checkpoint {filename}.') from error
 
@@ -228,8 +253,7 @@ def _how_to_fetch(filename: str, error: Exception) -> str:
     url = _resolve_url(filename)
     cached = os.path.join(torch.hub.get_dir(), 'checkpoints', os.path.basename(url))
     reason = getattr(error, 'reason', error)
-    return (f'{filename} cannot be downloaded ({reason}). Fetch {url} where there is a network and put it at {cached}; '
-            f'or start from scratch: --cfg-options model.backbone.init_cfg=None')
+    return f'{filename} cannot be downloaded ({reason}). Fetch {url} where there is a network and put it at {cached}.'
 
 
 def _resolve_url(filename: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from ..image_files import look_at_all
 from .problems import Report, shown
 
-__all__ = ['as_float', 'audit', 'is_box', 'leaves_folder']
+__all__ = ['as_float', 'audit', 'is_box', 'leaves_folder', 'left_out']
 
 # A box may end on the border, and files round.
 _OUTSIDE = 1.0
@@ -91,7 +91,6 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
     used_images: set[int] = set()
     used_categories: set[int] = set()
     boxes: list[tuple[list[float], tuple[float, float] | None]] = []
-    learned_from = False
     for what, entry in _objects(report, 'annotation', entries):
         number = _whole(report, what, entry, 'id')
         if number in ids:
@@ -106,14 +105,16 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
         if category is not None and category not in categories:
             report.note('unknown_category', f'{what}: category_id {category}')
         area = _number(report, what, entry, 'area')
-        if area is not None and area <= 0:
-            report.note('area', f'{what}: area {area:g}')
-        if entry.get('iscrowd', 0) not in (0, 1):
+        if odd := entry.get('iscrowd', 0) not in (0, 1):
             report.note('field_type', f'{what}: iscrowd is {shown(entry["iscrowd"])}, expected 0 or 1')
         size = sizes.get(image)
         if box := _box(report, what, entry, size):
             boxes.append((box, size))
-            learned_from |= (area is None or area > 0) and not entry.get('iscrowd') and _has_area(box, size)
+        reason = left_out(entry, size)
+        if reason and not (odd and reason == 'crowd'):
+            report.note(reason, f'{what}: area {area:g}' if reason == 'area' and area is not None else
+                        f'{what}: bbox {_said(box)}' if box else what)
+        report.learned += box is not None and reason is None
         _segmentation(report, what, entry.get('segmentation'))
     # A category or an image without annotation is worth a word only where there are annotations at all.
     if entries:
@@ -121,17 +122,33 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
             report.note('unused_category', f'{shown(categories[number])}, id {number}')
         for number in (number for number in sizes if number not in used_images):
             report.note('empty_image', f'image with id {number}')
-    if boxes and not learned_from:
-        report.note('no_box', f'none of {len(boxes)} has an area of a pixel inside its image')
+    if boxes and not report.learned:
+        report.note('no_box', f'none of {len(boxes)} is learned from: {report.reasons}')
     if _look_like_corners(boxes):
         report.note('box_corners', f'bbox {_said(boxes[0][0])} is the first of {len(boxes)}')
 
 
-def _has_area(box: list[float], size: tuple[float, float] | None) -> bool:
-    """Whether MMDetection keeps a box for training."""
-    x, y, width, height = box
-    return min(width, height) >= 1 and (size is None or (
-        x < size[0] and y < size[1] and x + width > 0 and y + height > 0))
+def left_out(entry: dict[str, Any], size: tuple[float, float] | None) -> str | None:
+    """Why MMDetection does not learn from an annotation, one of :data:`.LEFT_OUT`; None where it does.
+
+    Args:
+        entry: The annotation; where its box is none, the other reasons count.
+        size: Width and height of its image in pixels, None where they are not known.
+    """
+    if entry.get('ignore'):
+        return 'ignored'
+    if entry.get('iscrowd'):
+        return 'crowd'
+    if is_box(entry.get('bbox')):
+        x, y, width, height = map(float, entry['bbox'])
+        if width <= 0 or height <= 0:
+            return 'box_flat'
+        if width < 1 or height < 1:
+            return 'box_tiny'
+        if size is not None and (x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0):
+            return 'box_beside'
+    area = as_float(entry.get('area'))
+    return 'area' if area is not None and area <= 0 else None
 
 
 def _look_like_corners(boxes: list[tuple[list[float], tuple[float, float] | None]]) -> bool:
@@ -160,15 +177,9 @@ def _box(report: Report, what: str, entry: dict[str, Any], size: tuple[float, fl
         report.note('box_not_finite', said)
         return None
     x, y, width, height = numbers
-    if width <= 0 or height <= 0:
-        report.note('box_flat', said)
-    elif width < 1 or height < 1:
-        report.note('box_tiny', said)
-    elif size is not None:
+    if size is not None and min(width, height) >= 1 and left_out({'bbox': box}, size) is None:
         said += f' in {size[0]:g} x {size[1]:g}'
-        if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
-            report.note('box_beside', said)
-        elif min(x, y) < -_OUTSIDE or x + width > size[0] + _OUTSIDE or y + height > size[1] + _OUTSIDE:
+        if min(x, y) < -_OUTSIDE or x + width > size[0] + _OUTSIDE or y + height > size[1] + _OUTSIDE:
             report.note('box_outside', said)
     return numbers
 

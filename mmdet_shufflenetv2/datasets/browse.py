@@ -58,7 +58,7 @@ def browse(config: str | os.PathLike, out_dir: str | os.PathLike, *, count: int 
     make_folder(out_dir, '--out-dir')
     if data is not None:
         print(summary(fit_data(cfg, data)))
-    prepare_data(cfg, split)
+    prepare_data(cfg, split, say=data is None)
     return draw_sheets(cfg, out_dir, count=count, split=split, seed=seed)
 
 

@@ -19,14 +19,15 @@ from ..engine.pipelines import steps
 from ..errors import UserError
 from ..image_files import Look, look_at_all, printable
 from .annotation_file import as_annotations, has_byte_order_mark, read_annotations, read_json
-from .audit import audit
-from .problems import shown
+from .audit import audit, left_out
+from .problems import Report, shown
 
 __all__ = ['check_images', 'image_reader', 'prepare_dataset', 'refuse_other_sizes', 'same_but_for_spelling']
 
 
 def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_broken: int = 0, training: bool = True,
-                    category_ids: Sequence[int] | None = None, annotated: bool = True) -> Sequence[int] | None:
+                    category_ids: Sequence[int] | None = None, key: str = 'train_dataloader.dataset',
+                    say: bool = True, annotated: bool = True) -> Sequence[int] | None:
     """Check the files of a data set config; generate them where the data set can.
 
     Wrappers (``RepeatDataset``, ``ConcatDataset``, ...) are looked into. A data set with a ``prepare`` of its own is
@@ -41,6 +42,8 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
         max_broken: How many images may be missing or truncated; see :func:`check_images`.
         training: Whether it is trained on. What is evaluated on may lack some of the classes.
         category_ids: Those of the data set that this one is joined to.
+        key: Where ``cfg`` is in the config.
+        say: Whether to print what the training leaves out.
         annotated: Whether there must be annotations; without, images and categories are enough.
 
     Returns:
@@ -48,11 +51,13 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
 
     Raises:
         UserError: If the annotation file is missing, unreadable or names other classes, if too many images are missing
-            or truncated, or if one has another size than the file states.
+            or truncated, if one has another size than the file states, or if nothing is left to learn from.
     """
-    inner = cfg.get('datasets') or ([cfg['dataset']] if 'dataset' in cfg else [])
-    for wrapped in inner:
-        category_ids = prepare_dataset(wrapped, num_classes, max_broken, training, category_ids, annotated)
+    inner = {f'{key}.datasets.{place}': wrapped for place, wrapped in enumerate(cfg.get('datasets') or ())} or (
+        {f'{key}.dataset': cfg['dataset']} if 'dataset' in cfg else {})
+    for place, wrapped in inner.items():
+        category_ids = prepare_dataset(wrapped, num_classes, max_broken, training, category_ids, place, say,
+                                       annotated)
     dataset_type = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
     if inner or dataset_type is None:
         return category_ids
@@ -61,10 +66,14 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
     if not issubclass(dataset_type, CocoDataset):
         return category_ids
     root = cfg.get('data_root') or ''
-    annotations = _read_annotations(os.path.join(root, cfg['ann_file']), root, annotated)
+    annotations, report = _read_annotations(os.path.join(root, cfg['ann_file']), root, annotated)
     classes = (cfg.get('metainfo') or {}).get('classes') or dataset_type.METAINFO['classes']
     classes = [classes] if isinstance(classes, str) else classes
     found = _check_classes(annotations, classes, cfg['ann_file'], training)
+    notes = [*_left_out(cfg, annotations, report, key), *_check_masks(cfg, annotations, report.source)]
+    if say and int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
+        for note in notes:
+            print(f'note: {report.source}: {note}')
     folder = os.path.join(root, (cfg.get('data_prefix') or {}).get('img', ''))
     check_images([os.path.join(folder, image['file_name']) for image in annotations['images']], max_broken,
                  'take them out of the annotation file',
@@ -84,7 +93,7 @@ def image_reader(cfg: dict[str, Any]) -> dict[str, Any]:
                 upright=load.get('color_type', 'color') in ('color', 'grayscale'))
 
 
-def _read_annotations(path: str, root: str, annotated: bool) -> dict[str, Any]:
+def _read_annotations(path: str, root: str, annotated: bool) -> tuple[dict[str, Any], Report]:
     try:
         annotations = read_annotations(path) if annotated else _unannotated(path)
     except FileNotFoundError:
@@ -92,7 +101,7 @@ def _read_annotations(path: str, root: str, annotated: bool) -> dict[str, Any]:
             f'There is no annotation file {path}. Expected COCO\'s layout: '
             f'{os.path.join(root, "annotations", "instances_{train,val}2017.json")}, '
             f'{os.path.join(root, "{train,val}2017", "*.jpg")}.\n'
-            f'Put the data there, or name the folder that has it: --data-root DIR (your own: --data DIR).') from None
+            f'Put the data there, or name the folder that has it: --data-root DIR.') from None
     if has_byte_order_mark(path):
         raise UserError(f'{path} starts with a byte order mark, which MMDetection does not read. Save it as UTF-8 '
                         f'without one, or name the data set\'s folder: --data DIR')
@@ -101,13 +110,86 @@ def _read_annotations(path: str, root: str, annotated: bool) -> dict[str, Any]:
         for problem in ('no_annotations', 'no_box'):
             report.found.pop(problem, None)
     report.refuse('training')
-    return annotations
+    return annotations, report
 
 
 def _unannotated(path: str) -> dict[str, Any]:
     """The content of a file that may lack the list of annotations, as those of COCO's test sets do."""
     content = read_json(path)
     return as_annotations(content | dict(annotations=[]) if isinstance(content, dict) else content, path)
+
+
+def _left_out(cfg: dict[str, Any], annotations: dict[str, Any], report: Report, key: str) -> list[str]:
+    """What to say of the images and boxes of a data set that a training does not use.
+
+    Raises:
+        UserError: If it uses none.
+    """
+    if cfg.get('test_mode'):
+        ignored = report.found.get('ignored')
+        return [f'{ignored} x a box is marked to be ignored (ignore 1), and is evaluated on all the same. Set iscrowd '
+                f'to 1 in place of it'] if ignored else []
+    filters = cfg.get('filter_cfg') or {}
+    least, sizes = filters.get('min_size', 0), _sizes(annotations)
+    large = {number for number, size in sizes.items() if min(size) >= least}
+    used = large & {a['image_id'] for a in annotations['annotations']} if filters.get('filter_empty_gt') else large
+    small = f'{len(sizes) - len(large)} of {len(sizes)} images have a side below {least} pixels'
+    allow = f'To train on them: --cfg-options {key}.filter_cfg.min_size=0'
+    boxes = annotations['annotations']
+    if not any(a['image_id'] in used and left_out(a, sizes[a['image_id']]) is None for a in boxes):
+        raise UserError(f'{report.source}: nothing is left to learn from: {small}, and filter_cfg leaves them out.\n'
+                        f'{allow}')
+    notes = [f'{small} and are left out of training. {allow}'] if len(large) < len(sizes) else []
+    if report.learned < len(boxes):
+        notes.append(f'{report.learned} of {len(boxes)} boxes to learn from. Left out: {report.reasons}. To see them: '
+                     f'python tools/check_dataset.py {report.source}')
+    return notes
+
+
+def _check_masks(cfg: dict[str, Any], annotations: dict[str, Any], source: str) -> list[str]:
+    """What to say of the masks of a data set, where its pipeline loads masks.
+
+    Raises:
+        UserError: If a box that it loads has none.
+    """
+    loads = [step for step in steps(cfg.get('pipeline')) if step.get('with_mask')]
+    if not loads:
+        return []
+    sizes = _sizes(annotations)
+    loaded = [a for a in annotations['annotations'] if left_out(a, sizes[a['image_id']]) in (None, 'crowd')]
+    faults = [(a, fault) for a in loaded if (fault := _mask_fault(a.get('segmentation'), sizes[a['image_id']]))]
+    if faults:
+        raise UserError(f'{source}: {len(faults)} of {len(loaded)} boxes cannot be used with masks: annotation id '
+                        f'{faults[0][0]["id"]} has {faults[0][1]}.\nGive each box a "segmentation", or take a config '
+                        f'that needs boxes alone, such as configs/faster_rcnn_snv2.py')
+    unused = sum(not _can_be_drawn(a['segmentation'], loads[0].get('poly2mask', True)) for a in loaded)
+    return [f'{unused} of {len(loaded)} masks are left out of training: they have no polygon of three points, or this '
+            f'config does not read their form'] if unused else []
+
+
+def _mask_fault(mask: Any, size: tuple[float, float]) -> str | None:
+    """Where MMDetection would end."""
+    if not mask:
+        return 'no mask'
+    if isinstance(mask, list):
+        sound = all(isinstance(polygon, list) for polygon in mask)
+        return None if sound else 'a segmentation that is not a list of polygons'
+    if not isinstance(mask, dict):
+        return 'a segmentation that is neither a list of polygons nor a run-length code'
+    stated = mask.get('size')
+    return f'a mask of size {shown(str(stated))} (height, width) in an image of {size[0]:g} x {size[1]:g}' if (
+        stated is not None and stated != [size[1], size[0]]) else None
+
+
+def _can_be_drawn(mask: Any, as_bitmap: bool) -> bool:
+    """Where MMDetection would leave a box out."""
+    if isinstance(mask, list):
+        return any(len(polygon) % 2 == 0 and len(polygon) >= 6 for polygon in mask)
+    return as_bitmap and isinstance(mask.get('counts'), (list, str)) and mask.get('size') is not None
+
+
+def _sizes(annotations: dict[str, Any]) -> dict[int, tuple[float, float]]:
+    return {image['id']: (image['width'], image['height']) for image in annotations['images']}
 
 
 def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file: str, training: bool) -> dict[str, int]:

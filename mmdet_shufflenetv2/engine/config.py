@@ -270,13 +270,13 @@ def show_class_wise(cfg: Config) -> None:
                 metric.setdefault('classwise', True)
 
 
-def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, annotated: bool = True) -> None:
+def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, say: bool = True, annotated: bool = True) -> None:
     """Check the data of the splits (``train``, ``val``, ``test``) before anything is built; see :mod:`..datasets`."""
     for split in splits:
         dataloader = cfg.get(f'{split}_dataloader')
         if dataloader and 'dataset' in dataloader:
             prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken, split == 'train',
-                            annotated=annotated)
+                            key=f'{split}_dataloader.dataset', say=say, annotated=annotated)
 
 
 def datasets_of(cfg: Config) -> Iterator[Any]:

@@ -77,7 +77,7 @@ def read_note(results: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def _note(results: str | os.PathLike) -> Path:
-    return Path(results).with_suffix('.data.json')
+    return Path(f'{os.path.splitext(results)[0]}.data.json')
 
 
 def _path(dataset: dict[str, Any], name: Any) -> str | None:

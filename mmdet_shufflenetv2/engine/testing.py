@@ -103,7 +103,7 @@ def evaluate(config: str | os.PathLike | None, checkpoint: str | os.PathLike, *,
             print(f'evaluating on {tested}')
         if not scored:
             print('no metrics are computed: detections are written only')
-    prepare_data(cfg, 'test', annotated=tested is None or tested.annotations > 0)
+    prepare_data(cfg, 'test', say=data is None, annotated=tested is None or tested.annotations > 0)
     make_folder(cfg.work_dir, '--work-dir')
     if out:
         make_folder(Path(out).parent, '--out')

@@ -46,7 +46,10 @@ def run_tool(main: Callable[[], None]) -> None:
 
 @contextmanager
 def registry_errors() -> Iterator[None]:
-    """Turn MMEngine's "X is not in the registry" and "unexpected argument" into a :class:`UserError`."""
+    """Turn MMEngine's "X is not in the registry" and "unexpected argument" into a :class:`UserError`.
+
+    So, too, the error of a visualizer backend whose package is not installed.
+    """
     try:
         yield
     except KeyError as error:
@@ -59,6 +62,16 @@ def registry_errors() -> Iterator[None]:
         if not _in_the_registrys_call(error):
             raise
         raise UserError(f'The config does not fit: {_BUILT_FROM.sub("", str(error))}') from error
+    except ImportError as error:
+        from mmengine.visualization import BaseVisBackend
+        owners = [frame.f_locals.get('self') for frame, _ in traceback.walk_tb(error.__traceback__)]
+        backend = next((owner for owner in owners if isinstance(owner, BaseVisBackend)), None)
+        if backend is None:
+            raise
+        # MMEngine's message names one package where a backend needs two.
+        package = str(getattr(error.__context__, 'name', None) or error.name).split('.')[0]
+        raise UserError(f'{type(backend).__name__} needs {package}, which is not installed: pip install {package}. Or '
+                        f'leave it out of the vis_backends in the config.') from error
 
 
 def _in_the_registrys_call(error: TypeError) -> bool:

@@ -36,6 +36,7 @@ from .curves import draw_curves
 from .first_screen import FirstScreenHook
 from .folders import make_folder
 from .quiet_runner import QuietRunner
+from .start_weights import StartWeightsHook, download_advice
 from .tensorboard import log_for_tensorboard
 from .tool import registry_errors
 
@@ -91,13 +92,14 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         log_for_tensorboard(cfg)
     if checkpoint_interval_minutes is not None and not 0 < checkpoint_interval_minutes < float('inf'):
         raise UserError(f'--checkpoint-interval-minutes {checkpoint_interval_minutes}: expected a positive number.')
-    prepare_data(cfg, 'train', max_broken=max_broken_images)
-    prepare_data(cfg, 'val')
+    prepare_data(cfg, 'train', max_broken=max_broken_images, say=data is None)  # else the summary has said it
+    prepare_data(cfg, 'val', say=data is None)
     make_folder(cfg.work_dir, '--work-dir')
     prepare_processes(cfg)
     make_durable(cfg, max_broken_images=max_broken_images, checkpoint_interval_minutes=checkpoint_interval_minutes)
-    with _disk_errors(cfg.work_dir):
+    with _disk_errors(cfg.work_dir), download_advice(cfg):
         runner = build_runner(cfg)
+        runner.register_hook(StartWeightsHook())
         if cfg.get('load_from') and not cfg.get('resume'):
             # Before averages of the weights are loaded.
             runner.register_hook(KeepClassLayersHook(), priority='VERY_HIGH')

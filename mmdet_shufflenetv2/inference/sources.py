@@ -93,8 +93,10 @@ def find_sources(inputs: Sequence[str | os.PathLike]) -> list[Source]:
     """
     found = list(dict.fromkeys(given for entry in inputs for given in _expand(str(entry))))
     if not found:
+        below = [entry for entry in map(Path, inputs) if entry.is_dir() and any(map(Path.is_dir, entry.iterdir()))]
+        hint = f'\nFor those in the folders below: "{below[0]}/**/*"' if below else ''
         raise UserError(f'There is no image or video in {", ".join(map(str, inputs))}. Looked for '
-                        f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.')
+                        f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.{hint}')
     check_images([given for given, kind in found if kind == 'image'])
     names = _distinct([given.replace(':', '') if kind == 'camera' else Path(given).stem for given, kind in found])
     return [_look_at(given, name, kind) for (given, kind), name in zip(found, names)]
@@ -115,8 +117,12 @@ def _expand(entry: str) -> list[tuple[str, str]]:
     if entry.startswith('webcam'):
         raise UserError(f'{entry} names no camera: expected webcam:0, or webcam:1 for a second one.')
     if glob.has_magic(entry):
-        if matches := sorted(glob.glob(entry, recursive=True)):
-            return _of_known_kind(map(Path, matches))
+        # In a loop of links, `**` finds each file many times.
+        matches = sorted(map(Path, glob.glob(entry, recursive=True)), key=lambda path: (len(path.parts), path))
+        if matches:
+            # Where links form a loop, `**` finds each file many times: its first, shortest path is kept.
+            matches.reverse()
+            return _of_known_kind(sorted({path.parent.resolve() / path.name: path for path in matches}.values()))
         raise UserError(f'Nothing fits the pattern {entry}.')
     raise UserError(f'There is no image or folder {entry}. Expected image or video files, folders, patterns such as '
                     f'"photos/*.jpg", or webcam:0.')

@@ -4,9 +4,10 @@ Origin: https://github.com/RangiLyu/nanodet (Apache-2.0), its ``config/legacy_v0
 """
 
 from .center_pad import CenterPad
+from .color_distortion import ColorDistortion
 from .detector import NanoDet
 from .fit_resize import FitResize
 from .head import NanoDetHead
 from .light_pan import LightPAN
 
-__all__ = ['CenterPad', 'FitResize', 'LightPAN', 'NanoDet', 'NanoDetHead']
+__all__ = ['CenterPad', 'ColorDistortion', 'FitResize', 'LightPAN', 'NanoDet', 'NanoDetHead']

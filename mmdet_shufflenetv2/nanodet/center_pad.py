@@ -13,7 +13,13 @@ from mmdet.structures.bbox import autocast_box_type
 
 from ..errors import UserError
 
-__all__ = ['CenterPad']
+__all__ = ['CenterPad', 'top_left_padding']
+
+
+class _PaddedShape(tuple):
+    """Height and width that know of their ``padding``: every pipeline packs ``img_shape``, but not ``padding``."""
+
+    padding: tuple[int, int, int, int]
 
 
 @TRANSFORMS.register_module()
@@ -25,7 +31,7 @@ class CenterPad(BaseTransform):
 
     Changed: ``img``, ``img_shape``, ``gt_bboxes``, ``gt_masks``. Added: ``padding``, pixels on the left, on top, on
     the right and at the bottom. It has to be among the ``meta_keys`` of ``PackDetInputs``, or boxes cannot be brought
-    back to the original image.
+    back to the original image, which :func:`top_left_padding` refuses.
 
     Args:
         size: Width and height to pad to, in pixels.
@@ -50,7 +56,8 @@ class CenterPad(BaseTransform):
         left, top = (width - w) // 2, (height - h) // 2
         results['padding'] = (left, top, width - w - left, height - h - top)
         results['img'] = mmcv.impad(img.astype(np.float32), padding=results['padding'], pad_val=self.pad_val)
-        results['img_shape'] = (height, width)
+        results['img_shape'] = _PaddedShape((height, width))
+        results['img_shape'].padding = results['padding']
         if 'gt_bboxes' in results:
             results['gt_bboxes'].translate_((left, top))
         if 'gt_masks' in results:
@@ -59,3 +66,21 @@ class CenterPad(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(size={self.size}, pad_val={self.pad_val})'
+
+
+def top_left_padding(img_meta: dict[str, Any]) -> tuple[int, int]:
+    """Pixels that were added on the left and on top of an image; (0, 0) where :class:`CenterPad` was not used.
+
+    An image that was flipped after it had been padded has the sides exchanged.
+
+    Raises:
+        UserError: (a ``ValueError``) If the image was padded and its ``padding`` was not packed.
+    """
+    if 'padding' not in img_meta and any(getattr(img_meta['img_shape'], 'padding', ())):
+        raise UserError("CenterPad moved an image, and its 'padding' was not packed: boxes cannot be brought back to "
+                        "the original image. Add 'padding' to the meta_keys of PackDetInputs in test_pipeline and in "
+                        'tta_pipeline, as configs/nanodet_m_snv2.py does.')
+    left, top, right, bottom = img_meta.get('padding', (0, 0, 0, 0))
+    direction = img_meta.get('flip_direction') if img_meta.get('flip') else None
+    return (right if direction in ('horizontal', 'diagonal') else left,
+            bottom if direction in ('vertical', 'diagonal') else top)

@@ -22,6 +22,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..backbones.norm_eval import batch_norms_to_eval
+from .center_pad import top_left_padding
 
 __all__ = ['NanoDetHead']
 
@@ -136,7 +137,7 @@ class NanoDetHead(GFLHead):
             # As in NanoDet: before NMS to the network's input, behind it to the image.
             bboxes = boxes.detach()[cells].clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
             if rescale:
-                bboxes = bboxes - boxes.new_tensor(_top_left_padding(img_meta) * 2)
+                bboxes = bboxes - boxes.new_tensor(top_left_padding(img_meta) * 2)
             results = self._bbox_post_process(
                 InstanceData(bboxes=bboxes, scores=scores, labels=labels), cfg, rescale, with_nms, img_meta)
             if rescale:
@@ -144,11 +145,3 @@ class NanoDetHead(GFLHead):
                 results.bboxes = results.bboxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
             found.append(results)
         return found
-
-
-def _top_left_padding(img_meta: dict[str, Any]) -> tuple[int, int]:
-    """Pixels on the left and on top; an image that was flipped after it had been padded has the sides exchanged."""
-    left, top, right, bottom = img_meta.get('padding', (0, 0, 0, 0))
-    direction = img_meta.get('flip_direction') if img_meta.get('flip') else None
-    return (right if direction in ('horizontal', 'diagonal') else left,
-            bottom if direction in ('vertical', 'diagonal') else top)

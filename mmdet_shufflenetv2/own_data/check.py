@@ -14,7 +14,7 @@ from ..durable.storage import write_json
 from ..engine.config import CONFIG_SUFFIXES, datasets_of, load_config
 from ..errors import UserError
 from .coco_layout import find_image_folder
-from .common_form import completed
+from .common_form import complete_and_check, shared_images
 from .layouts import read_own_data
 from .yolo_layout import is_description
 
@@ -26,7 +26,8 @@ def check_dataset(source: str | os.PathLike | None = None, images: str | os.Path
     """Check as ``tools/check_dataset.py`` does.
 
     Args:
-        source: An annotation file in COCO's format, or a config, whose data sets in that format are checked.
+        source: An annotation file in COCO's format, or a config, whose data sets in that format are checked; or what
+            ``data`` may be.
         images: Folder of the annotation file's images; by default the one near it that has them.
         data: Instead of ``source``, the folder of a data set in COCO's format or YOLO's.
         out: JSON file to write the reports to.
@@ -38,12 +39,11 @@ def check_dataset(source: str | os.PathLike | None = None, images: str | os.Path
         UserError: If there is no such thing, or if it cannot be read at all.
     """
     if (source is None) == (data is None):
-        raise UserError('Name what to check: ANNOTATIONS.json --images DIR, or a config, or --data DIR')
+        raise UserError('Name what to check: ANNOTATIONS.json --images DIR, the folder of a data set, or a config')
     if images is not None and not os.path.isdir(images):
         raise UserError(f'--images {images}: there is no such folder.')
     if source is not None and (os.path.isdir(source) or is_description(Path(source))):
-        folder = source if os.path.isdir(source) else Path(source).parent
-        raise UserError(f'{source} is a data set, or describes one, and that is checked with --data {folder}')
+        source, data = None, source
     reports = _of_file(Path(source), images) if data is None else _of_data(data)
     if out is not None:
         written = dict(fatal=any(report.fatal for report in reports), files=[report.as_json() for report in reports])
@@ -79,10 +79,9 @@ def _of_data(root: str | os.PathLike) -> list[Report]:
     reports = []
     for name, split in data.splits.items():
         # As a training reads it, with what it fills in.
-        report = audit(completed(split, data.classes), f'{split.source} ({name})', split.images)
-        for problem, example in data.faults.get(name, []):
-            report.note(problem, example)
-        reports.append(report)
+        reports.append(complete_and_check(data, name, data.classes))
+        reports[-1].source = f'{split.source} ({name})'
+    reports[0].notes = [*data.notes, *shared_images(data), *reports[0].notes]
     return reports
 
 

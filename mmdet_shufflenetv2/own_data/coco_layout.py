@@ -20,9 +20,11 @@ from typing import Any
 
 from ..datasets.annotation_file import read_annotations
 from ..datasets.audit import leaves_folder
+from ..datasets.filled_in import class_name
 from ..errors import UserError
 from ..image_files import is_clutter
 from .description import SPLITS, OwnData, Split
+from .other_formats import foreign_format
 
 __all__ = ['find_annotation_files', 'find_image_folder', 'read_coco']
 
@@ -30,7 +32,13 @@ __all__ = ['find_annotation_files', 'find_image_folder', 'read_coco']
 _OTHER = re.compile(r'^(captions|person_keypoints|panoptic|stuff|image_info)_', re.IGNORECASE)
 # COCO's own name, which goes before others for the same split, such as a subset's.
 _OFFICIAL = re.compile(r'^instances_[a-z]+(\d{4})?$', re.IGNORECASE)
-_SPLIT_NAMES = dict(train='train', training='train', val='val', valid='val', validation='val', test='test')
+_SPLIT_NAMES = (dict.fromkeys(('train', 'training', 'trainset', 'trainval'), 'train')
+                | dict.fromkeys(('val', 'valid', 'validation', 'valset', 'minival', 'dev', 'eval', 'evaluation'), 'val')
+                | dict.fromkeys(('test', 'testing', 'testset'), 'test'))
+# What it has beside a file for training alone is in that, or for validation.
+_UNION = re.compile(r'trainval', re.IGNORECASE)
+_PLACES = ('annotations/*.json', '*.json', '*/_annotations*.json', '*/labels.json', '*/annotations.json', '*/coco.json',
+           '*/instances*.json')
 # A file that names no split has everything.
 _WHOLE = {'default', 'all', 'annotations', 'labels', 'result', 'coco', 'dataset', 'instances'}
 
@@ -38,19 +46,20 @@ _WHOLE = {'default', 'all', 'annotations', 'labels', 'result', 'coco', 'dataset'
 def find_annotation_files(root: Path) -> dict[str, list[Path]]:
     """The files in a folder that may be annotation files, by split. They are told by their names."""
     found: dict[str, list[Path]] = {}
-    for path in sorted({*root.glob('annotations/*.json'), *root.glob('*.json'), *root.glob('*/_annotations*.json'),
-                        *root.glob('*/labels.json')}):
-        if not is_clutter(path.relative_to(root)) and not _OTHER.match(path.name) and (split := _split_of(path, root)):
+    for path in sorted({path for pattern in _PLACES for path in root.glob(pattern)}):
+        if not is_clutter(path.relative_to(root)) and not _OTHER.match(path.name) and (
+                split := _split_of(path, root)) and not foreign_format(path):
             found.setdefault(split, []).append(path)
     if set(found) & set(SPLITS):
         found.pop('whole', None)
+    if alone := [path for path in found.get('train', ()) if not _UNION.search(path.stem + path.parent.name)]:
+        found['train'] = alone
     return found
 
 
 def _split_of(path: Path, root: Path) -> str | None:
-    words = [word for word in re.split(r'[^a-z]+', path.stem.lower()) if word]
-    if path.parent != root and path.parent.name != 'annotations':
-        words = [path.parent.name.lower()]
+    name = path.stem if path.parent in (root, root / 'annotations') else path.parent.name
+    words = [word for word in re.split(r'[^a-z]+', name.lower()) if word]
     splits = [_SPLIT_NAMES[word] for word in words if word in _SPLIT_NAMES]
     return splits[0] if splits else 'whole' if set(words) & _WHOLE else None
 
@@ -120,8 +129,15 @@ def find_image_folder(path: Path, root: Path, annotations: dict[str, list]) -> P
     best = max(hits, key=hits.get)
     if not hits[best]:
         raise UserError(f'The images of {path} were not found: the first is {names[0]!r}. Looked in '
-                        f'{", ".join(str(folder) for folder in looked_in[:4])}. Put them into {root / tail}.')
+                        f'{", ".join(str(folder) for folder in looked_in[:4])}. Put them into '
+                        f'{_usual_folder(path, root, tail)}.')
     return best
+
+
+def _usual_folder(path: Path, root: Path, tail: str) -> Path:
+    if path.name.startswith('_annotations') or path.parent not in (root, root / 'annotations'):
+        return path.parent / 'data' if path.name == 'labels.json' else path.parent
+    return root / (tail if _split_of(path, root) in SPLITS else 'images')
 
 
 def _classes(splits: dict[str, Split], notes: list[str]) -> tuple[str, ...]:
@@ -146,6 +162,5 @@ def _classes(splits: dict[str, Split], notes: list[str]) -> tuple[str, ...]:
 
 
 def _listed(split: Split) -> list[dict[str, Any]]:
-    return [category for category in split.annotations['categories']
-            if isinstance(category, dict) and isinstance(category.get('id'), int)
-            and isinstance(category.get('name'), str) and category['name']]
+    return [dict(category, name=name) for category in split.annotations['categories']
+            if (name := class_name(category)) is not None]

@@ -7,6 +7,7 @@ that is so already is used where it lies.
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import random
@@ -16,14 +17,14 @@ from itertools import count
 from pathlib import Path
 
 from ..datasets.annotation_file import has_byte_order_mark
-from ..datasets.audit import audit
-from ..datasets.filled_in import filled_in
-from ..datasets.problems import FATAL, WARNINGS, shown
+from ..datasets.audit import audit, leaves_folder
+from ..datasets.filled_in import class_name, filled_in, has_area
+from ..datasets.problems import FATAL, LEFT_OUT, Report, shown
 from ..durable.storage import write_json
 from ..errors import UserError
 from .description import OwnData, Split
 
-__all__ = ['FOLDER', 'Prepared', 'completed', 'load_prepared', 'prepare_own_data']
+__all__ = ['FOLDER', 'Prepared', 'complete_and_check', 'load_prepared', 'prepare_own_data', 'shared_images']
 
 #: Where it stands in the work dir, and its description there.
 FOLDER, DESCRIPTION = 'own_data', 'data.json'
@@ -62,10 +63,13 @@ def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequen
     as_it_is = set()
     for name, split in data.splits.items():
         _refuse_other_classes(split, classes)
-        found, split.annotations = split.annotations, completed(split, classes)
+        found = split.annotations
+        report = complete_and_check(data, name, classes, look=False)
         if found == split.annotations and split.source.suffix == '.json' and not has_byte_order_mark(split.source):
             as_it_is.add(name)
-        _refuse_faults(data, name)
+        _refuse_faults(data, name, report)
+        data.notes += [f'{name}: {line}' for line in (*report.notes, *report.warnings())]
+    data.notes += shared_images(data)
     if 'val' not in data.splits:
         _hold_out(data)
         as_it_is.clear()
@@ -101,11 +105,41 @@ def load_prepared(work_dir: str | os.PathLike) -> Prepared | None:
     return prepared
 
 
-def completed(split: Split, classes: Sequence[str]) -> dict[str, list]:
+def complete_and_check(data: OwnData, name: str, classes: Sequence[str], look: bool = True) -> Report:
+    """Fill in what a split's annotations lack, and report what is wrong with the rest, its files included.
+
+    Args:
+        data: The data set, whose split is changed.
+        name: ``train``, ``val`` or ``test``.
+        classes: What the split's categories become, in this order.
+        look: Whether to look at the image files.
+    """
+    split, faults = data.splits[name], data.faults.get(name, [])
+    found, split.annotations = split.annotations['annotations'], _completed(split, classes)
+    report = audit(split.annotations, split.source, split.images, look)
+    for problem, example in faults:
+        report.note(problem, example)
+    if filled := [place for place, (old, new) in enumerate(zip(found, split.annotations['annotations']))
+                  if isinstance(old, dict) and 'area' in old and not has_area(old) and has_area(new)]:
+        report.notes.append(f'{len(filled)} x area {shown(found[filled[0]]["area"])} or the like: the area of the box '
+                            f'is taken (annotation {filled[0]})')
+    # What is wrong with the files is why nothing is left.
+    flat = sum(problem in LEFT_OUT for problem, _ in faults)
+    report.counts['annotations'] += flat
+    if faults and report.found.keys() & {'no_images', 'no_annotations'}:
+        for problem in ('no_images', 'no_annotations'):
+            report.found.pop(problem, None)
+        if not report.fatal:
+            report.note('no_box', f'none of {flat} has an area' if flat else 'no image has a box')
+    return report
+
+
+def _completed(split: Split, classes: Sequence[str]) -> dict[str, list]:
     """A split's annotations with these classes as its categories, in this order, and what may be missing filled in."""
     annotations = filled_in(split.annotations, split.images)
-    by_name = {category['name']: category for category in annotations['categories'] if isinstance(category, dict)
-               and isinstance(category.get('id'), int) and isinstance(category.get('name'), str)}
+    by_name = {name: category for category in annotations['categories'] if (name := class_name(category)) is not None}
+    if not all(class_name(category) is not None for category in annotations['categories']):
+        return annotations  # for the check to say which entry is no category
     # A class that the split lacks gets a number that nothing in it uses.
     numbers = [category['id'] for category in by_name.values()]
     numbers += [a['category_id'] for a in annotations['annotations']
@@ -118,27 +152,44 @@ def _refuse_other_classes(split: Split, classes: Sequence[str]) -> None:
     """No annotation may be of a category of another name; categories that nothing is of do not matter."""
     used = {a['category_id'] for a in split.annotations['annotations']
             if isinstance(a, dict) and isinstance(a.get('category_id'), int)}
-    others = [category['name'] for category in split.annotations['categories'] if isinstance(category, dict)
-              and isinstance(category.get('id'), int) and category['id'] in used
-              and isinstance(category.get('name'), str) and category['name'] not in classes]
+    others = [name for category in split.annotations['categories'] if (name := class_name(category)) is not None
+              and category['id'] in used and name not in classes]
     if others:
         raise UserError(f'{split.source} has boxes of {", ".join(map(shown, others[:5]))}, not among the '
                         f'{len(classes)} classes of the training ({", ".join(classes[:5])}'
                         f'{", ..." if len(classes) > 5 else ""}). Give every split the same classes.')
 
 
-def _refuse_faults(data: OwnData, name: str) -> None:
-    split = data.splits[name]
-    report = audit(split.annotations, split.source, split.images, look=False)
-    for problem, example in data.faults.get(name, []):
-        report.note(problem, example)
+def _refuse_faults(data: OwnData, name: str, report: Report) -> None:
     if report.fatal:
         first, *others = report.fatal
         more = f', and {len(others)} other problems' if others else ''
         raise UserError(f'{name}: {report.found[first]} x {FATAL[first]}: {report.examples[first][0]}{more}.\n'
                         f'To see everything: python tools/check_dataset.py --data {data.root}')
-    data.notes += [f'{name}: {report.found[problem]} x {WARNINGS[problem]}: {report.examples[problem][0]}'
-                   for problem in WARNINGS if problem.startswith('box_') and problem in report.found]
+
+
+def shared_images(data: OwnData) -> list[str]:
+    """What to say where images to train on are evaluated on as well, under the same name in whatever folder."""
+    notes, train = [], {}
+    for path in _image_files(data, 'train'):
+        train.setdefault(path.name, []).append(path)
+    for name in ('val', 'test'):
+        files = _image_files(data, name)
+        shared = [path for path in files if any(_is_same(path, other) for other in train.get(path.name, ()))]
+        if shared:
+            notes.append(f'{len(shared)} of the {len(files)} images of {name} are in train, too: scores on them say '
+                         f'nothing about other images (the first is {shown(shared[0].name)})')
+    return notes
+
+
+def _image_files(data: OwnData, name: str) -> list[Path]:
+    images = data.splits[name].annotations['images'] if name in data.splits else []
+    return [data.splits[name].images / image['file_name'] for image in images if isinstance(image, dict)
+            and isinstance(image.get('file_name'), str) and not leaves_folder(image['file_name'])]
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.is_file() and other.is_file() and (one.samefile(other) or filecmp.cmp(one, other, shallow=False))
 
 
 def _hold_out(data: OwnData) -> None:

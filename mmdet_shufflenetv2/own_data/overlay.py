@@ -81,4 +81,6 @@ def _dataset(dataset: dict[str, Any], ann_file: str, images: str) -> dict[str, A
         return dict(dataset, dataset=_dataset(dataset['dataset'], ann_file, images))
     kept = {key: dataset[key] for key in ('pipeline', 'filter_cfg', 'test_mode', 'backend_args', 'indices', 'metainfo')
             if key in dataset}
+    if kept.get('filter_cfg'):  # small images are the user's own
+        kept['filter_cfg'] = {key: value for key, value in kept['filter_cfg'].items() if key != 'min_size'}
     return dict(kept, type='CocoDataset', data_root='', ann_file=ann_file, data_prefix=dict(img=images))

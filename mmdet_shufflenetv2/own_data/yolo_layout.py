@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,10 @@ import yaml
 
 from ..datasets.problems import shown
 from ..errors import UserError
-from ..image_files import IMAGE_SUFFIXES, is_clutter, look_at_all
+from ..image_files import IMAGE_SUFFIXES, files_below, is_clutter, look_at_all
 from .description import SPLITS, OwnData, Split
 
-__all__ = ['DESCRIPTIONS', 'find_description', 'is_description', 'read_yolo']
+__all__ = ['DESCRIPTIONS', 'find_description', 'is_description', 'read_yolo', 'unreadable_yaml']
 
 #: What a file that describes a data set ends in.
 DESCRIPTIONS = ('.yaml', '.yml', '.data')
@@ -45,13 +47,15 @@ def find_description(root: Path) -> Path | None:
         UserError: If there are several, or images and labels without any.
     """
     found = [path for path in sorted(root.iterdir()) if is_description(path)]
-    if named := [path for path in found if path.stem in ('data', 'dataset')]:
-        found = named
+    # Of several, those of the usual name, or that name images, too.
+    for better in ([path for path in found if path.stem in ('data', 'dataset')], list(filter(_names_images, found))):
+        found = better or found
     if len(found) > 1:
         raise UserError(f'--data {root}: {len(found)} files could describe the data: '
                         f'{", ".join(path.name for path in found)}. Name the one to take: --data {found[0]}')
     found += [root / name for name in _CLASS_LISTS if (root / name).is_file() and (root / 'labels').is_dir()]
-    if not found and (root / 'images').is_dir() and (root / 'labels').is_dir():
+    if not found and any((folder / 'images').is_dir() and (folder / 'labels').is_dir()
+                         for folder in (root, *(root / name for names in _KEYS.values() for name in names))):
         above = root.absolute().parent
         if any(map(is_description, above.iterdir())):
             raise UserError(f'--data {root} is a part of a data set, without the names of the classes. Name the whole: '
@@ -63,22 +67,65 @@ def find_description(root: Path) -> Path | None:
 
 
 def is_description(path: Path) -> bool:
-    """Whether a file describes a data set in YOLO's format: it has ``names``."""
-    return path.suffix in DESCRIPTIONS and not is_clutter(Path(path.name)) and path.is_file() and 'names' in (
-        _read_lines(path) if path.suffix == '.data' else _read_yaml(path))
+    """Whether a file describes a data set in YOLO's format: it has ``names``.
+
+    One that is damaged counts if it is called ``data`` or ``dataset``, or has the usual keys; any other YAML that
+    cannot be read is about something else.
+    """
+    if path.suffix not in DESCRIPTIONS or is_clutter(Path(path.name)) or not path.is_file():
+        return False
+    try:
+        return 'names' in (_read_lines(path) if path.suffix == '.data' else _read_yaml(path))
+    except OSError:
+        return False
+    except UserError:
+        keys = set(re.findall(rb'^(\w+)[ \t]*:', path.read_bytes(), re.MULTILINE))
+        return b'names' in keys and (path.stem in ('data', 'dataset') or bool(keys & {b'train', b'val', b'nc'}))
+
+
+def unreadable_yaml(root: Path) -> list[Path]:
+    """The files ``.yaml`` of a folder that are none, or of a kind that is not read, and no :func:`is_description`."""
+    return [path for path in sorted(root.iterdir()) if path.suffix in ('.yaml', '.yml') and path.is_file()
+            and not is_clutter(Path(path.name)) and not is_description(path) and not _is_yaml(path)]
+
+
+def _is_yaml(path: Path) -> bool:
+    try:
+        return _read_yaml(path) is not None
+    except (OSError, UserError):
+        return False
+
+
+def _names_images(path: Path) -> bool:
+    try:
+        content = _read_lines(path) if path.suffix == '.data' else _read_yaml(path)
+    except UserError:
+        return True
+    return any(key in content for keys in _KEYS.values() for key in keys)
 
 
 def _places(root: Path) -> dict[str, str]:
     """Where the images of each split are if nothing says so."""
-    places = {name: f'images/{name}' for names in _KEYS.values() for name in names
-              if (root / 'images' / name).is_dir()}
-    return {'train': 'images'} | places
+    names = [name for names in _KEYS.values() for name in names]
+    places = {name: f'images/{name}' for name in names if (root / 'images' / name).is_dir()}
+    places = places or {name: f'{name}/images' for name in names if (root / name / 'images').is_dir()}
+    return places if 'train' in places else {'train': 'images'} | places
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which PyYAML would take the last without a word."""
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
+        counts = Counter((key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := [key for (_, key), count in counts.items() if count > 1 and key != '<<']:
+            raise yaml.YAMLError(f'the key {shown(twice[0])} is there twice')
+        return super().construct_mapping(node, deep)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        content = yaml.load(path.read_text(encoding='utf-8-sig'), _Loader)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f'{path} cannot be read as YAML: {" ".join(str(error).split())[:200]}') from None
     return content if isinstance(content, dict) else {}
 
@@ -119,6 +166,8 @@ def read_yolo(root: Path, description: Path) -> OwnData:
             continue
         images = _images(description, content, split, places)
         data.splits[split], data.faults[split] = _read_split(images, split, data, content, description)
+        folders = [_resolved(description, content, place) for place in _listed(places)]
+        data.faults[split] += _orphans(images, [folder for folder in folders if folder.is_dir()], data)
         if not data.splits[split].images.absolute().is_relative_to(root.absolute()):
             data.notes.append(f'{split}: the images lie elsewhere, in {data.splits[split].images}')
     if 'train' not in data.splits:
@@ -176,8 +225,7 @@ def _images(description: Path, content: dict[str, Any], split: str, places: Any)
             raise UserError(f'{description} says {split}: {place}, and there is no such folder or list in '
                             f'{" or ".join(map(str, _bases(description, content)))}. Correct the path in it.')
         if path.is_dir():
-            found.update(dict.fromkeys(file for file in sorted(path.rglob('*')) if file.suffix.lower() in IMAGE_SUFFIXES
-                                       and not is_clutter(file.relative_to(path))))
+            found.update(dict.fromkeys(sorted(files_below(path))))
         else:
             lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
             listed = {line.strip(): _resolved(description, content, line.strip()) for line in lines if line.strip()}
@@ -210,13 +258,18 @@ def _resolved(description: Path, content: dict[str, Any], place: str) -> Path | 
 
 def _label_file(image: Path) -> Path:
     """The last ``images`` in the path becomes ``labels``; otherwise the labels lie beside the images."""
-    parts = list(image.parts)
-    for place in range(len(parts) - 2, -1, -1):
-        if parts[place] == 'images':
-            parts[place] = 'labels'
-            break
-    apart, beside = Path(*parts).with_suffix('.txt'), image.with_suffix('.txt')
+    apart, beside = _renamed(image.parent, 'images', 'labels') / f'{image.stem}.txt', image.with_suffix('.txt')
     return beside if beside.is_file() and not apart.is_file() else apart
+
+
+def _renamed(folder: Path, old: str, new: str) -> Path:
+    """A folder's path with its last part ``old`` replaced."""
+    parts = list(folder.parts)
+    for place in reversed(range(len(parts))):
+        if parts[place] == old:
+            parts[place] = new
+            break
+    return Path(*parts)
 
 
 def _read_split(images: list[Path], split: str, data: OwnData, content: dict[str, Any],
@@ -240,21 +293,46 @@ def _read_split(images: list[Path], split: str, data: OwnData, content: dict[str
                    round((y2 - y1) * height, 3)]
             annotations.append(dict(id=len(annotations) + 1, image_id=number, category_id=label + 1, bbox=box,
                                     area=round(box[2] * box[3], 3), iscrowd=0))
-    faults += [('label_without_image', f'{path}: there is no image of this name')
-               for path in _orphans(labels)]
     if clipped:
         data.notes.append(f'{split}: {clipped} boxes reached outside their image and were cut off there')
     categories = [dict(id=number, name=name) for number, name in enumerate(data.classes, start=1)]
     return Split(description, folder, dict(images=entries, annotations=annotations, categories=categories)), faults
 
 
-def _orphans(labels: list[Path]) -> list[Path]:
-    """Label files in the folders of these that belong to none of the images."""
-    known = set(labels)
-    found = [path for folder in sorted({path.parent for path in labels}) for path in sorted(folder.glob('*.txt'))
-             if path not in known and path.name not in _CLASS_LISTS and not is_clutter(Path(path.name))]
-    # Where labels lie beside the images, a text may be about something else.
-    return [path for path in found if 'labels' in path.parts]
+def _orphans(images: list[Path], folders: list[Path], data: OwnData) -> Iterator[tuple[str, str]]:
+    """Faults of label files without an image.
+
+    Args:
+        images: Those of a split.
+        folders: Where these were searched for; labels are searched for likewise.
+        data: What was read so far, for not to name a file twice.
+    """
+    labels = set(map(_label_file, images))
+    said = {example for faults in data.faults.values() for _, example in faults}
+    roots = [_renamed(folder, 'images', 'labels') for folder in folders]
+    found = {path for root in roots if root.is_dir() for path in files_below(root, ('.txt', ))}
+    found.update(path for folder in {path.parent for path in labels} for path in folder.glob('*.txt'))
+    names: dict[Path, dict[str, str]] = {}
+    for path in sorted(found - labels):
+        if path.name in _CLASS_LISTS or is_clutter(Path(path.name)) or not _holds_labels(path):
+            continue
+        near: dict[str, str] = {}
+        for folder in (path.parent, _renamed(path.parent, 'labels', 'images')):
+            if folder not in names:
+                names[folder] = {file.stem: file.name for file in sorted(folder.glob('*.*')) if file.suffix != '.txt'}
+            near |= names[folder]
+        # That of another split, or not in the list of this one.
+        if Path(other := near.get(path.stem, '')).suffix.lower() in IMAGE_SUFFIXES:
+            continue
+        example = f'{path}: there is no image of this name' + (f', and {other} is none that is read' if other else '')
+        if example not in said:
+            yield 'label_without_image', example
+
+
+def _holds_labels(path: Path) -> bool:
+    """Whether a text is in a folder of labels, or looks like one: where they lie beside images, others may, too."""
+    with path.open(encoding='utf-8-sig', errors='replace') as file:
+        return 'labels' in path.parts or bool(re.match(r'\d+(\s+[\d.eE+-]+){4,}\s*$', file.readline(1000)))
 
 
 def _boxes(path: Path, num_classes: int, keypoints: bool,
@@ -271,9 +349,20 @@ def _boxes(path: Path, num_classes: int, keypoints: bool,
         if not line.strip():
             continue
         try:
-            yield _box(line.split(), num_classes, keypoints)
+            fields = line.split()
+            # No polygon has so few numbers.
+            if len(fields) == 6 and not keypoints and re.fullmatch(r'0?\.\d+|[01](\.0*)?|\d\.?\d*e-\d+', fields[5]):
+                fields.pop()
+                faults.append(('label_confidence', f'{path}:{number}: {shown(line.strip())}'))
+            yield _box(fields, num_classes, keypoints)
+        except _FlatError as error:
+            faults.append(('box_flat', f'{path}:{number}: {error}'))
         except ValueError as error:
             faults.append(('label_line', f'{path}:{number}: {error}'))
+
+
+class _FlatError(ValueError):
+    """A box that has no area."""
 
 
 def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, float, float, float, int, bool]:
@@ -289,6 +378,8 @@ def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, f
     polygon = len(numbers) >= 6 and len(numbers) % 2 == 0
     if len(numbers) != 4 and not polygon:
         raise ValueError(f'{len(fields)} fields, expected 5: class, x, y, width, height (or class and a polygon)')
+    if not polygon and min(numbers[2:]) <= 0:
+        raise _FlatError(f'width {numbers[2]:g}, height {numbers[3]:g}')
     if not all(-_ROUNDING <= number <= 1 + _ROUNDING for number in numbers):
         worst = max(numbers, key=lambda number: abs(number - 0.5))
         raise ValueError(f'{worst:g} is not in [0, 1]. Divide x and width by its width, y and height by its '
@@ -301,5 +392,5 @@ def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, f
     outside = min(x1, y1) < -_ROUNDING or max(x2, y2) > 1 + _ROUNDING
     x1, y1, x2, y2 = (min(max(side, 0.0), 1.0) for side in (x1, y1, x2, y2))
     if x1 >= x2 or y1 >= y2:
-        raise ValueError('the box has no area')
+        raise _FlatError(f'{shown(" ".join(fields))} has no area in the image')
     return x1, y1, x2, y2, int(label), outside

@@ -101,6 +101,19 @@ def test_a_folder_that_does_is_left_alone(image_folder_root):
     ImageFolder.prepare(str(image_folder_root), 'val', num_classes=3)
 
 
+def test_linked_folders_are_read_once_and_so_is_what_torchvision_does_not_know(tmp_path):
+    save(tmp_path / 'val' / 'cat', tmp_path / 'store')
+    (tmp_path / 'store' / '1.JPEG').rename(tmp_path / 'store' / '2.jfif')
+    (tmp_path / 'val' / 'cat' / 'more').symlink_to(tmp_path / 'store', target_is_directory=True)
+    (tmp_path / 'val' / 'cat' / 'loop').symlink_to(tmp_path / 'val', target_is_directory=True)
+    (tmp_path / 'val' / 'dog').symlink_to(tmp_path / 'store', target_is_directory=True)
+    ImageFolder.prepare(str(tmp_path), 'val', num_classes=2)
+    dataset = ImageFolder(str(tmp_path), 'val', [])
+    assert dataset.samples == [(str(tmp_path / 'val' / name), label) for name, label in (
+        ('cat/1.JPEG', 0), ('cat/more/2.jfif', 0), ('dog/2.jfif', 1))]
+    assert [dataset[place][1] for place in range(3)] == [0, 0, 1]
+
+
 def test_a_truncated_image_is_named(tmp_path):
     save(tmp_path / 'val' / 'cat')
     path = tmp_path / 'val' / 'cat' / '1.JPEG'

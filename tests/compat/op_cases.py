@@ -123,6 +123,19 @@ def cases() -> Iterator[tuple[str, Case]]:
 
     yield 'modulated_deform_conv2d larger maps', larger_maps
 
+    def at_zero(modulated: bool) -> dict[str, Tensor]:
+        # Where training starts: with a padding of one cell the outermost samples lie exactly at -1.
+        x, weight, offset = leaf(2, 4, 5, 7), leaf(6, 4, 3, 3, seed=1), torch.zeros(2, 18, 5, 7, requires_grad=True)
+        if not modulated:
+            out = ops.deform_conv2d(x, offset, weight, 1, 1)
+            return with_gradients(out, x=x, offset=offset, weight=weight)
+        mask = random(2, 9, 5, 7, seed=3).requires_grad_()
+        out = ops.modulated_deform_conv2d(x, offset, mask, weight, None, 1, 1)
+        return with_gradients(out, x=x, offset=offset, mask=mask, weight=weight)
+
+    yield 'deform_conv2d zero offsets', lambda: at_zero(False)
+    yield 'modulated_deform_conv2d zero offsets', lambda: at_zero(True)
+
     def rotated(count: int, seed: int = 0) -> Tensor:
         centre, size = random(count, 2, seed=seed, high=60), random(count, 2, seed=seed + 1, low=2, high=40)
         return torch.cat((centre, size, random(count, 1, seed=seed + 2, low=-3.2, high=3.2)), dim=1)
@@ -136,6 +149,90 @@ def cases() -> Iterator[tuple[str, Case]]:
     for labels in (None, torch.arange(80) % 3):
         yield f'nms_rotated labels={labels is not None}', lambda v=labels: named(
             'out', *ops.nms_rotated(rotated(80), random(80, seed=5), 0.2, v))
+
+    def roi_align_rotated(ratio: int, aligned: bool, clockwise: bool) -> dict[str, Tensor]:
+        x, index = leaf(2, 3, 16, 20), (torch.arange(20) % 2)[:, None].float()
+        out = ops.roi_align_rotated(x, torch.cat((index, rotated(20)), dim=1), (4, 3), 0.25, ratio, aligned, clockwise)
+        return with_gradients(out, x=x)
+
+    def bezier_align(ratio: int, aligned: bool) -> dict[str, Tensor]:
+        x, index = leaf(2, 3, 16, 20), (torch.arange(12) % 2)[:, None].float()
+        curves = random(12, 16, seed=1, low=-5, high=80)
+        return with_gradients(ops.bezier_align(x, torch.cat((index, curves), dim=1), (4, 5), 0.25, ratio, aligned), x=x)
+
+    for ratio in (0, 2):
+        for aligned in (False, True):
+            for clockwise in (False, True):
+                yield (f'roi_align_rotated {ratio} {aligned} {clockwise}',
+                       lambda r=ratio, a=aligned, c=clockwise: roi_align_rotated(r, a, c))
+            yield f'bezier_align {ratio} {aligned}', lambda r=ratio, a=aligned: bezier_align(r, a)
+
+    def feature_align(points: int) -> dict[str, Tensor]:
+        x = leaf(2, 3, 6, 7)
+        return with_gradients(ops.rotated_feature_align(x, rotated(84).view(2, 6, 7, 5), 0.1, points), x=x)
+
+    for points in (1, 5):
+        yield f'rotated_feature_align {points}', lambda p=points: feature_align(p)
+
+    def corners(count: int, seed: int = 0) -> Tensor:
+        x, y, w, h, angle = rotated(count, seed).T
+        along = torch.stack((angle.cos(), angle.sin())) * w / 2
+        across = torch.stack((-angle.sin(), angle.cos())) * h / 2
+        signs = ((1, 1), (-1, 1), (-1, -1), (1, -1))
+        return torch.cat([torch.stack((x, y)) + i * along + j * across for i, j in signs]).T.contiguous()
+
+    for mode in ('iou', 'iof'):
+        yield f'box_iou_quadri {mode}', lambda m=mode: named('out', ops.box_iou_quadri(corners(25), corners(20, 7), m))
+    yield 'nms_quadri', lambda: named('out', *ops.nms_quadri(corners(80), random(80, seed=5), 0.2))
+
+    def cloud(count: int, seed: int = 0) -> Tensor:
+        return random(count, 3, seed=seed, low=-6, high=6)
+
+    def boxes3d(count: int) -> Tensor:
+        return torch.cat((cloud(count, 3), random(count, 4, seed=4, low=1, high=6)), dim=1)
+
+    yield 'points_in_boxes_cpu', lambda: named('out', ops.points_in_boxes_cpu(cloud(300)[None], boxes3d(9)[None]))
+    yield 'voxelization hard', lambda: named('out', *ops.voxelization(
+        cloud(300), [2.0, 2.0, 1.5], [-4.0, -5.0, -3.0, 4.0, 5.0, 3.0], 3, 40))
+    yield 'voxelization dynamic', lambda: named('out', ops.voxelization(
+        cloud(300), [2.0, 2.0, 1.5], [-4.0, -5.0, -3.0, 4.0, 5.0, 3.0], -1, -1))
+
+    def rotated_filter() -> dict[str, Tensor]:
+        x = leaf(2, 3, 4, 3, 3)
+        indices = torch.stack([torch.randperm(36, generator=torch.Generator().manual_seed(i)) for i in range(5)], dim=1)
+        return with_gradients(ops.active_rotated_filter(x, (indices + 1).int().view(4, 3, 3, 5)), x=x)
+
+    yield 'active_rotated_filter', rotated_filter
+
+    def psa_mask(kind: str, size: tuple[int, int]) -> dict[str, Tensor]:
+        x = leaf(2, size[0] * size[1], 4, 5)
+        return with_gradients(ops.PSAMask(kind, size)(x), x=x)
+
+    for kind in ('collect', 'distribute'):
+        for size in ((3, 5), (7, 9)):
+            yield f'psa_mask {kind} {size}', lambda k=kind, s=size: psa_mask(k, s)
+
+    def text_maps() -> tuple[Tensor, Tensor]:
+        """Labels of three small kernels and masks that grow from them."""
+        from scipy import ndimage
+        smooth = torch.from_numpy(ndimage.gaussian_filter(random(24, 30, seed=8).numpy(), 1.5))
+        masks = torch.stack([smooth > smooth.quantile(q) for q in (0.4, 0.6, 0.8)])
+        return torch.from_numpy(ndimage.label(masks[-1])[0]).int(), masks
+
+    def expand(area: int) -> dict[str, Tensor]:
+        labels, masks = text_maps()
+        return {'out': torch.tensor(ops.contour_expand(masks.byte(), labels, area, int(labels.max()) + 1))}
+
+    for area in (0, 12):
+        yield f'contour_expand {area}', lambda a=area: expand(a)
+
+    def group() -> dict[str, Tensor]:
+        labels, masks = text_maps()
+        groups = ops.pixel_group(random(24, 30, seed=3), masks[0], random(24, 30, 4, seed=4), labels, masks[-1].byte(),
+                                 int(labels.max()) + 1, 0.8)
+        return {f'group{i}': torch.tensor(group) for i, group in enumerate(groups)}
+
+    yield 'pixel_group', group
 
 
 def record() -> None:

@@ -219,7 +219,7 @@ def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(tmp_
     assert 'cannot be downloaded' in message
     assert 'shufflenetv2_x1-5666bf0f80.pth where there is a network' in message
     assert str(tmp_path / 'cache' / 'hub' / 'checkpoints' / 'shufflenetv2_x1-5666bf0f80.pth') in message
-    assert 'init_cfg=None' in message
+    assert 'init_cfg' not in message  # whose weights these are is not known here
 
 
 def test_unknown_weights_of_torchvision_are_named_with_what_is_near():

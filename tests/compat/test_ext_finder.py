@@ -82,3 +82,19 @@ def test_without_mmcv_the_import_says_what_to_install():
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith('ImportError: mmdet_shufflenetv2 needs mmcv')
     assert "pip install 'mmcv-lite" in last
+
+
+def test_mmdet_may_have_been_imported_before():
+    """The originals end with an error, the forks go on with placeholders for the operators."""
+    done = run('''
+        try:
+            import mmdet.models
+        except ImportError as error:
+            assert error.name == 'mmcv._ext', error
+        import mmdet_shufflenetv2, mmcv.ops
+        from mmdet.models.layers import bbox_nms
+        from mmdet.models.detectors import deformable_detr
+        assert bbox_nms.batched_nms is mmcv.ops.batched_nms
+        assert deformable_detr.MultiScaleDeformableAttention is mmcv.ops.MultiScaleDeformableAttention
+    ''')
+    assert done.returncode == 0, done.stderr

@@ -9,8 +9,11 @@ from mmdet_shufflenetv2 import compat
 pytestmark = pytest.mark.skipif(not compat.ops_are_served(), reason='a compiled mmcv is installed: nothing is served')
 
 COMPILED = torch.load(RECORDED, weights_only=True)
+# The places of their samples are rounded, and with them the weights.
+SAMPLED = ('roi_align_rotated', 'bezier_align', 'rotated_feature_align')
 SERVED = ('nms ', 'nms_match', 'batched_nms', 'soft_nms', 'roi_align', 'deform_conv2d', 'modulated_deform_conv2d',
-          'box_iou_rotated', 'nms_rotated')
+          'box_iou_rotated', 'nms_rotated', *SAMPLED, 'box_iou_quadri', 'nms_quadri', 'points_in_boxes_cpu',
+          'voxelization', 'active_rotated_filter', 'psa_mask', 'contour_expand', 'pixel_group')
 CASES = {name: case for name, case in cases() if name.startswith(SERVED)}
 
 
@@ -21,7 +24,8 @@ def test_outputs_and_gradients_equal_those_of_compiled_mmcv(name):
     for key, expected in compiled.items():
         assert ours[key].dtype == expected.dtype
         if expected.dtype.is_floating_point:
-            torch.testing.assert_close(ours[key], expected, rtol=1e-6, atol=1e-6)
+            tolerance = 1e-5 if name.startswith(SAMPLED) else 1e-6
+            torch.testing.assert_close(ours[key], expected, rtol=tolerance, atol=tolerance)
         else:
             assert torch.equal(ours[key], expected), key
 

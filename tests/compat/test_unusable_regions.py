@@ -15,10 +15,16 @@ def pool(name, x, regions):
     from mmcv import ops
     if name == 'roi_pool':
         return ops.roi_pool(x, regions, 3, 0.25)
+    if name in ('rotated', 'riroi'):
+        turned = torch.cat((regions, regions[:, 4:] / 99), dim=1)
+        return ops.roi_align_rotated(x, turned, 3, 0.25) if name == 'rotated' else ops.RiRoIAlignRotated(
+            (3, 3), 0.25, 0, 3)(x, turned)
+    if name == 'bezier':
+        return ops.bezier_align(x, torch.cat((regions, regions[:, 1:].repeat(1, 3)), dim=1), 3, 0.25)
     return ops.roi_align(x, regions, 3, 0.25, 0, name, True)
 
 
-@pytest.mark.parametrize('name', ['avg', 'max', 'roi_pool'])
+@pytest.mark.parametrize('name', ['avg', 'max', 'roi_pool', 'rotated', 'riroi', 'bezier'])
 @pytest.mark.parametrize(('column', 'value'), [(1, NAN), (2, INF), (3, -INF), (4, NAN), (0, NAN), (0, 2), (0, -1)])
 def test_a_region_that_is_not_finite_or_names_no_image_is_refused_by_its_number(name, column, value):
     regions = rois(4, 2)
@@ -30,9 +36,8 @@ def test_a_region_that_is_not_finite_or_names_no_image_is_refused_by_its_number(
 def test_its_gradient_is_refused_too():
     import mmcv._ext
     with pytest.raises(ValueError, match=r'^rois\[0\]'):
-        mmcv._ext.roi_align_backward(
-            torch.ones(1, 2, 3, 3), torch.tensor([[0, 1, 1, NAN, 5]]), None, None, torch.zeros(1, 2, 8, 8), 3, 3, 1.0, 2, 1,
-            True)
+        mmcv._ext.roi_align_backward(torch.ones(1, 2, 3, 3), torch.tensor([[0, 1, 1, NAN, 5]]), None, None,
+                                     torch.zeros(1, 2, 8, 8), 3, 3, 1.0, 2, 1, True)
 
 
 @pytest.mark.parametrize('value', [NAN, INF])
@@ -46,7 +51,7 @@ def test_the_light_head_refuses_it_too(value):
         extractor([random(1, 18, 8, 9)], regions)
 
 
-@pytest.mark.parametrize('name', ['avg', 'max', 'roi_pool'])
+@pytest.mark.parametrize('name', ['avg', 'max', 'roi_pool', 'rotated', 'riroi', 'bezier'])
 def test_no_regions_give_no_output_and_no_gradient(name):
     x = random(2, 3, 8, 9).requires_grad_()
     out = pool(name, x, rois(0, 2))

@@ -4,12 +4,13 @@ import random
 import shutil
 
 import pytest
+from mmdet.datasets import CocoDataset
 from mutator import mutate
 from own_data_layouts import huge_png
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.datasets.annotation_file import read_annotations
-from mmdet_shufflenetv2.datasets.audit import audit, leaves_folder
+from mmdet_shufflenetv2.datasets.audit import audit, leaves_folder, left_out
 from mmdet_shufflenetv2.datasets.problems import EXAMPLES, FATAL, WARNINGS
 
 ANN_FILE = 'annotations/instances_train2017.json'
@@ -76,6 +77,14 @@ def test_a_whole_data_set_has_no_problem(content, root):
     (lambda c, r: c['annotations'][0].update(segmentation=[[1, 2, 3, [4]]]), 'segmentation_nested'),
     (lambda c, r: c['annotations'][0].update(segmentation=[[0], [[[]]]]), 'segmentation_nested'),
     (lambda c, r: c['annotations'][0].update(area=0), 'area'),
+    (lambda c, r: c['annotations'][0].update(area=-3), 'area'),
+    (lambda c, r: c['annotations'][0].update(area=None), 'field_type'),
+    (lambda c, r: c['annotations'][0].update(area=float('nan')), 'field_type'),
+    (lambda c, r: c['annotations'][0].update(iscrowd=1), 'crowd'),
+    (lambda c, r: c['annotations'][0].update(iscrowd=True), 'crowd'),
+    (lambda c, r: c['annotations'][0].update(iscrowd='0'), 'field_type'),
+    (lambda c, r: c['annotations'][0].update(ignore=1), 'ignored'),
+    (lambda c, r: c['annotations'][0].update(ignore=True, iscrowd=1), 'ignored'),
     (lambda c, r: c['categories'].append(dict(id=9, name='moon')), 'unused_category'),
     (lambda c, r: c.update(annotations=[a for a in c['annotations'] if a['image_id'] != 3]), 'empty_image'),
 ])
@@ -93,7 +102,8 @@ def test_each_problem_is_found_once_and_is_the_only_one(content, root, damage, p
     (lambda a: a.update(bbox=[*a['bbox'][:2], 0, 0]), 'no_box', 'none of'),
     (lambda a: a.update(bbox=[-50, 0, 20, 20]), 'no_box', 'none of'),
     (lambda a: a.update(area=0), 'no_box', 'none of'),
-    (lambda a: a.update(iscrowd=1), 'no_box', 'none of'),
+    (lambda a: a.update(iscrowd=1), 'no_box', 'marked as a crowd, iscrowd 1'),
+    (lambda a: a.update(ignore=1), 'no_box', 'marked to be ignored, ignore 1'),
     (lambda a: a.update(bbox=[a['bbox'][0], a['bbox'][1], a['bbox'][0] + a['bbox'][2], a['bbox'][1] + a['bbox'][3]]),
      'box_corners', 'bbox ['),
 ])
@@ -103,6 +113,30 @@ def test_boxes_that_say_nothing_or_something_else_are_fatal_where_all_are_so(con
     report = check(content, root)
     assert report.fatal == [problem]
     assert words in report.examples[problem][0]
+
+
+STRANGE = [
+    dict(area=0), dict(area=-1), dict(area=0.4), dict(iscrowd=1), dict(iscrowd=True), dict(iscrowd=0), dict(ignore=0),
+    dict(iscrowd=False), dict(ignore=1), dict(ignore=True), dict(ignore=None), dict(ignore=1, iscrowd=1, area=0),
+    *(dict(bbox=box) for box in ([5, 5, 0, 9], [5, 5, 9, 1], [5, 5, 0.99, 9], [5, 5, -4, 9], [500, 5, 9, 9],
+                                 [-9, 5, 9, 9], [-8, 5, 9, 9], [5, -20, 9, 9])),
+]
+
+
+def test_a_box_counts_as_learned_from_where_mmdetection_learns_from_it(content, root, tmp_path):
+    for annotation, change in zip(content['annotations'], STRANGE, strict=False):
+        annotation.update(change)
+    assert len(content['annotations']) > len(STRANGE) + 3
+    path = tmp_path / 'strange.json'
+    path.write_text(json.dumps(content))
+    names = tuple(category['name'] for category in content['categories'])
+    read = CocoDataset(ann_file=str(path), data_prefix=dict(img=''), metainfo=dict(classes=names), pipeline=[])
+    kept = [instance for place in range(len(read)) for instance in read.get_data_info(place)['instances']]
+    learned = sum(not instance['ignore_flag'] for instance in kept)
+    sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
+    assert check(content, root).learned == learned < len(content['annotations']) - 10
+    assert sum(left_out(a, sizes[a['image_id']]) is None for a in content['annotations']) == learned
+    assert f'({learned} to learn from)' in str(check(content, root))
 
 
 def test_boxes_that_merely_reach_outside_do_not_look_like_corners(content, root):

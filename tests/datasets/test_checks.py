@@ -76,6 +76,87 @@ def test_what_is_wrong_is_said_with_the_file_and_what_to_do(root, damage, words)
     assert len(str(error.value).splitlines()) <= 2
 
 
+def masked(root, change=lambda annotation, place: None):
+    def each(content):
+        for place, annotation in enumerate(content['annotations']):
+            x, y, w, h = annotation['bbox']
+            annotation['segmentation'] = [[x, y, x + w, y, x + w, y + h]]
+            change(annotation, place)
+    edit(root, each)
+
+
+MASKS = dict(pipeline=[dict(type='LoadAnnotations', with_bbox=True, with_mask=True)])
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    (lambda a, place: a.pop('segmentation'), 'has no mask'),
+    (lambda a, place: a.update(segmentation=[]), 'has no mask'),
+    (lambda a, place: place == 3 and a.update(segmentation=None), ': 1 of .* annotation id 4 has no mask'),
+    (lambda a, place: place == 3 and a.update(iscrowd=1, segmentation=[]), 'annotation id 4 has no mask'),
+    (lambda a, place: a.update(segmentation=[1, 2, 3, 4, 5, 6]), 'not a list of polygons'),
+    (lambda a, place: a.update(segmentation=dict(size=[3, 4], counts=[12])), 'size .*3, 4.* in an image of'),
+])
+def test_a_box_without_a_mask_is_refused_where_masks_are_loaded_and_only_there(root, change, words):
+    masked(root, change)
+    with pytest.raises(UserError, match=words) as error:
+        prepare_dataset(config(root, **MASKS))
+    assert len(str(error.value).splitlines()) == 2
+    prepare_dataset(config(root))
+
+
+def test_masks_pass_and_those_that_cannot_be_drawn_are_counted(root, capsys):
+    def change(annotation, place):
+        if place == 0:
+            annotation['segmentation'] = [[1, 2, 3, 4]]
+        if place == 1:  # needs no mask: it is not loaded
+            annotation.update(ignore=1, segmentation=[])
+
+    masked(root, change)
+    prepare_dataset(config(root, **MASKS))
+    assert ' 1 of ' in capsys.readouterr().out.splitlines()[1]
+
+
+def test_what_a_training_leaves_out_is_counted_and_an_evaluation_says_what_it_counts_all_the_same(root, capsys):
+    def change(content):
+        for annotation, what in zip(content['annotations'], [dict(iscrowd=1), dict(iscrowd=1), dict(area=0),
+                                                             dict(ignore=1), dict(bbox=[1, 1, 0, 5])]):
+            annotation.update(what)
+        sizes.update(all=len(content['annotations']))
+
+    sizes = {}
+    edit(root, change)
+    prepare_dataset(config(root))
+    line, = capsys.readouterr().out.splitlines()
+    assert f'{sizes["all"] - 5} of {sizes["all"]} boxes to learn from. Left out: 2 x a box is marked as a crowd' in line
+    assert all(f'1 x {reason}' in line for reason in ('a box is marked to be ignored', 'an annotation has no positive',
+                                                      'a box has no area'))
+    prepare_dataset(config(root, test_mode=True))
+    assert '1 x a box is marked to be ignored (ignore 1), and is evaluated on all the same' in capsys.readouterr().out
+    prepare_dataset(config(root), say=False)
+    assert capsys.readouterr().out == ''
+
+
+@pytest.mark.parametrize('empty', [{}, dict(filter_empty_gt=True)])
+def test_small_images_that_the_config_leaves_out_are_counted_and_all_of_them_refused(root, capsys, empty):
+    def prepare(least, **changes):
+        prepare_dataset(dict(type='RepeatDataset', times=2, dataset=config(
+            root, filter_cfg=dict(empty, min_size=least), **changes)))
+
+    sides = sorted(min(each['width'], each['height']) for each in json.loads((root / ANN_FILE).read_text())['images'])
+    below = sum(side < sides[6] for side in sides)
+    where = '--cfg-options train_dataloader.dataset.dataset.filter_cfg.min_size=0'
+    prepare(sides[6])
+    line, = capsys.readouterr().out.splitlines()
+    assert f'{below} of 12 images have a side below {sides[6]} pixels and are left out of training' in line
+    assert line.endswith(where)
+    with pytest.raises(UserError, match='12 of 12 images have a side below 1000 pixels') as error:
+        prepare(1000)
+    assert str(error.value).endswith(where)
+    prepare(0)
+    prepare(1000, test_mode=True)
+    assert capsys.readouterr().out == ''
+
+
 def resized(root):
     Image.open(image(root)).resize((48, 48)).save(image(root))
 

@@ -1,5 +1,11 @@
+import importlib
+import sys
+from importlib.machinery import PathFinder
+from types import ModuleType
+
 import pytest
 from mmdet.registry import LOOPS, MODELS
+from mmengine.visualization import Visualizer
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.engine.tool import registry_errors, run_tool
@@ -63,3 +69,24 @@ def test_an_error_of_the_system_that_is_about_no_file_keeps_its_traceback():
 def test_an_error_from_elsewhere_keeps_its_type(error):
     with pytest.raises(type(error)), registry_errors():
         raise error
+
+
+@pytest.mark.parametrize(('backend', 'package'), [
+    ('Wandb', 'wandb'), ('MLflow', 'mlflow'), ('ClearML', 'clearml'), ('Neptune', 'neptune'), ('DVCLive', 'pygit2'),
+    ('DVCLive', 'dvclive'), ('Aim', 'aim'), ('Tensorboard', 'tensorboard')])
+def test_the_package_of_a_visualizer_backend_is_named(backend, package, tmp_path, monkeypatch):
+    if package == 'dvclive':
+        monkeypatch.setitem(sys.modules, 'pygit2', ModuleType('pygit2'))
+    hidden = [name for name in sys.modules if name.split('.')[0] == package or name == 'torch.utils.tensorboard']
+    for name in {*hidden, package}:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    find = PathFinder.find_spec
+    monkeypatch.setattr(PathFinder, 'find_spec', lambda name, *args: None if name == package else find(name, *args))
+    with pytest.raises(UserError, match=rf'^{backend}VisBackend needs {package}, .* pip install {package}\.'
+                       ), registry_errors():
+        Visualizer(vis_backends=[dict(type=f'{backend}VisBackend')], save_dir=str(tmp_path)).add_scalar('loss', 1.0)
+
+
+def test_another_import_that_fails_keeps_its_traceback():
+    with pytest.raises(ModuleNotFoundError), registry_errors():
+        importlib.import_module('there_is_no_such_module')

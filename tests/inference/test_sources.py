@@ -44,6 +44,19 @@ def test_folders_patterns_and_files_give_each_image_and_video_once(folder):
         'a/clip.avi', 'a/x.png', 'b/x.png', 'b/x_2.png']
 
 
+def test_links_are_followed_once_and_a_photo_may_be_a_jfif(folder):
+    (folder / 'a' / 'loop').symlink_to(folder, target_is_directory=True)
+    (folder / 'far').symlink_to(folder / 'b', target_is_directory=True)
+    (folder / 'b' / 'x_2.png').rename(folder / 'b' / 'x_2.JFIF')
+    assert [source.given for source in find_sources(['far'])] == ['far/X.bmp', 'far/x.png', 'far/x_2.JFIF']
+    assert [source.given for source in find_sources(['**/x*'])] == ['a/x.png', 'b/x.png', 'b/x_2.JFIF']
+
+
+def test_a_folder_of_folders_is_answered_with_the_pattern_for_them(folder):
+    with pytest.raises(UserError, match='For those in the folders below: "./[*][*]/[*]"|"[*][*]/[*]"'):
+        find_sources(['.'])
+
+
 def test_no_two_outputs_have_one_name_whatever_the_inputs_are_called(folder):
     assert [source.name for source in find_sources(['a/x.png', 'b'])] == ['x', 'X_3', 'x_4', 'x_2']
 

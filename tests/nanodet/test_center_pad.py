@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from mmengine.dataset import Compose
 from nanodet_reference import letterbox
 
 from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.nanodet.center_pad import top_left_padding
 
 register_all_modules()
 CFG = Config.fromfile(ROOT / 'configs' / 'nanodet_m_snv2.py')
@@ -65,3 +68,28 @@ def test_the_configs_input_equals_nanodets(height, width):
     assert torch.equal(batch == 0, expected == 0)  # the border is 0, not nearly so
     assert results['scale_factor'] == pytest.approx((matrix[0, 0], matrix[1, 1]))
     assert results['padding'][:2] == (matrix[0, 2], matrix[1, 2])
+
+
+def packed(meta_keys, height, width, pipeline=CFG.test_pipeline):
+    steps = [*pipeline[1:3], dict(type='PackDetInputs', meta_keys=meta_keys)]
+    pixels = image(height, width)
+    return Compose(steps)(dict(img=pixels, img_shape=pixels.shape[:2], ori_shape=pixels.shape[:2]))['data_samples']
+
+
+def test_boxes_are_not_brought_back_by_guess_where_the_padding_was_not_packed():
+    default = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
+    with pytest.raises(UserError, match="Add 'padding' to the meta_keys of PackDetInputs"):
+        top_left_padding(pickle.loads(pickle.dumps(packed(default, 240, 320))).metainfo)  # as a worker sends it
+    assert top_left_padding(packed((*default, 'padding'), 240, 320).metainfo) == (0, 40)
+    assert top_left_padding(packed(default, 320, 320).metainfo) == (0, 0)  # nothing was added
+    assert top_left_padding(dict(img_shape=(320, 320))) == (0, 0)  # no CenterPad
+
+
+@pytest.mark.parametrize('name', ['nanodet_m_snv2', 'nanodet_m_snv2_416'])
+def test_the_configs_pipeline_for_tta_is_that_of_the_test_and_a_flip(name):
+    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    assert cfg.tta_pipeline[:-1] == cfg.test_pipeline[:-1]
+    assert cfg.tta_pipeline[2].size == cfg.size
+    flips, (pack, ) = cfg.tta_pipeline[-1].transforms
+    assert [flip.prob for flip in flips] == [1, 0]
+    assert {'padding', 'flip', 'flip_direction', *cfg.test_pipeline[-1].meta_keys} == set(pack.meta_keys)

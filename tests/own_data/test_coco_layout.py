@@ -60,6 +60,49 @@ def test_a_class_zero_that_is_used_stays(layout):
     assert read_own_data(root).classes[0] == 'circle'
 
 
+@pytest.mark.parametrize(('names', 'splits'), [
+    (('trainval', 'test'), ['train', 'test']),
+    (('trainval', 'train', 'val', 'test'), ['train', 'val', 'test']),
+    (('instances_trainval2017', 'instances_test2017'), ['train', 'test']),
+    (('training', 'validation', 'testing'), ['train', 'val', 'test']),
+    (('fish_train', 'fish_valid'), ['train', 'val']),
+    (('train_coco', 'dev_coco'), ['train', 'val']),
+    (('TrainSet', 'ValSet'), ['train', 'val']),
+    (('instances_Train', 'instances_minival2014'), ['train', 'val']),
+])
+@pytest.mark.parametrize('folder', ['annotations', '.'])
+def test_splits_are_told_by_the_names_of_files(layout, names, splits, folder):
+    root = layout('coco')
+    content = (root / TRAIN).read_text()
+    shutil.rmtree(root / 'annotations')
+    (root / 'train2017').rename(root / 'images')
+    (root / folder).mkdir(exist_ok=True)
+    for name in names:
+        (root / folder / f'{name}.json').write_text(content)
+    data = read_own_data(root)
+    assert list(data.splits) == splits
+    if 'train' in names:
+        assert data.splits['train'].source.stem == 'train'
+
+
+@pytest.mark.parametrize(('annotations', 'images'), [
+    ('train/_annotations.coco.json', 'train'), ('_annotations.coco.json', '.'), ('train/labels.json', 'train/data'),
+    ('annotations/instances_train2017.json', 'train2017'), ('annotations/instances_default.json', 'images'),
+    ('train/annotations.json', 'train'), ('annotations.json', 'images'), ('annotations/train.json', 'train'),
+])
+def test_the_folder_that_is_named_for_missing_images_is_one_where_they_are_found(layout, tmp_path, annotations, images):
+    content = json.loads((layout('coco') / TRAIN).read_text())
+    root = tmp_path / 'new'
+    (root / annotations).parent.mkdir(parents=True)
+    (root / annotations).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf'Put them into {root / images}\.$'):
+        read_own_data(root)
+    (root / images).mkdir(parents=True, exist_ok=True)
+    for image in content['images']:
+        (root / images / image['file_name']).write_bytes(b'')
+    assert read_own_data(root).splits['train'].images == root / images
+
+
 def two_train_files(root):
     for name in ('my', 'other'):
         shutil.copy(root / TRAIN, root / 'annotations' / f'{name}_train.json')

@@ -11,11 +11,13 @@ from own_data_layouts import CLASSES, LAYOUTS
 from pycocotools.coco import COCO
 
 from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.datasets.problems import WARNINGS
+from mmdet_shufflenetv2.own_data.check import check_dataset
 from mmdet_shufflenetv2.own_data.common_form import load_prepared, prepare_own_data
 from mmdet_shufflenetv2.own_data.layouts import read_own_data
 from mmdet_shufflenetv2.own_data.summary import summary
 
-VAL = 'annotations/instances_val2017.json'
+TRAIN, VAL = 'annotations/instances_train2017.json', 'annotations/instances_val2017.json'
 
 
 def edit(path, change):
@@ -120,6 +122,113 @@ def test_a_moved_work_dir_is_still_read_and_images_that_have_gone_are_said(layou
     with pytest.raises(UserError, match='that folder is gone. Say where they are now: --data DIR'):
         load_prepared(tmp_path / 'moved')
     assert load_prepared(tmp_path) is None
+
+
+def learned(prepared, split='train'):
+    read = dataset(prepared, split)
+    return sum(not instance['ignore_flag'] for place in range(len(read))
+               for instance in read.get_data_info(place)['instances'])
+
+
+@pytest.mark.parametrize('area', [0, 0.0, -1, None, float('nan'), 10 ** 400, 'much', '12', True, 'missing'])
+def test_a_box_without_an_area_of_its_own_is_learned_from_with_the_boxs(layout, tmp_path, area):
+    root = layout('coco')
+
+    def change(content):
+        for annotation in content['annotations'][:7]:
+            annotation['area'] = area
+            if area == 'missing':
+                del annotation['area']
+
+    edit(root / TRAIN, change)
+    data = read_own_data(root)
+    prepared = prepare_own_data(data, tmp_path / 'run')
+    content = json.loads(Path(prepared.splits['train'][0]).read_text())['annotations']
+    assert [a['area'] for a in content[:7]] == [a['bbox'][2] * a['bbox'][3] for a in content[:7]]
+    assert learned(prepared) == len(content)
+    assert any(note.startswith('train: 7 x area ') for note in data.notes) == (area != 'missing')
+    report = check_dataset(root)[0]
+    assert (report.fatal, report.learned) == ([], len(content))
+    assert any('7 x area ' in note for note in report.notes) == (area != 'missing')
+
+
+@pytest.mark.parametrize(('change', 'reason'), [
+    (dict(iscrowd=1), 'crowd'), (dict(iscrowd=True), 'crowd'), (dict(iscrowd='1'), 'crowd'),
+    (dict(iscrowd=1, segmentation=dict(size=[96, 82], counts=[0, 9, 7863])), 'crowd'),
+    (dict(iscrowd=1, segmentation=dict(size=[96, 82], counts='0900')), 'crowd'),
+    (dict(ignore=1), 'ignored'), (dict(ignore=True), 'ignored'), (dict(ignore='true'), 'ignored'),
+    (dict(bbox=[1, 1, 0, 4]), 'box_flat'), (dict(bbox=[1, 1, 4, -4]), 'box_flat'),
+    (dict(bbox=[1, 1, 0.5, 4]), 'box_tiny'), (dict(bbox=[999, 1, 5, 4]), 'box_beside'),
+    (dict(iscrowd=0), None), (dict(iscrowd=None), None), (dict(iscrowd='0'), None), (dict(iscrowd=False), None),
+    (dict(ignore=0), None), (dict(ignore='0'), None), (dict(ignore=False), None), (dict(ignore=None), None),
+])
+def test_summary_check_and_mmdetection_count_the_same_boxes_and_each_reason_is_said(layout, tmp_path, change, reason):
+    root = layout('coco')
+    edit(root / TRAIN, lambda content: [annotation.update(change) for annotation in content['annotations'][:9]])
+    data = read_own_data(root)
+    prepared = prepare_own_data(data, tmp_path / 'run')
+    total = len(data.splits['train'].annotations['annotations'])
+    count = total - 9 * (reason is not None)
+    report = check_dataset(root)[0]
+    assert learned(prepared) == report.learned == count
+    assert report.found.get(reason, 0) == (9 if reason else 0)
+    text = summary(data)
+    assert (f'{count} of {total} boxes' in text) == (reason is not None)
+    assert sum(int(line.split()[1]) for line in text.splitlines() if line.split()[0] in CLASSES) == count
+    assert (f'note: train: 9 x {WARNINGS.get(reason)}: annotation 0' in text) == (reason is not None)
+
+
+def test_what_is_to_be_ignored_is_not_evaluated_on(layout, tmp_path):
+    root = layout('coco')
+    edit(root / VAL, lambda content: [annotation.update(ignore=1) for annotation in content['annotations'][:5]])
+    found = COCO(prepare_own_data(read_own_data(root), tmp_path / 'run').splits['val'][0])
+    assert [annotation['iscrowd'] for annotation in found.dataset['annotations']][:6] == [1, 1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    (dict(iscrowd=1), 'a box is marked as a crowd, iscrowd 1'), (dict(ignore=1), 'a box is marked to be ignored'),
+    (dict(bbox=[1, 1, 0, 3]), 'a box has no area'), (dict(bbox=[999, 1, 5, 4]), 'a box lies beside its image'),
+])
+def test_a_training_with_nothing_to_learn_from_is_refused_for_the_true_reason(layout, tmp_path, change, words):
+    root = layout('coco')
+    edit(root / TRAIN, lambda content: [annotation.update(change) for annotation in content['annotations']])
+    with pytest.raises(UserError, match=f'train: .*no box to learn from: none of .* x {words}'):
+        prepare_own_data(read_own_data(root), tmp_path / 'run')
+
+
+def test_a_category_may_be_named_by_a_number(layout, tmp_path):
+    root = layout('coco')
+    for path in (root / TRAIN, root / VAL):
+        edit(path, lambda content: [category.update(name=category['id']) for category in content['categories']])
+    data = read_own_data(root)
+    prepared = prepare_own_data(data, tmp_path / 'run')
+    assert prepared.classes == ('1', '2', '3', '4', '5')
+    assert learned(prepared) == len(data.splits['train'].annotations['annotations'])
+
+
+@pytest.mark.parametrize('name', [None, '', ['a'], True, 1.5])
+def test_a_category_without_a_name_is_what_is_said(layout, tmp_path, name):
+    root = layout('coco')
+    edit(root / TRAIN, lambda content: content['categories'][2].update(name=name))
+    with pytest.raises(UserError, match='train: .*: category 2: name is'):
+        prepare_own_data(read_own_data(root), tmp_path / 'run')
+
+
+@pytest.mark.parametrize('make', ['same', 'copied', 'other'])
+def test_images_of_val_that_are_in_train_are_said(layout, tmp_path, make):
+    root = layout('yolo')  # whose splits share names of files, not images
+    if make == 'same':
+        (root / 'data.yaml').write_text((root / 'data.yaml').read_text().replace('images/val', 'images/train'))
+    if make == 'copied':
+        image = sorted((root / 'images' / 'train').iterdir())[0]
+        shutil.copy(image, root / 'images' / 'val' / image.name)
+    data = read_own_data(root)
+    prepare_own_data(data, tmp_path / 'run')
+    said = dict(same='12 of the 12 images of val are in train', copied='1 of the 6 images of val are in train')
+    for notes in (data.notes, check_dataset(root)[0].notes):
+        assert [note for note in notes if 'are in train' in note] == [
+            note for note in notes if said.get(make, 'nothing') in note]
+        assert any('are in train' in note for note in notes) == (make != 'other')
 
 
 @pytest.mark.parametrize(('change', 'words'), [

@@ -5,6 +5,8 @@ from own_data_layouts import CLASSES
 from yaml import safe_dump as dump
 
 from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.datasets.problems import WARNINGS
+from mmdet_shufflenetv2.own_data.common_form import prepare_own_data
 from mmdet_shufflenetv2.own_data.layouts import read_own_data
 
 
@@ -33,14 +35,13 @@ def test_a_line_is_a_box_in_pixels_inside_the_image(layout, line, box):
 
 @pytest.mark.parametrize(('line', 'words'), [
     ('1 0.5 0.5 0.5', '4 fields, expected 5'),
-    ('1 0.5 0.5 0.5 0.5 0.9', '6 fields, expected 5'),
+    ('1 0.5 0.5 0.5 0.5 7', '6 fields, expected 5'),
     ('one 0.5 0.5 0.5 0.5', 'no number'),
     ('1 nan 0.5 0.5 0.5', 'NaN'),
     ('5 0.5 0.5 0.5 0.5', 'class 5, expected 0 to 4'),
     ('-1 0.5 0.5 0.5 0.5', 'class -1'),
     ('1.5 0.5 0.5 0.5 0.5', 'class 1.5'),
     ('1 48 40 20 20', '48 is not in [0, 1]'),
-    ('1 0.5 0.5 0 0.5', 'no area'),
 ])
 def test_a_wrong_line_is_named_by_file_and_number(layout, line, words):
     root = layout('yolo')
@@ -49,6 +50,102 @@ def test_a_wrong_line_is_named_by_file_and_number(layout, line, words):
     assert problem == 'label_line'
     assert example.startswith(f'{label(root)}:2: ')
     assert words in example
+
+
+@pytest.mark.parametrize(('line', 'problem', 'boxes'), [
+    ('1 0.5 0.5 0 0.5', 'box_flat', 1),
+    ('1 0.5 0.5 -0.2 0.5', 'box_flat', 1),
+    ('1 0.2 0.3 0.2 0.4 0.2 0.9', 'box_flat', 1),  # a polygon
+    ('1 1.005 0.5 0.002 0.5', 'box_flat', 1),  # all of it outside, by rounding
+    ('1 0.5 0.5 0.5 0.5 0.91', 'label_confidence', 2),
+])
+def test_a_flat_box_is_left_out_and_a_confidence_is_not_read_with_a_word(layout, tmp_path, line, problem, boxes):
+    root = layout('yolo')
+    label(root).write_text(f'1 0.5 0.5 0.5 0.5\n{line}\n')
+    data = read_own_data(root)
+    (found, example), = data.faults['train']
+    assert found == problem
+    assert example.startswith(f'{label(root)}:2: ')
+    image = data.splits['train'].annotations['images'][2]['id']
+    assert sum(a['image_id'] == image for a in data.splits['train'].annotations['annotations']) == boxes
+    prepare_own_data(data, tmp_path / 'run')
+    assert any(note.startswith(f'train: 1 x {WARNINGS[problem]}: {label(root)}:2: ') for note in data.notes)
+
+
+@pytest.mark.parametrize('line', ['0 0.5 0.5 0 0.5', '9 0.5 0.5 0.5 0.5'])
+def test_where_no_line_is_a_box_the_reason_is_that_of_the_lines(layout, tmp_path, line):
+    root = layout('yolo')
+    for path in (root / 'labels' / 'train').iterdir():
+        path.write_text(line)
+    words = 'no box to learn from: none of 12 has an area' if line[0] == '0' else '12 x a line of a label file is wrong'
+    with pytest.raises(UserError, match=f'train: .*{words}'):
+        prepare_own_data(read_own_data(root), tmp_path / 'run')
+
+
+def test_labels_without_an_image_are_found_in_every_folder_and_are_no_reason_to_end(layout, tmp_path):
+    root = layout('yolo')
+    lost = [root / 'labels' / 'train' / name for name in ('lost.txt', 'deeper/lost.txt', 'deeper/still/photo.txt')]
+    lost[2].parent.mkdir(parents=True)
+    for path in lost:
+        path.write_text('0 0.5 0.5 0.5 0.5')
+    (root / 'images' / 'train' / 'deeper' / 'still').mkdir(parents=True)
+    (root / 'images' / 'train' / 'deeper' / 'still' / 'photo.heic').write_bytes(b'')
+    data = read_own_data(root)
+    assert [example.split(': ')[0] for _, example in data.faults['train']] == sorted(map(str, lost))
+    assert 'photo.heic is none that is read' in str(data.faults['train'])
+    prepare_own_data(data, tmp_path / 'run')
+    assert any('train: 3 x a label file has no image: ' in note for note in data.notes)
+
+
+def test_labels_of_images_in_another_list_are_no_orphans(layout):
+    root = layout('yolo')
+    shutil.rmtree(root / 'images' / 'val')
+    shutil.rmtree(root / 'labels' / 'val')
+    names = [f'images/train/{path.name}' for path in sorted((root / 'images' / 'train').iterdir())]
+    (root / 'train.txt').write_text('\n'.join(names[:7]))
+    (root / 'val.txt').write_text('\n'.join(names[7:]))
+    (root / 'data.yaml').write_text(f'train: train.txt\nval: val.txt\nnames: [{", ".join(CLASSES)}]\n')
+    assert not any(read_own_data(root).faults.values())
+
+
+def test_labels_beside_images_without_an_image_are_found_and_other_texts_are_not(layout):
+    root = layout('cvat_yolo')
+    (root / 'obj_train_data' / 'lost.txt').write_text('0 0.5 0.5 0.5 0.5\n')
+    (root / 'obj_train_data' / 'README.txt').write_text('12 images\n')
+    (_, example), = read_own_data(root).faults['train']
+    assert example.startswith(f'{root / "obj_train_data" / "lost.txt"}: ')
+
+
+@pytest.mark.parametrize('suffix', ['.jfif', '.JPG', '.JPEG', '.JFIF', '.WebP', '.tif', '.jpe', '.gif', '.jp2'])
+def test_images_of_a_linked_folder_and_of_every_suffix_are_read(layout, tmp_path, suffix):
+    root = layout('yolo')
+    expected = sorted(read_own_data(root).splits['train'].annotations['annotations'], key=lambda a: a['bbox'])
+    for kind in ('images', 'labels'):
+        (root / kind / 'train').rename(tmp_path / f'store_{kind}')
+        (root / kind / 'train').mkdir()
+        (root / kind / 'train' / 'linked').symlink_to(tmp_path / f'store_{kind}', target_is_directory=True)
+        (root / kind / 'train' / 'loop').symlink_to(root / kind, target_is_directory=True)
+    for path in (tmp_path / 'store_images').iterdir():
+        path.rename(path.with_suffix(suffix))
+    split = read_own_data(root).splits['train'].annotations
+    assert len(split['images']) == 12
+    assert [a['bbox'] for a in sorted(split['annotations'], key=lambda a: a['bbox'])] == [a['bbox'] for a in expected]
+
+
+@pytest.mark.parametrize('name', ['roboflow_coco', 'yolo'])
+@pytest.mark.parametrize('text', [
+    'channels: !!python/tuple\n- defaults\n', 'a: 1\n---\nb: 2\n', 'Role: !Ref Other\nnames: x', '\tx', 'a: &b [*c]',
+    'services: {web: {image: nginx}}', '%', '\0',
+])
+def test_a_yaml_about_something_else_is_passed_over(layout, name, text):
+    root = layout(name)
+    expected = read_own_data(root)
+    (root / 'environment.yml').write_text(text)
+    data = read_own_data(root)
+    assert data.splits == expected.splits
+    unread = 'services' not in text
+    assert [note for note in data.notes if 'environment.yml' in note] == data.notes[len(expected.notes):]
+    assert len(data.notes) - len(expected.notes) == unread
 
 
 def test_an_image_without_labels_is_background_and_labels_without_an_image_a_fault(layout):
@@ -94,7 +191,10 @@ def yaml(text):
     (yaml('train: labels/train\nnames: [a, b]'), 'there is no image'),
     (yaml('val: images/val\nnames: [a, b]'), 'no images to train on'),
     (lambda root: (root / 'labels').rename(root / 'texts'), 'None of the 12 images of train has labels: .*labels'),
-    (lambda root: (root / 'my.yaml').write_text('names: [a]') and (root / 'data.yaml').rename(root / 'other.yaml'),
+    (yaml('train: images/train\nnames: [a]\nnames: [b]'), "YAML: the key 'names' is there twice"),
+    (yaml('train: images/train\nnames: {0: a, 0: b}'), "YAML: the key '0' is there twice"),
+    (yaml('train:\timages/train\nnames:\n\t- a'), 'cannot be read as YAML'),
+    (lambda root: (shutil.copy(root / 'data.yaml', root / 'my.yaml'), (root / 'data.yaml').rename(root / 'other.yaml')),
      '2 files could describe the data'),
 ])
 def test_what_is_incomplete_is_said(layout, damage, words):

@@ -114,8 +114,19 @@ def test_mistakes_give_status_2(tool, tmp_path, monkeypatch, arguments, words):
 
 @pytest.mark.parametrize(('name', 'part'), [('coco', '.'), ('yolo', '.'), ('yolo', 'data.yaml'),
                                             ('cvat_yolo', 'obj.data')])
-def test_a_data_set_that_is_named_without_its_flag_is_told_the_flag(tool, layout, name, part):
+def test_a_data_set_may_be_named_without_its_flag(tool, layout, name, part):
     root = layout(name)
     ended = tool('check_dataset.py', root / part)
-    assert ended.status == 2
-    assert ended.err.rstrip().endswith(f'--data {root}')
+    assert ended.status == 0
+    assert ended.out == tool('check_dataset.py', '--data', root / part).out
+
+
+@pytest.mark.parametrize('flag', [[], ['--data']])
+def test_no_two_answers_about_a_folder_send_to_one_another(tool, tmp_path, flag):
+    (tmp_path / 'a' / 'annotations').mkdir(parents=True)
+    (tmp_path / 'a' / 'annotations' / 'fish.json').write_text('{}')
+    for path in (tmp_path, tmp_path / 'a', tmp_path / 'a' / 'annotations'):
+        ended = tool('check_dataset.py', *flag, path)
+        assert ended.status == 2
+        assert f'--data {path}: ' in ended.err or f'--data {path} ' in ended.err
+    assert 'no data set is recognised here. Expected' in tool('check_dataset.py', *flag, tmp_path / 'a').err

@@ -16,7 +16,25 @@ from typing import Any, NoReturn
 
 from torch import Tensor
 
-from . import attention, carafe, deform, focal, masked, nms, roi, rotated
+from . import (
+    attention,
+    bezier,
+    boxes3d,
+    carafe,
+    deform,
+    filters,
+    focal,
+    masked,
+    neighbors,
+    nms,
+    points,
+    quadri,
+    roi,
+    rotated,
+    rotated_align,
+    text,
+    voxels,
+)
 
 __all__ = ['SERVED', 'bbox_overlaps', 'unserved']
 
@@ -41,7 +59,8 @@ def _operators(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
 
 #: Operator name -> function, as ``mmcv._ext`` offers them.
 SERVED: dict[str, Callable[..., Any]] = {
-    **_operators(nms, roi, focal, deform, attention, carafe, masked, rotated), 'bbox_overlaps': bbox_overlaps
+    **_operators(nms, roi, focal, deform, attention, carafe, masked, rotated, quadri, rotated_align, bezier, points,
+                 boxes3d, voxels, neighbors, text, filters), 'bbox_overlaps': bbox_overlaps
 }
 
 

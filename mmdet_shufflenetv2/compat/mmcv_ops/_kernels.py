@@ -6,7 +6,7 @@ import torch
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 from torch import Tensor
 
-__all__ = ['check_columns', 'check_inputs', 'check_regions', 'check_share', 'computable', 'unusable_regions']
+__all__ = ['check_columns', 'check_inputs', 'check_regions', 'check_share', 'computable', 'usable_regions']
 
 
 def computable(tensor: Tensor) -> Tensor:
@@ -39,8 +39,8 @@ def check_share(**values: float) -> None:
             raise ValueError(f'{name}={value} is out of range, expected 0 to 1.')
 
 
-def unusable_regions(rois: Tensor, images: int) -> Tensor:
-    """``(K,)``: which of the ``(K, 5)`` or longer rows are not finite, or name none of so many images in column 0."""
+def _unusable(rois: Tensor, images: int) -> Tensor:
+    """``(K,)``: which rows are not finite, or name none of so many images in column 0."""
     return ~(rois.isfinite().all(dim=1) & (rois[:, 0] >= 0) & (rois[:, 0] < images))
 
 
@@ -49,8 +49,18 @@ def check_regions(rois: Tensor, images: int) -> None:
 
     It reads values, for which the CPU waits for a GPU.
     """
-    bad = unusable_regions(rois, images).nonzero()
+    bad = _unusable(rois, images).nonzero()
     if len(bad):
         k = int(bad[0])
-        raise ValueError(f'rois[{k}] is {[round(value, 2) for value in rois[k].tolist()]}: expected finite numbers, the '
-                         f'first of them the index of one of the {images} images. Unusable rows: {len(bad)} of {len(rois)}.')
+        raise ValueError(
+            f'rois[{k}] is {[round(value, 2) for value in rois[k].tolist()]}: expected finite numbers, the first the '
+            f'index of one of the {images} images. Unusable rows: {len(bad)} of {len(rois)}.')
+
+
+def usable_regions(rois: Tensor, images: int) -> tuple[Tensor, Tensor | None]:
+    """The RoIs, checked; on a GPU unchecked, with zeros in the rows that no kernel may see, and which they are."""
+    if not rois.is_cuda:
+        check_regions(rois, images)
+        return rois, None
+    unusable = _unusable(rois, images)
+    return rois.masked_fill(unusable[:, None], 0), unusable

@@ -145,7 +145,7 @@ def _arguments(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | Non
     # torchvision takes tensors for the absent mask and bias as well.
     mask_or_empty = x.new_zeros(x.size(0), 1) if mask is None else mask
     bias_or_zeros = x.new_zeros(weight.size(0)) if bias is None else bias
-    # A point that is no number is outside for mmcv, and an address for torchvision's kernel on the CPU. With an infinite
+    # A point that is no number is outside for mmcv, and an address for torchvision's kernel on the CPU. At an infinite
     # offset it is outside for both.
     offset = offset.nan_to_num(torch.inf, torch.inf, -torch.inf)
     tensors = [x.contiguous(), *(t.to(x.dtype).contiguous() for t in (weight, offset, mask_or_empty, bias_or_zeros))]

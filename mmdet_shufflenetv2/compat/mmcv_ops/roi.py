@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._kernels import check_columns, check_inputs, check_regions, computable, unusable_regions
+from ._kernels import check_columns, check_inputs, check_regions, computable, usable_regions
+from ._sampling import cells_around
 
 __all__ = ['roi_align_backward', 'roi_align_forward', 'roi_pool_backward', 'roi_pool_forward']
 
@@ -40,20 +41,11 @@ def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, argmax_y: Ten
         check_regions(rois, len(x))
         _max_pool(x, rois, output, argmax_y, argmax_x, spatial_scale, sampling_ratio, aligned)
         return
-    usable, unusable = _usable(rois, len(x))
+    usable, unusable = usable_regions(rois, len(x))
     output.copy_(torch.ops.torchvision.roi_align(
         x, usable, spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned))
     if unusable is not None:
         output.masked_fill_(unusable[:, None, None, None], torch.nan)
-
-
-def _usable(rois: Tensor, images: int) -> tuple[Tensor, Tensor | None]:
-    """The RoIs, checked; on a GPU with zeros in the rows that no kernel may see, and which ones they are."""
-    if not rois.is_cuda:
-        check_regions(rois, images)
-        return rois, None
-    unusable = unusable_regions(rois, images)
-    return rois.masked_fill(unusable[:, None], 0), unusable
 
 
 def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor,
@@ -64,7 +56,7 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argm
     if pool_mode == _MAX_POOL:
         _max_pool_backward(grad, rois, argmax_y, argmax_x, grad_input)
         return
-    usable, _ = _usable(rois.to(grad.dtype), len(grad_input))
+    usable, _ = usable_regions(rois.to(grad.dtype), len(grad_input))
     grad_input += torch.ops.torchvision._roi_align_backward(
         grad, usable, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio,
         aligned).to(grad_input.dtype)
@@ -102,22 +94,10 @@ def _sample_places(start: Tensor, bin_size: Tensor, bins: int, samples: int) -> 
     return first[:, None] + (torch.arange(samples, device=start.device) + 0.5) * bin_size / max(samples, 1)
 
 
-def _corners(y: Tensor, x: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Row, column and weight of the four cells around each point; weight 0 for points more than a cell outside."""
-    outside = (y < -1) | (y > height) | (x < -1) | (x > width)
-    y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
-    top, left = y.floor().long(), x.floor().long()
-    bottom, right = (top + 1).clamp(max=height - 1), (left + 1).clamp(max=width - 1)
-    down, over = y - top, x - left
-    weights = ((1 - down) * (1 - over), (1 - down) * over, down * (1 - over), down * over)
-    cells = ((top, left), (top, right), (bottom, left), (bottom, right))
-    return [(r, c, w.masked_fill(outside, 0)) for (r, c), w in zip(cells, weights)]
-
-
 def _bilinear(features: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
     """``(C, len(ys), len(xs))`` values of ``(C, H, W)`` features at the product of rows and columns."""
     y, x = torch.meshgrid(ys, xs, indexing='ij')
-    return sum(features[:, r, c] * w for r, c, w in _corners(y, x, *features.shape[1:]))
+    return sum(features[:, r, c] * w for r, c, w in cells_around(y, x, *features.shape[1:]))
 
 
 def _max_pool_backward(grad: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor) -> None:
@@ -125,7 +105,7 @@ def _max_pool_backward(grad: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: T
     image = rois[:, 0].long()[:, None, None, None].expand_as(grad)
     channel = torch.arange(channels, device=grad.device)[None, :, None, None].expand_as(grad)
     nothing = argmax_y == -1
-    for row, column, weight in _corners(argmax_y.to(grad.dtype), argmax_x.to(grad.dtype), height, width):
+    for row, column, weight in cells_around(argmax_y.to(grad.dtype), argmax_x.to(grad.dtype), height, width):
         share = (grad * weight).masked_fill(nothing, 0).to(grad_input.dtype)
         grad_input.index_put_((image, channel, row, column), share, accumulate=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -26,12 +28,18 @@ def box_iou_rotated(boxes1: Tensor, boxes2: Tensor, ious: Tensor, mode_flag: int
     """
     check_inputs(boxes1=boxes1, boxes2=boxes2)
     check_columns(5, boxes1=boxes1, boxes2=boxes2)
+    fill_overlaps(_overlap, boxes1, boxes2, ious, mode_flag, aligned)
+
+
+def fill_overlaps(overlap: Callable[[Tensor, Tensor, int], Tensor], boxes1: Tensor, boxes2: Tensor, ious: Tensor,
+                  mode_flag: int, aligned: bool) -> None:
+    """The overlaps of all pairs, or of the i-th with the i-th, some pairs at a time."""
     if aligned:
         first, second = boxes1, boxes2
     else:
         first = boxes1.repeat_interleave(len(boxes2), dim=0)
         second = boxes2.repeat(len(boxes1), 1)
-    out = [_overlap(a, b, mode_flag) for a, b in zip(first.split(_PAIRS_AT_ONCE), second.split(_PAIRS_AT_ONCE))]
+    out = [overlap(a, b, mode_flag) for a, b in zip(first.split(_PAIRS_AT_ONCE), second.split(_PAIRS_AT_ONCE))]
     ious.copy_(torch.cat(out) if out else ious.new_zeros(0))
 
 
@@ -52,6 +60,12 @@ def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor
     """
     check_inputs(dets=dets, scores=scores)
     check_share(iou_threshold=iou_threshold)
+    return greedy_nms(_overlap, 5, dets, scores, iou_threshold, multi_label)
+
+
+def greedy_nms(overlap: Callable[[Tensor, Tensor, int], Tensor], columns: int, dets: Tensor, scores: Tensor,
+               iou_threshold: float, multi_label: bool) -> Tensor:
+    """Non-maximum suppression of boxes of so many columns, the label after them, with any measure of overlap."""
     order = scores.sort(descending=True).indices
     boxes = dets[order]
     dropped = torch.zeros(len(boxes), dtype=torch.bool, device=dets.device)
@@ -61,10 +75,10 @@ def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor
             continue
         kept.append(i)
         rest = boxes[i + 1:]
-        iou = _overlap(boxes[i, :5].expand(len(rest), 5), rest[:, :5], _IOU)
+        iou = overlap(boxes[i, :columns].expand(len(rest), columns), rest[:, :columns], _IOU)
         near = iou > iou_threshold if dets.is_cuda else iou >= iou_threshold
         if multi_label and dets.is_cuda:
-            near &= rest[:, 5] == boxes[i, 5]
+            near &= rest[:, columns] == boxes[i, columns]
         dropped[i + 1:] |= near
     return order[torch.tensor(kept, dtype=torch.long, device=dets.device)]
 
@@ -79,13 +93,13 @@ def _overlap(first: Tensor, second: Tensor, mode: int) -> Tensor:
     first[:, :2] -= middle
     second[:, :2] -= middle
     areas1, areas2 = (boxes[:, 2] * boxes[:, 3] for boxes in (first, second))
-    intersection = _intersection(_corners(first), _corners(second))
+    intersection = common_area(corners_of(first), corners_of(second))
     base = areas1 if mode == _IOF else areas1 + areas2 - intersection
     empty = (areas1 < 1e-14) | (areas2 < 1e-14)
     return torch.where(empty, 0.0, intersection / base.clamp(min=1e-300)).to(dtype)
 
 
-def _corners(boxes: Tensor) -> Tensor:
+def corners_of(boxes: Tensor) -> Tensor:
     """``(P, 4, 2)`` corners in order around ``(P, 5)`` boxes."""
     cos, sin = boxes[:, 4].cos(), boxes[:, 4].sin()
     along = torch.stack((cos, sin), dim=1) * boxes[:, 2:3] / 2
@@ -94,19 +108,19 @@ def _corners(boxes: Tensor) -> Tensor:
     return torch.stack([boxes[:, :2] + a * along + b * across for a, b in signs], dim=1)
 
 
-def _intersection(first: Tensor, second: Tensor) -> Tensor:
-    """``(P,)`` areas common to two convex quadrilaterals ``(P, 4, 2)``.
+def common_area(first: Tensor, second: Tensor) -> Tensor:
+    """``(P,)`` areas common to convex polygons ``(P, n, 2)`` and ``(P, m, 2)``.
 
     The common polygon's corners are the crossings of edges and the corners of either that lie in the other. Sorted by
     angle around their mean they are its outline.
     """
     edges1, edges2 = first.roll(-1, 1) - first, second.roll(-1, 1) - second
-    # Crossings: first + t * edges1 = second + u * edges2, for all 16 pairs of edges.
+    # Crossings: first + t * edges1 = second + u * edges2, for all pairs of edges.
     between = second[:, None] - first[:, :, None]
-    det = _cross(edges1[:, :, None], edges2[:, None])
+    det = cross(edges1[:, :, None], edges2[:, None])
     parallel = det.abs() < 1e-14
-    t = _cross(between, edges2[:, None]) / det.masked_fill(parallel, 1)
-    u = _cross(between, edges1[:, :, None]) / det.masked_fill(parallel, 1)
+    t = cross(between, edges2[:, None]) / det.masked_fill(parallel, 1)
+    u = cross(between, edges1[:, :, None]) / det.masked_fill(parallel, 1)
     crossing = ~parallel & (t >= 0) & (t <= 1) & (u >= 0) & (u <= 1)
     points = torch.cat(((first[:, :, None] + t[..., None] * edges1[:, :, None]).flatten(1, 2), first, second), dim=1)
     valid = torch.cat((crossing.flatten(1), _inside(first, second), _inside(second, first)), dim=1)
@@ -120,21 +134,18 @@ def _intersection(first: Tensor, second: Tensor) -> Tensor:
     # Places behind the last corner repeat the first, so that they add no area.
     behind = torch.arange(points.size(1), device=points.device) >= count[:, None]
     outline = torch.where(behind[..., None], outline[:, :1], outline)
-    area = _cross(outline, outline.roll(-1, 1)).sum(dim=1).abs() / 2
+    area = cross(outline, outline.roll(-1, 1)).sum(dim=1).abs() / 2
     return torch.where(count > 2, area, 0.0)
 
 
-def _inside(points: Tensor, box: Tensor) -> Tensor:
-    """``(P, 4)``: which of ``(P, 4, 2)`` points lie in or on the rectangle ``(P, 4, 2)``."""
-    origin = box[:, :1]
-    sides = (box[:, 1] - box[:, 0], box[:, 3] - box[:, 0])
-    inside = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
-    for side in sides:
-        projected = ((points - origin) * side[:, None]).sum(dim=2)
-        length = side.square().sum(dim=1, keepdim=True)
-        inside &= (projected >= -1e-9 * length) & (projected <= (1 + 1e-9) * length)
-    return inside
+def _inside(points: Tensor, polygon: Tensor) -> Tensor:
+    """``(P, n)``: which of ``(P, n, 2)`` points lie in or on the convex polygon ``(P, m, 2)``."""
+    sides = polygon.roll(-1, 1) - polygon
+    # The corners may go round either way.
+    way = cross(polygon, polygon.roll(-1, 1)).sum(dim=1).sign()[:, None, None]
+    distance = way * cross(sides[:, None], points[:, :, None] - polygon[:, None])
+    return (distance >= -1e-9 * sides.square().sum(dim=2)[:, None]).all(dim=2)
 
 
-def _cross(a: Tensor, b: Tensor) -> Tensor:
+def cross(a: Tensor, b: Tensor) -> Tensor:
     return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ __all__ = ['prepare_coco']
 
 # Images that are fetched one by one at the same time.
 _CONNECTIONS = 8
+_LOCK = '.prepare_coco.lock'
 # What is unpacked may differ from what was estimated by this factor.
 _SLACK = 1.2
 
@@ -65,9 +66,10 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
     given = _Given(source)
     whole = [split for split in splits if not (split == 'train2017' and subset is not None)]
     _say_what_it_takes(root, splits, whole, subset, given, say)
+    new = [folder for folder in (root, *root.parents) if not folder.exists()]
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _alone(root):
+        with _nothing_left(root, new), _alone(root):
             _take_annotations(root, splits, given, base_url, say)
             for split in whole:
                 _take_images(root, split, given, base_url, say)
@@ -79,12 +81,26 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    with open(root / '.prepare_coco.lock', 'w') as lock:
+    with open(root / _LOCK, 'w') as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f'Another prepare_coco.py is at work in {root}. Wait until it has ended.') from None
         yield
+
+
+@contextmanager
+def _nothing_left(root: Path, new: Sequence[Path]) -> Iterator[None]:
+    """Remove the folders ``new``, innermost first, and what was empty in them, where nothing was put there."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (root / 'annotations').rmdir()
+        if new and os.listdir(root) == [_LOCK]:
+            (root / _LOCK).unlink()
+            for folder in new:
+                folder.rmdir()
 
 
 class _Given:

@@ -54,6 +54,19 @@ def test_a_torn_archive_of_the_user_is_refused(coco, zips, tmp_path):
     assert not (tmp_path / 'coco' / 'val2017').exists()
 
 
+@pytest.mark.parametrize('had', [False, True])
+def test_a_refused_call_leaves_no_folder_that_was_not_there(coco, zips, tmp_path, had):
+    root = tmp_path / 'new' / 'coco'
+    if had:
+        root.mkdir(parents=True)
+    archive = zips / 'annotations_trainval2017.zip'
+    archive.write_bytes(archive.read_bytes()[:-2000])
+    with pytest.raises(UserError, match='no whole zip file'):
+        prepare_coco(root, source=zips, base_url=coco.url)
+    assert root.exists() == (tmp_path / 'new').exists() == had
+    assert not (root / 'annotations').exists()
+
+
 @pytest.mark.parametrize('given', ['server', 'zips', 'folder', 'complete'])
 def test_a_subset_brings_its_images_alone_and_the_options_that_use_them(coco, zips, shapes_root, tmp_path, given):
     root = tmp_path / 'coco'

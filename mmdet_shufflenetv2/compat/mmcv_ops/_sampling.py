@@ -1,0 +1,78 @@
+"""Averages of bilinear samples, which the operators that align features to a region have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ['cells_around', 'gradient_to_features', 'mean_samples', 'samples_of_bins']
+
+
+def cells_around(y: Tensor, x: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Row, column and weight of the four cells around each point; weight 0 for points more than a cell outside."""
+    outside = ~((y >= -1) & (y <= height) & (x >= -1) & (x <= width))
+    # A number that is none must not become an address.
+    y, x = y.masked_fill(outside, 0).clamp(0, height - 1), x.masked_fill(outside, 0).clamp(0, width - 1)
+    top, left = y.floor().long(), x.floor().long()
+    bottom, right = (top + 1).clamp(max=height - 1), (left + 1).clamp(max=width - 1)
+    down, over = y - top, x - left
+    weights = ((1 - down) * (1 - over), (1 - down) * over, down * (1 - over), down * over)
+    cells = ((top, left), (top, right), (bottom, left), (bottom, right))
+    return [(r, c, w.masked_fill(outside, 0)) for (r, c), w in zip(cells, weights)]
+
+
+def samples_of_bins(size: Tensor, bins: tuple[int, int], sampling_ratio: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Where in its bin each sample of ``K`` regions lies.
+
+    Args:
+        size: ``(K, 2)`` height and width of the regions in cells.
+        bins: Rows and columns of bins.
+        sampling_ratio: Samples a bin and axis; 0 for as many as the bin has cells, rounded up.
+
+    Returns:
+        ``(K * rows * columns,)`` samples of each bin, then of each sample ``(T,)`` its bin, and its row and column in
+        that bin, from 0 to 1.
+    """
+    if sampling_ratio > 0:
+        grid = torch.full_like(size, sampling_ratio, dtype=torch.long)
+    else:
+        grid = (size / size.new_tensor(bins)).ceil().clamp(min=0).long()
+    grid = grid.repeat_interleave(bins[0] * bins[1], dim=0)
+    count = grid.prod(dim=1)
+    bin_index = torch.arange(len(count), device=size.device).repeat_interleave(count)
+    number = torch.arange(len(bin_index), device=size.device) - (count.cumsum(0) - count)[bin_index]
+    rows, columns = grid[bin_index].unbind(1)
+    return (count, bin_index, (number // columns + 0.5).to(size.dtype) / rows,
+            (number % columns + 0.5).to(size.dtype) / columns)
+
+
+def mean_samples(features: Tensor, image: Tensor, y: Tensor, x: Tensor, count: Tensor) -> Tensor:
+    """Average of the bilinear samples of each bin.
+
+    Args:
+        features: ``(N, C, H, W)``.
+        image: ``(T,)`` int64 image of each sample.
+        y, x: ``(T,)`` row and column in cells.
+        count: ``(B,)`` samples of each bin; those of a bin follow one another.
+
+    Returns:
+        ``(B, C)``, 0 for a bin without samples.
+    """
+    c, height, width = features.shape[1:]
+    corners = cells_around(y, x, height, width)
+    cells = torch.stack([(image * height + row) * width + column for row, column, _ in corners], dim=1)
+    share = 1 / count.clamp(min=1).to(features.dtype).repeat_interleave(count)
+    weights = torch.stack([weight.to(features.dtype) * share for _, _, weight in corners], dim=1)
+    return F.embedding_bag(cells.flatten(), features.permute(0, 2, 3, 1).reshape(-1, c), 4 * (count.cumsum(0) - count),
+                           mode='sum', per_sample_weights=weights.flatten())
+
+
+def gradient_to_features(function: Callable[[Tensor], Tensor], grad_output: Tensor, grad_input: Tensor) -> None:
+    """Add to ``grad_input`` the gradient of a function that is linear in features of its shape."""
+    with torch.enable_grad():
+        features = torch.zeros_like(grad_input, dtype=grad_output.dtype).requires_grad_()
+        out = function(features)
+    grad_input += torch.autograd.grad(out, features, grad_output)[0].to(grad_input.dtype)

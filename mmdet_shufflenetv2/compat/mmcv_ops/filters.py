@@ -1,0 +1,70 @@
+"""Weights and masks put in other places."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ['active_rotated_filter_backward', 'active_rotated_filter_forward', 'psamask_backward', 'psamask_forward']
+
+
+def active_rotated_filter_forward(input: Tensor, indices: Tensor, output: Tensor) -> None:
+    """A convolution's weights in each rotation (Zhou et al., Oriented Response Networks, CVPR 2017).
+
+    Args:
+        input: ``(O, I, orientations, kH, kW)`` weights.
+        indices: ``(orientations, kH, kW, rotations)``: where each entry goes, counted from 1.
+        output: ``(O * rotations, I * orientations, kH, kW)``, filled.
+    """
+    entries = input.flatten(2)
+    rotated = output.view(len(input), indices.size(3), *entries.shape[1:])
+    for rotation, places in enumerate(_places(indices)):
+        rotated[:, rotation, :, places] = entries
+
+
+def active_rotated_filter_backward(grad_out: Tensor, indices: Tensor, grad_in: Tensor) -> None:
+    """The gradient of :func:`active_rotated_filter_forward`, written into ``grad_in``."""
+    grads = grad_out.reshape(len(grad_in), indices.size(3), grad_in.size(1), -1)
+    grad_in.copy_(sum(grads[:, rotation, :, places]
+                      for rotation, places in enumerate(_places(indices))).view_as(grad_in))
+
+
+def _places(indices: Tensor) -> Tensor:
+    """``(rotations, entries)`` counted from 0."""
+    return indices.flatten(0, 2).T.long() - 1
+
+
+def psamask_forward(input: Tensor, output: Tensor, psa_type: int, num_: int, h_feature: int, w_feature: int,
+                    h_mask: int, w_mask: int, half_h_mask: int, half_w_mask: int) -> None:
+    """Attention masks around each place as masks of the whole map (Zhao et al., PSANet, ECCV 2018).
+
+    Args:
+        input: ``(N, h_mask * w_mask, h_feature, w_feature)``: what lies around each place.
+        output: ``(N, h_feature * w_feature, h_feature, w_feature)``; filled where a mask lies on the map.
+        psa_type: 0 where a place collects: the mask's cells are the first axis, the places the last two. 1 where it
+            distributes: the other way round.
+        half_h_mask, half_w_mask: The place's own row and column in the mask.
+    """
+    place, cell, entry = _masks_on_map(input.device, h_feature, w_feature, h_mask, w_mask, half_h_mask, half_w_mask)
+    where = (cell, place) if psa_type == 0 else (place, cell)
+    output.view(num_, h_feature * w_feature, -1)[:, where[0], where[1]] = input.flatten(2)[:, entry, place]
+
+
+def psamask_backward(grad_output: Tensor, grad_input: Tensor, psa_type: int, num_: int, h_feature: int, w_feature: int,
+                     h_mask: int, w_mask: int, half_h_mask: int, half_w_mask: int) -> None:
+    """The gradient of :func:`psamask_forward`, written into ``grad_input``."""
+    place, cell, entry = _masks_on_map(grad_input.device, h_feature, w_feature, h_mask, w_mask, half_h_mask,
+                                       half_w_mask)
+    where = (cell, place) if psa_type == 0 else (place, cell)
+    grad_input.view(num_, h_mask * w_mask, -1)[:, entry, place] = grad_output.reshape(
+        num_, h_feature * w_feature, -1)[:, where[0], where[1]]
+
+
+def _masks_on_map(device: torch.device, h_feature: int, w_feature: int, h_mask: int, w_mask: int, half_h_mask: int,
+                  half_w_mask: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Place, cell of the map and entry of the mask, for every entry that lies on the map."""
+    y, x, row, column = torch.meshgrid(*(torch.arange(n, device=device) for n in (
+        h_feature, w_feature, h_mask, w_mask)), indexing='ij')
+    cell_y, cell_x = y + row - half_h_mask, x + column - half_w_mask
+    on_map = (cell_y >= 0) & (cell_y < h_feature) & (cell_x >= 0) & (cell_x < w_feature)
+    return tuple(index[on_map] for index in (y * w_feature + x, cell_y * w_feature + cell_x, row * w_mask + column))

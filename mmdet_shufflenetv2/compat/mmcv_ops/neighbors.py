@@ -1,0 +1,150 @@
+"""Neighbours in sets of points, and features taken from them (Qi et al., PointNet++, NeurIPS 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ._kernels import check_inputs
+
+__all__ = [
+    'ball_query_forward', 'furthest_point_sampling_forward', 'furthest_point_sampling_with_dist_forward',
+    'gather_points_backward', 'gather_points_forward', 'group_points_backward', 'group_points_forward', 'knn_forward',
+    'three_interpolate_backward', 'three_interpolate_forward', 'three_nn_forward'
+]
+
+# Distances computed at once.
+_PAIRS_AT_ONCE = 1 << 24
+
+
+def knn_forward(xyz: Tensor, new_xyz: Tensor, idx: Tensor, dist2: Tensor, b: int, n: int, m: int,
+                nsample: int) -> None:
+    """The nearest points, nearest first.
+
+    Args:
+        xyz: ``(B, N, 3)`` points.
+        new_xyz: ``(B, M, 3)`` centres.
+        idx: ``(B, M, nsample)`` int32, filled with indices of points; with fewer points the rest stays as it is.
+        dist2: The squared distances, of the same shape; filled.
+    """
+    check_inputs(xyz=xyz, new_xyz=new_xyz)
+    k = min(nsample, xyz.size(1))
+    for part, squared in _distances(new_xyz, xyz):
+        nearest = squared.topk(k, dim=2, largest=False)
+        idx[:, part, :k], dist2[:, part, :k] = nearest.indices.to(idx.dtype), nearest.values.to(dist2.dtype)
+
+
+def three_nn_forward(unknown: Tensor, known: Tensor, dist2: Tensor, idx: Tensor, b: int, n: int, m: int) -> None:
+    """Squared distances ``(B, N, 3)`` and indices of the three of ``known`` ``(B, M, 3)`` nearest to ``unknown``
+    ``(B, N, 3)``; with fewer points the rest has index 0 and an infinite distance."""
+    dist2.fill_(torch.inf)
+    idx.zero_()
+    knn_forward(known, unknown, idx, dist2, b, m, n, 3)
+
+
+def ball_query_forward(new_xyz: Tensor, xyz: Tensor, idx: Tensor, b: int, n: int, m: int, min_radius: float,
+                       max_radius: float, nsample: int) -> None:
+    """The first points within a shell around each centre; a point at the centre counts.
+
+    Args:
+        new_xyz: ``(B, M, 3)`` centres.
+        xyz: ``(B, N, 3)`` points.
+        idx: ``(B, M, nsample)`` int32, filled with indices, the first of them again where there are too few; left as it
+            is where there is none.
+        min_radius, max_radius: The shell; the greater one does not belong to it.
+    """
+    check_inputs(new_xyz=new_xyz, xyz=xyz)
+    count = xyz.size(1)
+    k = min(nsample, count)
+    if k == 0:
+        return
+    for part, squared in _distances(new_xyz, xyz):
+        within = (squared == 0) | ((squared >= min_radius**2) & (squared < max_radius**2))
+        number = torch.arange(count, device=xyz.device).expand_as(within).masked_fill(~within, count)
+        found = number.topk(k, dim=2, largest=False, sorted=True).values
+        first = found[:, :, :1]
+        out = first.expand(-1, -1, nsample).clone()
+        out[:, :, :k] = torch.where(found < count, found, first)
+        idx[:, part] = torch.where(first < count, out, idx[:, part]).to(idx.dtype)
+
+
+def _distances(centres: Tensor, points: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Slices of the centres with their ``(B, centres, N)`` squared distances, as the compiled kernels sum them."""
+    step = max(1, _PAIRS_AT_ONCE // max(1, points[..., 0].numel()))
+    for start in range(0, centres.size(1), step):
+        part = slice(start, start + step)
+        x, y, z = ((centres[:, part, None, axis] - points[:, None, :, axis]).square() for axis in range(3))
+        yield part, x + y + z
+
+
+def furthest_point_sampling_forward(points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor, b: int, n: int,
+                                    m: int) -> None:
+    """Points far from one another: the first, then always the one farthest from all before.
+
+    Args:
+        points_tensor: ``(B, N, 3)``.
+        temp_tensor: ``(B, N)`` squared distances to the nearest point taken, large at first; filled.
+        idx_tensor: ``(B, m)`` int32, filled.
+    """
+    _take_furthest(lambda last: (points_tensor - points_tensor.gather(1, last[:, None, None].expand(-1, 1, 3))).square(
+        ).sum(dim=2), temp_tensor, idx_tensor)
+
+
+def furthest_point_sampling_with_dist_forward(points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor, b: int,
+                                              n: int, m: int) -> None:
+    """:func:`furthest_point_sampling_forward` with distances ``(B, N, N)`` in place of points."""
+    _take_furthest(lambda last: points_tensor.gather(
+        1, last[:, None, None].expand(-1, 1, points_tensor.size(2)))[:, 0], temp_tensor, idx_tensor)
+
+
+def _take_furthest(distance_to: Callable[[Tensor], Tensor], nearest: Tensor, idx: Tensor) -> None:
+    last = torch.zeros(len(idx), dtype=torch.long, device=idx.device)
+    for i in range(idx.size(1)):
+        if i:
+            nearest.copy_(torch.minimum(nearest, distance_to(last).to(nearest.dtype)))
+            last = nearest.argmax(dim=1)
+        idx[:, i] = last.to(idx.dtype)
+
+
+def gather_points_forward(points_tensor: Tensor, idx_tensor: Tensor, out_tensor: Tensor, b: int, c: int, n: int,
+                          npoints: int) -> None:
+    """Features ``(B, C, N)`` at indices ``(B, M)``, into ``out_tensor`` ``(B, C, M)``."""
+    out_tensor.copy_(points_tensor.gather(2, idx_tensor.long()[:, None].expand(-1, points_tensor.size(1), -1)))
+
+
+def gather_points_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor, b: int, c: int,
+                           n: int, npoints: int) -> None:
+    """The gradient of :func:`gather_points_forward`, added to ``grad_points_tensor`` ``(B, C, N)``."""
+    grad_points_tensor.scatter_add_(2, idx_tensor.long()[:, None].expand_as(grad_out_tensor), grad_out_tensor)
+
+
+def group_points_forward(points_tensor: Tensor, idx_tensor: Tensor, out_tensor: Tensor, b: int, c: int, n: int,
+                         npoints: int, nsample: int) -> None:
+    """Features ``(B, C, N)`` at indices ``(B, M, nsample)``, into ``out_tensor`` ``(B, C, M, nsample)``."""
+    gather_points_forward(points_tensor, idx_tensor.flatten(1), out_tensor.flatten(2), b, c, n, npoints)
+
+
+def group_points_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor, b: int, c: int,
+                          n: int, npoints: int, nsample: int) -> None:
+    """The gradient of :func:`group_points_forward`, added to ``grad_points_tensor`` ``(B, C, N)``."""
+    gather_points_backward(grad_out_tensor.flatten(2), idx_tensor.flatten(1), grad_points_tensor, b, c, n, npoints)
+
+
+def three_interpolate_forward(points_tensor: Tensor, idx_tensor: Tensor, weight_tensor: Tensor, out_tensor: Tensor,
+                              b: int, c: int, m: int, n: int) -> None:
+    """Weighted sums of the features ``(B, C, M)`` of three points each, into ``out_tensor`` ``(B, C, N)``.
+
+    Args:
+        idx_tensor, weight_tensor: ``(B, N, 3)``.
+    """
+    index = idx_tensor.long().flatten(1)[:, None].expand(-1, points_tensor.size(1), -1)
+    out_tensor.copy_((points_tensor.gather(2, index).unflatten(2, (-1, 3)) * weight_tensor[:, None]).sum(dim=3))
+
+
+def three_interpolate_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, weight_tensor: Tensor,
+                               grad_points_tensor: Tensor, b: int, c: int, n: int, m: int) -> None:
+    """The gradient of :func:`three_interpolate_forward`, added to ``grad_points_tensor`` ``(B, C, M)``."""
+    shares = (grad_out_tensor[..., None] * weight_tensor[:, None]).flatten(2)
+    gather_points_backward(shares, idx_tensor.flatten(1), grad_points_tensor, b, c, m, n)

@@ -1,0 +1,48 @@
+"""What was imported of mmdet before this package served mmcv's operators."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+__all__ = ['replace_placeholders']
+
+
+def replace_placeholders() -> None:
+    """Give mmcv's operators to what was imported of mmdet and mmcv before they were served.
+
+    The fork of MMDetection catches the error of such an import and defines functions and classes in the operators'
+    place that raise when they are called, each module its own.
+
+    Raises:
+        ImportError: If a class is derived from such a placeholder, which cannot be undone.
+    """
+    # mmcv first: it lacks an operator that mmdet takes from there.
+    modules = [module for name, module in sorted(sys.modules.items()) if name.split('.')[0] in ('mmcv', 'mmdet')]
+    for module in modules:
+        for source, operator, name in _optional_operators(module):
+            placeholder, real = vars(module).get(name), getattr(import_module(source), operator, None)
+            if real in (None, placeholder):
+                continue
+            if isinstance(placeholder, type) and placeholder.__subclasses__():
+                raise ImportError(f'{module.__name__} was imported before mmdet_shufflenetv2, without the operators of '
+                                  f'mmcv. Import mmdet_shufflenetv2 first. A script of others: python -m '
+                                  f'mmdet_shufflenetv2 run SCRIPT')
+            setattr(module, name, real)
+            for other in modules if placeholder is not None else ():
+                for key in [key for key, value in vars(other).items() if value is placeholder]:
+                    setattr(other, key, real)
+
+
+def _optional_operators(module: ModuleType) -> Iterator[tuple[str, str, str]]:
+    """What a module imports of mmcv within a ``try``: where from, its name there and its name here."""
+    file = getattr(module, '__file__', None)
+    text = Path(file).read_text(encoding='utf-8') if file and file.endswith('.py') else ''
+    for statement in ast.parse(text).body if 'from mmcv' in text else ():
+        for line in statement.body if isinstance(statement, ast.Try) else ():
+            if isinstance(line, ast.ImportFrom) and str(line.module).startswith('mmcv.'):
+                yield from ((line.module, alias.name, alias.asname or alias.name) for alias in line.names)
