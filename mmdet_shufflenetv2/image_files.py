@@ -165,7 +165,8 @@ def _decoded_size(path: str | os.PathLike, image: Image.Image, backend: str, upr
         if image.format == 'TIFF' and _may_be_turned(path, image):
             image.load()  # turns it, whatever is asked for
         return image.size[::-1] if upright and image.getexif().get(_ORIENTATION) in _QUARTER_TURNS else image.size
-    if backend != 'cv2' or not _may_be_turned(path, image):
+    asked = backend == 'cv2' and (upright or image.format == 'TIFF')  # OpenCV turns a TIFF in any case
+    if not asked or not _may_be_turned(path, image):
         return image.size
     width, height = image.size
     quick = image.format == 'JPEG' and abs(width - height) >= _TELLING

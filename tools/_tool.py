@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 
 def config_parser(description: str) -> argparse.ArgumentParser:
@@ -25,7 +27,16 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     from mmengine.config import DictAction
 
     class Options(DictAction):
-        """MMEngine's, which has asserts for a user's mistakes."""
+        """MMEngine's, which has asserts for a user's mistakes, and takes the spaces out of names in quotes."""
+
+        @staticmethod
+        def _parse_iterable(val: str) -> Any:
+            try:
+                quoted = ast.literal_eval(val)
+            except (ValueError, SyntaxError):
+                quoted = None
+            # Without brackets it is a list for MMEngine.
+            return quoted if isinstance(quoted, (list, tuple)) and val[0] in '[(' else DictAction._parse_iterable(val)
 
         def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str],
                      option_string: str | None = None) -> None:

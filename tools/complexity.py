@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from _tool import config_parser, run
 
 
@@ -21,10 +23,15 @@ def main() -> None:
         parser.error('name config files, or --variants')
     if args.variants:
         from mmdet_shufflenetv2.analysis.variants import variants, variants_table
+        print('counting every variant of the backbone', file=sys.stderr)
         print(variants_table(variants()))
         return
     from mmdet_shufflenetv2.analysis.complexity import detector_complexity, markdown_table
-    print(markdown_table([detector_complexity(config, *args.shape) for config in args.configs]))
+    rows = []
+    for number, config in enumerate(args.configs, start=1):
+        print(f'[{number}/{len(args.configs)}] {config}', file=sys.stderr)
+        rows.append(detector_complexity(config, *args.shape))
+    print(markdown_table(rows))
 
 
 if __name__ == '__main__':

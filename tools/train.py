@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
+import sys
+from pathlib import Path
 
 from _tool import add_cfg_options, config_parser, run
 
@@ -60,6 +63,17 @@ def main() -> None:
         tensorboard=args.tensorboard)
     for name, path in written.items():
         print(f'{name + ":":<12}{path}')
+    if args.data and int(os.environ.get('RANK', 0)) == 0:
+        _print_next(args, written.get('best') or written['checkpoint'])
+
+
+def _print_next(args: argparse.Namespace, checkpoint: Path) -> None:
+    words = [shlex.quote(word) for word in (args.config, str(checkpoint))]
+    more = [word for word in sys.argv if word.startswith('model.') and args.cfg_options]
+    more = f' --cfg-options {shlex.join(more)}' if more else ''
+    print('next:')
+    for tool, last in (('test', ''), ('infer', ' IMAGE'), ('export', f' {Path(args.config).stem}.onnx')):
+        print(f'  python {os.path.relpath(Path(__file__).parent / tool)}.py {" ".join(words)}{last}{more}')
 
 
 if __name__ == '__main__':

@@ -31,7 +31,8 @@ class Timing(NamedTuple):
 
 
 def time_alternating(calls: dict[str, Callable[[], object]], *, rounds: int, warmup: int = 3, device: str = 'cpu',
-                     progress: str | None = None) -> dict[str, list[float]]:
+                     progress: str | None = None,
+                     seconds: dict[str, list[float]] | None = None) -> dict[str, list[float]]:
     """Time calls in turns: each once a round, in the given order and, every other round, from the last to the first.
 
     Args:
@@ -40,12 +41,14 @@ def time_alternating(calls: dict[str, Callable[[], object]], *, rounds: int, war
         warmup: Rounds before them that are not timed.
         device: Where the calls compute. On ``cuda`` devices the GPU's own events give the time, else the clock.
         progress: What to call the progress bar; None shows none.
+        seconds: Gets what is returned while it is measured, for whoever stops that.
 
     Returns:
         Seconds of each round by name. Round i of one and round i of another stand beside each other in time.
     """
     timed = _seconds_on_gpu if torch.device(device).type == 'cuda' else _seconds
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    seconds = {} if seconds is None else seconds
+    seconds.update({name: [] for name in calls})
     names = list(calls)
     for number in tqdm(range(warmup + rounds), desc=progress, unit='round', disable=progress is None):
         for name in names if number % 2 == 0 else reversed(names):

@@ -38,9 +38,9 @@ __all__ = ['DownloadError', 'UnsafeCheckpointError', 'install', 'load', 'mmengin
 
 
 class DownloadError(UserError):
-    """A checkpoint cannot be downloaded; ``filename`` is what was asked for."""
+    """A checkpoint cannot be downloaded; ``filename`` is what was asked for, where it is known."""
 
-    filename: str
+    filename = ''
 
 
 class UnsafeCheckpointError(UserError):

@@ -10,9 +10,10 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmdet.registry import DATASETS
 
 from ..engine.pipelines import steps
@@ -22,7 +23,8 @@ from .annotation_file import as_annotations, has_byte_order_mark, read_annotatio
 from .audit import audit, left_out
 from .problems import Report, shown
 
-__all__ = ['check_images', 'image_reader', 'prepare_dataset', 'refuse_other_sizes', 'same_but_for_spelling']
+__all__ = ['check_images', 'image_reader', 'prepare_dataset', 'refuse_other_classes', 'refuse_other_sizes',
+           'same_but_for_spelling']
 
 
 def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_broken: int = 0, training: bool = True,
@@ -67,8 +69,7 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
         return category_ids
     root = cfg.get('data_root') or ''
     annotations, report = _read_annotations(os.path.join(root, cfg['ann_file']), root, annotated)
-    classes = (cfg.get('metainfo') or {}).get('classes') or dataset_type.METAINFO['classes']
-    classes = [classes] if isinstance(classes, str) else classes
+    classes = _classes(cfg, dataset_type)
     found = _check_classes(annotations, classes, cfg['ann_file'], training)
     notes = [*_left_out(cfg, annotations, report, key), *_check_masks(cfg, annotations, report.source)]
     if say and int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
@@ -91,6 +92,31 @@ def image_reader(cfg: dict[str, Any]) -> dict[str, Any]:
         step.get('type'), '__name__', str(step.get('type'))).endswith(('LoadImageFromFile', 'LoadWholeImage'))), {})
     return dict(backend=load.get('imdecode_backend') or 'cv2',
                 upright=load.get('color_type', 'color') in ('color', 'grayscale'))
+
+
+def refuse_other_classes(train: dict[str, Any], val: dict[str, Any]) -> None:
+    """Raise a :class:`.UserError` where the data sets of two configs, joined ones included, differ in their classes.
+
+    A label would be one class in one of them and another class in the next.
+    """
+    pending, first = [val, train], None
+    while pending:
+        cfg = pending.pop()
+        pending += [cfg['dataset']] if 'dataset' in cfg else reversed(cfg.get('datasets') or [])
+        kind = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+        if not issubclass(kind or object, BaseDetDataset) or not (classes := _classes(cfg, kind)):
+            continue
+        first = first or classes
+        if classes != first:
+            mine, other = next((a, b) for a, b in zip_longest(first, classes) if a != b)
+            raise UserError(f'The data sets of the config name their classes differently: {shown(mine)} in one is '
+                            f'{shown(other)} in the next. Give all of them the same metainfo=dict(classes=(...)).')
+
+
+def _classes(cfg: dict[str, Any], kind: type) -> list[str]:
+    """Names of the classes of a data set config, by label."""
+    classes = (cfg.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes') or ()
+    return [classes] if isinstance(classes, str) else list(classes)
 
 
 def _read_annotations(path: str, root: str, annotated: bool) -> tuple[dict[str, Any], Report]:
@@ -192,7 +218,8 @@ def _sizes(annotations: dict[str, Any]) -> dict[int, tuple[float, float]]:
     return {image['id']: (image['width'], image['height']) for image in annotations['images']}
 
 
-def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file: str, training: bool) -> dict[str, int]:
+def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file: str,
+                   training: bool) -> dict[str, int]:
     """The id of each category by its name, where they fit the classes."""
     found = {category['name']: category['id'] for category in annotations['categories']}
     what_to_do = ('Set classes in metainfo=dict(classes=(...)) of the data sets and num_classes in the heads to those '
@@ -209,7 +236,7 @@ def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file
                         f'{what_to_do}')
     if absent:
         print(f'note: {ann_file} has {len(found)} of the {len(classes)} classes ({_few(found)}); only those are '
-              f'evaluated.')
+              f'evaluated.', file=sys.stderr)
     return found
 
 

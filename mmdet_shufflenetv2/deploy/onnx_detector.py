@@ -63,6 +63,7 @@ class OnnxDetector:
 
     Attributes:
         classes: Names of the classes, by label.
+        category_ids: The number of each in the annotations of the training; None in files of earlier versions.
 
     Raises:
         UserError: (a ``ValueError``) If there is no such file, if it is not one of ours, if it has no boxes, or if the
@@ -85,6 +86,8 @@ class OnnxDetector:
             raise UserError(f'{path} is a backbone (exported with --backbone-only) and finds no boxes. Export the '
                             f'whole detector, without --backbone-only.')
         self.classes: tuple[str, ...] = tuple(json.loads(about['classes']))
+        ids = json.loads(about.get('category_ids', 'null'))
+        self.category_ids: tuple[int, ...] | None = ids and tuple(ids)
         self._resize = Resize(**json.loads(about['resize']))
 
     def __call__(self, image: np.ndarray) -> Detections:

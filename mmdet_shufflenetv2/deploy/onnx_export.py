@@ -114,7 +114,8 @@ def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int
     write_graph(
         DetectionGraph(model, center_pad).eval(), torch.from_numpy(cv2.resize(picture, (width, height))), out,
         ['image'], {'dets': {0: 'found'}, 'labels': {0: 'found'}}, {'image': {0: 'height', 1: 'width'}},
-        dict(classes=json.dumps(model.dataset_meta['classes']), resize=json.dumps(resize._asdict())))
+        dict({key: json.dumps(model.dataset_meta[key]) for key in ('classes', 'category_ids')
+              if key in model.dataset_meta}, resize=json.dumps(resize._asdict())))
 
 
 def export_backbone(backbone: nn.Module, out: Path, x: torch.Tensor) -> None:

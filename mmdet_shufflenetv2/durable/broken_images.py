@@ -36,7 +36,8 @@ class LoadWholeImage(LoadImageFromFile):
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         path = results['img_path']
         local = '://' not in path and self.backend_args is None and self.file_client_args is None
-        if local and (fault := look_at(path, self.imdecode_backend).fault):
+        # Its size is not asked for, which takes OpenCV to tell where it is turned.
+        if local and (fault := look_at(path, self.imdecode_backend, upright=False).fault):
             raise BrokenImageError(fault)
         try:
             return super().transform(results)

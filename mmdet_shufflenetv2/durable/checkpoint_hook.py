@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from ..errors import UserError
 from .resume_command import resume_command
 from .storage import remove_leftovers, write_atomically
 
-__all__ = ['LAST_CHECKPOINT', 'DurableCheckpointHook', 'is_disk_full']
+__all__ = ['BEST_CHECKPOINT', 'LAST_CHECKPOINT', 'DurableCheckpointHook', 'is_disk_full']
 
+#: The best checkpoint under a name that does not change.
+BEST_CHECKPOINT = 'best.pth'
 #: The file in which MMEngine notes the newest checkpoint of a folder.
 LAST_CHECKPOINT = 'last_checkpoint'
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -32,6 +35,7 @@ class DurableCheckpointHook(CheckpointHook):
 
     - Files are written under a temporary name, synced and renamed.
     - A checkpoint is removed when the one that takes its place is whole, not before.
+    - The best checkpoint is ``best.pth``, too, where one metric decides on it.
     - ``last_checkpoint`` is written after the file that it names and before any is removed.
     - Weights that are not finite are not saved.
     - ``interval_minutes`` saves in the middle of an epoch, too; only the newest of these, ``midway_ITERATION.pth``, is
@@ -133,6 +137,8 @@ class DurableCheckpointHook(CheckpointHook):
         for path in removed:
             if path not in kept:
                 backend.remove(path)
+        if len(self.key_indicators or ()) == 1 and is_main_process() and self.backend_args == dict(backend='atomic'):
+            _link(self.best_ckpt_path, Path(self.out_dir) / BEST_CHECKPOINT)
 
     def _refuse_what_is_not_finite(self, runner: Runner) -> None:
         model = bare_model(runner.model)
@@ -146,6 +152,18 @@ class DurableCheckpointHook(CheckpointHook):
         from .newest import newest_whole
         found = newest_whole(runner.work_dir, self.out_dir)
         return f'The latest intact checkpoint is {found}.' if found else 'No checkpoint was saved before.'
+
+
+def _link(source: str | None, name: Path) -> None:
+    """Give a file a second name, in place of what had it; a copy where the file system has no links."""
+    if source is None or not os.path.isfile(source) or (name.exists() and name.samefile(source)):
+        return
+    unfinished = name.with_name(f'.{name.name}.{os.getpid()}.unfinished')
+    try:
+        os.link(source, unfinished)
+    except OSError:
+        shutil.copyfile(source, unfinished)
+    os.replace(unfinished, name)
 
 
 def is_disk_full(error: OSError) -> bool:

@@ -83,13 +83,13 @@ def _set_position(runner: Runner, checkpoint: dict[str, Any], name: str) -> None
             runner.logger.info(f'An epoch has {batches} steps now, and had another number before: going on after '
                                f'{meta["epoch"]} whole epochs.')
             meta['iter'] = meta['epoch'] * batches
-    unit, flag, length = ('epoch', '--epochs N', loop.max_epochs) if by_epoch else (
-        'iter', '--cfg-options train_cfg.max_iters=N', loop.max_iters)
-    if meta[unit] > length:
-        raise UserError(f'{name} has {meta[unit]} {unit}s, more than the {length} of this run. Name a longer one to go '
+    done, length, unit, flag = (meta['epoch'], loop.max_epochs, 'epochs', '--epochs N') if by_epoch else (
+        meta['iter'], loop.max_iters, 'iterations', '--cfg-options train_cfg.max_iters=N')
+    if done > length:
+        raise UserError(f'{name} has {done} {unit}, more than the {length} of this run. Name a longer one to go '
                         f'on: {flag}')
-    if meta[unit] == length:
-        runner.logger.warning(f'{name} has all {length} {unit}s of this run: nothing is left to train. To train '
+    if done == length:
+        runner.logger.warning(f'{name} has all {length} {unit} of this run: nothing is left to train. To train '
                               f'longer: --resume {flag}')
 
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mmdet.models.detectors import BaseDetector
-from mmdet.registry import MODELS
+from mmdet.registry import (
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    METRICS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+)
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from ..compat.checkpoints import load
 from ..datasets import prepare_dataset
+from ..datasets.checks import refuse_other_classes
 from ..durable.checkpoint_hook import LAST_CHECKPOINT
 from ..durable.newest import newest_whole
 from ..durable.storage import write_atomically
@@ -22,10 +35,12 @@ from ..nanodet.checkpoint_layout import is_nanodet
 from .folders import project_configs
 from .plain_config import load_plain_config, parse_config_text
 
-__all__ = ['CHECKPOINT_SUFFIXES', 'CONFIG_SUFFIXES', 'check_load_from', 'datasets_of', 'is_detector',
+__all__ = ['CHECKPOINT_SUFFIXES', 'CONFIG_SUFFIXES', 'cap_workers', 'check_load_from', 'datasets_of', 'is_detector',
            'load_checkpoint_config', 'load_config', 'metrics_of', 'prepare_data', 'project_config', 'require_detector',
            'require_entries', 'set_data_root', 'set_resume', 'show_class_wise']
 
+# Where the classes are that a config names.
+_REGISTRIES = (MODELS, DATASETS, HOOKS, LOOPS, METRICS, OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, TRANSFORMS)
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.ckpt')
 
@@ -74,6 +89,7 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
 
 def _finished(cfg: Config, path: Path, cfg_options: dict[str, Any] | None, work_dir: str | None,
               launcher: str) -> Config:
+    _refuse_near_misses(cfg, cfg_options or {})
     _refuse_words_for_numbers(cfg, cfg_options or {})
     try:
         cfg.merge_from_dict(cfg_options or {})
@@ -153,6 +169,47 @@ def _near(path: Path) -> list[Path]:
     near = difflib.get_close_matches(path.name.removesuffix('.py'), found, n=3)
     return [Path(os.path.relpath(found[name])) if found[name].is_relative_to(Path.cwd()) else found[name]
             for name in near]
+
+
+def _refuse_near_misses(cfg: Config, options: dict[str, Any]) -> None:
+    """A new key that is nearly one that is known is a mistake in typing; it would be left unread. Others are fine."""
+    for option in options:
+        holder: Any = cfg
+        for number, part in enumerate(parts := option.split('.')):
+            if isinstance(holder, (list, tuple)):
+                if not part.isdecimal() or int(part) >= len(holder):
+                    raise UserError(f'--cfg-options {option}: {".".join(parts[:number])} is a list of {len(holder)}; '
+                                    f'expected a number from 0 to {len(holder) - 1}, not {part}.')
+                holder = holder[int(part)]
+                continue
+            if not isinstance(holder, (Config, dict)) or (number and parts[number - 1] == 'custom_keys'):
+                break
+            if part not in holder:
+                accepted = _accepted(holder, top=not number)
+                known = {name for name in (*holder, *accepted) if _letters(name) != _letters(part)}
+                near = [] if part in accepted else difflib.get_close_matches(part, sorted(known), n=1, cutoff=0.8)
+                if near:
+                    raise UserError(f'--cfg-options {option}: there is no {".".join(parts[:number + 1])}. Did you mean '
+                                    f'{".".join([*parts[:number], near[0], *parts[number + 1:]])}?')
+                break
+            holder = holder[part]
+
+
+def _letters(name: str) -> str:
+    return ''.join(letter for letter in name if not letter.isdecimal())
+
+
+def _accepted(holder: Any, top: bool) -> set[str]:
+    """Keys that an entry may have: the runner's at the top, else the arguments of the class that it names."""
+    kinds = [Runner] if top else []
+    if isinstance(name := holder.get('type'), type):
+        kinds = [name]
+    elif name and not top:
+        kinds = [kind for registry in _REGISTRIES if isinstance(kind := registry.get(name), type)]
+    arguments = {name for kind in kinds for base in inspect.getmro(kind)[:-1]
+                 for name in inspect.signature(base.__init__).parameters}
+    return arguments | ({'tta_model', 'tta_pipeline', 'sync_bn', 'find_unused_parameters', 'custom_imports'} if top
+                        else {'type', '_delete_', '_scope_'})
 
 
 def _refuse_words_for_numbers(cfg: Config, options: dict[str, Any]) -> None:
@@ -272,11 +329,28 @@ def show_class_wise(cfg: Config) -> None:
 
 def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, say: bool = True, annotated: bool = True) -> None:
     """Check the data of the splits (``train``, ``val``, ``test``) before anything is built; see :mod:`..datasets`."""
+    if 'val' in splits and cfg.get('train_dataloader') and cfg.get('val_dataloader'):
+        refuse_other_classes(cfg.train_dataloader.dataset, cfg.val_dataloader.dataset)
     for split in splits:
         dataloader = cfg.get(f'{split}_dataloader')
         if dataloader and 'dataset' in dataloader:
             prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken, split == 'train',
                             key=f'{split}_dataloader.dataset', say=say, annotated=annotated)
+
+
+def cap_workers(cfg: Config) -> str | None:
+    """Let no data loader have more workers than this process has cores: they would only wait for one another.
+
+    Returns:
+        What was changed; None where nothing was.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    loaders = [loader for loader in map(cfg.get, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
+               if loader and loader.get('num_workers', 0) > cores]
+    most = max((loader['num_workers'] for loader in loaders), default=0)
+    for loader in loaders:
+        loader['num_workers'] = cores
+    return f'{cores} in place of {most}, as there are {cores} cores' if loaders else None
 
 
 def datasets_of(cfg: Config) -> Iterator[Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ['draw_curves', 'draw_runs', 'plot_runs', 'read_scalars']
+__all__ = ['SCORES', 'draw_curves', 'draw_runs', 'plot_runs', 'read_scalars']
 
 Series = dict[str, dict[int, float]]
 
@@ -35,7 +35,7 @@ def read_scalars(work_dir: str | os.PathLike) -> tuple[Series, Series]:
     train: Series = {}
     val: Series = {}
     for log in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        iteration = 0
+        iteration, resumed = 0, False
         for line in log.read_text().splitlines():
             try:
                 scalars = json.loads(line)
@@ -44,6 +44,11 @@ def read_scalars(work_dir: str | os.PathLike) -> tuple[Series, Series]:
             series = train if 'iter' in scalars else val
             # A validation line counts epochs; it belongs to the training line before it.
             iteration = scalars.get('iter', iteration)
+            if 'iter' in scalars and not resumed:
+                resumed = True  # what came later in the runs before was lost, or counted in epochs of another length
+                for points in (*train.values(), *val.values()):
+                    for later in [at for at in points if at >= iteration]:
+                        del points[later]
             for name, value in scalars.items():
                 if name not in ('iter', 'epoch', 'step') and isinstance(value, (int, float)):
                     series.setdefault(name, {})[iteration] = value
@@ -181,7 +186,7 @@ def _panels(scored: bool) -> tuple[Figure, Sequence[Axes]]:
 
 
 #: Name of a metric -> what the picture calls it, and its largest value.
-_SCORES = {
+SCORES = {
     'bbox_mAP': ('box mmAP', 1),
     'bbox_mAP_50': ('box AP50', 1),
     'bbox_mAP_75': ('box AP75', 1),
@@ -194,7 +199,7 @@ def _scores(val: Series) -> Series:
     """The metrics that are drawn, on a scale of 0 to 1."""
     scores: Series = {}
     for name, series in val.items():
-        label, largest = _SCORES.get(name.rsplit('/', 1)[-1], (None, 1))
+        label, largest = SCORES.get(name.rsplit('/', 1)[-1], (None, 1))
         if label:
             scores[label] = {at: value / largest for at, value in series.items()}
     return scores

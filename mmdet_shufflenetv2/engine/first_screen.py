@@ -26,17 +26,18 @@ class FirstScreenHook(Hook):
     Args:
         length: Why the run is as long as it is; None says nothing.
         schedule: What was changed in its schedules, or is to be known of them.
+        workers: What was changed in the number of its workers.
     """
 
-    def __init__(self, length: str | None = None, schedule: str | None = None) -> None:
-        self.length, self.schedule = length, schedule
+    def __init__(self, length: str | None = None, schedule: str | None = None, workers: str | None = None) -> None:
+        self.length = length
+        self.notes = dict(schedule=schedule, workers=workers)
 
     def before_train(self, runner: Runner) -> None:
         lines = first_screen(runner)
         if self.length:
             lines['length'] += f', {self.length}'
-        if self.schedule:
-            lines['schedule'] = self.schedule
+        lines |= {name: note for name, note in self.notes.items() if note}
         runner.logger.info('This run\n' + '\n'.join(f'  {name + ":":<16}{text}' for name, text in lines.items()))
 
 

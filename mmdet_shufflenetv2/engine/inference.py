@@ -13,7 +13,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.runner.checkpoint import _load_checkpoint
 
 from ..errors import UserError
-from ..own_data.checkpoint import config_meta, follow_checkpoint
+from ..own_data.checkpoint import checkpoint_meta, config_meta, follow_checkpoint
 from .config import load_checkpoint_config, load_config, require_detector, require_entries
 from .device import usable_device
 from .tool import registry_errors
@@ -39,7 +39,8 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
         cfg_options: Config entries to override.
 
     Returns:
-        The detector, with its config as ``cfg`` and its classes in ``dataset_meta``.
+        The detector, with its config as ``cfg`` and, in ``dataset_meta``, its ``classes`` and ``category_ids``, the
+        number of each in COCO's files.
 
     Raises:
         UserError: If config, checkpoint or device is invalid.
@@ -64,12 +65,14 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     except (RuntimeError, AttributeError, TypeError) as error:
         raise wrong_weights(checkpoint, error) from error
     model.cfg = cfg
-    model.dataset_meta = config_meta(cfg) | (loaded.get('meta', {}).get('dataset_meta') or {})
+    known = checkpoint_meta(loaded)
+    meta = config_meta(cfg) | {key: known[key] for key in ('classes', 'category_ids') if key in known}
+    model.dataset_meta = dict(category_ids=category_ids(meta['classes'])) | meta
     return model.to(device)
 
 
 def category_ids(classes: Sequence[str]) -> list[int]:
-    """The ``category_id`` of each class: COCO's own numbers for its 80 classes, else 1, 2, 3, ..."""
+    """The ``category_id`` of each class where no training has noted it: COCO's own for its 80, else 1, 2, 3, ..."""
     from mmdet.datasets import CocoDataset
     if tuple(classes) == CocoDataset.METAINFO['classes']:
         return [number for number in range(1, 91) if number not in _COCO_GAPS]

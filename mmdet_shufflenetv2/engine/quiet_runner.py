@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 __all__ = ['QuietRunner']
 
 # How the hundreds of lines begin that MMEngine's runner writes before it does anything.
-_FOR_THE_FILE = ('Config:', 'Hooks will be executed', '-' * 20)
+_FOR_THE_FILE = ('Config:', 'Distributed training is not used', 'Hooks will be executed', '-' * 20)
 
 
 class QuietRunner(Runner):

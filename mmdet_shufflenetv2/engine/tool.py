@@ -1,16 +1,19 @@
-"""How a tool ends: a user's mistake is a line or two and exit status 2, Ctrl-C a line and 130, all else a traceback.
+"""How a tool ends: a user's mistake is a line or two and exit status 2, Ctrl-C a line and 130, a
+reader that has enough (``| head``) silence and 141, all else a traceback.
 
 A file that the system refuses is a mistake, too: whatever was to be read or written, its name came from a user.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from ..errors import StoppedError, UserError
 
@@ -25,7 +28,31 @@ _FROM_WORKER = re.compile(r'^Caught \w+ in DataLoader worker.*\berrors\.\w+: ', 
 def run_tool(main: Callable[[], None]) -> None:
     """Run a tool's ``main`` and leave the process as described above."""
     try:
+        try:
+            _run(main)
+        finally:
+            sys.stdout.flush()  # else Python finds out at its very end
+    except BrokenPipeError:
+        if not _is_closed(sys.stdout) and not _is_closed(sys.stderr):
+            raise
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _is_closed(stream: TextIO) -> bool:
+    """Whether nobody reads a stream any more; what it still holds then goes nowhere."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return True
+    return False
+
+
+def _run(main: Callable[[], None]) -> None:
+    try:
         main()
+    except BrokenPipeError:
+        raise
     except UserError as error:
         message = _BUILT_FROM.sub('', _FROM_WORKER.sub('', str(error))).strip()
         print(f'error: {message}', file=sys.stderr)

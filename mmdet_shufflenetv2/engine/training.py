@@ -15,7 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..durable import make_durable
-from ..durable.checkpoint_hook import is_disk_full
+from ..durable.checkpoint_hook import BEST_CHECKPOINT, is_disk_full
 from ..durable.distributed import prepare_processes
 from ..durable.newest import newest_whole
 from ..durable.resume_command import resume_command
@@ -24,6 +24,7 @@ from ..own_data.class_layers import KeepClassLayersHook
 from ..own_data.run import fit_run
 from ..own_data.run_flags import fit_warm_up, schedules_of, unfinished_warm_up
 from .config import (
+    cap_workers,
     check_load_from,
     load_config,
     prepare_data,
@@ -35,6 +36,7 @@ from .config import (
 from .curves import draw_curves
 from .first_screen import FirstScreenHook
 from .folders import make_folder
+from .progress import quiet_screen
 from .quiet_runner import QuietRunner
 from .start_weights import StartWeightsHook, download_advice
 from .tensorboard import log_for_tensorboard
@@ -92,6 +94,7 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         log_for_tensorboard(cfg)
     if checkpoint_interval_minutes is not None and not 0 < checkpoint_interval_minutes < float('inf'):
         raise UserError(f'--checkpoint-interval-minutes {checkpoint_interval_minutes}: expected a positive number.')
+    workers = cap_workers(cfg)
     prepare_data(cfg, 'train', max_broken=max_broken_images, say=data is None)  # else the summary has said it
     prepare_data(cfg, 'val', say=data is None)
     make_folder(cfg.work_dir, '--work-dir')
@@ -103,21 +106,27 @@ def train(config: str | os.PathLike, *, work_dir: str | None = None, data_root: 
         if cfg.get('load_from') and not cfg.get('resume'):
             # Before averages of the weights are loaded.
             runner.register_hook(KeepClassLayersHook(), priority='VERY_HIGH')
-        with registry_errors():
+        with registry_errors(), quiet_screen(runner):
             steps = runner.train_loop.max_iters
             schedules = schedules_of(runner.cfg)
             note = (fit_warm_up if data is not None else unfinished_warm_up)(schedules, steps)
             if note and data is not None:
                 runner.param_schedulers = copy.deepcopy(runner.cfg.param_scheduler)
                 runner.dump_config()
-            runner.register_hook(FirstScreenHook(length=why_so_long, schedule=note), priority='LOWEST')
+            runner.register_hook(FirstScreenHook(length=why_so_long, schedule=note, workers=workers), priority='LOWEST')
             runner.train()
     written = {'log': runner.log_dir, 'checkpoint': find_latest_checkpoint(cfg.work_dir),
-               'best': runner.message_hub.runtime_info.get('best_ckpt')}
+               'best': _best(runner)}
     written = {name: _as_named(path, cfg.work_dir) for name, path in written.items() if path}
     if runner.rank == 0 and (curves := draw_curves(cfg.work_dir)):
         written['curves'] = curves
     return written
+
+
+def _best(runner: Runner) -> str | None:
+    path = runner.message_hub.runtime_info.get('best_ckpt')
+    same = path and os.path.join(os.path.dirname(path), BEST_CHECKPOINT)
+    return same if same and os.path.isfile(same) and os.path.isfile(path) and os.path.samefile(same, path) else path
 
 
 def _as_named(path: str, work_dir: str) -> Path:

@@ -31,6 +31,8 @@ class Detector:
 
     Attributes:
         classes: Names of the classes, by label.
+        category_ids: The number of each in the annotations of the training, as COCO's results have it; None where an
+            ``.onnx`` file of an earlier version does not know them.
 
     Raises:
         UserError: If a file, the device or an argument is invalid.
@@ -65,6 +67,7 @@ class Detector:
             from ..deploy import shuffle_free_detector
             model = shuffle_free_detector(model)
         self.classes: tuple[str, ...] = tuple(model.dataset_meta['classes'])
+        self.category_ids: tuple[int, ...] | None = tuple(model.dataset_meta['category_ids'])
         self._detect = TorchDetector(model)
 
     def _load_exported(self, path: str | os.PathLike, others: dict[str, Any]) -> None:
@@ -72,7 +75,7 @@ class Detector:
             raise UserError(f'{path} is an exported detector: it has its weights and form in it and runs on the CPU. '
                             f'Leave out {", ".join(given)}.')
         exported = OnnxDetector(path)
-        self.classes = exported.classes
+        self.classes, self.category_ids = exported.classes, exported.category_ids
         self._detect = lambda images: [exported(image) for image in images]
 
     def __call__(self, images: Image | Sequence[Image]) -> Detections | list[Detections]:

@@ -94,9 +94,11 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
         raise UserError("The page needs gradio: pip install 'gradio>=6', or pip install -e '.[app]'") from error
 
     def look_first(payload: Any) -> str | None:
-        if payload is not None and payload.path and (fault := look_at(payload.path).fault):
+        if payload is None or not payload.path:
+            return type(image).preprocess(image, payload)
+        if fault := look_at(payload.path).fault:
             raise gradio.Error(fault, print_exception=False)
-        return type(image).preprocess(image, payload)
+        return payload.path  # gradio would decode it with Pillow
 
     @lru_cache(maxsize=4)
     def detector(name: str) -> Detector:

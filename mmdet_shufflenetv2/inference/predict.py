@@ -90,7 +90,7 @@ def predict(config: str | os.PathLike | None, weights: str | os.PathLike | None,
         with _writing(out_dir):
             out_dir.mkdir(parents=True, exist_ok=True)
             drawing = stack.enter_context(DrawingSaver(out_dir, sources, detector.classes))
-            savers = [(stack.enter_context(make(out_dir, sources, detector.classes)), wants_all)
+            savers = [(stack.enter_context(make(out_dir, sources, detector)), wants_all)
                       for make, wants_all in (FORMATS[name] for name in save)]
         lengths = [source.length for source in sources]
         bar = stack.enter_context(tqdm(total=None if None in lengths else sum(lengths), unit=' frames'))

@@ -22,6 +22,7 @@ from ..durable.storage import to_json
 from ..engine.inference import category_ids
 from ..errors import UserError
 from ..pictures import class_color, draw_boxes
+from .detector import Detector
 from .sources import Frame, Source
 
 __all__ = ['FORMATS', 'CocoSaver', 'CsvSaver', 'DrawingSaver', 'YoloSaver']
@@ -95,10 +96,11 @@ class CocoSaver(ExitStack):
     else frames are counted from 1.
     """
 
-    def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+    def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector) -> None:
         super().__init__()
         self.path = out_dir / 'results.json'
-        self._classes, self._ids = classes, category_ids(classes)
+        self._classes = detector.classes
+        self._ids = detector.category_ids or category_ids(detector.classes)
         stems = [Path(source.given).stem for source in sources]
         self._named = all(not source.is_video and stem.isdecimal() for source, stem in zip(sources, stems)) and len(
             {int(stem) for stem in stems}) == len(stems)
@@ -127,11 +129,11 @@ class YoloSaver(ExitStack):
     A line an object: class (from 0), centre x and y, width and height as fractions of the image, score.
     """
 
-    def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+    def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector) -> None:
         super().__init__()
         self.path = out_dir / 'yolo'
         (self.path / 'labels').mkdir(parents=True, exist_ok=True)
-        (self.path / 'classes.txt').write_text(''.join(f'{name}\n' for name in classes), encoding='utf-8')
+        (self.path / 'classes.txt').write_text(''.join(f'{name}\n' for name in detector.classes), encoding='utf-8')
 
     def write(self, frame: Frame, found: Detections) -> None:
         height, width = frame.image.shape[:2]
@@ -148,10 +150,10 @@ class YoloSaver(ExitStack):
 class CsvSaver(ExitStack):
     """``results.csv``: a line an object, with the names of the columns in the first."""
 
-    def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+    def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector) -> None:
         super().__init__()
         self.path = out_dir / 'results.csv'
-        self._classes = classes
+        self._classes = detector.classes
         unfinished = self.enter_context(_in_place_of(self.path))
         self._writer = csv.writer(self.enter_context(unfinished.open('w', newline='', encoding='utf-8')))
         self._writer.writerow(['source', 'frame', 'class', 'score', 'x1', 'y1', 'x2', 'y2'])
@@ -163,7 +165,7 @@ class CsvSaver(ExitStack):
 
 
 #: ``--save`` -> what writes it, and whether it gets the detections below the threshold too.
-FORMATS: dict[str, tuple[Callable[[Path, Sequence[Source], Sequence[str]], Any], bool]] = {
+FORMATS: dict[str, tuple[Callable[[Path, Sequence[Source], Detector], Any], bool]] = {
     'coco': (CocoSaver, True), 'yolo': (YoloSaver, False), 'csv': (CsvSaver, False)}
 
 

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmdet.models.dense_heads import RPNHead
+from mmdet.registry import MODELS
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..bare_model import bare_model
+from ..engine.tool import registry_errors
 from ..nanodet.checkpoint_layout import check_fit, is_nanodet, own_names
 from ..nanodet.detector import NanoDet
 
-__all__ = ['KeepClassLayersHook', 'keep_class_layers']
+__all__ = ['KeepClassLayersHook', 'fits_class_layers', 'keep_class_layers']
 
 
 class KeepClassLayersHook(Hook):
@@ -34,6 +36,14 @@ class KeepClassLayersHook(Hook):
         if kept:
             print_log(f'The weights are of another number of classes: the class outputs of {", ".join(kept)} start '
                       f'anew, everything else is loaded.', logger='current')
+
+
+def fits_class_layers(model_cfg: dict[str, Any], weights: dict[str, Any]) -> bool:
+    """Whether weights are of as many classes as the heads of a model config."""
+    with registry_errors():
+        model = MODELS.build(dict(model_cfg, backbone=dict(model_cfg['backbone'], init_cfg=None)))
+    weights = own_names(weights) if isinstance(model, NanoDet) and is_nanodet(weights) else weights
+    return not keep_class_layers(model, dict(weights))
 
 
 def keep_class_layers(model: nn.Module, weights: dict[str, Any]) -> list[str]:

@@ -1,8 +1,7 @@
 """A data set in the one form that MMDetection reads as it is, written into the work dir.
 
 The user's files stay as they are. In the work dir each split has an annotation file in COCO's format with the same
-categories in the same order (MMDetection counts labels along each file's own list), areas and sizes filled in. A file
-that is so already is used where it lies.
+categories in the same order, areas and sizes filled in. A file that is so already is used where it lies.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from ..datasets.annotation_file import has_byte_order_mark
 from ..datasets.audit import audit, leaves_folder
+from ..datasets.checks import same_but_for_spelling
 from ..datasets.filled_in import class_name, filled_in, has_area
 from ..datasets.problems import FATAL, LEFT_OUT, Report, shown
 from ..durable.storage import write_json
@@ -44,7 +44,8 @@ class Prepared:
     splits: dict[str, tuple[str, str]]
 
 
-def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequence[str] | None = None) -> Prepared:
+def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequence[str] | None = None,
+                     training: bool = True) -> Prepared:
     """Write what is needed into ``WORK_DIR/own_data``.
 
     Args:
@@ -52,6 +53,7 @@ def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequen
             there is none.
         work_dir: Of the run.
         classes: Those of a detector that is to be evaluated, in its order; by default the data's own.
+        training: Whether it is trained on. What is evaluated on may lack some of the classes.
 
     Raises:
         UserError: If something in the data is fatal for training, or of other classes.
@@ -64,7 +66,7 @@ def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequen
     for name, split in data.splits.items():
         _refuse_other_classes(split, classes)
         found = split.annotations
-        report = complete_and_check(data, name, classes, look=False)
+        report = complete_and_check(data, name, classes, look=False, add=training)
         if found == split.annotations and split.source.suffix == '.json' and not has_byte_order_mark(split.source):
             as_it_is.add(name)
         _refuse_faults(data, name, report)
@@ -105,7 +107,8 @@ def load_prepared(work_dir: str | os.PathLike) -> Prepared | None:
     return prepared
 
 
-def complete_and_check(data: OwnData, name: str, classes: Sequence[str], look: bool = True) -> Report:
+def complete_and_check(data: OwnData, name: str, classes: Sequence[str], look: bool = True,
+                       add: bool = True) -> Report:
     """Fill in what a split's annotations lack, and report what is wrong with the rest, its files included.
 
     Args:
@@ -113,9 +116,10 @@ def complete_and_check(data: OwnData, name: str, classes: Sequence[str], look: b
         name: ``train``, ``val`` or ``test``.
         classes: What the split's categories become, in this order.
         look: Whether to look at the image files.
+        add: Whether classes that the split lacks become categories, too.
     """
     split, faults = data.splits[name], data.faults.get(name, [])
-    found, split.annotations = split.annotations['annotations'], _completed(split, classes)
+    found, split.annotations = split.annotations['annotations'], _completed(split, classes, add)
     report = audit(split.annotations, split.source, split.images, look)
     for problem, example in faults:
         report.note(problem, example)
@@ -134,12 +138,14 @@ def complete_and_check(data: OwnData, name: str, classes: Sequence[str], look: b
     return report
 
 
-def _completed(split: Split, classes: Sequence[str]) -> dict[str, list]:
+def _completed(split: Split, classes: Sequence[str], add: bool) -> dict[str, list]:
     """A split's annotations with these classes as its categories, in this order, and what may be missing filled in."""
     annotations = filled_in(split.annotations, split.images)
     by_name = {name: category for category in annotations['categories'] if (name := class_name(category)) is not None}
     if not all(class_name(category) is not None for category in annotations['categories']):
         return annotations  # for the check to say which entry is no category
+    if not add:
+        return dict(annotations, categories=[by_name[name] for name in classes if name in by_name])
     # A class that the split lacks gets a number that nothing in it uses.
     numbers = [category['id'] for category in by_name.values()]
     numbers += [a['category_id'] for a in annotations['annotations']
@@ -157,7 +163,8 @@ def _refuse_other_classes(split: Split, classes: Sequence[str]) -> None:
     if others:
         raise UserError(f'{split.source} has boxes of {", ".join(map(shown, others[:5]))}, not among the '
                         f'{len(classes)} classes of the training ({", ".join(classes[:5])}'
-                        f'{", ..." if len(classes) > 5 else ""}). Give every split the same classes.')
+                        f'{", ..." if len(classes) > 5 else ""}).{same_but_for_spelling(others, classes)} '
+                        f'Give every split the same classes.')
 
 
 def _refuse_faults(data: OwnData, name: str, report: Report) -> None:

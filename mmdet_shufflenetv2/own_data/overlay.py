@@ -24,6 +24,8 @@ def set_classes(cfg: Config, classes: Sequence[str]) -> None:
     for head in class_heads(cfg.model):
         head['num_classes'] = len(classes)
     for dataset in datasets_of(cfg):
+        if 'dataset' in dataset or 'datasets' in dataset:  # RepeatDataset, ... have that of the inner ones
+            continue
         dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes), num_classes=len(classes),
                                    palette=[class_color(label) for label in range(len(classes))])
 

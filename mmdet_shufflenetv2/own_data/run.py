@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from ..engine.config import is_detector, require_detector
 from ..engine.pipelines import base_dataset
 from ..errors import UserError
-from .checkpoint import checkpoint_meta, follow_checkpoint
+from .checkpoint import checkpoint_meta, config_meta, follow_checkpoint
+from .class_layers import fits_class_layers
 from .common_form import load_prepared, prepare_own_data
 from .description import OwnData
 from .layouts import read_own_data
-from .overlay import lay_over
+from .overlay import class_heads, lay_over
 from .run_flags import set_own_length, set_run_flags
 from .summary import summary
 
@@ -83,7 +85,8 @@ def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_d
     register_all_modules(init_default_scope=True)  # the config's data sets are built to be asked for their classes
     if data is not None:
         own = read_own_data(data)
-        lay_over(cfg, prepare_own_data(own, cfg.work_dir, checkpoint_meta(loaded).get('classes')))
+        classes = _detectors_classes(cfg, loaded) or own.classes
+        lay_over(cfg, prepare_own_data(own, cfg.work_dir, classes, training=False))
         print(summary(own))
     elif look_for_data and (prepared := load_prepared(Path(checkpoint).parent)):
         lay_over(cfg, prepared)
@@ -100,3 +103,16 @@ def _require_data(cfg: Config, checkpoint: str, meta: dict[str, Any]) -> None:
         few = ', '.join(meta['classes'][:5]) + (', ...' if len(meta['classes']) > 5 else '')
         raise UserError(f'{checkpoint} was trained on your own data ({few}), and the folder of its run is not around '
                         f'it: {ann_file} is missing. Name the data: --data DIR')
+
+
+def _detectors_classes(cfg: Config, loaded: dict[str, Any]) -> tuple[str, ...] | None:
+    """The names of a checkpoint's classes: its own, else the config's if it has so many; None where nobody knows."""
+    if known := checkpoint_meta(loaded).get('classes'):
+        return known
+    names, weights = config_meta(cfg).get('classes') or (), loaded.get('state_dict', loaded)
+    heads = {head['num_classes'] for head in class_heads(cfg.model) if head.get('num_classes')}
+    if heads <= {len(names)} and isinstance(weights, dict) and fits_class_layers(cfg.model, weights):
+        return tuple(names)
+    print('note: the checkpoint has no class names. They are taken to be those of the data, in their order.',
+          file=sys.stderr)
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import torch
@@ -51,13 +52,16 @@ def dry_run(request: Request) -> Iterator[str]:
 
 def _work(step: Step, device: str) -> tuple[str, float]:
     """What is left to do in words and in seconds."""
+    print(f'{step.name}: counting images', file=sys.stderr)
     images, whose = _images(step)
     cfg = step.cfg
+    print(f'{step.name}: timing steps of {cfg.val_dataloader.batch_size} images to evaluate', file=sys.stderr)
     evaluating = seconds_a_step(cfg, 'val', device)
     if not isinstance(step, Training):
         steps = count_steps(cfg.test_dataloader, images['val'])
         return f'{steps:,} steps of {evaluating:.3g} s for {images["val"]:,} images{whose}', steps * evaluating
     steps = schedule(cfg, images, step.gpus)
+    print(f'{step.name}: timing steps of {cfg.train_dataloader.batch_size} images to train', file=sys.stderr)
     training = seconds_a_step(cfg, 'train', device)
     return (f'{steps.train:,} steps of {training:.3g} s for {images["train"]:,} images{whose}, evaluations of '
             f'{steps.val:,} steps of {evaluating:.3g} s'), step.left * (steps.train * training + steps.val * evaluating)

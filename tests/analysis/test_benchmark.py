@@ -1,5 +1,8 @@
+import itertools
 import json
+import os
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -88,6 +91,29 @@ def test_the_tool_writes_a_table_figures_and_numbers(tool, tmp_path):
     [done] = json.loads((tmp_path / 'results.json').read_text())
     assert done['task']['height'] == 32
     assert (tmp_path / 'latency.png').stat().st_size > 5000
+
+
+@pytest.mark.parametrize(('number', 'at', 'rounds', 'tasks'), [
+    (signal.SIGINT, 5, 2, 1),  # three rounds are not timed
+    (signal.SIGTERM, 8 + 4, 1, 2),  # in the second task
+])
+def test_what_was_measured_before_a_signal_is_kept_and_marked(tool, tmp_path, monkeypatch, number, at, rounds, tasks):
+    calls = itertools.count()
+
+    def call():
+        if next(calls) == at:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(measure, 'contenders', lambda task: [Contender('ours', lambda: call)])
+    ended = tool('benchmark.py', '--shape', 32, 32, '--shape', 64, 64, '--rounds', 5, '--no-memory',
+                 '--out-dir', tmp_path)
+    assert ended.status == 128 + number, ended.err
+    assert 'marked as partial' in ended.err
+    done = json.loads((tmp_path / 'results.json').read_text())
+    assert [result['stopped'] for result in done] == [None] * (tasks - 1) + [f'stopped after {rounds} of 5 rounds']
+    report = (tmp_path / 'README.md').read_text()
+    assert f'**Partial: stopped after {rounds} of 5 rounds.**' in report
+    assert ('stopped before ShuffleNet V2 1.0x at 64x64' in report) == (tasks == 1)
 
 
 @pytest.mark.parametrize(('args', 'words'), [

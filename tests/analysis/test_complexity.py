@@ -4,7 +4,7 @@ from conftest import ROOT
 from torch import nn
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.analysis.complexity import count_multiply_adds, detector_complexity, markdown_table
+from mmdet_shufflenetv2.analysis.complexity import Complexity, count_multiply_adds, detector_complexity, markdown_table
 
 
 @pytest.mark.parametrize(('layer', 'shape', 'expected'), [
@@ -32,3 +32,11 @@ def test_a_detector_is_counted_with_all_its_parts():
 def test_a_missing_config_is_said():
     with pytest.raises(UserError, match='There is no config'):
         detector_complexity('configs/nothing.py')
+
+
+def test_the_tool_says_which_config_it_counts(tool, monkeypatch):
+    monkeypatch.setattr('mmdet_shufflenetv2.analysis.complexity.detector_complexity',
+                        lambda config, *size: Complexity(config, 1, 1, 1, 1))
+    ended = tool('complexity.py', 'a.py', 'b.py')
+    assert ended.err == '[1/2] a.py\n[2/2] b.py\n'
+    assert '| b.py |' in ended.out

@@ -98,7 +98,7 @@ def test_classes_that_a_file_lacks_shift_no_label_and_are_not_evaluated(annotate
 
 
 def test_two_categories_of_one_name_are_refused(annotated):
-    path, content, found = annotated
+    path, content, _ = annotated
     content['categories'].append(dict(id=99, name='star'))
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="two categories of the name 'star'"):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.datasets import check_images, prepare_dataset
+from mmdet_shufflenetv2.datasets.checks import refuse_other_classes
 from mmdet_shufflenetv2.datasets.shapes import CLASSES
 
 ANN_FILE = 'annotations/instances_train2017.json'
@@ -213,7 +214,18 @@ def test_names_that_differ_in_capitals_or_spaces_are_named(root):
 
 def test_what_is_evaluated_on_may_lack_classes_and_that_is_said(root, capsys):
     prepare_dataset(config(root, metainfo=dict(classes=('comet', *CLASSES))), training=False)
-    assert f'has {len(CLASSES)} of the {len(CLASSES) + 1} classes (circle, ' in capsys.readouterr().out
+    assert f'has {len(CLASSES)} of the {len(CLASSES) + 1} classes (circle, ' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda cfg: cfg, lambda cfg: dict(type='RepeatDataset', times=2, dataset=cfg),
+    lambda cfg: dict(type='ConcatDataset', datasets=[config(''), cfg])])
+def test_data_sets_of_one_config_whose_classes_differ_in_order_are_refused(wrap):
+    refuse_other_classes(wrap(config('')), config(''))
+    for pair in ((wrap(config('')), config('', metainfo=dict(classes=CLASSES[::-1]))),
+                 (wrap(config('', metainfo=dict(classes=CLASSES[::-1]))), config(''))):
+        with pytest.raises(UserError, match="'circle' in one is 'cross' in the next|'cross' in one is 'circle'"):
+            refuse_other_classes(*pair)
 
 
 def test_a_class_that_the_config_names_twice_is_refused(root):

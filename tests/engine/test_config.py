@@ -3,7 +3,7 @@ from conftest import ROOT
 from mmengine.config import Config
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.engine.config import load_config
+from mmdet_shufflenetv2.engine.config import cap_workers, load_config
 
 
 def test_a_config_of_an_installed_package_is_read_by_its_name():
@@ -62,3 +62,43 @@ def test_other_values_are_laid_over(tmp_path, key, value):
     for part in key.split('.'):
         cfg = cfg[part]
     assert cfg == value
+
+
+@pytest.mark.parametrize(('option', 'meant'), [
+    ('modle.backbone.with_cp', 'model.backbone.with_cp'),
+    ('randomnes.seed', 'randomness.seed'),
+    ('loadfrom', 'load_from'),
+    ('model.backbone.frozen_stage', 'model.backbone.frozen_stages'),  # an argument that the config does not name
+    ('optim_wrapper.optimiser.lr', 'optim_wrapper.optimizer.lr'),
+    ('train_cfg.max_epoch', 'train_cfg.max_epochs'),
+    ('train_dataloader.batchsize', 'train_dataloader.batch_size'),
+    ('param_scheduler.0.ends', 'param_scheduler.0.end'),
+])
+def test_an_option_that_is_nearly_a_known_one_is_refused_with_that(option, meant):
+    with pytest.raises(UserError, match=f'--cfg-options {option}: there is no .* Did you mean {meant}?'):
+        load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {option: 1})
+
+
+@pytest.mark.parametrize('option', [
+    'load_from', 'custom_hooks', 'tta_model', 'sync_bn', 'model.test_cfg.x', 'model.backbone.frozen_stages',
+    'model.backbone.norm_eval', 'optim_wrapper.accumulative_counts', 'optim_wrapper.paramwise_cfg.custom_keys.bakcbone',
+    'train_cfg.val_begin', 'param_scheduler.1.end', 'my_own.entry'])
+def test_an_option_may_be_new(option):
+    cfg = load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {option: 1})
+    for part in option.split('.'):
+        cfg = cfg[int(part) if part.isdecimal() else part]
+    assert cfg == 1
+
+
+@pytest.mark.parametrize('index', ['2', 'first', '-1'])
+def test_an_index_that_a_list_does_not_have_is_refused(index):
+    with pytest.raises(UserError, match=f'is a list of 2; expected a number from 0 to 1, not {index}'):
+        load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {f'param_scheduler.{index}.end': 1})
+
+
+def test_no_loader_has_more_workers_than_there_are_cores(monkeypatch):
+    monkeypatch.setattr('os.sched_getaffinity', lambda process: {0, 1}, raising=False)
+    cfg = load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {'val_dataloader.num_workers': 1})
+    assert cap_workers(cfg) == '2 in place of 8, as there are 2 cores'
+    assert [cfg.train_dataloader.num_workers, cfg.val_dataloader.num_workers] == [2, 1]
+    assert cap_workers(cfg) is None

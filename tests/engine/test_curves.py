@@ -29,6 +29,14 @@ def test_a_resumed_runs_logs_are_joined_and_the_newer_counts(tmp_path):
     assert read_scalars(tmp_path)[0]['loss'] == {10: 3.0, 20: 2.0, 30: 1.0}
 
 
+def test_what_a_resumed_run_goes_back_behind_is_left_out(tmp_path):
+    log(tmp_path, '20260101_000000', step(10, 3.0), step(20, 9.0), {'coco/bbox_mAP_50': 0.5, 'step': 1}, step(30, 9.0))
+    log(tmp_path, '20260102_000000', step(15, 2.0), step(25, 1.0))
+    train, val = read_scalars(tmp_path)
+    assert train['loss'] == {10: 3.0, 15: 2.0, 25: 1.0}
+    assert val['coco/bbox_mAP_50'] == {}
+
+
 @pytest.mark.parametrize('torn', ['{"lr": 0.1, "loss": 2.', '\0\0\0\n', '{"lr": 0.1, "lo{"lr": 0.1, "loss": 2.0}\n'])
 def test_a_line_that_a_killed_run_left_half_written_is_passed_over(tmp_path, torn):
     log(tmp_path, '20260101_000000', step(10, 3.0))

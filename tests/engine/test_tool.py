@@ -1,4 +1,6 @@
 import importlib
+import os
+import signal
 import sys
 from importlib.machinery import PathFinder
 from types import ModuleType
@@ -53,6 +55,23 @@ def test_a_file_that_the_system_refuses_is_the_users_to_name(capsys, error, word
     said = capsys.readouterr().err
     assert said.startswith('error: ')
     assert words in said
+
+
+@pytest.mark.parametrize('ends', [lambda: None, lambda: sys.exit(0), lambda: print('more' * 9000)])
+def test_a_reader_that_has_enough_ends_a_tool_in_silence(monkeypatch, capfd, ends):
+    reads, writes = os.pipe()
+    monkeypatch.setattr(sys, 'stdout', os.fdopen(writes, 'w'))
+    os.close(reads)
+
+    def main():
+        print('a table')
+        ends()
+
+    with pytest.raises(SystemExit) as end:
+        run_tool(main)
+    assert end.value.code == 128 + signal.SIGPIPE
+    sys.stdout.close()
+    assert capfd.readouterr().err == ''
 
 
 def test_an_error_of_the_system_that_is_about_no_file_keeps_its_traceback():

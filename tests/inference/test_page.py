@@ -1,5 +1,7 @@
 import socket
+import struct
 import sys
+import zlib
 
 import cv2
 import pytest
@@ -37,6 +39,16 @@ def test_an_image_is_drawn_with_what_was_found_and_how_long_it_took(page, tmp_pa
     assert cv2.imread(drawn if isinstance(drawn, str) else drawn['path']).shape == (6, 8, 3)
     _, said = client(page).predict(image, 'd.onnx', 0.8, api_name='/detect')
     assert 'Found: nothing.' in said
+
+
+def test_an_image_whose_metadata_only_pillow_refuses_is_detected_in(page, tmp_path):
+    from gradio_client import handle_file
+    path = photo(tmp_path / 'x.png')
+    content, text = path.read_bytes(), b'k\0\0' + zlib.compress(bytes(3 << 20))
+    path.write_bytes(b''.join((content[:33], struct.pack('>I', len(text)), b'zTXt', text,
+                               struct.pack('>I', zlib.crc32(b'zTXt' + text)), content[33:])))
+    _, said = client(page).predict(handle_file(path), 'd.onnx', 0.5, api_name='/detect')
+    assert 'Found: 1 dog.' in said
 
 
 def test_a_detector_that_does_not_do_is_said_on_the_page(page, tmp_path):

@@ -1,9 +1,13 @@
+import argparse
+
 import pytest
+from conftest import ROOT
 from mmdet.utils import register_all_modules
 from own_data_layouts import loaded
 
+from mmdet_shufflenetv2.engine.config import load_config
 from mmdet_shufflenetv2.engine.pipelines import image_size
-from mmdet_shufflenetv2.own_data.checkpoint import checkpoint_meta, follow_checkpoint
+from mmdet_shufflenetv2.own_data.checkpoint import checkpoint_meta, config_meta, follow_checkpoint
 
 
 @pytest.fixture
@@ -42,6 +46,44 @@ def test_a_config_of_the_same_classes_keeps_its_heads_unless_they_were_set(cfg):
 def test_the_capitals_of_older_checkpoints_and_a_single_class_without_brackets_are_read():
     assert checkpoint_meta(checkpoint(CLASSES=('a', 'b')))['classes'] == ('a', 'b')
     assert checkpoint_meta(checkpoint(classes='cat'))['classes'] == ('cat', )
+
+
+def test_classes_that_nobody_has_named_are_numbered_and_a_line_says_how_to_name_them(cfg, capsys):
+    cfg.model.roi_head.bbox_head.num_classes = 3
+    follow_checkpoint(cfg, {'state_dict': {}})
+    assert cfg.test_dataloader.dataset.metainfo['classes'] == ('class 0', 'class 1', 'class 2')
+    said = capsys.readouterr().err
+    assert 'no class names' in said
+    entry, _, names = said.partition('--cfg-options ')[2].partition('=')
+    assert entry == 'test_dataloader.dataset.metainfo.classes'
+    assert names.startswith('"[')
+
+
+def test_the_entry_that_the_line_names_gives_the_names(capsys, monkeypatch):
+    register_all_modules(init_default_scope=True)
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    from _tool import add_cfg_options
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    options = parser.parse_args([
+        '--cfg-options', 'model.roi_head.bbox_head.num_classes=3',
+        "test_dataloader.dataset.metainfo.classes=['dog','cat','traffic light']"]).cfg_options
+    cfg = load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py', options)
+    follow_checkpoint(cfg, {'state_dict': {}})
+    assert list(config_meta(cfg)['classes']) == ['dog', 'cat', 'traffic light']
+    assert not capsys.readouterr().err
+
+
+def test_heads_of_as_many_classes_as_the_config_names_keep_its_names(cfg, capsys):
+    follow_checkpoint(cfg, {'state_dict': {}})
+    assert config_meta(cfg)['classes'][:2] == ('person', 'bicycle')
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('ids', 'known'), [
+    ((3, 1), (3, 1)), ([0, 7], (0, 7)), ([0, 0], None), ([1], None), (['1', '2'], None), (5, None), (None, None)])
+def test_category_ids_are_read_where_there_is_one_for_each_class(ids, known):
+    assert checkpoint_meta(checkpoint(classes=('a', 'b'), category_ids=ids)).get('category_ids') == known
 
 
 @pytest.mark.parametrize('loaded', [

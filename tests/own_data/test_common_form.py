@@ -2,6 +2,7 @@ import copy
 import json
 import random
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -253,6 +254,26 @@ def test_boxes_of_other_classes_than_the_trainings_are_refused(layout, tmp_path)
     edit(root / VAL, lambda content: content['categories'][0].update(name='moon'))
     with pytest.raises(UserError, match="has boxes of 'moon', not among the 5 classes"):
         prepare_own_data(read_own_data(root), tmp_path / 'run')
+
+
+def test_a_name_that_differs_in_a_capital_or_a_space_is_named(layout, tmp_path):
+    root = layout('coco')
+    edit(root / VAL, lambda content: content['categories'][0].update(name='Cir cle'))
+    with pytest.raises(UserError, match="'Cir cle' is not 'circle': names have to be the same in every letter"):
+        prepare_own_data(read_own_data(root), tmp_path / 'run')
+
+
+def test_what_is_evaluated_on_keeps_the_categories_that_it_has(layout, tmp_path):
+    root = layout('coco')
+    prepared = prepare_own_data(read_own_data(root), tmp_path / 'run', ('comet', *CLASSES[::-1]), training=False)
+    assert prepared.classes == ('comet', *CLASSES[::-1])
+    assert {category['name'] for category in COCO(prepared.splits['val'][0]).cats.values()} == set(CLASSES)
+    read = dataset(prepared, 'val')
+    names = {c['id']: c['name'] for c in json.loads((root / VAL).read_text())['categories']}
+    of_image = Counter((a['image_id'], names[a['category_id']]) for a in
+                       json.loads((root / VAL).read_text())['annotations'])
+    assert of_image == Counter((read.get_data_info(n)['img_id'], prepared.classes[i['bbox_label']])
+                               for n in range(len(read)) for i in read.get_data_info(n)['instances'])
 
 
 def test_a_wrong_label_line_ends_the_training_with_file_and_line(layout, tmp_path):

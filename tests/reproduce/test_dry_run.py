@@ -25,6 +25,16 @@ def test_without_data_the_whole_of_imagenet_is_counted(tmp_path):
     assert f'{TRAINING + 31 * EVALUATION:,.1f} hours on 1 x' in lines[3]
 
 
+def test_what_takes_long_is_named_before_it_begins(tmp_path, capsys):
+    lines = dry_run(Request(Row('imagenet', 1.0), tmp_path))
+    next(lines)
+    assert capsys.readouterr().err == ''
+    next(lines)
+    said = capsys.readouterr().err
+    assert 'train: counting images' in said
+    assert 'train: timing steps of ' in said
+
+
 def test_eight_gpus_share_the_steps(tmp_path):
     lines = list(dry_run(Request(Row('imagenet', 1.0), tmp_path, gpus=8)))
     assert '300,240 steps of 3.6 s' in lines[1]

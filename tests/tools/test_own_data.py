@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 from conftest import ROOT
 from own_data_layouts import CLASSES, LAYOUTS
 
@@ -80,6 +81,97 @@ def test_inference_and_export_need_no_flag(tool, trained, config, tmp_path):
     assert ended.status == 0, ended.err
     from mmdet_shufflenetv2.deploy import OnnxDetector
     assert tuple(OnnxDetector(tmp_path / 'own.onnx').classes) == CLASSES
+
+
+@pytest.fixture(scope='module')
+def nameless(trained, tmp_path_factory):
+    """The checkpoint's weights, which say nothing about their classes."""
+    path = tmp_path_factory.mktemp('nameless') / 'weights.pth'
+    torch.save({'state_dict': torch.load(trained[2], weights_only=False)['state_dict']}, path)
+    return path
+
+
+# What the checkpoint says and its weights alone do not.
+LIKE_TRAINED = ['--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(64,64)']
+FIVE = 'model.roi_head.bbox_head.num_classes=5'
+
+
+def rewrite(root, change):
+    """Change every annotation file of COCO's layout."""
+    for path in (root / 'annotations').glob('*.json'):
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+
+def leave(content, names):
+    content['categories'] = [category for category in content['categories'] if category['name'] in names]
+    ids = [category['id'] for category in content['categories']]
+    content['annotations'] = [a for a in content['annotations'] if a['category_id'] in ids]
+
+
+def found(tool, tmp_path, root, *arguments):
+    """What test.py finds on the images of COCO's layout, by name, the metrics, and what it says."""
+    ended = tool('test.py', *arguments[:2], '--data', root, '--work-dir', tmp_path / 'run', '--out',
+                 tmp_path / 'found.json', *arguments[2:])
+    assert ended.status == 0, ended.err
+    content = json.loads((root / 'annotations' / 'instances_val2017.json').read_text())
+    names = {category['id']: category['name'] for category in content['categories']}
+    detections = json.loads((tmp_path / 'found.json').read_text())
+    return ({(one['image_id'], names[one['category_id']], *map(round, one['bbox'])) for one in detections},
+            json.loads((tmp_path / 'run' / 'metrics.json').read_text()), ended.err)
+
+
+def test_weights_without_names_have_those_of_their_config_whatever_the_order_of_the_data(
+        tool, trained, nameless, config, layout, tmp_path):
+    root = layout('coco')
+    expected, *_ = found(tool, tmp_path, root, config, trained[2])
+    assert len({name for _, name, *_ in expected}) > 1
+    rewrite(root, lambda content: content['categories'].reverse())
+    assert found(tool, tmp_path, root, config, trained[2])[0] == expected
+    by_config, _, said = found(tool, tmp_path, root, config, nameless, *LIKE_TRAINED, FIVE)
+    assert by_config == expected
+    assert 'no class names' not in said
+    # The config has 80 classes and the weights five.
+    *_, said = found(tool, tmp_path, root, config, nameless, *LIKE_TRAINED)
+    assert 'no class names. They are taken to be those of the data' in said
+
+
+def test_data_of_some_of_a_detectors_classes_are_evaluated_on_those(tool, trained, nameless, config, layout, tmp_path):
+    root, names = layout('coco'), ('star', 'circle')
+    expected, *_ = found(tool, tmp_path, root, config, trained[2])
+    rewrite(root, lambda content: leave(content, names))
+    for arguments in ((trained[2], ), (nameless, *LIKE_TRAINED, FIVE)):
+        some, scores, said = found(tool, tmp_path, root, config, *arguments)
+        assert some == {one for one in expected if one[1] in names}
+        assert {key for key in scores if key.endswith('_precision')} == {f'coco/{name}_precision' for name in names}
+        assert '2 of the 5 classes' in said
+
+
+def test_inference_and_evaluation_give_the_category_ids_of_the_training(tool, config, layout, tmp_path):
+    root = layout('coco')
+    rewrite(root, lambda content: [entry.update({key: 50 - 7 * entry[key]}) for kind, key in (
+        ('categories', 'id'), ('annotations', 'category_id')) for entry in content[kind]])
+    names = {category['id']: category['name'] for category in json.loads(
+        next((root / 'annotations').glob('*val*')).read_text())['categories']}
+    ended = tool('train.py', config, '--data', root, '--epochs', 1, '--image-size', 64, '--work-dir', tmp_path / 'run')
+    assert ended.status == 0, ended.err
+    checkpoint = tmp_path / 'run' / 'epoch_1.pth'
+    ended = tool('infer.py', config, checkpoint, root / 'val2017', '--out-dir', tmp_path / 'out')
+    assert ended.status == 0, ended.err
+    inferred = json.loads((tmp_path / 'out' / 'results.json').read_text())
+    assert len({one['category_id'] for one in inferred}) > 1
+    assert all(names[one['category_id']] == one['category'] for one in inferred)
+    ended = tool('test.py', config, checkpoint, '--work-dir', tmp_path / 'run', '--out', tmp_path / 'tested.json')
+    assert ended.status == 0, ended.err
+    tested = json.loads((tmp_path / 'tested.json').read_text())
+    assert {one['category_id'] for one in tested} == {one['category_id'] for one in inferred}
+    pytest.importorskip('onnxruntime')
+    ended = tool('export.py', config, checkpoint, tmp_path / 'own.onnx')
+    assert ended.status == 0, ended.err
+    from mmdet_shufflenetv2 import Detector
+    detector = Detector(tmp_path / 'own.onnx')
+    assert [names[number] for number in detector.category_ids] == list(detector.classes)
 
 
 def test_train_says_what_it_found_and_starts_from_weights_of_other_classes(tool, trained, config, layout, tmp_path):

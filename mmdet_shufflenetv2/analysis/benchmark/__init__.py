@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ...backbones.architectures import TABLE_5
 from ...engine.config import load_config, require_detector
 from ...engine.device import usable_device
 from ...engine.folders import make_folder
-from ...errors import UserError
+from ...errors import StoppedError, UserError
 from ..timing import machine_name, slug
 from .measure import benchmark, chosen, contenders
 from .report import save
@@ -36,6 +39,7 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
     Raises:
         UserError: If an argument does not fit, the device is not there, a config is invalid, or the folder cannot be
             made.
+        StoppedError: If Ctrl-C or SIGTERM stopped it; what was measured until then is written.
     """
     tasks = [task._replace(config=task.config or task.checkpoint) for task in tasks]  # its config is inside
     for task in tasks:
@@ -54,6 +58,33 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
                             f'{", ".join(form.name for form in contenders(task))}.')
     # Made first, so that nothing is measured that cannot be saved.
     out = make_folder(out or Path('benchmarks/latency') / slug(machine_name(tasks[0].device)), '--out-dir')
-    results = [benchmark(task, rounds, memory, skip) for task in tasks]
-    save(results, out, command)
+    results, received, stopped = [], [], False
+
+    def stop(number: int, frame: Any) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = _on_sigterm(stop)
+    try:
+        for task in tasks:
+            results.append(benchmark(task, rounds, memory, skip))
+            if results[-1].stopped:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        if not results:
+            raise
+        stopped = True
+    finally:
+        _on_sigterm(before)
+    save(results, out, command, [task.title for task in tasks[len(results):]])
+    if stopped:
+        raise StoppedError(f'Stopped. What was measured until then is in {out}/README.md and results.json, marked as '
+                           f'partial.', 128 + (received or [signal.SIGINT])[0])
     return out
+
+
+def _on_sigterm(handler: Any) -> Any:
+    """Set what SIGTERM does, where that is possible; returns what it did before."""
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        return signal.signal(signal.SIGTERM, handler)
+    return None

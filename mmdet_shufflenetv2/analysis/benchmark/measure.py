@@ -48,6 +48,8 @@ class Benchmark(NamedTuple):
     rows: list[Row]
     #: Name of a form that could not be measured, and why.
     left_out: dict[str, str]
+    #: How far it came before it was stopped; None where it came to its end.
+    stopped: str | None = None
 
 
 def contenders(task: Task) -> list[Contender]:
@@ -69,8 +71,12 @@ def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[
         memory: Measure peak memory too, each form in a process of its own.
         skip: Forms with one of these words in their name are not measured.
 
+    Returns:
+        Of what was measured, also where Ctrl-C has stopped it after a round at least.
+
     Raises:
         UserError: If the config is invalid, or if none of the forms runs here.
+        KeyboardInterrupt: If it was stopped before.
     """
     torch.set_num_threads(task.threads)
     calls, left_out = {}, {}
@@ -83,14 +89,24 @@ def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[
     if not calls:
         raise UserError(f'None of the forms that are left runs here: '
                         f'{"; ".join(f"{name}: {why}" for name, why in left_out.items())}.')
-    seconds = time_alternating(calls, rounds=rounds, warmup=3, device=task.device, progress=task.title)
+    seconds: dict[str, list[float]] = {}
+    stopped, memories = None, dict.fromkeys(calls)
+    try:
+        seconds |= time_alternating(calls, rounds=rounds, warmup=3, device=task.device, progress=task.title,
+                                    seconds=seconds)
+        for name in tqdm(calls if memory else (), desc='memory', unit='form', disable=not memory):
+            memories[name] = peak_memory(task, name)
+    except KeyboardInterrupt:
+        whole = min(map(len, seconds.values()), default=0)
+        if not whole:
+            raise
+        seconds = {name: times[:whole] for name, times in seconds.items()}
+        stopped = f'stopped after {whole} of {rounds} rounds' if whole < rounds else 'stopped before all peak memory'
     plain = {contender.name: contender.plain for contender in forms}
-    rows = []
-    for name, times in tqdm(seconds.items(), desc='memory', unit='form', disable=not memory):
-        rows.append(Row(name, summarize(times), _ratio(next(iter(seconds.values())), times),
-                        _ratio(seconds[plain[name]], times) if plain[name] in seconds else None,
-                        peak_memory(task, name) if memory else None))
-    return Benchmark(task, machine_name(task.device), _versions(), *_cost(task), rows, left_out)
+    rows = [Row(name, summarize(times), _ratio(next(iter(seconds.values())), times),
+                _ratio(seconds[plain[name]], times) if plain[name] in seconds else None, memories[name])
+            for name, times in seconds.items()]
+    return Benchmark(task, machine_name(task.device), _versions(), *_cost(task), rows, left_out, stopped)
 
 
 def _ratio(before: list[float], after: list[float]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def peak_memory(task: Task, name: str) -> float | None:
     On the CPU that is how far the resident size of the process rises in the first three runs, weights that a runtime
     lays out anew included; on a GPU what PyTorch has allocated at most.
     """
-    with multiprocessing.get_context('spawn').Pool(1) as pool:
+    ignore = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    with multiprocessing.get_context('spawn').Pool(1, signal.signal, ignore) as pool:
         return pool.apply(_peak, (task, name))
 
 

@@ -15,7 +15,7 @@ def markdown(done: Benchmark) -> str:
     """Heading, what it was measured on, the table, and what was left out."""
     task = done.task
     lines = [
-        f'## {task.title}', '',
+        f'## {task.title}', '', *([f'**Partial: {done.stopped}.**', ''] if done.stopped else []),
         f'{done.machine}, {task.threads} threads, batch 1, '
         f'{", ".join(f"{name} {version}" for name, version in done.versions.items())}. '
         f'{done.multiply_adds / 1e9:.2f}G multiply-adds; elements read and written by convolutions '
@@ -33,17 +33,20 @@ def markdown(done: Benchmark) -> str:
     return '\n'.join(lines)
 
 
-def save(results: Sequence[Benchmark], out: Path, command: str) -> None:
+def save(results: Sequence[Benchmark], out: Path, command: str, missing: Sequence[str] = ()) -> None:
     """Write ``README.md``, ``results.json`` and ``latency.png`` into a folder.
 
     Args:
         results: One an entry of the table of contents.
         out: The folder; it is made.
         command: What was typed.
+        missing: Titles of tasks that it was stopped before.
     """
     out.mkdir(parents=True, exist_ok=True)
     head = (f'# Latency on {results[0].machine}\n\nWritten by `{command}`. The forms of a network run in turns in one '
             f'process, so a ratio says more than the milliseconds do; "speed" is the median of the rounds\' ratios.\n')
+    if missing:
+        head += f'\n**Partial: stopped before {", ".join(missing)}.**\n'
     tables = '\n\n'.join(markdown(done) for done in results)
     (out / 'README.md').write_text(f'{head}\n![Median latency](latency.png)\n\n{tables}\n')
     write_json(out / 'results.json', [_plain(done) for done in results], indent=1)

@@ -61,8 +61,9 @@ def read_annotations(path: str | os.PathLike, images: Path) -> dict[str, Any]:
                         f'--ann.')
     annotations = filled_in(as_annotations(content, path), images)
     audit(annotations, path, images, look=False).refuse('an evaluation')
-    files = [images / image['file_name'] for image in annotations['images']]
-    refuse_other_sizes(files, look_at_all(files), [(image['width'], image['height']) for image in annotations['images']])
+    listed = annotations['images']
+    files = [images / image['file_name'] for image in listed]
+    refuse_other_sizes(files, look_at_all(files), [(image['width'], image['height']) for image in listed])
     return annotations
 
 
