@@ -18,34 +18,11 @@ try:
 except ImportError:
     COCOeval_faster = None
 
-__all__ = ['BACKENDS', 'CocoMetric', 'FastEvaluation', 'OrderedEvaluation']
+__all__ = ['BACKENDS', 'CocoMetric', 'FastEvaluation']
 
 
-class OrderedEvaluation(COCOeval):
-    """pycocotools' evaluation with its tables in the order of ``params.catIds`` as they were set.
-
-    It sorts these ids by itself, while MMDetection's table of classes reads them in the order that it had set.
-    """
-
-    def evaluate(self) -> None:
-        """Match detections to objects."""
-        self._given = list(self.params.catIds)
-        super().evaluate()
-
-    def accumulate(self, p: Any = None) -> None:
-        """Compute the tables ``precision`` ``(T, R, K, A, M)``, ``recall`` ``(T, K, A, M)`` and ``scores``."""
-        super().accumulate(p)
-        self._restore_order()
-
-    def _restore_order(self) -> None:
-        if self.params.useCats:
-            order = np.searchsorted(self.params.catIds, self._given)
-            for name, axis in (('precision', 2), ('scores', 2), ('recall', 1)):
-                self.eval[name] = np.take(self.eval[name], order, axis)
-
-
-class FastEvaluation(OrderedEvaluation):
-    """The same by faster-coco-eval; ``evalImgs`` stays empty.
+class FastEvaluation(COCOeval):
+    """pycocotools' evaluation by faster-coco-eval; ``evalImgs`` stays empty.
 
     Parameters and summary are pycocotools' own: faster-coco-eval takes the first figure over the last of ``maxDets``,
     pycocotools over 100. Where an id is not an integer, or faster-coco-eval is not installed, pycocotools evaluates.
@@ -61,7 +38,6 @@ class FastEvaluation(OrderedEvaluation):
         if not self._is_fast:
             super().evaluate()
             return
-        self._given = list(params.catIds)
         params.imgIds, params.catIds = (np.unique(each).tolist() for each in (params.imgIds, params.catIds))
         params.maxDets = sorted(params.maxDets)
         fast = COCOeval_faster(self.cocoGt, self.cocoDt, params.iouType, print_function=print)
@@ -71,15 +47,13 @@ class FastEvaluation(OrderedEvaluation):
         self.eval = fast.eval
 
     def accumulate(self, p: Any = None) -> None:
-        """Put the tables into the order of :class:`OrderedEvaluation`."""
-        if self._is_fast:
-            self._restore_order()
-        else:
+        """Compute the tables ``precision`` ``(T, R, K, A, M)``, ``recall`` ``(T, K, A, M)`` and ``scores``."""
+        if not self._is_fast:  # else they are there
             super().accumulate(p)
 
 
 #: ``backend`` of :class:`CocoMetric` -> what evaluates.
-BACKENDS = {'faster-coco-eval': FastEvaluation, 'pycocotools': OrderedEvaluation}
+BACKENDS = {'faster-coco-eval': FastEvaluation, 'pycocotools': COCOeval}
 
 
 @METRICS.register_module(force=True)

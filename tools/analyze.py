@@ -1,7 +1,8 @@
 """Where a detector goes wrong: AP by class and size, confusions, the worst mistakes as pictures, in one report.html.
 
-    python tools/test.py CONFIG CHECKPOINT --out results.json
-    python tools/analyze.py results.json --ann data/coco/annotations/instances_val2017.json --images data/coco/val2017
+    python tools/test.py CONFIG CHECKPOINT --out results.json    # also notes what it evaluated on
+    python tools/analyze.py results.json
+    python tools/analyze.py others.json --ann data/coco/annotations/instances_val2017.json --images data/coco/val2017
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from _tool import run
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('results', metavar='RESULTS.json', help='what tools/test.py --out or a COCO tool wrote')
-    parser.add_argument('--ann', required=True, metavar='ANNOTATIONS.json', help='COCO annotations of the same images')
-    parser.add_argument('--images', required=True, metavar='DIR', help='folder of the images')
+    parser.add_argument('--ann', metavar='ANNOTATIONS.json', help='COCO annotations of the same images (default: what '
+                        'tools/test.py has noted beside the results)')
+    parser.add_argument('--images', metavar='DIR', help='folder of the images (default: as for --ann)')
     parser.add_argument('--out', default='report.html', metavar='FILE', help='default: report.html')
     parser.add_argument('--score-thr', type=float, default=0.3,
                         help='lowest score that counts as a mistake; AP takes all (default: 0.3)')

@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
     parser.add_argument('--width', type=float, default=1.0, help='width of the backbone (default: 1.0)')
     parser.add_argument('--config', action='append', help="measure a config's whole detector; may be given repeatedly")
-    parser.add_argument('--checkpoint', help='weights of the only --config (default: random ones)')
+    parser.add_argument('--checkpoint', help='weights of the only --config or of the one inside (default: random)')
     parser.add_argument('--shape', nargs=2, type=int, action='append', metavar=('HEIGHT', 'WIDTH'),
                         help='size of the input in pixels; may be given repeatedly (default: 800 1344)')
     parser.add_argument('--threads', type=int, default=2, help='threads that compute (default: 2)')

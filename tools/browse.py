@@ -15,7 +15,7 @@ from _tool import add_cfg_options, config_parser, run
 
 def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or a checkpoint with its config inside')
     parser.add_argument('--out-dir', default='data_sheets', help='gets the sheets (default: data_sheets)')
     parser.add_argument('--count', type=int, default=24, metavar='N', help='images to draw (default: 24)')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train', help='default: train')

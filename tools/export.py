@@ -1,6 +1,7 @@
 """Export a trained detector as one ONNX graph from image to boxes, and check the file against the detector.
 
     python tools/export.py configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth detector.onnx
+    python tools/export.py work_dirs/faster_rcnn_snv2/epoch_12.pth detector.onnx    # its config is inside
     python tools/export.py CONFIG CHECKPOINT detector.onnx --for openvino --image photo.jpg
     python tools/export.py CONFIG CHECKPOINT backbone.onnx --backbone-only
 """
@@ -14,7 +15,7 @@ from _tool import add_cfg_options, config_parser, run
 
 def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', nargs='?', help='config file; by default the one inside the checkpoint')
     parser.add_argument('checkpoint', help="weights of the config's model")
     parser.add_argument('out', metavar='OUT.onnx', help='file to write')
     parser.add_argument('--backbone-only', action='store_true', help='from normalised images to features')

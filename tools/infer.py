@@ -1,6 +1,7 @@
 """Detect objects in images, videos and cameras: draws them, and writes them as COCO JSON, YOLO txt or CSV.
 
     python tools/infer.py configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth photo.jpg holiday/
+    python tools/infer.py best.pth photo.jpg          # its config is inside
     python tools/infer.py nanodet_m.ckpt photo.jpg    # NanoDet-m's own weights need no config; 320 pixels
     python tools/infer.py detector.onnx clip.mp4 'photos/**/*.jpg' --save coco yolo csv
     python tools/infer.py nanodet_m.ckpt webcam:0 --classes person 'traffic light' --score-thr 0.5    # ends with Ctrl-C
@@ -16,7 +17,7 @@ from _tool import add_cfg_options, config_parser, run
 def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
     parser.add_argument('config', nargs='?', metavar='CONFIG',
-                        help="config file; NanoDet-m's own weights and an .onnx file need none")
+                        help="config file; by default the one inside the checkpoint; an .onnx file needs none")
     parser.add_argument('checkpoint', metavar='CHECKPOINT',
                         help="weights of the config's model, or an .onnx file that tools/export.py made")
     parser.add_argument('inputs', nargs='+', metavar='INPUT',

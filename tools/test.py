@@ -1,6 +1,7 @@
 """Evaluate a checkpoint: prints COCO's table and the AP of each class, or top-1 and top-5; writes metrics.json.
 
     python tools/test.py configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth
+    python tools/test.py work_dirs/faster_rcnn_snv2/epoch_12.pth    # its config is inside
     python tools/test.py CONFIG CHECKPOINT --out results.json --show-dir pictures
     python tools/test.py configs/imagenet/shufflenet_v2_torchvision_1.0x.py \\
         torchvision://shufflenet_v2_x1_0.imagenet1k_v1
@@ -16,7 +17,7 @@ from _tool import add_cfg_options, config_parser, run
 
 def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', nargs='?', help='config file; by default the one inside the checkpoint')
     parser.add_argument('checkpoint', help="weights of the config's model")
     parser.add_argument('--work-dir', help='where metrics.json goes (default: work_dirs/NAME_OF_CONFIG)')
     parser.add_argument('--data', metavar='DIR', help="your own data set, in COCO's format or YOLO's "

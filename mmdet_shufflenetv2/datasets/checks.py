@@ -19,7 +19,7 @@ from mmdet.registry import DATASETS
 from ..engine.pipelines import steps
 from ..errors import UserError
 from ..image_files import Look, look_at_all, printable
-from .annotation_file import has_byte_order_mark, read_annotations
+from .annotation_file import as_annotations, has_byte_order_mark, read_annotations, read_json
 from .audit import audit, left_out
 from .problems import Report, shown
 
@@ -29,7 +29,7 @@ __all__ = ['check_images', 'image_reader', 'prepare_dataset', 'refuse_other_clas
 
 def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_broken: int = 0, training: bool = True,
                     category_ids: Sequence[int] | None = None, key: str = 'train_dataloader.dataset',
-                    say: bool = True) -> Sequence[int] | None:
+                    say: bool = True, annotated: bool = True) -> Sequence[int] | None:
     """Check the files of a data set config; generate them where the data set can.
 
     Wrappers (``RepeatDataset``, ``ConcatDataset``, ...) are looked into. A data set with a ``prepare`` of its own is
@@ -46,6 +46,7 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
         category_ids: Those of the data set that this one is joined to.
         key: Where ``cfg`` is in the config.
         say: Whether to print what the training leaves out.
+        annotated: Whether there must be annotations; without, images and categories are enough.
 
     Returns:
         ``category_ids``, or this data set's own; None where it has none.
@@ -57,7 +58,8 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
     inner = {f'{key}.datasets.{place}': wrapped for place, wrapped in enumerate(cfg.get('datasets') or ())} or (
         {f'{key}.dataset': cfg['dataset']} if 'dataset' in cfg else {})
     for place, wrapped in inner.items():
-        category_ids = prepare_dataset(wrapped, num_classes, max_broken, training, category_ids, place, say)
+        category_ids = prepare_dataset(wrapped, num_classes, max_broken, training, category_ids, place, say,
+                                       annotated)
     dataset_type = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
     if inner or dataset_type is None:
         return category_ids
@@ -66,7 +68,7 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
     if not issubclass(dataset_type, CocoDataset):
         return category_ids
     root = cfg.get('data_root') or ''
-    annotations, report = _read_annotations(os.path.join(root, cfg['ann_file']), root)
+    annotations, report = _read_annotations(os.path.join(root, cfg['ann_file']), root, annotated)
     classes = _classes(cfg, dataset_type)
     found = _check_classes(annotations, classes, cfg['ann_file'], training)
     notes = [*_left_out(cfg, annotations, report, key), *_check_masks(cfg, annotations, report.source)]
@@ -117,9 +119,9 @@ def _classes(cfg: dict[str, Any], kind: type) -> list[str]:
     return [classes] if isinstance(classes, str) else list(classes)
 
 
-def _read_annotations(path: str, root: str) -> tuple[dict[str, Any], Report]:
+def _read_annotations(path: str, root: str, annotated: bool) -> tuple[dict[str, Any], Report]:
     try:
-        annotations = read_annotations(path)
+        annotations = read_annotations(path) if annotated else _unannotated(path)
     except FileNotFoundError:
         raise UserError(
             f'There is no annotation file {path}. Expected COCO\'s layout: '
@@ -130,8 +132,17 @@ def _read_annotations(path: str, root: str) -> tuple[dict[str, Any], Report]:
         raise UserError(f'{path} starts with a byte order mark, which MMDetection does not read. Save it as UTF-8 '
                         f'without one, or name the data set\'s folder: --data DIR')
     report = audit(annotations, path, root, look=False)
+    if not annotated:
+        for problem in ('no_annotations', 'no_box'):
+            report.found.pop(problem, None)
     report.refuse('training')
     return annotations, report
+
+
+def _unannotated(path: str) -> dict[str, Any]:
+    """The content of a file that may lack the list of annotations, as those of COCO's test sets do."""
+    content = read_json(path)
+    return as_annotations(content | dict(annotations=[]) if isinstance(content, dict) else content, path)
 
 
 def _left_out(cfg: dict[str, Any], annotations: dict[str, Any], report: Report, key: str) -> list[str]:

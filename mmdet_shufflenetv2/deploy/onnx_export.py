@@ -35,13 +35,13 @@ OPSET = 17
 BLOCKS = {'onnxruntime': 16, 'openvino': 1}
 
 
-def export_onnx(config: str | os.PathLike, checkpoint: str | os.PathLike, out: str | os.PathLike, *,
+def export_onnx(config: str | os.PathLike | None, checkpoint: str | os.PathLike, out: str | os.PathLike, *,
                 backbone_only: bool = False, keep_shuffle: bool = False, runtime: str = 'onnxruntime',
                 image: str | os.PathLike | None = None, cfg_options: dict[str, Any] | None = None) -> Checked:
     """Export as ``tools/export.py`` does.
 
     Args:
-        config: Config file.
+        config: Config file; None takes the one inside the checkpoint.
         checkpoint: Weights of that config's model.
         out: The file to write, ``.onnx``. It is written only if it passes the check.
         backbone_only: Export the backbone: from normalised images ``(N, 3, H, W)`` to its features.

@@ -24,22 +24,28 @@ from mmdet.registry import (
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ..compat.checkpoints import load
 from ..datasets import prepare_dataset
 from ..datasets.checks import refuse_other_classes
 from ..durable.checkpoint_hook import LAST_CHECKPOINT
 from ..durable.newest import newest_whole
 from ..durable.storage import write_atomically
 from ..errors import UserError
+from ..nanodet.checkpoint_layout import is_nanodet
 from .folders import project_configs
-from .plain_config import load_plain_config
+from .plain_config import load_plain_config, parse_config_text
 
-__all__ = ['CONFIG_SUFFIXES', 'cap_workers', 'check_load_from', 'datasets_of', 'is_detector', 'load_config',
-           'metrics_of', 'prepare_data', 'project_config', 'require_detector', 'require_entries', 'set_data_root',
-           'set_resume', 'show_class_wise']
+__all__ = ['CHECKPOINT_SUFFIXES', 'CONFIG_SUFFIXES', 'cap_workers', 'check_load_from', 'datasets_of', 'is_detector',
+           'load_checkpoint_config', 'load_config', 'metrics_of', 'prepare_data', 'project_config', 'require_detector',
+           'require_entries', 'set_data_root', 'set_resume', 'show_class_wise']
 
 # Where the classes are that a config names.
 _REGISTRIES = (MODELS, DATASETS, HOOKS, LOOPS, METRICS, OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, TRANSFORMS)
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.ckpt')
+
+#: The config of a NanoDet checkpoint for which none is named. The files for 320 and 416 pixels hold the same tensors.
+NANODET_CONFIG = 'nanodet_m_snv2'
 
 
 def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = None, work_dir: str | None = None,
@@ -48,7 +54,7 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
 
     Args:
         path: Config file, or one of an installed package, such as
-            ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``.
+            ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``, or a checkpoint with its config inside.
         cfg_options: Entries to override, as ``--cfg-options`` gives them.
         work_dir: Where the run writes; by default what the config says, else ``work_dirs/NAME_OF_CONFIG``.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
@@ -57,6 +63,8 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
         UserError: If there is no such file, if it is no config, or if an option does not fit it.
     """
     path = Path(path)
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        return load_checkpoint_config(path, cfg_options, work_dir, launcher)
     packaged = '::' in str(path)
     if not packaged and not path.is_file():
         near = ', '.join(map(str, _near(path)))
@@ -76,6 +84,11 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
     except (SyntaxError, NameError, KeyError, TypeError, ValueError, FileNotFoundError, ImportError,
             AssertionError) as error:  # the last of a package without configs
         raise UserError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
+    return _finished(cfg, path, cfg_options, work_dir, launcher)
+
+
+def _finished(cfg: Config, path: Path, cfg_options: dict[str, Any] | None, work_dir: str | None,
+              launcher: str) -> Config:
     _refuse_near_misses(cfg, cfg_options or {})
     _refuse_words_for_numbers(cfg, cfg_options or {})
     try:
@@ -86,6 +99,52 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', path.stem)
     return cfg
+
+
+def load_checkpoint_config(checkpoint: str | os.PathLike, cfg_options: dict[str, Any] | None = None,
+                           work_dir: str | None = None, launcher: str = 'none') -> Config:
+    """The config that a checkpoint was trained with, or NanoDet's for NanoDet's own files.
+
+    Whoever made the checkpoint wrote it, so it is read without running anything, and where its run wrote and logged is
+    left out.
+
+    Args:
+        checkpoint: The file.
+        cfg_options, launcher: As :func:`load_config` has them.
+        work_dir: Where the run writes; by default the folder in ``work_dirs`` of the name that the checkpoint's has.
+
+    Raises:
+        UserError: If it is not a checkpoint, or has no config, or one that holds more than plain values.
+    """
+    checkpoint = Path(checkpoint)
+    work_dir = work_dir or os.path.join('work_dirs', checkpoint.parent.name or checkpoint.stem)
+    return _finished(_config_inside(checkpoint), checkpoint, cfg_options, work_dir, launcher)
+
+
+def _config_inside(checkpoint: Path) -> Config:
+    try:
+        loaded = load(checkpoint, 'cpu')
+    except FileNotFoundError as error:
+        raise UserError(f'There is no checkpoint {checkpoint}.') from error
+    meta = loaded.get('meta') if isinstance(loaded, dict) else None
+    text = meta.get('cfg') if isinstance(meta, dict) else None
+    if isinstance(text, str) and text.strip():
+        try:
+            cfg = parse_config_text(text, checkpoint)
+        except UserError as error:
+            raise UserError(f'{error}\nName its config in front of it, if you trust it: CONFIG {checkpoint}') from error
+        for key in ('work_dir', 'resume', 'load_from', 'visualizer', 'vis_backends', 'launcher'):
+            cfg.pop(key, None)
+        cfg.visualizer = dict(type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+        for metric in (*metrics_of(cfg, 'val_evaluator'), *metrics_of(cfg, 'test_evaluator')):
+            for key in ('outfile_prefix', 'format_only', 'out_file_path'):
+                metric.pop(key, None)
+        return cfg
+    state_dict = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
+    if not isinstance(state_dict, dict) or not is_nanodet(state_dict):
+        raise UserError(f'{checkpoint} has no config inside, so its config has to be named in front of it: '
+                        f'CONFIG {checkpoint}')
+    return Config.fromfile(project_config(NANODET_CONFIG))
 
 
 def project_config(name: str) -> Path:
@@ -268,7 +327,7 @@ def show_class_wise(cfg: Config) -> None:
                 metric.setdefault('classwise', True)
 
 
-def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, say: bool = True) -> None:
+def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, say: bool = True, annotated: bool = True) -> None:
     """Check the data of the splits (``train``, ``val``, ``test``) before anything is built; see :mod:`..datasets`."""
     if 'val' in splits and cfg.get('train_dataloader') and cfg.get('val_dataloader'):
         refuse_other_classes(cfg.train_dataloader.dataset, cfg.val_dataloader.dataset)
@@ -276,7 +335,7 @@ def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, say: bool = Tru
         dataloader = cfg.get(f'{split}_dataloader')
         if dataloader and 'dataset' in dataloader:
             prepare_dataset(dataloader['dataset'], cfg.model.get('num_classes'), max_broken, split == 'train',
-                            key=f'{split}_dataloader.dataset', say=say)
+                            key=f'{split}_dataloader.dataset', say=say, annotated=annotated)
 
 
 def cap_workers(cfg: Config) -> str | None:

@@ -13,17 +13,13 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.runner.checkpoint import _load_checkpoint
 
 from ..errors import UserError
-from ..nanodet.checkpoint_layout import is_nanodet
 from ..own_data.checkpoint import checkpoint_meta, config_meta, follow_checkpoint
-from .config import load_config, project_config, require_detector, require_entries
+from .config import load_checkpoint_config, load_config, require_detector, require_entries
 from .device import usable_device
 from .tool import registry_errors
 from .weights import wrong_weights
 
-__all__ = ['category_ids', 'load_detector', 'require_nanodet']
-
-#: The config of a NanoDet checkpoint for which none is named. The files for 320 and 416 pixels hold the same tensors.
-NANODET_CONFIG = 'nanodet_m_snv2'
+__all__ = ['category_ids', 'load_detector']
 
 # COCO numbers its 80 categories from 1 to 90 with gaps; these numbers are not used.
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
@@ -36,7 +32,8 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     Classes and image size are those that the checkpoint was trained on, whatever the config says.
 
     Args:
-        config: Config file. None for a checkpoint in NanoDet's key layout: ``configs/nanodet_m_snv2.py``, 320 pixels.
+        config: Config file. None takes the one inside the checkpoint; for NanoDet's own files, which have none, it is
+            ``configs/nanodet_m_snv2.py``, 320 pixels.
         checkpoint: Weights of that config's model.
         device: ``cpu``, ``cuda:0``; by default a GPU if there is one.
         cfg_options: Config entries to override.
@@ -49,14 +46,11 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
         UserError: If config, checkpoint or device is invalid.
     """
     device = usable_device(device or ('cuda:0' if torch.cuda.is_available() else 'cpu'))
-    # A named config that is invalid is said before the checkpoint is looked at.
-    cfg = load_config(config, cfg_options) if config is not None else None
+    # A config that is invalid is said before the checkpoint is checked.
+    cfg = load_checkpoint_config(checkpoint, cfg_options) if config is None else load_config(config, cfg_options)
     loaded = _load_checkpoint(str(checkpoint), map_location='cpu')
     if not isinstance(loaded, dict):
         raise UserError(f'{checkpoint} holds a {type(loaded).__name__}, not the weights of a model.')
-    if cfg is None:
-        require_nanodet(checkpoint, loaded)
-        cfg = load_config(project_config(NANODET_CONFIG), cfg_options)
     state_dict = loaded.get('state_dict', loaded)
     register_all_modules(init_default_scope=True)
     require_detector(cfg, 'Boxes are drawn by a detector')
@@ -75,14 +69,6 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     meta = config_meta(cfg) | {key: known[key] for key in ('classes', 'category_ids') if key in known}
     model.dataset_meta = dict(category_ids=category_ids(meta['classes'])) | meta
     return model.to(device)
-
-
-def require_nanodet(checkpoint: str | os.PathLike, loaded: Any) -> None:
-    """Raise a :class:`UserError` for a checkpoint whose config cannot be told from it; ``loaded`` is its content."""
-    state_dict = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
-    if not isinstance(state_dict, dict) or not is_nanodet(state_dict):
-        raise UserError(f'{checkpoint} is no checkpoint of NanoDet, so its config has to be named in front of it: '
-                        f'CONFIG {checkpoint}')
 
 
 def category_ids(classes: Sequence[str]) -> list[int]:

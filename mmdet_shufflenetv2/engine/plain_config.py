@@ -5,10 +5,14 @@ dotted name after ``type`` for something to import and call, imports what ``cust
 file that ``_base_`` names. Here none of that is possible: a type must be one that is registered already and does not
 itself run what it is given, no file that holds code may be named, and a base must be JSON, YAML or a config of this
 project or of MMDetection.
+
+A checkpoint holds its config as the text of a Python program. That is never run: it is parsed, and what is no literal
+or ``dict(...)`` is refused.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -25,7 +29,7 @@ from mmengine.utils import get_installed_path
 from ..errors import UserError
 from .folders import project_configs
 
-__all__ = ['load_plain_config']
+__all__ = ['load_plain_config', 'parse_config_text']
 
 _MAX_BYTES = 10_000_000
 _MAX_BASES = 20
@@ -57,6 +61,53 @@ def load_plain_config(path: Path) -> Config:
     entries = _read(path, [])
     _check(entries, path)
     return Config(Config._merge_a_into_b(entries, {}), filename=str(path))
+
+
+def parse_config_text(text: str, path: Path) -> Config:
+    """A config from the text that MMEngine stores in a checkpoint, without running anything of it.
+
+    Args:
+        text: Assignments of literals and ``dict(...)``, as ``Config.pretty_text`` writes them.
+        path: The checkpoint, for messages.
+
+    Raises:
+        UserError: If there is anything else in it, or what :func:`load_plain_config` refuses.
+    """
+    if len(text) > _MAX_BYTES:
+        raise UserError(f'{path} holds a config of more than {_MAX_BYTES // 1_000_000} MB, which none is.')
+    entries: dict[str, Any] = {}
+    try:
+        for line in ast.parse(text).body:
+            if not isinstance(line, ast.Assign) or len(line.targets) != 1 or not isinstance(line.targets[0], ast.Name):
+                raise ValueError(f'line {line.lineno} is not an entry')
+            entries[line.targets[0].id] = _literal(line.value)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+        problem = ' '.join(str(error).split())[:200]
+        raise UserError(f'the config in {path} holds more than plain values: {problem}') from error
+    _check(entries, path)
+    try:
+        return Config(entries, cfg_text=text, filename=str(path.with_suffix('.py')))  # a run writes it under that name
+    except KeyError as error:  # names that MMEngine keeps for itself
+        raise UserError(f'the config in {path} cannot be used: {error}') from error
+
+
+def _literal(node: ast.AST) -> Any:
+    match node:
+        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=entries):
+            if any(entry.arg is None for entry in entries):
+                raise ValueError('** in a dict')
+            return {entry.arg: _literal(entry.value) for entry in entries}
+        case ast.Call(func=ast.Name(id='dict'), args=[ast.Dict() as entries], keywords=[]):  # names that are no words
+            return _literal(entries)
+        case ast.Dict(keys=keys, values=values):
+            return {ast.literal_eval(key or ''): _literal(value) for key, value in zip(keys, values)}
+        case ast.List(elts=entries):
+            return [_literal(entry) for entry in entries]
+        case ast.Tuple(elts=entries):
+            return tuple(_literal(entry) for entry in entries)
+        case ast.Name(id='inf' | 'nan' as name):
+            return float(name)
+    return ast.literal_eval(node)
 
 
 def _read(path: Path, seen: list[Path]) -> dict[str, Any]:
@@ -147,7 +198,7 @@ def _check(entries: Any, path: Path) -> None:
     imports = entries.get('custom_imports') or {}
     names = imports.get('imports', []) if isinstance(imports, dict) else imports
     if strangers := [name for name in ([names] if isinstance(names, str) else names) if name not in _PACKAGES]:
-        raise UserError(f'{path} imports {", ".join(map(str, strangers))}, and --no-python-config imports nothing.')
+        raise UserError(f'{path} imports {", ".join(map(str, strangers))}, which is not imported here.')
     if entries.get('default_scope', 'mmdet') not in _PACKAGES:
         raise UserError(f'{path}: default_scope must be one of {", ".join(_PACKAGES)}.')
 
@@ -156,8 +207,7 @@ def _check_type(key: str, value: str, registered: dict[str, Any], path: Path) ->
     scope, _, name = value.rpartition('.')
     named = key in ('type', 'constructor', 'runner_type') or scope
     if scope not in ('', *_PACKAGES) or (named and name not in registered):
-        raise UserError(f'{path}: {key}: {value[:100]!r} is no registered name, and --no-python-config imports '
-                        f'nothing.')
+        raise UserError(f'{path}: {key}: {value[:100]!r} is no registered name.')
     if _runs_what_it_is_given(registered.get(name)):
         raise UserError(f'{path}: {key}: {name} can run code that a config or a file holds.')
 

@@ -19,7 +19,18 @@ from ..deploy.shuffle_free import shuffle_free_detector
 from ..durable.storage import write_json
 from ..errors import UserError
 from ..own_data.run import follow_run
-from .config import load_config, prepare_data, require_detector, require_entries, set_data_root, show_class_wise
+from .config import (
+    is_detector,
+    load_checkpoint_config,
+    load_config,
+    metrics_of,
+    prepare_data,
+    require_detector,
+    require_entries,
+    set_data_root,
+    show_class_wise,
+)
+from .evaluation_data import EvaluationData, evaluation_data, write_note
 from .folders import make_folder
 from .pipelines import base_dataset
 from .tool import registry_errors
@@ -33,14 +44,14 @@ __all__ = ['evaluate']
 _DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
 
 
-def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_dir: str | None = None,
+def evaluate(config: str | os.PathLike | None, checkpoint: str | os.PathLike, *, work_dir: str | None = None,
              data_root: str | None = None, data: str | None = None, out: str | None = None, show: bool = False,
              show_dir: str | None = None, wait_time: float = 2, tta: bool = False, shuffle_free: bool = False,
              cfg_options: dict[str, Any] | None = None, launcher: str = 'none') -> dict[str, float]:
     """Evaluate as ``tools/test.py`` does.
 
     Args:
-        config: Config file.
+        config: Config file; None takes the one inside the checkpoint.
         checkpoint: Weights of that config's model, a file or an address such as
             ``torchvision://shufflenet_v2_x1_0.imagenet1k_v1``; all of them must be in it.
         work_dir: Where ``metrics.json`` and the log go; by default ``work_dirs/NAME_OF_CONFIG``.
@@ -61,7 +72,8 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
     Raises:
         UserError: If the config, the data or the checkpoint is invalid.
     """
-    cfg = load_config(config, cfg_options, work_dir, launcher)
+    cfg = (load_checkpoint_config(checkpoint, cfg_options, work_dir, launcher) if config is None else
+           load_config(config, cfg_options, work_dir, launcher))
     require_entries(cfg, 'test_cfg', 'test_dataloader', 'test_evaluator')
     set_data_root(cfg, data_root, data)
     show_class_wise(cfg)
@@ -83,13 +95,20 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
     if tta:
         _augment(cfg)
     if suffix == '.json':
-        _coco_metric(cfg).outfile_prefix = os.path.splitext(out)[0]
-    prepare_data(cfg, 'test', say=data is None)
+        _coco_metrics(cfg)[0].outfile_prefix = os.path.splitext(out)[0]
+    tested = evaluation_data(cfg) if is_detector(cfg) else None
+    scored = _is_scored(cfg, tested, out)
+    if _is_first_process():
+        if tested:
+            print(f'evaluating on {tested}')
+        if not scored:
+            print('no metrics are computed: detections are written only')
+    prepare_data(cfg, 'test', say=data is None, annotated=tested is None or tested.annotations > 0)
     make_folder(cfg.work_dir, '--work-dir')
     if out:
         make_folder(Path(out).parent, '--out')
     runner = build_runner(cfg)
-    if suffix in ('.pkl', '.pickle'):
+    if suffix in ('.pkl', '.pickle') and scored:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
     runner.register_hook(_LoadEveryWeight(str(checkpoint), shuffle_free), priority='LOWEST')
     with registry_errors():
@@ -97,8 +116,15 @@ def evaluate(config: str | os.PathLike, checkpoint: str | os.PathLike, *, work_d
     if runner.rank == 0:
         if suffix == '.json':
             os.replace(f'{os.path.splitext(out)[0]}.bbox.json', out)
-        write_json(Path(cfg.work_dir) / 'metrics.json', metrics)
+            if tested:
+                write_note(out, tested, checkpoint=str(checkpoint), metrics=metrics)
+        if scored:
+            write_json(Path(cfg.work_dir) / 'metrics.json', metrics)
     return metrics
+
+
+def _is_first_process() -> bool:
+    return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0
 
 
 class _LoadEveryWeight(Hook):
@@ -121,12 +147,30 @@ class _LoadEveryWeight(Hook):
             model.backbone, model.neck = fast.backbone, getattr(fast, 'neck', None)
 
 
-def _coco_metric(cfg: Config) -> Any:
-    evaluator = cfg.test_evaluator
-    for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
-        if metric.type in ('CocoMetric', 'mmdet.CocoMetric'):
-            return metric
+def _coco_metrics(cfg: Config) -> list[Any]:
+    if metrics := [metric for metric in metrics_of(cfg, 'test_evaluator')
+                   if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]:
+        return metrics
     raise UserError('--out with .json writes COCO results, and the config evaluates with no CocoMetric.')
+
+
+def _is_scored(cfg: Config, tested: EvaluationData | None, out: str | None) -> bool:
+    """Whether metrics can be computed. Where not, the config's metrics are set to write detections only."""
+    annotated = tested is None or tested.annotations > 0
+    metrics = metrics_of(cfg, 'test_evaluator')
+    if annotated and not any(metric.get('format_only') for metric in metrics):
+        return True
+    if out is None and not any(metric.get('outfile_prefix') for metric in metrics):
+        missing = f'{tested.ann_file} has no annotations' if not annotated else 'format_only computes no metrics'
+        raise UserError(f'{missing}, so there is nothing to compare with. Write the detections: --out results.json')
+    if out is not None and Path(out).suffix != '.json':
+        cfg.test_evaluator = dict(type='DumpDetResults', out_file_path=out)
+        return False
+    for metric in (metrics := _coco_metrics(cfg)):
+        metric.format_only = True
+        metric.setdefault('outfile_prefix', metrics[0].outfile_prefix)
+    cfg.test_evaluator = metrics
+    return False
 
 
 def _augment(cfg: Config) -> None:

@@ -22,9 +22,9 @@ class Detector:
     """A trained detector as a function from an image to what is in it.
 
     Args:
-        config_or_onnx: Config file, or an exported ``.onnx`` file, which needs no PyTorch. None takes the config from
-            ``weights``, where it can be told from them (NanoDet's own files).
-        weights: Checkpoint of the config's model; none for an ``.onnx`` file.
+        config_or_onnx: Config file, or a checkpoint with its config inside (all that were trained here, and NanoDet's
+            own files), or an exported ``.onnx`` file, which needs no PyTorch. None takes the config from ``weights``.
+        weights: Checkpoint of the config's model; none for a checkpoint or an ``.onnx`` file.
         device: ``cpu``, ``cuda:0``; by default a GPU if there is one. An ``.onnx`` file runs on the CPU.
         shuffle_free: Run the backbone in its shuffle-free form, see :mod:`..deploy`; an ``.onnx`` file has it already.
         cfg_options: Config entries to override.
@@ -52,8 +52,11 @@ class Detector:
                 str(weights): weights, '--device': device not in (None, 'cpu'), '--shuffle-free': shuffle_free,
                 '--cfg-options': cfg_options})
             return
+        if weights is None and Path(config_or_onnx).suffix in ('.pth', '.pt', '.ckpt'):
+            config_or_onnx, weights = None, config_or_onnx
         if weights is None:
-            raise UserError(f'{config_or_onnx} needs weights: Detector(CONFIG, WEIGHTS), or an .onnx file alone.')
+            raise UserError(f'{config_or_onnx} needs weights: Detector(CONFIG, WEIGHTS), or a checkpoint or an .onnx '
+                            f'file alone.')
         if not TRAINING:
             raise UserError(f'{weights} needs PyTorch and MMDetection, which are not installed here. Export it where '
                             f'they are: tools/export.py CONFIG CHECKPOINT detector.onnx')

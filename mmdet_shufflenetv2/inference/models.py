@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from ..compat.checkpoints import load
 from ..deploy.onnx_detector import OnnxDetector
-from ..engine.config import CONFIG_SUFFIXES
-from ..engine.inference import require_nanodet
+from ..engine.config import CONFIG_SUFFIXES, load_checkpoint_config
 from ..errors import UserError
 from .detector import is_exported
 
@@ -29,7 +28,7 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
 
     Args:
         arguments: ``[CONFIG] CHECKPOINT...`` and ``.onnx`` files. A config holds for the checkpoints behind it; one in
-            the folder of a run needs none, nor do NanoDet's own weights.
+            the folder of a run needs none, nor does one with its config inside, nor do NanoDet's own weights.
         work_dirs: Folder of runs, searched where no argument is given.
 
     Raises:
@@ -67,7 +66,7 @@ def _look_at(model: Model) -> None:
     if model.weights is None:
         OnnxDetector(model.config)
     elif model.config is None:
-        require_nanodet(model.weights, load(model.weights))
+        load_checkpoint_config(model.weights)
     else:
         load(model.weights)
 

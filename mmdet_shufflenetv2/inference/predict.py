@@ -43,8 +43,8 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, str | None, l
     named = Path(arguments[0]).suffix in CONFIG_SUFFIXES or is_exported(arguments[0])
     config, rest = (arguments[0], list(arguments[1:])) if named else (None, list(arguments))
     weights = None if is_exported(config) else rest.pop(0) if rest else None
-    expected = ('expected CONFIG CHECKPOINT INPUT... or FILE.onnx INPUT..., where CONFIG may be left out for a NanoDet '
-                'checkpoint')
+    expected = ('expected CONFIG CHECKPOINT INPUT... or FILE.onnx INPUT..., where CONFIG may be left out if it is '
+                'inside the checkpoint')
     if rest and weights is not None and Path(weights).suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
         raise UserError(f'{weights} stands where the checkpoint should: {expected}.')
     if not rest:

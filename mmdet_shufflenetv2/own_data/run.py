@@ -12,6 +12,8 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import _load_checkpoint
 
 from ..engine.config import is_detector, require_detector
+from ..engine.pipelines import base_dataset
+from ..errors import UserError
 from .checkpoint import checkpoint_meta, config_meta, follow_checkpoint
 from .class_layers import fits_class_layers
 from .common_form import load_prepared, prepare_own_data
@@ -88,7 +90,19 @@ def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_d
         print(summary(own))
     elif look_for_data and (prepared := load_prepared(Path(checkpoint).parent)):
         lay_over(cfg, prepared)
+    elif look_for_data:
+        _require_data(cfg, checkpoint, checkpoint_meta(loaded))
     follow_checkpoint(cfg, loaded)
+
+
+def _require_data(cfg: Config, checkpoint: str, meta: dict[str, Any]) -> None:
+    """Ask for the data of a run that a checkpoint was moved from; the config names data that it was not trained on."""
+    dataset = base_dataset(cfg, 'test')
+    ann_file = os.path.join(dataset.get('data_root') or '', str(dataset.get('ann_file') or ''))
+    if meta.get('set') and not os.path.isfile(ann_file):
+        few = ', '.join(meta['classes'][:5]) + (', ...' if len(meta['classes']) > 5 else '')
+        raise UserError(f'{checkpoint} was trained on your own data ({few}), and the folder of its run is not around '
+                        f'it: {ann_file} is missing. Name the data: --data DIR')
 
 
 def _detectors_classes(cfg: Config, loaded: dict[str, Any]) -> tuple[str, ...] | None:

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.engine import plain_config
-from mmdet_shufflenetv2.engine.plain_config import load_plain_config
+from mmdet_shufflenetv2.engine.plain_config import load_plain_config, parse_config_text
 
 
 @pytest.mark.parametrize('name', ['faster_rcnn_snv2', 'nanodet_m_snv2', 'light_head_rcnn_snv2_1x',
@@ -101,3 +101,38 @@ def test_every_tool_can_be_told_to_run_no_config(tool, name, tmp_path, shapes_ro
             'export.py': ['x.pth', 'x.onnx']}.get(name, [])
     ended = tool(name, *config, *more, '--no-python-config')
     assert (ended.status, 'JSON and YAML' in ended.err) == (2, True), ended.err
+
+
+@pytest.mark.parametrize('name', ['faster_rcnn_snv2', 'nanodet_m_snv2', 'light_head_rcnn_snv2_1x'])
+def test_the_text_that_a_checkpoint_stores_is_read_as_it_was(name):
+    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    cfg.param_scheduler[0]['end'] = float('inf')
+    cfg.model.extra = {'a.b': [(-1, 1e-5, None, {'x': ()})]}
+    assert parse_config_text(cfg.pretty_text, Path('x.pth')).to_dict() == cfg.to_dict()
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ("__import__('os').system('touch ran')", 'line 1 is not an entry'),
+    ("import os\nos.system('touch ran')", 'line 1 is not an entry'),
+    ("model = __import__('os').system('touch ran')", 'more than plain values'),
+    ("model = dict(type=open('ran', 'w'))", 'more than plain values'),
+    ("model = dict(a=[(lambda: open('ran', 'w'))()])", 'more than plain values'),
+    ("model = dict(**open('ran', 'w'))", 'more than plain values'),
+    ("model = {open('ran', 'w'): 1}", 'more than plain values'),
+    ("model = f'{open(\"ran\", \"w\")}'", 'more than plain values'),
+    ("custom_imports = dict(imports=['ran'])", 'imports ran'),
+    ("model = dict(type='os.system', command='touch ran')", "'os.system'"),
+    ("model = dict(type='LAD', teacher_config='x.json')", 'can run code'),
+    ("test_dataloader = dict(collate_fn='ran.collate')", "'ran.collate'"),
+    ("model = dict(teacher_config='ran.py')", 'runs code'),
+    ("filename = 'x'", 'cannot be used'),
+    ('model = ' + '[' * 100000, 'more than plain values'),
+    ('model = (', 'more than plain values'),
+])
+def test_code_in_a_checkpoints_config_is_never_run(text, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'ran.py').write_text("open('ran', 'w')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match=re.escape(words)):
+        parse_config_text(text, Path('x.pth'))
+    assert not (tmp_path / 'ran').exists()

@@ -171,7 +171,7 @@ def test_an_image_in_front_of_the_detector_is_told_its_place(tool, arguments):
 
 @pytest.mark.parametrize(('arguments', 'words'), [
     (['config.py', 'photo.jpg'], ['Got only config.py photo.jpg', 'CONFIG CHECKPOINT INPUT']),
-    (['ours.pth', 'photo.jpg'], ['ours.pth is no checkpoint of NanoDet', 'named in front of it: CONFIG ours.pth']),
+    (['ours.pth', 'photo.jpg'], ['ours.pth has no config inside', 'named in front of it: CONFIG ours.pth']),
     (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is of NanoDet']),
 ])
 def test_infer_without_a_config_says_what_is_missing(tool, shapes_root, tmp_path, monkeypatch, arguments, words):

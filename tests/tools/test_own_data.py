@@ -1,6 +1,7 @@
 """tools/train.py on a data set of the user's own, then test.py, infer.py and export.py with no flag about it."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -58,6 +59,15 @@ def test_evaluation_gives_what_the_training_gave_with_no_flag_or_the_same_data_i
     scores = {key: value for key, value in metrics.items() if key.startswith('coco/')}
     assert len(scores) > 5
     assert scores == pytest.approx({key: last[key] for key in scores}, abs=2e-3, nan_ok=True)
+
+
+def test_a_checkpoint_that_left_its_run_asks_for_the_data(tool, trained, config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(trained[2], 'moved.pth')
+    ended = tool('test.py', config, 'moved.pth', '--cfg-options', 'test_dataloader.dataset.data_root=data/coco/')
+    assert ended.status == 2
+    assert ended.err.startswith('error: moved.pth was trained on your own data (circle, ')
+    assert ended.err.endswith('Name the data: --data DIR\n')
 
 
 def test_inference_and_export_need_no_flag(tool, trained, config, tmp_path):

@@ -41,6 +41,7 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
             made.
         StoppedError: If Ctrl-C or SIGTERM stopped it; what was measured until then is written.
     """
+    tasks = [task._replace(config=task.config or task.checkpoint) for task in tasks]  # its config is inside
     for task in tasks:
         if min(task.height, task.width) < 32:
             raise UserError(f'--shape {task.height} {task.width} is too small: expected 32 pixels or more a side.')
@@ -49,9 +50,6 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
                             f'{", ".join(map(str, TABLE_5))}.')
         if task.threads < 1 or rounds < 1:
             raise UserError(f'--threads {task.threads} --rounds {rounds}: expected 1 or more of each.')
-        if task.checkpoint is not None and task.config is None:
-            raise UserError(f'--checkpoint {task.checkpoint} needs the detector that it holds the weights of: '
-                            f'--config CONFIG.')
         if task.config is not None:
             require_detector(load_config(task.config), 'Measured is the way from an image to boxes')
         usable_device(task.device)

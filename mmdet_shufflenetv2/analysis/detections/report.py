@@ -13,7 +13,7 @@ import numpy as np
 from ...errors import UserError
 from ...image_files import read_image
 from .drawings import FOUND, TRUE, curve_svg, image_piece, size_svg
-from .inputs import read_annotations, read_results
+from .inputs import find_data, read_annotations, read_results
 from .mistakes import FalsePositive, Mistakes, find_mistakes
 from .scores import Scores, evaluate
 
@@ -23,14 +23,15 @@ __all__ = ['analyze']
 _MOST_CLASSES = 24
 
 
-def analyze(results: str | os.PathLike, annotations: str | os.PathLike, images: str | os.PathLike,
-            out: str | os.PathLike, *, score_thr: float = 0.3, worst: int = 24) -> Scores:
+def analyze(results: str | os.PathLike, annotations: str | os.PathLike | None = None,
+            images: str | os.PathLike | None = None, out: str | os.PathLike = 'report.html', *,
+            score_thr: float = 0.3, worst: int = 24) -> Scores:
     """Write the report as ``tools/analyze.py`` does.
 
     Args:
         results: COCO results file.
-        annotations: COCO annotation file that it belongs to.
-        images: Folder of the images.
+        annotations: COCO annotation file that it belongs to; None takes what ``tools/test.py`` noted beside it.
+        images: Folder of the images; None as above.
         out: File to write, ``.html``.
         score_thr: Threshold at which mistakes are counted; AP needs none.
         worst: False positives and misses to show, so many of each.
@@ -41,16 +42,14 @@ def analyze(results: str | os.PathLike, annotations: str | os.PathLike, images: 
     Raises:
         UserError: If a file does not do.
     """
-    out, images = Path(out), Path(images)
+    out = Path(out)
     if out.suffix.lower() not in ('.html', '.htm'):
         raise UserError(f'--out {out}: expected a name that ends in .html.')
-    if not images.is_dir():
-        raise UserError(f'--images {images} is no folder. Expected the one with the images of the annotations, such as '
-                        f'data/coco/val2017.')
     if not 0 <= score_thr <= 1:
         raise UserError(f'--score-thr {score_thr} is no score: expected 0 to 1.')
     if worst < 0:
         raise UserError(f'--worst {worst}: expected 0 or more.')
+    annotations, images = find_data(results, annotations, images)
     truth = read_annotations(annotations, images)
     detections = read_results(results, truth)
     scores = evaluate(truth, detections)

@@ -8,6 +8,7 @@ from mutator import mutate
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.analysis.detections import analyze
 from mmdet_shufflenetv2.analysis.detections.inputs import read_annotations, read_results
+from mmdet_shufflenetv2.engine.evaluation_data import EvaluationData, images_digest, write_note
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def content(shapes_root):
 def perfect(content):
     """Results as tools/infer.py writes them."""
     return [dict(image_id=one['image_id'], category_id=one['category_id'], bbox=one['bbox'], score=0.9,
-                 file_name='1.jpg', category='star') for one in content['annotations']]
+                 file_name=f'{one["image_id"]:012d}.jpg', category='star') for one in content['annotations']]
 
 
 def write(path, content):
@@ -104,3 +105,28 @@ def outcome(folder, images):
     except UserError as error:
         return str(error).splitlines()
     return []
+
+
+@pytest.mark.parametrize('noted', [True, False], ids=['a note beside them', 'names in them'])
+def test_results_of_other_images_with_the_same_ids_are_refused(content, perfect, shapes_root, tmp_path, noted):
+    others = copy.deepcopy(content)
+    for image in others['images']:
+        image['file_name'] = f'other_{image["file_name"]}'
+    if noted:
+        for one in perfect:
+            del one['file_name']
+        data = EvaluationData('val', 'right.json', str(tmp_path), len(content['images']), 1, images_digest(content))
+        write_note(tmp_path / 'r.json', data)
+    write(tmp_path / 'r.json', perfect)
+    assert read_results(tmp_path / 'r.json', content) == perfect
+    words = 'is of the 6 images of right.json' if noted else 'belongs to other annotations'
+    with pytest.raises(UserError, match=words):
+        read_results(tmp_path / 'r.json', others)
+
+
+def test_without_a_note_the_data_have_to_be_named(perfect, shapes_root, tmp_path):
+    write(tmp_path / 'r.json', perfect)
+    with pytest.raises(UserError, match='Name the data: --ann FILE --images DIR'):
+        analyze(tmp_path / 'r.json', out=tmp_path / 'report.html')
+    with pytest.raises(UserError, match='Name the data: --images DIR'):
+        analyze(tmp_path / 'r.json', shapes_root / 'annotations' / 'instances_val2017.json', out='report.html')
