@@ -51,7 +51,7 @@ test: install
 
 # Other processors add in another order, so results differ in the last digits; no test may rest on those. Each setting
 # makes this machine compute as another one does.
-NUMERIC = tests/backbones tests/classification tests/compat tests/deploy tests/inference tests/light_head tests/nanodet \
+NUMERIC = tests/models/backbones tests/classification tests/compat tests/deploy tests/inference tests/light_head tests/nanodet \
 	tests/tools/test_nanodet.py tests/tools/test_train_and_test.py tests/test_families.py tests/test_bare_model.py
 ARITHMETIC = ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 \
 	OMP_NUM_THREADS=1 TESTS_WITHOUT_ONEDNN=1
@@ -62,7 +62,7 @@ test-portable: install
 
 # Kills, torn files, full disks, and files changed at random, thrown at training.
 chaos: install
-	$(PY) tests/durable/chaos.py
+	$(PY) tests/training/fault_tolerance/chaos.py
 
 test-slow: install
 	$(PY) -m pytest -m slow
@@ -91,7 +91,7 @@ test-onedl: .venv-onedl/.borrowed
 # What CI runs on the forks.
 test-onedl-core: .venv-onedl/.borrowed
 	$(MAKE) install $(ONEDL)
-	.venv-onedl/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/compat tests/backbones tests/test_configs.py
+	.venv-onedl/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/compat tests/models/backbones tests/test_configs.py
 
 lint: install
 	$(VENV)/bin/ruff check .

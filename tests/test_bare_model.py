@@ -1,6 +1,6 @@
 from torch import nn
 
-from mmdet_shufflenetv2.bare_model import bare_model
+from mmdet_shufflenetv2.models.unwrap import bare_model
 
 
 def test_a_wrapped_model_is_the_one_inside():

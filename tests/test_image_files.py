@@ -13,8 +13,8 @@ from PIL import Image, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from mmdet_shufflenetv2 import Detector, UserError
-from mmdet_shufflenetv2.durable.broken_images import LoadWholeImage
-from mmdet_shufflenetv2.image_files import (
+from mmdet_shufflenetv2.training.fault_tolerance.broken_images import LoadWholeImage
+from mmdet_shufflenetv2.utils.images import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
     files_below,
@@ -207,7 +207,7 @@ def test_what_cannot_be_read_is_refused(tmp_path, content, words):
 
 def test_without_pillow_arrays_are_detected_in_and_files_say_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'PIL', None)
-    monkeypatch.delitem(sys.modules, 'mmdet_shufflenetv2.image_files')
+    monkeypatch.delitem(sys.modules, 'mmdet_shufflenetv2.utils.images')
     detector = Detector(tiny_graph.write(tmp_path / 'd.onnx'))
     assert detector(np.zeros((20, 30, 3), np.uint8)).scores.tolist() == [0.75]
     with pytest.raises(UserError, match='Pillow.*pip install pillow'):

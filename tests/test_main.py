@@ -9,10 +9,10 @@ import mmdet
 import pytest
 import torch
 from conftest import ROOT
+from mmdet_shufflenetv2.utils.tool import run_tool
 from mmengine.logging import HistoryBuffer
 
 from mmdet_shufflenetv2.__main__ import main
-from mmdet_shufflenetv2.engine.tool import run_tool
 
 TOOLS = Path(mmdet.__file__).parent / '.mim' / 'tools'
 SMALL_NANODET = """

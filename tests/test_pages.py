@@ -121,7 +121,7 @@ def test_a_command_names_what_is_there_and_its_flags_are_taken(words, parse, tmp
 
 def check_config(args):
     """The config is read with the entries that the command overrides."""
-    from mmdet_shufflenetv2.engine.config import load_config
+    from mmdet_shufflenetv2.config.load import load_config
     config = getattr(args, 'config', None)
     if isinstance(config, str) and config.startswith(('configs/', 'mmdet::')):
         load_config(config, getattr(args, 'cfg_options', None))
@@ -133,7 +133,7 @@ EPOCHS = [pytest.param(page, work_dir, int(epoch), id=f'{page.name}: {work_dir}/
 
 @pytest.mark.parametrize(('page', 'work_dir', 'epoch'), EPOCHS)
 def test_a_checkpoint_that_a_page_names_is_the_last_of_the_run_before(page, work_dir, epoch, parse):
-    from mmdet_shufflenetv2.engine.config import load_config
+    from mmdet_shufflenetv2.config.load import load_config
     lengths = set()
     for words in commands(page):
         config = next((word for word in words if Path(word).stem == work_dir and word.startswith('configs/')), None)
@@ -151,7 +151,7 @@ PYTHON = [pytest.param(page, block, id=f'{page.name}: {block.split(chr(10))[0]}'
 
 @pytest.mark.parametrize(('page', 'block'), [one for one in PYTHON if 'model = dict(' in one.values[1]])
 def test_a_config_on_a_page_builds_its_detector(page, block, tmp_path):
-    from mmdet_shufflenetv2.engine.config import load_config
+    from mmdet_shufflenetv2.config.load import load_config
     register_all_modules()
     # A block that names no base is the one before with other parts, or one's own config.
     before = re.findall(r'^_base_ = .*$', page.read_text().partition(block)[0], re.M)
@@ -166,7 +166,7 @@ def test_code_on_a_page_runs(page, block, tmp_path, monkeypatch, shapes_root):
     from tiny_graph import write
 
     from mmdet_shufflenetv2 import ShuffleNetV2
-    from mmdet_shufflenetv2.engine.config import load_config
+    from mmdet_shufflenetv2.config.load import load_config
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'photo.jpg').symlink_to(shapes_root / 'val2017' / '000000000001.jpg')
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')

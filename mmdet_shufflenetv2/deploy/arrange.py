@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..errors import UserError
+from ..utils.errors import UserError
 from .channel_plan import UNUSED
 
 __all__ = ['absorb_order', 'arranged', 'arranged_depthwise', 'check_conv', 'folded', 'plain_activation']

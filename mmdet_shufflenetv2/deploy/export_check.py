@@ -26,8 +26,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ..errors import UserError
-from ..nanodet import NanoDetHead
+from ..models.nanodet import NanoDetHead
+from ..utils.errors import UserError
 from .graph import ANCHORS, CANDIDATES, ROIS, feature_names, raw_names
 from .onnx_detector import Detections, OnnxDetector, Resize, session
 

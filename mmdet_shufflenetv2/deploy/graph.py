@@ -21,8 +21,8 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import Tensor, nn
 from torchvision.ops import PSRoIAlign, roi_align
 
-from ..errors import UserError
-from ..nanodet import NanoDetHead
+from ..models.nanodet import NanoDetHead
+from ..utils.errors import UserError
 from .position_sensitive import ps_roi_align
 from .suppression import check_min_size, check_most, check_nms, large_boxes, suppressed
 

@@ -1,6 +1,6 @@
 """Running an exported detector with NumPy, OpenCV and onnxruntime alone: no PyTorch, nothing of OpenMMLab.
 
-Images are arrays here; reading image files takes Pillow besides (:mod:`..image_files`).
+Images are arrays here; reading image files takes Pillow besides (:mod:`..utils.images`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UserError
+from ..utils.errors import UserError
 
 __all__ = ['INTERPOLATIONS', 'MADE_BY', 'Detections', 'OnnxDetector', 'Resize', 'check_image', 'session']
 

@@ -18,9 +18,9 @@ from mmdet.models.necks import FPN
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..backbones import ShuffleNetV2
-from ..errors import UserError
-from ..nanodet import LightPAN
+from ..models.backbones import ShuffleNetV2
+from ..models.nanodet import LightPAN
+from ..utils.errors import UserError
 from .arrange import absorb_order, arranged, arranged_depthwise, check_conv, folded, plain_activation
 from .channel_plan import UNUSED, Slice, plan_stage
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from ..errors import UserError
+from ..utils.errors import UserError
 
 __all__ = ['check_min_size', 'check_most', 'check_nms', 'large_boxes', 'suppressed']
 

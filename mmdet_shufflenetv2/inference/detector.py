@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import TRAINING
 from ..deploy.onnx_detector import Detections, OnnxDetector
-from ..errors import UserError
+from ..utils.errors import UserError
+from ..utils.installation import TRAINING
 
 __all__ = ['Detector', 'is_exported']
 
@@ -60,7 +60,7 @@ class Detector:
         if not TRAINING:
             raise UserError(f'{weights} needs PyTorch and MMDetection, which are not installed here. Export it where '
                             f'they are: tools/export.py CONFIG CHECKPOINT detector.onnx')
-        from ..engine.inference import load_detector
+        from ..config.detector import load_detector
         from .torch_detector import TorchDetector
         model = load_detector(config_or_onnx, weights, device, cfg_options)
         if shuffle_free:
@@ -104,7 +104,7 @@ def is_exported(path: str | os.PathLike | None) -> bool:
 
 
 def _read(path: str | os.PathLike) -> np.ndarray:
-    from ..image_files import read_image  # needs Pillow, which arrays do not
+    from ..utils.images import read_image  # needs Pillow, which arrays do not
     return read_image(path)
 
 

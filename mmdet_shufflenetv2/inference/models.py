@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..compat.checkpoints import load
+from ..checkpoints.safe_loading import load
+from ..config.load import CONFIG_SUFFIXES, load_checkpoint_config
 from ..deploy.onnx_detector import OnnxDetector
-from ..engine.config import CONFIG_SUFFIXES, load_checkpoint_config
-from ..errors import UserError
+from ..utils.errors import UserError
 from .detector import is_exported
 
 __all__ = ['Model', 'find_models']

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..deploy.onnx_detector import Detections
-from ..errors import UserError
-from ..image_files import look_at, read_image
-from ..pictures import class_color, draw_boxes
+from ..utils.errors import UserError
+from ..utils.images import look_at, read_image
+from ..visualization import class_color, draw_boxes
 from .detector import Detector
 from .models import Model
 
@@ -75,7 +75,7 @@ def _check_device(models: Mapping[str, Model], device: str | None) -> None:
     if device is None:
         return
     if any(model.weights for model in models.values()):
-        from ..engine.device import usable_device  # needs PyTorch, which exported detectors do not
+        from ..utils.device import usable_device  # needs PyTorch, which exported detectors do not
         usable_device(device)
     elif device != 'cpu':
         raise UserError(f'{next(iter(models))} is an exported detector, which runs on the CPU. Leave out --device.')

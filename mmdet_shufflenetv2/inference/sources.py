@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import check_images
-from ..errors import UserError
-from ..image_files import IMAGE_SUFFIXES, decode_image, is_clutter
+from ..data import check_images
+from ..utils.errors import UserError
+from ..utils.images import IMAGE_SUFFIXES, decode_image, is_clutter
 
 __all__ = ['VIDEO_SUFFIXES', 'Frame', 'Source', 'TruncatedError', 'find_sources']
 

@@ -12,7 +12,7 @@ from tiny_graph import write
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.deploy import OnnxDetector
 from mmdet_shufflenetv2.deploy.onnx_detector import INTERPOLATIONS, Resize
-from mmdet_shufflenetv2.nanodet import FitResize
+from mmdet_shufflenetv2.models.nanodet import FitResize
 
 
 @pytest.fixture

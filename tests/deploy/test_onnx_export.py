@@ -20,13 +20,13 @@ from torch.nn.functional import avg_pool2d
 from torchvision.ops import box_iou
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.datasets.shapes import draw_image
+from mmdet_shufflenetv2.config.detector import load_detector
+from mmdet_shufflenetv2.data.shapes import draw_image
 from mmdet_shufflenetv2.deploy import OnnxDetector, export_onnx, graph
 from mmdet_shufflenetv2.deploy.export_check import _matched, check_detector
 from mmdet_shufflenetv2.deploy.onnx_detector import Detections
 from mmdet_shufflenetv2.deploy.onnx_export import _steps, export_detector
 from mmdet_shufflenetv2.deploy.openvino_cpu import compile_for_cpu
-from mmdet_shufflenetv2.engine.inference import load_detector
 
 SMALL = """
 _base_ = ['{root}/configs/{base}.py']

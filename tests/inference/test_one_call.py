@@ -51,7 +51,7 @@ def test_a_pytorch_detector_refuses_what_is_no_image(image):
 def test_a_batch_finds_what_mmdetections_own_inference_finds(shuffle_free):
     from mmdet.apis import inference_detector
 
-    from mmdet_shufflenetv2.engine.inference import load_detector
+    from mmdet_shufflenetv2.config.detector import load_detector
     weights = SHARED / 'weights' / 'nanodet_m_320.pth'
     images = sorted(map(str, (SHARED / 'coco_tiny' / 'val2017').iterdir()))[:3]
     model = load_detector(NANODET, weights, 'cpu')

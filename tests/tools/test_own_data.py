@@ -31,7 +31,7 @@ def config(tmp_path_factory):
 @pytest.fixture(scope='module')
 def trained(config, shapes_root, tmp_path_factory):
     """A run on the data in YOLO's format: the data, the work dir and the checkpoint."""
-    from mmdet_shufflenetv2.engine.training import train
+    from mmdet_shufflenetv2.training.train import train
     root, work_dir = tmp_path_factory.mktemp('own') / 'data', tmp_path_factory.mktemp('runs') / 'own'
     LAYOUTS['yolo'](shapes_root, root)
     written = train(config, work_dir=str(work_dir), data=str(root), epochs=1, image_size='64', batch_size=3)
@@ -39,7 +39,7 @@ def trained(config, shapes_root, tmp_path_factory):
 
 
 def test_the_checkpoint_knows_classes_and_image_size(trained):
-    from mmdet_shufflenetv2.compat.checkpoints import load
+    from mmdet_shufflenetv2.checkpoints.safe_loading import load
     checkpoint = load(trained[2])
     assert checkpoint['meta']['dataset_meta']['classes'] == CLASSES
     assert checkpoint['meta']['dataset_meta']['image_size'] == (64, 64)

@@ -13,14 +13,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mmdet_shufflenetv2 import Detector
-from mmdet_shufflenetv2.compat.checkpoints import load
+from mmdet_shufflenetv2.checkpoints.safe_loading import load
 from mmdet_shufflenetv2.inference.models import find_models
 
 
 @pytest.fixture(scope='module')
 def trained(small_config, tmp_path_factory):
     """A run of two epochs, and what train() says it wrote."""
-    from mmdet_shufflenetv2.engine.training import train
+    from mmdet_shufflenetv2.training.train import train
     work_dir = tmp_path_factory.mktemp('runs') / 'small'
     return work_dir, train(small_config, work_dir=str(work_dir))
 
@@ -36,7 +36,7 @@ def test_a_run_leaves_checkpoint_log_and_curves(trained):
 
 
 def test_the_checkpoint_opens_with_pytorchs_safe_unpickler_once_its_log_is_left_out(trained):
-    from mmdet_shufflenetv2.compat.checkpoints import load
+    from mmdet_shufflenetv2.checkpoints.safe_loading import load
     checkpoint = load(trained[1]['checkpoint'])
     assert checkpoint['meta']['epoch'] == 2
     assert checkpoint['meta']['dataset_meta']['classes'][0] == 'circle'
@@ -161,8 +161,8 @@ model = dict(
 @pytest.mark.slow  # tests/durable asks for more in less time
 @pytest.mark.parametrize('hooks', ['[]', "[dict(type='EMAHook', ema_type='ExpMomentumEMA')]"], ids=['plain', 'ema'])
 def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(small_config, tmp_path, hooks):
-    from mmdet_shufflenetv2.compat.checkpoints import load
-    from mmdet_shufflenetv2.engine.training import train
+    from mmdet_shufflenetv2.checkpoints.safe_loading import load
+    from mmdet_shufflenetv2.training.train import train
     config = tmp_path / 'deterministic.py'
     config.write_text(DETERMINISTIC.format(config=small_config, hooks=hooks))
     whole = train(config, work_dir=str(tmp_path / 'whole'))['checkpoint']

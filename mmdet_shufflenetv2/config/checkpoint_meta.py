@@ -1,0 +1,84 @@
+"""What a checkpoint knows about the data that it was trained on, put to use wherever it is loaded.
+
+MMEngine writes the training data's ``metainfo`` into each checkpoint: class names, colours and, after ``--image-size``,
+the size. So ``tools/test.py``, ``infer.py`` and ``export.py`` need no flag for a detector of other classes than the
+config's.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+
+from ..compat.registry_errors import registry_errors
+from .classes import class_heads, set_classes
+from .image_size import set_image_size
+
+__all__ = ['checkpoint_meta', 'config_meta', 'follow_checkpoint']
+
+
+def follow_checkpoint(cfg: Config, checkpoint: dict[str, Any]) -> None:
+    """Give a config the classes and the image size of a checkpoint where they differ; ``cfg`` is changed in place.
+
+    Where the checkpoint has no names and the config has others than its heads have classes, they are called
+    ``class 0``, ``class 1``, ..., and a line says how to give them.
+
+    Args:
+        cfg: The config that the checkpoint was trained with, but for the data.
+        checkpoint: What was loaded. One that says nothing about its data changes nothing.
+    """
+    meta = checkpoint_meta(checkpoint)
+    # Of the same names the config's heads are as they were trained, whatever number they state, unless it was set.
+    if 'classes' in meta and (meta['set'] or meta['classes'] != tuple(config_meta(cfg).get('classes') or ())):
+        set_classes(cfg, meta['classes'])
+    elif 'classes' not in meta and (unnamed := _classes_without_a_name(cfg)):
+        set_classes(cfg, [f'class {label}' for label in range(unnamed)])
+        print(f'note: the checkpoint has no class names, and those of the config are not of {unnamed} classes, so they '
+              f'are called class 0, class 1, ... To name them: --cfg-options '
+              f'test_dataloader.dataset.metainfo.classes="[\'cat\',\'dog\',...]"', file=sys.stderr)
+    if 'image_size' in meta:
+        set_image_size(cfg, meta['image_size'])
+
+
+def _classes_without_a_name(cfg: Config) -> int:
+    """How many classes the config's heads have; 0 where it has as many names, or states no number."""
+    numbers = {head['num_classes'] for head in class_heads(cfg.model) if head.get('num_classes')}
+    names = config_meta(cfg).get('classes') or ()
+    names = (names, ) if isinstance(names, str) else names
+    return 0 if not numbers or len(names) in numbers else max(numbers)
+
+
+def checkpoint_meta(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says about its data.
+
+    Returns:
+        ``classes``, with ``set`` that tells whether :func:`.set_classes` set them in the heads too, ``category_ids``,
+        the number of each in the training's annotation file, and ``image_size``; what is missing or malformed is left
+        out.
+    """
+    meta = checkpoint.get('meta')
+    stored = meta.get('dataset_meta') if isinstance(meta, dict) else None
+    # MMDetection 3.0 wrote the names in capitals.
+    stored = {str(key).lower(): value for key, value in stored.items()} if isinstance(stored, dict) else {}
+    classes, size = stored.get('classes'), stored.get('image_size')
+    known: dict[str, Any] = {}
+    if isinstance(classes, str):  # MMDetection takes a single class without brackets
+        classes = (classes, )
+    if isinstance(classes, (list, tuple)) and classes and all(isinstance(name, str) for name in classes):
+        known |= {'classes': tuple(classes), 'set': stored.get('num_classes') == len(classes)}
+        ids = stored.get('category_ids')
+        if isinstance(ids, (list, tuple)) and all(isinstance(number, int) for number in ids) and (
+                len(set(ids)) == len(ids) == len(classes)):
+            known['category_ids'] = tuple(ids)
+    if isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size):
+        known['image_size'] = tuple(size)
+    return known
+
+
+def config_meta(cfg: Config) -> dict[str, Any]:
+    """``metainfo`` of the config's test data, without reading them."""
+    with registry_errors():
+        return DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True)).metainfo

@@ -1,0 +1,104 @@
+"""The options of a command, defined once: fields of a frozen dataclass are Python's keywords and the command's flags.
+
+::
+
+    @dataclass(frozen=True)
+    class TrainOptions:
+        config: str = argument('config file')
+        epochs: int | None = option(None, 'length of the run', metavar='N')
+
+    @takes_options(TrainOptions)
+    def train(options: TrainOptions) -> ...
+
+    train('config.py', epochs=20)                    # the same as
+    train(TrainOptions('config.py', epochs=20))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+__all__ = ['argument', 'flag_of', 'in_flags', 'option', 'takes_options']
+
+P = ParamSpec('P')
+R = TypeVar('R')
+
+
+def argument(help: str, *, default: Any = dataclasses.MISSING, **extra: Any) -> Any:
+    """A field that is positional, in Python and on the command line.
+
+    Args:
+        help: What it is.
+        default: Its value where it may be left out.
+        extra: As for :func:`option`.
+    """
+    return dataclasses.field(default=default, metadata=dict(help=help, positional=True, **extra))
+
+
+def option(default: Any, help: str, *, flag: str | None = None, metavar: str | tuple[str, ...] | None = None,
+           choices: Sequence[str] | None = None, kw_only: bool = True, **extra: Any) -> Any:
+    """A field that is a keyword in Python and a flag on the command line.
+
+    Args:
+        default: Its value where it is not given.
+        help: What it does.
+        flag: The flag where it is not ``--`` and the field's name.
+        metavar: Name of the value in ``--help``.
+        choices: The values that there are.
+        kw_only: Whether Python takes it as a keyword only.
+        extra: More of what :meth:`argparse.ArgumentParser.add_argument` takes.
+    """
+    metadata = dict(help=help, flag=flag, metavar=metavar, choices=choices, **extra)
+    return dataclasses.field(default=default, kw_only=kw_only, metadata=metadata)
+
+
+def flag_of(field: dataclasses.Field[Any]) -> str:
+    """What stands for a field on the command line: its flag, or the name of a positional argument."""
+    if field.metadata.get('positional'):
+        return field.metadata.get('metavar') or field.name.upper()
+    return field.metadata.get('flag') or '--' + field.name.replace('_', '-')
+
+
+def takes_options(options: Callable[P, Any]) -> Callable[[Callable[[Any], R]], Callable[P, R]]:
+    """Let a function of an options object be called with the options themselves, too, with their types.
+
+    Args:
+        options: The dataclass.
+    """
+
+    def decorate(function: Callable[[Any], R]) -> Callable[P, R]:
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if len(args) == 1 and not kwargs and isinstance(args[0], options):  # type: ignore[arg-type]
+                return function(args[0])
+            return function(options(*args, **kwargs))
+
+        return call
+
+    return decorate
+
+
+_ENTRY = re.compile(r"\bcfg_options=\{'([^']*)': ('?)([^'}]*)\2\}")
+
+
+def in_flags(message: str, options: type) -> str:
+    """An error of the package, which names Python's arguments, in the words of the command line.
+
+    ``epochs=-1`` becomes ``--epochs -1``, ```epochs``` becomes ``--epochs``, ``amp=True`` becomes ``--amp``.
+
+    Args:
+        message: The error.
+        options: The command's options.
+    """
+    message = _ENTRY.sub(r'--cfg-options \1=\3', message)
+    for field in dataclasses.fields(options):
+        name, flag = re.escape(field.name), flag_of(field)
+        message = re.sub(rf'(?<![\w.-]){name}=True\b', flag, message)
+        message = re.sub(rf'(?<![\w.-]){name}=(?=\S)', f'{flag} ', message)
+        message = message.replace(f'`{field.name}`', flag)
+    return message.replace('`', '')
