@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from ..utils.errors import UserError
 from . import safe_loading as checkpoints
 
-__all__ = ['LAST_CHECKPOINT', 'is_whole', 'newest_whole']
+__all__ = ['LAST_CHECKPOINT', 'is_valid_checkpoint', 'latest_valid_checkpoint']
 
 #: The file in which MMEngine notes the newest checkpoint of a folder.
 LAST_CHECKPOINT = 'last_checkpoint'
@@ -22,7 +22,7 @@ LAST_CHECKPOINT = 'last_checkpoint'
 _KINDS = ('epoch', 'iter', 'midway')
 
 
-def newest_whole(*folders: str | os.PathLike) -> Path | None:
+def latest_valid_checkpoint(*folders: str | os.PathLike) -> Path | None:
     """The whole checkpoint with the most steps, of those that training saves regularly; best ones do not count.
 
     A file that is torn is named in the log and passed over.
@@ -35,7 +35,7 @@ def newest_whole(*folders: str | os.PathLike) -> Path | None:
         paths = {path.resolve() for folder in folders for path in Path(folder).glob(f'{kind}_*.pth')
                  if re.fullmatch(rf'{kind}_\d+\.pth', path.name)}
         for path in sorted(paths, key=lambda path: int(path.stem.split('_')[-1]), reverse=True):
-            if is_whole(path) and (steps := _steps(path)) is not None:
+            if is_valid_checkpoint(path) and (steps := _steps(path)) is not None:
                 found[path] = steps
                 break
             print_log(f'{path} is torn; it is passed over for the one before it.', 'current', logging.WARNING)
@@ -51,7 +51,7 @@ def _steps(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def is_whole(path: str | os.PathLike) -> bool:
+def is_valid_checkpoint(path: str | os.PathLike) -> bool:
     """Whether a checkpoint is a whole file: its directory, which stands at the end, is there and all sums are right."""
     try:
         with zipfile.ZipFile(path) as archive:

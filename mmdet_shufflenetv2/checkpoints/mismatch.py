@@ -6,14 +6,14 @@ import os
 
 from ..utils.errors import UserError
 
-__all__ = ['wrong_weights']
+__all__ = ['weights_mismatch']
 
 # A model has hundreds of weights, and one or two tell which it is.
 _SHOWN = 2
 _LONGEST = 300
 
 
-def wrong_weights(checkpoint: str | os.PathLike, error: Exception) -> UserError:
+def weights_mismatch(checkpoint: str | os.PathLike, error: Exception) -> UserError:
     """The error for a checkpoint that does not fit the config's model.
 
     Args:

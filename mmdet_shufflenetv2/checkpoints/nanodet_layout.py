@@ -16,7 +16,7 @@ from torch import nn
 
 from ..utils.errors import UserError
 
-__all__ = ['adopt_state_dict', 'check_fit', 'is_nanodet', 'own_names']
+__all__ = ['check_fit', 'convert_state_dict', 'is_nanodet', 'own_names']
 
 _HEAD = re.compile(r'(module\.)?((avg_)?model\.)?head\.(gfl_cls|cls_convs)\.')
 #: Best first.
@@ -40,7 +40,7 @@ def is_nanodet(keys: Iterable[str]) -> bool:
     return any(_HEAD.match(key) for key in keys)
 
 
-def adopt_state_dict(detector: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
+def convert_state_dict(detector: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
     """Rewrite the detector's entries of a state dict, in place, from NanoDet's names to ours.
 
     Does nothing where the state dict is not NanoDet's.

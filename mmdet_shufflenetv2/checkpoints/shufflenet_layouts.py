@@ -22,7 +22,7 @@ from torch import nn
 
 from ..utils.errors import UserError
 
-__all__ = ['adopt_state_dict']
+__all__ = ['convert_state_dict']
 
 
 class Layout(NamedTuple):
@@ -101,7 +101,7 @@ LAYOUTS = (
 )
 
 
-def adopt_state_dict(backbone: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
+def convert_state_dict(backbone: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
     """Rewrite the backbone's entries of a state dict, in place, to the names that it has itself.
 
     Does nothing where the state dict has no entry for the backbone; entries under its own names stay as they are.

@@ -11,7 +11,7 @@ import os
 import sys
 from functools import partial
 
-from ..utils.options import in_flags
+from ..utils.options import speaking_flags
 from .commands import COMMANDS, GROUPS
 from .errors import run_command
 from .parser import parse
@@ -35,7 +35,8 @@ def main(argv: list[str] | None = None) -> None:
               f'snv2 --help lists the commands.', file=sys.stderr)
         sys.exit(2)
     command = COMMANDS[argv[0]]
-    run_command(partial(_run, argv), partial(in_flags, options=command.options))
+    with speaking_flags(command.options):
+        run_command(partial(_run, argv))
 
 
 def _run(argv: list[str]) -> None:

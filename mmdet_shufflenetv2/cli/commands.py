@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..config import options as o
+from ..utils.options import in_words
 
 __all__ = ['COMMANDS', 'GROUPS', 'Command']
 
@@ -69,7 +70,7 @@ def browse(options: o.BrowseOptions) -> None:
 def check_data(options: o.CheckDataOptions) -> int:
     from ..training.check_dataset import check_dataset
     reports = check_dataset(options.source, options.images, options.data, options.json)
-    print('\n'.join(map(str, reports)))
+    print(in_words('\n'.join(map(str, reports))))
     return 1 if any(report.fatal for report in reports) else 0
 
 

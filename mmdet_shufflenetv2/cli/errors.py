@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from ..utils.errors import StoppedError, UserError
+from ..utils.options import in_words
 
 __all__ = ['run_command']
 
@@ -24,16 +25,11 @@ _BUILT_FROM = re.compile(r'^(class `\w+` in [\w/.]+: )+')
 _FROM_WORKER = re.compile(r'^Caught \w+ in DataLoader worker.*\berrors\.\w+: ', re.DOTALL)
 
 
-def run_command(main: Callable[[], None], in_flags: Callable[[str], str]) -> None:
-    """Run a command's ``main`` and leave the process as described above.
-
-    Args:
-        main: What the command does.
-        in_flags: From an error in Python's words to the same in flags.
-    """
+def run_command(main: Callable[[], None]) -> None:
+    """Run what a command does and leave the process as described above."""
     try:
         try:
-            _run(main, in_flags)
+            _run(main)
         finally:
             sys.stdout.flush()  # else Python finds out at its very end
     except BrokenPipeError:
@@ -56,14 +52,14 @@ def _is_closed(stream: TextIO) -> bool:
     return True
 
 
-def _run(main: Callable[[], None], in_flags: Callable[[str], str]) -> None:
+def _run(main: Callable[[], None]) -> None:
     try:
         main()
     except BrokenPipeError:
         raise
     except UserError as error:
         message = _BUILT_FROM.sub('', _FROM_WORKER.sub('', str(error))).strip()
-        print(f'error: {in_flags(message)}', file=sys.stderr)
+        print(f'error: {in_words(message)}', file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if error.filename is None:  # nothing that could be named otherwise

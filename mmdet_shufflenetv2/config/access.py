@@ -30,7 +30,7 @@ def require_detector(cfg: Config, what: str) -> None:
 
     Args:
         cfg: The config.
-        what: What only a detector does, such as ``--tta averages boxes``.
+        what: What only a detector does, such as ``tta averages boxes``.
 
     Raises:
         UserError: If the model is known and no detector.

@@ -1,4 +1,4 @@
-"""Entries that a user gives a config, as ``--cfg-options KEY=VALUE`` does: those that were meant otherwise are refused."""
+"""Entries that a user gives a config, ``cfg_options``: those that were meant otherwise are refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _refuse_near_misses(cfg: Config, options: dict[str, Any]) -> None:
         for number, part in enumerate(parts := option.split('.')):
             if isinstance(holder, (list, tuple)):
                 if not part.isdecimal() or int(part) >= len(holder):
-                    raise UserError(f'--cfg-options {option}: {".".join(parts[:number])} is a list of {len(holder)}; '
+                    raise UserError(f'`cfg_options` {option}: {".".join(parts[:number])} is a list of {len(holder)}; '
                                     f'expected a number from 0 to {len(holder) - 1}, not {part}.')
                 holder = holder[int(part)]
                 continue
@@ -65,7 +65,7 @@ def _refuse_near_misses(cfg: Config, options: dict[str, Any]) -> None:
                 known = {name for name in (*holder, *accepted) if _letters(name) != _letters(part)}
                 near = [] if part in accepted else difflib.get_close_matches(part, sorted(known), n=1, cutoff=0.8)
                 if near:
-                    raise UserError(f'--cfg-options {option}: there is no {".".join(parts[:number + 1])}. Did you mean '
+                    raise UserError(f'`cfg_options` {option}: there is no {".".join(parts[:number + 1])}. Did you mean '
                                     f'{".".join([*parts[:number], near[0], *parts[number + 1:]])}?')
                 break
             holder = holder[part]
@@ -99,4 +99,4 @@ def _refuse_words_for_numbers(cfg: Config, options: dict[str, Any]) -> None:
                 old = old.get(part) if isinstance(old, (Config, dict)) else None
         is_number = isinstance(old, (int, float)) and not isinstance(old, bool)
         if is_number and isinstance(value, str) and value != 'dynamic':  # AmpOptimWrapper's loss_scale may be that
-            raise UserError(f'--cfg-options {key}={value}: expected a number, as the {old} that it replaces.')
+            raise UserError(f'`cfg_options` {key}={value}: expected a number, as the {old} that it replaces.')

@@ -1,6 +1,6 @@
 """What a checkpoint knows about the data that it was trained on, put to use wherever it is loaded.
 
-MMEngine writes the training data's ``metainfo`` into each checkpoint: class names, colours and, after ``--image-size``,
+MMEngine writes the training data's ``metainfo`` into each checkpoint: class names, colours and, after ``image_size``,
 the size. So ``tools/test.py``, ``infer.py`` and ``export.py`` need no flag for a detector of other classes than the
 config's.
 """
@@ -14,13 +14,14 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 
 from ..compat.registry_errors import registry_errors
+from ..utils.options import in_words
 from .classes import class_heads, set_classes
 from .image_size import set_image_size
 
-__all__ = ['checkpoint_meta', 'config_meta', 'follow_checkpoint']
+__all__ = ['apply_checkpoint_metadata', 'checkpoint_meta', 'config_meta']
 
 
-def follow_checkpoint(cfg: Config, checkpoint: dict[str, Any]) -> None:
+def apply_checkpoint_metadata(cfg: Config, checkpoint: dict[str, Any]) -> None:
     """Give a config the classes and the image size of a checkpoint where they differ; ``cfg`` is changed in place.
 
     Where the checkpoint has no names and the config has others than its heads have classes, they are called
@@ -36,9 +37,9 @@ def follow_checkpoint(cfg: Config, checkpoint: dict[str, Any]) -> None:
         set_classes(cfg, meta['classes'])
     elif 'classes' not in meta and (unnamed := _classes_without_a_name(cfg)):
         set_classes(cfg, [f'class {label}' for label in range(unnamed)])
-        print(f'note: the checkpoint has no class names, and those of the config are not of {unnamed} classes, so they '
-              f'are called class 0, class 1, ... To name them: --cfg-options '
-              f'test_dataloader.dataset.metainfo.classes="[\'cat\',\'dog\',...]"', file=sys.stderr)
+        print(in_words(f'note: the checkpoint has no class names, and those of the config are not of {unnamed} classes, so they '
+              f'are called class 0, class 1, ... To name them: `cfg_options` '
+              f'test_dataloader.dataset.metainfo.classes="[\'cat\',\'dog\',...]"'), file=sys.stderr)
     if 'image_size' in meta:
         set_image_size(cfg, meta['image_size'])
 

@@ -9,11 +9,11 @@ from typing import Any
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from ..data.common_form import Prepared
+from ..data.prepared import Prepared
 from ..visualization import class_color
 from .access import datasets_of, metrics_of
 
-__all__ = ['class_heads', 'lay_over', 'set_classes']
+__all__ = ['apply_prepared_data', 'class_heads', 'set_classes']
 
 
 def set_classes(cfg: Config, classes: Sequence[str]) -> None:
@@ -56,7 +56,7 @@ def _takes_classes(kind: str | type) -> bool:
         'num_classes' in inspect.signature(base.__init__).parameters for base in inspect.getmro(built)[:-1])
 
 
-def lay_over(cfg: Config, data: Prepared) -> None:
+def apply_prepared_data(cfg: Config, data: Prepared) -> None:
     """Have a config train on, validate on and test on a user's data; ``cfg`` is changed in place.
 
     Pipelines, filters, samplers and batch sizes stay the config's. What it tests on is the ``test`` split, or ``val``

@@ -12,12 +12,12 @@ from mmdet.utils import register_all_modules
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner.checkpoint import _load_checkpoint
 
-from ..checkpoints.mismatch import wrong_weights
+from ..checkpoints.mismatch import weights_mismatch
 from ..compat.registry_errors import registry_errors
 from ..utils.device import usable_device
 from ..utils.errors import UserError
 from .access import require_detector, require_entries
-from .checkpoint_meta import checkpoint_meta, config_meta, follow_checkpoint
+from .checkpoint_meta import apply_checkpoint_metadata, checkpoint_meta, config_meta
 from .load import load_checkpoint_config, load_config
 
 __all__ = ['category_ids', 'load_detector']
@@ -56,7 +56,7 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     register_all_modules(init_default_scope=True)
     require_detector(cfg, 'Boxes are drawn by a detector')
     require_entries(cfg, 'test_dataloader')
-    follow_checkpoint(cfg, loaded)
+    apply_checkpoint_metadata(cfg, loaded)
     cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
     with registry_errors():
         # Not mmdet's init_detector: it only warns where weights are missing.
@@ -64,7 +64,7 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     try:
         model.load_state_dict(state_dict)
     except (RuntimeError, AttributeError, TypeError) as error:
-        raise wrong_weights(checkpoint, error) from error
+        raise weights_mismatch(checkpoint, error) from error
     model.cfg = cfg
     known = checkpoint_meta(loaded)
     meta = config_meta(cfg) | {key: known[key] for key in ('classes', 'category_ids') if key in known}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config, ConfigDict
 
-from ..checkpoints.latest import LAST_CHECKPOINT, newest_whole
+from ..checkpoints.latest import LAST_CHECKPOINT, latest_valid_checkpoint
 from ..data.pipelines import base_dataset
 from ..utils.errors import UserError
 from ..utils.files import write_atomically
@@ -22,7 +22,7 @@ __all__ = ['augment', 'cap_workers', 'check_load_from', 'coco_metrics', 'log_for
 
 
 def set_data_root(cfg: Config, root: str | None, data: str | None = None) -> None:
-    """Lay ``--data-root`` over the config: every data set and metric reads there what it read in its own root.
+    """Lay ``data_root`` over the config: every data set and metric reads there what it read in its own root.
 
     Args:
         cfg: The config, changed in place.
@@ -35,10 +35,10 @@ def set_data_root(cfg: Config, root: str | None, data: str | None = None) -> Non
     if root is None:
         return
     if data is not None:
-        raise UserError(f'--data {data} and --data-root {root} both name the data: leave one of them out. --data is '
-                        f'for data of your own, --data-root for those that the config is for.')
+        raise UserError(f'data={data} and data_root={root} both name the data: leave one of them out. `data` is '
+                        f'for data of your own, `data_root` for those that the config is for.')
     if not os.path.isdir(root):
-        raise UserError(f'--data-root {root} is no folder.')
+        raise UserError(f'data_root={root} is no folder.')
     root = os.path.join(root, '')
     old_roots = set()
     for dataset in datasets_of(cfg):
@@ -53,11 +53,11 @@ def set_data_root(cfg: Config, root: str | None, data: str | None = None) -> Non
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
-    """Lay ``--resume`` over the config: nothing, ``auto`` (the latest intact checkpoint of the work dir) or a file."""
+    """Lay ``resume`` over the config: nothing, ``auto`` (the latest intact checkpoint of the work dir) or a file."""
     if resume is None:
         return
     if resume == 'auto':
-        newest = newest_whole(cfg.work_dir)
+        newest = latest_valid_checkpoint(cfg.work_dir)
         if newest is None:
             print(f'There is no checkpoint in {cfg.work_dir} yet: training starts at the beginning.')
             return
@@ -95,7 +95,7 @@ def coco_metrics(cfg: Config) -> list[Any]:
     if metrics := [metric for metric in metrics_of(cfg, 'test_evaluator')
                    if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]:
         return metrics
-    raise UserError('--out with .json writes COCO results, and the config evaluates with no CocoMetric.')
+    raise UserError('`out` with .json writes COCO results, and the config evaluates with no CocoMetric.')
 
 
 def augment(cfg: Config) -> None:
@@ -151,7 +151,7 @@ def log_for_tensorboard(cfg: Config) -> None:
         UserError: If TensorBoard is not installed.
     """
     if find_spec('tensorboard') is None:
-        raise UserError('--tensorboard needs TensorBoard: pip install tensorboard')
+        raise UserError('tensorboard=True needs TensorBoard: pip install tensorboard')
     visualizer = cfg.get('visualizer') or dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
     backends = visualizer.get('vis_backends') or []
     if not any(backend['type'] == 'TensorboardVisBackend' for backend in backends):

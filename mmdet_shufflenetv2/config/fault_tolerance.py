@@ -6,7 +6,7 @@ import os
 
 from mmengine.config import Config, ConfigDict
 
-__all__ = ['BROKEN_IMAGES', 'make_durable']
+__all__ = ['BROKEN_IMAGES', 'add_fault_tolerance']
 
 #: Name of the list of broken images in the folder of a run.
 BROKEN_IMAGES = 'broken_images.jsonl'
@@ -15,7 +15,7 @@ BROKEN_IMAGES = 'broken_images.jsonl'
 _HOOKS = ('SharedLossHook', 'FiniteLossHook', 'RunStateHook', 'ImageDrawsHook', 'InterruptHook')
 
 
-def make_durable(cfg: Config, *, max_broken_images: int = 10, checkpoint_interval_minutes: float | None = None) -> None:
+def add_fault_tolerance(cfg: Config, *, max_broken_images: int = 10, checkpoint_interval_minutes: float | None = None) -> None:
     """Make a training run survive.
 
     A training loop or checkpoint hook of the config's own kind is left as it is, and what it would take from here is
@@ -29,7 +29,7 @@ def make_durable(cfg: Config, *, max_broken_images: int = 10, checkpoint_interva
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     checkpoint = hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
     if checkpoint.get('type') == 'CheckpointHook':
-        checkpoint.update(type='DurableCheckpointHook', interval_minutes=checkpoint_interval_minutes)
+        checkpoint.update(type='FaultTolerantCheckpointHook', interval_minutes=checkpoint_interval_minutes)
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *(dict(type=hook) for hook in _HOOKS)]
     loader = cfg.train_dataloader
     loop = cfg.get('train_cfg') or {}
@@ -42,7 +42,7 @@ def make_durable(cfg: Config, *, max_broken_images: int = 10, checkpoint_interva
         type='ResumableBatchSampler', batches=loader.get('batch_sampler'), drop_last=loader.pop('drop_last', False))
     broken_list = os.path.join(cfg.work_dir, BROKEN_IMAGES)
     _load_whole_images(loader.dataset)
-    loader.dataset = dict(type='DurableDataset', dataset=loader.dataset, broken_list=broken_list)
+    loader.dataset = dict(type='FaultTolerantDataset', dataset=loader.dataset, broken_list=broken_list)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []),
                         dict(type='BrokenImagesHook', file=broken_list, limit=max_broken_images)]
 
@@ -51,7 +51,7 @@ def _load_whole_images(node: object) -> None:
     """Have every transform that loads an image refuse a truncated one."""
     if isinstance(node, dict):
         if node.get('type') in ('LoadImageFromFile', 'mmdet.LoadImageFromFile', 'mmcv.LoadImageFromFile'):
-            node['type'] = 'LoadWholeImage'
+            node['type'] = 'LoadCompleteImage'
         node = node.values()
     if not isinstance(node, str) and hasattr(node, '__iter__'):
         for each in node:

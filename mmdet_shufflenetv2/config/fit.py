@@ -11,16 +11,16 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.runner.checkpoint import _load_checkpoint
 
-from ..data.common_form import load_prepared, prepare_own_data
-from ..data.layouts.description import OwnData
-from ..data.layouts.find import read_own_data
+from ..data.layouts.description import UserDataset
+from ..data.layouts.find import read_user_dataset
 from ..data.pipelines import base_dataset
+from ..data.prepared import load_prepared, prepare_user_dataset
 from ..data.summary import summary
 from ..models.class_layers import fits_class_layers
 from ..utils.errors import UserError
 from .access import is_detector, require_detector
-from .checkpoint_meta import checkpoint_meta, config_meta, follow_checkpoint
-from .classes import class_heads, lay_over
+from .checkpoint_meta import apply_checkpoint_metadata, checkpoint_meta, config_meta
+from .classes import apply_prepared_data, class_heads
 from .run_flags import set_own_length, set_run_flags
 
 __all__ = ['fit_data', 'fit_run', 'follow_run']
@@ -31,7 +31,7 @@ def fit_run(cfg: Config, data: str | None = None, *, keep_length: bool = False, 
 
     Args:
         cfg: The config.
-        data: Folder of the data set, as :func:`.read_own_data` takes it; None leaves the config's own.
+        data: Folder of the data set, as :func:`.read_user_dataset` takes it; None leaves the config's own.
         keep_length: Leave the length to the config also where the data are the user's own and no flag names it.
         flags: As :func:`.set_run_flags` takes them.
 
@@ -56,11 +56,11 @@ def fit_run(cfg: Config, data: str | None = None, *, keep_length: bool = False, 
     return why
 
 
-def fit_data(cfg: Config, data: str) -> OwnData:
+def fit_data(cfg: Config, data: str) -> UserDataset:
     """Fit a config to data alone; arguments as :func:`fit_run` has them. Returns what was found."""
-    require_detector(cfg, '--data is for detectors')
-    own = read_own_data(data)
-    lay_over(cfg, prepare_own_data(own, cfg.work_dir))
+    require_detector(cfg, '`data` is for detectors')
+    own = read_user_dataset(data)
+    apply_prepared_data(cfg, prepare_user_dataset(own, cfg.work_dir))
     return own
 
 
@@ -70,29 +70,29 @@ def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_d
     Args:
         cfg: The config, changed in place.
         checkpoint: A checkpoint's file or address.
-        data: Folder of other data of the same classes, as :func:`.read_own_data` takes it.
+        data: Folder of other data of the same classes, as :func:`.read_user_dataset` takes it.
         look_for_data: Whether to use what the run has noted of its data, beside the checkpoint.
 
     Raises:
         UserError: If checkpoint or data are invalid.
     """
     if data is not None:
-        require_detector(cfg, '--data is for detectors')
+        require_detector(cfg, '`data` is for detectors')
     elif not is_detector(cfg):  # a classifier's classes are its folders
         return
     loaded = _load_checkpoint(checkpoint, map_location='cpu')
     loaded = loaded if isinstance(loaded, dict) else {}
     register_all_modules(init_default_scope=True)  # the config's data sets are built to be asked for their classes
     if data is not None:
-        own = read_own_data(data)
+        own = read_user_dataset(data)
         classes = _detectors_classes(cfg, loaded) or own.classes
-        lay_over(cfg, prepare_own_data(own, cfg.work_dir, classes, training=False))
+        apply_prepared_data(cfg, prepare_user_dataset(own, cfg.work_dir, classes, training=False))
         print(summary(own))
     elif look_for_data and (prepared := load_prepared(Path(checkpoint).parent)):
-        lay_over(cfg, prepared)
+        apply_prepared_data(cfg, prepared)
     elif look_for_data:
         _require_data(cfg, checkpoint, checkpoint_meta(loaded))
-    follow_checkpoint(cfg, loaded)
+    apply_checkpoint_metadata(cfg, loaded)
 
 
 def _require_data(cfg: Config, checkpoint: str, meta: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ def _require_data(cfg: Config, checkpoint: str, meta: dict[str, Any]) -> None:
     if meta.get('set') and not os.path.isfile(ann_file):
         few = ', '.join(meta['classes'][:5]) + (', ...' if len(meta['classes']) > 5 else '')
         raise UserError(f'{checkpoint} was trained on your own data ({few}), and the folder of its run is not around '
-                        f'it: {ann_file} is missing. Name the data: --data DIR')
+                        f'it: {ann_file} is missing. Name the data: data=DIR')
 
 
 def _detectors_classes(cfg: Config, loaded: dict[str, Any]) -> tuple[str, ...] | None:

@@ -33,7 +33,7 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
     Args:
         path: Config file, or one of an installed package, such as
             ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``, or a checkpoint with its config inside.
-        cfg_options: Entries to override, as ``--cfg-options`` gives them.
+        cfg_options: Entries to override, by dotted key.
         work_dir: Where the run writes; by default what the config says, else ``work_dirs/NAME_OF_CONFIG``.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
 

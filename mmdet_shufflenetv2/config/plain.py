@@ -113,7 +113,7 @@ def _literal(node: ast.AST) -> Any:
 def _read(path: Path, seen: list[Path]) -> dict[str, Any]:
     """A file's entries, laid over those of its bases."""
     if path.suffix not in ('.json', '.yaml', '.yml'):
-        raise UserError(f'--no-python-config takes JSON and YAML, and {path} is neither.')
+        raise UserError(f'`no_python_config` takes JSON and YAML, and {path} is neither.')
     if path.resolve() in seen or len(seen) > _MAX_BASES:
         raise UserError(f'{path}: the bases of this config go in a circle, or there are more than {_MAX_BASES}.')
     own = _parse(path)

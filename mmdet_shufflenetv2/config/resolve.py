@@ -29,7 +29,7 @@ from .edits import (
     set_resume,
     show_class_wise,
 )
-from .fault_tolerance import make_durable
+from .fault_tolerance import add_fault_tolerance
 from .fit import fit_data, fit_run, follow_run
 from .load import load_checkpoint_config, load_config
 from .options import BrowseOptions, EvaluateOptions, TrainOptions
@@ -146,7 +146,7 @@ def _launcher(cfg: Config, options: TrainOptions) -> None:
 
 
 def _fault_tolerance(cfg: Config, options: TrainOptions) -> None:
-    make_durable(cfg, max_broken_images=options.max_broken_images,
+    add_fault_tolerance(cfg, max_broken_images=options.max_broken_images,
                  checkpoint_interval_minutes=options.checkpoint_interval_minutes)
 
 

@@ -46,7 +46,7 @@ def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | N
     """
     if freeze is not None:
         if not -1 <= freeze <= _MOST_FROZEN:
-            raise UserError(f'--freeze {freeze}: expected -1 (nothing), 0 (the stem), or 1 to {_MOST_FROZEN} (so many '
+            raise UserError(f'freeze={freeze}: expected -1 (nothing), 0 (the stem), or 1 to {_MOST_FROZEN} (so many '
                             f'stages, too).')
         cfg.model.backbone.frozen_stages = freeze
     if image_size is not None:
@@ -82,8 +82,8 @@ def _scale_rate(cfg: Config, factor: float) -> None:
 def _set_epochs(cfg: Config, epochs: int) -> None:
     old = cfg.train_cfg.get('max_epochs')
     if not old:
-        raise UserError(f'--epochs needs a schedule in epochs, and {cfg.filename} counts iterations. Set its length '
-                        f'with --cfg-options train_cfg.max_iters=N')
+        raise UserError(f'`epochs` needs a schedule in epochs, and {cfg.filename} counts iterations. Set its length '
+                        f'with `cfg_options` train_cfg.max_iters=N')
     factor = epochs / old
     loop = cfg.train_cfg
     loop.max_epochs = epochs
@@ -105,7 +105,7 @@ def set_own_length(cfg: Config, images: int) -> str | None:
     """Give a run on the user's own data a length that fits their number: about 3000 steps, 12 to 100 epochs.
 
     Args:
-        cfg: The config, changed in place as ``--epochs`` does.
+        cfg: The config, changed in place as ``epochs`` does.
         images: How many it trains on.
 
     Returns:
@@ -115,7 +115,7 @@ def set_own_length(cfg: Config, images: int) -> str | None:
         return None
     batch = cfg.train_dataloader.get('batch_size', 1) * int(os.environ.get('WORLD_SIZE', 1))
     _set_epochs(cfg, min(max(_STEPS // math.ceil(images / batch), _FEWEST), _MOST))
-    return f'chosen for {images} images; --epochs N changes it'
+    return f'chosen for {images} images; epochs=N changes it'
 
 
 def fit_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:

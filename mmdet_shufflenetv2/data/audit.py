@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ..utils.images import look_at_all
+from ..utils.images import check_image_files
 from .problems import Report, shown
 
 __all__ = ['as_float', 'audit', 'is_box', 'leaves_folder', 'left_out']
@@ -31,7 +31,7 @@ def audit(annotations: dict[str, list], source: str | os.PathLike, folder: str |
         source: The file, for the report.
         folder: Where the images are.
         look: Whether to look at the image files; without it only what the annotation file says is checked.
-        reader: What will decode them, as :func:`.look_at` takes it.
+        reader: What will decode them, as :func:`.check_image_file` takes it.
     """
     report = Report(os.fspath(source), os.fspath(folder), {key: len(annotations[key]) for key in
                                                            ('images', 'annotations', 'categories')})
@@ -200,7 +200,7 @@ def _files(report: Report, entries: list, folder: str | os.PathLike, reader: dic
     listed = [(place, entry) for place, entry in enumerate(entries)
               if isinstance(entry, dict) and isinstance(entry.get('file_name'), str) and entry['file_name']
               and not leaves_folder(entry['file_name'])]
-    looks = look_at_all((os.path.join(folder, entry['file_name']) for _, entry in listed), **reader)
+    looks = check_image_files((os.path.join(folder, entry['file_name']) for _, entry in listed), **reader)
     for (place, entry), look in zip(listed, looks):
         if look.kind:
             report.note(look.kind, f'image {place}: {look.fault}')

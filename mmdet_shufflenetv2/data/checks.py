@@ -18,7 +18,8 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 
 from ..utils.errors import UserError
-from ..utils.images import Look, look_at_all, printable
+from ..utils.images import ImageCheck, check_image_files, printable
+from ..utils.options import in_words
 from .annotation_file import as_annotations, has_byte_order_mark, read_annotations, read_json
 from .audit import audit, left_out
 from .pipelines import steps
@@ -89,7 +90,7 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
     notes = [*_left_out(cfg, annotations, report, key), *_check_masks(cfg, annotations, report.source)]
     if say and int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
         for note in notes:
-            print(f'note: {report.source}: {note}')
+            print(in_words(f'note: {report.source}: {note}'))
     folder = os.path.join(root, (cfg.get('data_prefix') or {}).get('img', ''))
     check_images([os.path.join(folder, image['file_name']) for image in annotations['images']], max_broken,
                  'take them out of the annotation file',
@@ -102,9 +103,10 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
 
 
 def image_reader(cfg: dict[str, Any]) -> dict[str, Any]:
-    """What reads the images of a data set config: ``backend`` and ``upright`` as :func:`.look_at` has them."""
+    """What reads the images of a data set config: ``backend`` and ``upright`` as :func:`.check_image_file` has them."""
     load = next((step for step in steps(cfg.get('pipeline')) if getattr(
-        step.get('type'), '__name__', str(step.get('type'))).endswith(('LoadImageFromFile', 'LoadWholeImage'))), {})
+        step.get('type'), '__name__', str(step.get('type'))).endswith(
+            ('LoadImageFromFile', 'LoadCompleteImage', 'LoadWholeImage'))), {})
     return dict(backend=load.get('imdecode_backend') or 'cv2',
                 upright=load.get('color_type', 'color') in ('color', 'grayscale'))
 
@@ -142,10 +144,10 @@ def _read_annotations(path: str, root: str, annotated: bool) -> tuple[dict[str, 
             f'There is no annotation file {path}. Expected COCO\'s layout: '
             f'{os.path.join(root, "annotations", "instances_{train,val}2017.json")}, '
             f'{os.path.join(root, "{train,val}2017", "*.jpg")}.\n'
-            f'Put the data there, or name the folder that has it: --data-root DIR.') from None
+            f'Put the data there, or name the folder that has it: data_root=DIR.') from None
     if has_byte_order_mark(path):
         raise UserError(f'{path} starts with a byte order mark, which MMDetection does not read. Save it as UTF-8 '
-                        f'without one, or name the data set\'s folder: --data DIR')
+                        f'without one, or name the data set\'s folder: data=DIR')
     report = audit(annotations, path, root, look=False)
     if not annotated:
         for problem in ('no_annotations', 'no_box'):
@@ -175,7 +177,7 @@ def _left_out(cfg: dict[str, Any], annotations: dict[str, Any], report: Report, 
     large = {number for number, size in sizes.items() if min(size) >= least}
     used = large & {a['image_id'] for a in annotations['annotations']} if filters.get('filter_empty_gt') else large
     small = f'{len(sizes) - len(large)} of {len(sizes)} images have a side below {least} pixels'
-    allow = f'To train on them: --cfg-options {key}.filter_cfg.min_size=0'
+    allow = f'To train on them: `cfg_options` {key}.filter_cfg.min_size=0'
     boxes = annotations['annotations']
     if not any(a['image_id'] in used and left_out(a, sizes[a['image_id']]) is None for a in boxes):
         raise UserError(f'{report.source}: nothing is left to learn from: {small}, and filter_cfg leaves them out.\n'
@@ -273,13 +275,13 @@ def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0, instead: 
         allowed: How many may be missing or truncated, if they are less than half; a warning then names them.
         instead: What to do about those that cannot be had again.
         stated: Width and height of each in pixels, as an annotation file has them; None where none does.
-        reader: What will decode them, as :func:`.look_at` takes it.
+        reader: What will decode them, as :func:`.check_image_file` takes it.
 
     Raises:
         UserError: Naming the first few that are missing, truncated or too large to be decoded, or the first of another
             size.
     """
-    looks = look_at_all(paths, **reader)
+    looks = check_image_files(paths, **reader)
     faults = [look.fault for look in looks if look.fault]
     if 0 < len(faults) <= allowed and 2 * len(faults) < len(paths):
         print(f'warning: {len(faults)} of {len(paths)} images cannot be read and are left out of training: '
@@ -291,7 +293,7 @@ def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0, instead: 
     refuse_other_sizes(paths, looks, stated or ())
 
 
-def refuse_other_sizes(paths: Sequence[str | os.PathLike], looks: Sequence[Look],
+def refuse_other_sizes(paths: Sequence[str | os.PathLike], looks: Sequence[ImageCheck],
                        stated: Sequence[tuple[float, float]]) -> None:
     """Raise a :class:`.UserError` where a whole image is not as large as stated; arguments as above."""
     wrong = [(path, look.size, tuple(size)) for path, look, size in zip(paths, looks, stated)

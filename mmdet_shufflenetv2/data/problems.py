@@ -42,7 +42,7 @@ FATAL = {
 LEFT_OUT = {
     'crowd': 'a box is marked as a crowd, iscrowd 1 (not learned or evaluated; if it is one object, set iscrowd to 0)',
     'ignored': 'a box is marked to be ignored, ignore 1 (left out in training)',
-    'area': 'an annotation has no positive area (left out in training; --data takes that of the box)',
+    'area': 'an annotation has no positive area (left out in training; `data` takes that of the box)',
     'box_flat': 'a box has no area, or a negative side (left out in training)',
     'box_tiny': 'a box is narrower than a pixel (left out in training)',
     'box_beside': 'a box lies beside its image (left out in training)',

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from .audit import left_out
-from .layouts.description import OwnData, Split
+from .layouts.description import Split, UserDataset
 
 __all__ = ['summary']
 
@@ -14,7 +14,7 @@ __all__ = ['summary']
 _SHOWN = 30
 
 
-def summary(data: OwnData) -> str:
+def summary(data: UserDataset) -> str:
     """Images and their sizes, boxes of each class as far as they are used, and what there is to say about them."""
     lines = [f'{data.format} format in {data.root}, {len(data.classes)} classes']
     for name, split in data.splits.items():

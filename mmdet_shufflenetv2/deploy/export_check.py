@@ -362,7 +362,7 @@ def _made_candidates(cfg: Any, classes: int, least: float, rng: np.random.Genera
 
 def _differs(what: str, how: str) -> UserError:
     return UserError(f'The exported file does not compute what the detector does: {what}: {how}. The file was not '
-                     f'written. Try --keep-shuffle; if it stays so, this model cannot be exported.')
+                     f'written. Try keep_shuffle=True; if it stays so, this model cannot be exported.')
 
 
 def _same(what: str, got: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> None:

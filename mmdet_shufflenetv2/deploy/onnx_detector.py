@@ -106,8 +106,8 @@ class OnnxDetector:
             raise UserError(f'{path} was not made by tools/export.py: it lacks the classes and how to resize an image. '
                             f'Export the detector again, or run the file with onnxruntime itself.')
         if 'classes' not in about:
-            raise UserError(f'{path} is a backbone (exported with --backbone-only) and finds no boxes. Export the '
-                            f'whole detector, without --backbone-only.')
+            raise UserError(f'{path} is a backbone (exported with backbone_only=True) and finds no boxes. Export the '
+                            f'whole detector, without `backbone_only`.')
         self.classes: tuple[str, ...] = tuple(json.loads(about['classes']))
         ids = json.loads(about.get('category_ids', 'null'))
         self.category_ids: tuple[int, ...] | None = ids and tuple(ids)

@@ -178,7 +178,7 @@ def _steps(cfg: Config) -> tuple[Resize, CenterPadding | None]:
                 if step.get(key, default) not in (default, None):
                     raise UserError(f'The config\'s test pipeline has {kind}({key}={step[key]!r}), and a file takes '
                                     f'images as cv2.imread reads them: expected {key}={default!r}. Set it with '
-                                    f'--cfg-options test_dataloader.dataset.pipeline.{number}.{key}={default} and '
+                                    f'`cfg_options` test_dataloader.dataset.pipeline.{number}.{key}={default} and '
                                     f'evaluate again.')
         elif kind in (*_RESIZES, 'CenterPad'):
             raise UserError(f"The config's test pipeline has {kind} as step {number}, which a graph cannot do there: "

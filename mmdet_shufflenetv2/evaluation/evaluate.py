@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..checkpoints.mismatch import wrong_weights
+from ..checkpoints.mismatch import weights_mismatch
 from ..compat.registry_errors import registry_errors
 from ..config.access import is_detector, metrics_of
 from ..config.edits import coco_metrics
@@ -96,7 +96,7 @@ class _LoadEveryWeight(Hook):
         try:
             runner.load_checkpoint(self.checkpoint, map_location='cpu', strict=True)
         except RuntimeError as error:
-            raise wrong_weights(self.checkpoint, error) from error
+            raise weights_mismatch(self.checkpoint, error) from error
         if self.shuffle_free:
             model = runner.model
             while hasattr(model, 'module'):  # a distributed run, test-time augmentation

@@ -49,8 +49,8 @@ class Detector:
                  cfg_options: dict[str, Any] | None = None) -> None:
         if is_exported(config_or_onnx):
             self._load_exported(config_or_onnx, {
-                str(weights): weights, '--device': device not in (None, 'cpu'), '--shuffle-free': shuffle_free,
-                '--cfg-options': cfg_options})
+                str(weights): weights, '`device`': device not in (None, 'cpu'), '`shuffle_free`': shuffle_free,
+                '`cfg_options`': cfg_options})
             return
         if weights is None and Path(config_or_onnx).suffix in ('.pth', '.pt', '.ckpt'):
             config_or_onnx, weights = None, config_or_onnx

@@ -51,7 +51,7 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
         else:
             models[argument] = _model(Path(argument), config)
     for model in models.values():
-        _look_at(model)
+        _check_model_file(model)
     if not models:
         raise UserError(f'{config} is a config alone; expected CONFIG CHECKPOINT.')
     return models
@@ -61,7 +61,7 @@ def _model(path: Path, config: str | None) -> Model:
     return Model(str(path), None) if is_exported(path) else Model(config or _config_beside(path), str(path))
 
 
-def _look_at(model: Model) -> None:
+def _check_model_file(model: Model) -> None:
     """Read a detector's file, so that an invalid one is said before there is a page."""
     if model.weights is None:
         OnnxDetector(model.config)

@@ -50,7 +50,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, str | None, l
         raise UserError(f'{weights} stands where the checkpoint should: {expected}.')
     if not rest:
         raise UserError(f'Got only {" ".join(arguments)}; {expected} and INPUT is an image, a folder, a video or '
-                        f'webcam:0. Inputs stand in front of --classes and --save, which take all that is behind them.')
+                        f'webcam:0. Inputs stand in front of `classes` and `save`, which take all that is behind them.')
     return config, weights, rest
 
 
@@ -111,7 +111,7 @@ def _writing(out_dir: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what = f'{error.strerror} ({error.filename})' if error.filename else error.strerror or error
-        raise UserError(f'--out-dir {out_dir} cannot be written: {what}. Name another folder.') from error
+        raise UserError(f'out_dir={out_dir} cannot be written: {what}. Name another folder.') from error
 
 
 def _frames(sources: Sequence[Source], faults: list[TruncatedError]) -> Iterator[Frame]:
@@ -133,7 +133,7 @@ def _labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:
         if name not in classes:
             near = difflib.get_close_matches(name, classes, n=1)
             hint = f' Near it: {near[0]!r}.' if near else ''
-            raise UserError(f'--classes {name!r} is no class of this detector.{hint} It knows '
+            raise UserError(f'classes={name!r} is no class of this detector.{hint} It knows '
                             f'{", ".join(classes)}.')
     return [classes.index(name) for name in names]
 

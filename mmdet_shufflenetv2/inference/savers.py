@@ -52,7 +52,7 @@ class DrawingSaver(ExitStack):
         inputs = {_identity(Path(source.given)) for source in sources if source.kind != 'camera'}
         for source in sources:
             if (picture := self._picture(source)).exists() and _identity(picture) in inputs:
-                raise UserError(f'{source.given} would be written over {picture}. Name another folder: --out-dir DIR.')
+                raise UserError(f'{source.given} would be written over {picture}. Name another folder: out_dir=DIR.')
             _refuse_folder(picture)
         self.path.mkdir(exist_ok=True)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..checkpoints.nanodet_layout import check_fit, is_nanodet, own_names
 from ..compat.registry_errors import registry_errors
 from .nanodet.detector import NanoDet
-from .unwrap import bare_model
+from .unwrap import unwrap_model
 
 __all__ = ['KeepClassLayersHook', 'fits_class_layers', 'keep_class_layers']
 
@@ -25,7 +25,7 @@ class KeepClassLayersHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Put the model's own values where a checkpoint's class layers do not fit."""
-        model = bare_model(runner.model)
+        model = unwrap_model(runner.model)
         weights = checkpoint.get('state_dict', checkpoint)
         from_nanodet = isinstance(model, NanoDet) and is_nanodet(weights)
         if from_nanodet:

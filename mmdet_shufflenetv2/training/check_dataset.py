@@ -11,10 +11,10 @@ from ..config.load import CONFIG_SUFFIXES, load_config
 from ..data.annotation_file import LISTS, as_annotations, read_json
 from ..data.audit import audit
 from ..data.checks import image_reader
-from ..data.common_form import complete_and_check, shared_images
 from ..data.layouts.coco import find_image_folder
-from ..data.layouts.find import read_own_data
+from ..data.layouts.find import read_user_dataset
 from ..data.layouts.yolo import is_description
+from ..data.prepared import complete_and_check, shared_images
 from ..data.problems import Report
 from ..utils.errors import UserError
 from ..utils.files import write_json
@@ -40,9 +40,9 @@ def check_dataset(source: str | os.PathLike | None = None, images: str | os.Path
         UserError: If there is no such thing, or if it cannot be read at all.
     """
     if (source is None) == (data is None):
-        raise UserError('Name what to check: ANNOTATIONS.json --images DIR, the folder of a data set, or a config')
+        raise UserError('Name what to check: ANNOTATIONS.json images=DIR, the folder of a data set, or a config')
     if images is not None and not os.path.isdir(images):
-        raise UserError(f'--images {images}: there is no such folder.')
+        raise UserError(f'images={images}: there is no such folder.')
     if source is not None and (os.path.isdir(source) or is_description(Path(source))):
         source, data = None, source
     reports = _of_file(Path(source), images) if data is None else _of_data(data)
@@ -72,11 +72,11 @@ def _read(path: str | os.PathLike) -> Any:
         return read_json(path)
     except FileNotFoundError:
         raise UserError(f'There is no annotation file {path}. Name one, or the folder of a data set: '
-                        f'--data DIR') from None
+                        f'data=DIR') from None
 
 
 def _of_data(root: str | os.PathLike) -> list[Report]:
-    data = read_own_data(root)
+    data = read_user_dataset(root)
     reports = []
     for name, split in data.splits.items():
         # As a training reads it, with what it fills in.

@@ -14,8 +14,9 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
 from ..data.pipelines import image_size
-from ..models.unwrap import bare_model
+from ..models.unwrap import unwrap_model
 from ..profiling.complexity import detector_multiply_adds
+from ..utils.options import in_words
 
 __all__ = ['FirstScreenHook', 'first_screen']
 
@@ -38,7 +39,8 @@ class FirstScreenHook(Hook):
         if self.length:
             lines['length'] += f', {self.length}'
         lines |= {name: note for name, note in self.notes.items() if note}
-        runner.logger.info('This run\n' + '\n'.join(f'  {name + ":":<16}{text}' for name, text in lines.items()))
+        runner.logger.info(in_words('This run\n' + '\n'.join(
+            f'  {name + ":":<16}{text}' for name, text in lines.items())))
 
 
 def first_screen(runner: Runner) -> dict[str, str]:
@@ -47,7 +49,7 @@ def first_screen(runner: Runner) -> dict[str, str]:
     Args:
         runner: In its ``before_train``.
     """
-    model = bare_model(runner.model)
+    model = unwrap_model(runner.model)
     loader = runner.train_dataloader
     dataset = loader.dataset
     classes = dataset.metainfo.get('classes') or ()

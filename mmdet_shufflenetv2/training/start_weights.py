@@ -17,8 +17,9 @@ from torch import nn
 
 from ..checkpoints.safe_loading import DownloadError
 from ..models.backbones.norm_eval import folded_norms
-from ..models.unwrap import bare_model
+from ..models.unwrap import unwrap_model
 from ..utils.errors import UserError
+from ..utils.options import in_words
 
 __all__ = ['StartWeightsHook', 'download_advice']
 
@@ -39,7 +40,7 @@ class StartWeightsHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Leave out what need not be loaded; MMEngine initializes the model right after this."""
-        model, load_from = bare_model(runner.model), runner._load_from
+        model, load_from = unwrap_model(runner.model), runner._load_from
         given = _shapes_in(load_from) if load_from else {}
         pretrained = _takes_pretrained(model)
         for name, module in model.named_modules():
@@ -50,13 +51,13 @@ class StartWeightsHook(Hook):
                     module.init_cfg = [cfg for cfg in _as_list(module.init_cfg) if not _is_pretrained(cfg)]
                     runner.logger.info(f'{name or "model"}: all weights are in {load_from}, init_cfg is not loaded.')
             elif own and not pretrained and not own.keys() & given.keys() and (flags := _flags_against_random(module)):
-                runner.logger.warning(
+                runner.logger.warning(in_words(
                     f'The weights of the {name} are random: {" and ".join(flags)} would keep a part of it untrained. '
-                    f'Train all of it: --cfg-options {" ".join(f"model.{name}.{flag}" for flag in flags.values())}')
+                    f'Train all of it: `cfg_options` {" ".join(f"model.{name}.{flag}" for flag in flags.values())}'))
 
     def before_train(self, runner: Runner) -> None:
         """Find the folded norms among those that would be in train mode."""
-        model = bare_model(runner.model).train()
+        model = unwrap_model(runner.model).train()
         self._folded = {name: norm for name, norm in folded_norms(model) if norm.training}
         if self._folded:
             parts = ', '.join(dict.fromkeys(name.split('.')[0] for name in self._folded))
@@ -107,7 +108,7 @@ def download_advice(cfg: Config) -> Iterator[None]:
         flags = ' '.join(_without(cfg.model, 'model', error.filename))
         if not flags:
             raise
-        raise UserError(f'{error} Or start from random weights: --cfg-options {flags}') from error
+        raise UserError(f'{error} Or start from random weights: `cfg_options` {flags}') from error
 
 
 def _without(node: Any, path: str, filename: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from ..checkpoints.latest import newest_whole
+from ..checkpoints.latest import latest_valid_checkpoint
 from ..compat.registry_errors import registry_errors
 from ..config.options import TrainOptions
 from ..config.resolve import resolve
@@ -109,5 +109,5 @@ def _disk_errors(work_dir: str) -> Iterator[None]:
     except OSError as error:
         if not is_disk_full(error):
             raise
-        raise UserError(f'The disk is full: {error}. The latest intact checkpoint is {newest_whole(work_dir)}. Make '
+        raise UserError(f'The disk is full: {error}. The latest intact checkpoint is {latest_valid_checkpoint(work_dir)}. Make '
                         f'room, and go on with: {resume_command()}') from error

@@ -22,6 +22,6 @@ def usable_device(name: str) -> torch.device:
         torch.zeros(1, device=name).item()  # 'meta' has no numbers to give
     except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
         # PyTorch's own words name two dozen kinds of devices, none of which need be here.
-        raise UserError(f'--device {name} cannot be used here: expected cpu, or cuda, cuda:1, ... for a GPU, of which '
+        raise UserError(f'device={name} cannot be used here: expected cpu, or cuda, cuda:1, ... for a GPU, of which '
                         f'PyTorch finds {torch.cuda.device_count() or "none"}.') from error
     return torch.device(name)

@@ -25,8 +25,18 @@ except ImportError as error:
     raise UserError('Image files are read with Pillow: pip install pillow. Arrays (H, W, 3) of uint8, as '
                     'cv2.imread returns them, do without it.') from error
 
-__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'Look', 'decode_image', 'files_below', 'is_clutter', 'look_at',
-           'look_at_all', 'printable', 'read_image']
+__all__ = [
+    'IMAGE_SUFFIXES',
+    'MAX_PIXELS',
+    'ImageCheck',
+    'check_image_file',
+    'check_image_files',
+    'decode_image',
+    'files_below',
+    'is_clutter',
+    'printable',
+    'read_image',
+]
 
 #: What a folder is searched for: what both Pillow and OpenCV read.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.bmp', '.webp', '.tif', '.tiff', '.ppm',
@@ -51,7 +61,7 @@ _ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
 _TELLING = 16
 
 
-class Look(NamedTuple):
+class ImageCheck(NamedTuple):
     """What looking at an image file gave."""
 
     #: Width and height in pixels, as the training reads it; None where the header cannot be read.
@@ -105,17 +115,17 @@ def printable(path: str | os.PathLike) -> str:
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
-def look_at_all(paths: Iterable[str | os.PathLike], backend: str = 'cv2', upright: bool = True) -> list[Look]:
-    """:func:`look_at` for many files, in order, with a bar where that takes seconds."""
+def check_image_files(paths: Iterable[str | os.PathLike], backend: str = 'cv2', upright: bool = True) -> list[ImageCheck]:
+    """:func:`check_image_file` for many files, in order, with a bar where that takes seconds."""
     from tqdm import tqdm
     paths = list(paths)
     with ThreadPoolExecutor(16) as pool, warnings.catch_warnings(), _strict():
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
-        return list(tqdm(pool.map(lambda path: look_at(path, backend, upright), paths), total=len(paths),
+        return list(tqdm(pool.map(lambda path: check_image_file(path, backend, upright), paths), total=len(paths),
                          desc='looking at images', unit='img', leave=False, disable=len(paths) < _MANY))
 
 
-def look_at(path: str | os.PathLike, backend: str = 'cv2', upright: bool = True) -> Look:
+def check_image_file(path: str | os.PathLike, backend: str = 'cv2', upright: bool = True) -> ImageCheck:
     """Read an image's header, and its end or, where that tells nothing, its pixels.
 
     What will decode the image decides whether it is fit, and whether its sides are exchanged: OpenCV reads files whose
@@ -135,18 +145,18 @@ def look_at(path: str | os.PathLike, backend: str = 'cv2', upright: bool = True)
                 # Another format, or bytes behind the picture, which some cameras write: only decoding tells.
                 image.load()
     except FileNotFoundError:
-        return Look(None, 'image_missing', f'{name} is missing')
+        return ImageCheck(None, 'image_missing', f'{name} is missing')
     except Image.DecompressionBombError:
-        return Look(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
+        return ImageCheck(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
     except Exception as error:  # a broken header raises whatever its decoder meets
         decoded = _decoded_anyway(path, upright) if backend == 'cv2' else None
         if decoded is None:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            return Look(size, 'image_broken', f'{name} is truncated or no image ({reason})')
+            return ImageCheck(size, 'image_broken', f'{name} is truncated or no image ({reason})')
         size = decoded
         if size[0] * size[1] > MAX_PIXELS:
-            return Look(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
-    return Look(size)
+            return ImageCheck(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
+    return ImageCheck(size)
 
 
 @contextmanager
@@ -256,7 +266,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
-        fault = look_at(path).fault
+        fault = check_image_file(path).fault
     if fault:
         raise UserError(f'{fault}. Expected a whole image file.')
     return decode_image(path)

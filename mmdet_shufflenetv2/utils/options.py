@@ -19,10 +19,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ['argument', 'flag_of', 'in_flags', 'option', 'takes_options']
+__all__ = ['argument', 'flag_of', 'in_flags', 'in_words', 'option', 'speaking_flags', 'takes_options']
 
 P = ParamSpec('P')
 R = TypeVar('R')
@@ -83,22 +85,37 @@ def takes_options(options: Callable[P, Any]) -> Callable[[Callable[[Any], R]], C
     return decorate
 
 
-_ENTRY = re.compile(r"\bcfg_options=\{'([^']*)': ('?)([^'}]*)\2\}")
+_command: ContextVar[type | None] = ContextVar('_command', default=None)
+
+
+@contextmanager
+def speaking_flags(options: type) -> Iterator[None]:
+    """Within it, :func:`in_words` speaks of the flags of a command; the command line runs each command in it."""
+    before = _command.set(options)
+    try:
+        yield
+    finally:
+        _command.reset(before)
+
+
+def in_words(message: str) -> str:
+    """What is said to a person: of Python's arguments, or of flags where a command line was typed."""
+    options = _command.get()
+    return message if options is None else in_flags(message, options)
 
 
 def in_flags(message: str, options: type) -> str:
     """An error of the package, which names Python's arguments, in the words of the command line.
 
-    ``epochs=-1`` becomes ``--epochs -1``, ```epochs``` becomes ``--epochs``, ``amp=True`` becomes ``--amp``.
+    ``epochs=-1`` becomes ``--epochs -1``, ``epochs`` becomes ``--epochs``, ``amp=True`` becomes ``--amp``.
 
     Args:
         message: The error.
         options: The command's options.
     """
-    message = _ENTRY.sub(r'--cfg-options \1=\3', message)
     for field in dataclasses.fields(options):
         name, flag = re.escape(field.name), flag_of(field)
         message = re.sub(rf'(?<![\w.-]){name}=True\b', flag, message)
         message = re.sub(rf'(?<![\w.-]){name}=(?=\S)', f'{flag} ', message)
         message = message.replace(f'`{field.name}`', flag)
-    return message.replace('`', '')
+    return message.replace('`no_python_config`', '--no-python-config')

@@ -127,7 +127,7 @@ def plot_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike
         UserError: If a folder or the name of the picture is invalid.
     """
     if picture is not None:
-        check_plot_file(Path(picture), '--out')
+        check_plot_file(Path(picture), 'out')
     if len(work_dirs) > 1:
         return draw_runs(work_dirs, picture or 'runs.png')
     _require_run(work_dirs[0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmdet_shufflenetv2.checkpoints.latest import is_whole, newest_whole
+from mmdet_shufflenetv2.checkpoints.latest import is_valid_checkpoint, latest_valid_checkpoint
 from mmdet_shufflenetv2.config.edits import set_resume
 
 
@@ -35,24 +35,24 @@ def folder_in_its_place(path):
 
 
 def test_the_most_steps_win_not_the_name(folder):
-    assert newest_whole(folder).name == 'epoch_10.pth'
+    assert latest_valid_checkpoint(folder).name == 'epoch_10.pth'
     (folder / 'epoch_10.pth').unlink()
-    assert newest_whole(folder).name == 'midway_95.pth'
+    assert latest_valid_checkpoint(folder).name == 'midway_95.pth'
 
 
 @pytest.mark.parametrize('damage', [cut, flip, empty, folder_in_its_place])
 def test_a_torn_file_is_passed_over_for_the_one_before(folder, damage, capfd):
     damage(folder / 'epoch_10.pth')
-    assert not is_whole(folder / 'epoch_10.pth')
-    assert newest_whole(folder).name == 'midway_95.pth'
+    assert not is_valid_checkpoint(folder / 'epoch_10.pth')
+    assert latest_valid_checkpoint(folder).name == 'midway_95.pth'
     damage(folder / 'midway_95.pth')
-    assert newest_whole(folder).name == 'epoch_9.pth'
+    assert latest_valid_checkpoint(folder).name == 'epoch_9.pth'
 
 
 @pytest.mark.parametrize('name', ['nowhere', '.'])
 def test_without_a_whole_checkpoint_there_is_none(tmp_path, name):
     (tmp_path / 'epoch_1.pth').write_bytes(b'PK')
-    assert newest_whole(tmp_path / name) is None
+    assert latest_valid_checkpoint(tmp_path / name) is None
 
 
 def test_resuming_has_the_note_of_the_newest_name_a_whole_file(folder):

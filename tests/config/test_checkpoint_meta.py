@@ -5,7 +5,7 @@ from conftest import ROOT
 from mmdet.utils import register_all_modules
 from own_data_layouts import loaded
 
-from mmdet_shufflenetv2.config.checkpoint_meta import checkpoint_meta, config_meta, follow_checkpoint
+from mmdet_shufflenetv2.config.checkpoint_meta import apply_checkpoint_metadata, checkpoint_meta, config_meta
 from mmdet_shufflenetv2.config.load import load_config
 from mmdet_shufflenetv2.data.pipelines import image_size
 
@@ -25,21 +25,21 @@ def classes_of(cfg):
 
 
 def test_other_classes_take_effect_in_heads_and_data(cfg):
-    follow_checkpoint(cfg, checkpoint(classes=('cat', 'dog')))
+    apply_checkpoint_metadata(cfg, checkpoint(classes=('cat', 'dog')))
     assert classes_of(cfg) == 2
     assert cfg.test_dataloader.dataset.metainfo['classes'] == ('cat', 'dog')
 
 
 def test_the_size_of_the_images_takes_effect(cfg):
-    follow_checkpoint(cfg, checkpoint(classes=('cat', ), image_size=(640, 480)))
+    apply_checkpoint_metadata(cfg, checkpoint(classes=('cat', ), image_size=(640, 480)))
     assert image_size(cfg) == (640, 480)
 
 
 def test_a_config_of_the_same_classes_keeps_its_heads_unless_they_were_set(cfg):
     cfg.test_dataloader.dataset.metainfo = dict(classes=('cat', 'dog'))
-    follow_checkpoint(cfg, checkpoint(classes=['cat', 'dog']))
+    apply_checkpoint_metadata(cfg, checkpoint(classes=['cat', 'dog']))
     assert classes_of(cfg) == 80
-    follow_checkpoint(cfg, checkpoint(classes=['cat', 'dog'], num_classes=2))
+    apply_checkpoint_metadata(cfg, checkpoint(classes=['cat', 'dog'], num_classes=2))
     assert classes_of(cfg) == 2
 
 
@@ -50,7 +50,7 @@ def test_the_capitals_of_older_checkpoints_and_a_single_class_without_brackets_a
 
 def test_classes_that_nobody_has_named_are_numbered_and_a_line_says_how_to_name_them(cfg, capsys):
     cfg.model.roi_head.bbox_head.num_classes = 3
-    follow_checkpoint(cfg, {'state_dict': {}})
+    apply_checkpoint_metadata(cfg, {'state_dict': {}})
     assert cfg.test_dataloader.dataset.metainfo['classes'] == ('class 0', 'class 1', 'class 2')
     said = capsys.readouterr().err
     assert 'no class names' in said
@@ -69,13 +69,13 @@ def test_the_entry_that_the_line_names_gives_the_names(capsys, monkeypatch):
         '--cfg-options', 'model.roi_head.bbox_head.num_classes=3',
         "test_dataloader.dataset.metainfo.classes=['dog','cat','traffic light']"]).cfg_options
     cfg = load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py', options)
-    follow_checkpoint(cfg, {'state_dict': {}})
+    apply_checkpoint_metadata(cfg, {'state_dict': {}})
     assert list(config_meta(cfg)['classes']) == ['dog', 'cat', 'traffic light']
     assert not capsys.readouterr().err
 
 
 def test_heads_of_as_many_classes_as_the_config_names_keep_its_names(cfg, capsys):
-    follow_checkpoint(cfg, {'state_dict': {}})
+    apply_checkpoint_metadata(cfg, {'state_dict': {}})
     assert config_meta(cfg)['classes'][:2] == ('person', 'bicycle')
     assert not capsys.readouterr().err
 
@@ -91,5 +91,5 @@ def test_category_ids_are_read_where_there_is_one_for_each_class(ids, known):
     checkpoint(classes=[]), checkpoint(image_size='big'), checkpoint(image_size=(1, -2)), checkpoint(image_size=(1, ))])
 def test_what_says_nothing_or_nonsense_changes_nothing(cfg, loaded):
     before = cfg.pretty_text
-    follow_checkpoint(cfg, loaded)
+    apply_checkpoint_metadata(cfg, loaded)
     assert cfg.pretty_text == before

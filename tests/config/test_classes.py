@@ -5,9 +5,9 @@ from mmdet.utils import register_all_modules
 from torch import nn
 
 from mmdet_shufflenetv2.config.access import datasets_of
-from mmdet_shufflenetv2.config.classes import class_heads, lay_over, set_classes
+from mmdet_shufflenetv2.config.classes import apply_prepared_data, class_heads, set_classes
 from mmdet_shufflenetv2.config.load import load_config
-from mmdet_shufflenetv2.data.common_form import Prepared
+from mmdet_shufflenetv2.data.prepared import Prepared
 from mmdet_shufflenetv2.visualization import class_color
 
 CONFIGS = ['faster_rcnn_snv2', 'faster_rcnn_snv2_lite', 'retinanet_snv2', 'retinanet_snv2_lite', 'light_head_rcnn_snv2',
@@ -44,7 +44,7 @@ def test_data_sets_and_metrics_follow_and_pipelines_stay():
     cfg = load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py')
     pipeline = cfg.train_dataloader.dataset.pipeline
     cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=3, dataset=cfg.train_dataloader.dataset)
-    lay_over(cfg, Prepared('COCO', '/data', ('a', 'b'), dict(train=('/t.json', '/train'), val=('/v.json', '/val'))))
+    apply_prepared_data(cfg, Prepared('COCO', '/data', ('a', 'b'), dict(train=('/t.json', '/train'), val=('/v.json', '/val'))))
     train = cfg.train_dataloader.dataset
     assert (train.type, train.times, train.dataset.ann_file) == ('RepeatDataset', 3, '/t.json')
     assert train.dataset.pipeline == pipeline
@@ -59,7 +59,7 @@ def test_data_sets_and_metrics_follow_and_pipelines_stay():
 
 def test_a_metric_of_another_format_gives_way_to_cocos():
     cfg = load_config('mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py')
-    lay_over(cfg, Prepared('YOLO', '/data', ('a', ), dict(train=('/t.json', '/t'), val=('/v.json', '/v'),
+    apply_prepared_data(cfg, Prepared('YOLO', '/data', ('a', ), dict(train=('/t.json', '/t'), val=('/v.json', '/v'),
                                                           test=('/x.json', '/x'))))
     assert cfg.test_evaluator[0].type == 'CocoMetric'
     assert cfg.test_evaluator[0].ann_file == cfg.test_dataloader.dataset.ann_file == '/x.json'

@@ -1,9 +1,9 @@
-from mmdet_shufflenetv2.data.layouts.find import read_own_data
+from mmdet_shufflenetv2.data.layouts.find import read_user_dataset
 from mmdet_shufflenetv2.data.summary import summary
 
 
 def test_images_boxes_and_sizes_are_counted(layout):
-    data = read_own_data(layout('yolo'))
+    data = read_user_dataset(layout('yolo'))
     annotations = {name: split.annotations['annotations'] for name, split in data.splits.items()}
     lines = summary(data).splitlines()
     assert lines[0] == f'YOLO format in {data.root}, 5 classes'
@@ -14,7 +14,7 @@ def test_images_boxes_and_sizes_are_counted(layout):
 
 
 def test_many_classes_are_cut_short_and_notes_are_shown(layout):
-    data = read_own_data(layout('yolo'))
+    data = read_user_dataset(layout('yolo'))
     data.classes = tuple(f'class {number}' for number in range(100))
     for split in data.splits.values():
         split.annotations['categories'] = [dict(id=n, name=name) for n, name in enumerate(data.classes, start=1)]

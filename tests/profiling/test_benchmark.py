@@ -10,7 +10,7 @@ import torch
 from conftest import ROOT
 
 from mmdet_shufflenetv2.profiling.benchmark import backbones, detectors, measure, report
-from mmdet_shufflenetv2.profiling.benchmark.task import Contender, NotHereError, Task
+from mmdet_shufflenetv2.profiling.benchmark.task import Contender, Task, UnavailableError
 from mmdet_shufflenetv2.profiling.timing import Timing
 
 SMALL = Task(64, 96, threads=1, widen_factor=0.5)
@@ -33,7 +33,7 @@ def test_every_form_of_a_backbone_computes_the_same_features(name):
     by_name = {contender.name: contender.build for contender in measure.contenders(SMALL)}
     try:
         got = outputs(by_name[name]())
-    except NotHereError as error:
+    except UnavailableError as error:
         pytest.skip(str(error))
     for a, b in zip(got, outputs(by_name['torchvision, eager']()), strict=True):
         assert a.shape == b.shape

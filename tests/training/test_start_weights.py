@@ -59,13 +59,13 @@ def as_trained(model):
 
 def fold(model, parts):
     """What folding leaves of the norms of some parts of a model; the convolutions do not matter here."""
-    folded = [(name, norm) for name, norm in model.named_modules()
+    fuse_conv_bn = [(name, norm) for name, norm in model.named_modules()
               if isinstance(norm, nn.BatchNorm2d) and name.startswith(parts)]
-    for _, norm in folded:
+    for _, norm in fuse_conv_bn:
         norm.weight.data.fill_(1)
         norm.running_mean.zero_()
         norm.running_var.fill_(1 - norm.eps)
-    return [name for name, _ in folded]
+    return [name for name, _ in fuse_conv_bn]
 
 
 @pytest.mark.parametrize('config', ['nanodet_m_snv2_shapes', 'retinanet_snv2_lite', 'faster_rcnn_snv2_lite'])
@@ -73,8 +73,8 @@ def fold(model, parts):
 def test_folded_norms_are_recognized_in_every_part(config, part):
     model = as_trained(detector(dict(init_cfg=None), config))
     assert [name for name, _ in folded_norms(model)] == []
-    folded = fold(model, part)
-    assert [name for name, _ in folded_norms(model)] == folded
+    fuse_conv_bn = fold(model, part)
+    assert [name for name, _ in folded_norms(model)] == fuse_conv_bn
 
 
 @pytest.mark.parametrize('bias', [0.0, 0.0001])
@@ -88,18 +88,18 @@ def test_norms_that_were_not_trained_yet_are_not_folded(bias):
 
 def test_a_detectors_weights_need_no_network_and_its_folded_norms_stay(run, tmp_path, capfd):
     start = as_trained(detector())
-    folded = fold(start, ('backbone', 'bbox_head.cls_convs.0'))
+    fuse_conv_bn = fold(start, ('backbone', 'bbox_head.cls_convs.0'))
     torch.save(dict(state_dict={f'module.{key}': value for key, value in start.state_dict().items()}),
                tmp_path / 'start.pth')
     end = run(load_from=str(tmp_path / 'start.pth'))
     for name, norm in start.named_modules():
         if isinstance(norm, nn.BatchNorm2d):
             same = torch.equal(norm.running_mean, end[f'{name}.running_mean'])
-            assert same == (name in folded), name
+            assert same == (name in fuse_conv_bn), name
     assert not torch.equal(end['backbone.stage2.0.branch1.3.bias'], start.backbone.stage2[0].branch1[3].bias)
     said = capfd.readouterr().out
     assert f'backbone: all weights are in {tmp_path}/start.pth' in said
-    assert f'{len(folded) - 1} batch norms (backbone, bbox_head) are folded' in said  # one is in the frozen stem
+    assert f'{len(fuse_conv_bn) - 1} batch norms (backbone, bbox_head) are folded' in said  # one is in the frozen stem
 
 
 @pytest.mark.parametrize('part', ['neck', 'backbone.stage2'])

@@ -58,9 +58,9 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
     """
     root = Path(root)
     if unknown := sorted(set(splits) - set(published.SPLITS)):
-        raise UserError(f'--splits {" ".join(unknown)}: expected {" or ".join(published.SPLITS)}.')
+        raise UserError(f'splits={" ".join(unknown)}: expected {" or ".join(published.SPLITS)}.')
     if subset is not None and 'train2017' not in splits:
-        raise UserError('--subset takes a part of train2017, which is not among --splits. Add it there.')
+        raise UserError('`subset` takes a part of train2017, which is not among `splits`. Add it there.')
     if subset is not None:
         check_subset(subset, published.ARCHIVES['train2017'].images)
     given = _Given(source)
@@ -76,7 +76,7 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
             return _take_subset(root, subset, seed, given, base_url, say) if subset is not None else []
     except OSError as error:
         raise UserError(f'{error.filename or root} cannot be written or read: {error.strerror}. Make room, or name a '
-                        f'--root elsewhere.') from error
+                        f'root=ELSEWHERE.') from error
 
 
 @contextmanager
@@ -109,14 +109,14 @@ class _Given:
     def __init__(self, source: str | os.PathLike | None) -> None:
         self.path = None if source is None else Path(source)
         if self.path is not None and not self.path.exists():
-            raise UserError(f'--from {source}: there is no such file or folder.')
+            raise UserError(f'source={source}: there is no such file or folder.')
         names = [archive.name for archive in published.ARCHIVES.values()]
         if self.path is not None and self.path.is_file() and self.path.name not in names:
-            raise UserError(f'--from {source}: expected one of {", ".join(names)}, or a folder with them.')
+            raise UserError(f'source={source}: expected one of {", ".join(names)}, or a folder with them.')
         if self.path is not None and not any(
                 self.archive(archive) or self.folder(name) for name, archive in published.ARCHIVES.items()):
-            raise UserError(f'--from {source}: nothing of COCO is in it. Expected {", ".join(names)}, or the folders '
-                            f'{", ".join(published.ARCHIVES)}. Without --from everything is downloaded.')
+            raise UserError(f'source={source}: nothing of COCO is in it. Expected {", ".join(names)}, or the folders '
+                            f'{", ".join(published.ARCHIVES)}. Without `source` everything is downloaded.')
 
     def archive(self, wanted: Archive) -> Path | None:
         """The archive, where it is given."""
@@ -168,7 +168,7 @@ def _say_what_it_takes(root: Path, splits: Sequence[str], whole: Sequence[str], 
         f'{_size(free)} are free')
     if need > free:
         raise UserError(f'{root} has {_size(free)} of disk left, and {_size(need)} are needed. Make room, name a '
-                        f'--root elsewhere, or take less: --splits val2017, --subset 1000.')
+                        f'root=ELSEWHERE, or take less: splits=val2017, subset=1000.')
 
 
 def _size(number: float) -> str:

@@ -18,7 +18,7 @@ def subset_name(split: str, count: int, seed: int) -> str:
 def check_subset(count: int, most: int) -> None:
     """Raise a :class:`UserError` unless so many images can be chosen from ``most``."""
     if not 0 < count <= most:
-        raise UserError(f'--subset {count}: expected 1 to {most}, so many images there are with boxes.')
+        raise UserError(f'subset={count}: expected 1 to {most}, so many images there are with boxes.')
 
 
 def choose_subset(annotations: dict[str, Any], count: int, seed: int) -> dict[str, Any]:

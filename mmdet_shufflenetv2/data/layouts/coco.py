@@ -22,8 +22,8 @@ from ...utils.errors import UserError
 from ...utils.images import is_clutter
 from ..annotation_file import read_annotations
 from ..audit import leaves_folder
-from ..filled_in import class_name
-from .description import SPLITS, OwnData, Split
+from ..complete_annotations import class_name
+from .description import SPLITS, Split, UserDataset
 from .other_formats import foreign_format
 
 __all__ = ['find_annotation_files', 'find_image_folder', 'read_coco']
@@ -64,7 +64,7 @@ def _split_of(path: Path, root: Path) -> str | None:
     return splits[0] if splits else 'whole' if set(words) & _WHOLE else None
 
 
-def read_coco(root: Path, files: dict[str, list[Path]]) -> OwnData:
+def read_coco(root: Path, files: dict[str, list[Path]]) -> UserDataset:
     """Read a data set in COCO's format.
 
     Args:
@@ -77,7 +77,7 @@ def read_coco(root: Path, files: dict[str, list[Path]]) -> OwnData:
     if 'whole' in files:
         files = {'train': files['whole']}
     if 'train' not in files:
-        raise UserError(f'--data {root}: there are annotations for {" and ".join(files)}, but none to train on. '
+        raise UserError(f'data={root}: there are annotations for {" and ".join(files)}, but none to train on. '
                         f'Expected annotations/instances_train.json or train/_annotations.coco.json.')
     splits: dict[str, Split] = {}
     for name in SPLITS:
@@ -89,14 +89,14 @@ def read_coco(root: Path, files: dict[str, list[Path]]) -> OwnData:
                 continue
             splits[name] = Split(path, find_image_folder(path, root, annotations), annotations)
     notes: list[str] = []
-    return OwnData('COCO', root, _classes(splits, notes), splits, notes=notes)
+    return UserDataset('COCO', root, _classes(splits, notes), splits, notes=notes)
 
 
 def _only(split: str, paths: list[Path], root: Path) -> Path:
     official = [path for path in paths if _OFFICIAL.match(path.stem)]
     candidates = official if len(official) == 1 else paths
     if len(candidates) > 1:
-        raise UserError(f'--data {root}: {len(candidates)} annotation files could be the {split} split: '
+        raise UserError(f'data={root}: {len(candidates)} annotation files could be the {split} split: '
                         f'{", ".join(str(path.relative_to(root)) for path in candidates[:4])}. Leave one of them there '
                         f'and move the others elsewhere.')
     return candidates[0]

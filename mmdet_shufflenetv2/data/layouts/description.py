@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ['SPLITS', 'OwnData', 'Split']
+__all__ = ['SPLITS', 'Split', 'UserDataset']
 
 SPLITS = ('train', 'val', 'test')
 
@@ -23,7 +23,7 @@ class Split:
 
 
 @dataclass
-class OwnData:
+class UserDataset:
     """A data set as it was found."""
 
     #: ``COCO`` or ``YOLO``.

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from ...utils.errors import UserError
 from .coco import find_annotation_files, read_coco
-from .description import OwnData
+from .description import UserDataset
 from .other_formats import find_foreign
 from .yolo import DESCRIPTIONS, find_description, is_description, read_yolo, unreadable_yaml
 
-__all__ = ['EXPECTED', 'read_own_data']
+__all__ = ['EXPECTED', 'read_user_dataset']
 
 EXPECTED = ('Expected COCO\'s format: annotations/*train*.json, or train/_annotations.coco.json, with the images '
             'beside it; or YOLO\'s: a .yaml or obj.data with names, train and val, and images/, labels/')
@@ -21,7 +21,7 @@ _PARTS = ('images', 'labels', 'annotations', 'train', 'val', 'valid', 'test')
 _ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.7z', '.rar')
 
 
-def read_own_data(root: str | os.PathLike) -> OwnData:
+def read_user_dataset(root: str | os.PathLike) -> UserDataset:
     """Recognise a data set and read its annotations. Nothing is written.
 
     Args:
@@ -34,17 +34,17 @@ def read_own_data(root: str | os.PathLike) -> OwnData:
     if root.suffix in DESCRIPTIONS and root.is_file():
         return read_yolo(root.parent, root)
     if root.suffix.lower() in _ARCHIVES and root.is_file():
-        raise UserError(f'--data {root} is an archive. Unpack it and name the folder that comes out.')
+        raise UserError(f'data={root} is an archive. Unpack it and name the folder that comes out.')
     if root.is_file():
         whole = _whole(root)
-        raise UserError(f'--data {root} is a file. Name the folder of the data set instead' +
-                        (f': --data {whole}' if whole else f'. {EXPECTED}.'))
+        raise UserError(f'data={root} is a file. Name the folder of the data set instead' +
+                        (f': data={whole}' if whole else f'. {EXPECTED}.'))
     if not root.is_dir():
-        raise UserError(f'--data {root}: there is no such folder. {EXPECTED}.')
+        raise UserError(f'data={root}: there is no such folder. {EXPECTED}.')
     if root.name == 'annotations' and all(path.suffix == '.json' for path in root.iterdir()) and _is_data_set(
             root.absolute().parent):
-        raise UserError(f'--data {root} holds annotations without images. Name the whole data set: --data '
-                        f'{root.parent}')
+        raise UserError(f'data={root} holds annotations without images. Name the whole data set: '
+                        f'data={root.parent}')
     if annotation_files := find_annotation_files(root):
         return _noted(read_coco(root, annotation_files))
     if description := find_description(root):
@@ -53,17 +53,17 @@ def read_own_data(root: str | os.PathLike) -> OwnData:
     above = [path for path in list(root.absolute().parents)[:2] if root.name in _PARTS and _is_data_set(path)]
     if inner:
         hint = f'{"This folder in it is one" if len(inner) == 1 else "These folders in it are"}: ' + ', '.join(
-            f'--data {path}' for path in inner[:5]) + (f' and {len(inner) - 5} more' if len(inner) > 5 else '')
+            f'data={path}' for path in inner[:5]) + (f' and {len(inner) - 5} more' if len(inner) > 5 else '')
     elif above:
-        hint = f'It is a part of one. Name the whole: --data {above[0]}'
+        hint = f'It is a part of one. Name the whole: data={above[0]}'
     elif foreign := find_foreign(root):
-        raise UserError(f'--data {root}: no data set in COCO\'s or YOLO\'s format is recognised here.\n{foreign}')
+        raise UserError(f'data={root}: no data set in COCO\'s or YOLO\'s format is recognised here.\n{foreign}')
     else:
         hint = f'It holds {_few(root)}'
-    raise UserError(f'--data {root}: no data set is recognised here. {EXPECTED}.\n{hint}.')
+    raise UserError(f'data={root}: no data set is recognised here. {EXPECTED}.\n{hint}.')
 
 
-def _noted(data: OwnData) -> OwnData:
+def _noted(data: UserDataset) -> UserDataset:
     data.notes += [f'{path.name} cannot be read as YAML, and is passed over: it does not look like a description of '
                    f'this data' for path in unreadable_yaml(data.root)]
     return data

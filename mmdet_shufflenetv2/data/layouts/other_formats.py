@@ -16,7 +16,7 @@ _HEAD, _MANY = 65536, 2000
 _VOC = ('Pascal VOC (XML)', 'Convert it in Python, after pip install supervision: '
         'supervision.DetectionDataset.from_pascal_voc({images!r}, {folder!r})'
         '.as_coco("data/train", "data/train/_annotations.coco.json")')
-_LABELME = ('LabelMe', 'Convert it: pip install labelme2coco; cd {folder}; labelme2coco . --export-dir .')
+_LABELME = ('LabelMe', 'Convert it: pip install labelme2coco; cd {folder}; labelme2coco . --export_dir .')
 _CVAT = ('CVAT (XML)', 'Export it from CVAT again, as COCO 1.0 or Ultralytics YOLO Detection')
 _LABEL_STUDIO = ('Label Studio (JSON)', 'Export it from Label Studio again, as COCO or YOLO')
 _VIA = ('VGG Image Annotator', 'Open it there and take Annotation > Export Annotations (COCO format)')

@@ -22,9 +22,9 @@ from typing import Any
 import yaml
 
 from ...utils.errors import UserError
-from ...utils.images import IMAGE_SUFFIXES, files_below, is_clutter, look_at_all
+from ...utils.images import IMAGE_SUFFIXES, check_image_files, files_below, is_clutter
 from ..problems import shown
-from .description import SPLITS, OwnData, Split
+from .description import SPLITS, Split, UserDataset
 
 __all__ = ['DESCRIPTIONS', 'find_description', 'is_description', 'read_yolo', 'unreadable_yaml']
 
@@ -51,17 +51,17 @@ def find_description(root: Path) -> Path | None:
     for better in ([path for path in found if path.stem in ('data', 'dataset')], list(filter(_names_images, found))):
         found = better or found
     if len(found) > 1:
-        raise UserError(f'--data {root}: {len(found)} files could describe the data: '
-                        f'{", ".join(path.name for path in found)}. Name the one to take: --data {found[0]}')
+        raise UserError(f'data={root}: {len(found)} files could describe the data: '
+                        f'{", ".join(path.name for path in found)}. Name the one to take: data={found[0]}')
     found += [root / name for name in _CLASS_LISTS if (root / name).is_file() and (root / 'labels').is_dir()]
     if not found and any((folder / 'images').is_dir() and (folder / 'labels').is_dir()
                          for folder in (root, *(root / name for names in _KEYS.values() for name in names))):
         above = root.absolute().parent
         if any(map(is_description, above.iterdir())):
-            raise UserError(f'--data {root} is a part of a data set, without the names of the classes. Name the whole: '
-                            f'--data {above}')
+            raise UserError(f'data={root} is a part of a data set, without the names of the classes. Name the whole: '
+                            f'data={above}')
         places = '; '.join(f'{split}: {place}' for split, place in _places(root).items())
-        raise UserError(f'--data {root}: images/ and labels/ are there, but no .yaml that names the classes. Write '
+        raise UserError(f'data={root}: images/ and labels/ are there, but no .yaml that names the classes. Write '
                         f'{root / "data.yaml"} with these lines: names: [cat, dog]; {places}')
     return found[0] if found else None
 
@@ -136,7 +136,7 @@ def _read_lines(path: Path) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs if value.strip()}
 
 
-def read_yolo(root: Path, description: Path) -> OwnData:
+def read_yolo(root: Path, description: Path) -> UserDataset:
     """Read a data set in YOLO's format.
 
     Args:
@@ -155,7 +155,7 @@ def read_yolo(root: Path, description: Path) -> OwnData:
     else:
         content = _places(root)
         classes = _class_list(description)
-    data = OwnData('YOLO', root, classes, {})
+    data = UserDataset('YOLO', root, classes, {})
     for split in SPLITS:
         places = next((content[key] for key in _KEYS[split] if content.get(key)), None)
         if places is None:
@@ -272,7 +272,7 @@ def _renamed(folder: Path, old: str, new: str) -> Path:
     return Path(*parts)
 
 
-def _read_split(images: list[Path], split: str, data: OwnData, content: dict[str, Any],
+def _read_split(images: list[Path], split: str, data: UserDataset, content: dict[str, Any],
                 description: Path) -> tuple[Split, list[tuple[str, str]]]:
     folder = Path(os.path.commonpath([path.parent for path in images]))
     labels = [_label_file(image) for image in images]
@@ -281,7 +281,7 @@ def _read_split(images: list[Path], split: str, data: OwnData, content: dict[str
                         f'{labels[0]}. Put the label files there, one .txt an image.')
     faults: list[tuple[str, str]] = []
     entries, annotations, clipped = [], [], 0
-    for number, (image, label_file, look) in enumerate(zip(images, labels, look_at_all(images)), start=1):
+    for number, (image, label_file, look) in enumerate(zip(images, labels, check_image_files(images)), start=1):
         if look.size is None:
             faults.append((look.kind, look.fault))
             continue
@@ -299,7 +299,7 @@ def _read_split(images: list[Path], split: str, data: OwnData, content: dict[str
     return Split(description, folder, dict(images=entries, annotations=annotations, categories=categories)), faults
 
 
-def _orphans(images: list[Path], folders: list[Path], data: OwnData) -> Iterator[tuple[str, str]]:
+def _orphans(images: list[Path], folders: list[Path], data: UserDataset) -> Iterator[tuple[str, str]]:
     """Faults of label files without an image.
 
     Args:

@@ -10,9 +10,9 @@ from typing import Any
 from ...data.annotation_file import as_annotations, read_json
 from ...data.audit import as_float, audit, is_box
 from ...data.checks import refuse_other_sizes
-from ...data.filled_in import filled_in
+from ...data.complete_annotations import complete_annotations
 from ...utils.errors import UserError
-from ...utils.images import look_at_all
+from ...utils.images import check_image_files
 from ..evaluation_data import images_digest, read_note
 
 __all__ = ['find_data', 'read_annotations', 'read_results']
@@ -31,12 +31,12 @@ def find_data(results: str | os.PathLike, annotations: str | os.PathLike | None,
     """
     note = read_note(results) or {}
     if not note and None in (annotations, images) and os.path.isfile(results):
-        missing = [flag for flag, given in (('--ann FILE', annotations), ('--images DIR', images)) if given is None]
-        raise UserError(f'{results} has no note of its data beside it, as tools/test.py --out writes it. Name the '
+        missing = [flag for flag, given in (('ann=FILE', annotations), ('images=DIR', images)) if given is None]
+        raise UserError(f'{results} has no note of its data beside it, as snv2 eval --out writes it. Name the '
                         f'data: {" ".join(missing)}')
     folder = Path(note.get('image_folder', '') if images is None else images)
     if not folder.is_dir():
-        raise UserError(f'--images {folder} is no folder. Expected the one with the images of the annotations, such as '
+        raise UserError(f'images={folder} is no folder. Expected the one with the images of the annotations, such as '
                         f'data/coco/val2017.')
     return note.get('ann_file', '') if annotations is None else annotations, folder
 
@@ -55,15 +55,15 @@ def read_annotations(path: str | os.PathLike, images: Path) -> dict[str, Any]:
     try:
         content = read_json(path)
     except FileNotFoundError:
-        raise UserError(f'--ann {path}: there is no such file.') from None
+        raise UserError(f'ann={path}: there is no such file.') from None
     if isinstance(content, list):
-        raise UserError(f'--ann {path} is no COCO annotation file. It looks like results: those come first, without '
-                        f'--ann.')
-    annotations = filled_in(as_annotations(content, path), images)
+        raise UserError(f'ann={path} is no COCO annotation file. It looks like results: those come first, without '
+                        f'`ann`.')
+    annotations = complete_annotations(as_annotations(content, path), images)
     audit(annotations, path, images, look=False).refuse('an evaluation')
     listed = annotations['images']
     files = [images / image['file_name'] for image in listed]
-    refuse_other_sizes(files, look_at_all(files), [(image['width'], image['height']) for image in listed])
+    refuse_other_sizes(files, check_image_files(files), [(image['width'], image['height']) for image in listed])
     return annotations
 
 
@@ -77,7 +77,7 @@ def read_results(path: str | os.PathLike, annotations: dict[str, Any]) -> list[d
     Raises:
         UserError: If the file is missing, is no such list, is empty, or belongs to other annotations.
     """
-    how = 'tools/test.py CONFIG CHECKPOINT --out results.json writes one.'
+    how = 'snv2 eval CONFIG CHECKPOINT --out results.json writes one.'
     try:
         results = read_json(path)
     except FileNotFoundError:
@@ -85,7 +85,7 @@ def read_results(path: str | os.PathLike, annotations: dict[str, Any]) -> list[d
     if not isinstance(results, list):
         annotated = isinstance(results, dict) and 'images' in results
         raise UserError(f'{path} is no list of detections. '
-                        f'{"It looks like annotations: name those with --ann." if annotated else how}')
+                        f'{"It looks like annotations: name those with `ann`." if annotated else how}')
     if not results:
         raise UserError(f'{path} holds no detection at all: nothing to analyze.')
     for place, one in enumerate(results):
@@ -96,7 +96,7 @@ def read_results(path: str | os.PathLike, annotations: dict[str, Any]) -> list[d
     for key, among in (('image_id', 'images'), ('category_id', 'categories')):
         known = {entry['id'] for entry in annotations[among]}
         if strays := sorted({str(one[key]) for one in results if one[key] not in known}):
-            raise UserError(f'{path} has {len(strays)} values of {key} that --ann does not list, such as {strays[0]}: '
+            raise UserError(f'{path} has {len(strays)} values of {key} that `ann` does not list, such as {strays[0]}: '
                             f'it belongs to other annotations.')
     return results
 
@@ -106,12 +106,12 @@ def _refuse_other_images(path: str | os.PathLike, results: list[dict[str, Any]],
     note = read_note(path)
     if note and note['digest'] != images_digest(annotations):
         listed = len(annotations['images'])
-        raise UserError(f'{path} is of the {note.get("images")} images of {note["ann_file"]}, and --ann lists '
-                        f'{listed} others. Leave --ann and --images out.')
+        raise UserError(f'{path} is of the {note.get("images")} images of {note["ann_file"]}, and `ann` lists '
+                        f'{listed} others. Leave out `ann` and `images`.')
     names = {image['id']: _name(image) for image in annotations['images']}
     for one in results:
         if 'file_name' in one and _name(one) != names.get(one['image_id'], _name(one)):
-            raise UserError(f'{path} has image_id {one["image_id"]} for {_name(one)}, and --ann has it for '
+            raise UserError(f'{path} has image_id {one["image_id"]} for {_name(one)}, and `ann` has it for '
                             f'{names[one["image_id"]]}: it belongs to other annotations.')
 
 

@@ -44,11 +44,11 @@ def analyze(results: str | os.PathLike, annotations: str | os.PathLike | None = 
     """
     out = Path(out)
     if out.suffix.lower() not in ('.html', '.htm'):
-        raise UserError(f'--out {out}: expected a name that ends in .html.')
+        raise UserError(f'out={out}: expected a name that ends in .html.')
     if not 0 <= score_thr <= 1:
-        raise UserError(f'--score-thr {score_thr} is no score: expected 0 to 1.')
+        raise UserError(f'score_thr={score_thr} is no score: expected 0 to 1.')
     if worst < 0:
-        raise UserError(f'--worst {worst}: expected 0 or more.')
+        raise UserError(f'worst={worst}: expected 0 or more.')
     annotations, images = find_data(results, annotations, images)
     truth = read_annotations(annotations, images)
     detections = read_results(results, truth)
@@ -85,7 +85,7 @@ class _Pieces:
                caption: str) -> str:
         path = self._files[about['image_id']]
         if not path.is_file():
-            raise UserError(f'There is no image {path}. --images names the folder that the annotations\' file names '
+            raise UserError(f'There is no image {path}. `images` names the folder that the annotations\' file names '
                             f'start from.')
         boxes = [(one['bbox'], self.names[one['category_id']] + (f' {one["score"]:.2f}' if 'score' in one else ''),
                   color) for one, color in drawn]

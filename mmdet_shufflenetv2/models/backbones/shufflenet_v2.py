@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from ...checkpoints.shufflenet_layouts import adopt_state_dict
+from ...checkpoints.shufflenet_layouts import convert_state_dict
 from ...utils.errors import UserError
 from .architectures import VARIANTS, Architecture, architecture
 from .authors_unit import AuthorsBasicUnit, AuthorsDownsampleUnit
@@ -181,7 +181,7 @@ class ShuffleNetV2(BaseModule):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # The one place that every way of loading passes: load_state_dict, init_cfg, load_from, resume.
-        adopt_state_dict(self, state_dict, prefix)
+        convert_state_dict(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

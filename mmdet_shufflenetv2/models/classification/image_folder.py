@@ -82,13 +82,13 @@ class ImageFolder(datasets.ImageFolder):
         if not classes:
             raise UserError(f'There {"are no class folders in" if os.path.isdir(root) else "is no folder"} {root}. '
                             f'Expected is {os.path.join(data_root, "{train,val}", "CLASS", "*.jpeg")}.\nPut the data '
-                            f'there, or name the folder that has it: --data-root DIR.')
+                            f'there, or name the folder that has it: data_root=DIR.')
         for name in classes:
             if not any(files_below(os.path.join(root, name))):
                 raise UserError(f'{os.path.join(root, name)} has no image. Looked for {", ".join(IMAGE_SUFFIXES)}.')
         if num_classes not in (None, len(classes)):
             raise UserError(f'{root} has {len(classes)} class folders, and the config\'s model {num_classes} classes. '
-                            f'For another data set than ImageNet: --cfg-options model.num_classes={len(classes)}.')
+                            f'For another data set than ImageNet: `cfg_options` model.num_classes={len(classes)}.')
 
 
 def _load(path: str) -> Image.Image:

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
-from ..unwrap import bare_model
+from ..unwrap import unwrap_model
 
 __all__ = ['NormStatisticsHook']
 
@@ -37,7 +37,7 @@ class NormStatisticsHook(Hook):
         if not self.is_last_train_epoch(runner):
             return
         runner.logger.info(f'Average batch norm statistics over {self.num_batches} batches')
-        model = bare_model(runner.model)
+        model = unwrap_model(runner.model)
         update_bn(self._images(runner, model), model)
         all_reduce_params([buffer for buffer in model.buffers() if buffer.is_floating_point()], op='mean')
 

@@ -7,7 +7,7 @@ from typing import Any
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
 
-from ...checkpoints.nanodet_layout import adopt_state_dict
+from ...checkpoints.nanodet_layout import convert_state_dict
 
 __all__ = ['NanoDet']
 
@@ -24,5 +24,5 @@ class NanoDet(SingleStageDetector):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # The one place that every way of loading passes: load_state_dict, init_cfg, load_from, the tools.
-        adopt_state_dict(self, state_dict, prefix)
+        convert_state_dict(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)

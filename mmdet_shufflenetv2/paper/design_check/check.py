@@ -21,8 +21,8 @@ from ...utils.device import usable_device
 from ...utils.errors import UserError
 from ..guidelines.breakdown import time_by_kind
 from ..guidelines.runtimes import prepared
-from .breaks import Break, find_breaks
 from .latency import LatencyModel, calibration_networks, fit, is_depthwise
+from .violations import Violation, find_violations
 
 __all__ = ['Checked', 'DesignCheck', 'build_backbone', 'check_designs']
 
@@ -38,7 +38,7 @@ class Checked(NamedTuple):
     elements: dict[Kind, int]
     #: Those of the depthwise ones among them.
     depthwise_elements: int
-    breaks: list[Break]
+    breaks: list[Violation]
     #: Seconds per image by the latency model and by the clock.
     predicted: float
     measured: Timing
@@ -91,7 +91,7 @@ def check_designs(configs: Sequence[str | os.PathLike], *, height: int = 320, wi
     """
     usable_device(device)
     if rounds < 1 or height < 1 or width < 1 or (threads is not None and threads < 1):
-        raise UserError(f'--rounds {rounds} --shape {height} {width} --threads {threads}: all must be above 0.')
+        raise UserError(f'rounds={rounds} shape={height} {width} threads={threads}: all must be above 0.')
     if threads is not None:
         torch.set_num_threads(threads)
     x = torch.rand(1, 3, height, width, device=device)
@@ -117,7 +117,7 @@ def check_designs(configs: Sequence[str | os.PathLike], *, height: int = 320, wi
             multiply_adds=sum(o.multiply_adds for o in operations[config]),
             elements=elements_by_kind(operations[config]),
             depthwise_elements=sum(o.mac for o in operations[config] if is_depthwise(o)),
-            breaks=find_breaks(operations[config], model),
+            breaks=find_violations(operations[config], model),
             predicted=sum(map(model.seconds, operations[config])),
             measured=summarize(taken[config]),
             times=time_by_kind(backbone, x, runs=rounds))

@@ -32,8 +32,8 @@ def check_runtime(runtime: str, device: torch.device) -> None:
         if missing:
             raise UserError(f'The runtime onnxruntime needs {" and ".join(missing)}: pip install {" ".join(missing)}.')
         if device.type != 'cpu':
-            raise UserError(f'The runtime onnxruntime is timed on the CPU alone, not on {device}: take --device cpu, '
-                            f'or --runtime torch.')
+            raise UserError(f'The runtime onnxruntime is timed on the CPU alone, not on {device}: take device=cpu '
+                            f'or runtime=torch.')
 
 
 def _installed(package: str) -> bool:

@@ -75,7 +75,7 @@ def run(guidelines: Sequence[str] = tuple(TABLES), *, device: str = 'cpu', threa
         raise UserError(f'There is no {", ".join(map(repr, unknown))}: allowed are the guidelines {", ".join(TABLES)} '
                         f'and the channel counts {", ".join(FAMILIES)}.')
     if not 0 < seconds < math.inf or (threads is not None and threads < 1):
-        raise UserError(f'--threads {threads} --seconds {seconds}: both must be numbers above 0.')
+        raise UserError(f'threads={threads} seconds={seconds}: both must be numbers above 0.')
     if threads is not None:
         torch.set_num_threads(threads)
     if out_dir is not None:

@@ -38,7 +38,7 @@ def run_row(request: Request, *, resume: bool = False) -> Iterator[str]:
         UserError: If data, weights or the output folder are invalid; before anything is run where that can be told.
     """
     if request.gpus > max(1, torch.cuda.device_count()):
-        raise UserError(f'--gpus {request.gpus}: PyTorch finds {torch.cuda.device_count()} here.')
+        raise UserError(f'gpus={request.gpus}: PyTorch finds {torch.cuda.device_count()} here.')
     register_all_modules(init_default_scope=True)
     check_weights(request)
     steps = request.steps
@@ -66,8 +66,8 @@ def check_weights(request: Request) -> None:
     if weights is None or '://' in weights:
         return
     if not os.path.isfile(weights):
-        raise UserError(f'There is no checkpoint {weights} to start from. Name one: --weights FILE'
-                        f'{". Or train one first: --pretrain" * (request.row.table == "coco")}.')
+        raise UserError(f'There is no checkpoint {weights} to start from. Name one: weights=FILE'
+                        f'{". Or train one first: pretrain=True" * (request.row.table == "coco")}.')
     backbone = deepcopy(request.steps[0].cfg.model.backbone)
     backbone.init_cfg = None
     with registry_errors():

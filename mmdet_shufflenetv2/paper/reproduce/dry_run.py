@@ -11,7 +11,7 @@ from mmdet.utils import register_all_modules
 from ...profiling.timing import machine_name
 from ...utils.errors import UserError
 from .chain import check_weights
-from .estimate import count_images, count_steps, schedule, seconds_a_step
+from .estimate import count_images, count_steps, schedule, seconds_per_step
 from .request import Request
 from .results import IMAGES
 from .steps import Speed, Step, Training
@@ -56,13 +56,13 @@ def _work(step: Step, device: str) -> tuple[str, float]:
     images, whose = _images(step)
     cfg = step.cfg
     print(f'{step.name}: timing steps of {cfg.val_dataloader.batch_size} images to evaluate', file=sys.stderr)
-    evaluating = seconds_a_step(cfg, 'val', device)
+    evaluating = seconds_per_step(cfg, 'val', device)
     if not isinstance(step, Training):
         steps = count_steps(cfg.test_dataloader, images['val'])
         return f'{steps:,} steps of {evaluating:.3g} s for {images["val"]:,} images{whose}', steps * evaluating
     steps = schedule(cfg, images, step.gpus)
     print(f'{step.name}: timing steps of {cfg.train_dataloader.batch_size} images to train', file=sys.stderr)
-    training = seconds_a_step(cfg, 'train', device)
+    training = seconds_per_step(cfg, 'train', device)
     return (f'{steps.train:,} steps of {training:.3g} s for {images["train"]:,} images{whose}, evaluations of '
             f'{steps.val:,} steps of {evaluating:.3g} s'), step.left * (steps.train * training + steps.val * evaluating)
 

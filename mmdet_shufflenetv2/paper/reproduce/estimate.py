@@ -20,7 +20,7 @@ from torchvision import datasets
 from ...data.pipelines import base_dataset
 from ...profiling.timing import summarize, time_alternating
 
-__all__ = ['Schedule', 'count_images', 'count_steps', 'schedule', 'seconds_a_step', 'synthetic_batch']
+__all__ = ['Schedule', 'count_images', 'count_steps', 'schedule', 'seconds_per_step', 'synthetic_batch']
 
 # Side lengths of many photographs in ImageNet and in COCO.
 _PHOTO = (480, 640)
@@ -63,7 +63,7 @@ def count_steps(dataloader: Any, images: int, gpus: int = 1) -> int:
     return math.floor(batches) if dataloader.get('drop_last') else math.ceil(batches)
 
 
-def seconds_a_step(cfg: Config, split: str, device: str, rounds: int = 3) -> float:
+def seconds_per_step(cfg: Config, split: str, device: str, rounds: int = 3) -> float:
     """Seconds that a step of one batch takes, without reading files.
 
     The model, its optimizer and the size of its batches are the config's, the weights random.

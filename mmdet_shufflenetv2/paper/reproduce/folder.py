@@ -31,17 +31,17 @@ def claim(folder: Path, run: dict[str, Any], resume: bool) -> None:
     found = read_json(folder / RUN)
     if found is None:
         if folder.is_dir() and any(folder.iterdir()):
-            raise UserError(f'{folder} holds other files. Name another folder: --out DIR.')
+            raise UserError(f'{folder} holds other files. Name another folder: out=DIR.')
         write_json(folder / RUN, run)
         return
     differing = [key for key in sorted({*found, *run}) if found.get(key) != run.get(key)]
     if differing:
         said = '; '.join(f'{key} {found.get(key)}, not {run.get(key)}' for key in differing)
         raise UserError(f'{folder} holds the run of another row or with other settings: {said}. Name another folder: '
-                        f'--out DIR.')
+                        f'out=DIR.')
     if not resume:
-        raise UserError(f'{folder} holds a run of {run["row"]} already. Go on with it: --resume. Or name another '
-                        f'folder: --out DIR.')
+        raise UserError(f'{folder} holds a run of {run["row"]} already. Go on with it: `resume`. Or name another '
+                        f'folder: out=DIR.')
 
 
 def read_json(path: Path) -> Any:

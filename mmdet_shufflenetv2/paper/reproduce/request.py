@@ -48,14 +48,14 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.pretrain and self.row.table == 'imagenet':
-            raise UserError('--pretrain is for table coco: the rows of table imagenet are the pre-training.')
+            raise UserError('pretrain=True is for table coco: the rows of table imagenet are the pre-training.')
         if self.pretrain and self.weights:
-            raise UserError('--pretrain and --weights exclude each other: one makes the weights, the other names them.')
+            raise UserError('`pretrain` and `weights` exclude each other: one makes the weights, the other names them.')
         if self.gpus < 1:
-            raise UserError(f'--gpus {self.gpus}: expected a number from 1 up.')
-        for flag, root in (('--data-root', self.data_root), ('--imagenet-root', self.imagenet_root)):
+            raise UserError(f'gpus={self.gpus}: expected a number from 1 up.')
+        for flag, root in (('data_root', self.data_root), ('imagenet_root', self.imagenet_root)):
             if root is not None and not os.path.isdir(root):
-                raise UserError(f'{flag} {root} is no folder.')
+                raise UserError(f'{flag}={root} is not a folder.')
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def write_report(path: Path, root: Path) -> None:
         UserError: If that is a folder, or its folder cannot be made.
     """
     if path.is_dir():
-        raise UserError(f'--report {path} is a folder: expected the name of a file, such as {path}/results.md.')
+        raise UserError(f'report={path} is a folder: expected the name of a file, such as {path}/results.md.')
     make_folder(path.parent, 'report')
     path.write_text(report(root), encoding='utf-8')
 

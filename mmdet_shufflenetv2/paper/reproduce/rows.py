@@ -59,7 +59,7 @@ class Row(NamedTuple):
         level = list(LEVELS.values()).index(self.width)
         return dict(
             mmap=Cell('mmAP %', COCO_MMAP[backbone][level]),
-            images_a_second=Cell('img/s', COCO_IMAGES_A_SECOND[backbone][level]))
+            images_per_second=Cell('img/s', COCO_IMAGES_A_SECOND[backbone][level]))
 
 
 #: Table by table, in the paper's order.
@@ -80,7 +80,7 @@ def find_row(table: str | None, width: str | None, *, star: bool = False, se: bo
         UserError: If the paper has no such row; it says which it has.
     """
     if table is None or width is None:
-        raise UserError('Name a row: --table imagenet or coco, --width 0.5, 1.0, 1.5 or 2.0.')
+        raise UserError('Name a row: table=imagenet or table=coco, width=0.5, 1.0, 1.5 or 2.0.')
     rows = [row for row in ROWS if row.table == table]
     if not rows:
         raise UserError(f'There is no table {table}: those are imagenet (the paper\'s table 8) and coco (table 7).')

@@ -13,13 +13,13 @@ from mmengine.runner import load_checkpoint
 from ...profiling.timing import summarize, time_alternating
 from .estimate import synthetic_batch
 
-__all__ = ['images_a_second']
+__all__ = ['images_per_second']
 
 BATCH = 4
 SIZE = (800, 1200)
 
 
-def images_a_second(cfg: Config, checkpoint: str | Path, device: str, rounds: int = 50) -> float:
+def images_per_second(cfg: Config, checkpoint: str | Path, device: str, rounds: int = 50) -> float:
     """Speed of a trained detector on batches of 4 images of 800x1200 pixels, from the pixels to the boxes.
 
     Args:

@@ -21,7 +21,7 @@ from ...utils.errors import UserError
 from .account import ACCOUNT, account_of
 from .estimate import count_images
 from .folder import read_json, write_json
-from .speed import images_a_second
+from .speed import images_per_second
 
 __all__ = ['Evaluation', 'Speed', 'Step', 'Training']
 
@@ -109,12 +109,12 @@ class Training(Step):
             return
         if self.account is None:
             raise UserError(f'{self.folder} holds checkpoints, and no {ACCOUNT} says how they came about. Start anew '
-                            f'in another folder: --out DIR.')
+                            f'in another folder: out=DIR.')
         images = count_images(self.cfg, 'train')
         if images != self.account['images']:
             raise UserError(f'{self.folder} has begun to train on {self.account["images"]:,} images, and its data set '
-                            f'has {images:,} now. Name the one that it began with (--data-root; --imagenet-root for '
-                            f'the pre-training), or start anew in another folder: --out DIR.')
+                            f'has {images:,} now. Name the one that it began with (`data_root`; `imagenet_root` for '
+                            f'the pre-training), or start anew in another folder: out=DIR.')
 
     def run(self) -> None:
         """Train, from the newest checkpoint where there is one."""
@@ -194,6 +194,6 @@ class Speed(Step):
 
     def run(self) -> None:
         """Measure."""
-        speed = images_a_second(self.cfg, self.checkpoint, 'cuda')
-        write_json(self.folder / 'speed.json', dict(images_a_second=speed))
+        speed = images_per_second(self.cfg, self.checkpoint, 'cuda')
+        write_json(self.folder / 'speed.json', dict(images_per_second=speed))
         write_json(self.folder / ACCOUNT, account_of(None))

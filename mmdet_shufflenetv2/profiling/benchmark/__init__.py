@@ -45,17 +45,17 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
     tasks = [task._replace(config=task.config or task.checkpoint) for task in tasks]  # its config is inside
     for task in tasks:
         if min(task.height, task.width) < 32:
-            raise UserError(f'--shape {task.height} {task.width} is too small: expected 32 pixels or more a side.')
+            raise UserError(f'shape={task.height} {task.width} is too small: expected 32 pixels or more a side.')
         if task.widen_factor not in TABLE_5:
-            raise UserError(f'--width {task.widen_factor} is not in the paper: expected '
+            raise UserError(f'width={task.widen_factor} is not in the paper: expected '
                             f'{", ".join(map(str, TABLE_5))}.')
         if task.threads < 1 or rounds < 1:
-            raise UserError(f'--threads {task.threads} --rounds {rounds}: expected 1 or more of each.')
+            raise UserError(f'threads={task.threads} rounds={rounds}: expected 1 or more of each.')
         if task.config is not None:
             require_detector(load_config(task.config), 'Measured is the way from an image to boxes')
         usable_device(task.device)
         if not chosen(task, skip):
-            raise UserError(f'--skip {" ".join(skip)} leaves nothing to measure of '
+            raise UserError(f'skip={" ".join(skip)} leaves nothing to measure of '
                             f'{", ".join(form.name for form in contenders(task))}.')
     # Made first, so that nothing is measured that cannot be saved.
     out = make_folder(out or Path('benchmarks/latency') / slug(machine_name(tasks[0].device)), 'out_dir')

@@ -15,7 +15,7 @@ from ...deploy import shuffle_free
 from ...deploy.onnx_export import BLOCKS, export_backbone
 from ...models.backbones import ShuffleNetV2
 from .runtimes import compiled, graph_call, ncnn_call, no_grad_call
-from .task import Contender, NotHereError, Task
+from .task import Contender, Task, UnavailableError
 
 __all__ = ['backbone_contenders', 'our_backbone']
 
@@ -75,7 +75,7 @@ def _mmpretrains(task: Task) -> nn.Module:
     try:
         from mmpretrain.models.backbones import ShuffleNetV2 as Theirs
     except Exception as error:  # it fails in several ways on a newer PyTorch
-        raise NotHereError(f'mmpretrain cannot be imported ({str(error).splitlines()[0]})') from error
+        raise UnavailableError(f'mmpretrain cannot be imported ({str(error).splitlines()[0]})') from error
     model = Theirs(task.widen_factor, out_indices=(0, 1, 2))
     own_name = next(layout.own_name for layout in LAYOUTS if layout.name == 'mmpretrain')
     weights = _weights(task)

@@ -20,7 +20,7 @@ from ...config.load import load_config
 from ...deploy import shuffle_free_detector
 from ...deploy.onnx_export import BLOCKS, export_detector
 from .runtimes import graph_call, ncnn_call, no_grad_call
-from .task import Contender, NotHereError, Task
+from .task import Contender, Task, UnavailableError
 
 __all__ = ['detector_batch', 'detector_contenders', 'make_detector']
 
@@ -99,5 +99,5 @@ class _RawOutputs(nn.Module):
 def _ncnn(task: Task) -> Callable[[], object]:
     model = make_detector(task)
     if not isinstance(model, SingleStageDetector):
-        raise NotHereError('a two-stage detector is no plain feed-forward network')
+        raise UnavailableError('a two-stage detector is no plain feed-forward network')
     return ncnn_call(task, _RawOutputs(model).eval(), torch.rand(1, 3, task.height, task.width))

@@ -15,7 +15,7 @@ from ..timing import Timing, machine_name, summarize, time_alternating
 from .backbones import backbone_contenders, our_backbone
 from .detectors import detector_batch, detector_contenders, make_detector
 from .memory import peak_memory
-from .task import Contender, NotHereError, Task
+from .task import Contender, Task, UnavailableError
 
 __all__ = ['Benchmark', 'Row', 'benchmark', 'chosen', 'contenders']
 
@@ -84,7 +84,7 @@ def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[
     for contender in tqdm(forms, desc='building', unit='form'):
         try:
             calls[contender.name] = contender.build()
-        except NotHereError as error:
+        except UnavailableError as error:
             left_out[contender.name] = str(error)
     if not calls:
         raise UserError(f'None of the forms that are left runs here: '

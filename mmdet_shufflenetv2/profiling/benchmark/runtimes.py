@@ -14,7 +14,7 @@ from torch import nn
 from ...deploy.onnx_detector import session
 from ...deploy.openvino_cpu import compile_for_cpu
 from ...utils.errors import UserError
-from .task import NotHereError, Task
+from .task import Task, UnavailableError
 
 __all__ = ['compiled', 'graph_call', 'ncnn_call', 'no_grad_call']
 
@@ -31,7 +31,7 @@ def compiled(module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
     try:
         call()
     except Exception as error:  # whatever the compiler behind it runs into
-        raise NotHereError(f'torch.compile does not work here ({str(error).splitlines()[0]})') from error
+        raise UnavailableError(f'torch.compile does not work here ({str(error).splitlines()[0]})') from error
     return call
 
 
@@ -50,7 +50,7 @@ def graph_call(task: Task, runtime: str, export: Callable[[Path], None], feed: n
         try:
             export(path)
         except UserError as error:
-            raise NotHereError(str(error)) from error
+            raise UnavailableError(str(error)) from error
         if runtime == 'onnxruntime':
             graph = session(path, task.threads)
             name = graph.get_inputs()[0].name
@@ -93,6 +93,6 @@ def ncnn_call(task: Task, module: nn.Module, x: torch.Tensor) -> Callable[[], ob
 def _need(task: Task, *packages: str) -> None:
     for package in packages:
         if find_spec(package) is None:
-            raise NotHereError(f'{package} is not installed (pip install {package})')
+            raise UnavailableError(f'{package} is not installed (pip install {package})')
     if task.device != 'cpu':
-        raise NotHereError(f'{packages[-1]} is measured on the CPU only')
+        raise UnavailableError(f'{packages[-1]} is measured on the CPU only')

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ['Contender', 'NotHereError', 'Task']
+__all__ = ['Contender', 'Task', 'UnavailableError']
 
 
-class NotHereError(Exception):
+class UnavailableError(Exception):
     """A runtime or peer that is not installed, or that cannot run this network; says why."""
 
 

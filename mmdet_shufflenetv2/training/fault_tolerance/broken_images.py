@@ -17,13 +17,13 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...utils.errors import BrokenImageError, UserError
-from ...utils.images import look_at
+from ...utils.images import check_image_file
 
-__all__ = ['BrokenImagesHook', 'LoadWholeImage', 'report_broken']
+__all__ = ['BrokenImagesHook', 'LoadCompleteImage', 'report_broken']
 
 
-@TRANSFORMS.register_module()
-class LoadWholeImage(LoadImageFromFile):
+@TRANSFORMS.register_module(name=['LoadCompleteImage', 'LoadWholeImage'])  # the second in configs of 0.1
+class LoadCompleteImage(LoadImageFromFile):
     """``LoadImageFromFile`` that refuses truncated files, which OpenCV decodes with a grey lower part.
 
     Raises:
@@ -34,7 +34,7 @@ class LoadWholeImage(LoadImageFromFile):
         path = results['img_path']
         local = '://' not in path and self.backend_args is None and self.file_client_args is None
         # Its size is not asked for, which takes OpenCV to tell where it is turned.
-        if local and (fault := look_at(path, self.imdecode_backend, upright=False).fault):
+        if local and (fault := check_image_file(path, self.imdecode_backend, upright=False).fault):
             raise BrokenImageError(fault)
         try:
             return super().transform(results)
@@ -96,4 +96,4 @@ class BrokenImagesHook(Hook):
         if len(self.faults) > self.limit:
             raise UserError(f'{len(self.faults)} images cannot be read, more than the {self.limit} that may be left '
                             f'out ({self.file} lists them): {"; ".join(self.faults[:20])}.\nFetch them again, or allow '
-                            f'more with --max-broken-images N, and go on with --resume.')
+                            f'more with max_broken_images=N, and go on with `resume`.')

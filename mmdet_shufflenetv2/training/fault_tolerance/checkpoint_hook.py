@@ -15,21 +15,21 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from ...checkpoints.latest import LAST_CHECKPOINT, newest_whole
-from ...models.unwrap import bare_model
+from ...checkpoints.latest import LAST_CHECKPOINT, latest_valid_checkpoint
+from ...models.unwrap import unwrap_model
 from ...utils.errors import UserError
 from ...utils.files import remove_leftovers, write_atomically
 from .resume_command import resume_command
 
-__all__ = ['BEST_CHECKPOINT', 'DurableCheckpointHook', 'is_disk_full']
+__all__ = ['BEST_CHECKPOINT', 'FaultTolerantCheckpointHook', 'is_disk_full']
 
 #: The best checkpoint under a name that does not change.
 BEST_CHECKPOINT = 'best.pth'
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-@HOOKS.register_module()
-class DurableCheckpointHook(CheckpointHook):
+@HOOKS.register_module(name=['FaultTolerantCheckpointHook', 'DurableCheckpointHook'])  # the second in configs of 0.1
+class FaultTolerantCheckpointHook(CheckpointHook):
     """MMEngine's ``CheckpointHook``, with these differences.
 
     - Files are written under a temporary name, synced and renamed.
@@ -109,7 +109,7 @@ class DurableCheckpointHook(CheckpointHook):
         except OSError as error:
             self.last_ckpt = before
             why, mend = (f'{self.out_dir} is full', 'Make room') if is_disk_full(error) else (error, 'Mend that')
-            raise UserError(f'{name} could not be saved: {why}. {self._newest_whole(runner)} {mend}, and go on with: '
+            raise UserError(f'{name} could not be saved: {why}. {self._latest_valid(runner)} {mend}, and go on with: '
                             f'{resume_command()}') from error
         self._saved_iter, self._saved_at = meta['iter'], time.monotonic()
         if is_main_process() and self.backend_args == dict(backend='atomic'):
@@ -140,15 +140,15 @@ class DurableCheckpointHook(CheckpointHook):
             _link(self.best_ckpt_path, Path(self.out_dir) / BEST_CHECKPOINT)
 
     def _refuse_what_is_not_finite(self, runner: Runner) -> None:
-        model = bare_model(runner.model)
+        model = unwrap_model(runner.model)
         for name, parameter in model.named_parameters():
             if not torch.isfinite(parameter).all():
                 raise UserError(
-                    f'The weights are no longer finite ({name}), so they are not saved. {self._newest_whole(runner)} '
+                    f'The weights are no longer finite ({name}), so they are not saved. {self._latest_valid(runner)} '
                     f'Lower the learning rate, and go on with: {resume_command()}')
 
-    def _newest_whole(self, runner: Runner) -> str:
-        found = newest_whole(runner.work_dir, self.out_dir)
+    def _latest_valid(self, runner: Runner) -> str:
+        found = latest_valid_checkpoint(runner.work_dir, self.out_dir)
         return f'The latest intact checkpoint is {found}.' if found else 'No checkpoint was saved before.'
 
 

@@ -12,14 +12,14 @@ from .broken_images import report_broken
 from .randomness import seeded
 from .sampling import SeededIndex
 
-__all__ = ['DurableDataset']
+__all__ = ['FaultTolerantDataset']
 
 # A data set with more broken images in a row than that is refused by the check before the run.
 _TRIES = 20
 
 
-@DATASETS.register_module()
-class DurableDataset:
+@DATASETS.register_module(name=['FaultTolerantDataset', 'DurableDataset'])  # the second in configs of 0.1
+class FaultTolerantDataset:
     """Wraps a data set; every attribute but these is the wrapped one's, for reading and for writing.
 
     An index that comes with a seed (:class:`.SeededIndex`) has its image augmented from that seed. Another image,

@@ -10,7 +10,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ...checkpoints.latest import newest_whole
+from ...checkpoints.latest import latest_valid_checkpoint
 from ...utils.errors import UserError
 from .resume_command import resume_command
 
@@ -32,7 +32,7 @@ class FiniteLossHook(Hook):
         if all(bool(torch.isfinite(value).all()) for value in losses.values()):
             return
         shown = ', '.join(f'{name} {float(value):.4g}' for name, value in losses.items())
-        newest = newest_whole(runner.work_dir)
+        newest = latest_valid_checkpoint(runner.work_dir)
         go_on = (f'The latest checkpoint is from before: {newest}. Go on with: {resume_command()}' if newest else
                  'No checkpoint was saved before.')
         raise UserError(f'The loss is not finite at step {runner.iter + 1} ({shown}), on the images '

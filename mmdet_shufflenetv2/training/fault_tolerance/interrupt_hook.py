@@ -18,7 +18,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...utils.errors import StoppedError
-from .checkpoint_hook import DurableCheckpointHook
+from .checkpoint_hook import FaultTolerantCheckpointHook
 from .resume_command import resume_command
 from .state_hook import gradients_are_pending
 
@@ -111,5 +111,5 @@ def _end_workers() -> None:
         worker.kill()
 
 
-def _checkpoints(runner: Runner) -> DurableCheckpointHook:
-    return next(hook for hook in runner.hooks if isinstance(hook, DurableCheckpointHook))
+def _checkpoints(runner: Runner) -> FaultTolerantCheckpointHook:
+    return next(hook for hook in runner.hooks if isinstance(hook, FaultTolerantCheckpointHook))

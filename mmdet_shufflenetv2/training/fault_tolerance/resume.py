@@ -13,8 +13,9 @@ from typing import Any
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from ...models.unwrap import bare_model
+from ...models.unwrap import unwrap_model
 from ...utils.errors import UserError
+from ...utils.options import in_words
 
 __all__ = ['STATE_KEY', 'fit_checkpoint']
 
@@ -39,7 +40,7 @@ def fit_checkpoint(runner: Runner, checkpoint: dict[str, Any]) -> None:
             the run.
     """
     name = runner._load_from or 'the checkpoint'
-    new_run = f'To start a new run from its weights, leave out --resume: --cfg-options load_from={name}'
+    new_run = f'To start a new run from its weights, leave out `resume`: `cfg_options` load_from={name}'
     _require_same_run(runner, checkpoint, name, new_run)
     _set_position(runner, checkpoint, name)
     if isinstance(runner.optim_wrapper, OptimWrapper):  # not several of them
@@ -55,7 +56,7 @@ def _require_same_run(runner: Runner, checkpoint: dict[str, Any], name: str, new
     if before and now and tuple(before) != tuple(now):
         raise UserError(f'{name} was trained on {_classes(before)}, and this run is on {_classes(now)}. A resumed run '
                         f'keeps its classes. {new_run}')
-    own, given = bare_model(runner.model).state_dict(), checkpoint.get('state_dict', {})
+    own, given = unwrap_model(runner.model).state_dict(), checkpoint.get('state_dict', {})
     given = {key.removeprefix('module.'): value for key, value in given.items()}
     other = [key for key in own.keys() | given.keys() if key not in own or key not in given
              or own[key].shape != given[key].shape]
@@ -65,7 +66,7 @@ def _require_same_run(runner: Runner, checkpoint: dict[str, Any], name: str, new
     seed = runner._randomness_cfg.get('seed')
     if seed is not None and meta.get('seed') is not None and seed != meta['seed']:
         raise UserError(f'randomness.seed is {seed}, and {name} was trained with {meta["seed"]}. A resumed run keeps '
-                        f'its seed: --cfg-options randomness.seed={meta["seed"]}')
+                        f'its seed: `cfg_options` randomness.seed={meta["seed"]}')
 
 
 def _classes(names: Any) -> str:
@@ -83,14 +84,14 @@ def _set_position(runner: Runner, checkpoint: dict[str, Any], name: str) -> None
             runner.logger.info(f'An epoch has {batches} steps now, and had another number before: going on after '
                                f'{meta["epoch"]} whole epochs.')
             meta['iter'] = meta['epoch'] * batches
-    done, length, unit, flag = (meta['epoch'], loop.max_epochs, 'epochs', '--epochs N') if by_epoch else (
-        meta['iter'], loop.max_iters, 'iterations', '--cfg-options train_cfg.max_iters=N')
+    done, length, unit, flag = (meta['epoch'], loop.max_epochs, 'epochs', 'epochs=N') if by_epoch else (
+        meta['iter'], loop.max_iters, 'iterations', '`cfg_options` train_cfg.max_iters=N')
     if done > length:
         raise UserError(f'{name} has {done} {unit}, more than the {length} of this run. Name a longer one to go '
                         f'on: {flag}')
     if done == length:
-        runner.logger.warning(f'{name} has all {length} {unit} of this run: nothing is left to train. To train '
-                              f'longer: --resume {flag}')
+        runner.logger.warning(in_words(f'{name} has all {length} {unit} of this run: nothing is left to train. To train '
+                              f'longer: `resume` {flag}'))
 
 
 def _set_schedules(runner: Runner, checkpoint: dict[str, Any], name: str, new_run: str) -> None:

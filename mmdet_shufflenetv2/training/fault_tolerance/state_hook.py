@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
-from ...models.unwrap import bare_model
+from ...models.unwrap import unwrap_model
 from .loop import ResumableEpochLoop
 from .randomness import derive_seed, seed_all
 from .resume import STATE_KEY, fit_checkpoint
@@ -41,7 +41,7 @@ class RunStateHook(Hook):
             return
         loop.batches.sampler.seed = self._resumed['seed']
         loop.resume(self._resumed['batches_done'], self._resumed['batches'])
-        parameters = dict(bare_model(runner.model).named_parameters())
+        parameters = dict(unwrap_model(runner.model).named_parameters())
         for name, gradient in self._resumed.get('gradients', {}).items():
             parameters[name].grad = gradient.to(parameters[name].device)
 
@@ -60,7 +60,7 @@ class RunStateHook(Hook):
         state = dict(seed=loop.batches.sampler.seed, batches_done=loop.batches_done, batches=len(loop.dataloader))
         if gradients_are_pending(runner):
             state['gradients'] = {name: parameter.grad.cpu() for name, parameter in
-                                  bare_model(runner.model).named_parameters() if parameter.grad is not None}
+                                  unwrap_model(runner.model).named_parameters() if parameter.grad is not None}
         checkpoint[STATE_KEY] = state
 
 

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.data.layouts.find import read_own_data
+from mmdet_shufflenetv2.data.layouts.find import read_user_dataset
 
 TRAIN = 'annotations/instances_train2017.json'
 
@@ -19,18 +19,18 @@ def test_cocos_own_file_goes_before_a_subset_and_other_tasks(layout):
     root = layout('coco')
     for name in ('instances_train2017_subset5_seed0', 'captions_train2017', 'person_keypoints_train2017'):
         shutil.copy(root / TRAIN, root / 'annotations' / f'{name}.json')
-    assert read_own_data(root).splits['train'].source == root / TRAIN
+    assert read_user_dataset(root).splits['train'].source == root / TRAIN
 
 
 def test_what_a_system_or_an_editor_left_beside_annotations_is_passed_over(layout):
     root = layout('coco')
     (root / TRAIN).rename(root / 'annotations' / 'train.json')
     (root / 'train2017').rename(root / 'train')
-    expected = read_own_data(root)
+    expected = read_user_dataset(root)
     for place in ('annotations/._train.json', '._train.json', '__MACOSX/._train.json'):
         (root / place).parent.mkdir(exist_ok=True)
         (root / place).write_bytes(b'\0\5\x16\7')
-    assert read_own_data(root) == expected
+    assert read_user_dataset(root) == expected
 
 
 def test_a_test_split_without_annotations_is_none(layout):
@@ -38,11 +38,11 @@ def test_a_test_split_without_annotations_is_none(layout):
     edit(root, lambda content: None)
     content = json.loads((root / TRAIN).read_text())
     (root / 'annotations' / 'instances_test.json').write_text(json.dumps(dict(content, annotations=[])))
-    assert list(read_own_data(root).splits) == ['train', 'val']
+    assert list(read_user_dataset(root).splits) == ['train', 'val']
 
 
 def test_roboflows_name_for_all_classes_is_left_out(layout):
-    data = read_own_data(layout('roboflow_coco'))
+    data = read_user_dataset(layout('roboflow_coco'))
     assert 'shape' not in data.classes
     assert "'shape', which stands for all others" in data.notes[0]
 
@@ -57,7 +57,7 @@ def test_a_class_zero_that_is_used_stays(layout):
             annotation['category_id'] -= 1
 
     edit(root, change)
-    assert read_own_data(root).classes[0] == 'circle'
+    assert read_user_dataset(root).classes[0] == 'circle'
 
 
 @pytest.mark.parametrize(('names', 'splits'), [
@@ -79,7 +79,7 @@ def test_splits_are_told_by_the_names_of_files(layout, names, splits, folder):
     (root / folder).mkdir(exist_ok=True)
     for name in names:
         (root / folder / f'{name}.json').write_text(content)
-    data = read_own_data(root)
+    data = read_user_dataset(root)
     assert list(data.splits) == splits
     if 'train' in names:
         assert data.splits['train'].source.stem == 'train'
@@ -96,11 +96,11 @@ def test_the_folder_that_is_named_for_missing_images_is_one_where_they_are_found
     (root / annotations).parent.mkdir(parents=True)
     (root / annotations).write_text(json.dumps(content))
     with pytest.raises(UserError, match=rf'Put them into {root / images}\.$'):
-        read_own_data(root)
+        read_user_dataset(root)
     (root / images).mkdir(parents=True, exist_ok=True)
     for image in content['images']:
         (root / images / image['file_name']).write_bytes(b'')
-    assert read_own_data(root).splits['train'].images == root / images
+    assert read_user_dataset(root).splits['train'].images == root / images
 
 
 def two_train_files(root):
@@ -124,4 +124,4 @@ def test_what_is_incomplete_is_said(layout, damage, words):
     root = layout('coco')
     damage(root)
     with pytest.raises(UserError, match=words):
-        read_own_data(root)
+        read_user_dataset(root)

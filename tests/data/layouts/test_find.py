@@ -5,7 +5,7 @@ import pytest
 from own_data_layouts import CLASSES, LAYOUTS, SPLITS, annotations_of
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.data.layouts.find import read_own_data
+from mmdet_shufflenetv2.data.layouts.find import read_user_dataset
 
 
 def boxes(annotations):
@@ -21,7 +21,7 @@ def boxes(annotations):
 
 @pytest.mark.parametrize('name', LAYOUTS)
 def test_every_layout_gives_the_same_classes_images_and_boxes(layout, shapes_root, name):
-    data = read_own_data(layout(name))
+    data = read_user_dataset(layout(name))
     assert data.classes == CLASSES
     assert list(data.splits) == list(SPLITS.values())
     for original, split in SPLITS.items():
@@ -32,7 +32,7 @@ def test_every_layout_gives_the_same_classes_images_and_boxes(layout, shapes_roo
 
 
 def test_the_yaml_of_a_data_set_names_it_too(layout):
-    assert read_own_data(layout('yolo') / 'data.yaml').classes == CLASSES
+    assert read_user_dataset(layout('yolo') / 'data.yaml').classes == CLASSES
 
 
 def test_an_export_of_one_file_is_all_to_train_on(layout):
@@ -40,7 +40,7 @@ def test_an_export_of_one_file_is_all_to_train_on(layout):
     (root / 'annotations' / 'instances_Validation.json').unlink()
     (root / 'annotations' / 'instances_Train.json').rename(root / 'annotations' / 'instances_default.json')
     (root / 'images' / 'Train').rename(root / 'images' / 'default')
-    assert list(read_own_data(root).splits) == ['train']
+    assert list(read_user_dataset(root).splits) == ['train']
 
 
 def nothing(root):
@@ -55,13 +55,13 @@ def nothing(root):
 def test_what_is_no_data_set_is_said(tmp_path, make, words):
     make(tmp_path / 'data')
     with pytest.raises(UserError, match=words):
-        read_own_data(tmp_path / 'data')
+        read_user_dataset(tmp_path / 'data')
 
 
 def test_a_data_set_one_folder_below_is_pointed_at(layout):
     root = layout('yolo')
     with pytest.raises(UserError, match=f'--data {root}'):
-        read_own_data(root.parent)
+        read_user_dataset(root.parent)
 
 
 def test_all_of_several_data_sets_below_are_named(shapes_root, tmp_path):
@@ -69,7 +69,7 @@ def test_all_of_several_data_sets_below_are_named(shapes_root, tmp_path):
     LAYOUTS['coco'](shapes_root, root / 'a')
     LAYOUTS['cvat_yolo'](shapes_root, root / 'b')
     with pytest.raises(UserError, match=f'These folders in it are: --data {root}/a, --data {root}/b[.]$'):
-        read_own_data(root)
+        read_user_dataset(root)
 
 
 @pytest.mark.parametrize(('name', 'content', 'words'), [
@@ -96,16 +96,16 @@ def test_other_formats_are_named_with_a_way_to_cocos(tmp_path, name, content, wo
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     (tmp_path / 'data' / 'a.jpg').write_bytes(b'')
     with pytest.raises(UserError, match=f'{path} is in the format of .*{words}') as error:
-        read_own_data(tmp_path / 'data')
+        read_user_dataset(tmp_path / 'data')
     assert len(str(error.value).splitlines()) == 2
 
 
 def test_annotations_in_another_format_beside_cocos_do_not_matter(layout):
     root = layout('coco')
-    expected = read_own_data(root)
+    expected = read_user_dataset(root)
     (root / 'train_1.json').write_text('{"version": "5.0.1", "flags": {}, "shapes": []}')
     (root / 'train.xml').write_text('<annotation><object><bndbox></bndbox></object></annotation>')
-    assert read_own_data(root) == expected
+    assert read_user_dataset(root) == expected
 
 
 @pytest.mark.parametrize(('name', 'part'), [
@@ -115,14 +115,14 @@ def test_annotations_in_another_format_beside_cocos_do_not_matter(layout):
 def test_the_whole_is_named_where_a_part_of_it_was(layout, name, part):
     root = layout(name)
     with pytest.raises(UserError, match=f'--data {root}[.]?$'):
-        read_own_data(root / part)
+        read_user_dataset(root / part)
 
 
 def test_an_archive_is_to_be_unpacked(layout):
     root = layout('yolo')
     (root / 'data.zip').write_bytes(b'PK')
     with pytest.raises(UserError, match='data.zip is an archive. Unpack it and name the folder'):
-        read_own_data(root / 'data.zip')
+        read_user_dataset(root / 'data.zip')
 
 
 @pytest.mark.parametrize(('name', 'flat'), [('yolo', False), ('yolo', True), ('roboflow_yolo', False)])
@@ -135,7 +135,7 @@ def test_the_description_that_is_proposed_does(layout, name, flat):
                 shutil.copytree(root / folder / name, root / folder, dirs_exist_ok=True)
                 shutil.rmtree(root / folder / name)
     with pytest.raises(UserError, match='no .yaml that names the classes') as error:
-        read_own_data(root)
+        read_user_dataset(root)
     proposed = str(error.value).split('lines: ')[1].replace('[cat, dog]', f'[{", ".join(CLASSES)}]')
     (root / 'data.yaml').write_text(proposed.replace('; ', '\n'))
-    assert list(read_own_data(root).splits) == (['train'] if flat else ['train', 'val'])
+    assert list(read_user_dataset(root).splits) == (['train'] if flat else ['train', 'val'])

@@ -5,8 +5,8 @@ from own_data_layouts import CLASSES
 from yaml import safe_dump as dump
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.data.common_form import prepare_own_data
-from mmdet_shufflenetv2.data.layouts.find import read_own_data
+from mmdet_shufflenetv2.data.layouts.find import read_user_dataset
+from mmdet_shufflenetv2.data.prepared import prepare_user_dataset
 from mmdet_shufflenetv2.data.problems import WARNINGS
 
 
@@ -24,7 +24,7 @@ def label(root):
 def test_a_line_is_a_box_in_pixels_inside_the_image(layout, line, box):
     root = layout('yolo')
     label(root).write_text(f'{line}\n\n')
-    split = read_own_data(root).splits['train'].annotations
+    split = read_user_dataset(root).splits['train'].annotations
     image = split['images'][2]
     found = [annotation for annotation in split['annotations'] if annotation['image_id'] == image['id']]
     assert len(found) == 1
@@ -46,7 +46,7 @@ def test_a_line_is_a_box_in_pixels_inside_the_image(layout, line, box):
 def test_a_wrong_line_is_named_by_file_and_number(layout, line, words):
     root = layout('yolo')
     label(root).write_text(f'1 0.5 0.5 0.5 0.5\n{line}\n')
-    (problem, example), = read_own_data(root).faults['train']
+    (problem, example), = read_user_dataset(root).faults['train']
     assert problem == 'label_line'
     assert example.startswith(f'{label(root)}:2: ')
     assert words in example
@@ -62,13 +62,13 @@ def test_a_wrong_line_is_named_by_file_and_number(layout, line, words):
 def test_a_flat_box_is_left_out_and_a_confidence_is_not_read_with_a_word(layout, tmp_path, line, problem, boxes):
     root = layout('yolo')
     label(root).write_text(f'1 0.5 0.5 0.5 0.5\n{line}\n')
-    data = read_own_data(root)
+    data = read_user_dataset(root)
     (found, example), = data.faults['train']
     assert found == problem
     assert example.startswith(f'{label(root)}:2: ')
     image = data.splits['train'].annotations['images'][2]['id']
     assert sum(a['image_id'] == image for a in data.splits['train'].annotations['annotations']) == boxes
-    prepare_own_data(data, tmp_path / 'run')
+    prepare_user_dataset(data, tmp_path / 'run')
     assert any(note.startswith(f'train: 1 x {WARNINGS[problem]}: {label(root)}:2: ') for note in data.notes)
 
 
@@ -79,7 +79,7 @@ def test_where_no_line_is_a_box_the_reason_is_that_of_the_lines(layout, tmp_path
         path.write_text(line)
     words = 'no box to learn from: none of 12 has an area' if line[0] == '0' else '12 x a line of a label file is wrong'
     with pytest.raises(UserError, match=f'train: .*{words}'):
-        prepare_own_data(read_own_data(root), tmp_path / 'run')
+        prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
 
 def test_labels_without_an_image_are_found_in_every_folder_and_are_no_reason_to_end(layout, tmp_path):
@@ -90,10 +90,10 @@ def test_labels_without_an_image_are_found_in_every_folder_and_are_no_reason_to_
         path.write_text('0 0.5 0.5 0.5 0.5')
     (root / 'images' / 'train' / 'deeper' / 'still').mkdir(parents=True)
     (root / 'images' / 'train' / 'deeper' / 'still' / 'photo.heic').write_bytes(b'')
-    data = read_own_data(root)
+    data = read_user_dataset(root)
     assert [example.split(': ')[0] for _, example in data.faults['train']] == sorted(map(str, lost))
     assert 'photo.heic is none that is read' in str(data.faults['train'])
-    prepare_own_data(data, tmp_path / 'run')
+    prepare_user_dataset(data, tmp_path / 'run')
     assert any('train: 3 x a label file has no image: ' in note for note in data.notes)
 
 
@@ -105,21 +105,21 @@ def test_labels_of_images_in_another_list_are_no_orphans(layout):
     (root / 'train.txt').write_text('\n'.join(names[:7]))
     (root / 'val.txt').write_text('\n'.join(names[7:]))
     (root / 'data.yaml').write_text(f'train: train.txt\nval: val.txt\nnames: [{", ".join(CLASSES)}]\n')
-    assert not any(read_own_data(root).faults.values())
+    assert not any(read_user_dataset(root).faults.values())
 
 
 def test_labels_beside_images_without_an_image_are_found_and_other_texts_are_not(layout):
     root = layout('cvat_yolo')
     (root / 'obj_train_data' / 'lost.txt').write_text('0 0.5 0.5 0.5 0.5\n')
     (root / 'obj_train_data' / 'README.txt').write_text('12 images\n')
-    (_, example), = read_own_data(root).faults['train']
+    (_, example), = read_user_dataset(root).faults['train']
     assert example.startswith(f'{root / "obj_train_data" / "lost.txt"}: ')
 
 
 @pytest.mark.parametrize('suffix', ['.jfif', '.JPG', '.JPEG', '.JFIF', '.WebP', '.tif', '.jpe', '.gif', '.jp2'])
 def test_images_of_a_linked_folder_and_of_every_suffix_are_read(layout, tmp_path, suffix):
     root = layout('yolo')
-    expected = sorted(read_own_data(root).splits['train'].annotations['annotations'], key=lambda a: a['bbox'])
+    expected = sorted(read_user_dataset(root).splits['train'].annotations['annotations'], key=lambda a: a['bbox'])
     for kind in ('images', 'labels'):
         (root / kind / 'train').rename(tmp_path / f'store_{kind}')
         (root / kind / 'train').mkdir()
@@ -127,7 +127,7 @@ def test_images_of_a_linked_folder_and_of_every_suffix_are_read(layout, tmp_path
         (root / kind / 'train' / 'loop').symlink_to(root / kind, target_is_directory=True)
     for path in (tmp_path / 'store_images').iterdir():
         path.rename(path.with_suffix(suffix))
-    split = read_own_data(root).splits['train'].annotations
+    split = read_user_dataset(root).splits['train'].annotations
     assert len(split['images']) == 12
     assert [a['bbox'] for a in sorted(split['annotations'], key=lambda a: a['bbox'])] == [a['bbox'] for a in expected]
 
@@ -139,9 +139,9 @@ def test_images_of_a_linked_folder_and_of_every_suffix_are_read(layout, tmp_path
 ])
 def test_a_yaml_about_something_else_is_passed_over(layout, name, text):
     root = layout(name)
-    expected = read_own_data(root)
+    expected = read_user_dataset(root)
     (root / 'environment.yml').write_text(text)
-    data = read_own_data(root)
+    data = read_user_dataset(root)
     assert data.splits == expected.splits
     unread = 'services' not in text
     assert [note for note in data.notes if 'environment.yml' in note] == data.notes[len(expected.notes):]
@@ -152,7 +152,7 @@ def test_an_image_without_labels_is_background_and_labels_without_an_image_a_fau
     root = layout('yolo')
     label(root).unlink()
     (root / 'labels' / 'train' / 'lost.txt').write_text('')
-    data = read_own_data(root)
+    data = read_user_dataset(root)
     assert len(data.splits['train'].annotations['images']) == 12
     assert data.faults['train'] == [('label_without_image',
                                      f'{root / "labels" / "train" / "lost.txt"}: there is no image of this name')]
@@ -160,7 +160,7 @@ def test_an_image_without_labels_is_background_and_labels_without_an_image_a_fau
 
 def test_what_a_system_or_an_editor_left_beside_images_and_labels_is_passed_over(layout, tmp_path):
     root = layout('yolo')
-    expected = read_own_data(root)
+    expected = read_user_dataset(root)
     image = sorted((root / 'images' / 'train').iterdir())[0]
     for folder in ('images/train/.ipynb_checkpoints', 'images/train/__MACOSX/train'):
         (root / folder).mkdir(parents=True)
@@ -168,12 +168,12 @@ def test_what_a_system_or_an_editor_left_beside_images_and_labels_is_passed_over
     (root / 'images' / 'train' / f'._{image.name}').write_bytes(b'\0\5\x16\7')
     (root / 'labels' / 'train' / f'._{image.stem}.txt').write_bytes(b'\0\5\x16\7')
     (root / '._data.yaml').write_bytes(b'\0\5\x16\7')
-    assert read_own_data(root) == expected
+    assert read_user_dataset(root) == expected
 
 
 def test_a_data_set_below_a_hidden_folder_is_read(layout, tmp_path):
     root = layout('yolo').rename(tmp_path / '.cache')
-    assert len(read_own_data(root).splits['train'].annotations['images']) == 12
+    assert len(read_user_dataset(root).splits['train'].annotations['images']) == 12
 
 
 def yaml(text):
@@ -201,19 +201,19 @@ def test_what_is_incomplete_is_said(layout, damage, words):
     root = layout('yolo')
     damage(root)
     with pytest.raises(UserError, match=words):
-        read_own_data(root)
+        read_user_dataset(root)
 
 
 def test_a_list_of_classes_does_in_place_of_a_yaml(layout):
     root = layout('yolo')
     (root / 'data.yaml').unlink()
     (root / 'classes.txt').write_text('circle\nsquare\ntriangle\nstar\ncross\n')
-    assert len(read_own_data(root).splits['val'].annotations['images']) == 6
+    assert len(read_user_dataset(root).splits['val'].annotations['images']) == 6
 
 
 def test_darknets_description_names_the_data_set_too_wherever_it_lies(layout, tmp_path):
     root = layout('cvat_yolo').rename(tmp_path / 'images')  # whose labels are in no folder "labels"
-    assert len(read_own_data(root / 'obj.data').splits['val'].annotations['images']) == 6
+    assert len(read_user_dataset(root / 'obj.data').splits['val'].annotations['images']) == 6
 
 
 @pytest.mark.parametrize(('damage', 'words'), [
@@ -227,7 +227,7 @@ def test_what_darknets_description_lacks_is_said(layout, damage, words):
     root = layout('cvat_yolo')
     damage(root)
     with pytest.raises(UserError, match=words):
-        read_own_data(root)
+        read_user_dataset(root)
 
 
 def test_files_from_windows_are_read(layout):
@@ -237,11 +237,11 @@ def test_files_from_windows_are_read(layout):
     (root / 'my.names').write_text('\n'.join(CLASSES))
     images = sorted((root / 'images' / 'train').iterdir())
     (root / 'train.txt').write_text('\n'.join(f'data\\images\\train\\{path.name}' for path in images))
-    expected = read_own_data(root)
+    expected = read_user_dataset(root)
     assert len(expected.splits['train'].annotations['annotations']) > 12
     for path in (root / 'my.data', root / 'my.names', root / 'train.txt', *(root / 'labels').rglob('*.txt')):
         path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes().replace(b'\n', b'\r\n'))
-    found = read_own_data(root)
+    found = read_user_dataset(root)
     assert found.classes == CLASSES
     assert found.splits['train'].annotations == expected.splits['train'].annotations
     assert not found.faults['train']
@@ -252,9 +252,9 @@ def test_a_copy_is_read_where_it_lies_and_images_elsewhere_are_said(layout, tmp_
     copied = shutil.copytree(original, tmp_path / 'copy')
     text = (copied / 'data.yaml').read_text().splitlines()[1:]
     (copied / 'data.yaml').write_text('\n'.join([f'path: {original}', *text]))
-    assert read_own_data(copied).splits['train'].images == copied / 'images' / 'train'
+    assert read_user_dataset(copied).splits['train'].images == copied / 'images' / 'train'
     shutil.rmtree(copied / 'images')
-    data = read_own_data(copied)
+    data = read_user_dataset(copied)
     assert data.splits['train'].images == original / 'images' / 'train'
     assert f'train: the images lie elsewhere, in {original}' in data.notes[0]
 
@@ -271,7 +271,7 @@ def test_whatever_a_yaml_holds_ends_in_one_line_or_in_data(layout, key):
 def outcome(root):
     """The lines of the error; none for data."""
     try:
-        read_own_data(root)
+        read_user_dataset(root)
     except UserError as error:
         return str(error).splitlines()
     return []

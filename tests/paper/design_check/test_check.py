@@ -54,14 +54,14 @@ def test_folded_norms_leave_the_features_as_they_were(config):
 
     from mmdet_shufflenetv2.config.load import load_config
     torch.manual_seed(0)
-    folded = build_backbone(config)
+    fuse_conv_bn = build_backbone(config)
     torch.manual_seed(0)
     cfg = load_config(config).model.backbone
     plain = MODELS.build(cfg | dict(init_cfg=None))
     plain.eval()
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fuse_conv_bn.modules())
     x = torch.rand(1, 3, 64, 64)
-    for ours, theirs in zip(folded(x), plain(x), strict=True):
+    for ours, theirs in zip(fuse_conv_bn(x), plain(x), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 

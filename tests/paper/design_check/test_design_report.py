@@ -1,11 +1,11 @@
 import pytest
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.paper.design_check.breaks import Break
 from mmdet_shufflenetv2.paper.design_check.check import Checked, DesignCheck
 from mmdet_shufflenetv2.paper.design_check.figure import draw
 from mmdet_shufflenetv2.paper.design_check.latency import LatencyModel
 from mmdet_shufflenetv2.paper.design_check.report import layers_markdown, sums_markdown
+from mmdet_shufflenetv2.paper.design_check.violations import Violation
 from mmdet_shufflenetv2.profiling.memory_access import Kind
 from mmdet_shufflenetv2.profiling.timing import Timing
 from mmdet_shufflenetv2.visualization import check_plot_file
@@ -16,9 +16,9 @@ def checked():
     return Checked(
         'retinanet', 'ResNet', 4_000_000,
         dict(zip(Kind, (7_000_000, 2_000_000, 3_000_000, 2_000_000, 1_000_000), strict=True)), 500_000,
-        [Break('conv1', 'G1', '7x7, 3 -> 64 channels', 250_000, 0.002),
-         Break('layer1.0', 'G3', '4 convolutions', 0, 1e-5),
-         Break('conv2', 'G1', '1x1, 64 -> 256 channels', 750_000, 0.001)],
+        [Violation('conv1', 'G1', '7x7, 3 -> 64 channels', 250_000, 0.002),
+         Violation('layer1.0', 'G3', '4 convolutions', 0, 1e-5),
+         Violation('conv2', 'G1', '1x1, 64 -> 256 channels', 750_000, 0.001)],
         0.02, Timing(0.025, 0.03, 0.125), dict(zip(Kind, (0.008, 0.002, 0.006, 0.002, 0.002), strict=True)))
 
 

@@ -11,7 +11,7 @@ from mmdet_shufflenetv2.paper.reproduce.rows import Row
 def _steps_of_known_length(monkeypatch):
     """A training step of 3.6 seconds and an evaluation step of 0.36."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(module, 'seconds_a_step', lambda cfg, split, device: 3.6 if split == 'train' else 0.36)
+    monkeypatch.setattr(module, 'seconds_per_step', lambda cfg, split, device: 3.6 if split == 'train' else 0.36)
 
 
 # One process: 240 epochs of 1281167 // 128 steps and 30 evaluations of 50000 images, then one more.

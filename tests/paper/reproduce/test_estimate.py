@@ -11,7 +11,7 @@ from mmdet_shufflenetv2.paper.reproduce.estimate import (
     count_images,
     count_steps,
     schedule,
-    seconds_a_step,
+    seconds_per_step,
     synthetic_batch,
 )
 
@@ -76,7 +76,7 @@ def test_an_estimate_is_near_what_the_training_takes(small_classifier, tmp_path)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.pipeline[0]['size'] = (128, 128)
     steps = schedule(cfg, dict(train=72, val=24))
-    estimated = sum(count * seconds_a_step(cfg, split, 'cpu') for split, count in steps._asdict().items())
+    estimated = sum(count * seconds_per_step(cfg, split, 'cpu') for split, count in steps._asdict().items())
     cfg.work_dir, cfg.launcher = str(tmp_path), 'none'
     runner = Runner.from_cfg(cfg)
     start = time.perf_counter()

@@ -29,7 +29,7 @@ def test_images_a_second_are_those_of_whole_batches(trained, monkeypatch):
         time.sleep(0.02)
 
     monkeypatch.setattr('mmdet.models.FasterRCNN.test_step', test_step)
-    measured = speed.images_a_second(*trained, 'cpu', rounds=5)
+    measured = speed.images_per_second(*trained, 'cpu', rounds=5)
     assert measured == pytest.approx(4 / 0.02, rel=0.2)
     assert len(set(map(len, shown))) == 1
     assert len(shown[0]) == 4
@@ -43,4 +43,4 @@ def test_the_papers_size_reaches_the_detector(monkeypatch):
 
 def test_a_detector_runs_on_it(trained, monkeypatch):
     monkeypatch.setattr(speed, 'SIZE', (96, 96))
-    assert speed.images_a_second(*trained, 'cpu', rounds=1) > 0
+    assert speed.images_per_second(*trained, 'cpu', rounds=1) > 0

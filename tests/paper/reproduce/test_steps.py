@@ -70,6 +70,6 @@ def test_an_evaluation_is_done_when_its_metrics_are_whole(tmp_path, content, don
 def test_speed_is_measured_once_and_on_a_gpu_only(tmp_path, monkeypatch, gpu, measured, state):
     monkeypatch.setattr('torch.cuda.is_available', lambda: gpu)
     if measured:
-        write_json(tmp_path / 'speed.json', dict(images_a_second=100))
+        write_json(tmp_path / 'speed.json', dict(images_per_second=100))
         write_json(tmp_path / 'account.json', dict(images=None))
     assert Speed('speed', 'config.py', tmp_path).state == state

@@ -121,12 +121,12 @@ class Chaos:
         return max((line.get('step', 0) for line in lines), default=0)
 
     def _steps_saved(self, work_dir: Path) -> int:
-        from mmdet_shufflenetv2.checkpoints.latest import is_whole
+        from mmdet_shufflenetv2.checkpoints.latest import is_valid_checkpoint
         from mmdet_shufflenetv2.checkpoints.safe_loading import load
         last = work_dir / 'last_checkpoint'
         if not last.exists():
             return 0
-        if not is_whole(last.read_text()):
+        if not is_valid_checkpoint(last.read_text()):
             raise RuntimeError(f'{last} names a file that is not whole')
         return load(last.read_text())['meta']['iter']
 
@@ -171,7 +171,7 @@ class Chaos:
         cfg = dict(
             type='CocoDataset', data_root=str(self.data), ann_file=str(mutated), data_prefix=dict(img='train2017/'),
             metainfo=dict(classes=('circle', 'square', 'triangle', 'star', 'cross')), pipeline=[
-                dict(type='LoadWholeImage'), dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')])
+                dict(type='LoadCompleteImage'), dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')])
         try:
             prepare_dataset(cfg, max_broken=10)
             dataset = DATASETS.build(cfg)
@@ -218,13 +218,13 @@ class Chaos:
         """Change a few bytes of an image; it is named as broken, or loaded."""
         import numpy as np
 
-        from mmdet_shufflenetv2.training.fault_tolerance.broken_images import LoadWholeImage
+        from mmdet_shufflenetv2.training.fault_tolerance.broken_images import LoadCompleteImage
         from mmdet_shufflenetv2.utils.errors import BrokenImageError
         source = self.random.choice(sorted((self.data / 'train2017').iterdir()))
         mutated = self.folder / f'mutated{source.suffix}'
         mutated.write_bytes(self._mutate_bytes(source.read_bytes()))
         try:
-            image = LoadWholeImage().transform(dict(img_path=str(mutated)))['img']
+            image = LoadCompleteImage().transform(dict(img_path=str(mutated)))['img']
             tally.note(image.dtype == np.uint8 and image.ndim == 3)
         except BrokenImageError:
             tally.note(True)

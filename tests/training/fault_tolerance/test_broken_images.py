@@ -8,7 +8,7 @@ import pytest
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.config.fault_tolerance import BROKEN_IMAGES
-from mmdet_shufflenetv2.training.fault_tolerance.broken_images import LoadWholeImage
+from mmdet_shufflenetv2.training.fault_tolerance.broken_images import LoadCompleteImage
 from mmdet_shufflenetv2.training.train import train
 from mmdet_shufflenetv2.utils.errors import BrokenImageError
 
@@ -25,7 +25,7 @@ def picture(tmp_path):
 
 
 def test_a_whole_image_is_loaded_as_by_the_transform_it_stands_for(picture):
-    results = LoadWholeImage().transform(dict(img_path=str(picture)))
+    results = LoadCompleteImage().transform(dict(img_path=str(picture)))
     np.testing.assert_array_equal(results['img'], cv2.imread(str(picture)))
 
 
@@ -36,7 +36,7 @@ def test_a_whole_image_is_loaded_as_by_the_transform_it_stands_for(picture):
 def test_a_broken_one_is_named(picture, damage):
     damage(picture)
     with pytest.raises(BrokenImageError, match=r'^.*picture\.jpg '):
-        LoadWholeImage().transform(dict(img_path=str(picture)))
+        LoadCompleteImage().transform(dict(img_path=str(picture)))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.checkpoints.latest import is_whole
+from mmdet_shufflenetv2.checkpoints.latest import is_valid_checkpoint
 from mmdet_shufflenetv2.training.train import train
 from mmdet_shufflenetv2.utils import files as storage
 
@@ -35,7 +35,7 @@ def test_whenever_the_process_might_be_killed_last_checkpoint_names_a_whole_file
 
         def looking(*args, **kwargs):
             if (work_dir / 'last_checkpoint').exists():
-                seen.append(is_whole((work_dir / 'last_checkpoint').read_text()))
+                seen.append(is_valid_checkpoint((work_dir / 'last_checkpoint').read_text()))
             return call(*args, **kwargs)
 
         return looking
@@ -62,7 +62,7 @@ def test_a_full_disk_keeps_the_checkpoint_before_and_says_how_to_go_on(random_co
     with pytest.raises(UserError, match=r'epoch_2\.pth could not be saved: .*full.*epoch_1\.pth.*--resume'):
         train(random_config(), work_dir=str(tmp_path / 'run'))
     assert (tmp_path / 'run' / 'last_checkpoint').read_text().endswith('epoch_1.pth')
-    assert is_whole(tmp_path / 'run' / 'epoch_1.pth')
+    assert is_valid_checkpoint(tmp_path / 'run' / 'epoch_1.pth')
 
 
 def test_a_folder_in_the_place_of_a_checkpoint_is_named(random_config, tmp_path):

@@ -1,4 +1,4 @@
-"""``python -m mmdet_shufflenetv2 run``, with the tools of the installed MMDetection."""
+"""``snv2 run``, with the tools of the installed MMDetection."""
 
 import copyreg
 import subprocess
@@ -9,10 +9,9 @@ import mmdet
 import pytest
 import torch
 from conftest import ROOT
-from mmdet_shufflenetv2.utils.tool import run_tool
 from mmengine.logging import HistoryBuffer
 
-from mmdet_shufflenetv2.__main__ import main
+from mmdet_shufflenetv2.cli import main
 
 TOOLS = Path(mmdet.__file__).parent / '.mim' / 'tools'
 SMALL_NANODET = """
@@ -39,7 +38,7 @@ def launch():
         before = sys.argv, list(sys.path)
         sys.argv = ['-m', *map(str, args)]
         try:
-            run_tool(main)
+            main()
         except SystemExit as end:
             return end.code
         finally:

@@ -20,11 +20,11 @@ from ..utils.files import write_json
 from .annotation_file import has_byte_order_mark
 from .audit import audit, leaves_folder
 from .checks import same_but_for_spelling
-from .filled_in import class_name, filled_in, has_area
-from .layouts.description import OwnData, Split
+from .complete_annotations import class_name, complete_annotations, has_area
+from .layouts.description import Split, UserDataset
 from .problems import FATAL, LEFT_OUT, Report, shown
 
-__all__ = ['FOLDER', 'Prepared', 'complete_and_check', 'load_prepared', 'prepare_own_data', 'shared_images']
+__all__ = ['FOLDER', 'Prepared', 'complete_and_check', 'load_prepared', 'prepare_user_dataset', 'shared_images']
 
 #: Where it stands in the work dir, and its description there.
 FOLDER, DESCRIPTION = 'own_data', 'data.json'
@@ -44,7 +44,7 @@ class Prepared:
     splits: dict[str, tuple[str, str]]
 
 
-def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequence[str] | None = None,
+def prepare_user_dataset(data: UserDataset, work_dir: str | os.PathLike, classes: Sequence[str] | None = None,
                      training: bool = True) -> Prepared:
     """Write what is needed into ``WORK_DIR/own_data``.
 
@@ -87,7 +87,7 @@ def prepare_own_data(data: OwnData, work_dir: str | os.PathLike, classes: Sequen
 
 
 def load_prepared(work_dir: str | os.PathLike) -> Prepared | None:
-    """What :func:`prepare_own_data` has left in a work dir; None where there is nothing.
+    """What :func:`prepare_user_dataset` has left in a work dir; None where there is nothing.
 
     Raises:
         UserError: If the images have gone since.
@@ -103,11 +103,11 @@ def load_prepared(work_dir: str | os.PathLike) -> Prepared | None:
         prepared.splits[name] = (str(inside) if inside.is_file() else ann_file, images)
         if not Path(images).is_dir():
             raise UserError(f'The data that {path.parent.parent} was trained on lay in {images}, and that folder is '
-                            f'gone. Say where they are now: --data DIR')
+                            f'gone. Say where they are now: data=DIR')
     return prepared
 
 
-def complete_and_check(data: OwnData, name: str, classes: Sequence[str], look: bool = True,
+def complete_and_check(data: UserDataset, name: str, classes: Sequence[str], look: bool = True,
                        add: bool = True) -> Report:
     """Fill in what a split's annotations lack, and report what is wrong with the rest, its files included.
 
@@ -140,7 +140,7 @@ def complete_and_check(data: OwnData, name: str, classes: Sequence[str], look: b
 
 def _completed(split: Split, classes: Sequence[str], add: bool) -> dict[str, list]:
     """A split's annotations with these classes as its categories, in this order, and what may be missing filled in."""
-    annotations = filled_in(split.annotations, split.images)
+    annotations = complete_annotations(split.annotations, split.images)
     by_name = {name: category for category in annotations['categories'] if (name := class_name(category)) is not None}
     if not all(class_name(category) is not None for category in annotations['categories']):
         return annotations  # for the check to say which entry is no category
@@ -167,15 +167,15 @@ def _refuse_other_classes(split: Split, classes: Sequence[str]) -> None:
                         f'Give every split the same classes.')
 
 
-def _refuse_faults(data: OwnData, name: str, report: Report) -> None:
+def _refuse_faults(data: UserDataset, name: str, report: Report) -> None:
     if report.fatal:
         first, *others = report.fatal
         more = f', and {len(others)} other problems' if others else ''
         raise UserError(f'{name}: {report.found[first]} x {FATAL[first]}: {report.examples[first][0]}{more}.\n'
-                        f'To see everything: python tools/check_dataset.py --data {data.root}')
+                        f'To see everything: snv2 check-data {data.root}')
 
 
-def shared_images(data: OwnData) -> list[str]:
+def shared_images(data: UserDataset) -> list[str]:
     """What to say where images to train on are evaluated on as well, under the same name in whatever folder."""
     notes, train = [], {}
     for path in _image_files(data, 'train'):
@@ -189,7 +189,7 @@ def shared_images(data: OwnData) -> list[str]:
     return notes
 
 
-def _image_files(data: OwnData, name: str) -> list[Path]:
+def _image_files(data: UserDataset, name: str) -> list[Path]:
     images = data.splits[name].annotations['images'] if name in data.splits else []
     return [data.splits[name].images / image['file_name'] for image in images if isinstance(image, dict)
             and isinstance(image.get('file_name'), str) and not leaves_folder(image['file_name'])]
@@ -199,7 +199,7 @@ def _is_same(one: Path, other: Path) -> bool:
     return one.is_file() and other.is_file() and (one.samefile(other) or filecmp.cmp(one, other, shallow=False))
 
 
-def _hold_out(data: OwnData) -> None:
+def _hold_out(data: UserDataset) -> None:
     train = data.splits.pop('train')
     images = train.annotations['images']
     if len(images) < 2:

@@ -1,10 +1,10 @@
 import importlib.util
 
 import pytest
-from mmdet_shufflenetv2.config.tensorboard import log_for_tensorboard
 from mmengine.config import Config
 
 from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.config.edits import log_for_tensorboard
 from mmdet_shufflenetv2.training.train import train
 
 
@@ -13,7 +13,7 @@ from mmdet_shufflenetv2.training.train import train
     dict(visualizer=dict(type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])),
     dict(visualizer=dict(type='DetLocalVisualizer', vis_backends=[dict(type='TensorboardVisBackend')]))])
 def test_every_config_gets_the_backend_once(cfg, monkeypatch):
-    monkeypatch.setattr('mmdet_shufflenetv2.config.tensorboard.find_spec', lambda name: object())
+    monkeypatch.setattr('mmdet_shufflenetv2.config.edits.find_spec', lambda name: object())
     cfg = Config(cfg)
     log_for_tensorboard(cfg)
     kinds = [backend['type'] for backend in cfg.visualizer.vis_backends]
@@ -21,7 +21,7 @@ def test_every_config_gets_the_backend_once(cfg, monkeypatch):
 
 
 def test_without_tensorboard_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr('mmdet_shufflenetv2.config.tensorboard.find_spec', lambda name: None)
+    monkeypatch.setattr('mmdet_shufflenetv2.config.edits.find_spec', lambda name: None)
     with pytest.raises(UserError, match='pip install tensorboard'):
         log_for_tensorboard(Config())
 

@@ -9,10 +9,10 @@ from ...profiling.memory_access import Convolution, Kind, Operation, convolution
 from .blocks import blocks
 from .latency import LatencyModel, is_depthwise
 
-__all__ = ['Break', 'find_breaks']
+__all__ = ['Violation', 'find_violations']
 
 
-class Break(NamedTuple):
+class Violation(NamedTuple):
     """One violation of a guideline."""
 
     layer: str
@@ -25,7 +25,7 @@ class Break(NamedTuple):
     seconds: float
 
 
-def find_breaks(operations: Sequence[Operation], model: LatencyModel) -> list[Break]:
+def find_violations(operations: Sequence[Operation], model: LatencyModel) -> list[Violation]:
     """All violations of a network on one image: first those of its layers in order, then its fragmented blocks.
 
     - G1: a convolution or linear layer of unequal channel widths. Priced by its memory access cost above the lower
@@ -40,13 +40,13 @@ def find_breaks(operations: Sequence[Operation], model: LatencyModel) -> list[Br
         found += _breaks_of(operation, model)
     for block in blocks(operations):
         if block.fragments:
-            found.append(Break(
+            found.append(Violation(
                 block.name, 'G3', f'{block.convolutions} convolutions, {block.depth} deep', 0,
                 block.fragments * model.prices['operation']))
     return found
 
 
-def _breaks_of(operation: Operation, model: LatencyModel) -> list[Break]:
+def _breaks_of(operation: Operation, model: LatencyModel) -> list[Violation]:
     convolution = operation.convolution
     if is_depthwise(operation):
         return [_elementwise(operation, f'depthwise {_kernel(convolution)}, {convolution.in_channels} channels', model)]
@@ -59,16 +59,16 @@ def _breaks_of(operation: Operation, model: LatencyModel) -> list[Break]:
     if convolution.in_channels != convolution.out_channels:
         above = convolution_mac(convolution) - least_mac(convolution)
         widths = f'{convolution.in_channels} -> {convolution.out_channels} channels'
-        found.append(Break(operation.layer, 'G1', f'{_kernel(convolution)}, {widths}', above, above * price))
+        found.append(Violation(operation.layer, 'G1', f'{_kernel(convolution)}, {widths}', above, above * price))
     if convolution.groups > 1:
         above = convolution.out_places * convolution.out_channels * (1 - 1 / convolution.groups)
-        found.append(Break(operation.layer, 'G2', f'{_kernel(convolution)}, {convolution.groups} groups', above,
+        found.append(Violation(operation.layer, 'G2', f'{_kernel(convolution)}, {convolution.groups} groups', above,
                            above * price))
     return found
 
 
-def _elementwise(operation: Operation, what: str, model: LatencyModel) -> Break:
-    return Break(operation.layer, 'G4', what, operation.mac, model.seconds(operation))
+def _elementwise(operation: Operation, what: str, model: LatencyModel) -> Violation:
+    return Violation(operation.layer, 'G4', what, operation.mac, model.seconds(operation))
 
 
 def _kernel(convolution: Convolution) -> str:

@@ -12,14 +12,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..utils.errors import UserError
 from .channel_plan import UNUSED
 
-__all__ = ['absorb_order', 'arranged', 'arranged_depthwise', 'check_conv', 'folded', 'plain_activation']
+__all__ = ['absorb_order', 'check_conv', 'fuse_conv_bn', 'permute_channels', 'permute_depthwise', 'plain_activation']
 
 # They act on each number alone, so it does not matter which channel it stands in.
 _ELEMENTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.ELU, nn.Hardswish, nn.Hardtanh, nn.Mish,
                 nn.Sigmoid, nn.Hardsigmoid, nn.Tanh)
 
 
-def folded(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
+def fuse_conv_bn(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
     """One convolution with bias that equals ``norm(conv(x))`` in eval mode.
 
     Raises:
@@ -58,7 +58,7 @@ def plain_activation(act: nn.Module) -> nn.Module:
     return act
 
 
-def arranged(conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None) -> nn.Conv2d:
+def permute_channels(conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None) -> nn.Conv2d:
     """A convolution without groups, its channels in another order.
 
     Args:
@@ -76,7 +76,7 @@ def arranged(conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequen
     return _convolution(conv, _taken(_taken(conv.weight.detach(), rows, 0), columns, 1), rows)
 
 
-def arranged_depthwise(conv: nn.Conv2d, order: Sequence[int]) -> nn.Conv2d:
+def permute_depthwise(conv: nn.Conv2d, order: Sequence[int]) -> nn.Conv2d:
     """A depthwise convolution with its channels in another order; ``UNUSED`` gives zeros, whatever is read there.
 
     Raises:
@@ -102,7 +102,7 @@ def _convolution(like: nn.Conv2d, weight: Tensor, rows: Sequence[int] | None, gr
 
 def absorb_order(conv: nn.Conv2d, order: Sequence[int]) -> None:
     """Let a convolution without groups that reads features in their original order read them in ``order``, in place."""
-    new = arranged(conv, columns=order)
+    new = permute_channels(conv, columns=order)
     conv.weight, conv.in_channels = new.weight, new.in_channels
 
 

@@ -6,16 +6,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..utils.images import look_at
+from ..utils.images import check_image_file
 from .audit import as_float, is_box, leaves_folder
 
-__all__ = ['class_name', 'filled_in', 'has_area']
+__all__ = ['class_name', 'complete_annotations', 'has_area']
 
 # Flags as some write them.
 _FLAGS = {None: 0, False: 0, True: 1, '0': 0, '1': 1, 'false': 0, 'true': 1, '': 0}
 
 
-def filled_in(annotations: dict[str, list], folder: Path) -> dict[str, list]:
+def complete_annotations(annotations: dict[str, list], folder: Path) -> dict[str, list]:
     """Annotations with the sizes of images, and with ids, areas and ``iscrowd`` of objects, where they are missing.
 
     An area that is no positive number becomes that of the box: MMDetection would leave the box out. A box to be ignored
@@ -61,7 +61,7 @@ def _sized(image: Any, folder: Path) -> Any:
     name = image.get('file_name') if isinstance(image, dict) else None
     if not isinstance(name, str) or {'width', 'height'} <= image.keys() or leaves_folder(name):
         return image
-    size = look_at(folder / name).size
+    size = check_image_file(folder / name).size
     return dict(image, width=size[0], height=size[1]) if size else image
 
 

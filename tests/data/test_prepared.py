@@ -12,8 +12,8 @@ from own_data_layouts import CLASSES, LAYOUTS
 from pycocotools.coco import COCO
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.data.common_form import load_prepared, prepare_own_data
-from mmdet_shufflenetv2.data.layouts.find import read_own_data
+from mmdet_shufflenetv2.data.layouts.find import read_user_dataset
+from mmdet_shufflenetv2.data.prepared import load_prepared, prepare_user_dataset
 from mmdet_shufflenetv2.data.problems import WARNINGS
 from mmdet_shufflenetv2.data.summary import summary
 from mmdet_shufflenetv2.training.check_dataset import check_dataset
@@ -41,7 +41,7 @@ def contents(root):
 def test_mmdetection_reads_every_layout_and_the_users_files_stay_as_they_are(layout, tmp_path, name):
     root = layout(name)
     before = contents(root)
-    prepared = prepare_own_data(read_own_data(root), tmp_path / 'run')
+    prepared = prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
     assert contents(root) == before
     for split, count in (('train', 12), ('val', 6)):
         read = dataset(prepared, split)
@@ -54,7 +54,7 @@ def test_mmdetection_reads_every_layout_and_the_users_files_stay_as_they_are(lay
 
 def test_a_file_that_is_fit_is_used_where_it_lies(layout, tmp_path):
     root = layout('coco')
-    prepared = prepare_own_data(read_own_data(root), tmp_path / 'run')
+    prepared = prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
     assert prepared.splits['val'][0] == str(root / VAL)
     assert [path.name for path in (tmp_path / 'run' / 'own_data').iterdir()] == ['data.json']
 
@@ -66,7 +66,7 @@ def test_a_file_from_windows_is_read_and_written_anew(layout, tmp_path):
     edit(path, lambda content: [image.update(file_name=f'pictures\\{image["file_name"]}')
                                 for image in content['images']])
     path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
-    read = dataset(prepare_own_data(read_own_data(root), tmp_path / 'run'), 'val')
+    read = dataset(prepare_user_dataset(read_user_dataset(root), tmp_path / 'run'), 'val')
     assert {Path(read.get_data_info(n)['img_path']) for n in range(len(read))} == set((root / 'pictures').iterdir())
 
 
@@ -80,7 +80,7 @@ def test_labels_are_the_same_in_splits_that_list_categories_in_another_order(lay
             annotation['category_id'] += 40
 
     edit(root / VAL, shuffle)
-    prepared = prepare_own_data(read_own_data(root), tmp_path / 'run')
+    prepared = prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
     read, found = dataset(prepared, 'val'), COCO(prepared.splits['val'][0])
     of_class = {label + 1: 0 for label in range(5)}
     for number in names.values():
@@ -98,15 +98,15 @@ def test_a_split_may_lack_a_class_that_nothing_in_it_is_of(layout, tmp_path):
         content['annotations'] = [a for a in content['annotations'] if a['category_id'] != 4]
 
     edit(root / VAL, drop)
-    assert len(dataset(prepare_own_data(read_own_data(root), tmp_path / 'run'), 'val')) == 6
+    assert len(dataset(prepare_user_dataset(read_user_dataset(root), tmp_path / 'run'), 'val')) == 6
 
 
 def test_without_a_validation_split_a_fifth_is_held_out_the_same_each_time(layout, tmp_path):
     root = layout('coco')
     (root / VAL).unlink()
-    data = read_own_data(root)
-    prepared = prepare_own_data(data, tmp_path / 'a')
-    again = prepare_own_data(read_own_data(root), tmp_path / 'b')
+    data = read_user_dataset(root)
+    prepared = prepare_user_dataset(data, tmp_path / 'a')
+    again = prepare_user_dataset(read_user_dataset(root), tmp_path / 'b')
     ids = {split: set(COCO(ann_file).imgs) for split, (ann_file, _) in prepared.splits.items()}
     assert {split: len(of) for split, of in ids.items()} == dict(train=10, val=2)
     assert not ids['train'] & ids['val']
@@ -116,7 +116,7 @@ def test_without_a_validation_split_a_fifth_is_held_out_the_same_each_time(layou
 
 def test_a_moved_work_dir_is_still_read_and_images_that_have_gone_are_said(layout, tmp_path):
     root = layout('yolo')
-    prepare_own_data(read_own_data(root), tmp_path / 'run')
+    prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
     (tmp_path / 'run').rename(tmp_path / 'moved')
     assert load_prepared(tmp_path / 'moved').splits['val'][0] == str(tmp_path / 'moved' / 'own_data' / 'val.json')
     shutil.rmtree(root)
@@ -142,8 +142,8 @@ def test_a_box_without_an_area_of_its_own_is_learned_from_with_the_boxs(layout, 
                 del annotation['area']
 
     edit(root / TRAIN, change)
-    data = read_own_data(root)
-    prepared = prepare_own_data(data, tmp_path / 'run')
+    data = read_user_dataset(root)
+    prepared = prepare_user_dataset(data, tmp_path / 'run')
     content = json.loads(Path(prepared.splits['train'][0]).read_text())['annotations']
     assert [a['area'] for a in content[:7]] == [a['bbox'][2] * a['bbox'][3] for a in content[:7]]
     assert learned(prepared) == len(content)
@@ -166,8 +166,8 @@ def test_a_box_without_an_area_of_its_own_is_learned_from_with_the_boxs(layout, 
 def test_summary_check_and_mmdetection_count_the_same_boxes_and_each_reason_is_said(layout, tmp_path, change, reason):
     root = layout('coco')
     edit(root / TRAIN, lambda content: [annotation.update(change) for annotation in content['annotations'][:9]])
-    data = read_own_data(root)
-    prepared = prepare_own_data(data, tmp_path / 'run')
+    data = read_user_dataset(root)
+    prepared = prepare_user_dataset(data, tmp_path / 'run')
     total = len(data.splits['train'].annotations['annotations'])
     count = total - 9 * (reason is not None)
     report = check_dataset(root)[0]
@@ -182,7 +182,7 @@ def test_summary_check_and_mmdetection_count_the_same_boxes_and_each_reason_is_s
 def test_what_is_to_be_ignored_is_not_evaluated_on(layout, tmp_path):
     root = layout('coco')
     edit(root / VAL, lambda content: [annotation.update(ignore=1) for annotation in content['annotations'][:5]])
-    found = COCO(prepare_own_data(read_own_data(root), tmp_path / 'run').splits['val'][0])
+    found = COCO(prepare_user_dataset(read_user_dataset(root), tmp_path / 'run').splits['val'][0])
     assert [annotation['iscrowd'] for annotation in found.dataset['annotations']][:6] == [1, 1, 1, 1, 1, 0]
 
 
@@ -194,15 +194,15 @@ def test_a_training_with_nothing_to_learn_from_is_refused_for_the_true_reason(la
     root = layout('coco')
     edit(root / TRAIN, lambda content: [annotation.update(change) for annotation in content['annotations']])
     with pytest.raises(UserError, match=f'train: .*no box to learn from: none of .* x {words}'):
-        prepare_own_data(read_own_data(root), tmp_path / 'run')
+        prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
 
 def test_a_category_may_be_named_by_a_number(layout, tmp_path):
     root = layout('coco')
     for path in (root / TRAIN, root / VAL):
         edit(path, lambda content: [category.update(name=category['id']) for category in content['categories']])
-    data = read_own_data(root)
-    prepared = prepare_own_data(data, tmp_path / 'run')
+    data = read_user_dataset(root)
+    prepared = prepare_user_dataset(data, tmp_path / 'run')
     assert prepared.classes == ('1', '2', '3', '4', '5')
     assert learned(prepared) == len(data.splits['train'].annotations['annotations'])
 
@@ -212,7 +212,7 @@ def test_a_category_without_a_name_is_what_is_said(layout, tmp_path, name):
     root = layout('coco')
     edit(root / TRAIN, lambda content: content['categories'][2].update(name=name))
     with pytest.raises(UserError, match='train: .*: category 2: name is'):
-        prepare_own_data(read_own_data(root), tmp_path / 'run')
+        prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
 
 @pytest.mark.parametrize('make', ['same', 'copied', 'other'])
@@ -223,8 +223,8 @@ def test_images_of_val_that_are_in_train_are_said(layout, tmp_path, make):
     if make == 'copied':
         image = sorted((root / 'images' / 'train').iterdir())[0]
         shutil.copy(image, root / 'images' / 'val' / image.name)
-    data = read_own_data(root)
-    prepare_own_data(data, tmp_path / 'run')
+    data = read_user_dataset(root)
+    prepare_user_dataset(data, tmp_path / 'run')
     said = dict(same='12 of the 12 images of val are in train', copied='1 of the 6 images of val are in train')
     for notes in (data.notes, check_dataset(root)[0].notes):
         assert [note for note in notes if 'are in train' in note] == [
@@ -245,7 +245,7 @@ def test_what_is_fatal_is_said_with_the_command_that_shows_everything(layout, tm
     if 'moon' in words or 'shown' in words:
         edit(root / VAL, change)
     with pytest.raises(UserError, match=words):
-        prepare_own_data(read_own_data(root), tmp_path / 'run')
+        prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
 
 
@@ -253,19 +253,19 @@ def test_boxes_of_other_classes_than_the_trainings_are_refused(layout, tmp_path)
     root = layout('coco')
     edit(root / VAL, lambda content: content['categories'][0].update(name='moon'))
     with pytest.raises(UserError, match="has boxes of 'moon', not among the 5 classes"):
-        prepare_own_data(read_own_data(root), tmp_path / 'run')
+        prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
 
 def test_a_name_that_differs_in_a_capital_or_a_space_is_named(layout, tmp_path):
     root = layout('coco')
     edit(root / VAL, lambda content: content['categories'][0].update(name='Cir cle'))
     with pytest.raises(UserError, match="'Cir cle' is not 'circle': names have to be the same in every letter"):
-        prepare_own_data(read_own_data(root), tmp_path / 'run')
+        prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
 
 def test_what_is_evaluated_on_keeps_the_categories_that_it_has(layout, tmp_path):
     root = layout('coco')
-    prepared = prepare_own_data(read_own_data(root), tmp_path / 'run', ('comet', *CLASSES[::-1]), training=False)
+    prepared = prepare_user_dataset(read_user_dataset(root), tmp_path / 'run', ('comet', *CLASSES[::-1]), training=False)
     assert prepared.classes == ('comet', *CLASSES[::-1])
     assert {category['name'] for category in COCO(prepared.splits['val'][0]).cats.values()} == set(CLASSES)
     read = dataset(prepared, 'val')
@@ -281,7 +281,7 @@ def test_a_wrong_label_line_ends_the_training_with_file_and_line(layout, tmp_pat
     path = root / 'labels' / 'train' / '000000000001.txt'
     path.write_text('9 0.5 0.5 0.5 0.5')
     with pytest.raises(UserError, match=f'{path}:1: class 9'):
-        prepare_own_data(read_own_data(root), tmp_path / 'run')
+        prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
 
 def test_mutated_annotations_are_prepared_or_refused_in_two_lines(layout, tmp_path):
@@ -300,8 +300,8 @@ def test_mutated_annotations_are_prepared_or_refused_in_two_lines(layout, tmp_pa
 def outcome(root, work_dir):
     """The lines of the error; none where the data can be trained on."""
     try:
-        data = read_own_data(root)
-        prepare_own_data(data, work_dir)
+        data = read_user_dataset(root)
+        prepare_user_dataset(data, work_dir)
         summary(data).encode()
     except UserError as error:
         return str(error).splitlines()
