@@ -10,7 +10,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.model import revert_sync_batchnorm
-from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..checkpoints.mismatch import weights_mismatch
 from ..compat.registry_errors import registry_errors
@@ -49,7 +49,7 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     device = usable_device(device or ('cuda:0' if torch.cuda.is_available() else 'cpu'))
     # A config that is invalid is said before the checkpoint is checked.
     cfg = load_checkpoint_config(checkpoint, cfg_options) if config is None else load_config(config, cfg_options)
-    loaded = _load_checkpoint(str(checkpoint), map_location='cpu')
+    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
     if not isinstance(loaded, dict):
         raise UserError(f'{checkpoint} holds a {type(loaded).__name__}, not the weights of a model.')
     state_dict = loaded.get('state_dict', loaded)

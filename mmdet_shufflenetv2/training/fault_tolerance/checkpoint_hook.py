@@ -16,6 +16,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ...checkpoints.latest import LAST_CHECKPOINT, latest_valid_checkpoint
+from ...compat.patches import replaced
 from ...models.unwrap import unwrap_model
 from ...utils.errors import UserError
 from ...utils.files import remove_leftovers, write_atomically
@@ -126,11 +127,8 @@ class FaultTolerantCheckpointHook(CheckpointHook):
             def __getattr__(self, name: str) -> Any:
                 return removed.append if name == 'remove' else getattr(backend, name)
 
-        self.file_backend = RemovesLater()
-        try:
+        with replaced('CheckpointHook.file_backend', self, RemovesLater()):
             super()._save_best_checkpoint(runner, metrics)
-        finally:
-            self.file_backend = backend
         kept = {self.best_ckpt_path} if hasattr(self, 'best_ckpt_path') else set(
             getattr(self, 'best_ckpt_path_dict', {}).values())
         for path in removed:
