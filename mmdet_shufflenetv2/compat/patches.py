@@ -63,7 +63,7 @@ PATCHES = {
         'MMEngine writes NaN into its logs and metrics, which is not JSON',
         _IMPORT, 'JsonHandler writes null'),
     'mmengine.fileio:atomic backend': Patch(
-        "MMEngine writes a checkpoint in place: a kill leaves a truncated file. It is an addition to MMEngine's backends",
+        "MMEngine writes a checkpoint in place: a kill leaves a truncated file; registered beside its backends",
         _IMPORT, 'LocalBackend writes atomically'),
     'CheckpointLoader:schemes': Patch(
         "MMEngine's loaders unpickle whatever a checkpoint names",
