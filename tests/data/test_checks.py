@@ -45,7 +45,7 @@ def test_data_sets_of_other_formats_are_left_alone():
 
 
 @pytest.mark.parametrize(('damage', 'words'), [
-    (lambda root: (root / ANN_FILE).unlink(), ['no annotation file', 'train2017', '--data-root']),
+    (lambda root: (root / ANN_FILE).unlink(), ['no annotation file', 'train2017', 'data_root=']),
     (lambda root: (root / ANN_FILE).write_text('{"images": ['), ['is not JSON']),
     (lambda root: (root / ANN_FILE).write_bytes(b'\xff\xfe\x00'), ['is not JSON']),
     (lambda root: (root / ANN_FILE).write_bytes(b'\xef\xbb\xbf' + (root / ANN_FILE).read_bytes()),
