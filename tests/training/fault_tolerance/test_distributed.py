@@ -129,7 +129,7 @@ def test_a_launcher_without_its_environment_says_what_to_type(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(UserError, match='RANK.*torchrun --nproc-per-node'):
-        distributed.prepare_processes(Config(dict(launcher='slurm')))
+        distributed.join_processes(Config(dict(launcher='slurm')))
 
 
 class Head(RetinaHead):
