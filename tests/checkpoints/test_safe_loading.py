@@ -14,7 +14,8 @@ from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader, _load_checkpoint
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.checkpoints.safe_loading import UnsafeCheckpointError, _guarded, load
+from mmdet_shufflenetv2.checkpoints.guard import _guarded
+from mmdet_shufflenetv2.checkpoints.safe_loading import UnsafeCheckpointError, load
 
 
 def save_as_mmengine_does(checkpoint, path):
