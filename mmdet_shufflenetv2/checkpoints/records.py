@@ -40,6 +40,8 @@ KNOWN = frozenset((*_RECONSTRUCT, *_SCALAR, _DTYPE, _NDARRAY, _ENCODE, _GETATTR,
 
 # Kind and size of the NumPy types that a checkpoint may hold: bool, integers, floats, complex numbers.
 _PLAIN_DTYPE = re.compile(r'(b1|[iu][1248]|f[248]|c8|c16)')
+# Bytes in NumPy arrays and logs; weights are tensors.
+_MOST_COPIED = 2**30
 _STATISTICS = ('min', 'max', 'current', 'mean')
 
 
@@ -54,7 +56,7 @@ def revive_checkpoint(checkpoint: Any) -> Any:
         if isinstance(checkpoint, (Name, Record)) and checkpoint.path not in KNOWN:
             raise _pickled_model('it', checkpoint)
         return _revive(checkpoint, {}, True)
-    done: dict[int, Any] = {}
+    done: dict[Any, Any] = {}
     for key in (*WEIGHTS, *RESUMED):
         if key in checkpoint:
             value = checkpoint[key]
@@ -72,7 +74,7 @@ def _pickled_model(owner: str, record: Name | Record) -> UnsafeCheckpointError:
                                  f'and not weights')
 
 
-def _revive(value: Any, done: dict[int, Any], strict: bool) -> Any:
+def _revive(value: Any, done: dict[Any, Any], strict: bool) -> Any:
     """``value`` with the records in it replaced.
 
     Whatever stands in several places is looked at once: a few lines can nest tuples into more than there is time for.
@@ -86,6 +88,8 @@ def _revive(value: Any, done: dict[int, Any], strict: bool) -> Any:
             result = _revive_record(value, strict) if type(value) is Record else tuple(
                 _revive(item, done, strict) for item in value)
             done[id(value)] = (result, value)
+            if isinstance(result, (np.ndarray, HistoryBuffer)):
+                _count_copy(result, done)
         return done[id(value)][0]
     elif isinstance(value, dict) and id(value) not in done:
         done[id(value)] = value
@@ -98,6 +102,14 @@ def _revive(value: Any, done: dict[int, Any], strict: bool) -> Any:
     elif isinstance(value, (set, frozenset)):
         _check_plain(value, strict)
     return value
+
+
+def _count_copy(result: np.ndarray | HistoryBuffer, done: dict[Any, Any]) -> None:
+    """Arrays are copies, and a file can have any number of the same bytes."""
+    arrays = (result, ) if isinstance(result, np.ndarray) else result.data
+    done['copied'] = done.get('copied', 0) + sum(array.nbytes for array in arrays)
+    if done['copied'] > _MOST_COPIED:
+        raise UnsafeCheckpointError('it copies the same values again and again')
 
 
 def _check_plain(keys: Any, strict: bool) -> None:

@@ -102,13 +102,18 @@ def _archive_sizes(opened: Any, name: str) -> dict[str, int]:
         records = torch._C.PyTorchFileReader(opened).get_all_records()
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise _no_checkpoint(name, str(error)) from error
+    if 'constants.pkl' in records:
+        raise UnsafeCheckpointError(f'{name} is refused: it is a TorchScript program and not weights.')
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or (
             sum(entry.file_size for entry in entries) > end):
         raise UnsafeCheckpointError(f'{name} is refused: it is an archive that unfolds into more than its size, which '
                                     f'no checkpoint of PyTorch is.')
-    if 'constants.pkl' in records:
-        raise UnsafeCheckpointError(f'{name} is refused: it is a TorchScript program and not weights.')
-    return {entry.filename.rpartition('/data/')[2]: entry.file_size for entry in entries if '/data/' in entry.filename}
+    names = [entry.filename for entry in entries]
+    if len(set(names)) < len(names):
+        raise UnsafeCheckpointError(f'{name} is refused: it has two entries of one name.')
+    # ARCHIVE/data/KEY
+    return {entry.filename.split('/', 2)[2]: entry.file_size for entry in entries
+            if entry.filename.partition('/')[2].startswith('data/')}
 
 
 def _no_checkpoint(name: str, message: str) -> UserError:

@@ -50,6 +50,8 @@ _RECORDS = (Name, Record)
 _MODULES = {'__builtin__': 'builtins', 'copy_reg': 'copyreg'}
 # At most as many names and parts of a key: a few bytes could ask for more than there is memory or time for.
 _MOST = 10_000
+# Items that are copied into containers; today's pickles fill these without copying.
+_MOST_COPIED = 1_000_000
 
 _REBUILD_TENSOR = {f'torch._utils.{name}': getattr(torch._utils, name)
                    for name in ('_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_tensor_v3')
@@ -101,7 +103,7 @@ def _check_keys(keys: Iterable[Any]) -> None:
 
 # They call or hash something on the way, reach into the process, or ask for memory that nothing fills.
 _UNSUPPORTED = [code[0] for code in (
-    pickle.INST, pickle.OBJ, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID, pickle.DICT, pickle.BYTEARRAY8,
+    pickle.INST, pickle.OBJ, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID, pickle.DICT,
     pickle.NEXT_BUFFER, pickle.READONLY_BUFFER)]
 
 
@@ -114,6 +116,8 @@ class _DataUnpickler(pickle._Unpickler):
     def __init__(self, file: Any, **options: Any) -> None:
         super().__init__(file, **options)
         self._names: dict[str, Name] = {}
+        self._copied = self._stored = 0
+        self._storages: dict[Any, int] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         path = f'{_MODULES.get(module, module)}.{name}'
@@ -136,9 +140,13 @@ class _DataUnpickler(pickle._Unpickler):
         if keywords or not (_is_in(function, _CALLABLE) or _is_in(function, self.user_allowed)):
             raise pickle.UnpicklingError(f'a call of {getattr(function, "__name__", type(function).__name__)}')
         if function in (OrderedDict, Counter, set):
-            _check_keys(_keys_of(function, *args))
+            keys = _keys_of(function, *args)
+            _check_keys(keys)
+            self._copied += len(keys)
+            if self._copied > _MOST_COPIED:
+                raise pickle.UnpicklingError('too many copies')
         elif _is_in(function, _REBUILD_TENSOR):
-            _check_extent(*args[:4])
+            _check_extent(*args)
         return function(*args)
 
     def load_reduce(self) -> None:
@@ -220,10 +228,19 @@ class _DataUnpickler(pickle._Unpickler):
         _check_keys(entry[2:])
         _, kind, key, _, numel, *_ = entry
         numel_bytes = numel * (1 if kind is torch.UntypedStorage else kind.dtype.itemsize)
-        most = self.most_bytes if self.storage_sizes is None else self.storage_sizes.get(str(key), self.most_bytes)
-        if not 0 <= numel_bytes <= most:
+        added = max(numel_bytes - self._storages.get(key, 0), 0)
+        self._storages[key] = self._storages.get(key, 0) + added
+        self._stored += added
+        most = self.most_bytes if self.storage_sizes is None else self.storage_sizes.get(str(key), 0)
+        if not 0 <= numel_bytes <= most or self._stored > self.most_bytes:
             raise pickle.UnpicklingError('a tensor of more values than the file has')
         self.append(self.persistent_load(entry))
+
+    def load_bytearray8(self) -> None:
+        length = int.from_bytes(self.read(8), 'little')
+        if length > self.most_bytes:
+            raise pickle.UnpicklingError('more bytes than the file has')
+        self.append(self.read(length))
 
     def load_unsupported(self) -> None:
         raise pickle.UnpicklingError('a pickle instruction that no checkpoint needs')
@@ -233,7 +250,7 @@ class _DataUnpickler(pickle._Unpickler):
         pickle.BUILD[0]: load_build, pickle.APPEND[0]: load_append, pickle.APPENDS[0]: load_appends,
         pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.ADDITEMS[0]: load_additems,
         pickle.FROZENSET[0]: load_frozenset, pickle.BINPERSID[0]: load_binpersid,
-        **dict.fromkeys(_UNSUPPORTED, load_unsupported)}
+        pickle.BYTEARRAY8[0]: load_bytearray8, **dict.fromkeys(_UNSUPPORTED, load_unsupported)}
 
 
 _LISTS: tuple[type, ...] = (list, )
@@ -263,11 +280,12 @@ def _is_metadata(value: Any) -> bool:
         for key, entry in value.items())
 
 
-def _check_extent(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> None:
+def _check_extent(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *others: Any) -> None:
     """Raise where a tensor reaches beyond its values: PyTorch would make room for it."""
     numbers = (offset, *size, *stride)
     if not all(type(number) is int and number >= 0 for number in numbers) or len(size) != len(stride):
         raise pickle.UnpicklingError('a tensor of no valid shape')
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    if math.prod(size) and (last + 1) * storage.element_size() > storage.nbytes():
+    width = max([storage.dtype.itemsize, *(other.itemsize for other in others if isinstance(other, torch.dtype))])
+    if math.prod(size) and (last + 1) * width > storage._untyped_storage.nbytes():
         raise pickle.UnpicklingError('a tensor of more values than the file has')

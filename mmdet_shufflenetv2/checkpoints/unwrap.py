@@ -20,7 +20,7 @@ def find_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The state dict of a checkpoint: MMEngine's, an average (EMA), a model's; the checkpoint itself if it has none."""
     for key in WEIGHTS:
         weights = checkpoint.get(key)
-        if isinstance(weights, dict) and weights:
+        if isinstance(weights, dict):
             if isinstance(weights.get('module'), dict):  # an average that counts its updates
                 key, weights = f'{key}.module', weights['module']
             if key != 'state_dict':
