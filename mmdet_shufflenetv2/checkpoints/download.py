@@ -11,23 +11,28 @@ from mmengine.runner.checkpoint import get_torchvision_models
 
 from ..utils.errors import UserError
 
-__all__ = ['NETWORK_ERRORS', 'DownloadError', 'check_address']
+__all__ = ['NETWORK_ERRORS', 'DownloadError', 'check_address', 'download_error']
 
 NETWORK_ERRORS = (URLError, TimeoutError, ConnectionError)
 _TORCHVISION = 'torchvision://'
 
 
 class DownloadError(UserError):
-    """A checkpoint cannot be downloaded; ``filename`` is what was asked for."""
+    """A checkpoint cannot be downloaded; ``filename`` is what was asked for, where it is known."""
 
-    def __init__(self, filename: str, error: Exception) -> None:
-        url = filename
-        if filename.startswith(_TORCHVISION):
-            url = get_torchvision_models()[filename.removeprefix(_TORCHVISION)]
-        cached = os.path.join(torch.hub.get_dir(), 'checkpoints', os.path.basename(url))
-        super().__init__(f'{filename} cannot be downloaded ({getattr(error, "reason", error)}). Fetch {url} where '
-                         f'there is a network and put it at {cached}.')
-        self.filename = filename
+    filename = ''
+
+
+def download_error(filename: str, error: Exception) -> DownloadError:
+    """The error for a checkpoint whose download failed, with what to fetch and where to put it."""
+    url = filename
+    if filename.startswith(_TORCHVISION):
+        url = get_torchvision_models()[filename.removeprefix(_TORCHVISION)]
+    cached = os.path.join(torch.hub.get_dir(), 'checkpoints', os.path.basename(url))
+    failed = DownloadError(f'{filename} cannot be downloaded ({getattr(error, "reason", error)}). Fetch {url} where '
+                           f'there is a network and put it at {cached}.')
+    failed.filename = filename
+    return failed
 
 
 def check_address(filename: str) -> None:

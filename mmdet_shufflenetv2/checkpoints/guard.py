@@ -20,7 +20,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..utils.errors import UserError
-from .download import NETWORK_ERRORS, DownloadError, check_address
+from .download import NETWORK_ERRORS, check_address, download_error
 from .records import reduce_history
 from .safe_loading import load_with
 from .unwrap import find_weights
@@ -77,7 +77,7 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
         try:
             checkpoint = loader(filename, map_location, **kwargs)
         except NETWORK_ERRORS as error:
-            raise DownloadError(filename, error) from error
+            raise download_error(filename, error) from error
         except FileNotFoundError as error:
             raise UserError(f'There is no checkpoint {filename}.') from error
         finally:

@@ -240,7 +240,8 @@ def checkpoint_of(data, path):
 
 NESTED = b')' + b'2\x86' * 60  # a tuple of itself twice, sixty times over: its hash takes 2 ** 60 steps
 STORAGE = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpu%st"
-TENSOR = b'ctorch._utils\n_rebuild_tensor_v2\n(' + STORAGE % b'K\x02' + b'QK\x00%s\x85%s\x85\x89ccollections\nOrderedDict\n)RtR'
+TENSOR = (b'ctorch._utils\n_rebuild_tensor_v2\n(' + STORAGE % b'K\x02' +
+          b'QK\x00%s\x85%s\x85\x89ccollections\nOrderedDict\n)RtR')
 HUGE = b'\x8a\x06' + (2**40).to_bytes(6, 'little')
 
 
@@ -302,7 +303,7 @@ def test_torchscript_and_tar_files_are_refused(tmp_path):
                                   lambda model: {'epoch': 3, 'ema': model}])
 def test_a_pickled_model_is_refused_with_the_class_and_what_to_save(save, tmp_path):
     torch.save(save(torch.nn.Linear(2, 2)), tmp_path / 'whole.pt')
-    with pytest.raises(UnsafeCheckpointError, match=r'torch\.nn\.modules\.linear\.Linear.*torch\.save\(model\.state_dict'):
+    with pytest.raises(UnsafeCheckpointError, match=r'modules\.linear\.Linear.*torch\.save\(model\.state_dict'):
         load(tmp_path / 'whole.pt')
 
 
@@ -310,8 +311,8 @@ def test_a_pickled_model_is_refused_with_the_class_and_what_to_save(save, tmp_pa
 def test_tensors_of_all_kinds_are_read_as_they_were_saved(zipped, tmp_path):
     base = torch.arange(12.).reshape(3, 4)
     saved = dict(
-        weight=torch.nn.Parameter(base.clone()), view=base[1:, ::2], transposed=base.t(), expanded=base[:1].expand(5, 4),
-        scalar=torch.tensor(3), empty=torch.empty(0, 4), half=base.half(), bfloat16=base.bfloat16(),
+        weight=torch.nn.Parameter(base.clone()), view=base[1:, ::2], transposed=base.t(),
+        expanded=base[:1].expand(5, 4), scalar=torch.tensor(3), empty=torch.empty(0, 4), half=base.half(), bfloat16=base.bfloat16(),
         flags=base > 3, complex=torch.ones(2, dtype=torch.complex64), unsigned=torch.ones(2, dtype=torch.uint16),
         size=base.shape, dtype=torch.float32, device=torch.device('cpu'), channels_last=torch.rand(1, 2, 3, 4).to(
             memory_format=torch.channels_last))
