@@ -56,8 +56,8 @@ _MOST_COPIED = 1_000_000
 _REBUILD_TENSOR = {f'torch._utils.{name}': getattr(torch._utils, name)
                    for name in ('_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_tensor_v3')
                    if hasattr(torch._utils, name)}
-# These would set a file's attributes on the tensor, or call what it hands in; here they rebuild the tensor alone.
-_PARAMETER_WITH_STATE, _TENSOR_OF_TYPE = Name('parameter with state'), Name('tensor of a type')
+# These would set a file's hooks and attributes on the tensor, or call what it hands in; here they rebuild it alone.
+_PARAMETER, _TENSOR_OF_TYPE = Name('torch.nn.Parameter'), Name('torch.Tensor')
 
 #: Named without being called: the types of storages and of tensors, dtypes.
 _CONSTANTS = {
@@ -67,8 +67,7 @@ _CONSTANTS = {
 _CALLABLE = {
     'collections.OrderedDict': OrderedDict, 'collections.Counter': Counter, 'builtins.set': set,
     'builtins.complex': complex, 'torch.Size': torch.Size, 'torch.device': torch.device, **_REBUILD_TENSOR,
-    'torch._utils._rebuild_parameter': torch._utils._rebuild_parameter,
-    'torch._utils._rebuild_parameter_with_state': _PARAMETER_WITH_STATE,
+    'torch._utils._rebuild_parameter': _PARAMETER, 'torch._utils._rebuild_parameter_with_state': _PARAMETER,
     'torch._tensor._rebuild_from_type_v2': _TENSOR_OF_TYPE}
 
 
@@ -133,8 +132,8 @@ class _DataUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError('arguments that are no tuple')
         if function is _TENSOR_OF_TYPE:
             return self._call(args[0], args[2])
-        if function is _PARAMETER_WITH_STATE:
-            return torch._utils._rebuild_parameter(*args[:3])
+        if function is _PARAMETER:
+            return torch._utils._rebuild_parameter(*args[:2], OrderedDict())
         if isinstance(function, _RECORDS):
             return Record(function.path, args)
         if keywords or not (_is_in(function, _CALLABLE) or _is_in(function, self.user_allowed)):
@@ -147,6 +146,7 @@ class _DataUnpickler(pickle._Unpickler):
                 raise pickle.UnpicklingError('too many copies')
         elif _is_in(function, _REBUILD_TENSOR):
             _check_extent(*args)
+            args = (*args[:5], *(OrderedDict(), *args[6:])[:max(len(args) - 5, 0)])  # without backward hooks
         return function(*args)
 
     def load_reduce(self) -> None:

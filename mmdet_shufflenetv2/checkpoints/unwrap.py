@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -62,4 +63,11 @@ def unwrap_weights(checkpoint: dict[str, Any], own: Collection[str] = ()) -> dic
     if not notes:
         return weights
     print_log(f'Weights: {"; ".join(notes)}', logger='current')
-    return {name: weights[given] for name, given in names.items()}
+    unwrapped = OrderedDict((name, weights[given]) for name, given in names.items())
+    # Versions of layers, by the layer's name; layers read weights of an older version in another way.
+    name, given = next(iter(names.items()))
+    wrapper = given.removesuffix(name)
+    unwrapped._metadata = {f'{layer}.'.removeprefix(wrapper).removesuffix('.'): versions
+                           for layer, versions in getattr(weights, '_metadata', {}).items()
+                           if f'{layer}.'.startswith(wrapper)}
+    return unwrapped

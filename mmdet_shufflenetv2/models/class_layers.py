@@ -26,7 +26,9 @@ class KeepClassLayersHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Put the model's own values where a checkpoint's class layers do not fit."""
         model = unwrap_model(runner.model)
-        weights = checkpoint['state_dict'] = dict(unwrap_weights(checkpoint, model.state_dict().keys()))
+        weights = unwrap_weights(checkpoint, model.state_dict().keys())
+        if weights is not checkpoint:
+            checkpoint['state_dict'] = weights
         from_nanodet = isinstance(model, NanoDet) and is_nanodet(weights)
         if from_nanodet:
             weights = checkpoint['state_dict'] = own_names(weights)

@@ -311,11 +311,12 @@ def test_a_pickled_model_is_refused_with_the_class_and_what_to_save(save, tmp_pa
 def test_tensors_of_all_kinds_are_read_as_they_were_saved(zipped, tmp_path):
     base = torch.arange(12.).reshape(3, 4)
     saved = dict(
-        weight=torch.nn.Parameter(base.clone()), view=base[1:, ::2], transposed=base.t(),
-        expanded=base[:1].expand(5, 4), scalar=torch.tensor(3), empty=torch.empty(0, 4), half=base.half(), bfloat16=base.bfloat16(),
-        flags=base > 3, complex=torch.ones(2, dtype=torch.complex64), unsigned=torch.ones(2, dtype=torch.uint16),
-        size=base.shape, dtype=torch.float32, device=torch.device('cpu'), channels_last=torch.rand(1, 2, 3, 4).to(
-            memory_format=torch.channels_last))
+        weight=torch.nn.Parameter(base.clone()), frozen=torch.nn.Parameter(base.clone(), requires_grad=False),
+        view=base[1:, ::2], transposed=base.t(), expanded=base[:1].expand(5, 4), scalar=torch.tensor(3),
+        empty=torch.empty(0, 4), half=base.half(), bfloat16=base.bfloat16(), flags=base > 3,
+        complex=torch.ones(2, dtype=torch.complex64), conjugate=torch.ones(2, dtype=torch.complex64).conj(),
+        unsigned=torch.ones(2, dtype=torch.uint16), size=base.shape, dtype=torch.float32, device=torch.device('cpu'),
+        channels_last=torch.rand(1, 2, 3, 4).to(memory_format=torch.channels_last))
     saved['attribute'] = base.clone()
     saved['attribute'].note = 'own'
     if not zipped:  # PyTorch has no such type for the format before 1.6
@@ -330,6 +331,17 @@ def test_tensors_of_all_kinds_are_read_as_they_were_saved(zipped, tmp_path):
         else:
             assert read[key] == value
     assert isinstance(read['weight'], torch.nn.Parameter)
+    assert (read['weight'].requires_grad, read['frozen'].requires_grad) == (True, False)
+
+
+def test_hooks_and_attributes_of_a_files_tensors_are_dropped(tmp_path):
+    hooked = torch.nn.Parameter(torch.ones(2))
+    hooked.copy_ = 'not a method'
+    torch.save({'x': hooked, 'y': Calls(torch._utils._rebuild_tensor_v2, torch.ones(2).storage(), 0, (2, ), (1, ), True,
+                                        OrderedDict({0: Calls(print)}))}, tmp_path / 'x.pth')
+    read = load(tmp_path / 'x.pth')
+    assert callable(read['x'].copy_)
+    assert not any(tensor._backward_hooks for tensor in read.values())
 
 
 def test_it_is_refused_in_the_old_format_too(tmp_path):

@@ -43,6 +43,12 @@ def test_prefixes_of_wrappers_are_taken_off_and_the_log_says_so(prefix, lines):
     assert all(f'{part}.*' in lines[0] for part in prefix.rstrip('.').split('.'))
 
 
+def test_the_versions_of_layers_stay_beside_the_weights():
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.BatchNorm2d(1))
+    wrapped = torch.nn.ModuleDict({'module': torch.nn.ModuleDict({'model': model}), 'loss': torch.nn.BatchNorm2d(1)})
+    assert unwrap_weights(wrapped.state_dict())._metadata == model.state_dict()._metadata
+
+
 def test_averaged_weights_come_before_the_last_ones_and_other_modules_are_left_out(lines):
     names = ['model.a', 'avg_model.a', 'loss.weight']
     assert strip_prefixes(names) == ({'a': 'avg_model.a'}, ['taken from avg_model.*, not from loss, model'])
