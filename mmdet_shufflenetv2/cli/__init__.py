@@ -10,7 +10,10 @@ import difflib
 import os
 import sys
 from functools import partial
+from importlib.util import find_spec
 
+from .. import register
+from ..utils.installation import MISSING
 from ..utils.options import speaking_flags
 from .commands import COMMANDS, GROUPS
 from .errors import run_command
@@ -44,13 +47,15 @@ def _run(argv: list[str]) -> None:
     options = parse(command.options, argv[1:], f'snv2 {argv[0]}')
     os.environ.update(command.environment)
     try:
-        from .. import register
         register()
+        status = command.run(options)
     except ImportError as error:
+        if not MISSING and find_spec('mmcv'):  # nothing that this package can name
+            raise
         hint = "Run 'make install', or pip install -e '.[mmcv-lite]', in the folder of this project."
         print(f'error: {error}\n{hint if "mmcv" not in str(error) else ""}'.strip(), file=sys.stderr)
         sys.exit(2)
-    if status := command.run(options):
+    if status:
         sys.exit(status)
 
 

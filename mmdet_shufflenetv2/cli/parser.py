@@ -35,7 +35,8 @@ def parse(options: type, argv: list[str], prog: str) -> Any:
         os.environ.setdefault('LOCAL_RANK', str(given.pop('local_rank')))
     if given.pop('no_python_config', False):
         os.environ['MMDET_SNV2_NO_PYTHON_CONFIG'] = '1'  # for processes that the command starts, too
-    return options(**given)
+    defaults = {field.name for field in dataclasses.fields(options) if field.default is not dataclasses.MISSING}
+    return options(**{name: value for name, value in given.items() if value is not None or name not in defaults})
 
 
 def make_parser(options: type, prog: str) -> argparse.ArgumentParser:
@@ -66,6 +67,9 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: A
         extra['action'] = 'store_true'
     elif typing.get_origin(kind) is dict:
         extra |= dict(nargs='+', action=_Entries)
+    elif extra.get('action') == 'append':
+        if typing.get_origin(inner[0]) is tuple:  # several values each time
+            extra |= dict(nargs=len(typing.get_args(inner[0])), type=typing.get_args(inner[0])[0])
     elif typing.get_origin(kind) in (tuple, list, Sequence):
         pair = len(inner) == 2 and Ellipsis not in inner
         extra.setdefault('nargs', 2 if pair else ('*' if positional and optional else '+'))
@@ -78,7 +82,9 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: A
             extra.setdefault('nargs', '?')
         parser.add_argument(field.name, **extra)
     else:
-        parser.add_argument(flag_of(field), dest=field.name, default=field.default, **extra)
+        # What is given repeatedly takes the place of the default, which argparse would add to.
+        default = None if extra.get('action') == 'append' else field.default
+        parser.add_argument(flag_of(field), dest=field.name, default=default, **extra)
 
 
 class _Entries(argparse.Action):
