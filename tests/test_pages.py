@@ -16,6 +16,9 @@ from conftest import ROOT, SHARED
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 
+from mmdet_shufflenetv2.cli.commands import COMMANDS as COMMANDS_OF_SNV2
+from mmdet_shufflenetv2.cli.parser import parse as parse_options
+
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 # Programs that are not this project's, and why they are not run here.
 OTHERS = {
@@ -36,7 +39,7 @@ def commands(page):
     lines = [line for block in blocks(page, 'bash') for line in block.replace('\\\n', ' ').splitlines()]
     lines += re.findall(r'^\$ (.+)$', text, re.M)
     prose = re.sub(r'^```.*?^```', '', text, flags=re.M | re.S)
-    inline = re.findall(r'`((?:python|make|pip install|mim|tools/\S+\.sh) [^`]+)`', prose)
+    inline = re.findall(r'`((?:python|snv2|make|pip install|mim|tools/\S+\.sh) [^`]+)`', prose)
     lines += [' '.join(code.split()) for code in inline]
     for line in lines:
         for part in line.split(' && '):
@@ -48,14 +51,18 @@ COMMANDS = [pytest.param(words, id=f'{page.name}: {" ".join(words)}') for page i
 
 
 class _Parsed(BaseException):
-    """What a tool's parser made of a command line; the tool goes no further."""
+    """What a script's parser made of a command line; the script goes no further."""
 
 
 @pytest.fixture
 def parse(monkeypatch):
-    """A tool's arguments as its own parser takes them."""
+    """The options that a command line asks for: of ``snv2 NAME ...``, ``tools/NAME.py ...``, or of another script."""
 
     def call(tool, *args):
+        monkeypatch.setenv('MMDET_SNV2_NO_PYTHON_CONFIG', '')
+        if tool == 'snv2' or tool.startswith('tools/'):
+            name, *args = args if tool == 'snv2' else [door(tool), *args]
+            return parse_options(COMMANDS_OF_SNV2[name].options, args, name)
 
         def stop(parser, args=None, namespace=None):
             raise _Parsed(real(parser, args, namespace))
@@ -64,12 +71,16 @@ def parse(monkeypatch):
         monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', stop)
         monkeypatch.setattr(sys, 'argv', [tool, *args])
         monkeypatch.syspath_prepend(str(ROOT / Path(tool).parent))
-        monkeypatch.setenv('MMDET_SNV2_NO_PYTHON_CONFIG', '')
         with pytest.raises(_Parsed) as parsed:
             runpy.run_path(str(ROOT / tool), run_name='__main__')
         return parsed.value.args[0]
 
     return call
+
+
+def door(tool):
+    """The command that a file of tools/ runs."""
+    return re.search(r"^SNV2_COMMAND = '(.+)'$", (ROOT / tool).read_text(), re.M)[1]
 
 
 def check_files(args):
@@ -99,6 +110,10 @@ def test_a_command_names_what_is_there_and_its_flags_are_taken(words, parse, tmp
         tool = 'tools/train.py' if 'train' in words[0] else 'tools/test.py'
         at = next(place for place, word in enumerate(words) if word.isdigit())
         parse(tool, *words[1:at], *words[at + 1:])
+    elif words[0] == 'snv2' or words[:3] == ['python', '-m', 'mmdet_shufflenetv2']:
+        arguments = words[1:] if words[0] == 'snv2' else words[3:]
+        if arguments[0] not in ('--help', 'COMMAND'):
+            check_config(parse('snv2', *arguments))
     elif tool is not None:
         assert words[0] in ('python', 'torchrun', 'srun')
         if words[tool].startswith('tools/') or 'parse_args' in (ROOT / words[tool]).read_text():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
-import inspect
 import os
 import types
 import typing
@@ -16,7 +15,7 @@ from typing import Any
 from ..utils.errors import UserError
 from ..utils.options import flag_of
 
-__all__ = ['make_parser', 'parse']
+__all__ = ['describe', 'make_parser', 'parse']
 
 
 def parse(options: type, argv: list[str], prog: str) -> Any:
@@ -38,9 +37,14 @@ def parse(options: type, argv: list[str], prog: str) -> Any:
     return options(**given)
 
 
+def describe(options: type) -> str:
+    """What a command does: its options' docstring, in which examples stay indented."""
+    return (options.__doc__ or '').replace('\n    ', '\n').strip()
+
+
 def make_parser(options: type, prog: str) -> argparse.ArgumentParser:
     """A parser with an argument for each field; the dataclass's docstring is its description."""
-    parser = argparse.ArgumentParser(prog=prog, description=inspect.cleandoc(options.__doc__ or ''),
+    parser = argparse.ArgumentParser(prog=prog, description=describe(options),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = typing.get_type_hints(options)
     for field in dataclasses.fields(options):

@@ -86,10 +86,10 @@ def find_row(table: str | None, width: str | None, *, star: bool = False, se: bo
         raise UserError(f'There is no table {table}: those are imagenet (the paper\'s table 8) and coco (table 7).')
     kind = ' and '.join(['star'] * star + ['se'] * se)
     if not any(row.kind == kind for row in rows):
-        raise UserError(f'Table {table} has no row {" ".join(f"--{flag}" for flag in kind.split(" and "))}: it has '
+        raise UserError(f'Table {table} has no row {" ".join(f"`{name}`" for name in kind.split(" and "))}: it has '
                         f'{", ".join(row.network for row in rows)}.')
     for row in rows:
         if row.kind == kind and width.removesuffix('x') in (str(row.width), f'{row.width:g}'):
             return row
     widths = ', '.join(str(row.width) for row in rows if row.kind == kind)
-    raise UserError(f'Table {table} has no row of width {width}{f" --{kind}" * bool(kind)}: the widths are {widths}.')
+    raise UserError(f'Table {table} has no row of width {width}{f" `{kind}`" * bool(kind)}: the widths are {widths}.')

@@ -29,10 +29,10 @@ def test_a_command_line_finds_its_row(arguments, row, config, published):
 @pytest.mark.parametrize(('arguments', 'words'), [
     (dict(table='voc', width='1.0'), ['There is no table voc', 'imagenet', 'coco']),
     (dict(table='coco', width='0.7'), ['no row of width 0.7', '0.5, 1.0, 1.5, 2.0']),
-    (dict(table='coco', width='wide', star=True), ['no row of width wide --star', '0.5, 1.0, 1.5, 2.0']),
-    (dict(table='imagenet', width='1.0', se=True), ['no row of width 1.0 --se', 'the widths are 2.0']),
-    (dict(table='imagenet', width='1.0', star=True), ['has no row --star', 'ShuffleNet V2 2.0x with SE']),
-    (dict(table='coco', width='1.0', star=True, se=True), ['has no row --star --se']),
+    (dict(table='coco', width='wide', star=True), ['no row of width wide `star`', '0.5, 1.0, 1.5, 2.0']),
+    (dict(table='imagenet', width='1.0', se=True), ['no row of width 1.0 `se`', 'the widths are 2.0']),
+    (dict(table='imagenet', width='1.0', star=True), ['has no row `star`', 'ShuffleNet V2 2.0x with SE']),
+    (dict(table='coco', width='1.0', star=True, se=True), ['has no row `star` `se`']),
 ])
 def test_a_row_that_the_paper_lacks_is_refused(arguments, words):
     with pytest.raises(UserError) as error:
