@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..utils.errors import UserError
 from ..utils.options import flag_of
@@ -34,6 +34,10 @@ def parse(options: type, argv: list[str], prog: str) -> Any:
         os.environ.setdefault('LOCAL_RANK', str(given.pop('local_rank')))
     if given.pop('no_python_config', False):
         os.environ['MMDET_SNV2_NO_PYTHON_CONFIG'] = '1'  # for processes that the command starts, too
+    repeated = [field.name for field in dataclasses.fields(options) if field.metadata.get('action') == 'append']
+    for name in repeated:  # argparse would append to the default
+        values = given.pop(name)
+        given |= {name: tuple(map(tuple, values) if isinstance(values[0], list) else values)} if values else {}
     return options(**given)
 
 
@@ -44,8 +48,7 @@ def describe(options: type) -> str:
 
 def make_parser(options: type, prog: str) -> argparse.ArgumentParser:
     """A parser with an argument for each field; the dataclass's docstring is its description."""
-    parser = argparse.ArgumentParser(prog=prog, description=describe(options),
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(prog=prog, description=describe(options), formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = typing.get_type_hints(options)
     for field in dataclasses.fields(options):
         _add(parser, field, kinds[field.name])
@@ -70,6 +73,9 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: A
         extra['action'] = 'store_true'
     elif typing.get_origin(kind) is dict:
         extra |= dict(nargs='+', action=_Entries)
+    elif extra.get('action') == 'append':
+        each = typing.get_args(inner[0])
+        extra |= dict(nargs=len(each), type=each[0]) if each else dict(type=inner[0])
     elif typing.get_origin(kind) in (tuple, list, Sequence):
         pair = len(inner) == 2 and Ellipsis not in inner
         extra.setdefault('nargs', 2 if pair else ('*' if positional and optional else '+'))
@@ -82,7 +88,15 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: A
             extra.setdefault('nargs', '?')
         parser.add_argument(field.name, **extra)
     else:
-        parser.add_argument(flag_of(field), dest=field.name, default=field.default, **extra)
+        parser.add_argument(flag_of(field), dest=field.name, default=None if extra.get('action') == 'append' else field.default,
+                            **extra)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a mistake with a line, as every other part of a command does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f'error: {message}. {self.prog} --help lists the options.\n')
 
 
 class _Entries(argparse.Action):

@@ -50,7 +50,7 @@ def _row(action: argparse.Action, in_python: bool) -> list[str]:
     usage = argparse.HelpFormatter('', width=1000)
     usage.add_usage(None, [action], [], prefix='')
     typed = usage.format_help().strip()
-    if action.option_strings and not action.required:
+    if action.option_strings:
         typed = typed.removeprefix('[').removesuffix(']')
     python = [f'`{action.dest}`' if action.dest != 'no_python_config' else ''] if in_python else []
     return [f'`{typed}`'.replace('|', '\\|'), *python, (action.help or '').replace('|', '\\|')]

@@ -309,7 +309,8 @@ class BenchmarkOptions:
     width: float = option(1.0, 'width of the backbone (default: 1.0)')
     config: tuple[str, ...] = option((), "measure a config's whole detector; may be given repeatedly", metavar='CONFIG',
                                      action='append')
-    checkpoint: str | None = option(None, 'weights of the only --config, or of the one inside (default: random)', metavar='FILE')
+    checkpoint: str | None = option(None, 'weights of the only --config, or of the one inside (default: random)',
+                                    metavar='FILE')
     shape: tuple[tuple[int, int], ...] = option(
         ((800, 1344), ), 'size of the input in pixels; may be given repeatedly (default: 800 1344)',
         metavar=('HEIGHT', 'WIDTH'), action='append')

@@ -130,7 +130,7 @@ def in_flags(message: str, options: type, typed: Sequence[str] = ()) -> str:
             return '--no-python-config'
         if found['named'] or found['true']:
             return flag_of(field)
-        value = '' if found['value'] else "''"
+        value = "''" if found['value'] is None else ''
         return value if field.metadata.get('positional') else f'{flag_of(field)} {value}'
 
     return re.sub(

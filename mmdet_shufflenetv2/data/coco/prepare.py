@@ -51,7 +51,7 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
         say: Gets lines for the user.
 
     Returns:
-        The options of ``tools/train.py`` that use a subset; nothing without.
+        The options of ``snv2 train`` that use a subset; nothing without.
 
     Raises:
         UserError: If something is not there, not whole, or has no room on the disk.
