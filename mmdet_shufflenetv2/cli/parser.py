@@ -88,8 +88,8 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: A
             extra.setdefault('nargs', '?')
         parser.add_argument(field.name, **extra)
     else:
-        parser.add_argument(flag_of(field), dest=field.name, default=None if extra.get('action') == 'append' else field.default,
-                            **extra)
+        default = None if extra.get('action') == 'append' else field.default
+        parser.add_argument(flag_of(field), dest=field.name, default=default, **extra)
 
 
 class _Parser(argparse.ArgumentParser):

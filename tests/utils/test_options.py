@@ -35,7 +35,7 @@ def test_a_function_takes_an_options_object_or_what_is_in_one():
     (TrainOptions, 'leave out `data_root`, or `data`', 'leave out --data-root, or --data'),
     (TrainOptions, 'amp=True needs a GPU', '--amp needs a GPU'),
     (TrainOptions, 'more with max_broken_images=N', 'more with --max-broken-images N'),
-    (TrainOptions, 'Leave out `resume`: `cfg_options` load_from=a.pth', 'Leave out --resume: --cfg-options load_from=a.pth'),
+    (TrainOptions, 'Leave out `resume`: `cfg_options` load_from=a', 'Leave out --resume: --cfg-options load_from=a'),
     (TrainOptions, '`no_python_config` takes JSON', '--no-python-config takes JSON'),
     (PredictOptions, '`no_python_config` takes JSON', '--no-python-config takes JSON'),
     (DownloadOptions, 'source=x.zip: nothing of COCO', '--from x.zip: nothing of COCO'),
