@@ -109,8 +109,8 @@ def in_flags(message: str, options: type, typed: Sequence[str] = ()) -> str:
     """An error of the package, which names Python's arguments, in the words of the command line.
 
     ``epochs=-1`` becomes ``--epochs -1``, ``epochs`` in backticks ``--epochs``, and ``amp=True`` becomes ``--amp``. A
-    positional argument has no flag: ``source=fish`` becomes ``fish``. What is part of a path, of another name, of a call
-    or of what was typed stays as it is.
+    positional argument has no flag: ``source=fish`` becomes ``fish``. What is part of a path, of another name, of a
+    call or of what was typed stays as it is.
 
     Args:
         message: The error.
