@@ -22,6 +22,12 @@ def test_the_index_lists_every_config_once():
     assert all(model['Name'] == model['Config'].split('/')[-1].removesuffix('.py') for model in models)
 
 
+def test_the_files_that_the_makefile_names_are_there():
+    named = set(re.findall(r'(?<![\w/])(?:tests|tools|requirements)/[\w/.-]+', (ROOT / 'Makefile').read_text()))
+    assert named
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """A folder with a wheel and the source archive."""

@@ -120,8 +120,10 @@ def benchmark(options: o.BenchmarkOptions) -> None:
     tasks = [Task(*shape, threads=options.threads, device=options.device, widen_factor=options.width, config=config,
                   checkpoint=options.checkpoint)
              for config in options.config or [None] for shape in options.shape]
+    typed = sys.argv[2:] if sys.argv[1:2] == ['benchmark'] else sys.argv[1:]  # as snv2, or as tools/benchmark.py
     out = run_benchmarks(tasks, out=options.out_dir and Path(options.out_dir), rounds=options.rounds,
-                         memory=not options.no_memory, skip=options.skip, command=shlex.join(['snv2', *sys.argv[1:]]))
+                         memory=not options.no_memory, skip=options.skip,
+                         command=shlex.join(['snv2', 'benchmark', *typed]))
     print((out / 'README.md').read_text())
     print(f'{out}/README.md, results.json, latency.png')
 

@@ -208,8 +208,8 @@ class CheckDataOptions:
     """
 
     source: str | None = argument(
-        "annotation file in COCO's format, folder of a data set in COCO's format or YOLO's, or a config, whose data are "
-        'checked', default=None, metavar='ANNOTATIONS.json|DIR|CONFIG')
+        "annotation file in COCO's format, folder of a data set in COCO's format or YOLO's, or a config, whose data "
+        'are checked', default=None, metavar='ANNOTATIONS.json|DIR|CONFIG')
     images: str | None = option(None, 'folder of its images (default: found near it)', metavar='DIR')
     data: str | None = option(None, 'the same as naming the folder alone', metavar='DIR')
     json: str | None = option(None, 'write the reports there too', metavar='OUT')

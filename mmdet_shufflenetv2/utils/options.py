@@ -135,5 +135,5 @@ def in_flags(message: str, options: type, typed: Sequence[str] = ()) -> str:
 
     return re.sub(
         rf'(?P<kept>(?<![\w-])(?:{kept}))|`(?P<named>{names}|no_python_config)`|'
-        rf'(?<![\w.\-/=\\\'"])(?<!\w\()(?P<given>{names})=(?:(?P<true>True\b)|(?P<value>(?=[^\s:,;]))|(?=[\s:,;]|$))',
+        rf'(?<![\w.\-/=\\\'"])(?<!\w\()(?P<given>{names})=(?:(?P<true>True\b)|(?P<value>(?!:?(?:\s|$)))|)',
         flag, message)

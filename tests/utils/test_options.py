@@ -3,6 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from mmdet_shufflenetv2.config.options import (
+    BenchmarkOptions,
     CheckDataOptions,
     DownloadOptions,
     ExportOptions,
@@ -47,6 +48,7 @@ def test_a_function_takes_an_options_object_or_what_is_in_one():
     # Empty values stay visible.
     (TrainOptions, 'data=: there is no such folder.', "--data '': there is no such folder."),
     (TrainOptions, 'data_root= is no folder.', "--data-root '' is no folder."),
+    (BenchmarkOptions, 'skip=, leaves nothing', '--skip , leaves nothing'),
     # What only looks like an argument.
     (TrainOptions, 'no file /tmp/data=3/lr=1/x.json', 'no file /tmp/data=3/lr=1/x.json'),
     (TrainOptions, 'train_dataloader.data=3', 'train_dataloader.data=3'),
