@@ -239,6 +239,13 @@ def test_the_links_of_a_page_lead_to_files(page):
         assert link.startswith(('https://', 'http://')) or (page.parent / link).exists(), link
 
 
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_the_files_that_a_page_names_are_there(page):
+    named = r'`((?:mmdet_shufflenetv2|tests|configs|docs|tools|requirements)/[\w./-]+)`'
+    for name in re.findall(named, page.read_text()):
+        assert (ROOT / name).exists(), name
+
+
 def test_the_modules_that_the_changelog_moves_things_to_are_there():
     rows = re.findall(r'^\| (`.+`) \| (`.+`) \|$', (ROOT / 'CHANGELOG.md').read_text(), re.M)
     assert len(rows) > 20

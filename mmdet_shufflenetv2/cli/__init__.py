@@ -10,7 +10,10 @@ import difflib
 import os
 import sys
 from functools import partial
+from typing import NoReturn
 
+from .. import register
+from ..utils.installation import MISSING
 from ..utils.options import speaking_flags
 from .commands import COMMANDS, GROUPS
 from .errors import run_command
@@ -44,14 +47,23 @@ def _run(argv: list[str]) -> None:
     options = parse(command.options, argv[1:], f'snv2 {argv[0]}')
     os.environ.update(command.environment)
     try:
-        from .. import register
         register()
     except ImportError as error:
-        hint = "Run 'make install', or pip install -e '.[mmcv-lite]', in the folder of this project."
-        print(f'error: {error}\n{hint if "mmcv" not in str(error) else ""}'.strip(), file=sys.stderr)
-        sys.exit(2)
-    if status := command.run(options):
+        _refuse(error)
+    try:
+        status = command.run(options)
+    except ModuleNotFoundError as error:
+        if error.name not in MISSING:
+            raise
+        _refuse(error)
+    if status:
         sys.exit(status)
+
+
+def _refuse(error: ImportError) -> NoReturn:
+    hint = "Run 'make install', or pip install -e '.[mmcv-lite]', in the folder of this project."
+    print(f'error: {error}\n{hint if "mmcv" not in str(error) else ""}'.strip(), file=sys.stderr)
+    sys.exit(2)
 
 
 def _help() -> str:

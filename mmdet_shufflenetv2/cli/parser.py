@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
+import inspect
 import os
+import textwrap
 import types
 import typing
 from collections.abc import Sequence
@@ -42,8 +44,9 @@ def parse(options: type, argv: list[str], prog: str) -> Any:
 
 
 def describe(options: type) -> str:
-    """What a command does: its options' docstring, in which examples stay indented."""
-    return (options.__doc__ or '').replace('\n    ', '\n').strip()
+    """What a command does: its options' docstring with the examples indented, which Python 3.13 takes away."""
+    paragraphs = map(textwrap.dedent, inspect.cleandoc(options.__doc__ or '').split('\n\n'))
+    return '\n\n'.join(textwrap.indent(part, '    ') if part.startswith('snv2 ') else part for part in paragraphs)
 
 
 def make_parser(options: type, prog: str) -> argparse.ArgumentParser:
