@@ -10,7 +10,7 @@ import difflib
 import os
 import sys
 from functools import partial
-from typing import NoReturn
+from importlib.util import find_spec
 
 from .. import register
 from ..utils.installation import MISSING
@@ -48,22 +48,15 @@ def _run(argv: list[str]) -> None:
     os.environ.update(command.environment)
     try:
         register()
-    except ImportError as error:
-        _refuse(error)
-    try:
         status = command.run(options)
-    except ModuleNotFoundError as error:
-        if error.name not in MISSING:
+    except ImportError as error:
+        if not MISSING and find_spec('mmcv'):  # nothing that this package can name
             raise
-        _refuse(error)
+        hint = "Run 'make install', or pip install -e '.[mmcv-lite]', in the folder of this project."
+        print(f'error: {error}\n{hint if "mmcv" not in str(error) else ""}'.strip(), file=sys.stderr)
+        sys.exit(2)
     if status:
         sys.exit(status)
-
-
-def _refuse(error: ImportError) -> NoReturn:
-    hint = "Run 'make install', or pip install -e '.[mmcv-lite]', in the folder of this project."
-    print(f'error: {error}\n{hint if "mmcv" not in str(error) else ""}'.strip(), file=sys.stderr)
-    sys.exit(2)
 
 
 def _help() -> str:

@@ -36,11 +36,8 @@ def parse(options: type, argv: list[str], prog: str) -> Any:
         os.environ.setdefault('LOCAL_RANK', str(given.pop('local_rank')))
     if given.pop('no_python_config', False):
         os.environ['MMDET_SNV2_NO_PYTHON_CONFIG'] = '1'  # for processes that the command starts, too
-    repeated = [field.name for field in dataclasses.fields(options) if field.metadata.get('action') == 'append']
-    for name in repeated:  # argparse would append to the default
-        values = given.pop(name)
-        given |= {name: tuple(map(tuple, values) if isinstance(values[0], list) else values)} if values else {}
-    return options(**given)
+    defaults = {field.name for field in dataclasses.fields(options) if field.default is not dataclasses.MISSING}
+    return options(**{name: value for name, value in given.items() if value is not None or name not in defaults})
 
 
 def describe(options: type) -> str:
@@ -77,8 +74,8 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: A
     elif typing.get_origin(kind) is dict:
         extra |= dict(nargs='+', action=_Entries)
     elif extra.get('action') == 'append':
-        each = typing.get_args(inner[0])
-        extra |= dict(nargs=len(each), type=each[0]) if each else dict(type=inner[0])
+        if typing.get_origin(inner[0]) is tuple:  # several values each time
+            extra |= dict(nargs=len(typing.get_args(inner[0])), type=typing.get_args(inner[0])[0])
     elif typing.get_origin(kind) in (tuple, list, Sequence):
         pair = len(inner) == 2 and Ellipsis not in inner
         extra.setdefault('nargs', 2 if pair else ('*' if positional and optional else '+'))
@@ -91,6 +88,7 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: A
             extra.setdefault('nargs', '?')
         parser.add_argument(field.name, **extra)
     else:
+        # What is given repeatedly takes the place of the default, which argparse would add to.
         default = None if extra.get('action') == 'append' else field.default
         parser.add_argument(flag_of(field), dest=field.name, default=default, **extra)
 

@@ -13,7 +13,7 @@ from mmdet_shufflenetv2.config.options import (
 @pytest.mark.parametrize(('options', 'typed', 'asked'), [
     (BenchmarkOptions, '', BenchmarkOptions()),
     (BenchmarkOptions, '--shape 800 1344 --shape 320 320 --config a.py --config b.py',
-     BenchmarkOptions(shape=((800, 1344), (320, 320)), config=('a.py', 'b.py'))),
+     BenchmarkOptions(shape=[[800, 1344], [320, 320]], config=['a.py', 'b.py'])),
     (BenchmarkOptions, '--skip ncnn compiled', BenchmarkOptions(skip=['ncnn', 'compiled'])),
     (DesignCheckOptions, 'a.py b.py --shape 32 64', DesignCheckOptions(['a.py', 'b.py'], shape=[32, 64])),
     (TrainOptions, 'a.py --resume', TrainOptions('a.py', resume='auto')),

@@ -104,10 +104,11 @@ def test_a_script_that_is_missing_is_named_with_what_is_near(launch, capsys, nam
     assert meant in message
 
 
-def test_a_script_must_be_named(launch, capsys):
-    assert launch('run') == 2
-    assert capsys.readouterr().err == ('error: the following arguments are required: SCRIPT, ARGUMENT. '
-                                       'snv2 run --help lists the options.\n')
+@pytest.mark.parametrize(('args', 'words'), [
+    (['nothing'], 'error: unknown command: nothing.'), (['run'], 'the following arguments are required: SCRIPT')])
+def test_a_command_that_is_missing_or_incomplete_is_said(launch, capsys, args, words):
+    assert launch(*args) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_a_script_reads_checkpoints_of_mmengine_with_torch_load(launch, tmp_path, capsys):
