@@ -40,12 +40,6 @@ def parse(options: type, argv: list[str], prog: str) -> Any:
     return options(**{name: value for name, value in given.items() if value is not None or name not in defaults})
 
 
-def describe(options: type) -> str:
-    """What a command does: its options' docstring with the examples indented, which Python 3.13 takes away."""
-    paragraphs = map(textwrap.dedent, inspect.cleandoc(options.__doc__ or '').split('\n\n'))
-    return '\n\n'.join(textwrap.indent(part, '    ') if part.startswith('snv2 ') else part for part in paragraphs)
-
-
 def make_parser(options: type, prog: str) -> argparse.ArgumentParser:
     """A parser with an argument for each field; the dataclass's docstring is its description."""
     parser = _Parser(prog=prog, description=describe(options), formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -58,6 +52,12 @@ def make_parser(options: type, prog: str) -> argparse.ArgumentParser:
         parser.add_argument('--no-python-config', action='store_true', help=(
             'take a config in JSON or YAML only, and nothing in it that could run code: for configs from strangers'))
     return parser
+
+
+def describe(options: type) -> str:
+    """What a command does: its options' docstring with the examples indented, which Python 3.13 takes away."""
+    paragraphs = map(textwrap.dedent, inspect.cleandoc(options.__doc__ or '').split('\n\n'))
+    return '\n\n'.join(textwrap.indent(part, '    ') if part.startswith('snv2 ') else part for part in paragraphs)
 
 
 def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: Any) -> None:
@@ -93,13 +93,6 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: A
         parser.add_argument(flag_of(field), dest=field.name, default=default, **extra)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Answers a mistake with a line, as every other part of a command does."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f'error: {message}. {self.prog} --help lists the options.\n')
-
-
 class _Entries(argparse.Action):
     """``KEY=VALUE ...`` to a dict, as MMEngine reads it, which has asserts for a user's mistakes."""
 
@@ -131,3 +124,10 @@ def _value(text: str) -> Any:
     values = argparse.Namespace()
     DictAction(['--entry'], 'values')(argparse.ArgumentParser(), values, [f'value={text}'])
     return values.values['value']
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a mistake with a line, as every other part of a command does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f'error: {message}. {self.prog} --help lists the options.\n')
