@@ -151,10 +151,10 @@ def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: lis
         torch.onnx.export(module, (example, ), str(out), dynamo=False, opset_version=OPSET, input_names=inputs,
                           output_names=[*outputs, *parts], dynamic_axes=axes | outputs)
     graph = onnx.load(out)
-    for part in graph.graph.output[len(outputs):]:
+    for part in list(graph.graph.output)[len(graph.graph.output) - len(parts):]:
         part.type.tensor_type.ClearField('shape')  # the traced one
         graph.graph.value_info.append(part)
-    del graph.graph.output[len(outputs):]
+        graph.graph.output.remove(part)
     onnx.helper.set_model_props(graph, {MADE_BY: __version__, **about})
     onnx.save(graph, out)
 

@@ -1,12 +1,13 @@
-import argparse
 
 import pytest
 from conftest import ROOT
 from mmdet.utils import register_all_modules
 from own_data_layouts import loaded
 
+from mmdet_shufflenetv2.cli.parser import parse
 from mmdet_shufflenetv2.config.checkpoint_meta import apply_checkpoint_metadata, checkpoint_meta, config_meta
 from mmdet_shufflenetv2.config.load import load_config
+from mmdet_shufflenetv2.config.options import TrainOptions
 from mmdet_shufflenetv2.data.pipelines import image_size
 
 
@@ -54,20 +55,15 @@ def test_classes_that_nobody_has_named_are_numbered_and_a_line_says_how_to_name_
     assert cfg.test_dataloader.dataset.metainfo['classes'] == ('class 0', 'class 1', 'class 2')
     said = capsys.readouterr().err
     assert 'no class names' in said
-    entry, _, names = said.partition('--cfg-options ')[2].partition('=')
+    entry, _, names = said.partition('`cfg_options` ')[2].partition('=')
     assert entry == 'test_dataloader.dataset.metainfo.classes'
     assert names.startswith('"[')
 
 
-def test_the_entry_that_the_line_names_gives_the_names(capsys, monkeypatch):
+def test_the_entry_that_the_line_names_gives_the_names(capsys):
     register_all_modules(init_default_scope=True)
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    from _tool import add_cfg_options
-    parser = argparse.ArgumentParser()
-    add_cfg_options(parser)
-    options = parser.parse_args([
-        '--cfg-options', 'model.roi_head.bbox_head.num_classes=3',
-        "test_dataloader.dataset.metainfo.classes=['dog','cat','traffic light']"]).cfg_options
+    options = parse(TrainOptions, ['config.py', '--cfg-options', 'model.roi_head.bbox_head.num_classes=3',
+                                   "test_dataloader.dataset.metainfo.classes=['dog','cat','traffic light']"], 'train').cfg_options
     cfg = load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py', options)
     apply_checkpoint_metadata(cfg, {'state_dict': {}})
     assert list(config_meta(cfg)['classes']) == ['dog', 'cat', 'traffic light']

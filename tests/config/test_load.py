@@ -76,7 +76,7 @@ def test_other_values_are_laid_over(tmp_path, key, value):
     ('param_scheduler.0.ends', 'param_scheduler.0.end'),
 ])
 def test_an_option_that_is_nearly_a_known_one_is_refused_with_that(option, meant):
-    with pytest.raises(UserError, match=f'--cfg-options {option}: there is no .* Did you mean {meant}?'):
+    with pytest.raises(UserError, match=f'`cfg_options` {option}: there is no .* Did you mean {meant}?'):
         load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {option: 1})
 
 

@@ -7,6 +7,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 from own_data_layouts import loaded
 
 from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.config.options import TrainOptions
 from mmdet_shufflenetv2.config.run_flags import (
     fit_warm_up,
     schedules_of,
@@ -146,7 +147,7 @@ def test_intervals_and_hooks_that_count_epochs_follow():
 @pytest.mark.parametrize(('images', 'epochs'), [(20, 100), (300, 78), (1500, 15), (100_000, 12)])
 def test_own_data_get_a_length_by_their_number(images, epochs):
     cfg = config()
-    assert set_own_length(cfg, images) == f'chosen for {images} images; --epochs N changes it'
+    assert set_own_length(cfg, images) == f'chosen for {images} images; epochs=N changes it'
     assert cfg.train_cfg.max_epochs == epochs
     assert cfg.param_scheduler[1].milestones == [round(8 * epochs / 12), round(11 * epochs / 12)]
 
@@ -177,15 +178,23 @@ def test_freezing_is_the_backbones_own():
 
 
 @pytest.mark.parametrize(('flags', 'words'), [
-    (dict(epochs=0), '--epochs 0: expected a positive number'),
-    (dict(batch_size=-1), '--batch-size -1'),
-    (dict(lr=float('nan')), '--lr nan'),
-    (dict(lr=0.0), '--lr 0.0'),
-    (dict(freeze=5), '--freeze 5: expected -1'),
-    (dict(freeze=-2), '--freeze -2: expected -1'),
-    (dict(image_size='big'), '--image-size big'),
+    (dict(epochs=0), 'epochs=0: expected a positive number'),
+    (dict(batch_size=-1), 'batch_size=-1'),
+    (dict(lr=float('nan')), 'lr=nan'),
+    (dict(lr=0.0), 'lr=0.0'),
+    (dict(checkpoint_interval_minutes=-1.0), 'checkpoint_interval_minutes=-1.0'),
 ])
-def test_values_that_make_no_sense_are_refused(flags, words):
+def test_numbers_that_make_no_sense_are_refused(flags, words):
+    with pytest.raises(UserError, match=words):
+        TrainOptions('config.py', **flags)
+
+
+@pytest.mark.parametrize(('flags', 'words'), [
+    (dict(freeze=5), 'freeze=5: expected -1'),
+    (dict(freeze=-2), 'freeze=-2: expected -1'),
+    (dict(image_size='big'), 'image_size=big'),
+])
+def test_flags_that_do_not_fit_a_config_are_refused(flags, words):
     with pytest.raises(UserError, match=words):
         config(**flags)
 

@@ -45,7 +45,7 @@ def test_data_sets_of_other_formats_are_left_alone():
 
 
 @pytest.mark.parametrize(('damage', 'words'), [
-    (lambda root: (root / ANN_FILE).unlink(), ['no annotation file', 'train2017', '--data-root']),
+    (lambda root: (root / ANN_FILE).unlink(), ['no annotation file', 'train2017', 'data_root=']),
     (lambda root: (root / ANN_FILE).write_text('{"images": ['), ['is not JSON']),
     (lambda root: (root / ANN_FILE).write_bytes(b'\xff\xfe\x00'), ['is not JSON']),
     (lambda root: (root / ANN_FILE).write_bytes(b'\xef\xbb\xbf' + (root / ANN_FILE).read_bytes()),
@@ -145,7 +145,7 @@ def test_small_images_that_the_config_leaves_out_are_counted_and_all_of_them_ref
 
     sides = sorted(min(each['width'], each['height']) for each in json.loads((root / ANN_FILE).read_text())['images'])
     below = sum(side < sides[6] for side in sides)
-    where = '--cfg-options train_dataloader.dataset.dataset.filter_cfg.min_size=0'
+    where = '`cfg_options` train_dataloader.dataset.dataset.filter_cfg.min_size=0'
     prepare(sides[6])
     line, = capsys.readouterr().out.splitlines()
     assert f'{below} of 12 images have a side below {sides[6]} pixels and are left out of training' in line

@@ -120,7 +120,7 @@ def test_a_moved_work_dir_is_still_read_and_images_that_have_gone_are_said(layou
     (tmp_path / 'run').rename(tmp_path / 'moved')
     assert load_prepared(tmp_path / 'moved').splits['val'][0] == str(tmp_path / 'moved' / 'own_data' / 'val.json')
     shutil.rmtree(root)
-    with pytest.raises(UserError, match='that folder is gone. Say where they are now: --data DIR'):
+    with pytest.raises(UserError, match='that folder is gone. Say where they are now: data=DIR'):
         load_prepared(tmp_path / 'moved')
     assert load_prepared(tmp_path) is None
 

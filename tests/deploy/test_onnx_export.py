@@ -538,7 +538,7 @@ def test_where_nothing_is_found_the_parts_are_compared_all_the_same(name, option
 @pytest.mark.parametrize(('args', 'words'), [
     (['detector.txt'], ['.onnx']),
     (['/dev/null/detector.onnx'], ['/dev/null', 'cannot be made']),
-    (['detector.onnx', '--for', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
+    (['detector.onnx', '`runtime`', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
     (['detector.onnx', '--image', 'nothing.jpg'], ['nothing.jpg', 'missing']),
     (['detector.onnx', '--cfg-options', 'test_dataloader.dataset.pipeline.1.type=RandomFlip'], ['RandomFlip']),
 ])
@@ -612,7 +612,7 @@ def test_an_unsupported_head_is_said_with_the_supported_ones(tmp_path):
     cfg.model.backbone.init_cfg = None
     cfg.model.bbox_head = dict(type='FCOSHead', num_classes=80, in_channels=256, strides=[8, 16, 32, 64, 128])
     cfg.model.type = 'FCOS'
-    with pytest.raises(UserError, match='FCOS with FCOSHead.*RetinaHead.*NanoDetHead.*--backbone-only'):
+    with pytest.raises(UserError, match='FCOS with FCOSHead.*RetinaHead.*NanoDetHead.*backbone_only=True'):
         DetectionGraph(MODELS.build(cfg.model).eval())
 
 

@@ -109,7 +109,7 @@ def test_a_file_without_the_whole_backbone_does_not_replace_its_weights(run, tmp
     with pytest.raises(UserError, match='cannot be downloaded') as error:
         run(load_from=str(tmp_path / 'part.pth'))
     assert str(error.value).endswith(
-        'Or start from random weights: --cfg-options model.backbone.init_cfg=None model.backbone.frozen_stages=-1')
+        'Or start from random weights: `cfg_options` model.backbone.init_cfg=None model.backbone.frozen_stages=-1')
 
 
 class Runner:
@@ -128,7 +128,7 @@ class Runner:
 def test_random_weights_that_would_stay_are_said(backbone, flags, caplog):
     StartWeightsHook().before_run(Runner(detector(backbone)))
     said = [record.getMessage() for record in caplog.records if record.levelname == 'WARNING']
-    assert [message.partition('--cfg-options ')[2] for message in said] == ([flags] if flags else [])
+    assert [message.partition('`cfg_options` ')[2] for message in said] == ([flags] if flags else [])
 
 
 def test_weights_from_a_file_are_not_random(tmp_path, caplog):
@@ -151,4 +151,4 @@ def test_what_cannot_be_downloaded_is_what_the_advice_is_about(model, flags):
     with pytest.raises(UserError) as error, download_advice(SimpleNamespace(model=ConfigDict(model))):
         raise failed
     assert str(error.value) == f'{NAME} cannot be downloaded.' + (
-        f' Or start from random weights: --cfg-options {flags}' if flags else '')
+        f' Or start from random weights: `cfg_options` {flags}' if flags else '')

@@ -87,8 +87,8 @@ def test_runs_are_called_by_what_tells_them_apart(paths, expected):
     (['work_dirs'], None, 'Did you mean work_dirs/real'),
     (['work_dirs/real/1'], None, 'Did you mean work_dirs/real'),
     (['work_dirs/real', 'empty'], None, 'empty holds no log'),
-    (['work_dirs/real'], 'x.txt', '--out x.txt is no kind of picture'),
-    (['work_dirs/real'], 'nowhere/x.png', '--out nowhere/x.png: there is no folder'),
+    (['work_dirs/real'], 'x.txt', 'out=x.txt is not a kind of image'),
+    (['work_dirs/real'], 'nowhere/x.png', 'out=nowhere/x.png: there is no folder'),
 ])
 def test_what_is_no_run_is_said_with_a_run_that_is_one(tmp_path, monkeypatch, runs, out, words):
     monkeypatch.chdir(tmp_path)

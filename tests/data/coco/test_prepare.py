@@ -94,7 +94,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(coco, tm
 
 def test_a_root_that_cannot_be_written_is_said(coco, tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(UserError, match='cannot be written or read: .*--root elsewhere'):
+    with pytest.raises(UserError, match='cannot be written or read: .*root=ELSEWHERE'):
         prepare_coco(tmp_path / 'file' / 'coco', base_url=coco.url)
 
 
@@ -125,14 +125,14 @@ def test_annotations_of_another_number_of_images_are_refused(coco, shapes_root, 
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (dict(splits=['test2017']), '--splits test2017: expected'),
-    (dict(splits=['val2017'], subset=3), 'not among --splits'),
+    (dict(splits=['test2017']), 'splits=test2017: expected'),
+    (dict(splits=['val2017'], subset=3), 'not among `splits`'),
     (dict(source='nowhere'), 'no such file or folder'),
     (dict(source='empty'), 'nothing of COCO is in it. Expected annotations_trainval2017.zip'),
     (dict(source='empty', splits=['val2017']), 'nothing of COCO'),
-    (dict(subset=1000), '--subset 1000: expected 1 to 12'),
-    (dict(subset=0), '--subset 0: expected 1 to 12'),
-    (dict(subset=-5), '--subset -5: expected 1 to 12'),
+    (dict(subset=1000), 'subset=1000: expected 1 to 12'),
+    (dict(subset=0), 'subset=0: expected 1 to 12'),
+    (dict(subset=-5), 'subset=-5: expected 1 to 12'),
 ])
 def test_mistakes_are_said_before_anything_is_fetched(coco, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)

@@ -60,7 +60,7 @@ def test_what_is_no_data_set_is_said(tmp_path, make, words):
 
 def test_a_data_set_one_folder_below_is_pointed_at(layout):
     root = layout('yolo')
-    with pytest.raises(UserError, match=f'--data {root}'):
+    with pytest.raises(UserError, match=f'data={root}'):
         read_user_dataset(root.parent)
 
 
@@ -68,7 +68,7 @@ def test_all_of_several_data_sets_below_are_named(shapes_root, tmp_path):
     root = tmp_path / 'several'
     LAYOUTS['coco'](shapes_root, root / 'a')
     LAYOUTS['cvat_yolo'](shapes_root, root / 'b')
-    with pytest.raises(UserError, match=f'These folders in it are: --data {root}/a, --data {root}/b[.]$'):
+    with pytest.raises(UserError, match=f'These folders in it are: data={root}/a, data={root}/b[.]$'):
         read_user_dataset(root)
 
 
@@ -114,7 +114,7 @@ def test_annotations_in_another_format_beside_cocos_do_not_matter(layout):
 ])
 def test_the_whole_is_named_where_a_part_of_it_was(layout, name, part):
     root = layout(name)
-    with pytest.raises(UserError, match=f'--data {root}[.]?$'):
+    with pytest.raises(UserError, match=f'data={root}[.]?$'):
         read_user_dataset(root / part)
 
 

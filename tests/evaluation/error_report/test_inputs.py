@@ -65,8 +65,8 @@ def test_wrong_annotations_are_said_in_two_lines(content, tmp_path, change, word
 
 
 @pytest.mark.parametrize(('change', 'words'), [
-    (lambda _: 5, 'is no list of detections. tools/test.py'),
-    (lambda _: None, 'is no list of detections. tools/test.py'),
+    (lambda _: 5, 'is no list of detections. snv2 eval'),
+    (lambda _: None, 'is no list of detections. snv2 eval'),
     (lambda r: [*r[:3], 5], 'entry 3 is no detection with image_id'),
     (lambda r: [dict(r[0], score='high')], 'entry 0 is no detection with image_id'),
     (lambda r: [dict(r[0], score=float('nan'))], 'entry 0 is no detection with image_id'),
@@ -126,7 +126,7 @@ def test_results_of_other_images_with_the_same_ids_are_refused(content, perfect,
 
 def test_without_a_note_the_data_have_to_be_named(perfect, shapes_root, tmp_path):
     write(tmp_path / 'r.json', perfect)
-    with pytest.raises(UserError, match='Name the data: --ann FILE --images DIR'):
+    with pytest.raises(UserError, match='Name the data: ann=FILE images=DIR'):
         analyze(tmp_path / 'r.json', out=tmp_path / 'report.html')
-    with pytest.raises(UserError, match='Name the data: --images DIR'):
+    with pytest.raises(UserError, match='Name the data: images=DIR'):
         analyze(tmp_path / 'r.json', shapes_root / 'annotations' / 'instances_val2017.json', out='report.html')

@@ -79,7 +79,7 @@ def test_classes_are_numbered_alphabetically(image_folder_root):
 
 
 @pytest.mark.parametrize(('make', 'words'), [
-    (lambda root: None, ['There is no folder', 'val', '{train,val}/CLASS/*.jpeg', '--data-root']),
+    (lambda root: None, ['There is no folder', 'val', '{train,val}/CLASS/*.jpeg', 'data_root=DIR']),
     (lambda root: (root / 'val').mkdir(), ['no class folders in']),
     (lambda root: (root / 'val' / 'cat').mkdir(parents=True), ['val/cat has no image']),
     (lambda root: save(root / 'val' / 'cat', root / 'val' / 'dog'), ['2 class folders', '3 classes', 'num_classes=2']),

@@ -90,9 +90,9 @@ def test_a_config_that_has_no_such_backbone_is_said(written, model, words):
 
 
 @pytest.mark.parametrize(('options', 'words'), [
-    (dict(device='nowhere'), '--device nowhere cannot be used'),
-    (dict(rounds=0), '--rounds 0'),
-    (dict(height=0), '--shape 0 64'),
+    (dict(device='nowhere'), 'device=nowhere cannot be used'),
+    (dict(rounds=0), 'rounds=0'),
+    (dict(height=0), 'shape=0 64'),
     (dict(height=1, width=1, config='mmdet::vgg'), 'cannot be read as a config|is no config'),
 ])
 def test_what_cannot_be_checked_is_said(calibrated, options, words):

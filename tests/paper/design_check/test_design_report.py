@@ -47,7 +47,7 @@ def test_backbones_are_drawn_side_by_side(check, tmp_path):
     assert Image.open(tmp_path / 'backbones.png').size[0] > 1000
 
 
-@pytest.mark.parametrize(('name', 'words'), [('backbones.doc', 'no kind of picture'), ('none/b.png', 'no folder')])
+@pytest.mark.parametrize(('name', 'words'), [('backbones.doc', 'not a kind of image'), ('none/b.png', 'no folder')])
 def test_a_picture_that_cannot_be_written_is_said(tmp_path, name, words):
     with pytest.raises(UserError, match=words):
         check_plot_file(tmp_path / name, '--figure')

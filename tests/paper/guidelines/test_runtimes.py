@@ -42,7 +42,7 @@ def test_a_runtime_that_is_not_installed_is_said(monkeypatch):
 def test_a_runtime_on_the_wrong_device_is_said():
     pytest.importorskip('onnx')
     pytest.importorskip('onnxruntime')
-    with pytest.raises(UserError, match='on the CPU alone, not on cuda:1: take --device cpu'):
+    with pytest.raises(UserError, match='on the CPU alone, not on cuda:1: take device=cpu'):
         check_runtime('onnxruntime', torch.device('cuda:1'))
     with pytest.raises(UserError, match="no runtime 'tvm': allowed are torch, onnxruntime"):
         check_runtime('tvm', CPU)

@@ -41,9 +41,9 @@ def test_the_number_of_threads_is_set(measured):
 @pytest.mark.parametrize(('options', 'words'), [
     (dict(guidelines=['G5']), "no 'G5': allowed are the guidelines G1, G2, G3, G4"),
     (dict(family='tpu'), "no 'tpu'"),
-    (dict(threads=0), '--threads 0'),
-    (dict(seconds=0), '--seconds 0'),
-    (dict(device='nowhere'), '--device nowhere cannot be used'),
+    (dict(threads=0), 'threads=0'),
+    (dict(seconds=0), 'seconds=0'),
+    (dict(device='nowhere'), 'device=nowhere cannot be used'),
 ])
 def test_what_cannot_be_measured_is_said_before_anything_is(measured, options, words):
     with pytest.raises(UserError, match=words):

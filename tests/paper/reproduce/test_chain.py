@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -44,14 +45,13 @@ def killed(configs, tmp_path_factory):
     out = tmp_path_factory.mktemp('runs') / 'coco'
     command = [sys.executable, ROOT / 'tools' / 'reproduce.py', '--table', 'coco', '--width', '0.5', '--pretrain',
                '--config', configs[0], '--classifier-config', configs[1], '--out', out]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          env=os.environ | dict(PYTHONPATH=str(ROOT))) as process:
-        seen = []
-        for line in process.stdout:
-            seen.append(line)
-            if 'Epoch(train) [2][3/6]' in line:
+    with open(out.with_suffix('.txt'), 'wb') as screen, subprocess.Popen(
+            command, stdout=screen, stderr=subprocess.STDOUT, env=os.environ | dict(PYTHONPATH=str(ROOT))) as process:
+        while process.poll() is None:
+            if any('Epoch(train) [2][3/6]' in log.read_text() for log in out.rglob('*.log')):
                 process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, ''.join(seen[-30:])
+            time.sleep(0.05)
+    assert process.returncode == -signal.SIGKILL, out.with_suffix('.txt').read_text()[-3000:]
     return out
 
 

@@ -15,7 +15,7 @@ def test_a_new_or_an_empty_folder_is_taken(tmp_path, resume):
 
 def test_the_same_run_goes_on_only_when_asked_to(tmp_path):
     claim(tmp_path / 'run', RUN, resume=False)
-    with pytest.raises(UserError, match='holds a run of coco_1.0x already. Go on with it: --resume'):
+    with pytest.raises(UserError, match='holds a run of coco_1.0x already. Go on with it: `resume`'):
         claim(tmp_path / 'run', RUN, resume=False)
     claim(tmp_path / 'run', RUN, resume=True)
 

@@ -65,11 +65,11 @@ def test_a_config_of_ones_own_keeps_its_own_start(tmp_path):
 
 
 @pytest.mark.parametrize(('row', 'arguments', 'words'), [
-    (IMAGENET, dict(pretrain=True), '--pretrain is for table coco'),
-    (COCO, dict(pretrain=True, weights='a.pth'), '--pretrain and --weights exclude each other'),
-    (COCO, dict(data_root='/nowhere'), '--data-root /nowhere is no folder'),
-    (COCO, dict(imagenet_root='/nowhere'), '--imagenet-root /nowhere is no folder'),
-    (COCO, dict(gpus=0), '--gpus 0: expected a number from 1 up'),
+    (IMAGENET, dict(pretrain=True), 'pretrain=True is for table coco'),
+    (COCO, dict(pretrain=True, weights='a.pth'), '`pretrain` and `weights` exclude each other'),
+    (COCO, dict(data_root='/nowhere'), 'data_root=/nowhere is not a folder'),
+    (COCO, dict(imagenet_root='/nowhere'), 'imagenet_root=/nowhere is not a folder'),
+    (COCO, dict(gpus=0), 'gpus=0: expected a number from 1 up'),
 ])
 def test_what_does_not_go_together_is_refused(row, arguments, words):
     with pytest.raises(UserError, match=words):

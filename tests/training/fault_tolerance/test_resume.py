@@ -1,4 +1,4 @@
-"""Flags that are given with --resume take effect as in a run that began with them, or are refused."""
+"""Flags that are given with ``resume`` take effect as in a run that began with them, or are refused."""
 
 from __future__ import annotations
 
