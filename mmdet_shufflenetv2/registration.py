@@ -8,9 +8,9 @@ from .compat import prepare
 
 prepare()
 
-from .checkpoints import safe_loading  # noqa: E402 - after the ground is prepared, as all that follows
+from .checkpoints import guard  # noqa: E402 - after the ground is prepared, as all that follows
 
-safe_loading.install()
+guard.install()
 
 from .compat import json_handler as json_handler  # noqa: E402
 from .data import shapes as shapes  # noqa: E402

@@ -15,12 +15,11 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ..utils.errors import UserError
+from .unwrap import strip_prefixes
 
 __all__ = ['check_fit', 'convert_state_dict', 'is_nanodet', 'own_names']
 
-_HEAD = re.compile(r'(module\.)?((avg_)?model\.)?head\.(gfl_cls|cls_convs)\.')
-#: Best first.
-_WRAPPERS = ('avg_model.', 'model.')
+_HEAD = ('head.gfl_cls.', 'head.cls_convs.')
 
 # NanoDet's names and ours, each pair applied once, in order.
 _RENAMED = tuple((re.compile(theirs), ours) for theirs, ours in (
@@ -37,7 +36,8 @@ _UNUSED = 'head.gfl_reg.'
 
 def is_nanodet(keys: Iterable[str]) -> bool:
     """Whether these are the keys of a checkpoint that NanoDet wrote, of NanoDet-m or another."""
-    return any(_HEAD.match(key) for key in keys)
+    names, _ = strip_prefixes(key for key in keys if isinstance(key, str))
+    return any(name.startswith(_HEAD) for name in names)
 
 
 def convert_state_dict(detector: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
@@ -66,23 +66,13 @@ def convert_state_dict(detector: nn.Module, state_dict: dict[str, Any], prefix: 
 
 def own_names(given: dict[str, Any]) -> dict[str, Any]:
     """The tensors of a NanoDet checkpoint under our names; what was taken and what was left out goes to the log."""
-    theirs, notes = _unwrap(given)
+    names, notes = strip_prefixes(given)
+    theirs = {name: given[key] for name, key in names.items()}
     unused = [key for key in theirs if key.startswith(_UNUSED)]
     if unused:
         notes.append(f'left out {_few(unused)}, which NanoDet does not use')
-    print_log(f'NanoDet weights: {"; ".join(notes)}', logger='current')
+    print_log(f'NanoDet weights: {"; ".join(notes or ["read from the layout of NanoDet"])}', logger='current')
     return {_own_name(key): tensor for key, tensor in theirs.items() if key not in unused}
-
-
-def _unwrap(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The tensors of one detector without the prefixes in front of it, and what there is to say about it."""
-    inner = {key.removeprefix('module.'): tensor for key, tensor in given.items()}
-    for wrapper in _WRAPPERS:
-        if any(key.startswith(wrapper) for key in inner):
-            taken = {key.removeprefix(wrapper): tensor for key, tensor in inner.items() if key.startswith(wrapper)}
-            others = sorted({key.split('.')[0] for key in inner if not key.startswith(wrapper)})
-            return taken, [f'taken from {wrapper}*' + (f', not from {", ".join(others)}' if others else '')]
-    return inner, ['read from the layout of NanoDet']
 
 
 def _own_name(key: str) -> str:

@@ -21,6 +21,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ..utils.errors import UserError
+from .unwrap import PREFIXES, strip_prefixes
 
 __all__ = ['convert_state_dict']
 
@@ -136,7 +137,7 @@ def convert_state_dict(backbone: nn.Module, state_dict: dict[str, Any], prefix: 
 
 def _translate(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Given key -> our name, for the backbone's keys, and what there is to say about it."""
-    inner, notes = _unwrap(list(keys))
+    inner, notes = strip_prefixes(keys, prefixes=_WRAPPERS)
     layout = next((layout for layout in LAYOUTS if any(key.startswith(layout.marker) for key in inner)), None)
     if layout is None:
         raise UserError(_unknown_layout(list(keys)))
@@ -159,17 +160,8 @@ def _translate(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     return names, notes
 
 
-_WRAPPERS = ('module.', '_orig_mod.', 'model.', 'backbone.')
-
-
-def _unwrap(keys: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Key without the prefixes of a larger model -> given key, and what was left out."""
-    inner, notes = {key: key for key in keys}, []
-    while wrapper := next((w for w in _WRAPPERS if any(key.startswith(w) for key in inner)), None):
-        others = {key.split('.')[0] for key in inner if not key.startswith(wrapper)}
-        inner = {key[len(wrapper):]: given for key, given in inner.items() if key.startswith(wrapper)}
-        notes.append(f'taken from {wrapper}*' + (f', not from {", ".join(sorted(others))}' if others else ''))
-    return inner, notes
+# A backbone may stand in a larger model, wrapped or not.
+_WRAPPERS = (*PREFIXES, 'backbone.')
 
 
 def _check_fit(wanted: dict[str, Any], given: dict[str, Any], unbuilt: list[str]) -> None:

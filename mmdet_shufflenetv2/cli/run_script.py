@@ -2,7 +2,7 @@
 
 MMDetection's own tools import mmdet before they read the config whose ``custom_imports`` names this package, which is
 too late without compiled operators. They also read MMEngine's checkpoints with ``torch.load``, which refuses the log in
-them since PyTorch 2.6; here it reads them safely (:func:`..checkpoints.safe_loading.mmengine_checkpoints_by_default`).
+them since PyTorch 2.6; here it reads them safely (:func:`..checkpoints.guard.mmengine_checkpoints_by_default`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..checkpoints.safe_loading import mmengine_checkpoints_by_default
+from ..checkpoints.guard import mmengine_checkpoints_by_default
 from ..utils.errors import UserError
 
 __all__ = ['find_script', 'run_script']

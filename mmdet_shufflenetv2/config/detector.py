@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
-from mmengine.model import revert_sync_batchnorm
 from mmengine.runner.checkpoint import _load_checkpoint
 
-from ..checkpoints.mismatch import weights_mismatch
-from ..compat.registry_errors import registry_errors
+from ..checkpoints.metadata import checkpoint_meta
+from ..models.build import build_model, load_weights
 from ..utils.device import usable_device
 from ..utils.errors import UserError
 from .access import require_detector, require_entries
-from .checkpoint_meta import apply_checkpoint_metadata, checkpoint_meta, config_meta
+from .checkpoint_meta import apply_checkpoint_metadata, config_meta
 from .load import load_checkpoint_config, load_config
 
 __all__ = ['category_ids', 'load_detector']
@@ -52,19 +50,12 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     loaded = _load_checkpoint(str(checkpoint), map_location='cpu')
     if not isinstance(loaded, dict):
         raise UserError(f'{checkpoint} holds a {type(loaded).__name__}, not the weights of a model.')
-    state_dict = loaded.get('state_dict', loaded)
     register_all_modules(init_default_scope=True)
     require_detector(cfg, 'Boxes are drawn by a detector')
     require_entries(cfg, 'test_dataloader')
     apply_checkpoint_metadata(cfg, loaded)
-    cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
-    with registry_errors():
-        # Not mmdet's init_detector: it only warns where weights are missing.
-        model = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
-    try:
-        model.load_state_dict(state_dict)
-    except (RuntimeError, AttributeError, TypeError) as error:
-        raise weights_mismatch(checkpoint, error) from error
+    model = build_model(cfg.model)
+    load_weights(model, loaded, str(checkpoint))
     model.cfg = cfg
     known = checkpoint_meta(loaded)
     meta = config_meta(cfg) | {key: known[key] for key in ('classes', 'category_ids') if key in known}

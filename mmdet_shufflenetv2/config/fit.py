@@ -11,6 +11,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.runner.checkpoint import _load_checkpoint
 
+from ..checkpoints.metadata import checkpoint_meta
 from ..data.layouts.description import UserDataset
 from ..data.layouts.find import read_user_dataset
 from ..data.pipelines import base_dataset
@@ -19,7 +20,7 @@ from ..data.summary import summary
 from ..models.class_layers import fits_class_layers
 from ..utils.errors import UserError
 from .access import is_detector, require_detector
-from .checkpoint_meta import apply_checkpoint_metadata, checkpoint_meta, config_meta
+from .checkpoint_meta import apply_checkpoint_metadata, config_meta
 from .classes import apply_prepared_data, class_heads
 from .run_flags import set_own_length, set_run_flags
 
@@ -109,9 +110,9 @@ def _detectors_classes(cfg: Config, loaded: dict[str, Any]) -> tuple[str, ...] |
     """The names of a checkpoint's classes: its own, else the config's if it has so many; None where nobody knows."""
     if known := checkpoint_meta(loaded).get('classes'):
         return known
-    names, weights = config_meta(cfg).get('classes') or (), loaded.get('state_dict', loaded)
+    names = config_meta(cfg).get('classes') or ()
     heads = {head['num_classes'] for head in class_heads(cfg.model) if head.get('num_classes')}
-    if heads <= {len(names)} and isinstance(weights, dict) and fits_class_layers(cfg.model, weights):
+    if heads <= {len(names)} and fits_class_layers(cfg.model, loaded):
         return tuple(names)
     print('note: the checkpoint has no class names. They are taken to be those of the data, in their order.',
           file=sys.stderr)

@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from ..checkpoints.nanodet_layout import is_nanodet
 from ..checkpoints.safe_loading import load
+from ..checkpoints.unwrap import find_weights
 from ..utils.errors import UserError
 from .access import metrics_of, require_entries
 from .cfg_options import merge_cfg_options
@@ -113,8 +114,7 @@ def _config_inside(checkpoint: Path) -> Config:
             for key in ('outfile_prefix', 'format_only', 'out_file_path'):
                 metric.pop(key, None)
         return cfg
-    state_dict = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
-    if not isinstance(state_dict, dict) or not is_nanodet(state_dict):
+    if not isinstance(loaded, dict) or not is_nanodet(find_weights(loaded)):
         raise UserError(f'{checkpoint} has no config inside, so its config has to be named in front of it: '
                         f'CONFIG {checkpoint}')
     return Config.fromfile(project_config(NANODET_CONFIG))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
@@ -12,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..checkpoints.mismatch import weights_mismatch
+from ..checkpoints.unwrap import strip_prefixes, unwrap_weights
 from ..compat.registry_errors import registry_errors
 from ..config.access import is_detector, metrics_of
 from ..config.edits import coco_metrics
@@ -91,6 +93,12 @@ class _LoadEveryWeight(Hook):
     def __init__(self, checkpoint: str, shuffle_free: bool) -> None:
         self.checkpoint = checkpoint
         self.shuffle_free = shuffle_free
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        # A distributed run and test-time augmentation wrap the model themselves.
+        own, _ = strip_prefixes(runner.model.state_dict(), prefixes=('module.', ))
+        if (weights := unwrap_weights(checkpoint, own)) is not checkpoint:
+            checkpoint['state_dict'] = weights
 
     def before_run(self, runner: Runner) -> None:
         try:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmdet.models.dense_heads import RPNHead
-from mmdet.registry import MODELS
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..checkpoints.nanodet_layout import check_fit, is_nanodet, own_names
-from ..compat.registry_errors import registry_errors
+from ..checkpoints.unwrap import unwrap_weights
+from .build import build_model
 from .nanodet.detector import NanoDet
 from .unwrap import unwrap_model
 
@@ -26,7 +26,9 @@ class KeepClassLayersHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Put the model's own values where a checkpoint's class layers do not fit."""
         model = unwrap_model(runner.model)
-        weights = checkpoint.get('state_dict', checkpoint)
+        weights = unwrap_weights(checkpoint, model.state_dict().keys())
+        if weights is not checkpoint:
+            checkpoint['state_dict'] = weights
         from_nanodet = isinstance(model, NanoDet) and is_nanodet(weights)
         if from_nanodet:
             weights = checkpoint['state_dict'] = own_names(weights)
@@ -38,10 +40,10 @@ class KeepClassLayersHook(Hook):
                       f'anew, everything else is loaded.', logger='current')
 
 
-def fits_class_layers(model_cfg: dict[str, Any], weights: dict[str, Any]) -> bool:
-    """Whether weights are of as many classes as the heads of a model config."""
-    with registry_errors():
-        model = MODELS.build(dict(model_cfg, backbone=dict(model_cfg['backbone'], init_cfg=None)))
+def fits_class_layers(model_cfg: dict[str, Any], checkpoint: dict[str, Any]) -> bool:
+    """Whether a checkpoint's weights are of as many classes as the heads of a model config."""
+    model = build_model(model_cfg)
+    weights = unwrap_weights(checkpoint, model.state_dict().keys())
     weights = own_names(weights) if isinstance(model, NanoDet) and is_nanodet(weights) else weights
     return not keep_class_layers(model, dict(weights))
 

@@ -11,15 +11,13 @@ import os
 from typing import Any, NamedTuple
 
 import torch
-from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..compat.registry_errors import registry_errors
 from ..config.load import load_config
+from ..models.build import build_model
 from ..utils.errors import UserError
 
 __all__ = ['Complexity', 'count_multiply_adds', 'detector_complexity', 'detector_multiply_adds',
@@ -57,13 +55,10 @@ def detector_complexity(config: str | os.PathLike, height: int = 800, width: int
     if min(height, width) < 32:
         raise UserError(f'shape={height} {width}: expected 32 pixels or more a side.')
     cfg: Config = load_config(config)
-    register_all_modules(init_default_scope=True)
-    cfg.model.backbone.init_cfg = None
     if 'rpn' in cfg.model.get('test_cfg', {}):
         cfg.model.test_cfg.rpn.nms.iou_threshold = 1.0  # so that random proposals are not thinned out
     torch.manual_seed(0)
-    with registry_errors():
-        model = MODELS.build(cfg.model).eval()
+    model = build_model(cfg.model)
     batch = _one_image(model, height, width)
     return Complexity(
         name=os.path.splitext(os.path.basename(config))[0],

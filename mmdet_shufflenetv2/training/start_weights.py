@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,16 +14,14 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
 
-from ..checkpoints.safe_loading import DownloadError
+from ..checkpoints.download import DownloadError
+from ..checkpoints.unwrap import find_weights, strip_prefixes
 from ..models.backbones.norm_eval import folded_norms
 from ..models.unwrap import unwrap_model
 from ..utils.errors import UserError
 from ..utils.options import in_words
 
 __all__ = ['StartWeightsHook', 'download_advice']
-
-# What stands in front of a model's names in files: of DistributedDataParallel, NanoDet, its averaged weights.
-_WRAPPERS = re.compile(r'^(module\.)?((avg_)?model\.)?')
 
 
 class StartWeightsHook(Hook):
@@ -41,7 +38,7 @@ class StartWeightsHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Leave out what need not be loaded; MMEngine initializes the model right after this."""
         model, load_from = unwrap_model(runner.model), runner._load_from
-        given = _shapes_in(load_from) if load_from else {}
+        given = _shapes_in(load_from, model) if load_from else {}
         pretrained = _takes_pretrained(model)
         for name, module in model.named_modules():
             own = {f'{name}.{key}'.lstrip('.'): tensor.shape for key, tensor in module.state_dict().items()
@@ -70,10 +67,12 @@ class StartWeightsHook(Hook):
             norm.eval()
 
 
-def _shapes_in(checkpoint: str) -> dict[str, torch.Size]:
+def _shapes_in(checkpoint: str, model: nn.Module) -> dict[str, torch.Size]:
     loaded = _load_checkpoint(checkpoint, map_location='cpu')
-    weights = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else {}
-    return {_WRAPPERS.sub('', key): value.shape for key, value in weights.items() if isinstance(value, torch.Tensor)}
+    shapes = {key: value.shape for key, value in (find_weights(loaded) if isinstance(loaded, dict) else {}).items()
+              if isinstance(value, torch.Tensor)}
+    names, _ = strip_prefixes(shapes, model.state_dict().keys())
+    return {name: shapes[key] for name, key in names.items()}
 
 
 def _as_list(init_cfg: dict | list[dict] | None) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Checkpoints of NanoDet are rebuilt here with its own names, independently of the code under test."""
 
+import pickle
 import re
 from copy import deepcopy
 from functools import cache
@@ -7,6 +8,7 @@ from functools import cache
 import pytest
 import torch
 from conftest import ROOT, SHARED, needs_shared
+from lightning import save_as_lightning_does
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
@@ -15,6 +17,9 @@ from torch import nn
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.checkpoints import nanodet_layout as checkpoint_layout
+from mmdet_shufflenetv2.checkpoints.safe_loading import load as load_data
+from mmdet_shufflenetv2.config.detector import load_detector
+from mmdet_shufflenetv2.config.load import load_config
 
 register_all_modules()
 
@@ -127,6 +132,22 @@ def test_files_load_by_init_cfg_and_by_load_from(load, tmp_path):
     weights = nanodet()
     torch.save({'state_dict': prefixed('model.', weights), 'epoch': 280}, tmp_path / 'nanodet_m.ckpt')
     assert_loaded(load(str(tmp_path / 'nanodet_m.ckpt')), weights)
+
+
+def way_of_the_tools(path):
+    return load_detector(None, path, 'cpu')
+
+
+@pytest.mark.parametrize('load', [way_of_init_cfg, way_of_load_checkpoint, way_of_the_tools])
+def test_files_that_lightning_wrote_load_as_they_are(load, tmp_path):
+    averaged, path = nanodet(), tmp_path / 'model_best.ckpt'
+    last = {key: tensor + 1 for key, tensor in averaged.items()}
+    save_as_lightning_does(prefixed('model.', last) | prefixed('avg_model.', averaged), path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+    assert_loaded(load(str(path)), averaged)
+    assert load_data(path)['epoch'] == 299
+    assert load_config(path).model.type == 'NanoDet'
 
 
 def test_backbone_and_neck_can_be_taken_alone_for_other_classes(tmp_path):

@@ -1,10 +1,17 @@
+import argparse
 import copy
 import copyreg
+import enum
+import functools
 import os
+import pathlib
 import pickle
 import pickletools
+import tarfile
+import threading
+import time
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 
 import numpy as np
 import pytest
@@ -14,7 +21,9 @@ from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader, _load_checkpoint
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.checkpoints.safe_loading import UnsafeCheckpointError, _guarded, load
+from mmdet_shufflenetv2.checkpoints.guard import _guarded, install
+from mmdet_shufflenetv2.checkpoints.safe_loading import UnsafeCheckpointError, load
+from mmdet_shufflenetv2.checkpoints.unpickler import Record
 
 
 def save_as_mmengine_does(checkpoint, path):
@@ -103,7 +112,7 @@ def bent_history():
     return bent
 
 
-@pytest.mark.parametrize(('evil', 'named'), [
+EVIL = [
     (lambda mark: Calls(os.system, f'touch {mark}'), 'posix.system'),
     (lambda mark: Calls(eval, f'open({str(mark)!r}, "w")'), 'eval'),
     (lambda mark: Calls(exec, f'open({str(mark)!r}, "w")'), 'exec'),
@@ -115,15 +124,224 @@ def bent_history():
     (lambda mark: np.array([{'an': 'object'}], dtype=object), "'O8'"),
     (lambda mark: np.array(['text']), "'U4'"),
     (lambda mark: {1, np.float64(2)}, 'scalar'),
-])
-def test_a_file_that_names_code_is_refused_and_nothing_runs(evil, named, tmp_path):
+]
+# Where a checkpoint holds weights, or what training resumes from.
+NEEDED = [('state_dict', ), ('state_dict', 'weight'), ('model', ), ('ema', 'module'), ('optimizer', 'state'),
+          ('param_schedulers', ), ('message_hub', 'log_scalars'), ('meta', 'cfg')]
+
+
+def within(path, value):
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+@pytest.mark.parametrize(('evil', 'named'), EVIL)
+@pytest.mark.parametrize('at', [('state_dict', 'weight'), ('meta', 'cfg')])
+def test_code_in_the_weights_or_in_what_is_resumed_is_refused_and_nothing_runs(evil, named, at, tmp_path):
     mark, path = tmp_path / 'it-ran', tmp_path / 'evil.pth'
-    save_as_mmengine_does({'state_dict': {}, 'extra': evil(mark)}, path)
+    save_as_mmengine_does({'state_dict': {}} | within(at, evil(mark)), path)
     for read in (lambda: load(path), lambda: load_checkpoint(torch.nn.Linear(1, 1), str(path))):
         with pytest.raises(UnsafeCheckpointError, match=named) as error:
             read()
         assert 'evil.pth is refused' in str(error.value)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize('at', NEEDED)
+def test_wherever_weights_or_what_is_resumed_name_code_the_entry_is_said(at, tmp_path):
+    path = tmp_path / 'evil.pth'
+    torch.save({'state_dict': {}} | within(at, Calls(os.system, f'touch {tmp_path / "it-ran"}')), path)
+    with pytest.raises(UnsafeCheckpointError, match='posix.system') as error:
+        load(path)
+    assert repr(at[0]) in str(error.value)
+    assert not (tmp_path / 'it-ran').exists()
+
+
+@pytest.mark.parametrize(('evil', 'named'), EVIL)
+@pytest.mark.parametrize('protocol', [2, 4, 5])
+def test_beside_the_weights_it_stays_unread_and_nothing_runs(evil, named, protocol, tmp_path):
+    mark, path = tmp_path / 'it-ran', tmp_path / 'lightning.ckpt'
+    ours = copyreg.dispatch_table.pop(HistoryBuffer)
+    try:
+        torch.save({'state_dict': {'weight': torch.ones(2)}, 'extra': evil(mark)}, path, pickle_protocol=protocol)
+    finally:
+        copyreg.pickle(HistoryBuffer, ours)
+    read = load(path)
+    assert torch.equal(read['state_dict']['weight'], torch.ones(2))
+    assert all(isinstance(value, (Record, dict, list, set)) for value in [read['extra']])
+    assert _load_checkpoint(str(path))['state_dict'].keys() == {'weight'}
+    assert not mark.exists()
+
+
+class Settings(dict):
+    """Stands for Lightning's AttributeDict and omegaconf's containers."""
+
+
+class Kinds(list):
+    pass
+
+
+class Precision(enum.Enum):
+    HALF = 16
+
+
+class Holder:
+    """With slots, a state of its own and items."""
+
+    __slots__ = ('inner', )
+
+    def __init__(self, inner):
+        self.inner = inner
+
+
+def test_types_of_a_trainer_beside_the_weights_are_not_read(tmp_path):
+    path = tmp_path / 'trainer.pth'
+    torch.save({
+        'model': OrderedDict(weight=torch.arange(3.)), 'args': argparse.Namespace(lr=0.1, device=torch.device('cpu')),
+        'path': pathlib.PurePosixPath('/data'), 'partial': functools.partial(print, 'x'), 'settings': Settings(a=1),
+        'kinds': Kinds([1, 2]), 'precision': Precision.HALF, 'holder': Holder(torch.zeros(2)), 'class': Holder,
+        'callbacks': {Holder: {'best': 0.5}}, 'default': defaultdict(list, a=[1]), 'counter': Counter('aab'),
+        'frozen': frozenset({1, (2, 3)}), 'module': torch.nn.Linear(2, 2), 'lambda': os.path.join}, path)
+    read = load(path)
+    assert read['model']['weight'].tolist() == [0, 1, 2]
+    assert {key for key, value in read.items() if isinstance(value, Record)} == {
+        'args', 'path', 'partial', 'settings', 'kinds', 'precision', 'holder', 'default', 'frozen', 'module'}
+    assert read['counter'] == Counter('aab')
+    assert repr(read['args']) == '<argparse.Namespace, not read>'
+    assert not any(map(callable, read.values()))
+
+
+def test_what_an_inert_record_is_asked_to_do_is_recorded_and_not_done(tmp_path):
+    # REDUCE of the result of a REDUCE, BUILD with a state, items for it, and PyTorch's own rebuilding functions.
+    path, mark = tmp_path / 'evil.ckpt', tmp_path / 'it-ran'
+    system = Calls(os.system, f'touch {mark}')
+    torch.save({'state_dict': {}, 'a': Calls(torch._tensor._rebuild_from_type_v2, os.system, torch.Tensor,
+                                             (f'touch {mark}', ), {}),
+                'b': [system, system]}, path)
+    read = load(path)
+    assert type(read['a']) is Record
+    assert not mark.exists()
+
+
+def pickled(*instructions):
+    return b'\x80\x02' + b''.join(instructions) + b'.'
+
+
+def checkpoint_of(data, path):
+    """A checkpoint with a pickle that no pickler writes."""
+    torch.save({'x': torch.zeros(2)}, path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, data if name.endswith('data.pkl') else content)
+
+
+NESTED = b')' + b'2\x86' * 60  # a tuple of itself twice, sixty times over: its hash takes 2 ** 60 steps
+STORAGE = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpu%st"
+TENSOR = (b'ctorch._utils\n_rebuild_tensor_v2\n(' + STORAGE % b'K\x02' +
+          b'QK\x00%s\x85%s\x85\x89ccollections\nOrderedDict\n)RtR')
+HUGE = b'\x8a\x06' + (2**40).to_bytes(6, 'little')
+
+
+@pytest.mark.parametrize('data', [
+    pickled(b'}', NESTED, b'K\x01s'),
+    pickled(b'cbuiltins\nset\n](', NESTED, b'e\x85R'),
+    pickled(b'ccollections\nOrderedDict\n](](', NESTED, b'K\x01ee\x85R'),
+    pickled(b'ccollections\nCounter\n]', NESTED, b'a\x85R'),
+    pickled(b'(', NESTED, b'\x91'),
+    pickled(b'\x8f(', NESTED, b'\x90'),
+    pickled(b'(', NESTED, b'K\x01d'),
+    pickled(b'cbuiltins\nlist\n(', NESTED, b'tR' b'}K\x01b(oK'),
+    pickled(b'\x96' + (2**40).to_bytes(8, 'little')),
+    pickled(b'\x95' + (2**62).to_bytes(8, 'little')),
+    pickled(STORAGE % HUGE, b'Q'),
+    pickled(TENSOR % (HUGE, b'K\x01')),
+    pickled(TENSOR % (b'K\x03', b'K\x01')),
+    pickled(b'ctorch\nTensor\n', HUGE, b'\x85R'),
+    pickled(b'ctorch.storage\nUntypedStorage\n', HUGE, b'\x85R'),
+    pickled(b'ctorch\nTensor\n}U\x02toK\x01sb'),  # BUILD on a class would set it for the process
+    pickled(b'ctorch\nTensor\nN}U\x02toK\x01s\x86b'),
+    pickled(b'ctorch._utils\n_rebuild_tensor_v2\n}U\x01xK\x01sb'),
+    pickled(b'\x82\x01'),
+    pickled(b'cposix\nsystem\nU\x04true\x85RU\x01xP0.'[:-1]),
+    pickled(b'(U\x06modulecposix\nsystem\nU\x01aU\x01btQ'),
+    pickled(b'U\x04text)R'),
+    pickled(b'ccollections\nOrderedDict\n', b'](', b''.join(b'](K\x01K\x02e' for _ in range(2000)), b'e\x85q\x000',
+            b'(' + b'ccollections\nOrderedDict\nh\x00R' * 600 + b't'),
+], ids=len)
+def test_pickles_that_ask_for_years_gigabytes_or_the_process_are_refused_at_once(data, tmp_path):
+    path, before, started = tmp_path / 'bomb.pth', dict(vars(torch.Tensor)), time.monotonic()
+    checkpoint_of(data, path)
+    with pytest.raises(UserError, match='bomb.pth'):
+        load(path)
+    assert time.monotonic() - started < 5
+    assert dict(vars(torch.Tensor)) == before
+
+
+def test_state_of_a_state_dict_other_than_versions_is_dropped(tmp_path):
+    weights = torch.nn.BatchNorm2d(1).state_dict()
+    weights.copy = 'not a method'
+    torch.save({'state_dict': weights}, tmp_path / 'x.pth')
+    read = load(tmp_path / 'x.pth')['state_dict']
+    assert read._metadata == {'': {'version': 2}}
+    assert callable(read.copy)
+
+
+def test_torchscript_and_tar_files_are_refused(tmp_path):
+    torch.jit.script(torch.nn.ReLU()).save(tmp_path / 'script.pth')
+    with pytest.raises(UnsafeCheckpointError, match='TorchScript'):
+        load(tmp_path / 'script.pth')
+    with tarfile.open(tmp_path / 'x.pth', 'w') as archive:
+        archive.add(__file__, 'storages')
+    with pytest.raises(UserError, match='tar file'):
+        load(tmp_path / 'x.pth')
+
+
+@pytest.mark.parametrize('save', [lambda model: model, lambda model: {'model': model, 'epoch': 3},
+                                  lambda model: {'epoch': 3, 'ema': model}])
+def test_a_pickled_model_is_refused_with_the_class_and_what_to_save(save, tmp_path):
+    torch.save(save(torch.nn.Linear(2, 2)), tmp_path / 'whole.pt')
+    with pytest.raises(UnsafeCheckpointError, match=r'modules\.linear\.Linear.*torch\.save\(model\.state_dict'):
+        load(tmp_path / 'whole.pt')
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_tensors_of_all_kinds_are_read_as_they_were_saved(zipped, tmp_path):
+    base = torch.arange(12.).reshape(3, 4)
+    saved = dict(
+        weight=torch.nn.Parameter(base.clone()), frozen=torch.nn.Parameter(base.clone(), requires_grad=False),
+        view=base[1:, ::2], transposed=base.t(), expanded=base[:1].expand(5, 4), scalar=torch.tensor(3),
+        empty=torch.empty(0, 4), half=base.half(), bfloat16=base.bfloat16(), flags=base > 3,
+        complex=torch.ones(2, dtype=torch.complex64), conjugate=torch.ones(2, dtype=torch.complex64).conj(),
+        unsigned=torch.ones(2, dtype=torch.uint16), size=base.shape, dtype=torch.float32, device=torch.device('cpu'),
+        channels_last=torch.rand(1, 2, 3, 4).to(memory_format=torch.channels_last))
+    saved['attribute'] = base.clone()
+    saved['attribute'].note = 'own'
+    if not zipped:  # PyTorch has no such type for the format before 1.6
+        del saved['unsigned']
+    torch.save(saved, tmp_path / 'x.pth', _use_new_zipfile_serialization=zipped)
+    read = load(tmp_path / 'x.pth')
+    assert read.keys() == saved.keys()
+    for key, value in saved.items():
+        if isinstance(value, torch.Tensor):
+            assert (read[key].dtype, read[key].stride()) == (value.dtype, value.stride())
+            assert torch.equal(read[key], value)
+        else:
+            assert read[key] == value
+    assert isinstance(read['weight'], torch.nn.Parameter)
+    assert (read['weight'].requires_grad, read['frozen'].requires_grad) == (True, False)
+
+
+def test_hooks_and_attributes_of_a_files_tensors_are_dropped(tmp_path):
+    hooked = torch.nn.Parameter(torch.ones(2))
+    hooked.copy_ = 'not a method'
+    torch.save({'x': hooked, 'y': Calls(torch._utils._rebuild_tensor_v2, torch.ones(2).storage(), 0, (2, ), (1, ), True,
+                                        OrderedDict({0: Calls(print)}))}, tmp_path / 'x.pth')
+    read = load(tmp_path / 'x.pth')
+    assert callable(read['x'].copy_)
+    assert not any(tensor._backward_hooks for tensor in read.values())
 
 
 def test_it_is_refused_in_the_old_format_too(tmp_path):
@@ -258,6 +476,50 @@ def test_a_loader_that_would_allow_more_is_not_let(tmp_path, monkeypatch):
 def test_every_scheme_of_mmengine_is_guarded():
     assert len(CheckpointLoader._schemes) >= 8
     assert all(hasattr(loader, '__wrapped__') for loader in CheckpointLoader._schemes.values())
+
+
+def test_threads_load_at_once_one_through_mmengine_and_one_as_it_asks_to(tmp_path, monkeypatch):
+    # Each waits within its loading for the other's, so the two surely overlap.
+    barrier, results = threading.Barrier(2, timeout=20), {}
+
+    def local_loader(filename, map_location=None):
+        barrier.wait()
+        read = torch.load(filename, map_location=map_location, **NO_CHECK)
+        barrier.wait()
+        return read
+
+    monkeypatch.setattr(CheckpointLoader, '_schemes', {'': _guarded(local_loader)})
+    torch.save({'state_dict': {}, 'own': Allowed()}, tmp_path / 'own.pth')
+    torch.save({'state_dict': Calls(os.system, f'touch {tmp_path / "it-ran"}')}, tmp_path / 'evil.pth')
+
+    def strict():
+        try:
+            _load_checkpoint(str(tmp_path / 'evil.pth'))
+        except UnsafeCheckpointError as error:
+            results['strict'] = error
+            barrier.wait()
+
+    def plain():
+        barrier.wait()
+        results['plain'] = torch.load(tmp_path / 'own.pth', **NO_CHECK)
+        barrier.wait()
+
+    before = torch.serialization.get_safe_globals()
+    threads = [threading.Thread(target=target) for target in (strict, plain)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert type(results['plain']['own']) is Allowed
+    assert 'posix.system' in str(results['strict'])
+    assert torch.serialization.get_safe_globals() == before
+    assert not (tmp_path / 'it-ran').exists()
+
+
+def test_installing_again_wraps_nothing_twice():
+    before = torch.load, dict(CheckpointLoader._schemes)
+    install()
+    assert (torch.load, dict(CheckpointLoader._schemes)) == before
 
 
 def test_the_config_that_mmengine_would_run_on_resuming_is_left_out(tmp_path):

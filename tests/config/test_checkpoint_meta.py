@@ -4,8 +4,9 @@ from conftest import ROOT
 from mmdet.utils import register_all_modules
 from own_data_layouts import loaded
 
+from mmdet_shufflenetv2.checkpoints.metadata import checkpoint_meta
 from mmdet_shufflenetv2.cli.parser import parse
-from mmdet_shufflenetv2.config.checkpoint_meta import apply_checkpoint_metadata, checkpoint_meta, config_meta
+from mmdet_shufflenetv2.config.checkpoint_meta import apply_checkpoint_metadata, config_meta
 from mmdet_shufflenetv2.config.load import load_config
 from mmdet_shufflenetv2.config.options import TrainOptions
 from mmdet_shufflenetv2.data.pipelines import image_size

@@ -1,3 +1,4 @@
+import argparse
 import copy
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from conftest import ROOT, SHARED, needs_shared
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
+from mmengine.runner.checkpoint import _load_checkpoint, load_state_dict
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.config.classes import set_classes
@@ -68,3 +70,14 @@ def test_another_nanodet_is_still_refused():
     checkpoint = {'state_dict': {'model.head.gfl_cls.0.weight': torch.ones(112, 96, 1, 1)}}
     with pytest.raises(UserError, match='the config is of NanoDet'):
         KeepClassLayersHook().after_load_checkpoint(Runner(detector('nanodet_m_snv2', 5)), checkpoint)
+
+
+def test_training_starts_from_weights_that_other_trainers_wrapped(tmp_path):
+    model, other = detector('retinanet_snv2_lite', 3), detector('retinanet_snv2_lite', 7)
+    torch.save({'ema': {'module': {f'_orig_mod.{key}': value for key, value in other.state_dict().items()}},
+                'model': {}, 'args': argparse.Namespace(lr=1)}, tmp_path / 'theirs.pth')
+    checkpoint = _load_checkpoint(str(tmp_path / 'theirs.pth'))
+    KeepClassLayersHook().after_load_checkpoint(Runner(model), checkpoint)
+    load_state_dict(model, checkpoint['state_dict'], strict=True)
+    for key, tensor in model.state_dict().items():
+        assert 'retina_cls' in key or torch.equal(tensor, other.state_dict()[key]), key

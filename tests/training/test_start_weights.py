@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from torch import nn
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.checkpoints.safe_loading import DownloadError
+from mmdet_shufflenetv2.checkpoints.download import DownloadError
 from mmdet_shufflenetv2.models.backbones.norm_eval import folded_norms
 from mmdet_shufflenetv2.training.start_weights import StartWeightsHook, download_advice
 from mmdet_shufflenetv2.training.train import train

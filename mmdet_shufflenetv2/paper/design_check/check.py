@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 import torch
 from mmcv.cnn.utils import fuse_conv_bn
-from mmdet.registry import MODELS
-from mmdet.utils import register_all_modules
 from torch import nn
 
-from ...compat.registry_errors import registry_errors
 from ...config.load import load_config
+from ...models.build import build_model
 from ...profiling.memory_access import Kind, elements_by_kind, trace_operations
 from ...profiling.timing import Timing, computing, machine_name, summarize, time_alternating
 from ...utils.device import usable_device
@@ -136,9 +134,4 @@ def build_backbone(config: str | os.PathLike) -> nn.Module:
     if 'backbone' not in cfg.model:
         raise UserError(f'{config} has no backbone: its model, {cfg.model.get("type")}, is built of '
                         f'{", ".join(key for key in cfg.model if key != "type") or "nothing"}.')
-    register_all_modules(init_default_scope=True)
-    cfg.model.backbone.init_cfg = None  # nothing is downloaded
-    with registry_errors():
-        backbone = MODELS.build(cfg.model.backbone)
-    backbone.eval()  # mmdet's do not return themselves
-    return fuse_conv_bn(backbone)
+    return fuse_conv_bn(build_model(cfg.model.backbone))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from copy import deepcopy
 from typing import Any
 
 import torch
-from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
-from mmengine.runner import load_checkpoint
 
-from ...compat.registry_errors import registry_errors
+from ...models.build import build_model
 from ...utils.errors import UserError
 from .folder import RESULT, claim, write_json
 from .request import Request
@@ -68,10 +65,7 @@ def check_weights(request: Request) -> None:
     if not os.path.isfile(weights):
         raise UserError(f'There is no checkpoint {weights} to start from. Name one: weights=FILE'
                         f'{". Or train one first: pretrain=True" * (request.row.table == "coco")}.')
-    backbone = deepcopy(request.steps[0].cfg.model.backbone)
-    backbone.init_cfg = None
-    with registry_errors():
-        load_checkpoint(MODELS.build(backbone), weights, map_location='cpu')
+    build_model(request.steps[0].cfg.model.backbone, weights)
 
 
 def _result(request: Request) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mmdet.registry import DATASETS, MODELS
+from mmdet.registry import DATASETS
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
@@ -18,6 +18,7 @@ from PIL import Image
 from torchvision import datasets
 
 from ...data.pipelines import base_dataset
+from ...models.build import build_model
 from ...profiling.timing import summarize, time_alternating
 
 __all__ = ['Schedule', 'count_images', 'count_steps', 'schedule', 'seconds_per_step', 'synthetic_batch']
@@ -74,9 +75,7 @@ def seconds_per_step(cfg: Config, split: str, device: str, rounds: int = 3) -> f
         device: Where to compute.
         rounds: How often it is timed, after one time that does not count; the median is taken.
     """
-    model_cfg = deepcopy(cfg.model)
-    model_cfg.init_cfg = model_cfg.backbone.init_cfg = None
-    model = MODELS.build(model_cfg).to(device).train(split == 'train')
+    model = build_model(cfg.model).to(device).train(split == 'train')
     batch = synthetic_batch(cfg, split, cfg[f'{split}_dataloader'].batch_size)
     optimizer_cfg = deepcopy(cfg.optim_wrapper)
     optimizer_cfg.pop('paramwise_cfg', None)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from pathlib import Path
 
 import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.runner import load_checkpoint
 
+from ...models.build import build_model
 from ...profiling.timing import summarize, time_alternating
 from .estimate import synthetic_batch
 
@@ -28,10 +26,7 @@ def images_per_second(cfg: Config, checkpoint: str | Path, device: str, rounds: 
         device: Where to compute.
         rounds: Timed batches; the median counts.
     """
-    model_cfg = deepcopy(cfg.model)
-    model_cfg.backbone.init_cfg = None
-    model = MODELS.build(model_cfg).to(device).eval()
-    load_checkpoint(model, str(checkpoint), map_location=device, strict=True)
+    model = build_model(cfg.model, checkpoint).to(device)
     batch = synthetic_batch(cfg, 'test', BATCH, SIZE)
     with torch.no_grad():
         seconds = time_alternating(dict(batch=lambda: model.test_step(batch)), rounds=rounds, warmup=10, device=device)

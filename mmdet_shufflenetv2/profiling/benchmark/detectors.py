@@ -8,17 +8,15 @@ from functools import partial
 import numpy as np
 import torch
 from mmdet.models.detectors import SingleStageDetector
-from mmdet.registry import DATASETS, MODELS
 from mmdet.structures import DetDataSample
-from mmdet.utils import register_all_modules
-from mmengine.model import revert_sync_batchnorm
 from torch import nn
 
-from ...compat.registry_errors import registry_errors
+from ...config.checkpoint_meta import config_meta
 from ...config.detector import load_detector
 from ...config.load import load_config
 from ...deploy import shuffle_free_detector
 from ...deploy.onnx_export import BLOCKS, export_detector
+from ...models.build import build_model
 from .runtimes import graph_call, ncnn_call, no_grad_call
 from .task import Contender, Task, UnavailableError
 
@@ -46,14 +44,10 @@ def make_detector(task: Task) -> nn.Module:
     if task.checkpoint is not None:
         return load_detector(task.config, task.checkpoint, task.device)
     cfg = load_config(task.config)
-    register_all_modules(init_default_scope=True)
-    cfg.model.backbone.init_cfg = None
     torch.manual_seed(0)
-    with registry_errors():
-        model = revert_sync_batchnorm(MODELS.build(cfg.model))
-        model.init_weights()
-        model.cfg = cfg
-        model.dataset_meta = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True)).metainfo
+    model = build_model(cfg.model)
+    model.init_weights()
+    model.cfg, model.dataset_meta = cfg, config_meta(cfg)
     return model.eval().to(task.device)
 
 

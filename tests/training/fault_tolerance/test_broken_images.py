@@ -77,4 +77,4 @@ def test_too_many_end_the_run_with_the_list(random_config, data, tmp_path):
     finally:
         training.prepare_data = check
     assert all(f'00000000000{number}.jpg' in str(raised.value) for number in (3, 4, 5))
-    assert '--max-broken-images' in str(raised.value)
+    assert 'max_broken_images=' in str(raised.value)
