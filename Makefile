@@ -37,14 +37,14 @@ $(INSTALLED): setup.py $(CONSTRAINTS)
 	@$(PIP) $(FORMATS) torch torchvision 'setuptools<82' wheel
 	@echo '3/4 installing MMDetection and what else is used'
 	@$(PIP) $(FORMATS) torch torchvision $(FRAMEWORK) pycocotools faster-coco-eval opencv-python matplotlib tqdm $(RUNTIMES) \
-		pytest pytest-xdist ruff
+		pytest pytest-xdist ruff import-linter
 	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) --only-binary :all: --no-deps --force-reinstall opencv-python-headless
 	@echo '4/4 installing this package'
 	@$(PY) -m pip install --quiet --no-build-isolation --no-deps -e .
 	@touch $@
 
 demo: install
-	$(PY) tools/demo.py
+	$(VENV)/bin/snv2 demo
 
 test: install
 	$(PYTEST)
@@ -95,6 +95,7 @@ test-onedl-core: .venv-onedl/.borrowed
 
 lint: install
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/lint-imports
 
 clean:
 	rm -rf work_dirs data/shapes .pytest_cache .ruff_cache build dist *.egg-info

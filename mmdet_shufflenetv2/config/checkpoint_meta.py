@@ -1,7 +1,7 @@
 """What a checkpoint knows about the data that it was trained on, put to use wherever it is loaded.
 
 MMEngine writes the training data's ``metainfo`` into each checkpoint: class names, colours and, after ``image_size``,
-the size. So ``tools/test.py``, ``infer.py`` and ``export.py`` need no flag for a detector of other classes than the
+the size. So ``snv2 eval``, ``predict`` and ``export`` need no flag for a detector of other classes than the
 config's.
 """
 

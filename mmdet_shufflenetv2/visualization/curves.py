@@ -117,7 +117,7 @@ def draw_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike
 
 
 def plot_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike | None = None) -> Path:
-    """Draw runs as ``tools/plot_run.py`` does.
+    """Draw runs as ``snv2 plot`` does.
 
     Args:
         work_dirs: Folders of runs.
