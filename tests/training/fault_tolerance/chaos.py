@@ -103,7 +103,7 @@ class Chaos:
             process = subprocess.Popen(self.command(name), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                        env=_environment())
             if while_saving:
-                while process.poll() is None and not any(work_dir.glob('.*.unfinished')):
+                while process.poll() is None and not any(work_dir.glob('.*.unfinished*')):
                     time.sleep(0.0005)
             else:
                 with suppress(subprocess.TimeoutExpired):
