@@ -73,7 +73,8 @@ PATCHES = {
         _IMPORT, 'MMEngine stores HistoryBuffer as plain data'),
     'torch.load': Patch(
         'loaders of others choose by themselves how they unpickle',
-        _IMPORT + '; asks whether such a loader is at work in its thread', 'MMEngine passes weights_only=True to every loader'),
+        _IMPORT + '; asks whether such a loader is at work in its thread',
+        'MMEngine passes weights_only=True to every loader'),
     'AnchorHead.get_targets': Patch(
         'older dense heads divide the loss by the objects of their own process, not by the mean over all',
         _TRAINING + ', with several processes', 'AnchorHead shares avg_factor as its newer heads do'),

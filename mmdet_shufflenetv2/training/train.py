@@ -110,5 +110,5 @@ def _disk_errors(work_dir: str) -> Iterator[None]:
         if not is_disk_full(error):
             raise
         raise UserError(
-            f'The disk is full: {error}. The latest intact checkpoint is {latest_valid_checkpoint(work_dir)}. Make room, '
-            f'and go on with: {resume_command()}') from error
+            f'The disk is full: {error}. The latest intact checkpoint is {latest_valid_checkpoint(work_dir)}. Make '
+            f'room, and go on with: {resume_command()}') from error
