@@ -40,7 +40,7 @@ def parse(options: type, argv: list[str], prog: str) -> Any:
     return options(**{name: value for name, value in given.items() if value is not None or name not in defaults})
 
 
-def make_parser(options: type, prog: str) -> argparse.ArgumentParser:
+def make_parser(options: type, prog: str) -> _Parser:
     """A parser with an argument for each field; the dataclass's docstring is its description."""
     parser = _Parser(prog=prog, description=describe(options), formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = typing.get_type_hints(options)
@@ -128,6 +128,11 @@ def _value(text: str) -> Any:
 
 class _Parser(argparse.ArgumentParser):
     """Answers a mistake with a line, as every other part of a command does."""
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
+        action = super().add_argument(*args, **kwargs)
+        self.added = [*getattr(self, 'added', []), action]  # in order, for the page of all options
+        return action
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f'error: {message}. {self.prog} --help lists the options.\n')

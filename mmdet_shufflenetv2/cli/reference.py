@@ -36,7 +36,7 @@ def _section(name: str, command: Command) -> str:
         parts.append(f'```bash\n{textwrap.dedent(paragraph)}\n```\n' if example else f'{paragraph}\n')
     if command.function:
         parts.append(f'In Python: `mmdet_shufflenetv2.{command.function}`\n')
-    options = [action for action in parser._actions if action.help != argparse.SUPPRESS and action.dest != 'help']
+    options = [action for action in parser.added if action.help != argparse.SUPPRESS and action.dest != 'help']
     if options:
         rows = [_row(action, bool(command.function)) for action in options]
         head = ['option', *['Python'] * bool(command.function), 'meaning']

@@ -59,7 +59,7 @@ class Resize(NamedTuple):
         height, width = self.size(*image.shape[:2])
         name = INTERPOLATIONS[self.backend][self.interpolation]
         if self.backend == 'pillow':
-            from PIL import Image
+            from PIL import Image  # only this resizing needs it
             return np.array(Image.fromarray(image).resize((width, height), getattr(Image.Resampling, name)))
         import cv2
         return cv2.resize(image, (width, height), interpolation=getattr(cv2, name))
@@ -145,7 +145,7 @@ def session(path: str | os.PathLike | bytes, threads: int | None = None, profile
         UserError: If onnxruntime or the file is missing, the file is no graph, or the threads are fewer than one.
     """
     try:
-        import onnxruntime
+        import onnxruntime  # optional
     except ImportError as error:
         raise UserError('An exported graph needs onnxruntime: pip install onnxruntime') from error
     if not isinstance(path, bytes) and not os.path.isfile(path):

@@ -15,7 +15,7 @@ from . import check_plot_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # takes a second, and only figures need it
 
 __all__ = ['SCORES', 'draw_curves', 'draw_runs', 'plot_runs', 'read_scalars']
 
