@@ -47,7 +47,7 @@ def _is_command_line() -> bool:
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         return False  # a worker of such a process has its name, but no command line
     return (hasattr(main, 'SNV2_COMMAND') or Path(sys.argv[0]).stem == 'snv2'
-            or (sys.argv[0] == '-m' and sys.orig_argv[1:3] == ['-m', __name__]))
+            or (sys.argv[0] == '-m' and ('-m', __name__) in zip(sys.orig_argv, sys.orig_argv[1:])))
 
 
 if not _is_command_line():

@@ -1,4 +1,4 @@
-"""Where a detector goes wrong: AP by class and size, confusions, the worst mistakes as pictures, in one report.html: snv2 analyze."""
+"""``snv2 analyze``: report what a detector gets wrong."""
 
 from _tool import run
 

@@ -1,4 +1,4 @@
-"""Try detectors in a browser: drop an image, choose a checkpoint, move the threshold: snv2 app."""
+"""``snv2 app``: try detectors in a browser."""
 
 from _tool import run
 

@@ -1,4 +1,4 @@
-"""Latency, memory and cost of a backbone, or of whole detectors, in every form that can be run here: snv2 benchmark."""
+"""``snv2 benchmark``: time every form of a backbone or detector."""
 
 from _tool import run
 

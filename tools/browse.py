@@ -1,4 +1,4 @@
-"""Draw sheets of the data before training: images after augmentation with the boxes that the model learns from: snv2 browse."""
+"""``snv2 browse``: draw the data as the model sees it."""
 
 from _tool import run
 

@@ -1,4 +1,4 @@
-"""Every problem of a data set in one pass: what is wrong, how often, and examples: snv2 check-data."""
+"""``snv2 check-data``: find every problem of a data set."""
 
 from _tool import run
 

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of detectors, as a Markdown table: snv2 complexity."""
+"""``snv2 complexity``: count parameters and multiply-adds."""
 
 from _tool import run
 

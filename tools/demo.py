@@ -1,4 +1,4 @@
-"""The whole way on built-in data: train a small Faster R-CNN, evaluate it, draw its detections. What `make demo` runs: snv2 demo."""
+"""``snv2 demo``: train, evaluate and draw on built-in data."""
 
 from _tool import run
 

@@ -1,4 +1,4 @@
-"""Say where backbones violate the four guidelines of the ShuffleNet V2 paper, and what that costs on this machine: snv2 design-check."""
+"""``snv2 design-check``: check backbones against the guidelines."""
 
 from _tool import run
 

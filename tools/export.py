@@ -1,4 +1,4 @@
-"""Export a trained detector as one ONNX graph from image to boxes, and check the file against the detector: snv2 export."""
+"""``snv2 export``: write one ONNX graph from image to boxes."""
 
 from _tool import run
 

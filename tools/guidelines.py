@@ -1,4 +1,4 @@
-"""Measure the four guidelines of the ShuffleNet V2 paper on this machine: snv2 guidelines."""
+"""``snv2 guidelines``: measure the four guidelines on this machine."""
 
 from _tool import run
 

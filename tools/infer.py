@@ -1,4 +1,4 @@
-"""Detect objects in images, videos and cameras: draws them, and writes them as COCO JSON, YOLO txt or CSV: snv2 predict."""
+"""``snv2 predict``: detect objects in images, videos and cameras."""
 
 from _tool import run
 

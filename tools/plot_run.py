@@ -1,4 +1,4 @@
-"""Draw loss, learning rate and AP of a run, or of several over one another, from their logs: snv2 plot."""
+"""``snv2 plot``: draw loss, learning rate and AP of runs."""
 
 from _tool import run
 

@@ -1,4 +1,4 @@
-"""Put COCO 2017 where the configs expect it: downloaded with resume, checked, unpacked, counted: snv2 download."""
+"""``snv2 download``: put COCO 2017 where the configs expect it."""
 
 from _tool import run
 

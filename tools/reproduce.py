@@ -1,4 +1,4 @@
-"""Reproduce a row of the paper's tables: train, evaluate, and print it beside what was published: snv2 reproduce."""
+"""``snv2 reproduce``: run a row of the paper's tables."""
 
 from _tool import run
 

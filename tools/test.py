@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint: prints COCO's table and the AP of each class, or top-1 and top-5; writes metrics.json: snv2 eval."""
+"""``snv2 eval``: evaluate a checkpoint."""
 
 from _tool import run
 

@@ -1,4 +1,4 @@
-"""Train a detector, or a classifier to start it from: snv2 train."""
+"""``snv2 train``: train a detector, or a classifier to start it from."""
 
 from _tool import run
 

@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
               f'snv2 --help lists the commands.', file=sys.stderr)
         sys.exit(2)
     command = COMMANDS[argv[0]]
-    with speaking_flags(command.options):
+    with speaking_flags(command.options, argv[1:]):
         run_command(partial(_run, argv))
 
 
@@ -60,8 +60,9 @@ def _run(argv: list[str]) -> None:
 
 
 def _help() -> str:
-    lines = ['usage: snv2 COMMAND ...        snv2 COMMAND --help shows its options', '',
-             'ShuffleNet V2 for MMDetection: train, evaluate, use and export light detectors.']
+    lines = ['usage: snv2 COMMAND ...            snv2 COMMAND --help shows what it takes',
+             'ShuffleNet V2 for MMDetection: train, evaluate, use and export light detectors.', '']
     for group, commands in GROUPS.items():
-        lines += ['', f'{group}:', *(f'  {name:<14}{command.summary}' for name, command in commands.items())]
+        lines += [f'{group if number == 0 else "":<10}{name:<14}{command.summary}'
+                  for number, (name, command) in enumerate(commands.items())]
     return '\n'.join(lines)

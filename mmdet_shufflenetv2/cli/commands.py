@@ -120,8 +120,10 @@ def benchmark(options: o.BenchmarkOptions) -> None:
     tasks = [Task(*shape, threads=options.threads, device=options.device, widen_factor=options.width, config=config,
                   checkpoint=options.checkpoint)
              for config in options.config or [None] for shape in options.shape]
+    typed = sys.argv[2:] if sys.argv[1:2] == ['benchmark'] else sys.argv[1:]  # as snv2, or as tools/benchmark.py
     out = run_benchmarks(tasks, out=options.out_dir and Path(options.out_dir), rounds=options.rounds,
-                         memory=not options.no_memory, skip=options.skip, command=shlex.join(['snv2', *sys.argv[1:]]))
+                         memory=not options.no_memory, skip=options.skip,
+                         command=shlex.join(['snv2', 'benchmark', *typed]))
     print((out / 'README.md').read_text())
     print(f'{out}/README.md, results.json, latency.png')
 
@@ -207,27 +209,34 @@ class Command(NamedTuple):
     summary: str
     #: Environment that must be set before PyTorch is imported.
     environment: Mapping[str, str] = MappingProxyType({})
+    #: The function that takes the same options in Python.
+    function: str | None = None
 
 
 GROUPS: dict[str, dict[str, Command]] = {
-    'Your data': {
+    'Data': {
         'check-data': Command(o.CheckDataOptions, check_data, 'find every problem of a data set'),
-        'browse': Command(o.BrowseOptions, browse, 'draw the data as the model sees it'),
+        'browse': Command(o.BrowseOptions, browse, 'draw the data as the model sees it',
+                          function='training.browse.browse'),
         'download': Command(o.DownloadOptions, download, 'put COCO 2017 where the configs expect it'),
     },
-    'Train and evaluate': {
-        'train': Command(o.TrainOptions, train, 'train a detector, or a classifier to start it from'),
-        'eval': Command(o.EvaluateOptions, evaluate, 'evaluate a checkpoint'),
+    'Training': {
+        'train': Command(o.TrainOptions, train, 'train a detector, or a classifier to start it from',
+                         function='training.train.train'),
+        'eval': Command(o.EvaluateOptions, evaluate, 'evaluate a checkpoint',
+                        function='evaluation.evaluate.evaluate'),
         'analyze': Command(o.AnalyzeOptions, analyze, 'report what a detector gets wrong'),
         'plot': Command(o.PlotOptions, plot, 'draw loss, learning rate and AP of runs'),
         'demo': Command(o.DemoOptions, demo, 'train, evaluate and draw on built-in data'),
     },
-    'Use a detector': {
-        'predict': Command(o.PredictOptions, predict, 'detect objects in images, videos and cameras'),
+    'Use': {
+        'predict': Command(o.PredictOptions, predict, 'detect objects in images, videos and cameras',
+                           function='inference.predict.predict'),
         'app': Command(o.AppOptions, app, 'try detectors in a browser'),
-        'export': Command(o.ExportOptions, export, 'write one ONNX graph from image to boxes'),
+        'export': Command(o.ExportOptions, export, 'write one ONNX graph from image to boxes',
+                          function='deploy.export_onnx'),
     },
-    'Speed and the paper': {
+    'Measure': {
         # Threads that spin while they wait would slow the runtime whose turn it is.
         'benchmark': Command(o.BenchmarkOptions, benchmark, 'time every form of a backbone or detector',
                              {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '0'}),
@@ -236,7 +245,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         'design-check': Command(o.DesignCheckOptions, design_check, 'check backbones against the guidelines'),
         'reproduce': Command(o.ReproduceOptions, reproduce, "run a row of the paper's tables"),
     },
-    'This installation': {
+    'Setup': {
         'env': Command(o.EnvOptions, env, 'print what a bug report needs'),
         'run': Command(o.RunOptions, run, "run one of MMDetection's own tools"),
     },

@@ -7,16 +7,17 @@ import ast
 import dataclasses
 import inspect
 import os
+import textwrap
 import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..utils.errors import UserError
 from ..utils.options import flag_of
 
-__all__ = ['make_parser', 'parse']
+__all__ = ['describe', 'make_parser', 'parse']
 
 
 def parse(options: type, argv: list[str], prog: str) -> Any:
@@ -39,10 +40,9 @@ def parse(options: type, argv: list[str], prog: str) -> Any:
     return options(**{name: value for name, value in given.items() if value is not None or name not in defaults})
 
 
-def make_parser(options: type, prog: str) -> argparse.ArgumentParser:
+def make_parser(options: type, prog: str) -> _Parser:
     """A parser with an argument for each field; the dataclass's docstring is its description."""
-    parser = argparse.ArgumentParser(prog=prog, description=inspect.cleandoc(options.__doc__ or ''),
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(prog=prog, description=describe(options), formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = typing.get_type_hints(options)
     for field in dataclasses.fields(options):
         _add(parser, field, kinds[field.name])
@@ -52,6 +52,12 @@ def make_parser(options: type, prog: str) -> argparse.ArgumentParser:
         parser.add_argument('--no-python-config', action='store_true', help=(
             'take a config in JSON or YAML only, and nothing in it that could run code: for configs from strangers'))
     return parser
+
+
+def describe(options: type) -> str:
+    """What a command does: its options' docstring with the examples indented, which Python 3.13 takes away."""
+    paragraphs = map(textwrap.dedent, inspect.cleandoc(options.__doc__ or '').split('\n\n'))
+    return '\n\n'.join(textwrap.indent(part, '    ') if part.startswith('snv2 ') else part for part in paragraphs)
 
 
 def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: Any) -> None:
@@ -118,3 +124,15 @@ def _value(text: str) -> Any:
     values = argparse.Namespace()
     DictAction(['--entry'], 'values')(argparse.ArgumentParser(), values, [f'value={text}'])
     return values.values['value']
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a mistake with a line, as every other part of a command does."""
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
+        action = super().add_argument(*args, **kwargs)
+        self.added = [*getattr(self, 'added', []), action]  # in order, for the page of all options
+        return action
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f'error: {message}. {self.prog} --help lists the options.\n')

@@ -42,7 +42,7 @@ def prepare() -> None:
     if not any(isinstance(finder, ServedExtFinder) for finder in sys.meta_path):
         install('sys.meta_path:mmcv._ext', sys.meta_path.append, ServedExtFinder())
     if ops_are_served():
-        from . import placeholders
+        from . import placeholders  # imports mmcv, which was not importable before
         placeholders.replace_placeholders()
     from . import mmdet_fixes
     mmdet_fixes.apply_fixes()
@@ -56,5 +56,5 @@ def ops_are_served() -> bool:
 
 def report() -> str:
     """Versions and the state of each operator as Markdown; see :mod:`.bug_report`."""
-    from . import bug_report
+    from . import bug_report  # imports all that it reports on
     return bug_report.report()

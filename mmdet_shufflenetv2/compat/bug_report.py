@@ -32,7 +32,7 @@ def report() -> str:
 
     Each operator is called once on small inputs; ``yes`` means that it ran and gave finite numbers.
     """
-    from . import ops_are_served
+    from . import ops_are_served  # compat imports this module
     served = ops_are_served()
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     lines = [f'Python {platform.python_version()} on {platform.system()} {platform.machine()}, GPU: {gpu or "none"}',
@@ -67,7 +67,7 @@ def _state(call: Callable[[str], Tensor], device: str) -> str:
 
 def _probes() -> Iterator[tuple[str, str, Callable[[str], Tensor]]]:
     """Operator, provider where this package serves it, and a call on a device; with gradients where there are any."""
-    from mmcv import ops
+    from mmcv import ops  # its import is part of the report
     from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 
     def boxes(device: str) -> Tensor:
@@ -123,7 +123,7 @@ def _probes() -> Iterator[tuple[str, str, Callable[[str], Tensor]]]:
 def _probes_beyond_mmdet(gradient: Callable[..., Callable[[str], Tensor]], rotated: Callable[[str], Tensor],
                          scores: Callable[[str], Tensor]) -> Iterator[tuple[str, str, Callable[[str], Tensor]]]:
     """Operators that MMRotate, MMOCR and MMDetection3D call, and MMDetection does not."""
-    import mmcv._ext as ext
+    import mmcv._ext as ext  # its import is part of the report
     from mmcv import ops
 
     def turned(device: str) -> Tensor:

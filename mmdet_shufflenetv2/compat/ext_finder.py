@@ -25,7 +25,7 @@ class _ServedExtLoader(Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        from . import mmcv_ops
+        from . import mmcv_ops  # imports torch, which finding the module must not
         vars(module).update(mmcv_ops.SERVED)
         # Module-level __getattr__ (PEP 562): mmcv looks every operator's name up at import, long before one is called.
         module.__getattr__ = mmcv_ops.unserved  # type: ignore[method-assign]

@@ -30,7 +30,7 @@ def apply_fixes() -> None:
     is the class ``classes[i]`` in every data set and in every evaluation, and detections of classes that the file lacks
     are not evaluated.
     """
-    from mmdet.datasets.api_wrappers import COCO
+    from mmdet.datasets.api_wrappers import COCO  # mmdet cannot be imported before the finder is there
     from mmdet.evaluation.metrics import CocoMetric
     from mmdet.models.dense_heads import SSDHead
     if not hasattr(SSDHead, 'loss_cls'):

@@ -1,7 +1,7 @@
 """What a checkpoint knows about the data that it was trained on, put to use wherever it is loaded.
 
 MMEngine writes the training data's ``metainfo`` into each checkpoint: class names, colours and, after ``image_size``,
-the size. So ``tools/test.py``, ``infer.py`` and ``export.py`` need no flag for a detector of other classes than the
+the size. So ``snv2 eval``, ``predict`` and ``export`` need no flag for a detector of other classes than the
 config's.
 """
 
@@ -38,7 +38,8 @@ def apply_checkpoint_metadata(cfg: Config, checkpoint: dict[str, Any]) -> None:
         set_classes(cfg, meta['classes'])
     elif 'classes' not in meta and (unnamed := _classes_without_a_name(cfg)):
         set_classes(cfg, [f'class {label}' for label in range(unnamed)])
-        print(in_words(f'note: the checkpoint has no class names, and those of the config are not of {unnamed} classes, so they '
+        print(in_words(
+              f'note: the checkpoint has no class names, and those of the config are not of {unnamed} classes, so they '
               f'are called class 0, class 1, ... To name them: `cfg_options` '
               f'test_dataloader.dataset.metainfo.classes="[\'cat\',\'dog\',...]"'), file=sys.stderr)
     if 'image_size' in meta:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmdet.datasets import CocoDataset
 from mmdet.utils import register_all_modules
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -65,7 +66,6 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
 
 def category_ids(classes: Sequence[str]) -> list[int]:
     """The ``category_id`` of each class where no training has noted it: COCO's own for its 80, else 1, 2, 3, ..."""
-    from mmdet.datasets import CocoDataset
     if tuple(classes) == CocoDataset.METAINFO['classes']:
         return [number for number in range(1, 91) if number not in _COCO_GAPS]
     return list(range(1, len(classes) + 1))

@@ -16,8 +16,7 @@ from ..utils.options import argument, option
 __all__ = [
     'AnalyzeOptions', 'AppOptions', 'BenchmarkOptions', 'BrowseOptions', 'CheckDataOptions', 'ComplexityOptions',
     'DemoOptions', 'DesignCheckOptions', 'DownloadOptions', 'EnvOptions', 'EvaluateOptions', 'ExportOptions',
-    'GuidelinesOptions',
-    'PlotOptions', 'PredictOptions', 'ReproduceOptions', 'RunOptions', 'TrainOptions'
+    'GuidelinesOptions', 'PlotOptions', 'PredictOptions', 'ReproduceOptions', 'RunOptions', 'TrainOptions'
 ]
 
 
@@ -54,8 +53,9 @@ class TrainOptions:
     config: str = argument('config file')
     work_dir: str | None = option(
         None, 'where checkpoints and logs go (default: work_dirs/NAME_OF_CONFIG)', metavar='DIR')
-    data: str | None = option(None, "your own data set, in COCO's format or YOLO's: classes, their number and paths are "
-                              'set everywhere', metavar='DIR')
+    data: str | None = option(
+        None, "your own data set, in COCO's format or YOLO's: classes, their number and paths are set everywhere",
+        metavar='DIR')
     freeze: int | None = option(None, 'freeze the first parts of the backbone: 0 the stem, 1 to 4 as many stages too',
                                 metavar='N')
     image_size: str | None = option(None, 'what an image must fit into, in pixels; WxH either way round, except with '
@@ -110,7 +110,8 @@ class EvaluateOptions:
     launcher: str = _launcher()
 
     def __post_init__(self) -> None:
-        if self.out is not None and (Path(self.out).suffix not in ('.json', '.pkl', '.pickle') or Path(self.out).is_dir()):
+        out = None if self.out is None else Path(self.out)
+        if out and (out.suffix not in ('.json', '.pkl', '.pickle') or out.is_dir()):
             raise UserError(f"out={self.out}: expected a name of a file that ends in .json (COCO results) or .pkl "
                             f"(MMDetection's).")
 
@@ -206,9 +207,9 @@ class CheckDataOptions:
     Ends with exit status 1 if a problem is fatal for training, else 0; 2 if there is nothing to check.
     """
 
-    source: str | None = argument("annotation file in COCO's format, folder of a data set in COCO's format or YOLO's, or "
-                                  'a config, whose data are checked', default=None,
-                                  metavar='ANNOTATIONS.json|DIR|CONFIG')
+    source: str | None = argument(
+        "annotation file in COCO's format, folder of a data set in COCO's format or YOLO's, or a config, whose data "
+        'are checked', default=None, metavar='ANNOTATIONS.json|DIR|CONFIG')
     images: str | None = option(None, 'folder of its images (default: found near it)', metavar='DIR')
     data: str | None = option(None, 'the same as naming the folder alone', metavar='DIR')
     json: str | None = option(None, 'write the reports there too', metavar='OUT')
@@ -309,7 +310,8 @@ class BenchmarkOptions:
     width: float = option(1.0, 'width of the backbone (default: 1.0)')
     config: tuple[str, ...] = option((), "measure a config's whole detector; may be given repeatedly", metavar='CONFIG',
                                      action='append')
-    checkpoint: str | None = option(None, 'weights of the only --config, or of the one inside (default: random)', metavar='FILE')
+    checkpoint: str | None = option(None, 'weights of the only --config, or of the one inside (default: random)',
+                                    metavar='FILE')
     shape: tuple[tuple[int, int], ...] = option(
         ((800, 1344), ), 'size of the input in pixels; may be given repeatedly (default: 800 1344)',
         metavar=('HEIGHT', 'WIDTH'), action='append')

@@ -30,7 +30,7 @@ _MOST_FROZEN = 4
 
 def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | None = None,
                   batch_size: int | None = None, epochs: int | None = None, lr: float | None = None) -> None:
-    """Lay the flags of ``tools/train.py`` over a config; None changes nothing.
+    """Lay the flags of ``snv2 train`` over a config; None changes nothing.
 
     Args:
         cfg: The config, changed in place.

@@ -25,8 +25,8 @@ from .audit import audit, left_out
 from .pipelines import steps
 from .problems import Report, shown
 
-__all__ = ['check_images', 'image_reader', 'prepare_data', 'prepare_dataset', 'refuse_other_classes', 'refuse_other_sizes',
-           'same_but_for_spelling']
+__all__ = ['check_images', 'image_reader', 'prepare_data', 'prepare_dataset', 'refuse_other_classes',
+           'refuse_other_sizes', 'same_but_for_spelling']
 
 
 def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, say: bool = True, annotated: bool = True) -> None:
@@ -185,7 +185,7 @@ def _left_out(cfg: dict[str, Any], annotations: dict[str, Any], report: Report, 
     notes = [f'{small} and are left out of training. {allow}'] if len(large) < len(sizes) else []
     if report.learned < len(boxes):
         notes.append(f'{report.learned} of {len(boxes)} boxes to learn from. Left out: {report.reasons}. To see them: '
-                     f'python tools/check_dataset.py {report.source}')
+                     f'snv2 check-data {report.source}')
     return notes
 
 
@@ -287,7 +287,7 @@ def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0, instead: 
         print(f'warning: {len(faults)} of {len(paths)} images cannot be read and are left out of training: '
               f'{"; ".join(faults)}', file=sys.stderr)
     elif faults:
-        more = f' and {len(faults) - 3} more, which tools/check_dataset.py lists' if len(faults) > 3 else ''
+        more = f' and {len(faults) - 3} more, which snv2 check-data lists' if len(faults) > 3 else ''
         raise UserError(f'{len(faults)} of {len(paths)} images cannot be read: {"; ".join(faults[:3])}{more}.\n'
                         f'Fetch them again, or {instead}.')
     refuse_other_sizes(paths, looks, stated or ())

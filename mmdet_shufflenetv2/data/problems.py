@@ -117,7 +117,7 @@ class Report:
         more = f', and {len(others)} more kinds of problems' if others else ''
         raise UserError(f'{self.source} is not fit for {purpose}: {FATAL[first]} ({self.examples[first][0]}; '
                         f'{self.found[first]} in all){more}.\n'
-                        f'See all of them: python tools/check_dataset.py {self.source}')
+                        f'See all of them: snv2 check-data {self.source}')
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON can hold it."""

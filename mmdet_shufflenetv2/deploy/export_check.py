@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 import torch
 from mmcv.transforms import Compose
+from mmdet.apis import inference_detector
 from mmdet.models.layers import multiclass_nms
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import ConfigDict
@@ -191,7 +192,6 @@ def _prepared(model: nn.Module, image: np.ndarray) -> tuple[dict[str, Any], Tens
 
 
 def _detect(model: nn.Module, picture: np.ndarray) -> Detections:
-    from mmdet.apis import inference_detector
     found = inference_detector(model, picture).pred_instances.cpu().numpy()
     return Detections(found.bboxes, found.scores, found.labels)
 

@@ -163,7 +163,8 @@ def _detection(model: nn.Module) -> nn.Module:
     heads = [type(getattr(model, name)).__name__ for name in ('rpn_head', 'roi_head', 'bbox_head')
              if hasattr(model, name)]
     raise UserError(f'{type(model).__name__} with {" and ".join(heads) or "no head"} cannot be exported to a graph '
-                    f'with boxes. Supported are {"; ".join(SUPPORTED)}. Any backbone can be exported: backbone_only=True.')
+                    f'with boxes. Supported are {"; ".join(SUPPORTED)}. Any backbone can be exported: '
+                    f'backbone_only=True.')
 
 
 class _OneStage(nn.Module):

@@ -59,7 +59,7 @@ class Resize(NamedTuple):
         height, width = self.size(*image.shape[:2])
         name = INTERPOLATIONS[self.backend][self.interpolation]
         if self.backend == 'pillow':
-            from PIL import Image
+            from PIL import Image  # only this resizing needs it
             return np.array(Image.fromarray(image).resize((width, height), getattr(Image.Resampling, name)))
         import cv2
         return cv2.resize(image, (width, height), interpolation=getattr(cv2, name))
@@ -77,7 +77,7 @@ class Detections(NamedTuple):
 
 
 class OnnxDetector:
-    """A detector exported by ``tools/export.py``.
+    """A detector exported by ``snv2 export``.
 
     Args:
         path: The ONNX file.
@@ -103,7 +103,7 @@ class OnnxDetector:
         self._session = session(path, threads)
         about = self._session.get_modelmeta().custom_metadata_map
         if MADE_BY not in about:
-            raise UserError(f'{path} was not made by tools/export.py: it lacks the classes and how to resize an image. '
+            raise UserError(f'{path} was not made by snv2 export: it lacks the classes and how to resize an image. '
                             f'Export the detector again, or run the file with onnxruntime itself.')
         if 'classes' not in about:
             raise UserError(f'{path} is a backbone (exported with backbone_only=True) and finds no boxes. Export the '
@@ -145,11 +145,11 @@ def session(path: str | os.PathLike | bytes, threads: int | None = None, profile
         UserError: If onnxruntime or the file is missing, the file is no graph, or the threads are fewer than one.
     """
     try:
-        import onnxruntime
+        import onnxruntime  # optional
     except ImportError as error:
         raise UserError('An exported graph needs onnxruntime: pip install onnxruntime') from error
     if not isinstance(path, bytes) and not os.path.isfile(path):
-        raise UserError(f'There is no file {path}. tools/export.py CONFIG CHECKPOINT {path} makes one.')
+        raise UserError(f'There is no file {path}. snv2 export CONFIG CHECKPOINT {path} makes one.')
     if threads is not None and threads < 1:
         raise UserError(f'threads={threads} does not fit: expected 1 or more, or None for onnxruntime\'s own choice.')
     options = onnxruntime.SessionOptions()

@@ -23,6 +23,7 @@ from ..data.shapes import draw_image
 from ..models.backbones import ShuffleNetV2
 from ..utils.errors import UserError
 from ..utils.files import make_folder, unfinished_file
+from ..utils.installation import __version__
 from ..utils.options import takes_options
 from .export_check import Checked, check_detector, check_features
 from .graph import CenterPadding, DetectionGraph
@@ -115,7 +116,7 @@ def _check_backbone(backbone: nn.Module, out: Path, x: torch.Tensor, shown: str)
 
 def _need_onnx() -> None:
     try:
-        import onnx  # noqa: F401
+        import onnx  # noqa: F401 - optional
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise UserError(f"Exporting needs onnx and onnxruntime: pip install onnx onnxruntime ({error})") from error
@@ -136,9 +137,7 @@ def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: lis
         about: Metadata entries.
         parts: Names of what the module returns behind the outputs: they stay inside the graph under these names.
     """
-    import onnx
-
-    from ..utils.installation import __version__
+    import onnx  # optional
     with warnings.catch_warnings():
         # Traced numbers that stay constant do so for every image; that sizes do not is what the tests try.
         warnings.simplefilter('ignore')

@@ -20,7 +20,7 @@ def compile_for_cpu(path: Path, threads: int | None = None, shape: Sequence[int]
         threads: Threads to compute with; None leaves it to OpenVINO.
         shape: Fixes the only input to this shape; None keeps its dynamic axes.
     """
-    import openvino
+    import openvino  # optional
     core = openvino.Core()
     model = core.read_model(path)
     if shape is not None:

@@ -58,7 +58,8 @@ def plain_activation(act: nn.Module) -> nn.Module:
     return act
 
 
-def permute_channels(conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None) -> nn.Conv2d:
+def permute_channels(conv: nn.Conv2d, rows: Sequence[int] | None = None,
+                     columns: Sequence[int] | None = None) -> nn.Conv2d:
     """A convolution without groups, its channels in another order.
 
     Args:

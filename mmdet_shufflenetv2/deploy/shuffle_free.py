@@ -126,7 +126,8 @@ class ShuffleFreeShuffleNetV2(nn.Module):
                 order = self.parts[-1].plan.output
             else:
                 conv, norm, act = part
-                self.parts.append(nn.Sequential(permute_channels(fuse_conv_bn(conv, norm), columns=order), plain_activation(act)))
+                self.parts.append(nn.Sequential(
+                    permute_channels(fuse_conv_bn(conv, norm), columns=order), plain_activation(act)))
                 order = list(range(conv.out_channels))
             orders.append(order)
         self.orders = [None if orders[i] == sorted(orders[i]) else orders[i] for i in self.out_indices]
@@ -247,7 +248,8 @@ class _Transformation(nn.Module):
         convs: list[nn.Module] = []
         if 'field' in layers:
             convs.append(permute_depthwise(fuse_conv_bn(*layers['field']), columns))
-        convs += [permute_channels(fuse_conv_bn(layers['0'], layers['1']), middle, columns), plain_activation(layers['2']),
+        convs += [permute_channels(fuse_conv_bn(layers['0'], layers['1']), middle, columns),
+                  plain_activation(layers['2']),
                   permute_depthwise(fuse_conv_bn(layers['3'], layers['4']), middle)]
         self.convs = nn.Sequential(*convs)
         last = permute_channels(fuse_conv_bn(layers['5'], layers['6']), rows, middle)

@@ -59,8 +59,8 @@ class Detector:
                             f'file alone.')
         if not TRAINING:
             raise UserError(f'{weights} needs PyTorch and MMDetection, which are not installed here. Export it where '
-                            f'they are: tools/export.py CONFIG CHECKPOINT detector.onnx')
-        from ..config.detector import load_detector
+                            f'they are: snv2 export CONFIG CHECKPOINT detector.onnx')
+        from ..config.detector import load_detector  # these need PyTorch, which exported detectors do not
         from .torch_detector import TorchDetector
         model = load_detector(config_or_onnx, weights, device, cfg_options)
         if shuffle_free:

@@ -39,7 +39,7 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
         found = sorted([*folder.glob('*/*.pth'), *folder.glob('*/*.onnx')], key=lambda path: -path.stat().st_mtime)
         models = {str(path): _model(path, None) for path in found if is_exported(path) or _config_beside(path)}
         if not models:
-            raise UserError(f'There is no checkpoint in {folder}/*/. Name some: tools/app.py [CONFIG] CHECKPOINT... or '
+            raise UserError(f'There is no checkpoint in {folder}/*/. Name some: snv2 app [CONFIG] CHECKPOINT... or '
                             f'FILE.onnx; NanoDet-m\'s own weights need no config.')
         return models
     models, config = {}, None

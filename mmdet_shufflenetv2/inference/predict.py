@@ -1,4 +1,4 @@
-"""A detector over images, videos and cameras, as ``tools/infer.py`` runs it."""
+"""A detector over images, videos and cameras, as ``snv2 predict`` runs it."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ class _Capture:
     """OpenCV's reader, which says on stderr, past Python, what it is told to keep to itself here."""
 
     def __init__(self, given: str, kind: str) -> None:
-        import cv2
+        import cv2  # only videos need it here
         getattr(cv2.utils, 'logging', cv2).setLogLevel(0)  # silent; releases before 5 have it elsewhere
         self._cv2 = cv2
         self._capture: Any = cv2.VideoCapture(int(given.removeprefix('webcam:')) if kind == 'camera' else given)

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..config.load import load_config
 from ..models.build import build_model
+from ..utils.errors import UserError
 
 __all__ = ['Complexity', 'count_multiply_adds', 'detector_complexity', 'detector_multiply_adds',
            'markdown_table']
@@ -49,8 +50,10 @@ def detector_complexity(config: str | os.PathLike, height: int = 800, width: int
             two-stage detector is counted with the most proposals that its RPN hands on, 1000 in MMDetection's standard.
 
     Raises:
-        UserError: If the config is invalid.
+        UserError: If the config is invalid or the image too small.
     """
+    if min(height, width) < 32:
+        raise UserError(f'shape={height} {width}: expected 32 pixels or more a side.')
     cfg: Config = load_config(config)
     if 'rpn' in cfg.model.get('test_cfg', {}):
         cfg.model.test_cfg.rpn.nms.iou_threshold = 1.0  # so that random proposals are not thinned out

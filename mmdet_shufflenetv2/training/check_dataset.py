@@ -24,7 +24,7 @@ __all__ = ['check_dataset']
 
 def check_dataset(source: str | os.PathLike | None = None, images: str | os.PathLike | None = None,
                   data: str | os.PathLike | None = None, out: str | os.PathLike | None = None) -> list[Report]:
-    """Check as ``tools/check_dataset.py`` does.
+    """Check as ``snv2 check-data`` does.
 
     Args:
         source: An annotation file in COCO's format, or a config, whose data sets in that format are checked; or what

@@ -154,5 +154,6 @@ def make_folder(path: str | os.PathLike, name: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f'`{name}`: the folder {folder} cannot be made ({error.strerror}). Name another one.') from error
+        raise UserError(
+            f'`{name}`: the folder {folder} cannot be made ({error.strerror}). Name another one.') from error
     return folder

@@ -115,9 +115,10 @@ def printable(path: str | os.PathLike) -> str:
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
-def check_image_files(paths: Iterable[str | os.PathLike], backend: str = 'cv2', upright: bool = True) -> list[ImageCheck]:
+def check_image_files(paths: Iterable[str | os.PathLike], backend: str = 'cv2',
+                      upright: bool = True) -> list[ImageCheck]:
     """:func:`check_image_file` for many files, in order, with a bar where that takes seconds."""
-    from tqdm import tqdm
+    from tqdm import tqdm  # exported detectors run without it
     paths = list(paths)
     with ThreadPoolExecutor(16) as pool, warnings.catch_warnings(), _strict():
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
@@ -212,7 +213,7 @@ def _decoded_anyway(path: str | os.PathLike, upright: bool) -> tuple[int, int] |
 
 def _decode(path: str | os.PathLike, upright: bool, reduced: bool = False) -> tuple[int, int] | None:
     """Width and height as OpenCV decodes them, or about an eighth of each; None where it does not."""
-    import cv2
+    import cv2  # who only looks at files' headers needs none
     log = getattr(cv2.utils, 'logging', cv2)  # releases before 5 have it elsewhere
     level = log.setLogLevel(0)
     try:

@@ -85,13 +85,14 @@ def takes_options(options: Callable[P, Any]) -> Callable[[Callable[[Any], R]], C
     return decorate
 
 
-_command: ContextVar[type | None] = ContextVar('_command', default=None)
+# The options of the command that runs, and the words that were typed behind it.
+_command: ContextVar[tuple[type, Sequence[str]] | None] = ContextVar('_command', default=None)
 
 
 @contextmanager
-def speaking_flags(options: type) -> Iterator[None]:
+def speaking_flags(options: type, typed: Sequence[str] = ()) -> Iterator[None]:
     """Within it, :func:`in_words` speaks of the flags of a command; the command line runs each command in it."""
-    before = _command.set(options)
+    before = _command.set((options, typed))
     try:
         yield
     finally:
@@ -100,22 +101,39 @@ def speaking_flags(options: type) -> Iterator[None]:
 
 def in_words(message: str) -> str:
     """What is said to a person: of Python's arguments, or of flags where a command line was typed."""
-    options = _command.get()
-    return message if options is None else in_flags(message, options)
+    command = _command.get()
+    return message if command is None else in_flags(message, *command)
 
 
-def in_flags(message: str, options: type) -> str:
+def in_flags(message: str, options: type, typed: Sequence[str] = ()) -> str:
     """An error of the package, which names Python's arguments, in the words of the command line.
 
-    ``epochs=-1`` becomes ``--epochs -1``, ``epochs`` becomes ``--epochs``, ``amp=True`` becomes ``--amp``.
+    ``epochs=-1`` becomes ``--epochs -1``, ``epochs`` in backticks ``--epochs``, and ``amp=True`` becomes ``--amp``. A
+    positional argument has no flag: ``source=fish`` becomes ``fish``. What is part of a path, of another name, of a
+    call or of what was typed stays as it is.
 
     Args:
         message: The error.
         options: The command's options.
+        typed: The words behind the command.
     """
-    for field in dataclasses.fields(options):
-        name, flag = re.escape(field.name), flag_of(field)
-        message = re.sub(rf'(?<![\w.-]){name}=True\b', flag, message)
-        message = re.sub(rf'(?<![\w.-]){name}=(?=\S)', f'{flag} ', message)
-        message = message.replace(f'`{field.name}`', flag)
-    return message.replace('`no_python_config`', '--no-python-config')
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    names = '|'.join(sorted(fields, key=len, reverse=True)) or '(?!)'
+    values = {part for word in typed for part in (word, word.partition('=')[2]) if re.search('[=`]', part)}
+    kept = '|'.join(re.escape(value) for value in sorted(values, key=len, reverse=True)) or '(?!)'
+
+    def flag(found: re.Match[str]) -> str:
+        if found['kept']:
+            return found['kept']
+        field = fields.get(found['given'] or found['named'])
+        if field is None:
+            return '--no-python-config'
+        if found['named'] or found['true']:
+            return flag_of(field)
+        value = "''" if found['value'] is None else ''
+        return value if field.metadata.get('positional') else f'{flag_of(field)} {value}'
+
+    return re.sub(
+        rf'(?P<kept>(?<![\w-])(?:{kept}))|`(?P<named>{names}|no_python_config)`|'
+        rf'(?<![\w.\-/=\\\'"])(?<!\w\()(?P<given>{names})=(?:(?P<true>True\b)|(?P<value>(?!:?(?:\s|$)))|)',
+        flag, message)

@@ -63,7 +63,7 @@ def class_color(label: int) -> tuple[int, int, int]:
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
     """matplotlib's DejaVu Sans, which has Greek, Cyrillic and more: names of classes are not always English."""
-    import matplotlib
+    import matplotlib  # takes a second, and only figures need it
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf', size)
 
 

@@ -15,7 +15,7 @@ from . import check_plot_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # takes a second, and only figures need it
 
 __all__ = ['SCORES', 'draw_curves', 'draw_runs', 'plot_runs', 'read_scalars']
 
@@ -120,7 +120,7 @@ def draw_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike
 
 
 def plot_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike | None = None) -> Path:
-    """Draw runs as ``tools/plot_run.py`` does.
+    """Draw runs as ``snv2 plot`` does.
 
     Args:
         work_dirs: Folders of runs.

@@ -54,7 +54,7 @@ def test_data_sets_of_other_formats_are_left_alone():
     (lambda root: (root / ANN_FILE).write_text('[]'), ['has no list "images"']),
     (lambda root: edit(root, lambda a: a.pop('images')), ['has no list "images"']),
     (lambda root: edit(root, lambda a: a.pop('categories')), ['has no list "categories"']),
-    (lambda root: edit(root, lambda a: a['images'].clear()), ['there is no image', 'check_dataset.py']),
+    (lambda root: edit(root, lambda a: a['images'].clear()), ['there is no image', 'snv2 check-data']),
     (lambda root: edit(root, lambda a: a['images'][0].pop('file_name')), ['a field is missing', 'file_name']),
     (lambda root: edit(root, lambda a: a['categories'].append(dict(id=9, name='zebra'))),
      ["category 'zebra'", 'num_classes']),

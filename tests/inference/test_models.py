@@ -55,5 +55,5 @@ def test_arguments_that_name_no_detector_are_refused(runs, arguments, words):
 
 def test_without_any_checkpoint_it_says_what_to_type(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r'no checkpoint in work_dirs/\*/. Name some: tools/app.py'):
+    with pytest.raises(UserError, match=r'no checkpoint in work_dirs/\*/. Name some: snv2 app'):
         find_models()

@@ -39,7 +39,7 @@ _SLACK = 1.2
 def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLITS, subset: int | None = None,
                  seed: int = 0, source: str | os.PathLike | None = None, base_url: str = BASE_URL,
                  say: Callable[[str], None] = print) -> list[str]:
-    """Prepare COCO as ``tools/prepare_coco.py`` does.
+    """Prepare COCO as ``snv2 download`` does.
 
     Args:
         root: Gets ``annotations/instances_*.json``, ``train2017/`` and ``val2017/``.
@@ -51,7 +51,7 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
         say: Gets lines for the user.
 
     Returns:
-        The options of ``tools/train.py`` that use a subset; nothing without.
+        The options of ``snv2 train`` that use a subset; nothing without.
 
     Raises:
         UserError: If something is not there, not whole, or has no room on the disk.
@@ -85,7 +85,7 @@ def _alone(root: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f'Another prepare_coco.py is at work in {root}. Wait until it has ended.') from None
+            raise UserError(f'Another snv2 download runs in {root}. Wait until it has ended.') from None
         yield
 
 

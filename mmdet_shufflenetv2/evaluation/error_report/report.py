@@ -27,11 +27,11 @@ _MOST_CLASSES = 24
 def analyze(results: str | os.PathLike, annotations: str | os.PathLike | None = None,
             images: str | os.PathLike | None = None, out: str | os.PathLike = 'report.html', *,
             score_thr: float = 0.3, worst: int = 24) -> Scores:
-    """Write the report as ``tools/analyze.py`` does.
+    """Write the report as ``snv2 analyze`` does.
 
     Args:
         results: COCO results file.
-        annotations: COCO annotation file that it belongs to; None takes what ``tools/test.py`` noted beside it.
+        annotations: COCO annotation file that it belongs to; None takes what ``snv2 eval`` noted beside it.
         images: Folder of the images; None as above.
         out: File to write, ``.html``.
         score_thr: Threshold at which mistakes are counted; AP needs none.

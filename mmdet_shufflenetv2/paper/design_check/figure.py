@@ -28,7 +28,7 @@ _PREDICTED = 'latency predicted from the counts'
 def draw(check: DesignCheck, path: Path) -> None:
     """Write the figure as a picture."""
     # Not pyplot: it holds state of the whole process.
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # takes a second, and only figures need it
 
     names = [f'{checked.backbone}\n{checked.config}' for checked in check.checked]
     figure = Figure(figsize=(15, 2.4 + 0.7 * len(names)), layout='constrained')

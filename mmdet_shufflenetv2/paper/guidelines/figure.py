@@ -25,7 +25,7 @@ KIND_COLORS = {Kind.CONVOLUTION: '#4292c6', Kind.MATRIX_PRODUCT: '#41b6c4', Kind
 def draw(run: Run, path: Path) -> None:
     """Write the figure of a complete run as a picture."""
     # Not pyplot: it holds state of the whole process.
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # takes a second, and only figures need it
 
     figure = Figure(figsize=(14, 7.2), layout='constrained')
     panels = figure.subplot_mosaic([['G1', 'G2', 'breakdown'], ['G3', 'G4', 'breakdown']])

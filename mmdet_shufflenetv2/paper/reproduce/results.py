@@ -112,7 +112,7 @@ def _peers(rows: dict[str, tuple[float, ...]]) -> str:
 
 _PAGE = '''# The paper's tables, reproduced
 
-Written by `python tools/reproduce.py --report docs/results.md`; not edited by hand. {never} {total} figures have never
+Written by `snv2 reproduce --report docs/results.md`; not edited by hand. {never} {total} figures have never
 been run here.
 
 ## ImageNet (table 8 of the paper)

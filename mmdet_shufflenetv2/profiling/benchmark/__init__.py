@@ -25,7 +25,7 @@ __all__ = ['Task', 'benchmark', 'run_benchmarks']
 
 def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memory: bool,
                    skip: Sequence[str] = (), command: str) -> Path:
-    """Measure as ``tools/benchmark.py`` does.
+    """Measure as ``snv2 benchmark`` does.
 
     Args:
         tasks: What to measure.

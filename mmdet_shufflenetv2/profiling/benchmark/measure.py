@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 import numpy as np
@@ -127,7 +128,6 @@ def _cost(task: Task) -> tuple[int, int, int, int]:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
     found = {}
     for package in ('torch', 'torchvision', 'mmdet', 'mmpretrain', 'onnxruntime', 'openvino'):
         try:

@@ -60,7 +60,7 @@ def _plain(done: Benchmark) -> dict:
 
 
 def _draw(results: Sequence[Benchmark], path: Path) -> None:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # takes a second, and only figures need it
     figure = Figure(figsize=(9, sum(0.32 * len(done.rows) + 0.9 for done in results)), layout='constrained')
     panels = figure.subplots(len(results), 1, squeeze=False,
                              height_ratios=[len(done.rows) + 2 for done in results])[:, 0]

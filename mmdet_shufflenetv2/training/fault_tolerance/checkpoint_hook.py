@@ -134,7 +134,8 @@ class FaultTolerantCheckpointHook(CheckpointHook):
         for path in removed:
             if path not in kept:
                 backend.remove(path)
-        if self.save_best and len(self.key_indicators) == 1 and is_main_process() and self.backend_args == dict(backend='atomic'):
+        one_is_best = self.save_best and len(self.key_indicators) == 1
+        if one_is_best and is_main_process() and self.backend_args == dict(backend='atomic'):
             _link(self.best_ckpt_path, Path(self.out_dir) / BEST_CHECKPOINT)
 
     def _refuse_what_is_not_finite(self, runner: Runner) -> None:

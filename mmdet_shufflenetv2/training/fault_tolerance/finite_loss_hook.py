@@ -36,7 +36,7 @@ class FiniteLossHook(Hook):
         go_on = (f'The latest checkpoint is from before: {newest}. Go on with: {resume_command()}' if newest else
                  'No checkpoint was saved before.')
         raise UserError(f'The loss is not finite at step {runner.iter + 1} ({shown}), on the images '
-                        f'{", ".join(_images(data_batch))}.\nLook at their annotations (tools/check_dataset.py), or '
+                        f'{", ".join(_images(data_batch))}.\nLook at their annotations (snv2 check-data), or '
                         f'lower the learning rate. {go_on}')
 
 

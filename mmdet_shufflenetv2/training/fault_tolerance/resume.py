@@ -91,8 +91,9 @@ def _set_position(runner: Runner, checkpoint: dict[str, Any], name: str) -> None
         raise UserError(f'{name} has {done} {unit}, more than the {length} of this run. Name a longer one to go '
                         f'on: {flag}')
     if done == length:
-        runner.logger.warning(in_words(f'{name} has all {length} {unit} of this run: nothing is left to train. To train '
-                              f'longer: `resume` {flag}'))
+        runner.logger.warning(in_words(
+            f'{name} has all {length} {unit} of this run: nothing is left to train. To train '
+            f'longer: `resume` {flag}'))
 
 
 def _set_schedules(runner: Runner, checkpoint: dict[str, Any], name: str, new_run: str) -> None:

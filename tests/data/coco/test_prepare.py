@@ -103,7 +103,7 @@ def test_two_at_once_are_refused(coco, tmp_path):
     (tmp_path / 'coco').mkdir()
     with open(tmp_path / 'coco' / '.prepare_coco.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match='Another prepare_coco.py is at work'):
+        with pytest.raises(UserError, match='Another snv2 download runs'):
             prepare_coco(tmp_path / 'coco', base_url=coco.url)
 
 

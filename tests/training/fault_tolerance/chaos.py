@@ -171,7 +171,8 @@ class Chaos:
         cfg = dict(
             type='CocoDataset', data_root=str(self.data), ann_file=str(mutated), data_prefix=dict(img='train2017/'),
             metainfo=dict(classes=('circle', 'square', 'triangle', 'star', 'cross')), pipeline=[
-                dict(type='LoadCompleteImage'), dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')])
+                dict(type='LoadCompleteImage'), dict(type='LoadAnnotations', with_bbox=True),
+                dict(type='PackDetInputs')])
         try:
             prepare_dataset(cfg, max_broken=10)
             dataset = DATASETS.build(cfg)

@@ -24,3 +24,19 @@ def test_it_is_what_was_typed_with_resume_once(typed, environment, expected, mon
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, 'argv', ['train.py', *typed])
     assert resume_command() == expected
+
+
+@pytest.mark.parametrize(('program', 'expected', 'with_torchrun'), [
+    ('tools/train.py', 'python tools/train.py', 'torchrun --nproc-per-node 2 tools/train.py'),
+    ('/venv/bin/snv2', 'snv2', 'torchrun --nproc-per-node 2 -m mmdet_shufflenetv2'),
+    ('/venv/mmdet_shufflenetv2/__main__.py', 'python -m mmdet_shufflenetv2',
+     'torchrun --nproc-per-node 2 -m mmdet_shufflenetv2'),
+])
+def test_it_starts_the_same_program(program, expected, with_torchrun, monkeypatch):
+    monkeypatch.delenv('TORCHELASTIC_RUN_ID', raising=False)
+    monkeypatch.delenv('GROUP_WORLD_SIZE', raising=False)
+    monkeypatch.setattr(sys, 'argv', [program, 'train', 'c.py'])
+    assert resume_command() == f'{expected} train c.py --resume'
+    monkeypatch.setenv('TORCHELASTIC_RUN_ID', 'none')
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '2')
+    assert resume_command() == f'{with_torchrun} train c.py --resume'
