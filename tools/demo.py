@@ -8,6 +8,7 @@ A second call resumes from the last checkpoint; with a finished training it eval
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from _tool import config_parser, run
@@ -18,8 +19,13 @@ def main() -> None:
     parser.add_argument('--config', default='configs/faster_rcnn_snv2_shapes.py', help='default: %(default)s')
     parser.add_argument('--work-dir', help='default: work_dirs/NAME_OF_CONFIG')
     args = parser.parse_args()
+    import torch
+
     from mmdet_shufflenetv2.engine.testing import evaluate
     from mmdet_shufflenetv2.engine.training import train
+    if 'OMP_NUM_THREADS' not in os.environ:
+        # What a step computes is too little to split: two threads wait for each other and for the data workers' cores.
+        torch.set_num_threads(1)
     work_dir = Path(args.work_dir or Path('work_dirs') / Path(args.config).stem)
     written = train(args.config, work_dir=str(work_dir), resume='auto')
     pictures = work_dir / 'pictures'
