@@ -37,22 +37,22 @@ $(INSTALLED): setup.py $(CONSTRAINTS)
 	@$(PIP) $(FORMATS) torch torchvision 'setuptools<82' wheel
 	@echo '3/4 installing MMDetection and what else is used'
 	@$(PIP) $(FORMATS) torch torchvision $(FRAMEWORK) pycocotools faster-coco-eval opencv-python matplotlib tqdm $(RUNTIMES) \
-		pytest pytest-xdist ruff
+		pytest pytest-xdist ruff import-linter
 	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) --only-binary :all: --no-deps --force-reinstall opencv-python-headless
 	@echo '4/4 installing this package'
 	@$(PY) -m pip install --quiet --no-build-isolation --no-deps -e .
 	@touch $@
 
 demo: install
-	$(PY) tools/demo.py
+	$(VENV)/bin/snv2 demo
 
 test: install
 	$(PYTEST)
 
 # Other processors add in another order, so results differ in the last digits; no test may rest on those. Each setting
 # makes this machine compute as another one does.
-NUMERIC = tests/backbones tests/classification tests/compat tests/deploy tests/inference tests/light_head tests/nanodet \
-	tests/tools/test_nanodet.py tests/tools/test_train_and_test.py tests/test_families.py tests/test_bare_model.py
+NUMERIC = tests/models tests/compat tests/deploy tests/inference tests/tools/test_nanodet.py \
+	tests/tools/test_train_and_test.py tests/test_families.py
 ARITHMETIC = ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 \
 	OMP_NUM_THREADS=1 TESTS_WITHOUT_ONEDNN=1
 
@@ -62,7 +62,7 @@ test-portable: install
 
 # Kills, torn files, full disks, and files changed at random, thrown at training.
 chaos: install
-	$(PY) tests/durable/chaos.py
+	$(PY) tests/training/fault_tolerance/chaos.py
 
 test-slow: install
 	$(PY) -m pytest -m slow
@@ -91,10 +91,11 @@ test-onedl: .venv-onedl/.borrowed
 # What CI runs on the forks.
 test-onedl-core: .venv-onedl/.borrowed
 	$(MAKE) install $(ONEDL)
-	.venv-onedl/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/compat tests/backbones tests/test_configs.py
+	.venv-onedl/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/compat tests/models/backbones tests/test_configs.py
 
 lint: install
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/lint-imports
 
 clean:
 	rm -rf work_dirs data/shapes .pytest_cache .ruff_cache build dist *.egg-info

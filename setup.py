@@ -30,6 +30,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.11,<3.14',
     cmdclass={'build_py': BuildWithMim},
+    entry_points={'console_scripts': ['snv2 = mmdet_shufflenetv2.cli:main']},
     packages=find_packages(include=['mmdet_shufflenetv2*']),
     install_requires=[
         'torch>=2.4',
@@ -46,9 +47,9 @@ setup(
     # No mmcv among the requirements: mmcv-lite installed over a compiled mmcv would overwrite it.
     extras_require={
         'mmcv-lite': ['mmcv-lite>=2.1.0,<2.2'],
-        # tools/export.py and OnnxDetector; openvino is optional.
+        # snv2 export and OnnxDetector; openvino is optional.
         'deploy': ['onnx>=1.17', 'onnxruntime>=1.20'],
-        'app': ['gradio>=6'],  # tools/app.py
-        'test': ['pytest', 'pytest-xdist', 'ruff'],
+        'app': ['gradio>=6'],  # snv2 app
+        'test': ['pytest', 'pytest-xdist', 'ruff', 'import-linter'],
     },
 )

@@ -1,41 +1,54 @@
-"""ShuffleNet V2 for MMDetection 3. Importing this package registers every part of it.
+"""ShuffleNet V2 for MMDetection 3. Importing this package registers every part of it (:mod:`.registration`).
 
-First the ground is prepared (:mod:`.compat`): mmdet cannot be imported on today's PyTorch before that. On a machine
-without PyTorch or MMEngine, which runs exported detectors, there are :class:`.Detector` and
+On a machine without PyTorch or MMEngine, which runs exported detectors, there are :class:`.Detector` and
 :class:`.deploy.OnnxDetector` alone.
 """
 
-from importlib.util import find_spec
+from __future__ import annotations
 
-from .errors import UserError
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__version__ = '0.1.0'
+from .utils.errors import UserError
+from .utils.installation import MISSING, TRAINING, __version__
 
-_MISSING = [package for package in ('torch', 'mmengine') if find_spec(package) is None]
-
-#: Whether this machine can train; False where exported detectors are run and nothing else.
-TRAINING = not _MISSING
-
-__all__ = ['TRAINING', 'Detector', 'UserError', '__version__']
-
-if TRAINING:
+if TYPE_CHECKING:
     from . import compat
+    from .inference import Detector
+    from .models.backbones import FeatureInfo, ShuffleNetV2
 
-    compat.prepare()
+__all__ = ['TRAINING', 'Detector', 'FeatureInfo', 'ShuffleNetV2', 'UserError', '__version__', 'compat', 'register']
 
-    from . import classification as classification  # registers
-    from . import coco_metric as coco_metric
-    from . import datasets as datasets
-    from . import light_head as light_head
-    from . import nanodet as nanodet
-    from .backbones import FeatureInfo, ShuffleNetV2
+# Where the public names are; all but Detector need PyTorch.
+_PUBLIC = {'Detector': 'inference', 'FeatureInfo': 'models.backbones', 'ShuffleNetV2': 'models.backbones'}
 
-    __all__ += ['FeatureInfo', 'ShuffleNetV2', 'compat']
-else:
 
-    def __getattr__(name: str) -> object:
-        if name in ('FeatureInfo', 'ShuffleNetV2', 'compat'):
-            raise ImportError(f'No module named {_MISSING[0]!r}, which mmdet_shufflenetv2.{name} needs')
+def register() -> None:
+    """Make everything here known to MMDetection. Importing the package does so; calling it again changes nothing."""
+    if TRAINING:
+        import_module('.registration', __name__)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    if MISSING and name != 'Detector':
+        raise ImportError(f'No module named {MISSING[0]!r}, which mmdet_shufflenetv2.{name} needs')
+    register()
+    return import_module('.compat', __name__) if name == 'compat' else getattr(
+        import_module(f'.{_PUBLIC[name]}', __name__), name)
 
-from .inference import Detector  # noqa: E402 - after the ground is prepared
+
+def _is_command_line() -> bool:
+    """Whether the process is ``snv2``, which registers by itself: ``snv2 --help`` must not wait for PyTorch."""
+    main, multiprocessing = sys.modules.get('__main__'), sys.modules.get('multiprocessing.process')
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        return False  # a worker of such a process has its name, but no command line
+    return (hasattr(main, 'SNV2_COMMAND') or Path(sys.argv[0]).stem == 'snv2'
+            or (sys.argv[0] == '-m' and ('-m', __name__) in zip(sys.orig_argv, sys.orig_argv[1:])))
+
+
+if not _is_command_line():
+    register()

@@ -6,7 +6,7 @@ import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from mmdet_shufflenetv2.datasets.coco.published import Archive
+from mmdet_shufflenetv2.data.coco.published import Archive
 
 
 class Server:

@@ -17,7 +17,7 @@ from mmengine.config import config as mmengine_config
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from mmdet_shufflenetv2.datasets import make_shapes
+from mmdet_shufflenetv2.data import make_shapes
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / 'shared'
@@ -205,7 +205,7 @@ def bad_server(monkeypatch: pytest.MonkeyPatch):
     """A server on this machine that misbehaves when it is told to."""
     from coco_server import Server
 
-    from mmdet_shufflenetv2.datasets.coco import download
+    from mmdet_shufflenetv2.data.coco import download
     monkeypatch.setattr(download, 'FIRST_WAIT', 0.0)
     server = Server()
     yield server
@@ -224,6 +224,6 @@ def coco(zips: Path, bad_server, monkeypatch: pytest.MonkeyPatch):
     """The bad server has that COCO, and the package takes it for what is published."""
     from coco_server import publish
 
-    from mmdet_shufflenetv2.datasets.coco import published
+    from mmdet_shufflenetv2.data.coco import published
     monkeypatch.setattr(published, 'ARCHIVES', publish(zips, bad_server))
     return bad_server

@@ -12,7 +12,7 @@ from conftest import ROOT
 
 @functools.cache
 def _read(name):
-    from mmdet_shufflenetv2.engine.config import load_config
+    from mmdet_shufflenetv2.config.load import load_config
     return load_config(ROOT / 'configs' / f'{name}.py')
 
 

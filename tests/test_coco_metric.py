@@ -13,8 +13,8 @@ from mmdet.registry import METRICS
 from pycocotools import mask
 from pycocotools.cocoeval import COCOeval
 
-from mmdet_shufflenetv2 import coco_metric
-from mmdet_shufflenetv2.coco_metric import CocoMetric, FastEvaluation
+from mmdet_shufflenetv2.evaluation import coco_metric
+from mmdet_shufflenetv2.evaluation.coco_metric import CocoMetric, FastEvaluation
 
 SIZE = 220
 

@@ -5,8 +5,8 @@ import math
 import pytest
 from conftest import ROOT, SHARED, needs_shared
 
-from mmdet_shufflenetv2.engine.curves import read_scalars
-from mmdet_shufflenetv2.engine.training import train
+from mmdet_shufflenetv2.training.train import train
+from mmdet_shufflenetv2.visualization.curves import read_scalars
 
 CONFIG = ROOT / 'benchmarks' / 'coco_tiny' / 'faster_rcnn_snv2_coco_tiny.py'
 

@@ -12,7 +12,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from mmdet_shufflenetv2 import ShuffleNetV2
-from mmdet_shufflenetv2.analysis.complexity import detector_complexity
+from mmdet_shufflenetv2.profiling.complexity import detector_complexity
 
 CONFIGS = sorted((ROOT / 'configs').glob('*_snv2*.py'))
 COCO_CONFIGS = [path for path in CONFIGS if 'shapes' not in path.stem and 'nanodet' not in path.stem]

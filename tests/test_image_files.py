@@ -13,26 +13,26 @@ from PIL import Image, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from mmdet_shufflenetv2 import Detector, UserError
-from mmdet_shufflenetv2.durable.broken_images import LoadWholeImage
-from mmdet_shufflenetv2.image_files import (
+from mmdet_shufflenetv2.training.fault_tolerance.broken_images import LoadCompleteImage
+from mmdet_shufflenetv2.utils.images import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
+    check_image_file,
+    check_image_files,
     files_below,
     is_clutter,
-    look_at,
-    look_at_all,
     read_image,
 )
 
 
 def test_a_billion_pixels_are_refused_by_the_header_alone(tmp_path):
-    look = look_at(huge_png(tmp_path / 'huge.png'))
+    look = check_image_file(huge_png(tmp_path / 'huge.png'))
     assert look.kind == 'image_too_large'
     assert str(MAX_PIXELS) in look.fault
 
 
 def test_a_large_photograph_passes(tmp_path):
-    assert look_at_all([huge_png(tmp_path / 'large.png', 13_000, 13_000)]) == [((13_000, 13_000), None, None)]
+    assert check_image_files([huge_png(tmp_path / 'large.png', 13_000, 13_000)]) == [((13_000, 13_000), None, None)]
 
 
 def xmp(orientation):
@@ -64,7 +64,7 @@ def test_the_size_is_that_which_mmcv_decodes(tmp_path, backend, flag, suffix, si
     path = tmp_path / f'a{suffix}'
     turned(path, size, in_exif, in_xmp)
     height, width = mmcv.imread(path, flag, backend=backend).shape[:2]
-    assert look_at(path, backend, upright=flag == 'color') == ((width, height), None, None)
+    assert check_image_file(path, backend, upright=flag == 'color') == ((width, height), None, None)
 
 
 def with_chunk(content, kind, payload):
@@ -91,9 +91,9 @@ def odd_png(path, odd):
 @pytest.mark.parametrize('odd', ODD_CHUNKS)
 def test_metadata_that_only_pillow_refuses_do_not_make_an_image_broken(tmp_path, odd):
     path, pixels = odd_png(tmp_path / 'a.png', odd)
-    assert look_at(path) == ((60, 40), None, None)
+    assert check_image_file(path) == ((60, 40), None, None)
     assert (read_image(path) == pixels).all()
-    assert (LoadWholeImage().transform(dict(img_path=str(path)))['img'] == pixels).all()
+    assert (LoadCompleteImage().transform(dict(img_path=str(path)))['img'] == pixels).all()
 
 
 @pytest.mark.parametrize('odd', ['a colour profile of 3 MB', 'a text of 3 MB'])
@@ -103,9 +103,9 @@ def test_metadata_that_only_pillow_refuses_do_not_make_an_image_broken(tmp_path,
 ], ids=['cut', 'no end', 'hardly begun', 'zeros within'])
 def test_they_do_not_hide_that_it_is_truncated_nor_make_it_fit_for_pillow(tmp_path, odd, damage):
     path, _ = odd_png(tmp_path / 'a.png', odd)
-    assert look_at(path, 'pillow').kind == 'image_broken'
+    assert check_image_file(path, 'pillow').kind == 'image_broken'
     path.write_bytes(damage(path.read_bytes()))
-    assert look_at(path).kind == 'image_broken'
+    assert check_image_file(path).kind == 'image_broken'
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.bmp'])
@@ -114,12 +114,12 @@ def test_a_truncated_image_is_found_where_pillow_was_told_to_accept_it(tmp_path,
     Image.effect_noise((60, 50), 40).convert('RGB').save(path)
     path.write_bytes(path.read_bytes()[:-200])
     monkeypatch.setattr(ImageFile, 'LOAD_TRUNCATED_IMAGES', True)
-    assert look_at(path).kind == look_at_all([path])[0].kind == 'image_broken'
+    assert check_image_file(path).kind == check_image_files([path])[0].kind == 'image_broken'
     assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 def test_a_strangers_name_can_be_printed(tmp_path):
-    fault = look_at(tmp_path / 'a\x1b[31m\ud800.jpg').fault
+    fault = check_image_file(tmp_path / 'a\x1b[31m\ud800.jpg').fault
     assert fault.isprintable()
     fault.encode()
 
@@ -146,7 +146,7 @@ def test_an_image_of_every_suffix_is_looked_at_and_read(tmp_path, suffix):
         pytest.skip('OpenCV reads GIF from 4.11 on')
     image = Image.new({'.pbm': '1', '.pgm': 'L'}.get(suffix, 'RGB'), (40, 20))
     image.save(tmp_path / f'a{suffix}')
-    assert look_at(tmp_path / f'a{suffix}') == ((40, 20), None, None)
+    assert check_image_file(tmp_path / f'a{suffix}') == ((40, 20), None, None)
     assert read_image(tmp_path / f'a{suffix}').shape == (20, 40, 3)
 
 
@@ -169,13 +169,13 @@ def test_linked_folders_are_searched_once_and_loops_not_at_all(tmp_path):
 
 def test_looks_come_in_the_order_of_the_files(shapes_root):
     paths = sorted((shapes_root / 'train2017').iterdir())
-    assert [look.size for look in look_at_all(paths)] == [Image.open(path).size for path in paths]
+    assert [look.size for look in check_image_files(paths)] == [Image.open(path).size for path in paths]
 
 
 @pytest.mark.parametrize('content', [b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n', b'', b'GIF89a', b'BM123'])
 def test_what_opencv_would_not_read_is_no_image(tmp_path, content):
     (tmp_path / 'a.jpg').write_bytes(content)
-    assert look_at(tmp_path / 'a.jpg').kind == 'image_broken'
+    assert check_image_file(tmp_path / 'a.jpg').kind == 'image_broken'
 
 
 def test_an_image_is_read_as_opencv_reads_it(tmp_path):
@@ -207,7 +207,7 @@ def test_what_cannot_be_read_is_refused(tmp_path, content, words):
 
 def test_without_pillow_arrays_are_detected_in_and_files_say_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'PIL', None)
-    monkeypatch.delitem(sys.modules, 'mmdet_shufflenetv2.image_files')
+    monkeypatch.delitem(sys.modules, 'mmdet_shufflenetv2.utils.images')
     detector = Detector(tiny_graph.write(tmp_path / 'd.onnx'))
     assert detector(np.zeros((20, 30, 3), np.uint8)).scores.tolist() == [0.75]
     with pytest.raises(UserError, match='Pillow.*pip install pillow'):

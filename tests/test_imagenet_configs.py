@@ -9,7 +9,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from torch.optim import lr_scheduler
 
-from mmdet_shufflenetv2.analysis.complexity import count_multiply_adds
+from mmdet_shufflenetv2.profiling.complexity import count_multiply_adds
 
 FOLDER = ROOT / 'configs' / 'imagenet'
 AUTHORS, TORCHVISION = 'shufflenet_v2_1.0x', 'shufflenet_v2_torchvision_1.0x'

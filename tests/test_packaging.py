@@ -1,5 +1,6 @@
 """What a wheel and a source archive carry, and what mim finds in them."""
 
+import os
 import re
 import subprocess
 import sys
@@ -21,18 +22,32 @@ def test_the_index_lists_every_config_once():
     assert all(model['Name'] == model['Config'].split('/')[-1].removesuffix('.py') for model in models)
 
 
+def test_the_files_that_the_makefile_names_are_there():
+    named = set(re.findall(r'(?<![\w/])(?:tests|tools|requirements)/[\w/.-]+', (ROOT / 'Makefile').read_text()))
+    assert named
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
 @pytest.fixture(scope='module')
-def built(tmp_path_factory):
-    """The names in a wheel, and in the source archive that it was built from."""
+def folder(tmp_path_factory):
+    """A folder with a wheel and the source archive."""
     folder = tmp_path_factory.mktemp('dist')
     code = ('from setuptools import build_meta as b; '
             f'b.build_sdist({str(folder)!r}); b.build_wheel({str(folder)!r})')
     source = folder / 'source'
     subprocess.run(['git', 'clone', '--quiet', ROOT, source], check=True)
     # What is not committed yet belongs to it.
-    for name in ('setup.py', 'MANIFEST.in', 'model-index.yml', 'README.md'):
+    for name in ('setup.py', 'MANIFEST.in', 'model-index.yml', 'README.md', 'CHANGELOG.md'):
         (source / name).write_bytes((ROOT / name).read_bytes())
+    for path in (ROOT / 'docs').glob('*.md'):
+        (source / 'docs' / path.name).write_bytes(path.read_bytes())
     subprocess.run([sys.executable, '-c', code], cwd=source, check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def built(folder):
+    """The names in the wheel, and in the source archive."""
     with zipfile.ZipFile(next(folder.glob('*.whl'))) as wheel, tarfile.open(next(folder.glob('*.tar.gz'))) as sdist:
         return wheel.namelist(), [name.split('/', 1)[-1] for name in sdist.getnames()]
 
@@ -45,12 +60,26 @@ def test_the_wheel_carries_configs_and_tools_where_mim_looks(built):
     assert not [name for name in wheel if name.startswith(('tests/', 'benchmarks/')) or '__pycache__' in name]
 
 
+def test_the_wheel_installs_the_command_snv2(folder, tmp_path):
+    wheel = next(folder.glob('*.whl'))
+    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index', '--target', tmp_path,
+                    wheel], check=True)
+    ended = subprocess.run([tmp_path / 'bin' / 'snv2', '--help'], capture_output=True, text=True, check=True,
+                           cwd=tmp_path, env=os.environ | {'PYTHONPATH': str(tmp_path)})
+    assert ended.stdout.startswith('usage: snv2 COMMAND')
+    code = 'import mmdet_shufflenetv2 as package; print(package.__file__)'
+    imported = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=tmp_path,
+                              env=os.environ | {'PYTHONPATH': str(tmp_path)})
+    assert imported.stdout.startswith(str(tmp_path))
+
+
 def test_the_source_archive_has_all_that_the_wheel_is_built_from(built):
-    for name in [*CONFIGS, 'model-index.yml', 'tools/train.py', 'mmdet_shufflenetv2/backbones/shufflenet_v2.py']:
+    for name in [*CONFIGS, 'model-index.yml', 'CHANGELOG.md', 'tools/train.py',
+                 'mmdet_shufflenetv2/models/backbones/shufflenet_v2.py']:
         assert name in built[1]
 
 
 def test_the_source_archive_has_the_pages_that_its_readme_links(built):
-    linked = set(re.findall(r'\((docs/[^)#]+)', (ROOT / 'README.md').read_text()))
-    assert 'docs/your_data.md' in linked
+    linked = set(re.findall(r'\((docs/[^)#]+|CHANGELOG.md)', (ROOT / 'README.md').read_text()))
+    assert {'docs/your_data.md', 'docs/commands.md', 'CHANGELOG.md'} <= linked
     assert not linked - set(built[1])

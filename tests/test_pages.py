@@ -3,11 +3,13 @@
 import argparse
 import functools
 import glob
+import importlib
 import importlib.util
 import re
 import runpy
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,11 @@ from conftest import ROOT, SHARED
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+from mmdet_shufflenetv2.cli.commands import COMMANDS as COMMANDS_OF_SNV2
+from mmdet_shufflenetv2.cli.parser import make_parser
+from mmdet_shufflenetv2.cli.parser import parse as parse_options
+
+PAGES = [ROOT / 'README.md', ROOT / 'CHANGELOG.md', *sorted((ROOT / 'docs').glob('*.md'))]
 # Programs that are not this project's, and why they are not run here.
 OTHERS = {
     'source': 'of the shell', 'cd': 'of the shell', 'tensorboard': 'a server',
@@ -36,7 +42,7 @@ def commands(page):
     lines = [line for block in blocks(page, 'bash') for line in block.replace('\\\n', ' ').splitlines()]
     lines += re.findall(r'^\$ (.+)$', text, re.M)
     prose = re.sub(r'^```.*?^```', '', text, flags=re.M | re.S)
-    inline = re.findall(r'`((?:python|make|pip install|mim|tools/\S+\.sh) [^`]+)`', prose)
+    inline = re.findall(r'`((?:python|snv2|make|pip install|mim|tools/\S+\.sh) [^`]+)`', prose)
     lines += [' '.join(code.split()) for code in inline]
     for line in lines:
         for part in line.split(' && '):
@@ -48,14 +54,18 @@ COMMANDS = [pytest.param(words, id=f'{page.name}: {" ".join(words)}') for page i
 
 
 class _Parsed(BaseException):
-    """What a tool's parser made of a command line; the tool goes no further."""
+    """What a script's parser made of a command line; the script goes no further."""
 
 
 @pytest.fixture
 def parse(monkeypatch):
-    """A tool's arguments as its own parser takes them."""
+    """The options that a command line asks for: of ``snv2 NAME ...``, ``tools/NAME.py ...``, or of another script."""
 
     def call(tool, *args):
+        monkeypatch.setenv('MMDET_SNV2_NO_PYTHON_CONFIG', '')
+        if tool == 'snv2' or tool.startswith('tools/'):
+            name, *args = args if tool == 'snv2' else [door(tool), *args]
+            return parse_options(COMMANDS_OF_SNV2[name].options, args, name)
 
         def stop(parser, args=None, namespace=None):
             raise _Parsed(real(parser, args, namespace))
@@ -64,12 +74,21 @@ def parse(monkeypatch):
         monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', stop)
         monkeypatch.setattr(sys, 'argv', [tool, *args])
         monkeypatch.syspath_prepend(str(ROOT / Path(tool).parent))
-        monkeypatch.setenv('MMDET_SNV2_NO_PYTHON_CONFIG', '')
         with pytest.raises(_Parsed) as parsed:
             runpy.run_path(str(ROOT / tool), run_name='__main__')
         return parsed.value.args[0]
 
     return call
+
+
+def door(tool):
+    """The command that a file of tools/ runs."""
+    return re.search(r"^SNV2_COMMAND = '(.+)'$", (ROOT / tool).read_text(), re.M)[1]
+
+
+def required(name):
+    """How many arguments without a flag a command must have."""
+    return sum(action.required for action in make_parser(COMMANDS_OF_SNV2[name].options, name)._actions)
 
 
 def check_files(args):
@@ -99,6 +118,12 @@ def test_a_command_names_what_is_there_and_its_flags_are_taken(words, parse, tmp
         tool = 'tools/train.py' if 'train' in words[0] else 'tools/test.py'
         at = next(place for place, word in enumerate(words) if word.isdigit())
         parse(tool, *words[1:at], *words[at + 1:])
+    elif words[0] == 'snv2' or words[:3] == ['python', '-m', 'mmdet_shufflenetv2']:
+        name, *arguments = (words[1:] if words[0] == 'snv2' else words[3:]) or ['--help']
+        if name not in ('--help', 'COMMAND'):
+            if not arguments or arguments[0].startswith('--'):  # a sentence may name a command, or a flag of it
+                arguments = ['X'] * required(name) + arguments
+            check_config(parse('snv2', name, *arguments))
     elif tool is not None:
         assert words[0] in ('python', 'torchrun', 'srun')
         if words[tool].startswith('tools/') or 'parse_args' in (ROOT / words[tool]).read_text():
@@ -121,7 +146,7 @@ def test_a_command_names_what_is_there_and_its_flags_are_taken(words, parse, tmp
 
 def check_config(args):
     """The config is read with the entries that the command overrides."""
-    from mmdet_shufflenetv2.engine.config import load_config
+    from mmdet_shufflenetv2.config.load import load_config
     config = getattr(args, 'config', None)
     if isinstance(config, str) and config.startswith(('configs/', 'mmdet::')):
         load_config(config, getattr(args, 'cfg_options', None))
@@ -133,12 +158,12 @@ EPOCHS = [pytest.param(page, work_dir, int(epoch), id=f'{page.name}: {work_dir}/
 
 @pytest.mark.parametrize(('page', 'work_dir', 'epoch'), EPOCHS)
 def test_a_checkpoint_that_a_page_names_is_the_last_of_the_run_before(page, work_dir, epoch, parse):
-    from mmdet_shufflenetv2.engine.config import load_config
+    from mmdet_shufflenetv2.config.load import load_config
     lengths = set()
     for words in commands(page):
         config = next((word for word in words if Path(word).stem == work_dir and word.startswith('configs/')), None)
-        if config and 'tools/train.py' in words:
-            args = parse(*words[words.index('tools/train.py'):])
+        if config and words[:2] == ['snv2', 'train']:
+            args = parse(*words)
             lengths.add(args.epochs or load_config(str(ROOT / config)).train_cfg.max_epochs)
     # Where the page trains nothing, it is a run of the config as it is.
     path = next((ROOT / 'configs').rglob(f'{work_dir}.py'))
@@ -151,7 +176,7 @@ PYTHON = [pytest.param(page, block, id=f'{page.name}: {block.split(chr(10))[0]}'
 
 @pytest.mark.parametrize(('page', 'block'), [one for one in PYTHON if 'model = dict(' in one.values[1]])
 def test_a_config_on_a_page_builds_its_detector(page, block, tmp_path):
-    from mmdet_shufflenetv2.engine.config import load_config
+    from mmdet_shufflenetv2.config.load import load_config
     register_all_modules()
     # A block that names no base is the one before with other parts, or one's own config.
     before = re.findall(r'^_base_ = .*$', page.read_text().partition(block)[0], re.M)
@@ -161,18 +186,28 @@ def test_a_config_on_a_page_builds_its_detector(page, block, tmp_path):
         MODELS.build(load_config(str(tmp_path / 'config.py')).model)
 
 
+def write_checkpoint(path):
+    """A small detector's, with its config inside, as a training here leaves it."""
+    from mmdet_shufflenetv2.config.load import load_config
+    register_all_modules()
+    config = load_config(str(ROOT / 'configs' / 'nanodet_m_snv2.py'))
+    torch.save(dict(meta=dict(cfg=config.pretty_text), state_dict=MODELS.build(config.model).state_dict()), path)
+
+
 @pytest.mark.parametrize(('page', 'block'), [one for one in PYTHON if 'model = dict(' not in one.values[1]])
 def test_code_on_a_page_runs(page, block, tmp_path, monkeypatch, shapes_root):
     from tiny_graph import write
 
     from mmdet_shufflenetv2 import ShuffleNetV2
-    from mmdet_shufflenetv2.engine.config import load_config
+    from mmdet_shufflenetv2.config.load import load_config
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'photo.jpg').symlink_to(shapes_root / 'val2017' / '000000000001.jpg')
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
     if 'detector.onnx' in block:
         pytest.importorskip('onnxruntime')
         write(tmp_path / 'detector.onnx')
+    if 'best.pth' in block:
+        write_checkpoint(tmp_path / 'best.pth')
     if 'nanodet_m.ckpt' in block:
         weights = SHARED / 'weights' / 'nanodet_m_320.pth'
         if not weights.exists():
@@ -202,3 +237,35 @@ def test_code_on_a_page_runs(page, block, tmp_path, monkeypatch, shapes_root):
 def test_the_links_of_a_page_lead_to_files(page):
     for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', page.read_text()):
         assert link.startswith(('https://', 'http://')) or (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_the_files_that_a_page_names_are_there(page):
+    named = r'`((?:mmdet_shufflenetv2|tests|configs|docs|tools|requirements)/[\w./-]+)`'
+    for name in re.findall(named, page.read_text()):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_modules_that_the_changelog_moves_things_to_are_there():
+    rows = re.findall(r'^\| (`.+`) \| (`.+`) \|$', (ROOT / 'CHANGELOG.md').read_text(), re.M)
+    assert len(rows) > 20
+    for old, new in rows:
+        for name in re.findall(r'`([\w.]+)`', new):
+            assert importlib.util.find_spec(f'mmdet_shufflenetv2.{name}'), name
+        first = re.findall(r'`([\w.]+)`', old)[0]
+        assert not importlib.util.find_spec('mmdet_shufflenetv2.' + first.split('.')[0]) or first.startswith('compat.')
+
+
+def test_the_rooms_are_listed_in_the_order_of_their_imports():
+    layers = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']['importlinter']['contracts'][0]['layers']
+    assert re.findall(r'^\| `(\w+)` \| ', (ROOT / 'docs' / 'architecture.md').read_text(), re.M)[:len(layers)] == layers
+
+
+def test_the_files_that_the_architecture_names_are_there():
+    page = (ROOT / 'docs' / 'architecture.md').read_text()
+    for name in set(re.findall(r'`((?:\w+/)+(?:\w+\.py)?)`', page)):
+        assert (ROOT / name).exists() or (ROOT / 'mmdet_shufflenetv2' / name).exists(), name
+    for name in set(re.findall(r'`(\w+(?:\.\w+)+)`', page)):
+        module, _, attribute = name.rpartition('.')
+        if not name.endswith(('.py', '.md')):
+            assert hasattr(importlib.import_module(f'mmdet_shufflenetv2.{module}'), attribute), name

@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-from mmdet_shufflenetv2.analysis.detections.scores import as_coco
-from mmdet_shufflenetv2.coco_metric import BACKENDS
+from mmdet_shufflenetv2.evaluation.coco_metric import BACKENDS
+from mmdet_shufflenetv2.evaluation.error_report.scores import as_coco
 
 CATEGORIES = 80
 OBJECTS = 7  # in an image, as COCO has

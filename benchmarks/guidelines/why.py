@@ -25,11 +25,11 @@ import torch
 from torch import nn
 
 import mmdet_shufflenetv2  # noqa: F401  (prepares mmcv)
-from mmdet_shufflenetv2.analysis.complexity import count_multiply_adds
-from mmdet_shufflenetv2.analysis.guidelines.networks import balanced, bottlenecks, fragmented, grouped, random_input
-from mmdet_shufflenetv2.analysis.guidelines.runtimes import RUNTIMES, prepared
-from mmdet_shufflenetv2.analysis.guidelines.verdict import compare
-from mmdet_shufflenetv2.analysis.timing import computing, machine_name, summarize, time_alternating
+from mmdet_shufflenetv2.paper.guidelines.networks import balanced, bottlenecks, fragmented, grouped, random_input
+from mmdet_shufflenetv2.paper.guidelines.runtimes import RUNTIMES, prepared
+from mmdet_shufflenetv2.paper.guidelines.verdict import compare
+from mmdet_shufflenetv2.profiling.complexity import count_multiply_adds
+from mmdet_shufflenetv2.profiling.timing import computing, machine_name, summarize, time_alternating
 
 # The paper's network, and one whose widths are multiples of 16.
 PAIRS = {

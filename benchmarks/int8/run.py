@@ -19,9 +19,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmdet_shufflenetv2.analysis.timing import machine_name, summarize, time_alternating
+from mmdet_shufflenetv2.config.detector import category_ids
 from mmdet_shufflenetv2.deploy import OnnxDetector
-from mmdet_shufflenetv2.engine.inference import category_ids
+from mmdet_shufflenetv2.profiling.timing import machine_name, summarize, time_alternating
 
 
 class Images(CalibrationDataReader):

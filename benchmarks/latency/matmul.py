@@ -9,7 +9,7 @@ import argparse
 
 import torch
 
-from mmdet_shufflenetv2.analysis.timing import computing, machine_name, summarize, time_alternating
+from mmdet_shufflenetv2.profiling.timing import computing, machine_name, summarize, time_alternating
 
 
 def main() -> None:

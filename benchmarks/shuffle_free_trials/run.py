@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdet_shufflenetv2 import ShuffleNetV2
-from mmdet_shufflenetv2.analysis.timing import machine_name, time_alternating
 from mmdet_shufflenetv2.deploy import shuffle_free
+from mmdet_shufflenetv2.profiling.timing import machine_name, time_alternating
 
 
 def compare(title: str, before: tuple, after: tuple, rounds: int) -> None:

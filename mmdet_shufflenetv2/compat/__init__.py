@@ -5,7 +5,6 @@
 * says what to install where mmcv is missing,
 * serves ``mmcv._ext`` with torchvision's operators where no compiled one is installed (:mod:`.mmcv_ops`), also to
   what was imported of mmdet before (:mod:`.placeholders`),
-* makes MMEngine read checkpoints with a safe unpickler and write them without code (:mod:`.checkpoints`),
 * mends what MMDetection 3.3 and pycocotools break (:mod:`.mmdet_fixes`).
 
 This part imports nothing of the rest of the package but its error type.
@@ -36,8 +35,6 @@ def prepare() -> None:
     # MMEngine's mmdet:: bases use pkg_resources, which says so at every import; users can do nothing about it.
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     install_ext_finder()
-    from . import checkpoints
-    checkpoints.install()
     if ops_are_served():
         from . import placeholders
         placeholders.replace_placeholders()

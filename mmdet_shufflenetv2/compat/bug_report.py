@@ -117,3 +117,61 @@ def _probes() -> Iterator[tuple[str, str, Callable[[str], Tensor]]]:
         torch.ones(2, device=d), 1)
     yield 'carafe', _PYTORCH, gradient(
         lambda x, masks: ops.carafe(x, masks, 3, 1, 2), (1, 4, 3, 3), (1, 9, 6, 6))
+    yield from _probes_beyond_mmdet(gradient, rotated, scores)
+
+
+def _probes_beyond_mmdet(gradient: Callable[..., Callable[[str], Tensor]], rotated: Callable[[str], Tensor],
+                         scores: Callable[[str], Tensor]) -> Iterator[tuple[str, str, Callable[[str], Tensor]]]:
+    """Operators that MMRotate, MMOCR and MMDetection3D call, and MMDetection does not."""
+    import mmcv._ext as ext
+    from mmcv import ops
+
+    def turned(device: str) -> Tensor:
+        return torch.cat((torch.zeros(3, 1, device=device), rotated(device)), dim=1)
+
+    def quadrilaterals(device: str) -> Tensor:
+        return torch.tensor([[0, 0, 4, 0, 4, 4, 0, 4], [1, 1, 5, 1, 5, 5, 1, 5], [6, 6, 8, 6, 8, 8, 6, 8.]],
+                            device=device)
+
+    def cloud(device: str) -> Tensor:
+        return torch.arange(18.0, device=device).view(1, 6, 3) / 6
+
+    def boxes3d(device: str) -> Tensor:
+        return torch.cat((cloud(device)[:, :3], torch.ones(1, 3, 4, device=device)), dim=2)
+
+    def filled(name: str, out: Tensor, *inputs: Tensor, **settings: float) -> Tensor:
+        getattr(ext, name)(*inputs, out, **settings)  # mmcv's Python side asks for CUDA first
+        return out
+
+    image = (1, 4, 9, 9)
+    yield 'roi_align_rotated', _PYTORCH, gradient(
+        lambda x: ops.roi_align_rotated(x, turned(x.device.type), 3, 1.0, 2), image)
+    yield 'riroi_align_rotated', _PYTORCH, gradient(
+        lambda x: ops.RiRoIAlignRotated((3, 3), 1.0, 2, 4)(x, turned(x.device.type)), image)
+    yield 'rotated_feature_align', _PYTORCH, gradient(
+        lambda x: ops.rotated_feature_align(x, torch.ones(1, 9, 9, 5, device=x.device), 1.0, 5), image)
+    yield 'bezier_align', _PYTORCH, gradient(
+        lambda x: ops.bezier_align(x, torch.zeros(2, 17, device=x.device), 3, 1.0, 2), image)
+    yield 'box_iou_quadri', _PYTORCH, lambda d: ops.box_iou_quadri(quadrilaterals(d), quadrilaterals(d))
+    yield 'nms_quadri', _PYTORCH, lambda d: ops.nms_quadri(quadrilaterals(d), scores(d), 0.5)[0]
+    yield 'points_in_polygons', _PYTORCH, lambda d: ops.points_in_polygons(cloud(d)[0, :, :2], quadrilaterals(d))
+    yield 'points_in_boxes', _PYTORCH, lambda d: filled(
+        'points_in_boxes_all_forward', torch.zeros(1, 6, 3, dtype=torch.int32, device=d), boxes3d(d), cloud(d))
+    yield 'boxes_overlap_bev', _PYTORCH, lambda d: ops.boxes_overlap_bev(boxes3d(d)[0], boxes3d(d)[0])
+    yield 'nms3d', _PYTORCH, lambda d: ops.nms3d(boxes3d(d)[0], scores(d), 0.5)
+    yield 'voxelization', _PYTORCH, lambda d: ops.voxelization(cloud(d)[0], [1, 1, 1], [0, 0, 0, 4, 4, 4], 3, 9)[0]
+    yield 'three_nn', _PYTORCH, lambda d: ops.three_nn(cloud(d), cloud(d))[0]
+    yield 'ball_query', _PYTORCH, lambda d: ops.ball_query(0, 1.0, 2, cloud(d), cloud(d))
+    yield 'furthest_point_sample', _PYTORCH, lambda d: filled(
+        'furthest_point_sampling_forward', torch.zeros(1, 2, dtype=torch.int32, device=d), cloud(d),
+        torch.full((1, 6), 1e10, device=d), b=1, n=6, m=2)
+    yield 'gather_points', _PYTORCH, gradient(lambda x: ops.gather_points(
+        x, torch.tensor([[0, 2]], dtype=torch.int32, device=x.device)), (1, 2, 4))
+    yield 'active_rotated_filter', _PYTORCH, gradient(lambda x: ops.active_rotated_filter(
+        x, torch.ones(1, 1, 1, 2, dtype=torch.int32, device=x.device)), (1, 1, 1, 1, 1))
+    yield 'psa_mask', _PYTORCH, gradient(lambda x: ops.PSAMask('collect', (3, 3))(x), (1, 9, 4, 4))
+    yield 'pixel_group', _PYTORCH, lambda d: torch.tensor(ops.pixel_group(
+        torch.ones(4, 4), torch.ones(4, 4, dtype=torch.bool), torch.ones(4, 4, 2), torch.eye(4).int(),
+        torch.eye(4).byte(), 2, 0.5)[1], device=d)
+    yield 'contour_expand', _PYTORCH, lambda d: torch.tensor(ops.contour_expand(
+        torch.ones(2, 4, 4).byte(), torch.eye(4).int(), 0, 2), device=d)

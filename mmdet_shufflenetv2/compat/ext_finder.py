@@ -12,7 +12,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-__all__ = ['install_ext_finder', 'SERVED_EXT_ORIGIN']
+__all__ = ['SERVED_EXT_ORIGIN', 'install_ext_finder']
 
 EXT_NAME = 'mmcv._ext'
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..utils.errors import UserError
 
 __all__ = ['apply_fixes']
 

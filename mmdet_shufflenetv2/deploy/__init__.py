@@ -1,6 +1,6 @@
 """What makes a trained detector fast: the shuffle-free form, and one graph from image to boxes."""
 
-from .. import TRAINING
+from ..utils.installation import TRAINING
 from .onnx_detector import OnnxDetector
 
 __all__ = ['OnnxDetector']

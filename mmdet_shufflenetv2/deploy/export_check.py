@@ -26,8 +26,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ..errors import UserError
-from ..nanodet import NanoDetHead
+from ..models.nanodet import NanoDetHead
+from ..utils.errors import UserError
 from .graph import ANCHORS, CANDIDATES, ROIS, feature_names, raw_names
 from .onnx_detector import Detections, OnnxDetector, Resize, session
 
@@ -362,7 +362,7 @@ def _made_candidates(cfg: Any, classes: int, least: float, rng: np.random.Genera
 
 def _differs(what: str, how: str) -> UserError:
     return UserError(f'The exported file does not compute what the detector does: {what}: {how}. The file was not '
-                     f'written. Try --keep-shuffle; if it stays so, this model cannot be exported.')
+                     f'written. Try keep_shuffle=True; if it stays so, this model cannot be exported.')
 
 
 def _same(what: str, got: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> None:

@@ -21,8 +21,8 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import Tensor, nn
 from torchvision.ops import PSRoIAlign, roi_align
 
-from ..errors import UserError
-from ..nanodet import NanoDetHead
+from ..models.nanodet import NanoDetHead
+from ..utils.errors import UserError
 from .position_sensitive import ps_roi_align
 from .suppression import check_min_size, check_most, check_nms, large_boxes, suppressed
 
@@ -162,7 +162,7 @@ def _detection(model: nn.Module) -> nn.Module:
     heads = [type(getattr(model, name)).__name__ for name in ('rpn_head', 'roi_head', 'bbox_head')
              if hasattr(model, name)]
     raise UserError(f'{type(model).__name__} with {" and ".join(heads) or "no head"} cannot be exported to a graph '
-                    f'with boxes. Supported are {"; ".join(SUPPORTED)}. Any backbone can be exported: --backbone-only.')
+                    f'with boxes. Supported are {"; ".join(SUPPORTED)}. Any backbone can be exported: backbone_only=True.')
 
 
 class _OneStage(nn.Module):

@@ -1,6 +1,6 @@
 """Running an exported detector with NumPy, OpenCV and onnxruntime alone: no PyTorch, nothing of OpenMMLab.
 
-Images are arrays here; reading image files takes Pillow besides (:mod:`..image_files`).
+Images are arrays here; reading image files takes Pillow besides (:mod:`..utils.images`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UserError
+from ..utils.errors import UserError
 
 __all__ = ['INTERPOLATIONS', 'MADE_BY', 'Detections', 'OnnxDetector', 'Resize', 'check_image', 'session']
 
@@ -77,7 +77,7 @@ class Detections(NamedTuple):
 
 
 class OnnxDetector:
-    """A detector exported by ``tools/export.py``.
+    """A detector exported by ``snv2 export``.
 
     Args:
         path: The ONNX file.
@@ -103,11 +103,11 @@ class OnnxDetector:
         self._session = session(path, threads)
         about = self._session.get_modelmeta().custom_metadata_map
         if MADE_BY not in about:
-            raise UserError(f'{path} was not made by tools/export.py: it lacks the classes and how to resize an image. '
+            raise UserError(f'{path} was not made by snv2 export: it lacks the classes and how to resize an image. '
                             f'Export the detector again, or run the file with onnxruntime itself.')
         if 'classes' not in about:
-            raise UserError(f'{path} is a backbone (exported with --backbone-only) and finds no boxes. Export the '
-                            f'whole detector, without --backbone-only.')
+            raise UserError(f'{path} is a backbone (exported with backbone_only=True) and finds no boxes. Export the '
+                            f'whole detector, without `backbone_only`.')
         self.classes: tuple[str, ...] = tuple(json.loads(about['classes']))
         ids = json.loads(about.get('category_ids', 'null'))
         self.category_ids: tuple[int, ...] | None = ids and tuple(ids)
@@ -149,7 +149,7 @@ def session(path: str | os.PathLike | bytes, threads: int | None = None, profile
     except ImportError as error:
         raise UserError('An exported graph needs onnxruntime: pip install onnxruntime') from error
     if not isinstance(path, bytes) and not os.path.isfile(path):
-        raise UserError(f'There is no file {path}. tools/export.py CONFIG CHECKPOINT {path} makes one.')
+        raise UserError(f'There is no file {path}. snv2 export CONFIG CHECKPOINT {path} makes one.')
     if threads is not None and threads < 1:
         raise UserError(f'threads={threads} does not fit: expected 1 or more, or None for onnxruntime\'s own choice.')
     options = onnxruntime.SessionOptions()

@@ -15,13 +15,15 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from ..backbones import ShuffleNetV2
-from ..datasets import check_images
-from ..datasets.shapes import draw_image
-from ..engine.folders import make_folder
-from ..engine.inference import load_detector
-from ..engine.pipelines import base_dataset
-from ..errors import UserError
+from ..config.detector import load_detector
+from ..config.options import ExportOptions
+from ..data import check_images
+from ..data.pipelines import base_dataset
+from ..data.shapes import draw_image
+from ..models.backbones import ShuffleNetV2
+from ..utils.errors import UserError
+from ..utils.files import make_folder
+from ..utils.options import takes_options
 from .export_check import Checked, check_detector, check_features
 from .graph import CenterPadding, DetectionGraph
 from .onnx_detector import INTERPOLATIONS, MADE_BY, Resize, session
@@ -35,52 +37,49 @@ OPSET = 17
 BLOCKS = {'onnxruntime': 16, 'openvino': 1}
 
 
-def export_onnx(config: str | os.PathLike, checkpoint: str | os.PathLike, out: str | os.PathLike, *,
-                backbone_only: bool = False, keep_shuffle: bool = False, runtime: str = 'onnxruntime',
-                image: str | os.PathLike | None = None, cfg_options: dict[str, Any] | None = None) -> Checked:
-    """Export as ``tools/export.py`` does.
+@takes_options(ExportOptions)
+def export_onnx(options: ExportOptions) -> Checked:
+    """Export a detector: ``export_onnx(ExportOptions(config, checkpoint, out))``, or ``export_onnx(config, ...)``.
 
     Args:
-        config: Config file.
-        checkpoint: Weights of that config's model.
-        out: The file to write, ``.onnx``. It is written only if it passes the check.
-        backbone_only: Export the backbone: from normalised images ``(N, 3, H, W)`` to its features.
-        keep_shuffle: Export the backbone as it is rather than shuffle-free.
-        runtime: For which runtime the shuffle-free form is made, one of ``BLOCKS``; any runtime can run it.
-        image: Image on which the file is compared with the detector; a drawn one by default.
-        cfg_options: Config entries to override.
+        options: What to export and how; see :class:`.ExportOptions`. ``out`` is written only if it passes the check.
+            With ``backbone_only`` it takes normalised images ``(N, 3, H, W)`` and gives the backbone's features.
 
     Raises:
         UserError: If config, checkpoint or image is invalid, if the detector has a head that is not supported or its
             test pipeline a step that a file cannot do, or if the file computes something else.
     """
-    out = Path(out)
+    out, image = Path(options.out), options.image
     if out.suffix != '.onnx':
         raise UserError(f'{out}: expected a name that ends in .onnx.')
-    if runtime not in BLOCKS:
-        raise UserError(f'--for {runtime} is unknown: expected one of {", ".join(BLOCKS)}.')
+    if options.runtime not in BLOCKS:
+        raise UserError(f'runtime={options.runtime} is unknown: expected one of {", ".join(BLOCKS)}.')
     if image is not None:
         check_images([Path(image)])
     _need_onnx()
-    model = load_detector(config, checkpoint, 'cpu', cfg_options)
-    make_folder(out.parent, str(out))
+    model = load_detector(options.config, options.checkpoint, 'cpu', options.cfg_options)
+    make_folder(out.parent, 'out')
     picture = draw_image(np.random.default_rng(0), size=320)[0] if image is None else cv2.imread(os.fspath(image))
-    shown = 'a drawn image' if image is None else os.fspath(image)
-    block = None if keep_shuffle else BLOCKS[runtime]
     unchecked = out.with_suffix('.unchecked.onnx')
     try:
-        if backbone_only:
-            x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-            fast = model.backbone if block is None else shuffle_free(model.backbone, block=block)
-            export_backbone(fast, unchecked, x)
-            checked = _check_backbone(model.backbone, unchecked, x, shown)
-        else:
-            export_detector(model, unchecked, picture, block)
-            checked = check_detector(model, unchecked, picture, shown)
+        checked = (_write_backbone if options.backbone_only else _write_detector)(
+            model, unchecked, picture, 'a drawn image' if image is None else os.fspath(image),
+            None if options.keep_shuffle else BLOCKS[options.runtime])
         unchecked.replace(out)
     finally:
         unchecked.unlink(missing_ok=True)
     return checked
+
+
+def _write_backbone(model: nn.Module, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:
+    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    export_backbone(model.backbone if block is None else shuffle_free(model.backbone, block=block), out, x)
+    return _check_backbone(model.backbone, out, x, shown)
+
+
+def _write_detector(model: nn.Module, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:
+    export_detector(model, out, picture, block)
+    return check_detector(model, out, picture, shown)
 
 
 def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int | None) -> None:
@@ -144,7 +143,7 @@ def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: lis
     """
     import onnx
 
-    from .. import __version__
+    from ..utils.installation import __version__
     with warnings.catch_warnings():
         # Traced numbers that stay constant do so for every image; that sizes do not is what the tests try.
         warnings.simplefilter('ignore')
@@ -152,10 +151,10 @@ def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: lis
         torch.onnx.export(module, (example, ), str(out), dynamo=False, opset_version=OPSET, input_names=inputs,
                           output_names=[*outputs, *parts], dynamic_axes=axes | outputs)
     graph = onnx.load(out)
-    for part in graph.graph.output[len(outputs):]:
+    for part in list(graph.graph.output)[len(graph.graph.output) - len(parts):]:
         part.type.tensor_type.ClearField('shape')  # the traced one
         graph.graph.value_info.append(part)
-    del graph.graph.output[len(outputs):]
+        graph.graph.output.remove(part)
     onnx.helper.set_model_props(graph, {MADE_BY: __version__, **about})
     onnx.save(graph, out)
 
@@ -179,7 +178,7 @@ def _steps(cfg: Config) -> tuple[Resize, CenterPadding | None]:
                 if step.get(key, default) not in (default, None):
                     raise UserError(f'The config\'s test pipeline has {kind}({key}={step[key]!r}), and a file takes '
                                     f'images as cv2.imread reads them: expected {key}={default!r}. Set it with '
-                                    f'--cfg-options test_dataloader.dataset.pipeline.{number}.{key}={default} and '
+                                    f'`cfg_options` test_dataloader.dataset.pipeline.{number}.{key}={default} and '
                                     f'evaluate again.')
         elif kind in (*_RESIZES, 'CenterPad'):
             raise UserError(f"The config's test pipeline has {kind} as step {number}, which a graph cannot do there: "

@@ -18,11 +18,11 @@ from mmdet.models.necks import FPN
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..backbones import ShuffleNetV2
-from ..errors import UserError
-from ..nanodet import LightPAN
-from .arrange import absorb_order, arranged, arranged_depthwise, check_conv, folded, plain_activation
+from ..models.backbones import ShuffleNetV2
+from ..models.nanodet import LightPAN
+from ..utils.errors import UserError
 from .channel_plan import UNUSED, Slice, plan_stage
+from .permute import absorb_order, check_conv, fuse_conv_bn, permute_channels, permute_depthwise, plain_activation
 
 __all__ = ['ShuffleFreeShuffleNetV2', 'shuffle_free', 'shuffle_free_detector']
 
@@ -97,7 +97,7 @@ def _check(backbone: ShuffleNetV2, fast: ShuffleFreeShuffleNetV2) -> None:
                 wanted.isfinite().all() and not (got - wanted).abs().max() <= tolerance * wanted.abs().max()):
             raise UserError(f'The shuffle-free form computes other features than this {type(backbone).__name__} '
                             f'(output {number}): a part of it is not what ShuffleNetV2 builds. Use it as it is '
-                            f'(tools/export.py: --keep-shuffle).')
+                            f'(`keep_shuffle`).')
 
 
 class ShuffleFreeShuffleNetV2(nn.Module):
@@ -115,7 +115,7 @@ class ShuffleFreeShuffleNetV2(nn.Module):
         self.feature_info = backbone.feature_info
         conv, norm, act = backbone.conv1
         order = _filled(conv.out_channels, block)
-        self.conv1 = nn.Sequential(arranged(folded(conv, norm), rows=order), plain_activation(act))
+        self.conv1 = nn.Sequential(permute_channels(fuse_conv_bn(conv, norm), rows=order), plain_activation(act))
         self.maxpool = backbone.maxpool
         self.parts = nn.ModuleList()
         orders = [order]
@@ -126,7 +126,7 @@ class ShuffleFreeShuffleNetV2(nn.Module):
                 order = self.parts[-1].plan.output
             else:
                 conv, norm, act = part
-                self.parts.append(nn.Sequential(arranged(folded(conv, norm), columns=order), plain_activation(act)))
+                self.parts.append(nn.Sequential(permute_channels(fuse_conv_bn(conv, norm), columns=order), plain_activation(act)))
                 order = list(range(conv.out_channels))
             orders.append(order)
         self.orders = [None if orders[i] == sorted(orders[i]) else orders[i] for i in self.out_indices]
@@ -201,7 +201,7 @@ class _Slices(nn.Module):
         self.act = plain_activation(act)
         places = torch.arange(conv.out_channels).split(self.widths)
         self.convs = nn.ModuleList(
-            [conv] if block == 1 else [arranged(conv, rows=rows.tolist()) for rows in places])
+            [conv] if block == 1 else [permute_channels(conv, rows=rows.tolist()) for rows in places])
 
     def forward(self, x: Tensor) -> Sequence[Tensor]:
         made = [self.act(conv(x)) for conv in self.convs]
@@ -232,8 +232,8 @@ class _SlicesOfSum(nn.Module):
 def _projection(branch: nn.Sequential, columns: Sequence[int], rows: Sequence[int], slices: Sequence[Slice],
                 block: int) -> nn.Sequential:
     depthwise, norm1, pointwise, norm2, act = branch
-    last = arranged(folded(pointwise, norm2), rows, columns)
-    return nn.Sequential(arranged_depthwise(folded(depthwise, norm1), columns), _Slices(last, act, slices, block))
+    last = permute_channels(fuse_conv_bn(pointwise, norm2), rows, columns)
+    return nn.Sequential(permute_depthwise(fuse_conv_bn(depthwise, norm1), columns), _Slices(last, act, slices, block))
 
 
 class _Transformation(nn.Module):
@@ -246,11 +246,11 @@ class _Transformation(nn.Module):
         middle = _filled(layers['0'].out_channels, block)
         convs: list[nn.Module] = []
         if 'field' in layers:
-            convs.append(arranged_depthwise(folded(*layers['field']), columns))
-        convs += [arranged(folded(layers['0'], layers['1']), middle, columns), plain_activation(layers['2']),
-                  arranged_depthwise(folded(layers['3'], layers['4']), middle)]
+            convs.append(permute_depthwise(fuse_conv_bn(*layers['field']), columns))
+        convs += [permute_channels(fuse_conv_bn(layers['0'], layers['1']), middle, columns), plain_activation(layers['2']),
+                  permute_depthwise(fuse_conv_bn(layers['3'], layers['4']), middle)]
         self.convs = nn.Sequential(*convs)
-        last = arranged(folded(layers['5'], layers['6']), rows, middle)
+        last = permute_channels(fuse_conv_bn(layers['5'], layers['6']), rows, middle)
         gate = _Gate(layers['se'], rows) if 'se' in layers else None
         # The one copy that stays: what a unit reads and what it makes of it are consumed in different places.
         shortcut = _Pick([columns.index(row) if row in columns else 0 for row in rows]) if residual_act else None
@@ -270,8 +270,8 @@ class _Gate(nn.Sequential):
 
     def __init__(self, se: SELayer, order: Sequence[int]) -> None:
         super().__init__(
-            se.global_avgpool, arranged(se.conv1.conv, columns=order), se.conv1.activate,
-            arranged(se.conv2.conv, rows=order), se.conv2.activate)
+            se.global_avgpool, permute_channels(se.conv1.conv, columns=order), se.conv1.activate,
+            permute_channels(se.conv2.conv, rows=order), se.conv2.activate)
 
 
 class _Pick(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from ..errors import UserError
+from ..utils.errors import UserError
 
 __all__ = ['check_min_size', 'check_most', 'check_nms', 'large_boxes', 'suppressed']
 
@@ -55,7 +55,7 @@ def check_min_size(cfg: Any, name: str) -> None:
     size = cfg.get('min_bbox_size', -1)
     if size > 0:
         raise UserError(f'{name}.min_bbox_size={size} counts pixels of the image before it is resized, which a graph '
-                        f'does not see: expected 0 or -1. Export with --cfg-options {name}.min_bbox_size=0, and leave '
+                        f'does not see: expected 0 or -1. Export with `cfg_options` {name}.min_bbox_size=0, and leave '
                         f'out small boxes of what the file finds.')
 
 
@@ -75,7 +75,7 @@ def check_most(cfg: Any, key: str, name: str, default: int | None = None) -> Non
     if most is None or most < 1:
         raise UserError(f'{name}.{key}={most}: with this value MMDetection slices from the end and drops the lowest '
                         f'scores, which a graph does not do. Expected a number of 1 or more: set it with '
-                        f'--cfg-options {name}.{key}=1000 and evaluate again.')
+                        f'`cfg_options` {name}.{key}=1000 and evaluate again.')
 
 
 def large_boxes(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import TRAINING
 from ..deploy.onnx_detector import Detections, OnnxDetector
-from ..errors import UserError
+from ..utils.errors import UserError
+from ..utils.installation import TRAINING
 
 __all__ = ['Detector', 'is_exported']
 
@@ -22,9 +22,9 @@ class Detector:
     """A trained detector as a function from an image to what is in it.
 
     Args:
-        config_or_onnx: Config file, or an exported ``.onnx`` file, which needs no PyTorch. None takes the config from
-            ``weights``, where it can be told from them (NanoDet's own files).
-        weights: Checkpoint of the config's model; none for an ``.onnx`` file.
+        config_or_onnx: Config file, or a checkpoint with its config inside (all that were trained here, and NanoDet's
+            own files), or an exported ``.onnx`` file, which needs no PyTorch. None takes the config from ``weights``.
+        weights: Checkpoint of the config's model; none for a checkpoint or an ``.onnx`` file.
         device: ``cpu``, ``cuda:0``; by default a GPU if there is one. An ``.onnx`` file runs on the CPU.
         shuffle_free: Run the backbone in its shuffle-free form, see :mod:`..deploy`; an ``.onnx`` file has it already.
         cfg_options: Config entries to override.
@@ -49,15 +49,18 @@ class Detector:
                  cfg_options: dict[str, Any] | None = None) -> None:
         if is_exported(config_or_onnx):
             self._load_exported(config_or_onnx, {
-                str(weights): weights, '--device': device not in (None, 'cpu'), '--shuffle-free': shuffle_free,
-                '--cfg-options': cfg_options})
+                str(weights): weights, '`device`': device not in (None, 'cpu'), '`shuffle_free`': shuffle_free,
+                '`cfg_options`': cfg_options})
             return
+        if weights is None and Path(config_or_onnx).suffix in ('.pth', '.pt', '.ckpt'):
+            config_or_onnx, weights = None, config_or_onnx
         if weights is None:
-            raise UserError(f'{config_or_onnx} needs weights: Detector(CONFIG, WEIGHTS), or an .onnx file alone.')
+            raise UserError(f'{config_or_onnx} needs weights: Detector(CONFIG, WEIGHTS), or a checkpoint or an .onnx '
+                            f'file alone.')
         if not TRAINING:
             raise UserError(f'{weights} needs PyTorch and MMDetection, which are not installed here. Export it where '
-                            f'they are: tools/export.py CONFIG CHECKPOINT detector.onnx')
-        from ..engine.inference import load_detector
+                            f'they are: snv2 export CONFIG CHECKPOINT detector.onnx')
+        from ..config.detector import load_detector
         from .torch_detector import TorchDetector
         model = load_detector(config_or_onnx, weights, device, cfg_options)
         if shuffle_free:
@@ -101,7 +104,7 @@ def is_exported(path: str | os.PathLike | None) -> bool:
 
 
 def _read(path: str | os.PathLike) -> np.ndarray:
-    from ..image_files import read_image  # needs Pillow, which arrays do not
+    from ..utils.images import read_image  # needs Pillow, which arrays do not
     return read_image(path)
 
 

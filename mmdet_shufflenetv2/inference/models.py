@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..compat.checkpoints import load
+from ..checkpoints.safe_loading import load
+from ..config.load import CONFIG_SUFFIXES, load_checkpoint_config
 from ..deploy.onnx_detector import OnnxDetector
-from ..engine.config import CONFIG_SUFFIXES
-from ..engine.inference import require_nanodet
-from ..errors import UserError
+from ..utils.errors import UserError
 from .detector import is_exported
 
 __all__ = ['Model', 'find_models']
@@ -29,7 +28,7 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
 
     Args:
         arguments: ``[CONFIG] CHECKPOINT...`` and ``.onnx`` files. A config holds for the checkpoints behind it; one in
-            the folder of a run needs none, nor do NanoDet's own weights.
+            the folder of a run needs none, nor does one with its config inside, nor do NanoDet's own weights.
         work_dirs: Folder of runs, searched where no argument is given.
 
     Raises:
@@ -40,7 +39,7 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
         found = sorted([*folder.glob('*/*.pth'), *folder.glob('*/*.onnx')], key=lambda path: -path.stat().st_mtime)
         models = {str(path): _model(path, None) for path in found if is_exported(path) or _config_beside(path)}
         if not models:
-            raise UserError(f'There is no checkpoint in {folder}/*/. Name some: tools/app.py [CONFIG] CHECKPOINT... or '
+            raise UserError(f'There is no checkpoint in {folder}/*/. Name some: snv2 app [CONFIG] CHECKPOINT... or '
                             f'FILE.onnx; NanoDet-m\'s own weights need no config.')
         return models
     models, config = {}, None
@@ -52,7 +51,7 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
         else:
             models[argument] = _model(Path(argument), config)
     for model in models.values():
-        _look_at(model)
+        _check_model_file(model)
     if not models:
         raise UserError(f'{config} is a config alone; expected CONFIG CHECKPOINT.')
     return models
@@ -62,12 +61,12 @@ def _model(path: Path, config: str | None) -> Model:
     return Model(str(path), None) if is_exported(path) else Model(config or _config_beside(path), str(path))
 
 
-def _look_at(model: Model) -> None:
+def _check_model_file(model: Model) -> None:
     """Read a detector's file, so that an invalid one is said before there is a page."""
     if model.weights is None:
         OnnxDetector(model.config)
     elif model.config is None:
-        require_nanodet(model.weights, load(model.weights))
+        load_checkpoint_config(model.weights)
     else:
         load(model.weights)
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..deploy.onnx_detector import Detections
-from ..errors import UserError
-from ..image_files import look_at, read_image
-from ..pictures import class_color, draw_boxes
+from ..utils.errors import UserError
+from ..utils.images import check_image_file, read_image
+from ..visualization import class_color, draw_boxes
 from .detector import Detector
 from .models import Model
 
@@ -52,7 +52,7 @@ def serve(models: Mapping[str, Model], *, device: str | None = None, host: str =
         _, address, _ = page.launch(server_name=host, server_port=port, share=False, ssr_mode=False, footer_links=[],
                                     max_file_size='100mb', quiet=True, prevent_thread_lock=True)
     except OSError as error:  # every port from 7860 on is taken
-        raise UserError(f'Nothing can listen at {host}: {error}. Name a port: --port 8000.') from error
+        raise UserError(f'Nothing can listen at {host}: {error}. Name a port: port=8000.') from error
     print(f'The page is at {address} until Ctrl-C', flush=True)
     page.block_thread()
 
@@ -60,14 +60,14 @@ def serve(models: Mapping[str, Model], *, device: str | None = None, host: str =
 def _check_address(host: str, port: int | None) -> None:
     """Try to listen: gradio takes half a minute to come to that, and then tries a hundred ports of a wrong host."""
     if port is not None and not 0 < port < 1 << 16:
-        raise UserError(f'--port {port}: expected 1 to {(1 << 16) - 1}.')
+        raise UserError(f'port={port}: expected 1 to {(1 << 16) - 1}.')
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         socket.create_server((host, port or 0), family=family).close()
     except OSError as error:
         of_another_machine = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
-        hint = ('Name an address of this machine: --host 127.0.0.1, or 0.0.0.0 for all of them' if of_another_machine
-                else 'Name another: --port 8000')
+        hint = ('Name an address of this machine: host=127.0.0.1, or 0.0.0.0 for all of them' if of_another_machine
+                else 'Name another: port=8000')
         raise UserError(f'Nothing can listen at {host}: {error.strerror}. {hint}') from error
 
 
@@ -75,10 +75,10 @@ def _check_device(models: Mapping[str, Model], device: str | None) -> None:
     if device is None:
         return
     if any(model.weights for model in models.values()):
-        from ..engine.device import usable_device  # needs PyTorch, which exported detectors do not
+        from ..utils.device import usable_device  # needs PyTorch, which exported detectors do not
         usable_device(device)
     elif device != 'cpu':
-        raise UserError(f'{next(iter(models))} is an exported detector, which runs on the CPU. Leave out --device.')
+        raise UserError(f'{next(iter(models))} is an exported detector, which runs on the CPU. Leave out `device`.')
 
 
 def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
@@ -96,7 +96,7 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
     def look_first(payload: Any) -> str | None:
         if payload is None or not payload.path:
             return type(image).preprocess(image, payload)
-        if fault := look_at(payload.path).fault:
+        if fault := check_image_file(payload.path).fault:
             raise gradio.Error(fault, print_exception=False)
         return payload.path  # gradio would decode it with Pillow
 

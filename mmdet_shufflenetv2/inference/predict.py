@@ -1,22 +1,23 @@
-"""A detector over images, videos and cameras, as ``tools/infer.py`` runs it."""
+"""A detector over images, videos and cameras, as ``snv2 predict`` runs it."""
 
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from ..config.load import CONFIG_SUFFIXES
+from ..config.options import PredictOptions
 from ..deploy.onnx_detector import Detections
-from ..engine.config import CONFIG_SUFFIXES
-from ..errors import UserError
-from ..image_files import IMAGE_SUFFIXES
+from ..utils.errors import UserError
+from ..utils.images import IMAGE_SUFFIXES
+from ..utils.options import takes_options
 from .detector import Detector, is_exported
 from .savers import FORMATS, DrawingSaver
 from .sources import VIDEO_SUFFIXES, Frame, Source, TruncatedError, find_sources
@@ -43,47 +44,36 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, str | None, l
     named = Path(arguments[0]).suffix in CONFIG_SUFFIXES or is_exported(arguments[0])
     config, rest = (arguments[0], list(arguments[1:])) if named else (None, list(arguments))
     weights = None if is_exported(config) else rest.pop(0) if rest else None
-    expected = ('expected CONFIG CHECKPOINT INPUT... or FILE.onnx INPUT..., where CONFIG may be left out for a NanoDet '
-                'checkpoint')
+    expected = ('expected CONFIG CHECKPOINT INPUT... or FILE.onnx INPUT..., where CONFIG may be left out if it is '
+                'inside the checkpoint')
     if rest and weights is not None and Path(weights).suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
         raise UserError(f'{weights} stands where the checkpoint should: {expected}.')
     if not rest:
         raise UserError(f'Got only {" ".join(arguments)}; {expected} and INPUT is an image, a folder, a video or '
-                        f'webcam:0. Inputs stand in front of --classes and --save, which take all that is behind them.')
+                        f'webcam:0. Inputs stand in front of `classes` and `save`, which take all that is behind them.')
     return config, weights, rest
 
 
-def predict(config: str | os.PathLike | None, weights: str | os.PathLike | None,
-            inputs: Sequence[str | os.PathLike], out_dir: str | os.PathLike, *, save: Sequence[str] = ('coco', ),
-            score_thr: float = 0.3, classes: Sequence[str] | None = None, batch_size: int = 1,
-            device: str | None = None, shuffle_free: bool = False,
-            cfg_options: dict[str, Any] | None = None) -> Predicted:
-    """Detect objects, draw them and write them down.
+@takes_options(PredictOptions)
+def predict(options: PredictOptions) -> Predicted:
+    """Detect objects, draw them and write them down: ``predict(config, weights, ['photo.jpg'], 'outputs')``.
 
     Args:
-        config, weights, device, shuffle_free, cfg_options: As :class:`.Detector` has them.
-        inputs: As :func:`.sources.find_sources` has them.
-        out_dir: Gets ``vis/`` with drawn images and videos, and what ``save`` asks for.
-        save: Names in :data:`.savers.FORMATS`: ``coco`` writes ``results.json``, ``yolo`` a folder of that name,
-            ``csv`` ``results.csv``.
-        score_thr: Detections below it are neither drawn nor in YOLO's and CSV's files; COCO's file has all.
-        classes: Names of the classes to look for; all by default.
-        batch_size: Frames that are computed at once; an ``.onnx`` file takes one at a time.
+        options: A detector as :class:`.Detector` has it, inputs as :func:`.sources.find_sources` has them, and what to
+            write; see :class:`.PredictOptions`. COCO's file has all detections, everything else those of
+            ``score_thr`` and above.
 
     Raises:
-        UserError: If something does not do. A truncated video is one, once everything else is done.
+        UserError: If an option is invalid. A truncated video is one, once everything else is done.
     """
-    if unknown := [name for name in save if name not in FORMATS]:
-        raise UserError(f'--save {unknown[0]} is unknown: expected one or more of {", ".join(FORMATS)}, behind the '
+    if unknown := [name for name in options.save if name not in FORMATS]:
+        raise UserError(f'save={unknown[0]} is unknown: expected one or more of {", ".join(FORMATS)}, behind the '
                         f'inputs.')
-    if not 0 <= score_thr <= 1:
-        raise UserError(f'--score-thr {score_thr} is no score: expected 0 to 1.')
-    if batch_size < 1:
-        raise UserError(f'--batch-size {batch_size}: expected 1 or more.')
-    sources = find_sources(inputs)
-    out_dir = Path(out_dir)
-    detector = Detector(config, weights, device=device, shuffle_free=shuffle_free, cfg_options=cfg_options)
-    wanted = _labels(classes, detector.classes)
+    sources = find_sources(options.inputs)
+    out_dir = Path(options.out_dir)
+    detector = Detector(options.config, options.weights, device=options.device, shuffle_free=options.shuffle_free,
+                        cfg_options=options.cfg_options)
+    wanted = _labels(options.classes, detector.classes)
     faults: list[TruncatedError] = []
     frames, stopped = 0, False
     with ExitStack() as stack:
@@ -91,15 +81,15 @@ def predict(config: str | os.PathLike | None, weights: str | os.PathLike | None,
             out_dir.mkdir(parents=True, exist_ok=True)
             drawing = stack.enter_context(DrawingSaver(out_dir, sources, detector.classes))
             savers = [(stack.enter_context(make(out_dir, sources, detector)), wants_all)
-                      for make, wants_all in (FORMATS[name] for name in save)]
+                      for make, wants_all in (FORMATS[name] for name in options.save)]
         lengths = [source.length for source in sources]
         bar = stack.enter_context(tqdm(total=None if None in lengths else sum(lengths), unit=' frames'))
         try:
             stream = _frames(sources, faults)
-            while batch := list(islice(stream, batch_size)):
+            while batch := list(islice(stream, options.batch_size)):
                 for frame, found in zip(batch, detector([frame.image for frame in batch])):
                     found = _only(found, np.isin(found.labels, wanted))
-                    seen = _only(found, found.scores >= score_thr)
+                    seen = _only(found, found.scores >= options.score_thr)
                     with _writing(out_dir):
                         drawing.write(frame, seen)
                         for saver, wants_all in savers:
@@ -121,7 +111,7 @@ def _writing(out_dir: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what = f'{error.strerror} ({error.filename})' if error.filename else error.strerror or error
-        raise UserError(f'--out-dir {out_dir} cannot be written: {what}. Name another folder.') from error
+        raise UserError(f'out_dir={out_dir} cannot be written: {what}. Name another folder.') from error
 
 
 def _frames(sources: Sequence[Source], faults: list[TruncatedError]) -> Iterator[Frame]:
@@ -143,7 +133,7 @@ def _labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:
         if name not in classes:
             near = difflib.get_close_matches(name, classes, n=1)
             hint = f' Near it: {near[0]!r}.' if near else ''
-            raise UserError(f'--classes {name!r} is no class of this detector.{hint} It knows '
+            raise UserError(f'classes={name!r} is no class of this detector.{hint} It knows '
                             f'{", ".join(classes)}.')
     return [classes.index(name) for name in names]
 

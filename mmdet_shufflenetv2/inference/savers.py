@@ -17,11 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..config.detector import category_ids
 from ..deploy.onnx_detector import Detections
-from ..durable.storage import to_json
-from ..engine.inference import category_ids
-from ..errors import UserError
-from ..pictures import class_color, draw_boxes
+from ..utils.errors import UserError
+from ..utils.files import to_json
+from ..visualization import class_color, draw_boxes
 from .detector import Detector
 from .sources import Frame, Source
 
@@ -52,7 +52,7 @@ class DrawingSaver(ExitStack):
         inputs = {_identity(Path(source.given)) for source in sources if source.kind != 'camera'}
         for source in sources:
             if (picture := self._picture(source)).exists() and _identity(picture) in inputs:
-                raise UserError(f'{source.given} would be written over {picture}. Name another folder: --out-dir DIR.')
+                raise UserError(f'{source.given} would be written over {picture}. Name another folder: out_dir=DIR.')
             _refuse_folder(picture)
         self.path.mkdir(exist_ok=True)
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import check_images
-from ..errors import UserError
-from ..image_files import IMAGE_SUFFIXES, decode_image, is_clutter
+from ..data import check_images
+from ..utils.errors import UserError
+from ..utils.images import IMAGE_SUFFIXES, decode_image, is_clutter
 
 __all__ = ['VIDEO_SUFFIXES', 'Frame', 'Source', 'TruncatedError', 'find_sources']
 
@@ -99,7 +99,7 @@ def find_sources(inputs: Sequence[str | os.PathLike]) -> list[Source]:
                         f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.{hint}')
     check_images([given for given, kind in found if kind == 'image'])
     names = _distinct([given.replace(':', '') if kind == 'camera' else Path(given).stem for given, kind in found])
-    return [_look_at(given, name, kind) for (given, kind), name in zip(found, names)]
+    return [_check_model_file(given, name, kind) for (given, kind), name in zip(found, names)]
 
 
 def _expand(entry: str) -> list[tuple[str, str]]:
@@ -152,7 +152,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return distinct
 
 
-def _look_at(given: str, name: str, kind: str) -> Source:
+def _check_model_file(given: str, name: str, kind: str) -> Source:
     if kind == 'image':
         return Source(given, name, kind)
     with closing(_Capture(given, kind)) as capture:

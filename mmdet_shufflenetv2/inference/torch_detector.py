@@ -19,7 +19,7 @@ class TorchDetector:
     """A detector as a function of a batch; mmdet's ``inference_detector`` computes a list one by one.
 
     Args:
-        model: As :func:`..engine.inference.load_detector` returns it.
+        model: As :func:`..config.detector.load_detector` returns it.
     """
 
     def __init__(self, model: nn.Module) -> None:

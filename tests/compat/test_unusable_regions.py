@@ -42,7 +42,7 @@ def test_its_gradient_is_refused_too():
 
 @pytest.mark.parametrize('value', [NAN, INF])
 def test_the_light_head_refuses_it_too(value):
-    from mmdet_shufflenetv2.light_head import PSRoIAlignExtractor
+    from mmdet_shufflenetv2.models.light_head import PSRoIAlignExtractor
     extractor = PSRoIAlignExtractor(2, [16], output_size=3)
     regions = rois(3, 1)
     assert extractor([random(1, 18, 8, 9)], regions).shape == (3, 2, 3, 3)

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from mmdet_shufflenetv2 import ShuffleNetV2
-from mmdet_shufflenetv2.backbones.shuffle_unit import BasicUnit, DownsampleUnit, UnitStyle
 from mmdet_shufflenetv2.deploy.channel_plan import UNUSED, plan_stage
+from mmdet_shufflenetv2.models.backbones.shuffle_unit import BasicUnit, DownsampleUnit, UnitStyle
 
 STYLE = UnitStyle(conv_cfg=None, norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'))
 

@@ -12,7 +12,7 @@ from tiny_graph import write
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.deploy import OnnxDetector
 from mmdet_shufflenetv2.deploy.onnx_detector import INTERPOLATIONS, Resize
-from mmdet_shufflenetv2.nanodet import FitResize
+from mmdet_shufflenetv2.models.nanodet import FitResize
 
 
 @pytest.fixture
@@ -68,10 +68,10 @@ def test_what_is_no_image_is_refused(detector, image, words):
 
 
 @pytest.mark.parametrize(('content', 'words'), [
-    (None, ['There is no file', 'tools/export.py']),
+    (None, ['There is no file', 'snv2 export']),
     (b'not a graph', ['cannot be read as an ONNX graph']),
-    ({}, ['was not made by tools/export.py']),
-    ({'mmdet_shufflenetv2': '0'}, ['is a backbone', '--backbone-only']),
+    ({}, ['was not made by snv2 export']),
+    ({'mmdet_shufflenetv2': '0'}, ['is a backbone', '`backbone_only`']),
 ])
 def test_a_file_that_is_no_detector_of_ours_is_refused(content, words, tmp_path):
     path = tmp_path / 'd.onnx'

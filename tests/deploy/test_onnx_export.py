@@ -20,13 +20,13 @@ from torch.nn.functional import avg_pool2d
 from torchvision.ops import box_iou
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.datasets.shapes import draw_image
+from mmdet_shufflenetv2.config.detector import load_detector
+from mmdet_shufflenetv2.data.shapes import draw_image
 from mmdet_shufflenetv2.deploy import OnnxDetector, export_onnx, graph
 from mmdet_shufflenetv2.deploy.export_check import _matched, check_detector
 from mmdet_shufflenetv2.deploy.onnx_detector import Detections
 from mmdet_shufflenetv2.deploy.onnx_export import _steps, export_detector
 from mmdet_shufflenetv2.deploy.openvino_cpu import compile_for_cpu
-from mmdet_shufflenetv2.engine.inference import load_detector
 
 SMALL = """
 _base_ = ['{root}/configs/{base}.py']
@@ -538,7 +538,7 @@ def test_where_nothing_is_found_the_parts_are_compared_all_the_same(name, option
 @pytest.mark.parametrize(('args', 'words'), [
     (['detector.txt'], ['.onnx']),
     (['/dev/null/detector.onnx'], ['/dev/null', 'cannot be made']),
-    (['detector.onnx', '--for', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
+    (['detector.onnx', '`runtime`', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
     (['detector.onnx', '--image', 'nothing.jpg'], ['nothing.jpg', 'missing']),
     (['detector.onnx', '--cfg-options', 'test_dataloader.dataset.pipeline.1.type=RandomFlip'], ['RandomFlip']),
 ])
@@ -612,7 +612,7 @@ def test_an_unsupported_head_is_said_with_the_supported_ones(tmp_path):
     cfg.model.backbone.init_cfg = None
     cfg.model.bbox_head = dict(type='FCOSHead', num_classes=80, in_channels=256, strides=[8, 16, 32, 64, 128])
     cfg.model.type = 'FCOS'
-    with pytest.raises(UserError, match='FCOS with FCOSHead.*RetinaHead.*NanoDetHead.*--backbone-only'):
+    with pytest.raises(UserError, match='FCOS with FCOSHead.*RetinaHead.*NanoDetHead.*backbone_only=True'):
         DetectionGraph(MODELS.build(cfg.model).eval())
 
 

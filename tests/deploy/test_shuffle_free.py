@@ -10,8 +10,8 @@ from mmengine.config import Config
 from torch import nn
 
 from mmdet_shufflenetv2 import ShuffleNetV2, UserError
-from mmdet_shufflenetv2.backbones.shuffle_unit import BasicUnit
 from mmdet_shufflenetv2.deploy import shuffle_free, shuffle_free_detector
+from mmdet_shufflenetv2.models.backbones.shuffle_unit import BasicUnit
 
 WIDTHS = (0.5, 1.0, 1.5, 2.0)
 

@@ -122,7 +122,7 @@ def test_in_half_precision_no_duplicate_stays_and_no_other_box_goes(first, graph
 def test_numbers_that_slice_from_the_end_are_refused(key, most):
     cfg = ConfigDict({} if most is None else {key: most})
     check_most(ConfigDict({key: 1}), key, 'model.test_cfg')
-    with pytest.raises(UserError, match=rf'model\.test_cfg\.{key}={most}: .*--cfg-options'):
+    with pytest.raises(UserError, match=rf'model\.test_cfg\.{key}={most}: .*`cfg_options`'):
         check_most(cfg, key, 'model.test_cfg')
 
 
@@ -167,5 +167,5 @@ def test_both_sides_of_a_box_have_to_be_longer_than_the_least_size(least):
 def test_a_least_size_in_pixels_that_the_graph_does_not_see_is_refused():
     for served in (ConfigDict(), ConfigDict(min_bbox_size=0), ConfigDict(min_bbox_size=-1)):
         check_min_size(served, 'model.test_cfg')
-    with pytest.raises(UserError, match=r'min_bbox_size=8 counts .*--cfg-options model\.test_cfg\.min_bbox_size=0'):
+    with pytest.raises(UserError, match=r'min_bbox_size=8 counts .*`cfg_options` model\.test_cfg\.min_bbox_size=0'):
         check_min_size(ConfigDict(min_bbox_size=8), 'model.test_cfg')

@@ -41,7 +41,7 @@ def test_a_config_holds_for_the_checkpoints_behind_it(runs):
     (['c.py', 'random.pth'], 'random.pth is no PyTorch checkpoint'),
     (['text.txt'], 'text.txt is no PyTorch checkpoint'),
     (['text.onnx'], 'text.onnx cannot be read as an ONNX graph'),
-    (['d/a.pth'], 'd/a.pth is no checkpoint of NanoDet, so its config has to be named in front of it: CONFIG d/a'),
+    (['d/a.pth'], 'd/a.pth has no config inside, so its config has to be named in front of it: CONFIG d/a'),
 ])
 def test_arguments_that_name_no_detector_are_refused(runs, arguments, words):
     Path('random.pth').write_bytes(bytes(range(1, 256)))
@@ -55,5 +55,5 @@ def test_arguments_that_name_no_detector_are_refused(runs, arguments, words):
 
 def test_without_any_checkpoint_it_says_what_to_type(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r'no checkpoint in work_dirs/\*/. Name some: tools/app.py'):
+    with pytest.raises(UserError, match=r'no checkpoint in work_dirs/\*/. Name some: snv2 app'):
         find_models()

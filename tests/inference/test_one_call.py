@@ -27,7 +27,7 @@ def test_a_list_gives_a_list_and_a_file_counts_as_its_pixels(graph, tmp_path):
 
 @pytest.mark.parametrize(('arguments', 'options', 'words'), [
     (['d.onnx', 'weights.pth'], {}, 'Leave out weights.pth'),
-    (['d.onnx'], dict(device='cuda:0', shuffle_free=True), 'Leave out --device, --shuffle-free'),
+    (['d.onnx'], dict(device='cuda:0', shuffle_free=True), 'Leave out `device`, `shuffle_free`'),
     ([NANODET], {}, 'needs weights'),
     (['nowhere.onnx'], {}, 'There is no file nowhere.onnx'),
 ])
@@ -51,7 +51,7 @@ def test_a_pytorch_detector_refuses_what_is_no_image(image):
 def test_a_batch_finds_what_mmdetections_own_inference_finds(shuffle_free):
     from mmdet.apis import inference_detector
 
-    from mmdet_shufflenetv2.engine.inference import load_detector
+    from mmdet_shufflenetv2.config.detector import load_detector
     weights = SHARED / 'weights' / 'nanodet_m_320.pth'
     images = sorted(map(str, (SHARED / 'coco_tiny' / 'val2017').iterdir()))[:3]
     model = load_detector(NANODET, weights, 'cpu')

@@ -74,16 +74,16 @@ def test_a_text_that_is_called_an_image_is_said_on_the_page_and_not_in_the_termi
 
 
 def test_a_port_that_is_taken_is_said():
-    with socket.create_server(('127.0.0.1', 0)) as taken, pytest.raises(UserError, match='Name another: --port'):
+    with socket.create_server(('127.0.0.1', 0)) as taken, pytest.raises(UserError, match='Name another: port='):
         serve({'d.onnx': Model('d.onnx', None)}, port=taken.getsockname()[1])
 
 
 @pytest.mark.parametrize(('options', 'words'), [
-    (dict(port=99999), '--port 99999: expected 1 to 65535'),
-    (dict(port=-1), '--port -1: expected 1 to 65535'),
-    (dict(host='1.2.3.4'), 'Nothing can listen at 1.2.3.4: .*--host 127.0.0.1'),
+    (dict(port=99999), 'port=99999: expected 1 to 65535'),
+    (dict(port=-1), 'port=-1: expected 1 to 65535'),
+    (dict(host='1.2.3.4'), 'Nothing can listen at 1.2.3.4: .*host=127.0.0.1'),
     (dict(host='no such host'), 'Nothing can listen at no such host: '),
-    (dict(device='gpu'), 'd.onnx is an exported detector, which runs on the CPU. Leave out --device'),
+    (dict(device='gpu'), 'd.onnx is an exported detector, which runs on the CPU. Leave out `device`'),
 ])
 def test_what_cannot_be_served_is_said_before_the_page_is_built(monkeypatch, options, words):
     monkeypatch.setitem(sys.modules, 'gradio', None)
@@ -92,7 +92,7 @@ def test_what_cannot_be_served_is_said_before_the_page_is_built(monkeypatch, opt
 
 
 def test_a_device_that_is_not_there_is_said_before_the_page_is_built():
-    with pytest.raises(UserError, match='--device gpu'):
+    with pytest.raises(UserError, match='device=gpu'):
         serve({'a.pth': Model('c.py', 'a.pth')}, device='gpu')
 
 

@@ -36,7 +36,7 @@ def test_the_three_forms_of_a_command_line(arguments, expected):
 
 @pytest.mark.parametrize('arguments', [['c.py', 'w.pth'], ['d.onnx'], ['w.pth'], ['c.py']])
 def test_a_command_line_without_inputs_is_refused(arguments):
-    with pytest.raises(UserError, match='expected CONFIG CHECKPOINT INPUT.*in front of --classes'):
+    with pytest.raises(UserError, match='expected CONFIG CHECKPOINT INPUT.*in front of `classes`'):
         split_arguments(arguments)
 
 
@@ -149,7 +149,7 @@ def test_a_run_that_cannot_begin_leaves_nothing_half_written(here):
                                   'yolo/labels/x.txt'])
 def test_a_folder_of_an_outputs_name_is_said(here, name):
     (here / 'out' / name).mkdir(parents=True)
-    with pytest.raises(UserError, match=f'--out-dir out cannot be written: Is a directory .*{name}') as error:
+    with pytest.raises(UserError, match=f'out_dir=out cannot be written: Is a directory .*{name}') as error:
         predict('d.onnx', None, ['a', 'clip.avi'], 'out', save=['coco', 'yolo', 'csv'])
     assert len(str(error.value).splitlines()) == 1
 
@@ -158,7 +158,7 @@ def test_a_folder_of_an_outputs_name_is_said(here, name):
 def test_a_file_of_an_output_folders_name_is_said(here, name):
     (here / 'out' / name).parent.mkdir(parents=True, exist_ok=True)
     (here / 'out' / name).write_text('mine')
-    with pytest.raises(UserError, match=f'--out-dir out cannot be written: (File exists|Not a directory) .*{name}'):
+    with pytest.raises(UserError, match=f'out_dir=out cannot be written: (File exists|Not a directory) .*{name}'):
         predict('d.onnx', None, ['a', 'clip.avi'], 'out', save=['yolo'])
 
 
@@ -171,17 +171,17 @@ def test_a_full_disk_is_said(here, monkeypatch, frames):
     opened = Path.open
     monkeypatch.setattr(Path, 'open', lambda path, *args, **given: opened(
         Path('/dev/full') if path.suffix == '.csv' else path, *args, **given))
-    with pytest.raises(UserError, match='--out-dir out cannot be written: No space left on device'):
+    with pytest.raises(UserError, match='out_dir=out cannot be written: No space left on device'):
         predict('d.onnx', None, ['many'], 'out', save=['csv'])
 
 
 @pytest.mark.parametrize(('options', 'words'), [
-    (dict(save=['xml']), '--save xml is unknown: expected one or more of coco, yolo, csv'),
-    (dict(score_thr=30), '--score-thr 30'),
-    (dict(batch_size=0), '--batch-size 0'),
+    (dict(save=['xml']), 'save=xml is unknown: expected one or more of coco, yolo, csv'),
+    (dict(score_thr=30), 'score_thr=30'),
+    (dict(batch_size=0), 'batch_size=0'),
     (dict(classes=['dogs']), "'dogs' is no class of this detector. Near it: 'dog'. It knows cat, dog"),
-    (dict(device='cuda:0'), 'Leave out --device'),
-    (dict(out_dir='d.onnx'), '--out-dir d.onnx cannot be written'),
+    (dict(device='cuda:0'), 'Leave out `device`'),
+    (dict(out_dir='d.onnx'), 'out_dir=d.onnx cannot be written'),
 ])
 def test_bad_options_are_said_before_anything_is_written(here, options, words):
     with pytest.raises(UserError, match=words):

@@ -80,7 +80,7 @@ def rename_category(data):
     ([CONFIG, '--cfg-options', 'load_from=nowhere.pth'], ['load_from=nowhere.pth', 'no such file']),
     ([CONFIG, '--cfg-options', 'foo'], ['--cfg-options foo', 'KEY=VALUE']),
     ([CONFIG, '--cfg-options', 'foo=[1,2'], ['--cfg-options foo=[1,2', 'brackets']),
-    ([CONFIG, '--cfg-options', 'train_cfg.max_epoch=3'], ['The config does not fit', 'max_epoch']),
+    ([CONFIG, '--cfg-options', 'train_cfg.max_epoch=3'], ['there is no train_cfg.max_epoch', 'Did you mean train_cfg.max_epochs?']),
     ([CONFIG, '--cfg-options', 'train_dataloader.batch_size=abc'], ['train_dataloader.batch_size=abc', 'a number']),
     ([CONFIG, '--freeze', '9'], ['--freeze 9: expected -1', '4']),
     ([CONFIG, '--freeze', '-5'], ['--freeze -5: expected -1']),
@@ -171,7 +171,7 @@ def test_an_image_in_front_of_the_detector_is_told_its_place(tool, arguments):
 
 @pytest.mark.parametrize(('arguments', 'words'), [
     (['config.py', 'photo.jpg'], ['Got only config.py photo.jpg', 'CONFIG CHECKPOINT INPUT']),
-    (['ours.pth', 'photo.jpg'], ['ours.pth is no checkpoint of NanoDet', 'named in front of it: CONFIG ours.pth']),
+    (['ours.pth', 'photo.jpg'], ['ours.pth has no config inside', 'named in front of it: CONFIG ours.pth']),
     (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is of NanoDet']),
 ])
 def test_infer_without_a_config_says_what_is_missing(tool, shapes_root, tmp_path, monkeypatch, arguments, words):

@@ -15,7 +15,7 @@ TORCHVISION = ROOT / 'configs' / 'imagenet' / 'shufflenet_v2_torchvision_0.5x.py
 
 @pytest.fixture(scope='module')
 def trained(small_classifier, tmp_path_factory):
-    from mmdet_shufflenetv2.engine.training import train
+    from mmdet_shufflenetv2.training.train import train
     return train(small_classifier, work_dir=str(tmp_path_factory.mktemp('runs') / 'stripes'))
 
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from conftest import ROOT
 
-from mmdet_shufflenetv2.analysis.design_check.latency import LatencyModel
-from mmdet_shufflenetv2.analysis.memory_access import Kind
+from mmdet_shufflenetv2.paper.design_check.latency import LatencyModel
+from mmdet_shufflenetv2.profiling.memory_access import Kind
 
 OURS = ROOT / 'configs' / 'retinanet_snv2_0.5x.py'
 SMALL = ('--shape', 64, 64, '--rounds', 2)
@@ -12,7 +12,7 @@ SMALL = ('--shape', 64, 64, '--rounds', 2)
 @pytest.fixture(autouse=True)
 def _calibrated(monkeypatch):
     prices = {'operation': 1e-5, 'multiply-add': 1e-10, 'depthwise': 1e-9} | dict.fromkeys(Kind, 1e-9)
-    module = 'mmdet_shufflenetv2.analysis.design_check.check'
+    module = 'mmdet_shufflenetv2.paper.design_check.check'
     monkeypatch.setattr(f'{module}.calibration_networks', lambda device: [])
     monkeypatch.setattr(f'{module}.fit', lambda *args: LatencyModel(prices, 0.1))
 
@@ -36,7 +36,7 @@ def test_several_are_put_side_by_side(tool, tmp_path):
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    ([OURS, '--figure', 'design.txt'], 'no kind of picture'),
+    ([OURS, '--figure', 'design.txt'], 'not a kind of image'),
     ([OURS, '--rounds', 0], 'must be above 0'),
     ([OURS, '--device', 'toaster'], '--device toaster cannot be used'),
     pytest.param([OURS, '--device', 'cuda'], '--device cuda cannot be used', marks=pytest.mark.skipif(

@@ -5,7 +5,7 @@ import torch
 @pytest.fixture
 def tiny(monkeypatch):
     """Maps of 7x7 in place of 56x56: a table is timed in no time."""
-    monkeypatch.setattr('mmdet_shufflenetv2.analysis.guidelines.networks.PLACES', 7)
+    monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.networks.PLACES', 7)
 
 
 @pytest.mark.parametrize('runtime', ['torch', 'onnxruntime'])
@@ -24,7 +24,7 @@ def test_a_table_is_measured_and_saved(tool, tiny, tmp_path, runtime):
 
 def test_results_go_to_a_folder_of_the_machine(tool, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('mmdet_shufflenetv2.analysis.guidelines.suite.machine_name', lambda device: 'Z80 (4 MHz)')
+    monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.suite.machine_name', lambda device: 'Z80 (4 MHz)')
     assert tool('guidelines.py', '--table', 'G2', '--seconds', 0.01).status == 0
     assert len(list((tmp_path / 'benchmarks' / 'guidelines' / 'z80-4-mhz').iterdir())) == 2
 
@@ -40,7 +40,7 @@ def test_results_go_to_a_folder_of_the_machine(tool, tiny, tmp_path, monkeypatch
     (['--device', 'meta'], '--device meta cannot be used'),
 ])
 def test_what_is_not_there_is_said_in_a_line(tool, tmp_path, monkeypatch, arguments, words):
-    monkeypatch.setattr('mmdet_shufflenetv2.analysis.guidelines.runtimes._installed', lambda name: False)
+    monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.runtimes._installed', lambda name: False)
     ended = tool('guidelines.py', *arguments, '--out-dir', tmp_path / 'out')
     assert ended.status == 2
     said = [line for line in ended.err.splitlines() if 'Warning' not in line]
@@ -50,7 +50,7 @@ def test_what_is_not_there_is_said_in_a_line(tool, tmp_path, monkeypatch, argume
 
 
 def test_a_folder_that_cannot_be_made_is_said_before_anything_is_measured(tool, tmp_path, monkeypatch):
-    monkeypatch.setattr('mmdet_shufflenetv2.analysis.guidelines.suite.measure_table', None)  # to call it would fail
+    monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.suite.measure_table', None)  # to call it would fail
     (tmp_path / 'file').touch()
     ended = tool('guidelines.py', '--table', 'G2', '--out-dir', tmp_path / 'file' / 'below')
     assert ended.status == 2

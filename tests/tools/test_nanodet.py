@@ -10,7 +10,7 @@ from conftest import ROOT, SHARED, needs_shared
 from nanodet_reference import detect
 from torchvision.ops import box_iou
 
-from mmdet_shufflenetv2.engine.inference import category_ids
+from mmdet_shufflenetv2.config.detector import category_ids
 
 pytestmark = [needs_shared('weights'), needs_shared('coco_tiny')]
 

@@ -1,6 +1,7 @@
 """tools/train.py on a data set of the user's own, then test.py, infer.py and export.py with no flag about it."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ def config(tmp_path_factory):
 @pytest.fixture(scope='module')
 def trained(config, shapes_root, tmp_path_factory):
     """A run on the data in YOLO's format: the data, the work dir and the checkpoint."""
-    from mmdet_shufflenetv2.engine.training import train
+    from mmdet_shufflenetv2.training.train import train
     root, work_dir = tmp_path_factory.mktemp('own') / 'data', tmp_path_factory.mktemp('runs') / 'own'
     LAYOUTS['yolo'](shapes_root, root)
     written = train(config, work_dir=str(work_dir), data=str(root), epochs=1, image_size='64', batch_size=3)
@@ -38,7 +39,7 @@ def trained(config, shapes_root, tmp_path_factory):
 
 
 def test_the_checkpoint_knows_classes_and_image_size(trained):
-    from mmdet_shufflenetv2.compat.checkpoints import load
+    from mmdet_shufflenetv2.checkpoints.safe_loading import load
     checkpoint = load(trained[2])
     assert checkpoint['meta']['dataset_meta']['classes'] == CLASSES
     assert checkpoint['meta']['dataset_meta']['image_size'] == (64, 64)
@@ -58,6 +59,15 @@ def test_evaluation_gives_what_the_training_gave_with_no_flag_or_the_same_data_i
     scores = {key: value for key, value in metrics.items() if key.startswith('coco/')}
     assert len(scores) > 5
     assert scores == pytest.approx({key: last[key] for key in scores}, abs=2e-3, nan_ok=True)
+
+
+def test_a_checkpoint_that_left_its_run_asks_for_the_data(tool, trained, config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(trained[2], 'moved.pth')
+    ended = tool('test.py', config, 'moved.pth', '--cfg-options', 'test_dataloader.dataset.data_root=data/coco/')
+    assert ended.status == 2
+    assert ended.err.startswith('error: moved.pth was trained on your own data (circle, ')
+    assert ended.err.endswith('Name the data: --data DIR\n')
 
 
 def test_inference_and_export_need_no_flag(tool, trained, config, tmp_path):

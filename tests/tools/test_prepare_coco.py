@@ -8,7 +8,7 @@ def test_the_line_that_it_ends_with_trains_on_the_subset(tool, coco, tmp_path):
     ended = tool('prepare_coco.py', '--root', root, '--subset', 4, '--seed', 3, '--base-url', coco.url)
     assert ended.status == 0, ended.err
     line = ended.out.strip().splitlines()[-1]
-    assert line.startswith(f'python tools/train.py configs/faster_rcnn_snv2.py --data-root {root} --cfg-options ')
+    assert line.startswith(f'snv2 train configs/faster_rcnn_snv2.py --data-root {root} --cfg-options ')
     # The categories are Shapes', and the config's are COCO's: data and options were read, and the images found.
     ended = tool('train.py', *shlex.split(line)[2:], '--work-dir', tmp_path / 'run')
     assert ended.status == 2

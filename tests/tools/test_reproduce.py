@@ -29,7 +29,7 @@ def wide_weights(tmp_path_factory):
     (['--table', 'voc', '--width', '1.0'], ['There is no table voc']),
     ([*ROW, '--star'], ['has no row --star']),
     ([*ROW, '--pretrain'], ['--pretrain is for table coco']),
-    ([*ROW, '--data-root', '/nowhere'], ['--data-root /nowhere is no folder']),
+    ([*ROW, '--data-root', '/nowhere'], ['--data-root /nowhere is not a folder']),
     ([*ROW, '--data-root', ROOT / 'docs'], ['There is no folder', 'docs/train', '{train,val}/CLASS/*.jpeg']),
     ([*ROW, '--data-root', ROOT / 'docs', '--dry-run'], ['There is no folder', 'docs/train']),
     ([*ROW, '--weights', 'nowhere.pth'], ['There is no checkpoint nowhere.pth', '--weights FILE']),

@@ -7,6 +7,7 @@ import multiprocessing
 import pickle
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT
@@ -14,11 +15,15 @@ from mmengine.config import Config
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mmdet_shufflenetv2 import Detector
+from mmdet_shufflenetv2.checkpoints.safe_loading import load
+from mmdet_shufflenetv2.inference.models import find_models
+
 
 @pytest.fixture(scope='module')
 def trained(small_config, tmp_path_factory):
     """A run of two epochs, and what train() says it wrote."""
-    from mmdet_shufflenetv2.engine.training import train
+    from mmdet_shufflenetv2.training.train import train
     work_dir = tmp_path_factory.mktemp('runs') / 'small'
     return work_dir, train(small_config, work_dir=str(work_dir))
 
@@ -34,7 +39,7 @@ def test_a_run_leaves_checkpoint_log_and_curves(trained):
 
 
 def test_the_checkpoint_opens_with_pytorchs_safe_unpickler_once_its_log_is_left_out(trained):
-    from mmdet_shufflenetv2.compat.checkpoints import load
+    from mmdet_shufflenetv2.checkpoints.safe_loading import load
     checkpoint = load(trained[1]['checkpoint'])
     assert checkpoint['meta']['epoch'] == 2
     assert checkpoint['meta']['dataset_meta']['classes'][0] == 'circle'
@@ -58,6 +63,44 @@ def test_evaluation_equals_pycocotools_on_the_same_results_file(tool, trained, s
     for place, name in enumerate(('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')):
         assert metrics[f'coco/{name}'] == pytest.approx(evaluation.stats[place], abs=6e-4)
     assert not list(tmp_path.glob('*.bbox.json'))
+    images, objects = len(truth.imgs), len(truth.anns)
+    assert f'evaluating on the val split: {shapes_root}/annotations/instances_val2017.json ({images} images, ' \
+           f'{objects} annotations), images in {shapes_root}/val2017' in ended.out
+    analyzed = tool('analyze.py', tmp_path / 'r.json', '--out', tmp_path / 'report.html')  # needs nothing else
+    assert analyzed.status == 0, analyzed.err
+    assert f'mmAP {evaluation.stats[0]:.3f}, AP50 {evaluation.stats[1]:.3f}' in analyzed.out
+
+
+@pytest.mark.parametrize(('out', 'change'), [('r.json', lambda content: content.pop('annotations')),
+                                             ('r.pkl', lambda content: content['annotations'].clear())])
+def test_a_test_set_without_annotations_is_predicted_on(
+        tool, trained, small_config, shapes_root, tmp_path, out, change):
+    content = json.loads((shapes_root / 'annotations' / 'instances_val2017.json').read_text())
+    change(content)
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    arguments = ['test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--cfg-options', *(
+        f'{key}={tmp_path / "a.json"}' for key in ('test_dataloader.dataset.ann_file', 'test_evaluator.ann_file'))]
+    refused = tool(*arguments)
+    assert refused.status == 2
+    assert 'a.json has no annotations' in refused.err
+    assert '--out results.json' in refused.err
+    ended = tool(*arguments, '--out', tmp_path / out)
+    assert ended.status == 0, ended.err
+    assert 'no metrics are computed' in ended.out
+    assert not (tmp_path / 'metrics.json').exists()
+    if out == 'r.json':
+        assert {one['image_id'] for one in json.loads((tmp_path / out).read_text())} == {
+            image['id'] for image in content['images']}
+    else:
+        assert len(pickle.loads((tmp_path / out).read_bytes())) == len(content['images'])
+
+
+def test_format_only_writes_detections_where_there_are_annotations_too(tool, trained, small_config, tmp_path):
+    ended = tool('test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--out',
+                 tmp_path / 'r.json', '--cfg-options', 'test_evaluator.format_only=True')
+    assert ended.status == 0, ended.err
+    assert json.loads((tmp_path / 'r.json').read_text())
+    assert not (tmp_path / 'metrics.json').exists()
 
 
 def test_detections_can_be_dumped_as_mmdetection_does_and_drawn(tool, trained, small_config, tmp_path):
@@ -121,8 +164,8 @@ model = dict(
 @pytest.mark.slow  # tests/durable asks for more in less time
 @pytest.mark.parametrize('hooks', ['[]', "[dict(type='EMAHook', ema_type='ExpMomentumEMA')]"], ids=['plain', 'ema'])
 def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(small_config, tmp_path, hooks):
-    from mmdet_shufflenetv2.compat.checkpoints import load
-    from mmdet_shufflenetv2.engine.training import train
+    from mmdet_shufflenetv2.checkpoints.safe_loading import load
+    from mmdet_shufflenetv2.training.train import train
     config = tmp_path / 'deterministic.py'
     config.write_text(DETERMINISTIC.format(config=small_config, hooks=hooks))
     whole = train(config, work_dir=str(tmp_path / 'whole'))['checkpoint']
@@ -189,3 +232,47 @@ def test_mmdetections_own_train_py_takes_the_config(small_config, tmp_path):
                            'train_cfg.max_epochs=1'], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / 'epoch_1.pth').is_file()
+
+
+@pytest.fixture
+def moved(trained, tmp_path, monkeypatch):
+    """The checkpoint of the run alone, in a folder without anything else."""
+    monkeypatch.chdir(tmp_path)
+    return shutil.copy(trained[1]['checkpoint'], tmp_path / 'best.pth')
+
+
+def test_a_checkpoint_alone_is_evaluated_as_with_its_config(tool, moved, trained, small_config, tmp_path):
+    for arguments in (['best.pth'], [small_config, 'best.pth'], ['best.pth', 'best.pth']):
+        ended = tool('test.py', *arguments)
+        assert ended.status == 0, ended.err
+    alone, named = (json.loads((tmp_path / 'work_dirs' / name / 'metrics.json').read_text())
+                    for name in ('best', small_config.stem))
+    assert alone == named
+
+
+def test_a_checkpoint_alone_is_a_detector_for_every_tool(tool, moved, small_config, shapes_root, tmp_path):
+    image = shapes_root / 'val2017' / '000000000001.jpg'
+    expected, found = Detector(small_config, 'best.pth')(image), Detector('best.pth')(image)
+    for ours, theirs in zip(found, expected):
+        assert np.array_equal(ours, theirs)
+    for name, arguments in (('infer.py', ['best.pth', image]), ('browse.py', ['best.pth', '--count', '2']),
+                            ('export.py', ['best.pth', 'backbone.onnx', '--backbone-only'])):
+        ended = tool(name, *arguments)
+        assert ended.status == 0, ended.err
+    assert len(json.loads((tmp_path / 'outputs' / 'results.json').read_text())) == len(found.scores)
+    assert (tmp_path / 'backbone.onnx').is_file()
+    assert find_models(['best.pth'])['best.pth'].weights == 'best.pth'
+
+
+def test_code_in_the_config_of_a_checkpoint_is_refused_by_every_tool_and_not_run(tool, moved, shapes_root, tmp_path):
+    checkpoint = load('best.pth')
+    image = shapes_root / 'val2017' / '000000000001.jpg'
+    (tmp_path / 'ran.py').write_text("open('ran', 'w')")
+    for text in ("\nopen('ran', 'w')", "\ncustom_imports = dict(imports=['ran'])"):
+        torch.save(checkpoint | dict(meta=checkpoint['meta'] | dict(cfg=checkpoint['meta']['cfg'] + text)), 'best.pth')
+        for name, arguments in (('test.py', []), ('infer.py', [image]), ('export.py', ['x.onnx']), ('browse.py', [])):
+            ended = tool(name, 'best.pth', *arguments)
+            assert ended.status == 2
+            assert 'CONFIG best.pth' in ended.err
+            assert len(ended.err.splitlines()) == 2
+    assert not (tmp_path / 'ran').exists()

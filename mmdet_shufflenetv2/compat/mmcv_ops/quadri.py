@@ -56,10 +56,10 @@ def _overlap(first: Tensor, second: Tensor, mode: int) -> Tensor:
     corners1, corners2 = corners1 - middle, corners2 - middle
     areas1, areas2 = (_signed_area(corners) for corners in (corners1, corners2))
     # A quadrilateral is its two triangles at the first corner, one of them less the other where it is not convex.
-    intersection = sum(
-        (_signed_area(a) * _signed_area(b)).sign() * common_area(a, b)
-        for a in (corners1[:, :3], corners1[:, [0, 2, 3]]) for b in (corners2[:, :3], corners2[:, [0, 2, 3]]))
-    intersection = intersection.abs()
+    halves1, halves2 = (torch.cat((corners[:, :3], corners[:, [0, 2, 3]])) for corners in (corners1, corners2))
+    halves1, halves2 = halves1.repeat(2, 1, 1), torch.cat((halves2, halves2.view(2, -1, 3, 2).flip(0).flatten(0, 1)))
+    sign = (_signed_area(halves1) * _signed_area(halves2)).sign()
+    intersection = (sign * common_area(halves1, halves2)).view(4, -1).sum(dim=0).abs()
     base = areas1.abs() if mode == _IOF else areas1.abs() + areas2.abs() - intersection
     empty = (areas1.abs() < 1e-14) | (areas2.abs() < 1e-14)
     return torch.where(empty, 0.0, intersection / base.masked_fill(empty, 1)).to(first.dtype)

@@ -12,34 +12,33 @@ __all__ = ['contour_expand', 'pixel_group']
 
 def contour_expand(kernel_mask: Tensor, internal_kernel_label: Tensor, min_kernel_area: int,
                    kernel_num: int) -> list[list[int]]:
-    """Progressive scale expansion (Wang et al., PSENet, CVPR 2019, section 3.2).
+    """Expansion of text kernels (Wang et al., PSENet, CVPR 2019, section 3.2).
+
+    In the paper kernels grow from each mask to the next larger one. mmcv's operator reads the largest in each step,
+    so that they grow to it at once, and so do they here.
 
     Args:
-        kernel_mask: ``(kernel_num, H, W)`` uint8 masks, the largest first.
+        kernel_mask: ``(kernels, H, W)`` uint8 masks, the largest first.
         internal_kernel_label: ``(H, W)`` int32 labels of the smallest kernels, 0 for none.
         min_kernel_area: Kernels of fewer pixels are left out.
-        kernel_num: Greatest label that counts in mmcv; the labels are counted here, so it is not used.
+        kernel_num: Greatest label in mmcv; not used.
 
     Returns:
         H lists of W labels.
     """
     height, width = internal_kernel_label.shape
     labels = internal_kernel_label.flatten().long()
-    area = torch.bincount(labels)
+    area = torch.bincount(labels, minlength=1)
     labels = labels.masked_fill(area[labels] < min_kernel_area, 0).tolist()
-    edge = [place for place, label in enumerate(labels) if label]
-    for mask in kernel_mask[:-1].flip(0).flatten(1).bool().tolist():
-        waiting, edge = deque(edge), []
-        while waiting:
-            place = waiting.popleft()
-            # The order, which is mmcv's, decides which of two kernels takes a pixel.
-            grown = [near for near in _above_and_below(place, height, width) + _beside(place, width)
-                     if mask[near] and labels[near] <= 0]
-            for near in grown:
+    mask = kernel_mask[0].flatten().bool().tolist() if len(kernel_mask) > 1 else [False] * len(labels)
+    waiting = deque(place for place, label in enumerate(labels) if label)
+    while waiting:
+        place = waiting.popleft()
+        # The order, which is mmcv's, decides which of two kernels takes a pixel.
+        for near in _above_and_below(place, height, width) + _beside(place, width):
+            if mask[near] and not labels[near]:
                 labels[near] = labels[place]
-            waiting.extend(grown)
-            if not grown:
-                edge.append(place)
+                waiting.append(near)
     return [labels[start:start + width] for start in range(0, height * width, width)]
 
 

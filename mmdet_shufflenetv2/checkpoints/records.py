@@ -1,0 +1,193 @@
+"""Records of the unpickler back to data: NumPy arrays and scalars, and MMEngine's logs.
+
+MMEngine's checkpoints hold them, and in the pickle of a ``HistoryBuffer`` stands ``builtins.getattr``, since it stores
+its methods. What they name is not called: each is built here of the arguments that the file has for it.
+
+An unknown record is refused in the weights and in what training resumes from; elsewhere it stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+from ..utils.errors import UserError
+from .unpickler import Name, Record
+
+__all__ = ['KNOWN', 'RESUMED', 'WEIGHTS', 'UnsafeCheckpointError', 'reduce_history', 'revive_checkpoint']
+
+
+class UnsafeCheckpointError(UserError):
+    """The checkpoint has a type or function where only data may be."""
+
+
+#: Entries of a checkpoint that hold weights, the first that is there counts.
+WEIGHTS = ('state_dict', 'ema_state_dict', 'model_ema', 'ema', 'model_state_dict', 'model')
+#: Entries that MMEngine resumes from.
+RESUMED = ('optimizer', 'param_schedulers', 'message_hub', 'meta')
+
+# NumPy 2 moved numpy.core to numpy._core; files of both exist.
+_RECONSTRUCT = tuple(f'numpy.{core}.multiarray._reconstruct' for core in ('core', '_core'))
+_SCALAR = tuple(f'numpy.{core}.multiarray.scalar' for core in ('core', '_core'))
+_DTYPE, _NDARRAY, _ENCODE, _GETATTR = 'numpy.dtype', 'numpy.ndarray', '_codecs.encode', 'builtins.getattr'
+_HISTORY = 'mmengine.logging.history_buffer.HistoryBuffer'
+#: Names that are always read as records, whatever the user allows.
+KNOWN = frozenset((*_RECONSTRUCT, *_SCALAR, _DTYPE, _NDARRAY, _ENCODE, _GETATTR, _HISTORY))
+
+# Kind and size of the NumPy types that a checkpoint may hold: bool, integers, floats, complex numbers.
+_PLAIN_DTYPE = re.compile(r'(b1|[iu][1248]|f[248]|c8|c16)')
+# Bytes in NumPy arrays and logs; weights are tensors.
+_MOST_COPIED = 2**30
+_STATISTICS = ('min', 'max', 'current', 'mean')
+
+
+def revive_checkpoint(checkpoint: Any) -> Any:
+    """A checkpoint with data in place of its records; dicts and lists are changed in place.
+
+    Raises:
+        UnsafeCheckpointError: If there is an unknown record in the weights or in what training resumes from.
+    """
+    whole = isinstance(checkpoint, dict) and any(key in checkpoint for key in WEIGHTS)
+    if not whole:  # a state dict, or a single object
+        if isinstance(checkpoint, (Name, Record)) and checkpoint.path not in KNOWN:
+            raise _pickled_model('it', checkpoint)
+        return _revive(checkpoint, {}, True)
+    done: dict[Any, Any] = {}
+    for key in (*WEIGHTS, *RESUMED):
+        if key in checkpoint:
+            value = checkpoint[key]
+            if key in WEIGHTS and isinstance(value, (Name, Record)):
+                raise _pickled_model(f'its {key!r}', value)
+            try:
+                checkpoint[key] = _revive(value, done, True)
+            except UnsafeCheckpointError as error:
+                raise UnsafeCheckpointError(f'{error} (in its {key!r})') from error
+    return _revive(checkpoint, done, False)
+
+
+def _pickled_model(owner: str, record: Name | Record) -> UnsafeCheckpointError:
+    return UnsafeCheckpointError(f'{owner} is a pickled object, {record.path}, which would execute code to be loaded, '
+                                 f'and not weights')
+
+
+def _revive(value: Any, done: dict[Any, Any], strict: bool) -> Any:
+    """``value`` with the records in it replaced.
+
+    Whatever stands in several places is looked at once: a few lines can nest tuples into more than there is time for.
+    """
+    if type(value) is Name:
+        if strict:
+            raise UnsafeCheckpointError(f'it contains {value.path}, which could execute code')
+    elif type(value) in (Record, tuple):
+        if id(value) not in done:
+            # What was revived is kept beside its result, or its id could be given to another object.
+            result = _revive_record(value, strict) if type(value) is Record else tuple(
+                _revive(item, done, strict) for item in value)
+            done[id(value)] = (result, value)
+            if isinstance(result, (np.ndarray, HistoryBuffer)):
+                _count_copy(result, done)
+        return done[id(value)][0]
+    elif isinstance(value, dict) and id(value) not in done:
+        done[id(value)] = value
+        _check_plain(value, strict)
+        for key, item in list(value.items()):
+            value[key] = _revive(item, done, strict)
+    elif isinstance(value, list) and id(value) not in done:
+        done[id(value)] = value
+        value[:] = [_revive(item, done, strict) for item in value]
+    elif isinstance(value, (set, frozenset)):
+        _check_plain(value, strict)
+    return value
+
+
+def _count_copy(result: np.ndarray | HistoryBuffer, done: dict[Any, Any]) -> None:
+    """Arrays are copies, and a file can have any number of the same bytes."""
+    arrays = (result, ) if isinstance(result, np.ndarray) else result.data
+    done['copied'] = done.get('copied', 0) + sum(array.nbytes for array in arrays)
+    if done['copied'] > _MOST_COPIED:
+        raise UnsafeCheckpointError('it copies the same values again and again')
+
+
+def _check_plain(keys: Any, strict: bool) -> None:
+    left = list(keys) if strict else []
+    for key in left:
+        if isinstance(key, (Name, Record)):
+            raise _misplaced(key)
+        left.extend(key if isinstance(key, tuple) else ())
+
+
+def _misplaced(record: Name | Record) -> UnsafeCheckpointError:
+    return UnsafeCheckpointError(f'it contains {record.path}, which could execute code')
+
+
+def _revive_record(record: Record, strict: bool) -> Any:
+    try:
+        if record.path in _RECONSTRUCT:
+            return _array(record)
+        if record.path in _SCALAR:
+            dtype, data = record.args
+            return np.frombuffer(_bytes(data), _dtype(dtype), count=1)[0]
+        if record.path == _HISTORY:
+            return _history(record)
+        if record.path == _DTYPE:
+            return _dtype(record)
+        if record.path == _ENCODE:
+            return _bytes(record)
+    except UnsafeCheckpointError:
+        if strict:
+            raise
+        return record
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        if strict:
+            raise UnsafeCheckpointError(f'its {record.path} is not what NumPy or MMEngine writes ({error})') from error
+        return record
+    if strict:
+        raise _misplaced(record)
+    return record
+
+
+def _dtype(record: Record) -> np.dtype:
+    code = record.args[0]
+    order = record.state[1] if record.state is not None else '='
+    if record.path != _DTYPE or not _PLAIN_DTYPE.fullmatch(code) or order not in '<>=|':
+        raise UnsafeCheckpointError(f'it holds a NumPy array of type {code!r}; only booleans and numbers are read')
+    return np.dtype(code).newbyteorder(order)
+
+
+def _bytes(data: Any) -> bytes:
+    """Bytes as protocol 2 stores them: a string to be encoded."""
+    if not isinstance(data, Record):
+        return data
+    text, encoding = data.args
+    if data.path != _ENCODE or encoding != 'latin1':
+        raise _misplaced(data)
+    return text.encode('latin1')
+
+
+def _array(record: Record) -> np.ndarray:
+    if record.args[0].path != _NDARRAY:
+        raise _misplaced(record)
+    _, shape, dtype, fortran_order, data = record.state
+    flat = np.frombuffer(_bytes(data), _dtype(dtype))
+    return flat.reshape(shape, order='F' if fortran_order else 'C').copy()
+
+
+def _history(record: Record) -> HistoryBuffer:
+    if record.state is None:  # as reduce_history wrote it
+        values, counts, max_length = record.args
+        return HistoryBuffer(values.numpy(), counts.numpy(), max_length)
+    for method in record.state.get('statistics_methods', {}).values():
+        if method.path != _GETATTR or method.args[0].path != _HISTORY or method.args[1] not in _STATISTICS:
+            raise UnsafeCheckpointError('its log stores a method that MMEngine lacks')
+    return HistoryBuffer(
+        _array(record.state['_log_history']), _array(record.state['_count_history']), record.state['max_length'])
+
+
+def reduce_history(history: HistoryBuffer) -> tuple:
+    """How our own checkpoints store a log: two tensors, and no ``getattr``."""
+    values, counts = (torch.from_numpy(np.array(data)) for data in history.data)
+    return HistoryBuffer, (values, counts, history.max_length)

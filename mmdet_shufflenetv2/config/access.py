@@ -1,0 +1,61 @@
+"""What a config holds: its data sets, its metrics, and whether its model is a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmdet.models.detectors import BaseDetector
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from ..utils.errors import UserError
+
+__all__ = ['datasets_of', 'is_detector', 'metrics_of', 'require_detector', 'require_entries']
+
+
+def require_entries(cfg: Config, *names: str) -> None:
+    """Refuse a config that lacks an entry of the top level.
+
+    Raises:
+        UserError: If it does.
+    """
+    if missing := [name for name in names if cfg.get(name) is None]:
+        raise UserError(f'{cfg.filename} has no {missing[0]}: it is a part of a config (those in _base_ are), not a '
+                        f'whole one.')
+
+
+def require_detector(cfg: Config, what: str) -> None:
+    """Refuse a classifier's config.
+
+    Args:
+        cfg: The config.
+        what: What only a detector does, such as ``tta averages boxes``.
+
+    Raises:
+        UserError: If the model is known and no detector.
+    """
+    if not is_detector(cfg):
+        raise UserError(f'{what}, and the model of {cfg.filename} is no detector but {cfg.model.type}.')
+
+
+def is_detector(cfg: Config) -> bool:
+    """Whether the model is a detector, or unknown."""
+    model_type = cfg.model.type if isinstance(cfg.model.type, type) else MODELS.get(cfg.model.type)
+    return model_type is None or issubclass(model_type, BaseDetector)
+
+
+def datasets_of(cfg: Config) -> Iterator[Any]:
+    """Every data set config, the wrapped ones included."""
+    dataloaders = [cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')]
+    pending = [dataloader.dataset for dataloader in dataloaders if dataloader]
+    while pending:
+        dataset = pending.pop()
+        yield dataset
+        pending += [dataset.dataset] if 'dataset' in dataset else list(dataset.get('datasets', []))
+
+
+def metrics_of(cfg: Config, key: str) -> list[Any]:
+    """The metric configs of ``val_evaluator`` or ``test_evaluator``, whichever ``key`` names."""
+    evaluator = cfg.get(key) or []
+    return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]

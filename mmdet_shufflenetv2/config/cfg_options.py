@@ -1,0 +1,102 @@
+"""Entries that a user gives a config, ``cfg_options``: those that were meant otherwise are refused."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any
+
+from mmdet.registry import (
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    METRICS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+)
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..utils.errors import UserError
+
+__all__ = ['merge_cfg_options']
+
+# Where the classes are that a config names.
+_REGISTRIES = (MODELS, DATASETS, HOOKS, LOOPS, METRICS, OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, TRANSFORMS)
+
+
+def merge_cfg_options(cfg: Config, cfg_options: dict[str, Any], path: object) -> None:
+    """Merge entries into a config.
+
+    Args:
+        cfg: The config, changed in place.
+        cfg_options: Value by dotted key.
+        path: The config's file, for messages.
+
+    Raises:
+        UserError: If a key is nearly one that is known, if text is given for a number, or if an entry does not fit.
+    """
+    _refuse_near_misses(cfg, cfg_options)
+    _refuse_words_for_numbers(cfg, cfg_options)
+    try:
+        cfg.merge_from_dict(cfg_options)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise UserError(f'`cfg_options` does not fit {path}: {error}') from error
+
+
+def _refuse_near_misses(cfg: Config, options: dict[str, Any]) -> None:
+    """A new key that is nearly one that is known is a mistake in typing; it would be left unread. Others are fine."""
+    for option in options:
+        holder: Any = cfg
+        for number, part in enumerate(parts := option.split('.')):
+            if isinstance(holder, (list, tuple)):
+                if not part.isdecimal() or int(part) >= len(holder):
+                    raise UserError(f'`cfg_options` {option}: {".".join(parts[:number])} is a list of {len(holder)}; '
+                                    f'expected a number from 0 to {len(holder) - 1}, not {part}.')
+                holder = holder[int(part)]
+                continue
+            if not isinstance(holder, (Config, dict)) or (number and parts[number - 1] == 'custom_keys'):
+                break
+            if part not in holder:
+                accepted = _accepted(holder, top=not number)
+                known = {name for name in (*holder, *accepted) if _letters(name) != _letters(part)}
+                near = [] if part in accepted else difflib.get_close_matches(part, sorted(known), n=1, cutoff=0.8)
+                if near:
+                    raise UserError(f'`cfg_options` {option}: there is no {".".join(parts[:number + 1])}. Did you mean '
+                                    f'{".".join([*parts[:number], near[0], *parts[number + 1:]])}?')
+                break
+            holder = holder[part]
+
+
+def _letters(name: str) -> str:
+    return ''.join(letter for letter in name if not letter.isdecimal())
+
+
+def _accepted(holder: Any, top: bool) -> set[str]:
+    """Keys that an entry may have: the runner's at the top, else the arguments of the class that it names."""
+    kinds = [Runner] if top else []
+    if isinstance(name := holder.get('type'), type):
+        kinds = [name]
+    elif name and not top:
+        kinds = [kind for registry in _REGISTRIES if isinstance(kind := registry.get(name), type)]
+    arguments = {name for kind in kinds for base in inspect.getmro(kind)[:-1]
+                 for name in inspect.signature(base.__init__).parameters}
+    return arguments | ({'tta_model', 'tta_pipeline', 'sync_bn', 'find_unused_parameters', 'custom_imports'} if top
+                        else {'type', '_delete_', '_scope_'})
+
+
+def _refuse_words_for_numbers(cfg: Config, options: dict[str, Any]) -> None:
+    """Such an option would fail much later, in whatever computes with it."""
+    for key, value in options.items():
+        old: Any = cfg
+        for part in key.split('.'):
+            if isinstance(old, (list, tuple)) and part.isdecimal() and int(part) < len(old):
+                old = old[int(part)]
+            else:
+                old = old.get(part) if isinstance(old, (Config, dict)) else None
+        is_number = isinstance(old, (int, float)) and not isinstance(old, bool)
+        if is_number and isinstance(value, str) and value != 'dynamic':  # AmpOptimWrapper's loss_scale may be that
+            raise UserError(f'`cfg_options` {key}={value}: expected a number, as the {old} that it replaces.')

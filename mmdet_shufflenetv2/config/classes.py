@@ -1,0 +1,88 @@
+"""Classes over a config: MMDetection keeps them in a dozen places, and here all of them are set at once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from ..data.prepared import Prepared
+from ..visualization import class_color
+from .access import datasets_of, metrics_of
+
+__all__ = ['apply_prepared_data', 'class_heads', 'set_classes']
+
+
+def set_classes(cfg: Config, classes: Sequence[str]) -> None:
+    """Set the classes of every data set, their colours, and their number in every head; ``cfg`` is changed in place.
+
+    The number stands in ``metainfo`` too: from there it gets into checkpoints and says that the heads have it.
+    """
+    for head in class_heads(cfg.model):
+        head['num_classes'] = len(classes)
+    for dataset in datasets_of(cfg):
+        if 'dataset' in dataset or 'datasets' in dataset:  # RepeatDataset, ... have that of the inner ones
+            continue
+        dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes), num_classes=len(classes),
+                                   palette=[class_color(label) for label in range(len(classes))])
+
+
+def class_heads(part: Any, name: str = 'model') -> Iterator[dict[str, Any]]:
+    """The parts of a model config that have to know how many classes there are.
+
+    These are the parts that state ``num_classes``, and the heads that leave it to their default. An RPN, which tells
+    object from background, is none of them.
+
+    Args:
+        part: Model config, or any part of it.
+        name: Under which key it stands.
+    """
+    if isinstance(part, (list, tuple)):
+        for entry in part:
+            yield from class_heads(entry, name)
+    elif isinstance(part, dict) and name != 'rpn_head':
+        if 'type' in part and ('num_classes' in part or (name.endswith('head') and _takes_classes(part['type']))):
+            yield part
+        for key, value in part.items():
+            yield from class_heads(value, key)
+
+
+def _takes_classes(kind: str | type) -> bool:
+    built = MODELS.get(kind) if isinstance(kind, str) else kind
+    return built is not None and any(
+        'num_classes' in inspect.signature(base.__init__).parameters for base in inspect.getmro(built)[:-1])
+
+
+def apply_prepared_data(cfg: Config, data: Prepared) -> None:
+    """Have a config train on, validate on and test on a user's data; ``cfg`` is changed in place.
+
+    Pipelines, filters, samplers and batch sizes stay the config's. What it tests on is the ``test`` split, or ``val``
+    where there is none.
+    """
+    splits = dict(data.splits, test=data.splits.get('test', data.splits['val']))
+    for name, (ann_file, images) in splits.items():
+        dataloader, evaluator = cfg.get(f'{name}_dataloader'), f'{name}_evaluator'
+        if dataloader is None:
+            continue
+        dataloader['dataset'] = _dataset(dataloader['dataset'], ann_file, images)
+        if name != 'train':
+            metrics = [dict(metric, ann_file=ann_file) for metric in metrics_of(cfg, evaluator)
+                       if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]
+            cfg[evaluator] = metrics or [dict(type='CocoMetric', ann_file=ann_file, metric='bbox')]
+    set_classes(cfg, data.classes)
+
+
+def _dataset(dataset: dict[str, Any], ann_file: str, images: str) -> dict[str, Any]:
+    """A data set config with another one's files; of several that are joined, the first gives pipeline and filters."""
+    if 'datasets' in dataset:
+        return _dataset(dataset['datasets'][0], ann_file, images)
+    if 'dataset' in dataset:  # RepeatDataset, MultiImageMixDataset, ...
+        return dict(dataset, dataset=_dataset(dataset['dataset'], ann_file, images))
+    kept = {key: dataset[key] for key in ('pipeline', 'filter_cfg', 'test_mode', 'backend_args', 'indices', 'metainfo')
+            if key in dataset}
+    if kept.get('filter_cfg'):  # small images are the user's own
+        kept['filter_cfg'] = {key: value for key, value in kept['filter_cfg'].items() if key != 'min_size'}
+    return dict(kept, type='CocoDataset', data_root='', ann_file=ann_file, data_prefix=dict(img=images))

@@ -1,0 +1,71 @@
+"""A detector from its config and checkpoint."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.utils import register_all_modules
+from mmengine.runner.checkpoint import _load_checkpoint
+
+from ..checkpoints.metadata import checkpoint_meta
+from ..models.build import build_model, load_weights
+from ..utils.device import usable_device
+from ..utils.errors import UserError
+from .access import require_detector, require_entries
+from .checkpoint_meta import apply_checkpoint_metadata, config_meta
+from .load import load_checkpoint_config, load_config
+
+__all__ = ['category_ids', 'load_detector']
+
+# COCO numbers its 80 categories from 1 to 90 with gaps; these numbers are not used.
+_COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+
+
+def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLike, device: str | None = None,
+                  cfg_options: dict[str, Any] | None = None) -> torch.nn.Module:
+    """A detector with its weights, in eval mode.
+
+    Classes and image size are those that the checkpoint was trained on, whatever the config says.
+
+    Args:
+        config: Config file. None takes the one inside the checkpoint; for NanoDet's own files, which have none, it is
+            ``configs/nanodet_m_snv2.py``, 320 pixels.
+        checkpoint: Weights of that config's model.
+        device: ``cpu``, ``cuda:0``; by default a GPU if there is one.
+        cfg_options: Config entries to override.
+
+    Returns:
+        The detector, with its config as ``cfg`` and, in ``dataset_meta``, its ``classes`` and ``category_ids``, the
+        number of each in COCO's files.
+
+    Raises:
+        UserError: If config, checkpoint or device is invalid.
+    """
+    device = usable_device(device or ('cuda:0' if torch.cuda.is_available() else 'cpu'))
+    # A config that is invalid is said before the checkpoint is checked.
+    cfg = load_checkpoint_config(checkpoint, cfg_options) if config is None else load_config(config, cfg_options)
+    loaded = _load_checkpoint(str(checkpoint), map_location='cpu')
+    if not isinstance(loaded, dict):
+        raise UserError(f'{checkpoint} holds a {type(loaded).__name__}, not the weights of a model.')
+    register_all_modules(init_default_scope=True)
+    require_detector(cfg, 'Boxes are drawn by a detector')
+    require_entries(cfg, 'test_dataloader')
+    apply_checkpoint_metadata(cfg, loaded)
+    model = build_model(cfg.model)
+    load_weights(model, loaded, str(checkpoint))
+    model.cfg = cfg
+    known = checkpoint_meta(loaded)
+    meta = config_meta(cfg) | {key: known[key] for key in ('classes', 'category_ids') if key in known}
+    model.dataset_meta = dict(category_ids=category_ids(meta['classes'])) | meta
+    return model.to(device)
+
+
+def category_ids(classes: Sequence[str]) -> list[int]:
+    """The ``category_id`` of each class where no training has noted it: COCO's own for its 80, else 1, 2, 3, ..."""
+    from mmdet.datasets import CocoDataset
+    if tuple(classes) == CocoDataset.METAINFO['classes']:
+        return [number for number in range(1, 91) if number not in _COCO_GAPS]
+    return list(range(1, len(classes) + 1))

@@ -1,0 +1,58 @@
+"""Laying :mod:`..training.fault_tolerance` over a config."""
+
+from __future__ import annotations
+
+import os
+
+from mmengine.config import Config, ConfigDict
+
+__all__ = ['BROKEN_IMAGES', 'add_fault_tolerance']
+
+#: Name of the list of broken images in the folder of a run.
+BROKEN_IMAGES = 'broken_images.jsonl'
+
+# Registered by mmdet_shufflenetv2.training.fault_tolerance.
+_HOOKS = ('SharedLossHook', 'FiniteLossHook', 'RunStateHook', 'ImageDrawsHook', 'InterruptHook')
+
+
+def add_fault_tolerance(cfg: Config, *, max_broken_images: int = 10, checkpoint_interval_minutes: float | None = None) -> None:
+    """Make a training run survive.
+
+    A training loop or checkpoint hook of the config's own kind is left as it is, and what it would take from here is
+    then missing: iteration-based loops, say, resume as MMEngine has them do.
+
+    Args:
+        cfg: The config of the run, its ``work_dir`` included; changed in place.
+        max_broken_images: How many images that cannot be read are left out before the run ends.
+        checkpoint_interval_minutes: Also save in the middle of an epoch, this often.
+    """
+    hooks = cfg.setdefault('default_hooks', ConfigDict())
+    checkpoint = hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
+    if checkpoint.get('type') == 'CheckpointHook':
+        checkpoint.update(type='FaultTolerantCheckpointHook', interval_minutes=checkpoint_interval_minutes)
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *(dict(type=hook) for hook in _HOOKS)]
+    loader = cfg.train_dataloader
+    loop = cfg.get('train_cfg') or {}
+    epochs = loop.get('type') == 'EpochBasedTrainLoop' or ('type' not in loop and loop.get('by_epoch', True))
+    if not isinstance(loader, dict) or not epochs:
+        return
+    loop.pop('by_epoch', None)
+    loop['type'] = 'ResumableEpochLoop'
+    loader.batch_sampler = dict(
+        type='ResumableBatchSampler', batches=loader.get('batch_sampler'), drop_last=loader.pop('drop_last', False))
+    broken_list = os.path.join(cfg.work_dir, BROKEN_IMAGES)
+    _load_whole_images(loader.dataset)
+    loader.dataset = dict(type='FaultTolerantDataset', dataset=loader.dataset, broken_list=broken_list)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []),
+                        dict(type='BrokenImagesHook', file=broken_list, limit=max_broken_images)]
+
+
+def _load_whole_images(node: object) -> None:
+    """Have every transform that loads an image refuse a truncated one."""
+    if isinstance(node, dict):
+        if node.get('type') in ('LoadImageFromFile', 'mmdet.LoadImageFromFile', 'mmcv.LoadImageFromFile'):
+            node['type'] = 'LoadCompleteImage'
+        node = node.values()
+    if not isinstance(node, str) and hasattr(node, '__iter__'):
+        for each in node:
+            _load_whole_images(each)

@@ -1,0 +1,119 @@
+"""What the training and the evaluation call: a config becomes one of the user's data, or of a checkpoint's."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.runner.checkpoint import _load_checkpoint
+
+from ..checkpoints.metadata import checkpoint_meta
+from ..data.layouts.description import UserDataset
+from ..data.layouts.find import read_user_dataset
+from ..data.pipelines import base_dataset
+from ..data.prepared import load_prepared, prepare_user_dataset
+from ..data.summary import summary
+from ..models.class_layers import fits_class_layers
+from ..utils.errors import UserError
+from .access import is_detector, require_detector
+from .checkpoint_meta import apply_checkpoint_metadata, config_meta
+from .classes import apply_prepared_data, class_heads
+from .run_flags import set_own_length, set_run_flags
+
+__all__ = ['fit_data', 'fit_run', 'follow_run']
+
+
+def fit_run(cfg: Config, data: str | None = None, *, keep_length: bool = False, **flags: Any) -> str | None:
+    """Fit a config to a training: its data, then its flags; ``cfg`` is changed in place.
+
+    Args:
+        cfg: The config.
+        data: Folder of the data set, as :func:`.read_user_dataset` takes it; None leaves the config's own.
+        keep_length: Leave the length to the config also where the data are the user's own and no flag names it.
+        flags: As :func:`.set_run_flags` takes them.
+
+    Returns:
+        Why the run is as long as it is, where neither config nor flags say so.
+
+    Raises:
+        UserError: If data or flags are invalid.
+    """
+    set_run_flags(cfg, **flags)
+    if data is None:
+        return None
+    own = fit_data(cfg, data)
+    why = None
+    if not keep_length and flags.get('epochs') is None:
+        why = set_own_length(cfg, len(own.splits['train'].annotations['images']))
+    # What other tools are then given: the best and the last checkpoint.
+    checkpoint = cfg.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
+    checkpoint.setdefault('save_best', 'coco/bbox_mAP')
+    if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
+        print(summary(own))
+    return why
+
+
+def fit_data(cfg: Config, data: str) -> UserDataset:
+    """Fit a config to data alone; arguments as :func:`fit_run` has them. Returns what was found."""
+    require_detector(cfg, '`data` is for detectors')
+    own = read_user_dataset(data)
+    apply_prepared_data(cfg, prepare_user_dataset(own, cfg.work_dir))
+    return own
+
+
+def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_data: bool = True) -> None:
+    """Fit a config to an evaluation: classes, image size and data of the run that a checkpoint is from.
+
+    Args:
+        cfg: The config, changed in place.
+        checkpoint: A checkpoint's file or address.
+        data: Folder of other data of the same classes, as :func:`.read_user_dataset` takes it.
+        look_for_data: Whether to use what the run has noted of its data, beside the checkpoint.
+
+    Raises:
+        UserError: If checkpoint or data are invalid.
+    """
+    if data is not None:
+        require_detector(cfg, '`data` is for detectors')
+    elif not is_detector(cfg):  # a classifier's classes are its folders
+        return
+    loaded = _load_checkpoint(checkpoint, map_location='cpu')
+    loaded = loaded if isinstance(loaded, dict) else {}
+    register_all_modules(init_default_scope=True)  # the config's data sets are built to be asked for their classes
+    if data is not None:
+        own = read_user_dataset(data)
+        classes = _detectors_classes(cfg, loaded) or own.classes
+        apply_prepared_data(cfg, prepare_user_dataset(own, cfg.work_dir, classes, training=False))
+        print(summary(own))
+    elif look_for_data and (prepared := load_prepared(Path(checkpoint).parent)):
+        apply_prepared_data(cfg, prepared)
+    elif look_for_data:
+        _require_data(cfg, checkpoint, checkpoint_meta(loaded))
+    apply_checkpoint_metadata(cfg, loaded)
+
+
+def _require_data(cfg: Config, checkpoint: str, meta: dict[str, Any]) -> None:
+    """Ask for the data of a run that a checkpoint was moved from; the config names data that it was not trained on."""
+    dataset = base_dataset(cfg, 'test')
+    ann_file = os.path.join(dataset.get('data_root') or '', str(dataset.get('ann_file') or ''))
+    if meta.get('set') and not os.path.isfile(ann_file):
+        few = ', '.join(meta['classes'][:5]) + (', ...' if len(meta['classes']) > 5 else '')
+        raise UserError(f'{checkpoint} was trained on your own data ({few}), and the folder of its run is not around '
+                        f'it: {ann_file} is missing. Name the data: data=DIR')
+
+
+def _detectors_classes(cfg: Config, loaded: dict[str, Any]) -> tuple[str, ...] | None:
+    """The names of a checkpoint's classes: its own, else the config's if it has so many; None where nobody knows."""
+    if known := checkpoint_meta(loaded).get('classes'):
+        return known
+    names = config_meta(cfg).get('classes') or ()
+    heads = {head['num_classes'] for head in class_heads(cfg.model) if head.get('num_classes')}
+    if heads <= {len(names)} and fits_class_layers(cfg.model, loaded):
+        return tuple(names)
+    print('note: the checkpoint has no class names. They are taken to be those of the data, in their order.',
+          file=sys.stderr)
+    return None

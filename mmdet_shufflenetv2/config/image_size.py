@@ -1,0 +1,68 @@
+"""Another input size for a config: every transform of its pipelines follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config
+
+from ..data.pipelines import image_size, steps
+from ..utils.errors import UserError
+from .access import datasets_of
+
+__all__ = ['parse_image_size', 'set_image_size']
+
+# What transforms call a size in pixels, width first.
+_KEYS = ('scale', 'scales', 'size', 'img_scale', 'crop_size')
+# Strides of 32 must divide an input that is not padded any more.
+_STRIDE = 32
+
+
+def parse_image_size(text: str) -> tuple[int, int]:
+    """``640`` or ``1333x800`` as width and height.
+
+    Raises:
+        UserError: If it is neither, or too small for a map of stride 32.
+    """
+    sides = text.lower().split('x')
+    if not (len(sides) in (1, 2) and all(side.isdecimal() for side in sides) and min(map(int, sides)) >= _STRIDE):
+        raise UserError(f'image_size={text}: expected one number of pixels such as 640, or WIDTHxHEIGHT such as '
+                        f'1333x800, at least {_STRIDE} each.')
+    return int(sides[0]), int(sides[-1])
+
+
+def set_image_size(cfg: Config, size: tuple[int, int]) -> None:
+    """Have a config's pipelines make images of another size, and its data sets remember it in their ``metainfo``.
+
+    The size of the test pipeline becomes ``size``; others, such as those of multi-scale training, change in proportion.
+
+    Args:
+        cfg: The config, changed in place.
+        size: Width and height that an image must fit into, in pixels; under MMDetection's own resizes the long and the
+            short side, whichever way an image lies.
+
+    Raises:
+        UserError: If the config's test pipeline resizes nothing, or pads to a size that has to be a multiple of 32.
+    """
+    old = image_size(cfg)
+    if old is None:
+        raise UserError(f'`image_size` needs a Resize with a scale in the test pipeline of {cfg.filename}, and there '
+                        f'is none. Set the size in its pipelines.')
+    factors = size[0] / old[0], size[1] / old[1]
+    for step in steps([dataset.get('pipeline') for dataset in datasets_of(cfg)] + [cfg.get('tta_pipeline')]):
+        if step['type'] == 'CenterPad' and any(side % _STRIDE for side in size):
+            raise UserError(f'image_size={size[0]}x{size[1]}: this detector takes multiples of {_STRIDE}, such as '
+                            f'{max(size[0] // _STRIDE, 1) * _STRIDE}x{max(size[1] // _STRIDE, 1) * _STRIDE}.')
+        for key in _KEYS:
+            if key in step:
+                step[key] = _scaled(step[key], factors)
+    for dataset in datasets_of(cfg):
+        dataset['metainfo'] = dict(dataset.get('metainfo') or {}, image_size=tuple(size))
+
+
+def _scaled(value: Any, factors: tuple[float, float]) -> Any:
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], (list, tuple)):
+        return [_scaled(entry, factors) for entry in value]
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        return tuple(round(side * factor) for side, factor in zip(value, factors))
+    return value

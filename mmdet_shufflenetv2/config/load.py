@@ -1,0 +1,131 @@
+"""Reading a config: from a file, from an installed package, or from inside a checkpoint."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..checkpoints.nanodet_layout import is_nanodet
+from ..checkpoints.safe_loading import load
+from ..checkpoints.unwrap import find_weights
+from ..utils.errors import UserError
+from .access import metrics_of, require_entries
+from .cfg_options import merge_cfg_options
+from .plain import load_plain_config, parse_config_text
+from .project import project_config, project_configs
+
+__all__ = ['CHECKPOINT_SUFFIXES', 'CONFIG_SUFFIXES', 'load_checkpoint_config', 'load_config']
+
+CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.ckpt')
+
+#: The config of a NanoDet checkpoint for which none is named. The files for 320 and 416 pixels hold the same tensors.
+NANODET_CONFIG = 'nanodet_m_snv2'
+
+
+def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = None, work_dir: str | None = None,
+                launcher: str = 'none') -> Config:
+    """Read a config file.
+
+    Args:
+        path: Config file, or one of an installed package, such as
+            ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``, or a checkpoint with its config inside.
+        cfg_options: Entries to override, by dotted key.
+        work_dir: Where the run writes; by default what the config says, else ``work_dirs/NAME_OF_CONFIG``.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Raises:
+        UserError: If there is no such file, if it is no config, or if an option does not fit it.
+    """
+    path = Path(path)
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        return load_checkpoint_config(path, cfg_options, work_dir, launcher)
+    packaged = '::' in str(path)
+    if not packaged and not path.is_file():
+        near = ', '.join(map(str, _near(path)))
+        hint = f'Near it: {near}' if near else f'Those of this project lie in {project_configs()}'
+        raise UserError(f'There is no config {path}. {hint}.')
+    if path.suffix not in CONFIG_SUFFIXES:
+        raise UserError(f'{path} is no config: expected a file that ends in {", ".join(CONFIG_SUFFIXES)}.')
+    try:
+        if 'MMDET_SNV2_NO_PYTHON_CONFIG' in os.environ:  # set by --no-python-config
+            cfg = load_plain_config(path)
+        elif packaged:  # MMEngine reads a package's config as a base only, so it becomes the base of an empty one
+            cfg = Config.fromstring(f'_base_ = {str(path)!r}', '.py')
+        else:
+            cfg = Config.fromfile(path)
+    except UserError:
+        raise
+    except (SyntaxError, NameError, KeyError, TypeError, ValueError, FileNotFoundError, ImportError,
+            AssertionError) as error:  # the last of a package without configs
+        raise UserError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
+    return _finished(cfg, path, cfg_options, work_dir, launcher)
+
+
+def _finished(cfg: Config, path: Path, cfg_options: dict[str, Any] | None, work_dir: str | None,
+              launcher: str) -> Config:
+    merge_cfg_options(cfg, cfg_options or {}, path)
+    require_entries(cfg, 'model')
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', path.stem)
+    return cfg
+
+
+def load_checkpoint_config(checkpoint: str | os.PathLike, cfg_options: dict[str, Any] | None = None,
+                           work_dir: str | None = None, launcher: str = 'none') -> Config:
+    """The config that a checkpoint was trained with, or NanoDet's for NanoDet's own files.
+
+    Whoever made the checkpoint wrote it, so it is read without running anything, and where its run wrote and logged is
+    left out.
+
+    Args:
+        checkpoint: The file.
+        cfg_options, launcher: As :func:`load_config` has them.
+        work_dir: Where the run writes; by default the folder in ``work_dirs`` of the name that the checkpoint's has.
+
+    Raises:
+        UserError: If it is not a checkpoint, or has no config, or one that holds more than plain values.
+    """
+    checkpoint = Path(checkpoint)
+    work_dir = work_dir or os.path.join('work_dirs', checkpoint.parent.name or checkpoint.stem)
+    return _finished(_config_inside(checkpoint), checkpoint, cfg_options, work_dir, launcher)
+
+
+def _config_inside(checkpoint: Path) -> Config:
+    try:
+        loaded = load(checkpoint, 'cpu')
+    except FileNotFoundError as error:
+        raise UserError(f'There is no checkpoint {checkpoint}.') from error
+    meta = loaded.get('meta') if isinstance(loaded, dict) else None
+    text = meta.get('cfg') if isinstance(meta, dict) else None
+    if isinstance(text, str) and text.strip():
+        try:
+            cfg = parse_config_text(text, checkpoint)
+        except UserError as error:
+            raise UserError(f'{error}\nName its config in front of it, if you trust it: CONFIG {checkpoint}') from error
+        for key in ('work_dir', 'resume', 'load_from', 'visualizer', 'vis_backends', 'launcher'):
+            cfg.pop(key, None)
+        cfg.visualizer = dict(type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+        for metric in (*metrics_of(cfg, 'val_evaluator'), *metrics_of(cfg, 'test_evaluator')):
+            for key in ('outfile_prefix', 'format_only', 'out_file_path'):
+                metric.pop(key, None)
+        return cfg
+    if not isinstance(loaded, dict) or not is_nanodet(find_weights(loaded)):
+        raise UserError(f'{checkpoint} has no config inside, so its config has to be named in front of it: '
+                        f'CONFIG {checkpoint}')
+    return Config.fromfile(project_config(NANODET_CONFIG))
+
+
+def _near(path: Path) -> list[Path]:
+    """Configs of nearly that name: those beside it first, then this project's."""
+    found: dict[str, Path] = {}
+    for config in (*path.parent.glob('*.py'), *project_configs().rglob('*.py')):
+        if '_base_' not in config.parts:
+            found.setdefault(config.name.removesuffix('.py'), config)
+    near = difflib.get_close_matches(path.name.removesuffix('.py'), found, n=3)
+    return [Path(os.path.relpath(found[name])) if found[name].is_relative_to(Path.cwd()) else found[name]
+            for name in near]

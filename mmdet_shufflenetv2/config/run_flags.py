@@ -1,0 +1,224 @@
+"""The flags that fit a run to a small data set or machine. Each changes everything that depends on it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from mmengine.config import Config
+
+from ..utils.errors import UserError
+from .image_size import parse_image_size, set_image_size
+
+__all__ = ['fit_warm_up', 'schedules_of', 'set_own_length', 'set_run_flags', 'unfinished_warm_up']
+
+#: A warm-up takes at most one step in so many. Of a single step MMEngine's LinearLR would never come back from.
+_WARM_UP_SHARE = 10
+_SHORTEST = 2
+_WARM_UPS = ('Linear', 'Constant', 'QuadraticWarmup')
+# What hooks call a number of epochs that is a part of the run: the change of the augmentation in YOLOX and RTMDet, the
+# begin of averages of the weights.
+_HOOK_TIMES = ('switch_epoch', 'num_last_epochs', 'begin_epoch')
+#: A run on the user's own data takes about so many steps, and so many epochs at least and at most.
+_STEPS, _FEWEST, _MOST = 3000, 12, 100
+# Stages of a backbone, here and in MMDetection: conv5 counts as one.
+_MOST_FROZEN = 4
+
+
+def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | None = None,
+                  batch_size: int | None = None, epochs: int | None = None, lr: float | None = None) -> None:
+    """Lay the flags of ``snv2 train`` over a config; None changes nothing.
+
+    Args:
+        cfg: The config, changed in place.
+        freeze: The backbone's ``frozen_stages``: -1 nothing, 0 the stem, 1 the stem and stage2, up to 4.
+        image_size: ``640`` or ``1333x800``, in pixels, as :func:`.set_image_size` takes it.
+        batch_size: Images per step on each device. The learning rate follows in proportion.
+        epochs: Length of the run. Warm-up, milestones, cosines and the intervals of evaluation and checkpoints follow
+            in proportion.
+        lr: Learning rate, used as it is.
+
+    Raises:
+        UserError: If a value makes no sense, or the config has nothing that it could change.
+    """
+    if freeze is not None:
+        if not -1 <= freeze <= _MOST_FROZEN:
+            raise UserError(f'freeze={freeze}: expected -1 (nothing), 0 (the stem), or 1 to {_MOST_FROZEN} (so many '
+                            f'stages, too).')
+        cfg.model.backbone.frozen_stages = freeze
+    if image_size is not None:
+        set_image_size(cfg, parse_image_size(image_size))
+    if batch_size is not None:
+        _set_batch_size(cfg, batch_size)
+    if epochs is not None:
+        _set_epochs(cfg, epochs)
+    if lr is not None:
+        _scale_rate(cfg, lr / cfg.optim_wrapper.optimizer.lr)
+        cfg.optim_wrapper.optimizer.lr = lr
+        for schedule in schedules_of(cfg):
+            if 'eta_max' in schedule:  # OneCycleLR's own learning rate
+                schedule['eta_max'] = lr
+        cfg.auto_scale_lr = dict(cfg.get('auto_scale_lr') or {}, enable=False)
+
+
+def _set_batch_size(cfg: Config, batch_size: int) -> None:
+    old, cfg.train_dataloader.batch_size = cfg.train_dataloader.get('batch_size', batch_size), batch_size
+    if not (cfg.get('auto_scale_lr') or {}).get('enable'):  # else MMEngine scales by the same rule
+        _scale_rate(cfg, batch_size / old)
+
+
+def _scale_rate(cfg: Config, factor: float) -> None:
+    """Scale the learning rate, and those that schedules name for their highest and lowest point."""
+    cfg.optim_wrapper.optimizer.lr *= factor
+    for schedule in schedules_of(cfg):
+        for key in ('eta_max', 'eta_min') if _kind(schedule).endswith('LR') else ():
+            if isinstance(schedule.get(key), (int, float)):
+                schedule[key] *= factor
+
+
+def _set_epochs(cfg: Config, epochs: int) -> None:
+    old = cfg.train_cfg.get('max_epochs')
+    if not old:
+        raise UserError(f'`epochs` needs a schedule in epochs, and {cfg.filename} counts iterations. Set its length '
+                        f'with `cfg_options` train_cfg.max_iters=N')
+    factor = epochs / old
+    loop = cfg.train_cfg
+    loop.max_epochs = epochs
+    for schedule in schedules_of(cfg):
+        _move_times(schedule, lambda time: time * factor)
+    if loop.get('dynamic_intervals'):
+        loop.dynamic_intervals = [(_at_least_one(begin * factor), interval) for begin, interval in
+                                  loop.dynamic_intervals]
+    checkpoints = cfg.get('default_hooks', {}).get('checkpoint', {})
+    for holder, keys in ((loop, ('val_interval', 'val_begin')), (checkpoints, ('interval', 'save_begin'))):
+        for key in keys:
+            if holder.get(key, 0) > 0 and holder.get('by_epoch', True):
+                holder[key] = _at_least_one(holder[key] * factor)
+    for hook in cfg.get('custom_hooks') or []:
+        hook.update({key: _at_least_one(hook[key] * factor) for key in _HOOK_TIMES if hook.get(key)})
+
+
+def set_own_length(cfg: Config, images: int) -> str | None:
+    """Give a run on the user's own data a length that fits their number: about 3000 steps, 12 to 100 epochs.
+
+    Args:
+        cfg: The config, changed in place as ``epochs`` does.
+        images: How many it trains on.
+
+    Returns:
+        Why the run is as long as it is; None where the config counts iterations and keeps them.
+    """
+    if not cfg.train_cfg.get('max_epochs'):
+        return None
+    batch = cfg.train_dataloader.get('batch_size', 1) * int(os.environ.get('WORLD_SIZE', 1))
+    _set_epochs(cfg, min(max(_STEPS // math.ceil(images / batch), _FEWEST), _MOST))
+    return f'chosen for {images} images; epochs=N changes it'
+
+
+def fit_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:
+    """Let no warm-up take more than a tenth of the run: with few images, a fixed number of steps may be all of it.
+
+    Other schedules in steps that reach beyond the run are scaled to end with it.
+
+    Args:
+        schedules: Configs of schedulers, changed in place.
+        steps: Length of the run.
+
+    Returns:
+        What the user should be told; None where nothing was changed.
+    """
+    longest, notes = max(steps // _WARM_UP_SHARE, _SHORTEST), []
+    in_steps = [schedule for schedule in schedules if not schedule.get('by_epoch', True)]
+    others = [schedule for schedule in in_steps if not _is_warm_up(schedule)]
+    for schedule in (schedule for schedule in in_steps if _is_warm_up(schedule)):
+        if longest < schedule['end'] < float('inf'):
+            for other in others:
+                if other.get('begin', 0) == schedule['end']:
+                    _begin_at(other, longest)
+            notes.append(f'warm-up shortened from {schedule["end"]} to {longest} of the {steps} steps')
+            schedule['end'] = longest
+    for schedule in others:
+        begin, last = schedule.get('begin', 0), _last_time(schedule)
+        if last > steps > begin:
+            _move_times(schedule, partial(_compressed, begin=begin, factor=(steps - begin) / (last - begin)))
+            notes.append(f'{_kind(schedule)} scaled from {last} to the {steps} steps')
+    return '; '.join(notes) or None
+
+
+def unfinished_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:
+    """What to say where a warm-up, in steps, is longer than the run; None else."""
+    ends = [schedule['end'] for schedule in schedules if not schedule.get('by_epoch', True) and _is_warm_up(schedule)
+            and steps < schedule['end'] < float('inf')]
+    return f'its warm-up of {max(ends)} steps is longer than the run' if ends else None
+
+
+def _is_warm_up(schedule: dict[str, Any]) -> bool:
+    return _kind(schedule).startswith(_WARM_UPS) and schedule.get('begin', 0) == 0 and bool(schedule.get('end'))
+
+
+def _kind(schedule: dict[str, Any]) -> str:
+    kind = schedule['type']
+    return kind.__name__ if isinstance(kind, type) else kind.rpartition('.')[2]
+
+
+def _begin_at(schedule: dict[str, Any], begin: int) -> None:
+    """Move the begin of a schedule; its end and the length that it is given stay together."""
+    end = schedule.get('end')
+    for key in ('T_max', 'total_steps'):
+        if end and schedule.get(key) == end - schedule['begin']:
+            schedule[key] = end - begin
+    schedule['begin'] = begin
+
+
+def _compressed(time: float, begin: float, factor: float) -> float:
+    return begin + (time - begin) * factor
+
+
+def _last_time(schedule: dict[str, Any]) -> float:
+    begin, end = schedule.get('begin', 0), schedule.get('end')
+    times = [end if end is not None and end < float('inf') else 0, *schedule.get('milestones', ()),
+             *(begin + schedule[key] for key in ('T_max', 'total_steps') if schedule.get(key)),
+             begin + sum(schedule.get('periods', ()))]
+    return max(times)
+
+
+def schedules_of(cfg: Config) -> list[dict[str, Any]]:
+    """The configs of a run's schedulers."""
+    schedules = cfg.get('param_scheduler') or []
+    if isinstance(schedules, dict):  # one, or a list for each of several optimizers
+        return [schedules] if 'type' in schedules else [each for part in schedules.values() for each in part]
+    return list(schedules)
+
+
+def _move_times(schedule: dict[str, Any], move: Callable[[float], float]) -> None:
+    """Move the points in time of a schedule; what is a length lies between two of them, rounded as they are."""
+
+    def moved(time: float) -> float:
+        return time if time in (0, float('inf')) else _at_least_one(move(time))
+
+    # In iterations a schedule of one step never leaves its first value; one epoch has many when it is converted.
+    shortest = 1 if schedule.get('convert_to_iter_based') else _SHORTEST
+    old = schedule.get('begin', 0)
+    begin = moved(old)
+    if 'begin' in schedule:
+        schedule['begin'] = begin
+    if schedule.get('end') is not None:
+        schedule['end'] = max(moved(schedule['end']), begin + shortest)
+    if 'milestones' in schedule:
+        schedule['milestones'] = sorted({moved(time) for time in schedule['milestones']})
+    for key in ('T_max', 'total_steps', 'step_size'):
+        if schedule.get(key):
+            schedule[key] = max(moved(old + schedule[key]) - begin, shortest if key == 'total_steps' else 1)
+    if 'periods' in schedule:
+        ends = [moved(old + sum(schedule['periods'][:number + 1])) for number in range(len(schedule['periods']))]
+        schedule['periods'], before = [], begin
+        for end in ends:
+            schedule['periods'].append(max(end - before, 1))
+            before += schedule['periods'][-1]
+
+
+def _at_least_one(time: float) -> int:
+    return max(round(time), 1)

@@ -1,0 +1,318 @@
+"""What must hold for a data set before a run may start, and for one in COCO format in particular.
+
+A run that ends after an hour because of the file it meets then has cost an hour. So everything that can be told
+beforehand is told beforehand, with the name of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from mmdet.datasets import BaseDetDataset, CocoDataset
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+
+from ..utils.errors import UserError
+from ..utils.images import ImageCheck, check_image_files, printable
+from ..utils.options import in_words
+from .annotation_file import as_annotations, has_byte_order_mark, read_annotations, read_json
+from .audit import audit, left_out
+from .pipelines import steps
+from .problems import Report, shown
+
+__all__ = ['check_images', 'image_reader', 'prepare_data', 'prepare_dataset', 'refuse_other_classes', 'refuse_other_sizes',
+           'same_but_for_spelling']
+
+
+def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, say: bool = True, annotated: bool = True) -> None:
+    """Check the data of the splits (``train``, ``val``, ``test``) before anything is built."""
+    if 'val' in splits and cfg.get('train_dataloader') and cfg.get('val_dataloader'):
+        refuse_other_classes(cfg.train_dataloader.dataset, cfg.val_dataloader.dataset)
+    for split in splits:
+        dataloader = cfg.get(f'{split}_dataloader')
+        if dataloader and 'dataset' in dataloader:
+            dataset = dataloader['dataset']
+            if dataset.get('broken_list'):  # what fault tolerance wraps a data set in
+                dataset = dataset['dataset']
+            prepare_dataset(dataset, cfg.model.get('num_classes'), max_broken, split == 'train',
+                            key=f'{split}_dataloader.dataset', say=say, annotated=annotated)
+
+
+def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_broken: int = 0, training: bool = True,
+                    category_ids: Sequence[int] | None = None, key: str = 'train_dataloader.dataset',
+                    say: bool = True, annotated: bool = True) -> Sequence[int] | None:
+    """Check the files of a data set config; generate them where the data set can.
+
+    Wrappers (``RepeatDataset``, ``ConcatDataset``, ...) are looked into. A data set with a ``prepare`` of its own is
+    asked to do so; one that has none and is not in COCO format either is left to itself.
+
+    What is trained on gets the number of each class in its file as ``category_ids`` of its ``metainfo``. From there it
+    gets into checkpoints, and into the results of whatever they are used for.
+
+    Args:
+        cfg: Data set config as in ``train_dataloader.dataset``.
+        num_classes: How many classes a classifier has; the classes of a detector's data are in ``cfg``.
+        max_broken: How many images may be missing or truncated; see :func:`check_images`.
+        training: Whether it is trained on. What is evaluated on may lack some of the classes.
+        category_ids: Those of the data set that this one is joined to.
+        key: Where ``cfg`` is in the config.
+        say: Whether to print what the training leaves out.
+        annotated: Whether there must be annotations; without, images and categories are enough.
+
+    Returns:
+        ``category_ids``, or this data set's own; None where it has none.
+
+    Raises:
+        UserError: If the annotation file is missing, unreadable or names other classes, if too many images are missing
+            or truncated, if one has another size than the file states, or if nothing is left to learn from.
+    """
+    inner = {f'{key}.datasets.{place}': wrapped for place, wrapped in enumerate(cfg.get('datasets') or ())} or (
+        {f'{key}.dataset': cfg['dataset']} if 'dataset' in cfg else {})
+    for place, wrapped in inner.items():
+        category_ids = prepare_dataset(wrapped, num_classes, max_broken, training, category_ids, place, say,
+                                       annotated)
+    dataset_type = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+    if inner or dataset_type is None:
+        return category_ids
+    if hasattr(dataset_type, 'prepare'):
+        dataset_type.prepare(**{key: value for key, value in cfg.items() if key != 'type'}, num_classes=num_classes)
+    if not issubclass(dataset_type, CocoDataset):
+        return category_ids
+    root = cfg.get('data_root') or ''
+    annotations, report = _read_annotations(os.path.join(root, cfg['ann_file']), root, annotated)
+    classes = _classes(cfg, dataset_type)
+    found = _check_classes(annotations, classes, cfg['ann_file'], training)
+    notes = [*_left_out(cfg, annotations, report, key), *_check_masks(cfg, annotations, report.source)]
+    if say and int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
+        for note in notes:
+            print(in_words(f'note: {report.source}: {note}'))
+    folder = os.path.join(root, (cfg.get('data_prefix') or {}).get('img', ''))
+    check_images([os.path.join(folder, image['file_name']) for image in annotations['images']], max_broken,
+                 'take them out of the annotation file',
+                 [(image['width'], image['height']) for image in annotations['images']], **image_reader(cfg))
+    if training:
+        # Data sets that are joined must have the same metainfo.
+        category_ids = category_ids or [found[name] for name in classes]
+        cfg['metainfo'] = dict(cfg.get('metainfo') or {}, category_ids=category_ids)
+    return category_ids
+
+
+def image_reader(cfg: dict[str, Any]) -> dict[str, Any]:
+    """What reads the images of a data set config: ``backend`` and ``upright`` as :func:`.check_image_file` has them."""
+    load = next((step for step in steps(cfg.get('pipeline')) if getattr(
+        step.get('type'), '__name__', str(step.get('type'))).endswith(
+            ('LoadImageFromFile', 'LoadCompleteImage', 'LoadWholeImage'))), {})
+    return dict(backend=load.get('imdecode_backend') or 'cv2',
+                upright=load.get('color_type', 'color') in ('color', 'grayscale'))
+
+
+def refuse_other_classes(train: dict[str, Any], val: dict[str, Any]) -> None:
+    """Raise a :class:`.UserError` where the data sets of two configs, joined ones included, differ in their classes.
+
+    A label would be one class in one of them and another class in the next.
+    """
+    pending, first = [val, train], None
+    while pending:
+        cfg = pending.pop()
+        pending += [cfg['dataset']] if 'dataset' in cfg else reversed(cfg.get('datasets') or [])
+        kind = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+        if not issubclass(kind or object, BaseDetDataset) or not (classes := _classes(cfg, kind)):
+            continue
+        first = first or classes
+        if classes != first:
+            mine, other = next((a, b) for a, b in zip_longest(first, classes) if a != b)
+            raise UserError(f'The data sets of the config name their classes differently: {shown(mine)} in one is '
+                            f'{shown(other)} in the next. Give all of them the same metainfo=dict(classes=(...)).')
+
+
+def _classes(cfg: dict[str, Any], kind: type) -> list[str]:
+    """Names of the classes of a data set config, by label."""
+    classes = (cfg.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes') or ()
+    return [classes] if isinstance(classes, str) else list(classes)
+
+
+def _read_annotations(path: str, root: str, annotated: bool) -> tuple[dict[str, Any], Report]:
+    try:
+        annotations = read_annotations(path) if annotated else _unannotated(path)
+    except FileNotFoundError:
+        raise UserError(
+            f'There is no annotation file {path}. Expected COCO\'s layout: '
+            f'{os.path.join(root, "annotations", "instances_{train,val}2017.json")}, '
+            f'{os.path.join(root, "{train,val}2017", "*.jpg")}.\n'
+            f'Put the data there, or name the folder that has it: data_root=DIR.') from None
+    if has_byte_order_mark(path):
+        raise UserError(f'{path} starts with a byte order mark, which MMDetection does not read. Save it as UTF-8 '
+                        f'without one, or name the data set\'s folder: data=DIR')
+    report = audit(annotations, path, root, look=False)
+    if not annotated:
+        for problem in ('no_annotations', 'no_box'):
+            report.found.pop(problem, None)
+    report.refuse('training')
+    return annotations, report
+
+
+def _unannotated(path: str) -> dict[str, Any]:
+    """The content of a file that may lack the list of annotations, as those of COCO's test sets do."""
+    content = read_json(path)
+    return as_annotations(content | dict(annotations=[]) if isinstance(content, dict) else content, path)
+
+
+def _left_out(cfg: dict[str, Any], annotations: dict[str, Any], report: Report, key: str) -> list[str]:
+    """What to say of the images and boxes of a data set that a training does not use.
+
+    Raises:
+        UserError: If it uses none.
+    """
+    if cfg.get('test_mode'):
+        ignored = report.found.get('ignored')
+        return [f'{ignored} x a box is marked to be ignored (ignore 1), and is evaluated on all the same. Set iscrowd '
+                f'to 1 in place of it'] if ignored else []
+    filters = cfg.get('filter_cfg') or {}
+    least, sizes = filters.get('min_size', 0), _sizes(annotations)
+    large = {number for number, size in sizes.items() if min(size) >= least}
+    used = large & {a['image_id'] for a in annotations['annotations']} if filters.get('filter_empty_gt') else large
+    small = f'{len(sizes) - len(large)} of {len(sizes)} images have a side below {least} pixels'
+    allow = f'To train on them: `cfg_options` {key}.filter_cfg.min_size=0'
+    boxes = annotations['annotations']
+    if not any(a['image_id'] in used and left_out(a, sizes[a['image_id']]) is None for a in boxes):
+        raise UserError(f'{report.source}: nothing is left to learn from: {small}, and filter_cfg leaves them out.\n'
+                        f'{allow}')
+    notes = [f'{small} and are left out of training. {allow}'] if len(large) < len(sizes) else []
+    if report.learned < len(boxes):
+        notes.append(f'{report.learned} of {len(boxes)} boxes to learn from. Left out: {report.reasons}. To see them: '
+                     f'snv2 check-data {report.source}')
+    return notes
+
+
+def _check_masks(cfg: dict[str, Any], annotations: dict[str, Any], source: str) -> list[str]:
+    """What to say of the masks of a data set, where its pipeline loads masks.
+
+    Raises:
+        UserError: If a box that it loads has none.
+    """
+    loads = [step for step in steps(cfg.get('pipeline')) if step.get('with_mask')]
+    if not loads:
+        return []
+    sizes = _sizes(annotations)
+    loaded = [a for a in annotations['annotations'] if left_out(a, sizes[a['image_id']]) in (None, 'crowd')]
+    faults = [(a, fault) for a in loaded if (fault := _mask_fault(a.get('segmentation'), sizes[a['image_id']]))]
+    if faults:
+        raise UserError(f'{source}: {len(faults)} of {len(loaded)} boxes cannot be used with masks: annotation id '
+                        f'{faults[0][0]["id"]} has {faults[0][1]}.\nGive each box a "segmentation", or take a config '
+                        f'that needs boxes alone, such as configs/faster_rcnn_snv2.py')
+    unused = sum(not _can_be_drawn(a['segmentation'], loads[0].get('poly2mask', True)) for a in loaded)
+    return [f'{unused} of {len(loaded)} masks are left out of training: they have no polygon of three points, or this '
+            f'config does not read their form'] if unused else []
+
+
+def _mask_fault(mask: Any, size: tuple[float, float]) -> str | None:
+    """Where MMDetection would end."""
+    if not mask:
+        return 'no mask'
+    if isinstance(mask, list):
+        sound = all(isinstance(polygon, list) for polygon in mask)
+        return None if sound else 'a segmentation that is not a list of polygons'
+    if not isinstance(mask, dict):
+        return 'a segmentation that is neither a list of polygons nor a run-length code'
+    stated = mask.get('size')
+    return f'a mask of size {shown(str(stated))} (height, width) in an image of {size[0]:g} x {size[1]:g}' if (
+        stated is not None and stated != [size[1], size[0]]) else None
+
+
+def _can_be_drawn(mask: Any, as_bitmap: bool) -> bool:
+    """Where MMDetection would leave a box out."""
+    if isinstance(mask, list):
+        return any(len(polygon) % 2 == 0 and len(polygon) >= 6 for polygon in mask)
+    return as_bitmap and isinstance(mask.get('counts'), (list, str)) and mask.get('size') is not None
+
+
+def _sizes(annotations: dict[str, Any]) -> dict[int, tuple[float, float]]:
+    return {image['id']: (image['width'], image['height']) for image in annotations['images']}
+
+
+def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file: str,
+                   training: bool) -> dict[str, int]:
+    """The id of each category by its name, where they fit the classes."""
+    found = {category['name']: category['id'] for category in annotations['categories']}
+    what_to_do = ('Set classes in metainfo=dict(classes=(...)) of the data sets and num_classes in the heads to those '
+                  'of the file.')
+    if twice := [name for name in classes if list(classes).count(name) > 1]:
+        raise UserError(f'The config\'s metainfo has the class {shown(twice[0])} more than once. {what_to_do}')
+    if unknown := [name for name in found if name not in classes]:
+        raise UserError(f'{ann_file} has the {_named(unknown, "category", "categories")}, not among the config\'s '
+                        f'{len(classes)} classes ({_few(classes)}).{same_but_for_spelling(unknown, classes)} '
+                        f'{what_to_do}')
+    absent = [name for name in classes if name not in found]
+    if absent and training:
+        raise UserError(f'{ann_file} lacks the {_named(absent, "category", "categories")} of the config\'s classes. '
+                        f'{what_to_do}')
+    if absent:
+        print(f'note: {ann_file} has {len(found)} of the {len(classes)} classes ({_few(found)}); only those are '
+              f'evaluated.', file=sys.stderr)
+    return found
+
+
+def same_but_for_spelling(names: Iterable[str], classes: Iterable[str]) -> str:
+    """A sentence about the first name that is a class but for capitals and spaces; empty where none is."""
+    plain = {re.sub(r'[\s_-]+', '', name).casefold(): name for name in classes}
+    for name in names:
+        if near := plain.get(re.sub(r'[\s_-]+', '', name).casefold()):
+            return f' {shown(name)} is not {shown(near)}: names have to be the same in every letter.'
+    return ''
+
+
+def check_images(paths: Sequence[str | os.PathLike], allowed: int = 0, instead: str = 'leave them out',
+                 stated: Sequence[tuple[float, float]] | None = None, **reader: Any) -> None:
+    """Look whether image files are there and whole, and of the size that is stated.
+
+    Args:
+        paths: Image files.
+        allowed: How many may be missing or truncated, if they are less than half; a warning then names them.
+        instead: What to do about those that cannot be had again.
+        stated: Width and height of each in pixels, as an annotation file has them; None where none does.
+        reader: What will decode them, as :func:`.check_image_file` takes it.
+
+    Raises:
+        UserError: Naming the first few that are missing, truncated or too large to be decoded, or the first of another
+            size.
+    """
+    looks = check_image_files(paths, **reader)
+    faults = [look.fault for look in looks if look.fault]
+    if 0 < len(faults) <= allowed and 2 * len(faults) < len(paths):
+        print(f'warning: {len(faults)} of {len(paths)} images cannot be read and are left out of training: '
+              f'{"; ".join(faults)}', file=sys.stderr)
+    elif faults:
+        more = f' and {len(faults) - 3} more, which snv2 check-data lists' if len(faults) > 3 else ''
+        raise UserError(f'{len(faults)} of {len(paths)} images cannot be read: {"; ".join(faults[:3])}{more}.\n'
+                        f'Fetch them again, or {instead}.')
+    refuse_other_sizes(paths, looks, stated or ())
+
+
+def refuse_other_sizes(paths: Sequence[str | os.PathLike], looks: Sequence[ImageCheck],
+                       stated: Sequence[tuple[float, float]]) -> None:
+    """Raise a :class:`.UserError` where a whole image is not as large as stated; arguments as above."""
+    wrong = [(path, look.size, tuple(size)) for path, look, size in zip(paths, looks, stated)
+             if not look.fault and look.size != tuple(size)]
+    if wrong:
+        path, size, said = wrong[0]
+        turned = all(size == said[::-1] for _, size, said in wrong)
+        raise UserError(
+            f'{len(wrong)} of {len(paths)} images have another size than the annotations state: {printable(path)} is '
+            f'{size[0]} x {size[1]}, stated {said[0]:g} x {said[1]:g}. Boxes would not lie on their objects.\n' + (
+                'The sides are exchanged. If the images are turned by their EXIF orientation and the boxes were drawn '
+                'without it, remove it: exiftool -Orientation= DIR. Else correct width and height.' if turned else
+                'Use the images that the boxes were drawn on, or scale boxes, width and height to these.'))
+
+
+def _named(names: Sequence[str], one: str, many: str) -> str:
+    return f'{one if len(names) == 1 else many} {_few([repr(name) for name in names])}'
+
+
+def _few(names: Iterable[str]) -> str:
+    names = list(names)
+    return ', '.join(names[:5]) + (f' and {len(names) - 5} more' if len(names) > 5 else '')

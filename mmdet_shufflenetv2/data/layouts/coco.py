@@ -1,0 +1,166 @@
+"""Data sets in COCO's format: COCO's own folders, and those that Roboflow, CVAT and others export.
+
+=============  ===========================================  ==============================================
+who            annotation files                             images
+=============  ===========================================  ==============================================
+COCO           ``annotations/instances_train2017.json``     ``train2017/``
+CVAT           ``annotations/instances_default.json``       ``images/``, ``images/default/``
+Roboflow       ``train/_annotations.coco.json``             ``train/``
+FiftyOne       ``train/labels.json``                        ``train/data/``
+others         ``train.json``, ``annotations/train.json``   ``images/``, ``train/``, ``images/train/``
+=============  ===========================================  ==============================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ...utils.errors import UserError
+from ...utils.images import is_clutter
+from ..annotation_file import read_annotations
+from ..audit import leaves_folder
+from ..complete_annotations import class_name
+from .description import SPLITS, Split, UserDataset
+from .other_formats import foreign_format
+
+__all__ = ['find_annotation_files', 'find_image_folder', 'read_coco']
+
+# Files of COCO and its followers that hold no boxes of classes.
+_OTHER = re.compile(r'^(captions|person_keypoints|panoptic|stuff|image_info)_', re.IGNORECASE)
+# COCO's own name, which goes before others for the same split, such as a subset's.
+_OFFICIAL = re.compile(r'^instances_[a-z]+(\d{4})?$', re.IGNORECASE)
+_SPLIT_NAMES = (dict.fromkeys(('train', 'training', 'trainset', 'trainval'), 'train')
+                | dict.fromkeys(('val', 'valid', 'validation', 'valset', 'minival', 'dev', 'eval', 'evaluation'), 'val')
+                | dict.fromkeys(('test', 'testing', 'testset'), 'test'))
+# What it has beside a file for training alone is in that, or for validation.
+_UNION = re.compile(r'trainval', re.IGNORECASE)
+_PLACES = ('annotations/*.json', '*.json', '*/_annotations*.json', '*/labels.json', '*/annotations.json', '*/coco.json',
+           '*/instances*.json')
+# A file that names no split has everything.
+_WHOLE = {'default', 'all', 'annotations', 'labels', 'result', 'coco', 'dataset', 'instances'}
+
+
+def find_annotation_files(root: Path) -> dict[str, list[Path]]:
+    """The files in a folder that may be annotation files, by split. They are told by their names."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted({path for pattern in _PLACES for path in root.glob(pattern)}):
+        if not is_clutter(path.relative_to(root)) and not _OTHER.match(path.name) and (
+                split := _split_of(path, root)) and not foreign_format(path):
+            found.setdefault(split, []).append(path)
+    if set(found) & set(SPLITS):
+        found.pop('whole', None)
+    if alone := [path for path in found.get('train', ()) if not _UNION.search(path.stem + path.parent.name)]:
+        found['train'] = alone
+    return found
+
+
+def _split_of(path: Path, root: Path) -> str | None:
+    name = path.stem if path.parent in (root, root / 'annotations') else path.parent.name
+    words = [word for word in re.split(r'[^a-z]+', name.lower()) if word]
+    splits = [_SPLIT_NAMES[word] for word in words if word in _SPLIT_NAMES]
+    return splits[0] if splits else 'whole' if set(words) & _WHOLE else None
+
+
+def read_coco(root: Path, files: dict[str, list[Path]]) -> UserDataset:
+    """Read a data set in COCO's format.
+
+    Args:
+        root: Its folder.
+        files: What :func:`find_annotation_files` found there.
+
+    Raises:
+        UserError: If a split is ambiguous, empty or not to be read, or if its images are not found.
+    """
+    if 'whole' in files:
+        files = {'train': files['whole']}
+    if 'train' not in files:
+        raise UserError(f'data={root}: there are annotations for {" and ".join(files)}, but none to train on. '
+                        f'Expected annotations/instances_train.json or train/_annotations.coco.json.')
+    splits: dict[str, Split] = {}
+    for name in SPLITS:
+        if name in files:
+            path = _only(name, files[name], root)
+            annotations = read_annotations(path)
+            # A test split whose annotations are kept secret is none to evaluate on.
+            if name == 'test' and not annotations['annotations']:
+                continue
+            splits[name] = Split(path, find_image_folder(path, root, annotations), annotations)
+    notes: list[str] = []
+    return UserDataset('COCO', root, _classes(splits, notes), splits, notes=notes)
+
+
+def _only(split: str, paths: list[Path], root: Path) -> Path:
+    official = [path for path in paths if _OFFICIAL.match(path.stem)]
+    candidates = official if len(official) == 1 else paths
+    if len(candidates) > 1:
+        raise UserError(f'data={root}: {len(candidates)} annotation files could be the {split} split: '
+                        f'{", ".join(str(path.relative_to(root)) for path in candidates[:4])}. Leave one of them there '
+                        f'and move the others elsewhere.')
+    return candidates[0]
+
+
+def find_image_folder(path: Path, root: Path, annotations: dict[str, list]) -> Path:
+    """The folder in which an annotation file's images are.
+
+    Args:
+        path: The annotation file.
+        root: The data set's folder.
+        annotations: Its content.
+
+    Raises:
+        UserError: If it lists no images, or none of the usual folders has any of them.
+    """
+    names = [image.get('file_name') for image in annotations['images'] if isinstance(image, dict)]
+    names = [name.replace('\\', '/') for name in names if isinstance(name, str) and name and not leaves_folder(name)]
+    if not names:
+        raise UserError(f'{path} lists no images with a file_name inside its folder, so there is nothing to train on. '
+                        f'Export the data set again, with its images.')
+    # `instances_train2017` -> `train2017`, whose images are there or in `images/train2017`.
+    tail = re.sub(r'^(instances|annotations|labels)?_?', '', path.stem) or path.stem
+    bases = dict.fromkeys((path.parent, root))
+    below = dict.fromkeys(('', tail, tail.lower(), re.sub(r'\d+$', '', tail), 'images', f'images/{tail}',
+                           f'images/{tail.lower()}', f'images/{path.parent.name}', 'data', f'data/{tail}'))
+    looked_in = [base / folder for base in bases for folder in below if (base / folder).is_dir()]
+    sample = names[::max(len(names) // 20, 1)]
+    hits = {folder: sum((folder / name).is_file() for name in sample) for folder in looked_in}
+    best = max(hits, key=hits.get)
+    if not hits[best]:
+        raise UserError(f'The images of {path} were not found: the first is {names[0]!r}. Looked in '
+                        f'{", ".join(str(folder) for folder in looked_in[:4])}. Put them into '
+                        f'{_usual_folder(path, root, tail)}.')
+    return best
+
+
+def _usual_folder(path: Path, root: Path, tail: str) -> Path:
+    if path.name.startswith('_annotations') or path.parent not in (root, root / 'annotations'):
+        return path.parent / 'data' if path.name == 'labels.json' else path.parent
+    return root / (tail if _split_of(path, root) in SPLITS else 'images')
+
+
+def _classes(splits: dict[str, Split], notes: list[str]) -> tuple[str, ...]:
+    """The names of the training split's categories, in its order."""
+    categories = _listed(splits['train'])
+    used = Counter(a['category_id'] for split in splits.values() for a in split.annotations['annotations']
+                   if isinstance(a, dict) and isinstance(a.get('category_id'), int))
+    # Roboflow puts the name of the whole in front of the classes.
+    parents = [category.get('supercategory') for category in categories[1:]]
+    if len(categories) > 1 and categories[0]['id'] == 0 and not used[0] and categories[0]['name'] in parents:
+        notes.append(f'left out the category {categories[0]["name"]!r}, which stands for all others')
+        categories = categories[1:]
+    names = [category['name'] for category in categories]
+    if not names:
+        raise UserError(f'{splits["train"].source} lists no category with an id and a name, so there is nothing to '
+                        f'learn. Export the data set again, with its classes.')
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UserError(f'{splits["train"].source} has two categories of the name {twice[0]!r}. Rename one of them.')
+    if unused := [category['name'] for category in categories if not used[category['id']]]:
+        notes.append(f'no box of {", ".join(map(repr, unused[:5]))}' + (' and others' if len(unused) > 5 else ''))
+    return tuple(names)
+
+
+def _listed(split: Split) -> list[dict[str, Any]]:
+    return [dict(category, name=name) for category in split.annotations['categories']
+            if (name := class_name(category)) is not None]

@@ -1,0 +1,396 @@
+"""Data sets in YOLO's format, as Ultralytics describes it and Roboflow, CVAT and Label Studio export it.
+
+A ``.yaml`` has ``names`` (a list, or a mapping from numbers) and for ``train``, ``val`` and ``test`` a folder of
+images, a ``.txt`` that lists them, or several of these. The labels of ``.../images/a.jpg`` stand in
+``.../labels/a.txt``, a line an object: the class's number, then the box as x and y of its centre, width and height, in
+fractions of the image. A longer line is a polygon, whose box is taken.
+
+CVAT's "YOLO 1.1" is Darknet's form: ``obj.data`` in place of the ``.yaml``, with lines ``key = value`` of which
+``names`` is a file with a name a line, and the labels beside the images.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...utils.errors import UserError
+from ...utils.images import IMAGE_SUFFIXES, check_image_files, files_below, is_clutter
+from ..problems import shown
+from .description import SPLITS, Split, UserDataset
+
+__all__ = ['DESCRIPTIONS', 'find_description', 'is_description', 'read_yolo', 'unreadable_yaml']
+
+#: What a file that describes a data set ends in.
+DESCRIPTIONS = ('.yaml', '.yml', '.data')
+
+# Coordinates are rounded to some digits, so a box may leave the image by a little.
+_ROUNDING = 0.01
+_KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
+_CLASS_LISTS = ('classes.txt', 'obj.names')
+_EXAMPLE = 'names: [cat, dog]; train: images/train; val: images/val'
+# In front of paths that start in the data set's folder: Roboflow's and CVAT's.
+_NO_FOLDERS = ('../', 'data/')
+
+
+def find_description(root: Path) -> Path | None:
+    """The ``.yaml`` or ``.data`` of a data set in YOLO's format, or its list of classes; None where there is neither.
+
+    Raises:
+        UserError: If there are several, or images and labels without any.
+    """
+    found = [path for path in sorted(root.iterdir()) if is_description(path)]
+    # Of several, those of the usual name, or that name images, too.
+    for better in ([path for path in found if path.stem in ('data', 'dataset')], list(filter(_names_images, found))):
+        found = better or found
+    if len(found) > 1:
+        raise UserError(f'data={root}: {len(found)} files could describe the data: '
+                        f'{", ".join(path.name for path in found)}. Name the one to take: data={found[0]}')
+    found += [root / name for name in _CLASS_LISTS if (root / name).is_file() and (root / 'labels').is_dir()]
+    if not found and any((folder / 'images').is_dir() and (folder / 'labels').is_dir()
+                         for folder in (root, *(root / name for names in _KEYS.values() for name in names))):
+        above = root.absolute().parent
+        if any(map(is_description, above.iterdir())):
+            raise UserError(f'data={root} is a part of a data set, without the names of the classes. Name the whole: '
+                            f'data={above}')
+        places = '; '.join(f'{split}: {place}' for split, place in _places(root).items())
+        raise UserError(f'data={root}: images/ and labels/ are there, but no .yaml that names the classes. Write '
+                        f'{root / "data.yaml"} with these lines: names: [cat, dog]; {places}')
+    return found[0] if found else None
+
+
+def is_description(path: Path) -> bool:
+    """Whether a file describes a data set in YOLO's format: it has ``names``.
+
+    One that is damaged counts if it is called ``data`` or ``dataset``, or has the usual keys; any other YAML that
+    cannot be read is about something else.
+    """
+    if path.suffix not in DESCRIPTIONS or is_clutter(Path(path.name)) or not path.is_file():
+        return False
+    try:
+        return 'names' in (_read_lines(path) if path.suffix == '.data' else _read_yaml(path))
+    except OSError:
+        return False
+    except UserError:
+        keys = set(re.findall(rb'^(\w+)[ \t]*:', path.read_bytes(), re.MULTILINE))
+        return b'names' in keys and (path.stem in ('data', 'dataset') or bool(keys & {b'train', b'val', b'nc'}))
+
+
+def unreadable_yaml(root: Path) -> list[Path]:
+    """The files ``.yaml`` of a folder that are none, or of a kind that is not read, and no :func:`is_description`."""
+    return [path for path in sorted(root.iterdir()) if path.suffix in ('.yaml', '.yml') and path.is_file()
+            and not is_clutter(Path(path.name)) and not is_description(path) and not _is_yaml(path)]
+
+
+def _is_yaml(path: Path) -> bool:
+    try:
+        return _read_yaml(path) is not None
+    except (OSError, UserError):
+        return False
+
+
+def _names_images(path: Path) -> bool:
+    try:
+        content = _read_lines(path) if path.suffix == '.data' else _read_yaml(path)
+    except UserError:
+        return True
+    return any(key in content for keys in _KEYS.values() for key in keys)
+
+
+def _places(root: Path) -> dict[str, str]:
+    """Where the images of each split are if nothing says so."""
+    names = [name for names in _KEYS.values() for name in names]
+    places = {name: f'images/{name}' for name in names if (root / 'images' / name).is_dir()}
+    places = places or {name: f'{name}/images' for name in names if (root / name / 'images').is_dir()}
+    return places if 'train' in places else {'train': 'images'} | places
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which PyYAML would take the last without a word."""
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
+        counts = Counter((key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := [key for (_, key), count in counts.items() if count > 1 and key != '<<']:
+            raise yaml.YAMLError(f'the key {shown(twice[0])} is there twice')
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding='utf-8-sig'), _Loader)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f'{path} cannot be read as YAML: {" ".join(str(error).split())[:200]}') from None
+    return content if isinstance(content, dict) else {}
+
+
+def _read_lines(path: Path) -> dict[str, str]:
+    """Darknet's lines ``key = value``."""
+    pairs = (line.partition('=') for line in path.read_text(encoding='utf-8-sig', errors='replace').splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs if value.strip()}
+
+
+def read_yolo(root: Path, description: Path) -> UserDataset:
+    """Read a data set in YOLO's format.
+
+    Args:
+        root: Its folder.
+        description: The ``.yaml`` or ``.data``, or a list of classes beside ``images/`` and ``labels/``.
+
+    Raises:
+        UserError: If the description is invalid, or a split has no images or no labels.
+    """
+    if description.suffix in ('.yaml', '.yml'):
+        content = _read_yaml(description)
+        classes = _names(description, content)
+    elif description.suffix == '.data':
+        content = _read_lines(description)
+        classes = _darknet_names(description, content)
+    else:
+        content = _places(root)
+        classes = _class_list(description)
+    data = UserDataset('YOLO', root, classes, {})
+    for split in SPLITS:
+        places = next((content[key] for key in _KEYS[split] if content.get(key)), None)
+        if places is None:
+            continue
+        # Roboflow names a split that it did not export.
+        if split != 'train' and not any(_resolved(description, content, place) for place in _listed(places)):
+            data.notes.append(f'{description.name} names a split {split} that is not there: {shown(places)}')
+            continue
+        images = _images(description, content, split, places)
+        data.splits[split], data.faults[split] = _read_split(images, split, data, content, description)
+        folders = [_resolved(description, content, place) for place in _listed(places)]
+        data.faults[split] += _orphans(images, [folder for folder in folders if folder.is_dir()], data)
+        if not data.splits[split].images.absolute().is_relative_to(root.absolute()):
+            data.notes.append(f'{split}: the images lie elsewhere, in {data.splits[split].images}')
+    if 'train' not in data.splits:
+        raise UserError(f'{description} names no images to train on. Expected for instance {_EXAMPLE}')
+    return data
+
+
+def _names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
+    names = content.get('names')
+    if isinstance(names, dict):
+        numbered = {str(number): name for number, name in names.items()}
+        if set(numbered) != set(map(str, range(len(names)))):
+            raise UserError(f'{path}: names must be numbered 0 to {len(names) - 1} without a gap, got '
+                            f'{shown(", ".join(numbered))}.')
+        names = [numbered[str(number)] for number in range(len(names))]
+    if not isinstance(names, list) or not names or not all(isinstance(name, (str, int, float)) for name in names):
+        raise UserError(f'{path}: names is {shown(names)}. Expected the class names, such as names: [cat, dog]')
+    if 'nc' in content and content['nc'] != len(names):
+        raise UserError(f'{path}: nc is {shown(content["nc"])}, and there are {len(names)} names. Correct one of them.')
+    if len(set(map(str, names))) < len(names):
+        raise UserError(f'{path}: names holds one name twice. Rename one of the two classes.')
+    return tuple(map(str, names))
+
+
+def _darknet_names(path: Path, content: dict[str, str]) -> tuple[str, ...]:
+    names = _resolved(path, content, content.get('names', ''))
+    if names is None or not names.is_file():
+        raise UserError(f'{path} says names = {content.get("names", "")}, and there is no such file. Expected one with '
+                        f'the name of a class a line.')
+    classes = _class_list(names)
+    if content.get('classes', str(len(classes))) != str(len(classes)):
+        raise UserError(f'{path} says classes = {content["classes"]}, and {names} has {len(classes)} names. Correct '
+                        f'one of them.')
+    return classes
+
+
+def _class_list(path: Path) -> tuple[str, ...]:
+    lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
+    if not (names := tuple(line.strip() for line in lines if line.strip())):
+        raise UserError(f'{path} is empty. Expected the name of a class a line.')
+    if len(set(names)) < len(names):
+        raise UserError(f'{path} holds one name twice. Rename one of the two classes.')
+    return names
+
+
+def _listed(places: Any) -> list[str]:
+    return [str(place) for place in (places if isinstance(places, list) else [places])]
+
+
+def _images(description: Path, content: dict[str, Any], split: str, places: Any) -> list[Path]:
+    found: dict[Path, None] = {}
+    for place in _listed(places):
+        path = _resolved(description, content, place)
+        if path is None:
+            raise UserError(f'{description} says {split}: {place}, and there is no such folder or list in '
+                            f'{" or ".join(map(str, _bases(description, content)))}. Correct the path in it.')
+        if path.is_dir():
+            found.update(dict.fromkeys(sorted(files_below(path))))
+        else:
+            lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
+            listed = {line.strip(): _resolved(description, content, line.strip()) for line in lines if line.strip()}
+            if listed and not any(listed.values()):
+                raise UserError(f'{path} lists {len(listed)} images and none of them is there: the first is '
+                                f'{shown(next(iter(listed)))}. Put them there, as seen from {description.parent}, or '
+                                f'export the data set again, with its images.')
+            found.update(dict.fromkeys(image or path.parent / line for line, image in listed.items()))
+    if not found:
+        raise UserError(f'{description} says {split}: {shown(places)}, and there is no image. Looked for '
+                        f'{", ".join(IMAGE_SUFFIXES)}.')
+    return list(found)
+
+
+def _bases(description: Path, content: dict[str, Any]) -> list[Path]:
+    inner = content.get('path')
+    base = description.parent
+    # The folder that was named goes first: a copied data set still has the path of the original in it.
+    return list(dict.fromkeys([base, base / inner] if isinstance(inner, str) else [base]))
+
+
+def _resolved(description: Path, content: dict[str, Any], place: str) -> Path | None:
+    for base in _bases(description, content):
+        below = [place.replace('\\', '/').removeprefix(prefix) for prefix in ('', *_NO_FOLDERS)]
+        for relative in dict.fromkeys((place, *below)):
+            if (base / relative).exists():
+                return Path(os.path.normpath(base / relative))
+    return None
+
+
+def _label_file(image: Path) -> Path:
+    """The last ``images`` in the path becomes ``labels``; otherwise the labels lie beside the images."""
+    apart, beside = _renamed(image.parent, 'images', 'labels') / f'{image.stem}.txt', image.with_suffix('.txt')
+    return beside if beside.is_file() and not apart.is_file() else apart
+
+
+def _renamed(folder: Path, old: str, new: str) -> Path:
+    """A folder's path with its last part ``old`` replaced."""
+    parts = list(folder.parts)
+    for place in reversed(range(len(parts))):
+        if parts[place] == old:
+            parts[place] = new
+            break
+    return Path(*parts)
+
+
+def _read_split(images: list[Path], split: str, data: UserDataset, content: dict[str, Any],
+                description: Path) -> tuple[Split, list[tuple[str, str]]]:
+    folder = Path(os.path.commonpath([path.parent for path in images]))
+    labels = [_label_file(image) for image in images]
+    if not any(path.is_file() for path in labels):
+        raise UserError(f'None of the {len(images)} images of {split} has labels: {images[0]} should have them in '
+                        f'{labels[0]}. Put the label files there, one .txt an image.')
+    faults: list[tuple[str, str]] = []
+    entries, annotations, clipped = [], [], 0
+    for number, (image, label_file, look) in enumerate(zip(images, labels, check_image_files(images)), start=1):
+        if look.size is None:
+            faults.append((look.kind, look.fault))
+            continue
+        width, height = look.size
+        entries.append(dict(id=number, file_name=os.path.relpath(image, folder), width=width, height=height))
+        for x1, y1, x2, y2, label, outside in _boxes(label_file, len(data.classes), 'kpt_shape' in content, faults):
+            clipped += outside
+            box = [round(x1 * width, 3), round(y1 * height, 3), round((x2 - x1) * width, 3),
+                   round((y2 - y1) * height, 3)]
+            annotations.append(dict(id=len(annotations) + 1, image_id=number, category_id=label + 1, bbox=box,
+                                    area=round(box[2] * box[3], 3), iscrowd=0))
+    if clipped:
+        data.notes.append(f'{split}: {clipped} boxes reached outside their image and were cut off there')
+    categories = [dict(id=number, name=name) for number, name in enumerate(data.classes, start=1)]
+    return Split(description, folder, dict(images=entries, annotations=annotations, categories=categories)), faults
+
+
+def _orphans(images: list[Path], folders: list[Path], data: UserDataset) -> Iterator[tuple[str, str]]:
+    """Faults of label files without an image.
+
+    Args:
+        images: Those of a split.
+        folders: Where these were searched for; labels are searched for likewise.
+        data: What was read so far, for not to name a file twice.
+    """
+    labels = set(map(_label_file, images))
+    said = {example for faults in data.faults.values() for _, example in faults}
+    roots = [_renamed(folder, 'images', 'labels') for folder in folders]
+    found = {path for root in roots if root.is_dir() for path in files_below(root, ('.txt', ))}
+    found.update(path for folder in {path.parent for path in labels} for path in folder.glob('*.txt'))
+    names: dict[Path, dict[str, str]] = {}
+    for path in sorted(found - labels):
+        if path.name in _CLASS_LISTS or is_clutter(Path(path.name)) or not _holds_labels(path):
+            continue
+        near: dict[str, str] = {}
+        for folder in (path.parent, _renamed(path.parent, 'labels', 'images')):
+            if folder not in names:
+                names[folder] = {file.stem: file.name for file in sorted(folder.glob('*.*')) if file.suffix != '.txt'}
+            near |= names[folder]
+        # That of another split, or not in the list of this one.
+        if Path(other := near.get(path.stem, '')).suffix.lower() in IMAGE_SUFFIXES:
+            continue
+        example = f'{path}: there is no image of this name' + (f', and {other} is none that is read' if other else '')
+        if example not in said:
+            yield 'label_without_image', example
+
+
+def _holds_labels(path: Path) -> bool:
+    """Whether a text is in a folder of labels, or looks like one: where they lie beside images, others may, too."""
+    with path.open(encoding='utf-8-sig', errors='replace') as file:
+        return 'labels' in path.parts or bool(re.match(r'\d+(\s+[\d.eE+-]+){4,}\s*$', file.readline(1000)))
+
+
+def _boxes(path: Path, num_classes: int, keypoints: bool,
+           faults: list[tuple[str, str]]) -> Iterator[tuple[float, float, float, float, int, bool]]:
+    """x1, y1, x2, y2 in fractions, label, and whether the box had to be cut off; wrong lines go to ``faults``."""
+    try:
+        lines = path.read_text(encoding='utf-8-sig').splitlines()
+    except FileNotFoundError:  # an image of background
+        return
+    except (OSError, ValueError) as error:
+        faults.append(('label_line', f'{path}: {error}'))
+        return
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            fields = line.split()
+            # No polygon has so few numbers.
+            if len(fields) == 6 and not keypoints and re.fullmatch(r'0?\.\d+|[01](\.0*)?|\d\.?\d*e-\d+', fields[5]):
+                fields.pop()
+                faults.append(('label_confidence', f'{path}:{number}: {shown(line.strip())}'))
+            yield _box(fields, num_classes, keypoints)
+        except _FlatError as error:
+            faults.append(('box_flat', f'{path}:{number}: {error}'))
+        except ValueError as error:
+            faults.append(('label_line', f'{path}:{number}: {error}'))
+
+
+class _FlatError(ValueError):
+    """A box that has no area."""
+
+
+def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, float, float, float, int, bool]:
+    try:
+        label, *numbers = map(float, fields)
+    except ValueError:
+        raise ValueError(f'{shown(" ".join(fields))} holds something that is no number') from None
+    if not all(map(math.isfinite, (label, *numbers))):
+        raise ValueError(f'{shown(" ".join(fields))} holds NaN or infinity')
+    if label != int(label) or not 0 <= label < num_classes:
+        raise ValueError(f'class {label:g}, expected 0 to {num_classes - 1}: names has {num_classes} classes')
+    numbers = numbers[:4] if keypoints else numbers
+    polygon = len(numbers) >= 6 and len(numbers) % 2 == 0
+    if len(numbers) != 4 and not polygon:
+        raise ValueError(f'{len(fields)} fields, expected 5: class, x, y, width, height (or class and a polygon)')
+    if not polygon and min(numbers[2:]) <= 0:
+        raise _FlatError(f'width {numbers[2]:g}, height {numbers[3]:g}')
+    if not all(-_ROUNDING <= number <= 1 + _ROUNDING for number in numbers):
+        worst = max(numbers, key=lambda number: abs(number - 0.5))
+        raise ValueError(f'{worst:g} is not in [0, 1]. Divide x and width by its width, y and height by its '
+                         f'height')
+    if polygon:
+        x1, y1, x2, y2 = min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
+    else:
+        x, y, w, h = numbers
+        x1, y1, x2, y2 = x - w / 2, y - h / 2, x + w / 2, y + h / 2
+    outside = min(x1, y1) < -_ROUNDING or max(x2, y2) > 1 + _ROUNDING
+    x1, y1, x2, y2 = (min(max(side, 0.0), 1.0) for side in (x1, y1, x2, y2))
+    if x1 >= x2 or y1 >= y2:
+        raise _FlatError(f'{shown(" ".join(fields))} has no area in the image')
+    return x1, y1, x2, y2, int(label), outside

@@ -1,0 +1,222 @@
+"""Shapes: a generated detection data set, so that every tool has something to run on.
+
+Circles, squares, triangles, stars and crosses of random colour, size and rotation lie on textured backgrounds and
+cover one another. Colour says nothing about the class. Boxes and masks are taken from the pixels of a shape that
+remain visible, as in COCO. The files have COCO's layout and names, so everything that reads COCO reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+from mmdet.datasets import CocoDataset
+from mmdet.registry import DATASETS
+from pycocotools import mask as coco_mask
+
+from ..utils.errors import UserError
+
+__all__ = ['CLASSES', 'ShapesDataset', 'make_shapes']
+
+CLASSES = ('circle', 'square', 'triangle', 'star', 'cross')
+
+_PALETTE = [(230, 60, 60), (60, 120, 230), (60, 180, 75), (240, 170, 30), (150, 70, 200)]
+
+#: Raised whenever the same arguments would give other files.
+_VERSION = 1
+_MANIFEST = 'shapes.json'
+_SPLITS = ('train2017', 'val2017')
+
+# A shape of which less than this share is visible or that is less than this many pixels wide is not annotated by any
+# human either; it is left out of the picture.
+_MIN_VISIBLE = 0.45
+_MIN_SIDE = 5
+
+
+def make_shapes(root: str | os.PathLike, num_train: int = 1000, num_val: int = 100, size: int = 160,
+                seed: int = 0) -> Path:
+    """Write the data set unless it is there already.
+
+    Args:
+        root: Folder to create: ``annotations/instances_{train,val}2017.json``, ``train2017/``, ``val2017/``.
+        num_train: Images to train on.
+        num_val: Images to evaluate on; no image is in both splits.
+        size: Longest side of an image in pixels, at least 64; the other is 0.75 to 1 of it.
+        seed: Same arguments, same pictures.
+
+    Returns:
+        ``root`` as a path.
+
+    Raises:
+        UserError: If ``root`` holds something else, or Shapes made with other arguments.
+    """
+    root = Path(root)
+    wanted = dict(version=_VERSION, num_train=num_train, num_val=num_val, size=size, seed=seed)
+    if min(num_train, num_val) < 1 or size < 64:
+        raise UserError(f'Shapes needs at least one image a split and a size of 64 pixels, got {wanted}.')
+    if root.exists() and any(root.iterdir()):
+        _check_manifest(root, wanted)
+        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    # Written beside and renamed, so that neither an interrupted run nor a second process leaves or sees half of it.
+    unfinished = root.with_name(f'{root.name}.unfinished-{os.getpid()}')
+    try:
+        for split, count in zip(_SPLITS, (num_train, num_val)):
+            _write_split(unfinished, split, count, size, seed)
+        (unfinished / _MANIFEST).write_text(json.dumps(wanted))
+        try:
+            unfinished.rename(root)
+        except OSError:
+            _check_manifest(root, wanted)  # another process was first
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return root
+
+
+def _check_manifest(root: Path, wanted: dict[str, int]) -> None:
+    manifest = root / _MANIFEST
+    found = json.loads(manifest.read_text()) if manifest.is_file() else None
+    if found != wanted:
+        raise UserError(f'{root} holds {f"Shapes made with {found}" if found else "other files"}, wanted {wanted}. '
+                        f'Delete it, or name another folder (data_root).')
+
+
+def _write_split(root: Path, split: str, count: int, size: int, seed: int) -> None:
+    (root / split).mkdir(parents=True)
+    (root / 'annotations').mkdir(exist_ok=True)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id in range(1, count + 1):
+        # A generator an image: neither the number of images nor the other split changes a picture.
+        picture, shapes = draw_image(np.random.default_rng((seed, _SPLITS.index(split), image_id)), size)
+        name = f'{image_id:012d}.jpg'
+        cv2.imwrite(str(root / split / name), picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        images.append(dict(id=image_id, file_name=name, height=picture.shape[0], width=picture.shape[1]))
+        for label, mask in shapes:
+            annotations.append(dict(_annotation(label, mask), id=len(annotations) + 1, image_id=image_id))
+    categories = [dict(id=i, name=name, supercategory='shape') for i, name in enumerate(CLASSES, start=1)]
+    info = dict(description='Shapes', version=str(_VERSION))
+    (root / 'annotations' / f'instances_{split}.json').write_text(
+        json.dumps(dict(info=info, images=images, annotations=annotations, categories=categories)))
+
+
+def _annotation(label: int, mask: np.ndarray) -> dict[str, Any]:
+    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    rle['counts'] = rle['counts'].decode()
+    x, y, w, h = _box(mask)
+    return dict(category_id=label + 1, bbox=[x, y, w, h], area=int(mask.sum()), iscrowd=0, segmentation=rle)
+
+
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """x, y, width, height of the pixels that are set; zeros where none is."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+
+
+def draw_image(rng: np.random.Generator, size: int) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
+    """One picture and what is visible in it.
+
+    Args:
+        rng: Source of everything random.
+        size: Longest side in pixels.
+
+    Returns:
+        The picture, ``(H, W, 3)`` uint8 BGR, and ``(label, mask)`` pairs with ``(H, W)`` boolean masks of the visible
+        pixels.
+    """
+    long, short = size, int(size * rng.uniform(0.75, 1))
+    height, width = (long, short) if rng.random() < 0.5 else (short, long)
+    labels = rng.integers(len(CLASSES), size=rng.integers(2, 9))
+    masks = [_shape_mask(rng, CLASSES[label], height, width) for label in labels]
+    # The last shape lies on top. A shape that is hidden too much is taken away, and those below it show again.
+    shown: list[tuple[int, np.ndarray, np.ndarray]] = []
+    covered = np.zeros((height, width), bool)
+    for label, mask in zip(labels[::-1], masks[::-1]):
+        visible = mask & ~covered
+        if visible.sum() >= _MIN_VISIBLE * mask.sum() and min(_box(visible)[2:]) >= _MIN_SIDE:
+            shown.append((int(label), mask, visible))
+            covered |= mask
+    picture = _background(rng, height, width)
+    for _, mask, _ in shown[::-1]:
+        colour = cv2.cvtColor(np.uint8([[[rng.integers(180), rng.integers(140, 256), rng.integers(110, 256)]]]),
+                              cv2.COLOR_HSV2BGR)[0, 0]
+        shading = rng.normal(0, 8, (height, width, 1)) + _gradient(rng, height, width)[..., None] * 30
+        picture[mask] = np.clip(colour + shading, 0, 255).astype(np.uint8)[mask]
+    return cv2.GaussianBlur(picture, (3, 3), 0.6), [(label, visible) for label, _, visible in shown]
+
+
+def _shape_mask(rng: np.random.Generator, name: str, height: int, width: int) -> np.ndarray:
+    radius = min(height, width) * np.exp(rng.uniform(np.log(0.09), np.log(0.3)))
+    # Cut off by the border at most by about a third.
+    inset = 0.4 * radius
+    centre = rng.uniform((inset, inset), (width - inset, height - inset))
+    outline = _outline(name, rng.uniform(0, 2 * np.pi)) * radius + centre
+    canvas = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(canvas, [np.round(outline).astype(np.int32)], 1)
+    return canvas.astype(bool)
+
+
+def _outline(name: str, rotation: float) -> np.ndarray:
+    """``(P, 2)`` corners around the origin, the outermost at distance 1."""
+    corners = dict(circle=48, square=4, triangle=3, star=10, cross=12)[name]
+    angles = np.arange(corners) * 2 * np.pi / corners
+    radii = np.ones(corners)
+    if name == 'star':
+        radii[1::2] = 0.42
+    if name == 'cross':
+        # Arms a third as wide as the whole: two outer corners, then one in the armpit, four times.
+        arm = np.arctan2(1, 3)
+        angles = np.concatenate([[q - arm, q + arm, q + np.pi / 4] for q in np.arange(4) * np.pi / 2])
+        radii = np.tile([1, 1, np.sqrt(0.2)], 4)
+    return radii[:, None] * np.stack((np.cos(angles + rotation), np.sin(angles + rotation)), axis=1)
+
+
+def _gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """``(H, W)`` slope in a random direction, -1 to 1."""
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[-1:1:height * 1j, -1:1:width * 1j]
+    return (x * np.cos(angle) + y * np.sin(angle)) / np.sqrt(2)
+
+
+def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """``(H, W, 3)`` uint8: a dull colour with blotches, stripes, a slope and grain."""
+    base = rng.uniform(60, 190) + rng.normal(0, 12, 3)
+    cells = rng.integers(3, 12)
+    blotches = cv2.resize(rng.normal(0, 15, (cells, cells, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
+    stripes = np.sin(_gradient(rng, height, width) * rng.uniform(5, 40)) * rng.uniform(0, 14)
+    slope = _gradient(rng, height, width) * rng.uniform(0, 35)
+    grain = rng.normal(0, 6, (height, width, 3))
+    return np.clip(base + blotches + (stripes + slope)[..., None] + grain, 0, 255).astype(np.uint8)
+
+
+@DATASETS.register_module()
+class ShapesDataset(CocoDataset):
+    """Shapes as an MMDetection data set; generated at ``data_root`` when it is first used.
+
+    Args:
+        shapes: Arguments of :func:`make_shapes` other than the folder.
+        kwargs: Arguments of ``mmdet.datasets.CocoDataset``.
+    """
+
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=CLASSES, palette=_PALETTE)
+
+    def __init__(self, *args: Any, shapes: dict[str, int] | None = None, **kwargs: Any) -> None:
+        self._shapes = shapes or {}
+        super().__init__(*args, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """The images and their boxes, after generating them where they are missing."""
+        make_shapes(self.data_root, **self._shapes)
+        return super().load_data_list()
+
+    @staticmethod
+    def prepare(data_root: str, shapes: dict[str, int] | None = None, **_: Any) -> None:
+        """Generate the files for those who look at them before the data set is built."""
+        make_shapes(data_root, **(shapes or {}))

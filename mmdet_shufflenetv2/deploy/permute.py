@@ -1,0 +1,115 @@
+"""Folding norms into convolutions, and reordering a convolution's channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ..utils.errors import UserError
+from .channel_plan import UNUSED
+
+__all__ = ['absorb_order', 'check_conv', 'fuse_conv_bn', 'permute_channels', 'permute_depthwise', 'plain_activation']
+
+# They act on each number alone, so it does not matter which channel it stands in.
+_ELEMENTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.ELU, nn.Hardswish, nn.Hardtanh, nn.Mish,
+                nn.Sigmoid, nn.Hardsigmoid, nn.Tanh)
+
+
+def fuse_conv_bn(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
+    """One convolution with bias that equals ``norm(conv(x))`` in eval mode.
+
+    Raises:
+        UserError: If it is no plain convolution, or no batch norm with running statistics.
+    """
+    check_conv(conv)
+    if not isinstance(norm, _BatchNorm) or norm.running_mean is None:
+        raise UserError(f'A {type(norm).__name__} cannot be folded into a convolution, for it depends on the image: '
+                        f'expected batch norm with running statistics (BN or SyncBN).')
+    return fuse_conv_bn_eval(conv, norm)
+
+
+def check_conv(conv: nn.Module) -> None:
+    """Raise a :class:`UserError` unless a convolution is its weight, bias and geometry and nothing else.
+
+    A subclass, a parametrization (which makes one) and a hook compute the weight or the output in another way. Hooks
+    are how ``torch.nn.utils.weight_norm`` and ``spectral_norm`` work.
+    """
+    if type(conv) is not nn.Conv2d:
+        raise UserError(f'A {type(conv).__name__} cannot be made shuffle-free: expected plain Conv2d (conv_cfg=None).')
+    if conv._forward_hooks or conv._forward_pre_hooks:
+        raise UserError('A Conv2d with a forward hook (such as weight_norm or spectral_norm) cannot be made '
+                        'shuffle-free. Remove it first: torch.nn.utils.remove_weight_norm, handle.remove().')
+
+
+def plain_activation(act: nn.Module) -> nn.Module:
+    """The activation, if it may be used for channels in any order.
+
+    Raises:
+        UserError: If it looks at more than one number at a time.
+    """
+    if not isinstance(act, _ELEMENTWISE):
+        allowed = ', '.join(kind.__name__ for kind in _ELEMENTWISE)
+        raise UserError(f'{type(act).__name__} cannot be used in the shuffle-free form, which reorders channels: '
+                        f'expected one of {allowed}.')
+    return act
+
+
+def permute_channels(conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None) -> nn.Conv2d:
+    """A convolution without groups, its channels in another order.
+
+    Args:
+        conv: The convolution.
+        rows: Which of its output channels stands at each place; ``UNUSED`` is filled with zeros. None: as it is.
+        columns: Likewise for its input channels, where ``UNUSED`` stands for one that is not looked at.
+
+    Raises:
+        UserError: If it has groups or is no plain convolution.
+    """
+    check_conv(conv)
+    if conv.groups != 1:
+        raise UserError(f'A convolution with groups={conv.groups} cannot be made shuffle-free: its channels cannot be '
+                        f'reordered. Expected groups=1.')
+    return _convolution(conv, _taken(_taken(conv.weight.detach(), rows, 0), columns, 1), rows)
+
+
+def permute_depthwise(conv: nn.Conv2d, order: Sequence[int]) -> nn.Conv2d:
+    """A depthwise convolution with its channels in another order; ``UNUSED`` gives zeros, whatever is read there.
+
+    Raises:
+        UserError: If it is not depthwise, with one output channel for each input channel.
+    """
+    if not conv.groups == conv.in_channels == conv.out_channels:
+        raise UserError(f'A convolution with groups={conv.groups}, {conv.in_channels} input and {conv.out_channels} '
+                        f'output channels cannot be made shuffle-free where a depthwise one is expected.')
+    return _convolution(conv, _taken(conv.weight.detach(), order, 0), order, groups=len(order))
+
+
+def _convolution(like: nn.Conv2d, weight: Tensor, rows: Sequence[int] | None, groups: int = 1) -> nn.Conv2d:
+    new = nn.Conv2d(
+        weight.shape[1] * groups, weight.shape[0], like.kernel_size, like.stride, like.padding, like.dilation,
+        groups=groups, bias=like.bias is not None, padding_mode=like.padding_mode, device=weight.device,
+        dtype=weight.dtype)
+    with torch.no_grad():
+        new.weight.copy_(weight)
+        if like.bias is not None:
+            new.bias.copy_(_taken(like.bias.detach(), rows, 0))
+    return new.requires_grad_(False)
+
+
+def absorb_order(conv: nn.Conv2d, order: Sequence[int]) -> None:
+    """Let a convolution without groups that reads features in their original order read them in ``order``, in place."""
+    new = permute_channels(conv, columns=order)
+    conv.weight, conv.in_channels = new.weight, new.in_channels
+
+
+def _taken(tensor: Tensor, order: Sequence[int] | None, dim: int) -> Tensor:
+    if order is None:
+        return tensor
+    index = torch.tensor(order, device=tensor.device)
+    taken = tensor.index_select(dim, index.clamp(min=0))
+    shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
+    return taken.masked_fill((index == UNUSED).view(shape), 0)

@@ -1,1 +1,0 @@
-"""Training, testing and inference as the tools run them."""

@@ -1,0 +1,211 @@
+"""``report.html``: one file with everything in it, for a desk, a phone, and a machine without a network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...utils.errors import UserError
+from ...utils.images import read_image
+from .drawings import FOUND, TRUE, curve_svg, image_piece, size_svg
+from .inputs import find_data, read_annotations, read_results
+from .mistakes import FalsePositive, Mistakes, find_mistakes
+from .scores import Scores, evaluate
+
+__all__ = ['analyze']
+
+#: More classes than these make a table of confusions that nobody reads.
+_MOST_CLASSES = 24
+
+
+def analyze(results: str | os.PathLike, annotations: str | os.PathLike | None = None,
+            images: str | os.PathLike | None = None, out: str | os.PathLike = 'report.html', *,
+            score_thr: float = 0.3, worst: int = 24) -> Scores:
+    """Write the report as ``snv2 analyze`` does.
+
+    Args:
+        results: COCO results file.
+        annotations: COCO annotation file that it belongs to; None takes what ``snv2 eval`` noted beside it.
+        images: Folder of the images; None as above.
+        out: File to write, ``.html``.
+        score_thr: Threshold at which mistakes are counted; AP needs none.
+        worst: False positives and misses to show, so many of each.
+
+    Returns:
+        The scores, which equal pycocotools'.
+
+    Raises:
+        UserError: If a file does not do.
+    """
+    out = Path(out)
+    if out.suffix.lower() not in ('.html', '.htm'):
+        raise UserError(f'out={out}: expected a name that ends in .html.')
+    if not 0 <= score_thr <= 1:
+        raise UserError(f'score_thr={score_thr} is no score: expected 0 to 1.')
+    if worst < 0:
+        raise UserError(f'worst={worst}: expected 0 or more.')
+    annotations, images = find_data(results, annotations, images)
+    truth = read_annotations(annotations, images)
+    detections = read_results(results, truth)
+    scores = evaluate(truth, detections)
+    mistakes = find_mistakes(truth, detections, score_thr)
+    pieces = _Pieces(truth, images)
+    parts = [
+        _head(scores, Path(results).name, len(truth['images'])),
+        _section('AP by size', 'Small: below 32 x 32 pixels; large: above 96 x 96. Recall: the average, with 100 '
+                 'detections an image.', size_svg(scores.sizes)),
+        _section('Classes', 'Precision (up) over recall (right) at IoU 0.5, both from 0 to 1. Best mmAP first.',
+                 _classes(scores)),
+        _section('Confusion', f'Detections with a score of {score_thr} or more, matched at IoU 0.5. A row is what is '
+                 f'there, a column what was found.', _confusion(mistakes)),
+        _section(f'The worst of {len(mistakes.false_positives)} false positives', _KEY + ' Highest scores first.',
+                 _sheet([_false_positive(one, pieces) for one in mistakes.false_positives[:worst]])),
+        _section(f'The largest of {len(mistakes.misses)} misses', _KEY + ' Objects at which nothing was found.',
+                 _sheet([_miss(one, pieces) for one in mistakes.misses[:worst]])),
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(_PAGE.replace('TITLE', escape(Path(results).name)).replace('BODY', '\n'.join(parts)),
+                   encoding='utf-8', errors='replace')  # JSON can hold what UTF-8 cannot
+    return scores
+
+
+class _Pieces:
+    """Pieces of images with their boxes, as figures with a caption."""
+
+    def __init__(self, annotations: dict[str, Any], folder: Path) -> None:
+        self.names = {category['id']: category['name'] for category in annotations['categories']}
+        self._files = {image['id']: folder / image['file_name'] for image in annotations['images']}
+
+    def figure(self, about: dict[str, Any], drawn: Sequence[tuple[dict[str, Any], tuple[int, int, int]]],
+               caption: str) -> str:
+        path = self._files[about['image_id']]
+        if not path.is_file():
+            raise UserError(f'There is no image {path}. `images` names the folder that the annotations\' file names '
+                            f'start from.')
+        boxes = [(one['bbox'], self.names[one['category_id']] + (f' {one["score"]:.2f}' if 'score' in one else ''),
+                  color) for one, color in drawn]
+        return (f'<figure><img src="{image_piece(read_image(path), about["bbox"], boxes)}" alt="{escape(caption)}" '
+                f'><figcaption>{escape(caption)}<br><small>{escape(path.name)}</small></figcaption>'
+                f'</figure>')
+
+
+def _false_positive(one: FalsePositive, pieces: _Pieces) -> str:
+    drawn = [(one.detection, FOUND)] + ([(one.truth, TRUE)] if one.truth else [])
+    kind = one.kind + (f' {pieces.names[one.truth["category_id"]]}' if one.kind.endswith(('with', 'as')) else '')
+    return pieces.figure(one.detection, drawn,
+                         f'{pieces.names[one.detection["category_id"]]} {one.detection["score"]:.2f}: {kind}')
+
+
+def _miss(truth: dict[str, Any], pieces: _Pieces) -> str:
+    width, height = (round(side) for side in truth['bbox'][2:])
+    return pieces.figure(truth, [(truth, TRUE)], f'{pieces.names[truth["category_id"]]}, {width} x {height} pixels')
+
+
+def _head(scores: Scores, name: str, images: int) -> str:
+    tiles = ''.join(f'<div><b>{_number(value)}</b>{label}</div>' for label, value in (
+        ('mmAP', scores.ap), ('AP50', scores.ap50), ('AP75', scores.ap75), ('average recall', scores.recall)))
+    objects = sum(one.objects for one in scores.classes)
+    counted = ', '.join(map(_counted, (images, objects, len(scores.classes)), ('image', 'object', 'class')))
+    return (f'<h1>{escape(name)}</h1><p>{counted}. Scores as pycocotools computes them.</p>'
+            f'<div class="tiles">{tiles}</div>')
+
+
+def _classes(scores: Scores) -> str:
+    ranked = sorted(scores.classes, key=lambda one: -1 if np.isnan(one.ap) else one.ap, reverse=True)
+    seen = ''.join(f'<figure>{curve_svg(one.precision50)}<figcaption><b>{escape(one.name)}</b><br>'
+                   f'mmAP {_number(one.ap)}<br>AP50 {_number(one.ap50)}<br>{_counted(one.objects, "object")}'
+                   f'</figcaption></figure>'
+                   for one in ranked if one.objects)
+    unseen = [one.name for one in ranked if not one.objects]
+    note = f'<p>Not in these images: {escape(", ".join(unseen))}.</p>' if unseen else ''
+    return f'<div class="curves">{seen}</div>{note}'
+
+
+def _confusion(mistakes: Mistakes) -> str:
+    counts = mistakes.confusion
+    wrong = counts - np.diag(np.diag(counts))
+    trouble = wrong[:-1].sum(axis=1) + wrong[:, :-1].sum(axis=0)
+    shown = sorted(np.argsort(-trouble, kind='stable')[:_MOST_CLASSES])
+    note = '' if len(shown) == len(mistakes.classes) else (
+        f'<p>The {len(shown)} classes with most mistakes, of {len(mistakes.classes)}.</p>')
+    columns = [*shown, len(mistakes.classes)]
+    names = [*mistakes.classes, '']
+    head = ''.join(f'<th class="up"><span>{escape(names[column]) or "missed"}</span></th>' for column in columns)
+    largest = counts.sum(axis=1)
+    rows = ''.join(
+        f'<tr><th>{escape(names[row]) or "nothing"}</th>'
+        + ''.join(_cell(counts[row, column], largest[row], row == column) for column in columns) + '</tr>'
+        for row in columns)
+    pairs = [(wrong[row, column], row, column) for row, column in zip(*np.nonzero(wrong[:-1, :-1]))]
+    listed = ''.join(f'<li>{escape(mistakes.classes[row])} taken for {escape(mistakes.classes[column])}: {count}</li>'
+                     for count, row, column in sorted(pairs, key=lambda pair: -pair[0])[:10])
+    often = f'<h3>Most often</h3><ol>{listed}</ol>' if listed else ''
+    return f'{note}<div class="wide"><table class="confusion"><tr><th></th>{head}</tr>{rows}</table></div>{often}'
+
+
+def _cell(count: int, of: int, right: bool) -> str:
+    if not count:
+        return '<td></td>'
+    color = TRUE if right else FOUND
+    # Never so dark that black is hard to read on it.
+    return f'<td style="background:rgba({color[0]},{color[1]},{color[2]},{0.1 + 0.5 * count / of:.2f})">{count}</td>'
+
+
+def _sheet(figures: Sequence[str]) -> str:
+    return f'<div class="sheet">{"".join(figures)}</div>' if figures else '<p>None.</p>'
+
+
+def _section(title: str, about: str, content: str) -> str:
+    return f'<section><h2>{title}</h2><p>{about}</p>{content}</section>'
+
+
+def _number(value: float) -> str:
+    return '-' if np.isnan(value) else f'{value:.3f}'
+
+
+def _counted(count: int, noun: str) -> str:
+    return f'{count} {noun}{"" if count == 1 else "es" if noun.endswith("s") else "s"}'
+
+
+def _css(color: tuple[int, int, int]) -> str:
+    return f'rgb{color}'
+
+
+_KEY = f'<i style="color:{_css(TRUE)}">■</i> what is there, <i style="color:{_css(FOUND)}">■</i> what was found.'
+
+_PAGE = f'''<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>TITLE</title><style>
+:root {{ color-scheme: light; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 70rem; margin: 0 auto;
+  padding: 1rem; }}
+h1 {{ font-size: 1.5rem; overflow-wrap: anywhere; }} h2 {{ font-size: 1.2rem; margin: 2.5rem 0 0; }}
+h3 {{ font-size: 1rem; margin-bottom: 0; }} p {{ margin: .3rem 0 .8rem; }} i {{ font-style: normal; }}
+small, .small {{ font-size: 12px; color: #555; fill: #555; }} ol {{ margin-top: .3rem; }}
+figure {{ margin: 0; min-width: 0; }} figcaption {{ font-size: .85rem; line-height: 1.35; overflow-wrap: anywhere; }}
+.tiles {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(7rem, 1fr)); gap: .6rem; }}
+.tiles div {{ background: #f1f4f7; padding: .6rem .8rem; border-radius: 6px; }}
+.tiles b {{ display: block; font-size: 1.5rem; }}
+.curves {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: 1rem; }}
+.sheet {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .8rem;
+  align-items: start; }}
+.sheet img {{ display: block; width: 100%; max-height: 16rem; object-fit: contain; object-position: left bottom; }}
+.grid {{ stroke: #ddd; stroke-width: .6; }} .area {{ fill: {_css(TRUE)}; opacity: .15; }}
+.line {{ fill: none; stroke: {_css(TRUE)}; stroke-width: 2; }}
+.bars {{ width: 100%; max-width: 32rem; }} .bar0 {{ fill: {_css(TRUE)}; }}
+.bar1 {{ fill: none; stroke: {_css(TRUE)}; }}
+.wide {{ overflow-x: auto; }} table {{ border-collapse: collapse; font-size: .85rem; }}
+.confusion td {{ border: 1px solid #e3e3e3; text-align: right; padding: .15rem .35rem; min-width: 1.6rem; }}
+.confusion th {{ font-weight: normal; text-align: right; padding: .15rem .4rem; white-space: nowrap; }}
+.confusion th:first-child {{ position: sticky; left: 0; background: #fff; }}
+.confusion .up {{ vertical-align: bottom; padding: .3rem 0; }}
+.up span {{ writing-mode: vertical-rl; transform: rotate(180deg); }}
+</style></head><body>
+BODY
+</body></html>
+'''

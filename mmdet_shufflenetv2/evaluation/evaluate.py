@@ -1,0 +1,132 @@
+"""Evaluating a checkpoint, from a config to COCO metrics or a classifier's accuracy."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmdet.evaluation import DumpDetResults
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ..checkpoints.mismatch import weights_mismatch
+from ..checkpoints.unwrap import strip_prefixes, unwrap_weights
+from ..compat.registry_errors import registry_errors
+from ..config.access import is_detector, metrics_of
+from ..config.edits import coco_metrics
+from ..config.options import EvaluateOptions
+from ..config.resolve import resolve
+from ..config.runner import build_runner
+from ..data.checks import prepare_data
+from ..deploy.shuffle_free import shuffle_free_detector
+from ..utils.errors import UserError
+from ..utils.files import make_folder, write_json
+from ..utils.options import takes_options
+from .evaluation_data import EvaluationData, evaluation_data, write_note
+
+__all__ = ['evaluate']
+
+# Where X11 and Wayland say that there is one.
+_DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
+
+
+@takes_options(EvaluateOptions)
+def evaluate(options: EvaluateOptions) -> dict[str, float]:
+    """Evaluate a checkpoint: ``evaluate(EvaluateOptions(config, checkpoint))``, or ``evaluate(config, checkpoint)``.
+
+    Args:
+        options: What to evaluate, on what, and what to write; see :class:`.EvaluateOptions`. The checkpoint may be an
+            address such as ``torchvision://shufflenet_v2_x1_0.imagenet1k_v1``; all weights of the model must be in it.
+
+    Returns:
+        The metrics: ``coco/bbox_mAP`` and so on, or ``accuracy/top1`` and ``accuracy/top5`` in percent.
+
+    Raises:
+        UserError: If the config, the data or the checkpoint is invalid.
+    """
+    if options.show and sys.platform.startswith('linux') and not any(map(os.environ.get, _DISPLAYS)):
+        raise UserError('show=True needs a display to open windows on, and there is none here. Write figures instead: '
+                        'show_dir=DIR')
+    cfg, _ = resolve(options)
+    tested = evaluation_data(cfg) if is_detector(cfg) else None
+    scored = _is_scored(cfg, tested, options.out)
+    if _is_first_process():
+        if tested:
+            print(f'evaluating on {tested}')
+        if not scored:
+            print('no metrics are computed: detections are written only')
+    prepare_data(cfg, 'test', say=options.data is None, annotated=tested is None or tested.annotations > 0)
+    make_folder(cfg.work_dir, 'work_dir')
+    if options.out:
+        make_folder(Path(options.out).parent, 'out')
+    runner = build_runner(cfg)
+    if options.out and scored and not options.out.endswith('.json'):
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=options.out))
+    runner.register_hook(_LoadEveryWeight(str(options.checkpoint), options.shuffle_free), priority='LOWEST')
+    with registry_errors():
+        metrics = runner.test()
+    if runner.rank == 0:
+        _write(options, cfg.work_dir, tested, metrics if scored else None)
+    return metrics
+
+
+def _write(options: EvaluateOptions, work_dir: str, tested: EvaluationData | None,
+           metrics: dict[str, float] | None) -> None:
+    if options.out and options.out.endswith('.json'):
+        os.replace(f'{os.path.splitext(options.out)[0]}.bbox.json', options.out)
+        if tested:
+            write_note(options.out, tested, checkpoint=str(options.checkpoint), metrics=metrics or {})
+    if metrics is not None:
+        write_json(Path(work_dir) / 'metrics.json', metrics)
+
+
+def _is_first_process() -> bool:
+    return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0
+
+
+class _LoadEveryWeight(Hook):
+    """Loads a checkpoint before the run and insists on all weights; MMEngine only warns of missing ones."""
+
+    def __init__(self, checkpoint: str, shuffle_free: bool) -> None:
+        self.checkpoint = checkpoint
+        self.shuffle_free = shuffle_free
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        # A distributed run and test-time augmentation wrap the model themselves.
+        own, _ = strip_prefixes(runner.model.state_dict(), prefixes=('module.', ))
+        if (weights := unwrap_weights(checkpoint, own)) is not checkpoint:
+            checkpoint['state_dict'] = weights
+
+    def before_run(self, runner: Runner) -> None:
+        try:
+            runner.load_checkpoint(self.checkpoint, map_location='cpu', strict=True)
+        except RuntimeError as error:
+            raise weights_mismatch(self.checkpoint, error) from error
+        if self.shuffle_free:
+            model = runner.model
+            while hasattr(model, 'module'):  # a distributed run, test-time augmentation
+                model = model.module
+            fast = shuffle_free_detector(model.eval())
+            model.backbone, model.neck = fast.backbone, getattr(fast, 'neck', None)
+
+
+def _is_scored(cfg: Config, tested: EvaluationData | None, out: str | None) -> bool:
+    """Whether metrics can be computed. Where not, the config's metrics are set to write detections only."""
+    annotated = tested is None or tested.annotations > 0
+    metrics = metrics_of(cfg, 'test_evaluator')
+    if annotated and not any(metric.get('format_only') for metric in metrics):
+        return True
+    if out is None and not any(metric.get('outfile_prefix') for metric in metrics):
+        missing = f'{tested.ann_file} has no annotations' if not annotated else 'format_only computes no metrics'
+        raise UserError(f'{missing}, so there is nothing to compare with. Write the detections: out=results.json')
+    if out is not None and Path(out).suffix != '.json':
+        cfg.test_evaluator = dict(type='DumpDetResults', out_file_path=out)
+        return False
+    for metric in (metrics := coco_metrics(cfg)):
+        metric.format_only = True
+        metric.setdefault('outfile_prefix', metrics[0].outfile_prefix)
+    cfg.test_evaluator = metrics
+    return False

@@ -1,0 +1,222 @@
+"""ShuffleNet V2 as a detection backbone.
+
+Paper: ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design (Ma, Zhang, Zheng, Sun, ECCV 2018,
+https://arxiv.org/abs/1807.11164), section 3.2 and table 5. Parameter names and outputs are those of torchvision's
+``shufflenet_v2_*``, whose weights load unchanged; with ``variant='authors'`` the outputs are those of the authors' own
+release. :mod:`.checkpoint_layouts` reads the files of other code bases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from ...checkpoints.shufflenet_layouts import convert_state_dict
+from ...utils.errors import UserError
+from .architectures import VARIANTS, Architecture, architecture
+from .authors_unit import AuthorsBasicUnit, AuthorsDownsampleUnit
+from .norm_eval import batch_norms_to_eval
+from .shuffle_unit import BasicUnit, DownsampleUnit, UnitStyle, conv_norm
+
+__all__ = ['FeatureInfo', 'ShuffleNetV2']
+
+
+class FeatureInfo(NamedTuple):
+    """One output of the backbone: its index in ``out_indices``, its width, and its stride in input pixels."""
+
+    index: int
+    channels: int
+    stride: int
+
+
+# Activations that may overwrite their input: the norm in front of them does not need it for its gradient.
+_INPLACE_ACTIVATIONS = ('ReLU', 'ReLU6', 'LeakyReLU')
+
+
+@MODELS.register_module()
+class ShuffleNetV2(BaseModule):
+    """ShuffleNet V2 without its classifier.
+
+    Only what the chosen outputs need is built, so every parameter gets a gradient.
+
+    Args:
+        widen_factor: Width of the network: 0.5, 1.0, 1.5 or 2.0 (table 5).
+        stage_channels: Other widths of stage2, stage3 and stage4 than the table's; even numbers. conv5 keeps the width
+            that ``widen_factor`` gives it.
+        out_indices: Which outputs to return, ascending: 0 the stem (stride 4), 1 stage2 (8), 2 stage3 (16),
+            3 stage4 (32), 4 conv5 (32; 1024 channels, 2048 at 2.0x).
+        frozen_stages: The last frozen part: -1 none, 0 the stem, 1 the stem and stage2, up to 4. A frozen part has no
+            gradient and its norms stay in eval mode.
+        conv_cfg: Config of the convolutions; None for ``Conv2d``.
+        norm_cfg: Config of the norms, such as ``dict(type='BN')``, ``dict(type='SyncBN')`` or
+            ``dict(type='GN', num_groups=2)``.
+        act_cfg: Config of the activations.
+        norm_eval: Keep all batch norms in eval mode while training.
+        with_cp: Recompute each unit in the backward pass instead of keeping its activations (less memory, more time).
+        init_cfg: MMEngine's initialisation config, such as
+            ``dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1')``.
+        variant: Which of the two networks that bear the name: ``'torchvision'``, whose down-sampling units halve their
+            output between the branches, or ``'authors'``, whose multiply-adds are the paper's (:mod:`.authors_unit`).
+        depth: 50 for the deep ShuffleNet V2-50 of the appendix: stem of 64 channels, four stages (stage2 at stride 4
+            to stage5 at 32), conv6. None for the networks of table 5.
+        strides: Stride of each stage, 2 as a rule. ``(2, 2, 1)`` keeps stage4 at stride 16.
+        dilations: Dilation of each stage's depthwise convolutions, such as ``(1, 1, 2)``.
+        large_receptive_field: ShuffleNet V2* (section 4): one more depthwise 3x3 convolution in front of the first
+            pointwise convolution of each unit.
+        with_se: A squeeze-and-excitation gate at the end of each unit's work (table 8 and the appendix).
+        with_residual: A shortcut around the work of each unit that keeps its size (appendix, for very deep networks).
+
+    Attributes:
+        feature_info: A :class:`FeatureInfo` an output, in order.
+
+    Raises:
+        UserError: (a ``ValueError``) If an argument is out of range, or, when weights are loaded, if they do not fit.
+
+    Example:
+        >>> import torch
+        >>> from mmdet_shufflenetv2 import ShuffleNetV2
+        >>> backbone = ShuffleNetV2(widen_factor=1.0, out_indices=(1, 2, 3)).eval()
+        >>> [tuple(feature.shape) for feature in backbone(torch.rand(1, 3, 64, 96))]
+        [(1, 116, 8, 12), (1, 232, 4, 6), (1, 464, 2, 3)]
+        >>> [(info.channels, info.stride) for info in backbone.feature_info]
+        [(116, 8), (232, 16), (464, 32)]
+    """
+
+    def __init__(self, widen_factor: float = 1.0, stage_channels: Sequence[int] | None = None,
+                 out_indices: Sequence[int] = (1, 2, 3), frozen_stages: int = -1, conv_cfg: dict | None = None,
+                 norm_cfg: dict | None = None, act_cfg: dict | None = None, norm_eval: bool = False,
+                 with_cp: bool = False, init_cfg: dict | list[dict] | None = None, *, variant: str = 'torchvision',
+                 depth: int | None = None, strides: Sequence[int] | None = None,
+                 dilations: Sequence[int] | None = None, large_receptive_field: bool = False, with_se: bool = False,
+                 with_residual: bool = False) -> None:
+        super().__init__(init_cfg)
+        if variant not in VARIANTS:
+            raise UserError(f'variant={variant!r} is unknown: allowed are {", ".join(map(repr, VARIANTS))}.')
+        net = architecture(widen_factor, depth, stage_channels, strides, dilations)
+        self.variant = variant
+        self.architecture = net
+        self.out_indices = _checked_out_indices(out_indices, net)
+        self.frozen_stages = _checked_frozen_stages(frozen_stages, net)
+        self.norm_eval = norm_eval
+        self.with_cp = with_cp
+        self.feature_info = tuple(FeatureInfo(i, net.channels[i], net.feature_strides[i]) for i in self.out_indices)
+
+        act_cfg = dict(act_cfg or dict(type='ReLU'))
+        if act_cfg['type'] in _INPLACE_ACTIVATIONS:
+            act_cfg.setdefault('inplace', True)
+        style = UnitStyle(
+            conv_cfg, norm_cfg or dict(type='BN'), act_cfg, large_receptive_field, with_se, with_residual)
+
+        self.conv1 = nn.Sequential(*conv_norm(3, net.stem, 3, style, stride=2))
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        #: Names of the parts after the stem, in the order in which they run.
+        self.part_names = net.part_names[:self.out_indices[-1]]
+        for index, name in enumerate(self.part_names):
+            self.add_module(name, self._stage(index, style) if name.startswith('stage') else nn.Sequential(
+                *conv_norm(net.stages[-1], net.last, 1, style)))
+
+        for part in self._frozen_parts():
+            part.requires_grad_(False)
+        self.train()
+
+    def _stage(self, index: int, style: UnitStyle) -> nn.Sequential:
+        net = self.architecture
+        in_channels, channels, dilation = net.channels[index], net.stages[index], net.dilations[index]
+        first_unit, unit = (DownsampleUnit, BasicUnit)
+        if self.variant == 'authors':
+            first_unit, unit = (AuthorsDownsampleUnit, AuthorsBasicUnit)
+            if channels <= in_channels:
+                raise UserError(f"variant='authors' widens at every stage, and {net.part_names[index]} is to have "
+                                f'{channels} channels behind {in_channels}. Give wider stage_channels, or take '
+                                f"variant='torchvision'.")
+        units = [first_unit(in_channels, channels, style, stride=net.strides[index], dilation=dilation)]
+        units += [unit(channels, style, dilation=dilation) for _ in range(net.depths[index] - 1)]
+        return nn.Sequential(*units)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features of normalised images.
+
+        Args:
+            x: ``(N, 3, H, W)``, H and W at least 32.
+
+        Returns:
+            One ``(N, channels, ceil(H / stride), ceil(W / stride))`` tensor an entry of ``out_indices``.
+        """
+        x = self.maxpool(self.conv1(x))
+        outs = [x] if 0 in self.out_indices else []
+        for index, name in enumerate(self.part_names, start=1):
+            part = getattr(self, name)
+            for unit in part if name.startswith('stage') else (part, ):
+                x = self._run(unit, x)
+            if index in self.out_indices:
+                outs.append(x)
+        return tuple(outs)
+
+    def _run(self, unit: nn.Module, x: Tensor) -> Tensor:
+        if not (self.with_cp and self.training and torch.is_grad_enabled()):
+            return unit(x)
+        return checkpoint(
+            unit, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _running_stats_untouched(unit)))
+
+    def train(self, mode: bool = True) -> ShuffleNetV2:
+        """Set the mode, keeping frozen parts and, with ``norm_eval``, all batch norms in eval mode."""
+        super().train(mode)
+        for part in self._frozen_parts():
+            part.eval()
+        if self.norm_eval:
+            batch_norms_to_eval(self)
+        return self
+
+    def _frozen_parts(self) -> list[nn.Module]:
+        parts = ['conv1', *self.part_names]
+        return [getattr(self, name) for name in parts[:self.frozen_stages + 1]]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # The one place that every way of loading passes: load_state_dict, init_cfg, load_from, resume.
+        convert_state_dict(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _outputs(net: Architecture) -> list[str]:
+    """What each number among ``out_indices`` stands for: ``1 (stage2, stride 8)``."""
+    names = ['the stem', *net.part_names]
+    return [f'{i} ({name}, stride {stride})' for i, (name, stride) in enumerate(zip(names, net.feature_strides))]
+
+
+def _checked_out_indices(out_indices: Sequence[int], net: Architecture) -> tuple[int, ...]:
+    indices = tuple(out_indices) if isinstance(out_indices, (tuple, list)) else (out_indices, )
+    if not indices or any(i not in range(len(net.channels)) for i in indices) or list(indices) != sorted(set(indices)):
+        raise UserError(f'out_indices={out_indices!r} does not fit: expected ascending numbers out of '
+                        f'{", ".join(_outputs(net))}, such as (1, 2, 3).')
+    return indices
+
+
+def _checked_frozen_stages(frozen_stages: int, net: Architecture) -> int:
+    if frozen_stages not in range(-1, len(net.channels)):
+        parts = ', '.join(f'{i} (and {name})' for i, name in enumerate(net.part_names, start=1))
+        raise UserError(f'frozen_stages={frozen_stages!r} is out of range: allowed are -1 (nothing frozen), 0 (the '
+                        f'stem), {parts}.')
+    return frozen_stages
+
+
+@contextmanager
+def _running_stats_untouched(unit: nn.Module) -> Iterator[None]:
+    """For the recomputation of a unit: its batch norms have already counted this batch once."""
+    norms = [m for m in unit.modules() if isinstance(m, _BatchNorm) and m.training]
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    # Switching track_running_stats off instead would save other tensors than the first pass did.
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, kept):
+            norm.momentum, norm.num_batches_tracked = momentum, count

@@ -1,0 +1,75 @@
+"""Backbones side by side: what they compute, what they touch in memory, and what they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...profiling.memory_access import Kind
+from ..guidelines.breakdown import shares
+from ..guidelines.figure import KIND_COLORS
+from .check import Checked, DesignCheck
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ['draw']
+
+#: What an element is read or written for: colors of figure 2's kinds, the convolutions (linear layers too) divided.
+_ELEMENT_COLORS = {
+    'convolution': KIND_COLORS[Kind.CONVOLUTION], 'convolution: MAC above the lower bound (G1)': '#08306b',
+    'convolution: MAC above that of one group (G2)': '#807dba', 'depthwise convolution (G4)': '#9ecae1',
+    'element-wise (G4)': KIND_COLORS[Kind.ELEMENTWISE], 'data movement (G4)': KIND_COLORS[Kind.DATA_MOVEMENT],
+    'other': KIND_COLORS[Kind.OTHER]}
+_PREDICTED = 'latency predicted from the counts'
+
+
+def draw(check: DesignCheck, path: Path) -> None:
+    """Write the figure as a picture."""
+    # Not pyplot: it holds state of the whole process.
+    from matplotlib.figure import Figure
+
+    names = [f'{checked.backbone}\n{checked.config}' for checked in check.checked]
+    figure = Figure(figsize=(15, 2.4 + 0.7 * len(names)), layout='constrained')
+    panels = figure.subplots(1, 3, sharey=True)
+    figure.suptitle(f'{check.title}, norms folded')
+    _bars(panels[0], 'multiply-adds (G)', names, [
+        {'convolution': checked.multiply_adds / 1e9} for checked in check.checked], _ELEMENT_COLORS)
+    _bars(panels[1], 'elements read and written (M)', names, [_elements(checked) for checked in check.checked],
+          _ELEMENT_COLORS)
+    _bars(panels[2], 'latency (ms) by kind of operation', names, [
+        {kind: share * checked.measured.median * 1e3 for kind, share in shares(checked.times).items()}
+        for checked in check.checked], KIND_COLORS)
+    panels[2].plot([checked.predicted * 1e3 for checked in check.checked], names, 'kD', markersize=5,
+                   markerfacecolor='white', label=_PREDICTED)
+    panels[0].invert_yaxis()
+    handles, labels = panels[1].get_legend_handles_labels()
+    more, more_labels = panels[2].get_legend_handles_labels()
+    beside = [_PREDICTED] + [Kind.MATRIX_PRODUCT.value] * any(
+        checked.elements[Kind.MATRIX_PRODUCT] for checked in check.checked)
+    figure.legend([*handles, *(more[more_labels.index(label)] for label in beside)], [*labels, *beside],
+                  loc='outside lower center', ncols=4)
+    figure.savefig(path, dpi=110)
+
+
+def _elements(checked: Checked) -> dict[str, float]:
+    unequal, grouped = checked.total('G1')[1], checked.total('G2')[1]
+    dense = checked.mac - checked.depthwise_elements - unequal - grouped
+    values = (dense, unequal, grouped, checked.depthwise_elements, checked.elements[Kind.ELEMENTWISE],
+              checked.elements[Kind.DATA_MOVEMENT], checked.elements[Kind.OTHER])
+    return {name: value / 1e6 for name, value in zip(_ELEMENT_COLORS, values)}
+
+
+def _bars(panel: Axes, title: str, names: list[str], rows: list[dict[str, float]], colors: dict[str, str]) -> None:
+    """Stacked bars with their sums beside them. What no backbone has is left out, of the legend too."""
+    left = [0.0] * len(names)
+    for part in rows[0]:
+        widths = [row[part] for row in rows]
+        if not any(widths):
+            continue
+        panel.barh(names, widths, left=left, color=colors[part], label=part)
+        left = [start + width for start, width in zip(left, widths)]
+    for place, total in enumerate(left):
+        panel.text(total, place, f' {total:.3g}', va='center')
+    panel.set_xlim(0, 1.2 * max(left))
+    panel.set_title(title)

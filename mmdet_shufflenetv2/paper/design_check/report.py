@@ -1,0 +1,48 @@
+"""A design check in words: layer by layer for one backbone, in sum for several beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...profiling.memory_access import Kind
+from .check import Checked, DesignCheck
+
+__all__ = ['layers_markdown', 'sums_markdown']
+
+
+def sums_markdown(check: DesignCheck) -> str:
+    """One row per backbone: counts, what violating each guideline costs, predicted and measured latency."""
+    return '\n'.join(_sums(check))
+
+
+def layers_markdown(checked: Checked) -> str:
+    """One row per violation, in the network's order."""
+    lines = ['| layer | guideline | what | elements | costs here |', '| --- ' * 5 + '|']
+    lines += [f'| {entry.layer} | {entry.guideline} | {entry.what} | '
+              f'{f"{entry.elements / 1e3:.0f}k" if entry.elements else ""} | {entry.seconds * 1e3:.3f} ms |'
+              for entry in checked.breaks]
+    return '\n'.join(lines)
+
+
+def _sums(check: DesignCheck) -> Iterator[str]:
+    yield (f'{check.title}, norms folded. Prices by a model that is off by {check.model.error:.0%} in the median of '
+           f'the networks that it was fitted to.\n')
+    columns = ('config', 'backbone', 'multiply-adds', 'MAC', 'element-wise', 'copied', 'G1: unequal widths',
+               'G2: groups', 'G3: fragments', 'G4: element-wise, copies, depthwise', 'predicted', 'measured', 'spread')
+    yield f'| {" | ".join(columns)} |'
+    yield '| --- ' * len(columns) + '|'
+    for checked in check.checked:
+        yield f'| {" | ".join(_cells(checked))} |'
+
+
+def _cells(checked: Checked) -> tuple[str, ...]:
+    def price(guideline: str) -> str:
+        number, elements, seconds = checked.total(guideline)
+        counted = f'{number} block{"s" * (number > 1)}' if guideline == 'G3' else f'{elements / 1e6:.2f}M elements'
+        return f'{counted}, {seconds * 1e3:.2f} ms' if number else 'none'
+
+    return (checked.config, checked.backbone, f'{checked.multiply_adds / 1e6:.0f}M',
+            *(f'{elements / 1e6:.1f}M' for elements in (
+                checked.mac, checked.elements[Kind.ELEMENTWISE], checked.elements[Kind.DATA_MOVEMENT])),
+            *map(price, ('G1', 'G2', 'G3', 'G4')), f'{checked.predicted * 1e3:.1f} ms',
+            f'{checked.measured.median * 1e3:.1f} ms', f'{checked.measured.spread:.0%}')

@@ -1,0 +1,61 @@
+"""Running a network: PyTorch as it stands, or ONNX Runtime on the exported graph."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ...deploy.onnx_detector import session
+from ...deploy.onnx_export import write_graph
+from ...utils.errors import UserError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+__all__ = ['RUNTIMES', 'check_runtime', 'onnx_session', 'prepared']
+
+RUNTIMES = ('torch', 'onnxruntime')
+
+
+def check_runtime(runtime: str, device: torch.device) -> None:
+    """Raise a :class:`UserError` where a runtime is not installed or does not serve the device."""
+    if runtime not in RUNTIMES:
+        raise UserError(f'There is no runtime {runtime!r}: allowed are {", ".join(RUNTIMES)}.')
+    if runtime == 'onnxruntime':
+        missing = [name for name in ('onnx', 'onnxruntime') if not _installed(name)]
+        if missing:
+            raise UserError(f'The runtime onnxruntime needs {" and ".join(missing)}: pip install {" ".join(missing)}.')
+        if device.type != 'cpu':
+            raise UserError(f'The runtime onnxruntime is timed on the CPU alone, not on {device}: take device=cpu '
+                            f'or runtime=torch.')
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def prepared(runtime: str, network: nn.Module, x: Tensor) -> Callable[[], object]:
+    """A call that runs ``network`` on ``x`` in that runtime, on as many threads as PyTorch is set to use."""
+    if runtime == 'onnxruntime':
+        graph, feed = onnx_session(network, x), {'x': x.numpy()}
+        return lambda: graph.run(None, feed)
+
+    def call() -> object:
+        with torch.inference_mode():
+            return network(x)
+
+    return call
+
+
+def onnx_session(network: nn.Module, x: Tensor, profile_prefix: str | None = None) -> onnxruntime.InferenceSession:
+    """The network in ONNX Runtime, for inputs of the shape of ``x``, perhaps with its profiler on."""
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / 'graph.onnx'
+        write_graph(network, x, graph, inputs=['x'], outputs={}, axes={}, about={})
+        return session(graph, torch.get_num_threads(), profile_prefix)

@@ -1,0 +1,82 @@
+"""One row of a table, from the data to its figures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmdet.utils import register_all_modules
+
+from ...models.build import build_model
+from ...utils.errors import UserError
+from .folder import RESULT, claim, write_json
+from .request import Request
+from .results import provenance, table
+from .steps import Evaluation, Speed
+
+__all__ = ['check_weights', 'run_row']
+
+
+def run_row(request: Request, *, resume: bool = False) -> Iterator[str]:
+    """Run what is left of a row.
+
+    A run that was stopped leaves its state in the output folder; the next one with ``resume`` goes on there.
+
+    Args:
+        request: What is asked for.
+        resume: Whether an output folder that holds this run already is welcome.
+
+    Yields:
+        Lines for people: where it is, at the end the row as a Markdown table and how it came about.
+
+    Raises:
+        UserError: If data, weights or the output folder are invalid; before anything is run where that can be told.
+    """
+    if request.gpus > max(1, torch.cuda.device_count()):
+        raise UserError(f'gpus={request.gpus}: PyTorch finds {torch.cuda.device_count()} here.')
+    register_all_modules(init_default_scope=True)
+    check_weights(request)
+    steps = request.steps
+    for step in steps:
+        if not step.done:
+            step.check()
+    claim(request.out, request.settings, resume)
+    for step in steps:
+        yield f'{step.name}: {step.state} ({step.folder})'
+        if not step.done:
+            step.run()
+            yield f'{step.name}: {step.state}'
+    result = _result(request)
+    write_json(request.out / RESULT, result)
+    yield f'\n{table([(request.row, result)])}\n\n{provenance(result)}'
+
+
+def check_weights(request: Request) -> None:
+    """Look at the weights from which the row starts, where they are a file.
+
+    Raises:
+        UserError: If it is missing or holds another network than the config's.
+    """
+    weights = request.start if request.row.table == 'coco' else request.weights
+    if weights is None or '://' in weights:
+        return
+    if not os.path.isfile(weights):
+        raise UserError(f'There is no checkpoint {weights} to start from. Name one: weights=FILE'
+                        f'{". Or train one first: pretrain=True" * (request.row.table == "coco")}.')
+    build_model(request.steps[0].cfg.model.backbone, weights)
+
+
+def _result(request: Request) -> dict[str, Any]:
+    steps = request.steps
+    metrics = next(step.metrics for step in steps if isinstance(step, Evaluation))
+    values = {}
+    if 'accuracy/top1' in metrics:
+        values['top1_error'] = 100 - metrics['accuracy/top1']
+    if 'coco/bbox_mAP' in metrics or not metrics:  # COCO's metric says nothing at all of a detector that finds nothing
+        values['mmap'] = 100 * metrics.get('coco/bbox_mAP', 0.0)
+    for step in steps:
+        if isinstance(step, Speed) and step.measured:
+            values['images_a_second'] = step.measured['images_a_second']
+    return request.settings | dict(values=values, steps={step.name: step.account for step in steps if step.account})

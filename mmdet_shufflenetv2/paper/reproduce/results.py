@@ -1,0 +1,144 @@
+"""What was published, what was obtained here and what never ran, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ...utils.errors import UserError
+from ...utils.files import make_folder
+from .folder import RESULT, read_json
+from .published import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS
+from .rows import ROWS, Row
+
+__all__ = ['provenance', 'report', 'table', 'write_report']
+
+#: A row and what its run left, None where there was none.
+Finished = tuple[Row, dict[str, Any] | None]
+
+#: Images of the data sets behind the tables. Of COCO's 118,287 images to train on, 117,266 show an object.
+IMAGES = dict(imagenet=dict(train=1281167, val=50000), coco=dict(train=117266, val=5000))
+
+
+def table(finished: Iterable[Finished]) -> str:
+    """One line per figure, with a column for what was published, for what was obtained here and for what never ran.
+
+    Args:
+        finished: Rows and their results, see :func:`.chain.run_row`.
+    """
+    lines = ['| network | figure | published | obtained here | not run |', '| --- ' * 5 + '|']
+    for row, result in finished:
+        values = result['values'] if result else {}
+        given = ' (weights given)' if result and result['weights'] and row.table == 'imagenet' else ''
+        for name, cell in row.cells.items():
+            obtained = f'{values[name]:.1f}{given}' if name in values else ''
+            missing = ('' if not given else 'training') if obtained else 'not run'
+            lines.append(f'| {row.network} | {cell.quantity} | {cell.published} | {obtained} | {missing} |')
+    return '\n'.join(lines)
+
+
+def provenance(result: dict[str, Any]) -> str:
+    """One line that says how a result came about."""
+    steps = result['steps']
+    where = {name: f'{step["machine"]}, PyTorch {step["torch"]}, {step["date"]}' for name, step in steps.items()}
+
+    def elsewhere(name: str) -> str:
+        return '' if where[name] == where['test'] else f' ({where[name]})'
+
+    parts = [Path(result['config']).name]
+    if 'pretrain' in steps:
+        parts.append(f'pre-trained by {Path(result["classifier_config"]).name} on {steps["pretrain"]["images"]:,} '
+                     f'images{elsewhere("pretrain")}')
+    if result['weights']:
+        parts.append(f'weights of {Path(result["weights"]).name}')
+    if 'train' in steps:
+        parts.append(f'trained on {steps["train"]["images"]:,} images{elsewhere("train")}')
+    parts.append(f'tested on {steps["test"]["images"]:,}')
+    if 'speed' in steps and elsewhere('speed'):
+        parts.append(f'timed apart{elsewhere("speed")}')
+    return f'{result["row"]}: {", ".join([*parts, where["test"]])}.'
+
+
+def is_of_the_table(row: Row, result: dict[str, Any]) -> bool:
+    """Whether a result was obtained with the row's own configs on whole data sets, so that it may be compared."""
+    official = dict(pretrain=IMAGES['imagenet']['train'], train=IMAGES[row.table]['train'],
+                    test=IMAGES[row.table]['val'])
+    steps = result.get('steps', {})
+    return (result['config'] == row.config and result['classifier_config'] == row.classifier_config and 'test' in steps
+            and all(steps[name]['images'] == count for name, count in official.items() if name in steps))
+
+
+def report(root: Path) -> str:
+    """All tables, with the results that lie in the folders below ``root``.
+
+    Args:
+        root: Folder of the output folders.
+
+    Returns:
+        The Markdown page ``docs/results.md``.
+    """
+    results = [result for path in sorted(root.glob(f'*/{RESULT}')) if (result := read_json(path))]
+    found = {row: next((r for r in results if r['row'] == row.name and is_of_the_table(row, r)), None) for row in ROWS}
+    cells = [(row, name) for row in ROWS for name in row.cells]
+    open_cells = [cell for cell in cells if not found[cell[0]] or cell[1] not in found[cell[0]]['values']]
+    runs = [f'* {provenance(result)}' for result in found.values() if result]
+    return _PAGE.format(
+        never='All' if len(open_cells) == len(cells) else f'{len(open_cells)} of', total=len(cells),
+        imagenet=table((row, found[row]) for row in ROWS if row.table == 'imagenet'),
+        coco=table((row, found[row]) for row in ROWS if row.table == 'coco'),
+        runs='\n'.join(runs) or 'None yet.',
+        mmap=_peers(COCO_MMAP), speed=_peers(COCO_IMAGES_A_SECOND),
+        mflops=', '.join(f'{row.network.removeprefix("ShuffleNet V2 ")} {IMAGENET[row.width, row.kind].mflops}M'
+                         for row in ROWS if row.table == 'imagenet'))
+
+
+def write_report(path: Path, root: Path) -> None:
+    """Write the page to a file.
+
+    Raises:
+        UserError: If that is a folder, or its folder cannot be made.
+    """
+    if path.is_dir():
+        raise UserError(f'report={path} is a folder: expected the name of a file, such as {path}/results.md.')
+    make_folder(path.parent, 'report')
+    path.write_text(report(root), encoding='utf-8')
+
+
+def _peers(rows: dict[str, tuple[float, ...]]) -> str:
+    lines = [f'| backbone | {" | ".join(LEVELS)} |', '| --- ' * (len(LEVELS) + 1) + '|']
+    return '\n'.join(lines + [f'| {name} | {" | ".join(map(str, values))} |' for name, values in rows.items()])
+
+
+_PAGE = '''# The paper's tables, reproduced
+
+Written by `snv2 reproduce --report docs/results.md`; not edited by hand. {never} {total} figures have never
+been run here.
+
+## ImageNet (table 8 of the paper)
+
+Top-1 error of one 224x224 crop. Multiply-adds: {mflops}.
+
+{imagenet}
+
+## COCO (table 7)
+
+Light-Head R-CNN at 800x1200. mmAP on val2017 after training on train2017 (the paper: minival, and train and val less
+minival). Speed: batches of 4 on one GPU, a GTX 1080 Ti in the paper.
+
+{coco}
+
+## How each figure was obtained
+
+{runs}
+
+## All backbones of table 7, as published
+
+mmAP in percent by multiply-adds of the backbone at 224x224 (ours: 0.5x, 1.0x, 1.5x, 2.0x):
+
+{mmap}
+
+Images per second:
+
+{speed}
+'''

@@ -1,0 +1,95 @@
+"""The rows that can be run, and the configs that run them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...utils.errors import UserError
+from .published import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS
+
+__all__ = ['ROWS', 'Cell', 'Row', 'find_row']
+
+
+class Cell(NamedTuple):
+    """One figure of a row."""
+
+    #: What is measured, as the heading of a column.
+    quantity: str
+    published: float
+
+
+class Row(NamedTuple):
+    """A network in a table of the paper."""
+
+    #: ``imagenet`` (table 8) or ``coco`` (table 7).
+    table: str
+    width: float
+    #: '', ``star`` (V2*, for detection) or ``se`` (squeeze-and-excitation).
+    kind: str = ''
+
+    @property
+    def name(self) -> str:
+        """Such as ``coco_star_1.0x``, the name of its folder."""
+        return '_'.join(filter(None, (self.table, self.kind, f'{self.width}x')))
+
+    @property
+    def network(self) -> str:
+        """As the paper calls it."""
+        return f'ShuffleNet V2{"*" if self.kind == "star" else ""} {self.width}x{" with SE" * (self.kind == "se")}'
+
+    @property
+    def classifier_config(self) -> str:
+        """Config that trains the network on ImageNet."""
+        return f'configs/imagenet/shufflenet_v2_{"_".join(filter(None, (self.kind, f"{self.width}x")))}.py'
+
+    @property
+    def config(self) -> str:
+        """Config whose evaluation is the row's figure."""
+        if self.table == 'imagenet':
+            return self.classifier_config
+        suffixes = [self.kind, '' if self.width == 1.0 else f'{self.width}x']
+        return f'configs/{"_".join(["light_head_rcnn_snv2", *filter(None, suffixes)])}.py'
+
+    @property
+    def cells(self) -> dict[str, Cell]:
+        """Its figures, by the names that :mod:`.chain` gives them."""
+        if self.table == 'imagenet':
+            return dict(top1_error=Cell('top-1 error %', IMAGENET[self.width, self.kind].top1_error))
+        backbone = 'ShuffleNet V2*' if self.kind == 'star' else 'ShuffleNet V2'
+        level = list(LEVELS.values()).index(self.width)
+        return dict(
+            mmap=Cell('mmAP %', COCO_MMAP[backbone][level]),
+            images_per_second=Cell('img/s', COCO_IMAGES_A_SECOND[backbone][level]))
+
+
+#: Table by table, in the paper's order.
+ROWS = (*(Row('imagenet', width, kind) for width, kind in IMAGENET),
+        *(Row('coco', width, kind) for kind in ('', 'star') for width in LEVELS.values()))
+
+
+def find_row(table: str | None, width: str | None, *, star: bool = False, se: bool = False) -> Row:
+    """The row that a command line names.
+
+    Args:
+        table: ``imagenet`` or ``coco``.
+        width: ``0.5``, ``1.0``, ``1.5`` or ``2.0``; an x behind it does not matter.
+        star: ShuffleNet V2*.
+        se: With squeeze-and-excitation.
+
+    Raises:
+        UserError: If the paper has no such row; it says which it has.
+    """
+    if table is None or width is None:
+        raise UserError('Name a row: table=imagenet or table=coco, width=0.5, 1.0, 1.5 or 2.0.')
+    rows = [row for row in ROWS if row.table == table]
+    if not rows:
+        raise UserError(f'There is no table {table}: those are imagenet (the paper\'s table 8) and coco (table 7).')
+    kind = ' and '.join(['star'] * star + ['se'] * se)
+    if not any(row.kind == kind for row in rows):
+        raise UserError(f'Table {table} has no row {" ".join(f"`{name}`" for name in kind.split(" and "))}: it has '
+                        f'{", ".join(row.network for row in rows)}.')
+    for row in rows:
+        if row.kind == kind and width.removesuffix('x') in (str(row.width), f'{row.width:g}'):
+            return row
+    widths = ', '.join(str(row.width) for row in rows if row.kind == kind)
+    raise UserError(f'Table {table} has no row of width {width}{f" `{kind}`" * bool(kind)}: the widths are {widths}.')

@@ -1,0 +1,60 @@
+"""Multiply-adds and parameters of every variant of the network beside the published ones."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+
+from ..models.backbones import ShuffleNetV2
+from ..profiling.complexity import count_multiply_adds
+
+__all__ = ['Variant', 'variants', 'variants_table']
+
+
+class Variant(NamedTuple):
+    """One network on a 224x224 image, with conv5 and a classifier of 1000 classes."""
+
+    name: str
+    #: What the paper prints; empty where it prints nothing.
+    published: str
+    multiply_adds: int
+    parameters: int
+
+
+# Name, arguments, multiply-adds as the paper prints them: tables 5, 6, 8. Of V2* table 7 has complexity classes only.
+_VARIANTS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    *((f'{width}x, authors', dict(widen_factor=width, variant='authors'), published)
+      for width, published in ((0.5, '41M'), (1.0, '146M'), (1.5, '299M'), (2.0, '591M'))),
+    *((f'{width}x, torchvision', dict(widen_factor=width), published)
+      for width, published in ((0.5, '41M'), (1.0, '146M'), (1.5, '299M'), (2.0, '591M'))),
+    ('2.0x with SE, authors', dict(widen_factor=2.0, variant='authors', with_se=True), '597M'),
+    *((f'V2* {width}x, authors', dict(widen_factor=width, variant='authors', large_receptive_field=True), published)
+      for width, published in ((0.5, 'class of 40M'), (1.0, 'class of 140M'), (1.5, 'class of 300M'),
+                               (2.0, 'class of 500M'))),
+    ('V2-50, torchvision', dict(depth=50), '2.3G'),
+    ('V2-50, authors', dict(depth=50, variant='authors'), '2.3G'),
+)
+
+CLASSES = 1000
+
+
+def variants() -> list[Variant]:
+    """Count every variant."""
+    rows = []
+    for name, kwargs, published in _VARIANTS:
+        last = 5 if 'depth' in kwargs else 4
+        backbone = ShuffleNetV2(**kwargs, out_indices=(last, )).eval()
+        classifier = torch.nn.Linear(backbone.feature_info[-1].channels, CLASSES)
+        madds = count_multiply_adds(backbone, torch.zeros(1, 3, 224, 224)) + classifier.weight.numel()
+        rows.append(Variant(name, published, madds, sum(
+            parameter.numel() for module in (backbone, classifier) for parameter in module.parameters())))
+    return rows
+
+
+def variants_table(rows: list[Variant]) -> str:
+    """The rows as a Markdown table."""
+    lines = ['| network | published multiply-adds | counted | parameters |', '| --- ' * 4 + '|']
+    lines += [f'| {row.name} | {row.published} | {row.multiply_adds / 1e6:.1f}M | {row.parameters / 1e6:.2f}M |'
+              for row in rows]
+    return '\n'.join(lines)

@@ -1,0 +1,137 @@
+"""Running every form of a network in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ...utils.errors import UserError
+from ..memory_access import Kind, elements_by_kind, trace_operations
+from ..timing import Timing, machine_name, summarize, time_alternating
+from .backbones import backbone_contenders, our_backbone
+from .detectors import detector_batch, detector_contenders, make_detector
+from .memory import peak_memory
+from .task import Contender, Task, UnavailableError
+
+__all__ = ['Benchmark', 'Row', 'benchmark', 'chosen', 'contenders']
+
+
+class Row(NamedTuple):
+    """One form of the network."""
+
+    name: str
+    timing: Timing
+    #: Median over the rounds of the first form's time over this form's in the same round; above 1 is faster.
+    speedup: float
+    #: Likewise against the same runtime's plain form; None for a plain form.
+    against_plain: float | None
+    #: MiB, see :func:`.peak_memory`.
+    memory: float | None
+
+
+class Benchmark(NamedTuple):
+    """What a task came to. Multiply-adds and memory access cost are those of the network as it is written."""
+
+    task: Task
+    machine: str
+    versions: dict[str, str]
+    multiply_adds: int
+    #: Elements that its convolutions read and write, as the paper counts (section 2).
+    convolution_mac: int
+    #: Elements that element-wise operations, and that copies, read and write.
+    elementwise: int
+    copied: int
+    rows: list[Row]
+    #: Name of a form that could not be measured, and why.
+    left_out: dict[str, str]
+    #: How far it came before it was stopped; None where it came to its end.
+    stopped: str | None = None
+
+
+def contenders(task: Task) -> list[Contender]:
+    """Every form of the task's network; the first that is here is what the others are compared with."""
+    return backbone_contenders(task) if task.config is None else detector_contenders(task)
+
+
+def chosen(task: Task, skip: Sequence[str]) -> list[Contender]:
+    """The forms that have none of the words in their name."""
+    return [contender for contender in contenders(task) if not any(word in contender.name for word in skip)]
+
+
+def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[str] = ()) -> Benchmark:
+    """Measure all forms of a network in turns, with the same weights, input and threads.
+
+    Args:
+        task: The network and its input.
+        rounds: Timed rounds; each form runs once in each.
+        memory: Measure peak memory too, each form in a process of its own.
+        skip: Forms with one of these words in their name are not measured.
+
+    Returns:
+        Of what was measured, also where Ctrl-C has stopped it after a round at least.
+
+    Raises:
+        UserError: If the config is invalid, or if none of the forms runs here.
+        KeyboardInterrupt: If it was stopped before.
+    """
+    torch.set_num_threads(task.threads)
+    calls, left_out = {}, {}
+    forms = chosen(task, skip)
+    for contender in tqdm(forms, desc='building', unit='form'):
+        try:
+            calls[contender.name] = contender.build()
+        except UnavailableError as error:
+            left_out[contender.name] = str(error)
+    if not calls:
+        raise UserError(f'None of the forms that are left runs here: '
+                        f'{"; ".join(f"{name}: {why}" for name, why in left_out.items())}.')
+    seconds: dict[str, list[float]] = {}
+    stopped, memories = None, dict.fromkeys(calls)
+    try:
+        seconds |= time_alternating(calls, rounds=rounds, warmup=3, device=task.device, progress=task.title,
+                                    seconds=seconds)
+        for name in tqdm(calls if memory else (), desc='memory', unit='form', disable=not memory):
+            memories[name] = peak_memory(task, name, contenders)
+    except KeyboardInterrupt:
+        whole = min(map(len, seconds.values()), default=0)
+        if not whole:
+            raise
+        seconds = {name: times[:whole] for name, times in seconds.items()}
+        stopped = f'stopped after {whole} of {rounds} rounds' if whole < rounds else 'stopped before all peak memory'
+    plain = {contender.name: contender.plain for contender in forms}
+    rows = [Row(name, summarize(times), _ratio(next(iter(seconds.values())), times),
+                _ratio(seconds[plain[name]], times) if plain[name] in seconds else None, memories[name])
+            for name, times in seconds.items()]
+    return Benchmark(task, machine_name(task.device), _versions(), *_cost(task), rows, left_out, stopped)
+
+
+def _ratio(before: list[float], after: list[float]) -> float:
+    return float(np.median(np.array(before) / np.array(after)))
+
+
+def _cost(task: Task) -> tuple[int, int, int, int]:
+    if task.config is None:
+        operations = trace_operations(our_backbone(task._replace(device='cpu')),
+                                      torch.zeros(1, 3, task.height, task.width))
+    else:
+        model = make_detector(task._replace(device='cpu'))
+        batch = model.data_preprocessor(detector_batch(task))
+        operations = trace_operations(model, **batch, mode='tensor')
+    elements = elements_by_kind(operations)
+    return (sum(operation.multiply_adds for operation in operations), elements[Kind.CONVOLUTION],
+            elements[Kind.ELEMENTWISE], elements[Kind.DATA_MOVEMENT])
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+    found = {}
+    for package in ('torch', 'torchvision', 'mmdet', 'mmpretrain', 'onnxruntime', 'openvino'):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

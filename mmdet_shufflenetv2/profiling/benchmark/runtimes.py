@@ -1,0 +1,98 @@
+"""Calls that run a network: PyTorch in its several ways, onnxruntime, OpenVINO, ncnn."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...deploy.onnx_detector import session
+from ...deploy.openvino_cpu import compile_for_cpu
+from ...utils.errors import UserError
+from .task import Task, UnavailableError
+
+__all__ = ['compiled', 'graph_call', 'ncnn_call', 'no_grad_call']
+
+
+def no_grad_call(call: Callable[[], object]) -> Callable[[], object]:
+    """The call without autograd's bookkeeping."""
+    return torch.no_grad()(call)
+
+
+def compiled(module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
+    """The module behind ``torch.compile``, compiled already."""
+    fast = torch.compile(module)
+    call = no_grad_call(lambda: fast(x))
+    try:
+        call()
+    except Exception as error:  # whatever the compiler behind it runs into
+        raise UnavailableError(f'torch.compile does not work here ({str(error).splitlines()[0]})') from error
+    return call
+
+
+def graph_call(task: Task, runtime: str, export: Callable[[Path], None], feed: np.ndarray) -> Callable[[], object]:
+    """A graph in onnxruntime or OpenVINO.
+
+    Args:
+        task: Says how many threads.
+        runtime: ``onnxruntime`` or ``openvino``.
+        export: Writes the graph to a file; its only input gets ``feed``.
+        feed: The input. OpenVINO's graph is fixed to its size, as it is where every image has one size.
+    """
+    _need(task, 'onnx', runtime)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'graph.onnx'
+        try:
+            export(path)
+        except UserError as error:
+            raise UnavailableError(str(error)) from error
+        if runtime == 'onnxruntime':
+            graph = session(path, task.threads)
+            name = graph.get_inputs()[0].name
+            return lambda: graph.run(None, {name: feed})
+        request = compile_for_cpu(path, task.threads, feed.shape).create_infer_request()
+        return lambda: request.infer([feed])
+
+
+def ncnn_call(task: Task, module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
+    """A network in ncnn, converted by its own ``pnnx``.
+
+    Args:
+        task: Says how many threads.
+        module: From ``(1, 3, H, W)`` to a tuple of feature maps.
+        x: The input.
+    """
+    _need(task, 'pnnx', 'ncnn')
+    import ncnn
+    import pnnx
+    with torch.no_grad():
+        outputs = len(module(x))
+    net = ncnn.Net()
+    net.opt.num_threads = task.threads
+    for option in ('use_fp16_packed', 'use_fp16_storage', 'use_fp16_arithmetic', 'use_bf16_storage'):
+        setattr(net.opt, option, False)
+    with tempfile.TemporaryDirectory() as folder:
+        pnnx.export(module, f'{folder}/net.pt', (x, ), fp16=False)
+        net.load_param(f'{folder}/net.ncnn.param')
+        net.load_model(f'{folder}/net.ncnn.bin')
+    image = x[0].numpy()
+
+    def call() -> list[np.ndarray]:
+        extractor = net.create_extractor()
+        extractor.input('in0', ncnn.Mat(image))
+        return [np.array(extractor.extract(f'out{i}')[1])[None] for i in range(outputs)]
+
+    return call
+
+
+def _need(task: Task, *packages: str) -> None:
+    for package in packages:
+        if find_spec(package) is None:
+            raise UnavailableError(f'{package} is not installed (pip install {package})')
+    if task.device != 'cpu':
+        raise UnavailableError(f'{packages[-1]} is measured on the CPU only')

@@ -1,0 +1,109 @@
+"""Sheets of a config's training data as the model sees it: after augmentation, with the boxes that it learns from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmdet.registry import DATASETS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.runner import set_random_seed
+
+from ..compat.registry_errors import registry_errors
+from ..config.options import BrowseOptions
+from ..config.resolve import resolve
+from ..data.checks import prepare_data
+from ..utils.errors import UserError
+from ..utils.files import make_folder
+from ..utils.options import takes_options
+from ..visualization import class_color, draw_boxes, make_sheet
+
+__all__ = ['browse', 'draw_sheets']
+
+_ON_A_SHEET = 12
+
+
+@takes_options(BrowseOptions)
+def browse(options: BrowseOptions) -> list[Path]:
+    """Write sheets of twelve images each, ``sheet_1.jpg`` and so on, drawn from all over the data set.
+
+    Args:
+        options: Which data and where to; see :class:`.BrowseOptions`. The same seed gives the same augmentation.
+
+    Returns:
+        The sheets.
+
+    Raises:
+        UserError: If the config or the data is invalid.
+    """
+    cfg, _ = resolve(options)
+    make_folder(options.out_dir, 'out_dir')
+    prepare_data(cfg, options.split, say=options.data is None)
+    return draw_sheets(cfg, options.out_dir, count=options.count, split=options.split, seed=options.seed)
+
+
+def draw_sheets(cfg: Config, out_dir: str | os.PathLike, *, count: int, split: str = 'train',
+                seed: int = 0) -> list[Path]:
+    """The sheets of a config whose data was checked, in a folder that is there; arguments as :func:`browse` has them.
+    """
+    register_all_modules(init_default_scope=True)
+    dataset_cfg = cfg[f'{split}_dataloader'].dataset
+    with registry_errors():
+        dataset = DATASETS.build(dataset_cfg if split == 'train' else _loading_first(dataset_cfg))
+    if not len(dataset):
+        raise UserError(f'The {split} data of {cfg.filename} has no image with a box.')
+    set_random_seed(seed)
+    places = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
+    drawn = [_drawn(dataset, int(place)) for place in places]
+    sheets = []
+    for number, part in enumerate(_parts(drawn), 1):
+        sheets.append(Path(out_dir) / f'sheet_{number}.jpg')
+        sheet = make_sheet([image for image, _ in part], [caption for _, caption in part])
+        sheets[-1].write_bytes(cv2.imencode('.jpg', np.ascontiguousarray(sheet))[1].tobytes())
+    return sheets
+
+
+def _loading_first(dataset: dict[str, Any]) -> dict[str, Any]:
+    """A data set's config with all loading in front of its pipeline, so that the boxes move with the image.
+
+    MMDetection evaluates in the original image's pixels, and so its test pipelines load boxes behind the transforms.
+    """
+    changed = dict(dataset)
+    if 'pipeline' in dataset:
+        changed['pipeline'] = sorted(dataset['pipeline'], key=lambda step: not _name(step['type']).startswith('Load'))
+    if 'dataset' in dataset:
+        changed['dataset'] = _loading_first(dataset['dataset'])
+    if 'datasets' in dataset:
+        changed['datasets'] = [_loading_first(each) for each in dataset['datasets']]
+    return changed
+
+
+def _name(kind: str | type) -> str:
+    return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__
+
+
+def _parts(drawn: list[Any]) -> Iterator[list[Any]]:
+    for first in range(0, len(drawn), _ON_A_SHEET):
+        yield drawn[first:first + _ON_A_SHEET]
+
+
+def _drawn(dataset: Any, place: int) -> tuple[np.ndarray, str]:
+    """An augmented image with its boxes, and what is written below it."""
+    packed = dataset[place]
+    # Blue, green, red, as MMDetection reads; some transforms leave fractions and more than white.
+    image = packed['inputs'].permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
+    sample = packed['data_samples']
+    truth = sample.gt_instances
+    classes = dataset.metainfo['classes']
+    labels = truth.labels.tolist()
+    boxes = np.asarray(getattr(truth.bboxes, 'tensor', truth.bboxes)).reshape(-1, 4)
+    picture = draw_boxes(image, boxes, [classes[label] for label in labels],
+                         [class_color(label) for label in labels])
+    name = Path(sample.get('img_path') or '').name
+    boxes_said = '1 box' if len(labels) == 1 else f'{len(labels)} boxes'
+    return picture, f'{name or place}: {image.shape[1]} x {image.shape[0]}, {boxes_said}'

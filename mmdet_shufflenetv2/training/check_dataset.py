@@ -1,0 +1,101 @@
+"""Every problem of a data set, however it is named: an annotation file, a folder, or a config."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..config.access import datasets_of
+from ..config.load import CONFIG_SUFFIXES, load_config
+from ..data.annotation_file import LISTS, as_annotations, read_json
+from ..data.audit import audit
+from ..data.checks import image_reader
+from ..data.layouts.coco import find_image_folder
+from ..data.layouts.find import read_user_dataset
+from ..data.layouts.yolo import is_description
+from ..data.prepared import complete_and_check, shared_images
+from ..data.problems import Report
+from ..utils.errors import UserError
+from ..utils.files import write_json
+
+__all__ = ['check_dataset']
+
+
+def check_dataset(source: str | os.PathLike | None = None, images: str | os.PathLike | None = None,
+                  data: str | os.PathLike | None = None, out: str | os.PathLike | None = None) -> list[Report]:
+    """Check as ``snv2 check-data`` does.
+
+    Args:
+        source: An annotation file in COCO's format, or a config, whose data sets in that format are checked; or what
+            ``data`` may be.
+        images: Folder of the annotation file's images; by default the one near it that has them.
+        data: Instead of ``source``, the folder of a data set in COCO's format or YOLO's.
+        out: JSON file to write the reports to.
+
+    Returns:
+        A report for each annotation file.
+
+    Raises:
+        UserError: If there is no such thing, or if it cannot be read at all.
+    """
+    if (source is None) == (data is None):
+        raise UserError('Name what to check: ANNOTATIONS.json images=DIR, the folder of a data set, or a config')
+    if images is not None and not os.path.isdir(images):
+        raise UserError(f'images={images}: there is no such folder.')
+    if source is not None and (os.path.isdir(source) or is_description(Path(source))):
+        source, data = None, source
+    reports = _of_file(Path(source), images) if data is None else _of_data(data)
+    if out is not None:
+        written = dict(fatal=any(report.fatal for report in reports), files=[report.as_json() for report in reports])
+        write_json(out, written)
+    return reports
+
+
+def _of_file(path: Path, images: str | os.PathLike | None) -> list[Report]:
+    if path.suffix in CONFIG_SUFFIXES and path.suffix != '.json':
+        return _of_config(path)
+    content = _read(path)
+    if _is_config(content):
+        return _of_config(path)
+    annotations = as_annotations(content, path)
+    return [audit(annotations, path, images or find_image_folder(path, path.absolute().parent.parent, annotations))]
+
+
+def _is_config(content: Any) -> bool:
+    """Whether JSON is a config, whole or over another, and no annotation file, which may speak of a model too."""
+    return isinstance(content, dict) and not content.keys() & set(LISTS) and bool(content.keys() & {'model', '_base_'})
+
+
+def _read(path: str | os.PathLike) -> Any:
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        raise UserError(f'There is no annotation file {path}. Name one, or the folder of a data set: '
+                        f'data=DIR') from None
+
+
+def _of_data(root: str | os.PathLike) -> list[Report]:
+    data = read_user_dataset(root)
+    reports = []
+    for name, split in data.splits.items():
+        # As a training reads it, with what it fills in.
+        reports.append(complete_and_check(data, name, data.classes))
+        reports[-1].source = f'{split.source} ({name})'
+    reports[0].notes = [*data.notes, *shared_images(data), *reports[0].notes]
+    return reports
+
+
+def _of_config(path: str | os.PathLike) -> list[Report]:
+    reports = {}
+    for dataset in datasets_of(load_config(path)):
+        if 'ann_file' in dataset and str(dataset['ann_file']).endswith('.json'):
+            root = dataset.get('data_root') or ''
+            ann_file = os.path.join(root, dataset['ann_file'])
+            folder = os.path.join(root, (dataset.get('data_prefix') or {}).get('img', ''))
+            if (ann_file, folder) not in reports:
+                reports[ann_file, folder] = audit(as_annotations(_read(ann_file), ann_file), ann_file, folder,
+                                                  **image_reader(dataset))
+    if not reports:
+        raise UserError(f'{path} names no annotation file in COCO\'s format, so there is nothing to check.')
+    return list(reports.values())

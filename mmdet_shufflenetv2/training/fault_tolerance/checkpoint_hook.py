@@ -1,0 +1,169 @@
+"""Checkpoints of which the newest is always whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+from ...checkpoints.latest import LAST_CHECKPOINT, latest_valid_checkpoint
+from ...models.unwrap import unwrap_model
+from ...utils.errors import UserError
+from ...utils.files import remove_leftovers, write_atomically
+from .resume_command import resume_command
+
+__all__ = ['BEST_CHECKPOINT', 'FaultTolerantCheckpointHook', 'is_disk_full']
+
+#: The best checkpoint under a name that does not change.
+BEST_CHECKPOINT = 'best.pth'
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@HOOKS.register_module(name=['FaultTolerantCheckpointHook', 'DurableCheckpointHook'])  # the second in configs of 0.1
+class FaultTolerantCheckpointHook(CheckpointHook):
+    """MMEngine's ``CheckpointHook``, with these differences.
+
+    - Files are written under a temporary name, synced and renamed.
+    - A checkpoint is removed when the one that takes its place is whole, not before.
+    - The best checkpoint is ``best.pth``, too, where one metric decides on it.
+    - ``last_checkpoint`` is written after the file that it names and before any is removed.
+    - Weights that are not finite are not saved.
+    - ``interval_minutes`` saves in the middle of an epoch, too; only the newest of these, ``midway_ITERATION.pth``, is
+      kept.
+
+    Args:
+        interval_minutes: Minutes after which to save in the middle of an epoch; None for never.
+        args: As for ``CheckpointHook``.
+        kwargs: As for ``CheckpointHook``.
+
+    Raises:
+        UserError: If a file cannot be written, on a full disk say, or the weights are not finite; it names the latest
+            intact checkpoint.
+    """
+
+    def __init__(self, *args: Any, interval_minutes: float | None = None, **kwargs: Any) -> None:
+        if kwargs.get('out_dir') is None and kwargs.get('file_client_args') is None:
+            kwargs.setdefault('backend_args', None)
+            kwargs['backend_args'] = kwargs['backend_args'] or dict(backend='atomic')
+        super().__init__(*args, **kwargs)
+        self.interval_minutes = interval_minutes
+        self._saved_at = time.monotonic()
+        self._saved_iter: int | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        super().before_train(runner)
+        if is_main_process() and os.path.isdir(self.out_dir):
+            remove_leftovers(self.out_dir)
+        self._saved_at = time.monotonic()
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        if self.interval_minutes is not None and time.monotonic() - self._saved_at >= self.interval_minutes * 60:
+            self.save_midway(runner)
+
+    def save_midway(self, runner: Runner) -> None:
+        """Save after the step that is just done, unless that has been saved already."""
+        done = runner.iter + 1
+        if self._saved_iter != done:
+            runner.logger.info(f'Saving checkpoint at {done} iterations, in the middle of an epoch')
+            self._save(runner, f'midway_{done}.pth', dict(epoch=runner.epoch, iter=done))
+
+    def is_saved(self, runner: Runner) -> bool:
+        """Whether all steps so far are in a checkpoint; asked between epochs."""
+        return self._saved_iter == runner.iter
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
+        outdated = None
+        if self.max_keep_ckpts > 0 and (not self.keep_ckpt_ids or self.keep_ckpt_ids[-1] != step):
+            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+                outdated = self.file_backend.join_path(
+                    self.out_dir, self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))
+            self.keep_ckpt_ids.append(step)
+            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        self._save(runner, self.filename_tmpl.format(step), meta)
+        if outdated and is_main_process() and self.file_backend.isfile(outdated):
+            self.file_backend.remove(outdated)
+
+    def _save(self, runner: Runner, name: str, meta: dict[str, Any]) -> None:
+        path = self.file_backend.join_path(self.out_dir, name)
+        self._refuse_what_is_not_finite(runner)
+        before, self.last_ckpt = self.last_ckpt, path
+        runner.message_hub.update_info('last_ckpt', path)
+        try:
+            # Every process takes part in what the hooks add; the main one writes.
+            runner.save_checkpoint(
+                self.out_dir, name, self.file_client_args, save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
+                backend_args=self.backend_args, **self.args)
+            if is_main_process():
+                write_atomically(Path(runner.work_dir) / LAST_CHECKPOINT, path.encode())
+        except OSError as error:
+            self.last_ckpt = before
+            why, mend = (f'{self.out_dir} is full', 'Make room') if is_disk_full(error) else (error, 'Mend that')
+            raise UserError(f'{name} could not be saved: {why}. {self._latest_valid(runner)} {mend}, and go on with: '
+                            f'{resume_command()}') from error
+        self._saved_iter, self._saved_at = meta['iter'], time.monotonic()
+        if is_main_process() and self.backend_args == dict(backend='atomic'):
+            for old in Path(self.out_dir).glob('midway_*.pth'):
+                if old.name != name:
+                    old.unlink()
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
+        # MMEngine removes the best one so far before it saves the better one.
+        backend, removed = self.file_backend, []
+
+        class RemovesLater:
+
+            def __getattr__(self, name: str) -> Any:
+                return removed.append if name == 'remove' else getattr(backend, name)
+
+        self.file_backend = RemovesLater()
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            self.file_backend = backend
+        kept = {self.best_ckpt_path} if hasattr(self, 'best_ckpt_path') else set(
+            getattr(self, 'best_ckpt_path_dict', {}).values())
+        for path in removed:
+            if path not in kept:
+                backend.remove(path)
+        if self.save_best and len(self.key_indicators) == 1 and is_main_process() and self.backend_args == dict(backend='atomic'):
+            _link(self.best_ckpt_path, Path(self.out_dir) / BEST_CHECKPOINT)
+
+    def _refuse_what_is_not_finite(self, runner: Runner) -> None:
+        model = unwrap_model(runner.model)
+        for name, parameter in model.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise UserError(
+                    f'The weights are no longer finite ({name}), so they are not saved. {self._latest_valid(runner)} '
+                    f'Lower the learning rate, and go on with: {resume_command()}')
+
+    def _latest_valid(self, runner: Runner) -> str:
+        found = latest_valid_checkpoint(runner.work_dir, self.out_dir)
+        return f'The latest intact checkpoint is {found}.' if found else 'No checkpoint was saved before.'
+
+
+def _link(source: str | None, name: Path) -> None:
+    """Give a file a second name, in place of what had it; a copy where the file system has no links."""
+    if source is None or not os.path.isfile(source) or (name.exists() and name.samefile(source)):
+        return
+    unfinished = name.with_name(f'.{name.name}.{os.getpid()}.unfinished')
+    try:
+        os.link(source, unfinished)
+    except OSError:
+        shutil.copyfile(source, unfinished)
+    os.replace(unfinished, name)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether a file could not be written for want of room: a full disk, a quota, a limit on files."""
+    return error.errno in _FULL

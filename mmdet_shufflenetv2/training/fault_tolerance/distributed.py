@@ -1,0 +1,104 @@
+"""Training with several processes that computes what one process with a larger batch does.
+
+Three things are missing between MMEngine and that. On a CPU its launcher asks for a GPU's number. Each process logs its
+own part of the loss. And a detector whose loss is a sum over the batch, divided by the number of objects in the batch,
+divides by the number in each process's part: the mean of quotients is not the quotient of means. MMDetection's newer
+heads share that number over the processes; for the older ones and for heads of boxes, :func:`share_normalizers` does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from mmdet.models.dense_heads import AnchorHead
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
+from mmdet.registry import HOOKS
+from mmdet.utils import reduce_mean
+from mmengine.config import Config
+from mmengine.dist import all_reduce_dict, is_distributed
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import distributed, nn
+
+from ...utils.errors import UserError
+
+__all__ = ['SharedLossHook', 'join_processes', 'share_normalizers']
+
+# torchrun's, and what MMEngine's launcher for Slurm works out on GPUs.
+_NEEDED = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+
+
+def join_processes(cfg: Config) -> None:
+    """Let the processes of a run on CPUs meet; on GPUs that is left to MMEngine.
+
+    Args:
+        cfg: The run's config.
+
+    Raises:
+        UserError: If the processes cannot find each other.
+    """
+    if cfg.launcher == 'none' or torch.cuda.is_available():
+        return
+    if missing := [name for name in _NEEDED if name not in os.environ]:
+        raise UserError(f'launcher={cfg.launcher} finds no {", ".join(missing)} in the environment. On CPUs start '
+                        f'the processes with: torchrun --nproc-per-node N tools/train.py CONFIG')
+    if not distributed.is_initialized():
+        distributed.init_process_group('gloo')
+
+
+def share_normalizers(model: nn.Module) -> None:
+    """Let every head that counts its anchors or boxes by itself divide by their mean over the processes.
+
+    With gradients averaged over the processes, as PyTorch's ``DistributedDataParallel`` does, that is the gradient of
+    the whole batch. Dense heads with a ``get_targets`` of their own share the number already.
+    """
+    for head in model.modules():
+        if isinstance(head, AnchorHead) and type(head).get_targets is AnchorHead.get_targets:
+            head.get_targets = _sharing_targets(head.get_targets)
+        elif isinstance(head, BBoxHead) and type(head).loss is BBoxHead.loss:
+            head.loss = _sharing_loss(head.loss)
+
+
+def _sharing_targets(get_targets: Any) -> Any:
+
+    def shared(*args: Any, **kwargs: Any) -> tuple[Any, ...] | None:
+        targets = get_targets(*args, **kwargs)
+        if targets is None:
+            return None
+        *lists, count = targets[:5]
+        device = lists[0][0].device
+        return (*lists, reduce_mean(torch.tensor(float(count), device=device)).item(), *targets[5:])
+
+    return shared
+
+
+def _sharing_loss(loss: Any) -> Any:
+
+    def shared(cls_score: Any, bbox_pred: Any, rois: torch.Tensor, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        losses = loss(cls_score, bbox_pred, rois, *args, **kwargs)
+        if kwargs.get('reduction_override'):  # a sampler that looks for the boxes with the highest loss
+            return losses
+        count = torch.tensor(float(max(len(rois), 1)), device=rois.device)
+        share = count / reduce_mean(count)
+        return {name: value * share for name, value in losses.items()}
+
+    return shared
+
+
+@HOOKS.register_module()
+class SharedLossHook(Hook):
+    """Shares normalizers, and makes the logged losses those of the whole batch."""
+
+    priority = 'HIGHEST'  # before the hook that logs
+
+    def before_train(self, runner: Runner) -> None:
+        if is_distributed():
+            share_normalizers(runner.model)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        if is_distributed() and outputs:
+            values = {name: torch.as_tensor(value).detach().clone() for name, value in outputs.items()}
+            all_reduce_dict(values, 'mean')
+            outputs.update(values)

@@ -1,0 +1,115 @@
+"""Ctrl-C, and a cluster's SIGTERM, end a run between two steps, with a checkpoint."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import all_reduce, is_distributed
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ...utils.errors import StoppedError
+from .checkpoint_hook import FaultTolerantCheckpointHook
+from .resume_command import resume_command
+from .state_hook import gradients_are_pending
+
+__all__ = ['InterruptHook']
+
+
+@HOOKS.register_module()
+class InterruptHook(Hook):
+    """Saves and stops after the step in which a signal came; a second one stops at once.
+
+    All processes of a distributed run stop after the same step, whichever of them the signal reached.
+
+    Raises:
+        StoppedError: With the command that resumes.
+    """
+
+    priority = 'LOWEST'
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        if threading.current_thread() is threading.main_thread():  # others cannot set handlers
+            self._before = {number: signal.signal(number, self._receive) for number in self._SIGNALS}
+        loaders = [runner.train_loop.dataloader, *([runner.val_loop.dataloader] if runner.val_loop else [])]
+        for loader in loaders:
+            loader.worker_init_fn = partial(_ignore_signals, loader.worker_init_fn)
+        atexit.unregister(_end_workers)
+        atexit.register(_end_workers)
+
+    def after_train(self, runner: Runner) -> None:
+        self._put_back()
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        if self._any_received() and not gradients_are_pending(runner):
+            _checkpoints(runner).save_midway(runner)
+            self._stop()
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        # Several processes may have different numbers of batches here, so they cannot ask each other after each.
+        if not is_distributed():
+            self._stop_if_saved(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self._stop_if_saved(runner)
+
+    def _stop_if_saved(self, runner: Runner) -> None:
+        # Nothing is saved during an evaluation, whose weights may be an average's.
+        if self._any_received() and _checkpoints(runner).is_saved(runner):
+            self._stop()
+
+    def _receive(self, number: int, frame: Any) -> None:
+        self.received = number
+        print(f'\n{signal.Signals(number).name}: stopping after this step. Once more to stop at once.', file=sys.stderr,
+              flush=True)
+        self._put_back()
+
+    def _put_back(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _any_received(self) -> bool:
+        if not is_distributed():
+            return self.received is not None
+        received = torch.tensor(self.received or 0)
+        all_reduce(received, 'max')
+        self.received = int(received) or None
+        return self.received is not None
+
+    def _stop(self) -> None:
+        self._put_back()
+        raise StoppedError(f'Stopped and saved. Go on with: {resume_command()}', status=128 + self.received)
+
+
+def _ignore_signals(init: Callable[[int], None] | None, worker: int) -> None:
+    """Start a loader's worker that Ctrl-C and a cluster's SIGTERM, which reach every process, do not end too early."""
+    for number in InterruptHook._SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if init is not None:
+        init(worker)
+
+
+def _end_workers() -> None:
+    """End the workers with this process, which would wait for them: they ignore the signal that it sends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would take their end for a fault
+    for worker in multiprocessing.active_children():
+        worker.kill()
+
+
+def _checkpoints(runner: Runner) -> FaultTolerantCheckpointHook:
+    return next(hook for hook in runner.hooks if isinstance(hook, FaultTolerantCheckpointHook))

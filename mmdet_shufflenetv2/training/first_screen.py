@@ -1,0 +1,107 @@
+"""What a run is about to do, said in a few lines before its first step."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from mmdet.models.detectors import BaseDetector
+from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
+
+from ..data.pipelines import image_size
+from ..models.unwrap import unwrap_model
+from ..profiling.complexity import detector_multiply_adds
+from ..utils.options import in_words
+
+__all__ = ['FirstScreenHook', 'first_screen']
+
+
+class FirstScreenHook(Hook):
+    """Logs :func:`first_screen`, once everything is built and the learning rate is scaled.
+
+    Args:
+        length: Why the run is as long as it is; None says nothing.
+        schedule: What was changed in its schedules, or is to be known of them.
+        workers: What was changed in the number of its workers.
+    """
+
+    def __init__(self, length: str | None = None, schedule: str | None = None, workers: str | None = None) -> None:
+        self.length = length
+        self.notes = dict(schedule=schedule, workers=workers)
+
+    def before_train(self, runner: Runner) -> None:
+        lines = first_screen(runner)
+        if self.length:
+            lines['length'] += f', {self.length}'
+        lines |= {name: note for name, note in self.notes.items() if note}
+        runner.logger.info(in_words('This run\n' + '\n'.join(
+            f'  {name + ":":<16}{text}' for name, text in lines.items())))
+
+
+def first_screen(runner: Runner) -> dict[str, str]:
+    """Device, data, classes, model, batch, learning rate and folder of a run that is about to start, in words.
+
+    Args:
+        runner: In its ``before_train``.
+    """
+    model = unwrap_model(runner.model)
+    loader = runner.train_dataloader
+    dataset = loader.dataset
+    classes = dataset.metainfo.get('classes') or ()
+    validated = f', {len(runner.val_loop.dataloader.dataset)} to evaluate on' if runner.val_loop else ''
+    return {
+        'device': _device(model),
+        'data': f'{len(dataset)} images to train on{validated}',
+        'classes': f'{len(classes)}: {", ".join(classes[:8])}{", ..." if len(classes) > 8 else ""}',
+        'model': _model(model, runner.cfg),
+        'batch': _batch(runner, loader),
+        'learning rate': _learning_rate(runner),
+        'length': f'{runner.max_epochs} epochs of {len(loader)} steps' if isinstance(
+            runner.train_loop, EpochBasedTrainLoop) else f'{runner.max_iters} steps',
+        'results': runner.work_dir,
+    }
+
+
+def _device(model: nn.Module) -> str:
+    device = next(model.parameters()).device
+    name = f'{torch.cuda.get_device_name(device)} ({device})' if device.type == 'cuda' else (
+        f'CPU, {torch.get_num_threads()} threads' if device.type == 'cpu' else str(device))
+    return name if get_world_size() == 1 else f'{get_world_size()} processes, the first on {name}'
+
+
+def _model(model: nn.Module, cfg: Config) -> str:
+    total = sum(parameter.numel() for parameter in model.parameters())
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    text = f'{type(model).__name__}, {total / 1e6:.2f}M parameters, {trained / 1e6:.2f}M of them trained'
+    size = image_size(cfg, 'val')
+    if size is None or not isinstance(model, BaseDetector):
+        return text
+    width, height = size
+    try:
+        count = detector_multiply_adds(copy.deepcopy(model).eval(), height, width)
+    except Exception:  # whatever a model that cannot be counted raises: no reason not to train it
+        return text
+    return f'{text}; {count / 1e9:.2f}G multiply-adds on {width} x {height} pixels'
+
+
+def _batch(runner: Runner, loader: Any) -> str:
+    """Images behind one step of the optimizer."""
+    accumulated = runner.optim_wrapper._accumulative_counts
+    each = runner.cfg.train_dataloader.batch_size
+    factors = [f'{each} on a device', *([f'{get_world_size()} devices'] if get_world_size() > 1 else []),
+               *([f'{accumulated} batches summed up'] if accumulated > 1 else [])]
+    return f'{each * get_world_size() * accumulated} images per step' + (
+        f' ({" x ".join(factors)})' if len(factors) > 1 else '')
+
+
+def _learning_rate(runner: Runner) -> str:
+    # Schedulers note what they start from, OneCycleLR its peak; the rate itself stands at the first step of a warm-up.
+    rates = {group.get('max_lr', group.get('initial_lr', group['lr'])) for group in runner.optim_wrapper.param_groups}
+    base = runner.cfg.get('auto_scale_lr') or {}
+    scaled = f', scaled from {base["base_batch_size"]} images per step' if base.get('enable') else ''
+    return ' to '.join(f'{rate:.4g}' for rate in sorted({min(rates), max(rates)})) + scaled

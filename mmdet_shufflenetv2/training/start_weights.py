@@ -1,0 +1,124 @@
+"""The weights that a training starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.model import PretrainedInit
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import _load_checkpoint
+from torch import nn
+
+from ..checkpoints.download import DownloadError
+from ..checkpoints.unwrap import find_weights, strip_prefixes
+from ..models.backbones.norm_eval import folded_norms
+from ..models.unwrap import unwrap_model
+from ..utils.errors import UserError
+from ..utils.options import in_words
+
+__all__ = ['StartWeightsHook', 'download_advice']
+
+
+class StartWeightsHook(Hook):
+    """Checks what a training starts from.
+
+    * ``init_cfg`` is not loaded, nor downloaded, for a part of the model whose weights are all in ``load_from``.
+    * A warning names a backbone of random weights that is partly frozen or keeps its norms in eval mode.
+    * Batch norms that were folded into convolutions stay in eval mode.
+    """
+
+    def __init__(self) -> None:
+        self._folded: dict[str, nn.Module] = {}
+
+    def before_run(self, runner: Runner) -> None:
+        """Leave out what need not be loaded; MMEngine initializes the model right after this."""
+        model, load_from = unwrap_model(runner.model), runner._load_from
+        given = _shapes_in(load_from, model) if load_from else {}
+        pretrained = _takes_pretrained(model)
+        for name, module in model.named_modules():
+            own = {f'{name}.{key}'.lstrip('.'): tensor.shape for key, tensor in module.state_dict().items()
+                   if not key.endswith('num_batches_tracked')} if hasattr(module, 'init_cfg') else {}
+            if own and _takes_pretrained(module):
+                if all(given.get(key) == shape for key, shape in own.items()):
+                    module.init_cfg = [cfg for cfg in _as_list(module.init_cfg) if not _is_pretrained(cfg)]
+                    runner.logger.info(f'{name or "model"}: all weights are in {load_from}, init_cfg is not loaded.')
+            elif own and not pretrained and not own.keys() & given.keys() and (flags := _flags_against_random(module)):
+                runner.logger.warning(in_words(
+                    f'The weights of the {name} are random: {" and ".join(flags)} would keep a part of it untrained. '
+                    f'Train all of it: `cfg_options` {" ".join(f"model.{name}.{flag}" for flag in flags.values())}'))
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the folded norms among those that would be in train mode."""
+        model = unwrap_model(runner.model).train()
+        self._folded = {name: norm for name, norm in folded_norms(model) if norm.training}
+        if self._folded:
+            parts = ', '.join(dict.fromkeys(name.split('.')[0] for name in self._folded))
+            runner.logger.info(f'{len(self._folded)} batch norms ({parts}) are folded into their convolutions (mean 0, '
+                               f'variance 1): they stay in eval mode.')
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Loops put the whole model in train mode, at the start and behind each evaluation."""
+        for norm in self._folded.values():
+            norm.eval()
+
+
+def _shapes_in(checkpoint: str, model: nn.Module) -> dict[str, torch.Size]:
+    loaded = _load_checkpoint(checkpoint, map_location='cpu')
+    shapes = {key: value.shape for key, value in (find_weights(loaded) if isinstance(loaded, dict) else {}).items()
+              if isinstance(value, torch.Tensor)}
+    names, _ = strip_prefixes(shapes, model.state_dict().keys())
+    return {name: shapes[key] for name, key in names.items()}
+
+
+def _as_list(init_cfg: dict | list[dict] | None) -> list[dict[str, Any]]:
+    return [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or [])
+
+
+def _is_pretrained(init_cfg: dict[str, Any]) -> bool:
+    return init_cfg.get('type') in ('Pretrained', PretrainedInit)
+
+
+def _takes_pretrained(module: nn.Module) -> bool:
+    return any(map(_is_pretrained, _as_list(getattr(module, 'init_cfg', None))))
+
+
+def _flags_against_random(backbone: Any) -> dict[str, str]:
+    """What a backbone is told that makes no sense with random weights, and the flag to end it."""
+    told = {}
+    if hasattr(backbone, 'frozen_stages'):
+        if backbone.frozen_stages >= 0:
+            told[f'frozen_stages={backbone.frozen_stages}'] = 'frozen_stages=-1'
+        if getattr(backbone, 'norm_eval', False):
+            told['norm_eval=True'] = 'norm_eval=False'
+    return told
+
+
+@contextmanager
+def download_advice(cfg: Config) -> Iterator[None]:
+    """Say how to do without weights that cannot be downloaded, where they are those of an ``init_cfg``."""
+    try:
+        yield
+    except DownloadError as error:
+        flags = ' '.join(_without(cfg.model, 'model', error.filename))
+        if not flags:
+            raise
+        raise UserError(f'{error} Or start from random weights: `cfg_options` {flags}') from error
+
+
+def _without(node: Any, path: str, filename: str) -> Iterator[str]:
+    """The options that leave out every ``init_cfg`` of a file below a node of the config, and what goes with it."""
+    if isinstance(node, dict) and any(cfg.get('checkpoint') == filename for cfg in _as_list(node.get('init_cfg'))):
+        yield f'{path}.init_cfg=None'
+        if node.get('frozen_stages', -1) >= 0:
+            yield f'{path}.frozen_stages=-1'
+        if node.get('norm_eval'):
+            yield f'{path}.norm_eval=False'
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    for key, child in children:
+        if key != 'init_cfg':
+            yield from _without(child, f'{path}.{key}', filename)

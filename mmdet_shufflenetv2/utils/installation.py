@@ -1,0 +1,13 @@
+"""What is installed: the package's version, and whether this machine can train or only runs exported detectors."""
+
+from importlib.util import find_spec
+
+__all__ = ['MISSING', 'TRAINING', '__version__']
+
+__version__ = '0.1.0'
+
+#: Packages that training needs and this machine lacks.
+MISSING = [package for package in ('torch', 'mmengine') if find_spec(package) is None]
+
+#: Whether this machine can train; False where exported detectors are run and nothing else.
+TRAINING = not MISSING

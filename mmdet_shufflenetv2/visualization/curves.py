@@ -1,0 +1,205 @@
+"""Training curves of one run or of several as a picture, from the scalars that MMEngine logs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from ..utils.errors import UserError
+from . import check_plot_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ['SCORES', 'draw_curves', 'draw_runs', 'plot_runs', 'read_scalars']
+
+Series = dict[str, dict[int, float]]
+
+
+def read_scalars(work_dir: str | os.PathLike) -> tuple[Series, Series]:
+    """Everything that the runs in a work dir have logged.
+
+    Args:
+        work_dir: Folder of a run. A run that was resumed has left several logs; where two tell of the same step, the
+            newer one counts.
+
+    Returns:
+        Training series by iteration and validation series by the iteration at which they were taken, each as
+        ``{name: {iteration: value}}``.
+    """
+    train: Series = {}
+    val: Series = {}
+    for log in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        iteration, resumed = 0, False
+        for line in log.read_text().splitlines():
+            try:
+                scalars = json.loads(line)
+            except ValueError:  # a run that was killed may leave half a line
+                continue
+            series = train if 'iter' in scalars else val
+            # A validation line counts epochs; it belongs to the training line before it.
+            iteration = scalars.get('iter', iteration)
+            if 'iter' in scalars and not resumed:
+                resumed = True  # what came later in the runs before was lost, or counted in epochs of another length
+                for points in (*train.values(), *val.values()):
+                    for later in [at for at in points if at >= iteration]:
+                        del points[later]
+            for name, value in scalars.items():
+                if name not in ('iter', 'epoch', 'step') and isinstance(value, (int, float)):
+                    series.setdefault(name, {})[iteration] = value
+    return train, val
+
+
+def draw_curves(work_dir: str | os.PathLike, picture: str | os.PathLike | None = None) -> Path | None:
+    """Draw one run: losses, learning rate and AP or accuracy over the iterations.
+
+    Args:
+        work_dir: Folder of the run.
+        picture: File to write; ``curves.png`` in the work dir by default.
+
+    Returns:
+        The picture, or None where nothing was logged yet.
+    """
+    train, val = read_scalars(work_dir)
+    if 'loss' not in train:
+        return None
+    scores = _scores(val)
+    losses = {name: series for name, series in train.items() if 'loss' in name}
+    figure, panels = _panels(bool(scores))
+    for panel, series in zip(panels, (losses, {'lr': train.get('lr', {})}, scores)):
+        for name, points in sorted(series.items(), key=lambda item: item[0] != 'loss'):
+            panel.plot(list(points), list(points.values()), label=name,
+                       linewidth=2 if name in ('loss', 'lr') or series is scores else 1,
+                       marker='o' if series is scores else None, markersize=3)
+        if len(series) > 1:
+            panel.legend(fontsize='small')
+    picture = Path(picture or Path(work_dir) / 'curves.png')
+    figure.savefig(picture, dpi=110)
+    return picture
+
+
+def draw_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike) -> Path:
+    """Draw several runs over one another: a colour a run, its loss as a running mean over the pale single values.
+
+    Args:
+        work_dirs: Folders of runs.
+        picture: File to write.
+
+    Raises:
+        UserError: If a folder is missing or holds no log of a training.
+    """
+    runs = [_require_run(work_dir) for work_dir in work_dirs]
+    scores = [_scores(val) for _, val in runs]
+    kinds = list(dict.fromkeys(kind for series in scores for kind in series))
+    figure, panels = _panels(any(scores))
+    for place, ((train, _), name, scored) in enumerate(zip(runs, _run_names(work_dirs), scores)):
+        color = f'C{place % 10}'
+        at, losses = list(train['loss']), list(train['loss'].values())
+        panels[0].plot(at, losses, color=color, alpha=0.2, linewidth=1)
+        panels[0].plot(at, _running_mean(losses), color=color, linewidth=2, label=name)
+        panels[1].plot(list(train.get('lr', {})), list(train.get('lr', {}).values()), color=color, linewidth=2)
+        for kind, points in scored.items():
+            panels[2].plot(list(points), list(points.values()), color=color, marker='o', markersize=3,
+                           linestyle=('-', '--', ':', '-.')[kinds.index(kind) % 4])
+    for place, kind in enumerate(kinds):
+        panels[2].plot([], [], color='black', linestyle=('-', '--', ':', '-.')[place % 4], label=kind)
+    if kinds:
+        panels[2].legend(fontsize='small')
+    figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center',
+                  ncols=max(1, min(len(runs), 150 // max(map(len, _run_names(work_dirs))))))
+    figure.savefig(picture, dpi=110)
+    return Path(picture)
+
+
+def plot_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike | None = None) -> Path:
+    """Draw runs as ``snv2 plot`` does.
+
+    Args:
+        work_dirs: Folders of runs.
+        picture: File to write; by default ``curves.png`` in the folder of a single run, else ``runs.png``.
+
+    Raises:
+        UserError: If a folder or the name of the picture is invalid.
+    """
+    if picture is not None:
+        check_plot_file(Path(picture), 'out')
+    if len(work_dirs) > 1:
+        return draw_runs(work_dirs, picture or 'runs.png')
+    _require_run(work_dirs[0])
+    return draw_curves(work_dirs[0], picture)
+
+
+def _require_run(work_dir: str | os.PathLike) -> tuple[Series, Series]:
+    folder = Path(work_dir)
+    if not folder.is_dir():
+        raise UserError(f'There is no folder {folder}. Expected the work dir of a run, such as {_example()}.')
+    train, val = read_scalars(folder)
+    if 'loss' not in train:
+        below = sorted(path.parents[2] for path in folder.glob('*/*/vis_data/scalars.json'))
+        run = folder.parent if (folder / 'vis_data' / 'scalars.json').is_file() else below[0] if below else None
+        hint = f'Did you mean {run}?' if run else 'Its log is written from the first steps on.'
+        raise UserError(f'{folder} holds no log of a training (TIME/vis_data/scalars.json). {hint}')
+    return train, val
+
+
+def _example() -> str:
+    runs = sorted(path.parents[2] for path in Path('work_dirs').glob('*/*/vis_data/scalars.json'))
+    return ' or '.join(str(run) for run in dict.fromkeys(runs[-3:])) or 'work_dirs/faster_rcnn_snv2'
+
+
+def _run_names(work_dirs: Sequence[str | os.PathLike]) -> list[str]:
+    """The last parts of the paths, as many as tell all apart."""
+    parts = [Path(work_dir).resolve().parts for work_dir in work_dirs]
+    for length in range(1, max(map(len, parts))):
+        names = [os.sep.join(part[-length:]) for part in parts]
+        if len(set(names)) == len(set(parts)):
+            break
+    return names
+
+
+def _running_mean(values: Sequence[float]) -> list[float]:
+    """The mean of each value and its neighbours, a twentieth of the run on either side at most."""
+    reach = len(values) // 40
+    return [fmean(values[max(0, at - reach):at + reach + 1]) for at in range(len(values))]
+
+
+def _panels(scored: bool) -> tuple[Figure, Sequence[Axes]]:
+    # Not pyplot: it holds state of the whole process, and a training may run inside a notebook.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.6), layout='constrained')
+    panels = figure.subplots(1, 3)
+    for panel, title in zip(panels, ('training loss', 'learning rate', 'validation score')):
+        panel.set_title(title)
+        panel.set_xlabel('iteration')
+        panel.grid(alpha=0.3)
+    panels[0].set_yscale('log')
+    panels[2].set_ylim(0, 1)
+    if not scored:
+        panels[2].text(0.5, 0.5, 'not evaluated yet', ha='center', va='center', transform=panels[2].transAxes)
+    return figure, panels
+
+
+#: Name of a metric -> what the picture calls it, and its largest value.
+SCORES = {
+    'bbox_mAP': ('box mmAP', 1),
+    'bbox_mAP_50': ('box AP50', 1),
+    'bbox_mAP_75': ('box AP75', 1),
+    'top1': ('top-1 accuracy', 100),
+    'top5': ('top-5 accuracy', 100),
+}
+
+
+def _scores(val: Series) -> Series:
+    """The metrics that are drawn, on a scale of 0 to 1."""
+    scores: Series = {}
+    for name, series in val.items():
+        label, largest = SCORES.get(name.rsplit('/', 1)[-1], (None, 1))
+        if label:
+            scores[label] = {at: value / largest for at, value in series.items()}
+    return scores

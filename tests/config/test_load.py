@@ -1,0 +1,105 @@
+import pytest
+from conftest import ROOT
+from mmengine.config import Config
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.config.edits import cap_workers
+from mmdet_shufflenetv2.config.load import load_config
+
+
+def test_a_config_of_an_installed_package_is_read_by_its_name():
+    import mmdet
+    name = 'retinanet/retinanet_r50_fpn_1x_coco.py'
+    expected = Config.fromfile(f'{mmdet.__path__[0]}/.mim/configs/{name}')
+    cfg = load_config(f'mmdet::{name}')
+    assert cfg.model.pop('_scope_') == 'mmdet'
+    assert cfg.model == expected.model
+    assert cfg.work_dir == 'work_dirs/retinanet_r50_fpn_1x_coco'
+
+
+@pytest.mark.parametrize(('path', 'words'), [
+    ('mmdet::retinanet/nothing.py', 'nothing.py'),
+    ('nopackage::retinanet.py', 'nopackage::retinanet.py cannot be read as a config'),
+    ('nopackage::x/y.py', 'nopackage::x/y.py cannot be read as a config'),
+    ('configs/nothing.py', 'There is no config configs/nothing.py. Those of this project lie in '),
+    ('nanodet_m_snv2', 'Near it: .*configs/nanodet_m_snv2.py'),
+    ('nanodet_m_snv2.py', 'Near it: .*configs/nanodet_m_snv2.py'),
+    ('nanodet_m_sn2', 'Near it: .*configs/nanodet_m_snv2.py'),
+    ('shufflenet_v2_1.0x.py', 'Near it: .*configs/imagenet/shufflenet_v2_1.0x.py'),
+    (ROOT / 'configs' / '_base_' / 'coco_1x.py', 'has no model'),
+])
+def test_what_is_no_config_is_said(path, words):
+    with pytest.raises(UserError, match=words):
+        load_config(path)
+
+
+def test_files_beside_a_name_that_are_not_like_it_are_no_hint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('topng.py', 'cmp.py', 'my_nanodet_m.py'):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match='lie in '):
+        load_config('nope.py')
+    with pytest.raises(UserError, match='Near it: my_nanodet_m.py'):
+        load_config('my_nanodet.py')
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    ({'train_dataloader.batch_size': 'abc'}, 'train_dataloader.batch_size=abc: expected a number, as the 8 '),
+    ({'param_scheduler.0.end': 'soon'}, 'param_scheduler.0.end=soon: expected a number, as the 500 '),
+    ({'optim_wrapper.optimizer.lr': '0,01'}, 'optim_wrapper.optimizer.lr=0,01'),
+])
+def test_a_word_where_the_config_has_a_number_is_refused(options, words):
+    with pytest.raises(UserError, match=words):
+        load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py', options)
+
+
+@pytest.mark.parametrize(('key', 'value'), [
+    ('optim_wrapper.loss_scale', 'dynamic'), ('train_dataloader.batch_size', 3), ('model.backbone.frozen_stages', 1),
+    ('model.backbone.init_cfg', None), ('work_dir', 'x'), ('new.entry', 'x')])
+def test_other_values_are_laid_over(tmp_path, key, value):
+    config = tmp_path / 'c.py'
+    config.write_text(f"_base_ = ['{ROOT}/configs/faster_rcnn_snv2.py']\noptim_wrapper = dict(loss_scale=512)\n")
+    cfg = load_config(config, {key: value})
+    for part in key.split('.'):
+        cfg = cfg[part]
+    assert cfg == value
+
+
+@pytest.mark.parametrize(('option', 'meant'), [
+    ('modle.backbone.with_cp', 'model.backbone.with_cp'),
+    ('randomnes.seed', 'randomness.seed'),
+    ('loadfrom', 'load_from'),
+    ('model.backbone.frozen_stage', 'model.backbone.frozen_stages'),  # an argument that the config does not name
+    ('optim_wrapper.optimiser.lr', 'optim_wrapper.optimizer.lr'),
+    ('train_cfg.max_epoch', 'train_cfg.max_epochs'),
+    ('train_dataloader.batchsize', 'train_dataloader.batch_size'),
+    ('param_scheduler.0.ends', 'param_scheduler.0.end'),
+])
+def test_an_option_that_is_nearly_a_known_one_is_refused_with_that(option, meant):
+    with pytest.raises(UserError, match=f'`cfg_options` {option}: there is no .* Did you mean {meant}?'):
+        load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {option: 1})
+
+
+@pytest.mark.parametrize('option', [
+    'load_from', 'custom_hooks', 'tta_model', 'sync_bn', 'model.test_cfg.x', 'model.backbone.frozen_stages',
+    'model.backbone.norm_eval', 'optim_wrapper.accumulative_counts', 'optim_wrapper.paramwise_cfg.custom_keys.bakcbone',
+    'train_cfg.val_begin', 'param_scheduler.1.end', 'my_own.entry'])
+def test_an_option_may_be_new(option):
+    cfg = load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {option: 1})
+    for part in option.split('.'):
+        cfg = cfg[int(part) if part.isdecimal() else part]
+    assert cfg == 1
+
+
+@pytest.mark.parametrize('index', ['2', 'first', '-1'])
+def test_an_index_that_a_list_does_not_have_is_refused(index):
+    with pytest.raises(UserError, match=f'is a list of 2; expected a number from 0 to 1, not {index}'):
+        load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {f'param_scheduler.{index}.end': 1})
+
+
+def test_no_loader_has_more_workers_than_there_are_cores(monkeypatch):
+    monkeypatch.setattr('os.sched_getaffinity', lambda process: {0, 1}, raising=False)
+    cfg = load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {'val_dataloader.num_workers': 1})
+    assert cap_workers(cfg) == '2 in place of 8, as there are 2 cores'
+    assert [cfg.train_dataloader.num_workers, cfg.val_dataloader.num_workers] == [2, 1]
+    assert cap_workers(cfg) is None

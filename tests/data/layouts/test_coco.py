@@ -1,0 +1,127 @@
+import json
+import shutil
+
+import pytest
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.data.layouts.find import read_user_dataset
+
+TRAIN = 'annotations/instances_train2017.json'
+
+
+def edit(root, change):
+    content = json.loads((root / TRAIN).read_text())
+    change(content)
+    (root / TRAIN).write_text(json.dumps(content))
+
+
+def test_cocos_own_file_goes_before_a_subset_and_other_tasks(layout):
+    root = layout('coco')
+    for name in ('instances_train2017_subset5_seed0', 'captions_train2017', 'person_keypoints_train2017'):
+        shutil.copy(root / TRAIN, root / 'annotations' / f'{name}.json')
+    assert read_user_dataset(root).splits['train'].source == root / TRAIN
+
+
+def test_what_a_system_or_an_editor_left_beside_annotations_is_passed_over(layout):
+    root = layout('coco')
+    (root / TRAIN).rename(root / 'annotations' / 'train.json')
+    (root / 'train2017').rename(root / 'train')
+    expected = read_user_dataset(root)
+    for place in ('annotations/._train.json', '._train.json', '__MACOSX/._train.json'):
+        (root / place).parent.mkdir(exist_ok=True)
+        (root / place).write_bytes(b'\0\5\x16\7')
+    assert read_user_dataset(root) == expected
+
+
+def test_a_test_split_without_annotations_is_none(layout):
+    root = layout('coco')
+    edit(root, lambda content: None)
+    content = json.loads((root / TRAIN).read_text())
+    (root / 'annotations' / 'instances_test.json').write_text(json.dumps(dict(content, annotations=[])))
+    assert list(read_user_dataset(root).splits) == ['train', 'val']
+
+
+def test_roboflows_name_for_all_classes_is_left_out(layout):
+    data = read_user_dataset(layout('roboflow_coco'))
+    assert 'shape' not in data.classes
+    assert "'shape', which stands for all others" in data.notes[0]
+
+
+def test_a_class_zero_that_is_used_stays(layout):
+    root = layout('coco')
+
+    def change(content):
+        for category in content['categories']:
+            category['id'] -= 1
+        for annotation in content['annotations']:
+            annotation['category_id'] -= 1
+
+    edit(root, change)
+    assert read_user_dataset(root).classes[0] == 'circle'
+
+
+@pytest.mark.parametrize(('names', 'splits'), [
+    (('trainval', 'test'), ['train', 'test']),
+    (('trainval', 'train', 'val', 'test'), ['train', 'val', 'test']),
+    (('instances_trainval2017', 'instances_test2017'), ['train', 'test']),
+    (('training', 'validation', 'testing'), ['train', 'val', 'test']),
+    (('fish_train', 'fish_valid'), ['train', 'val']),
+    (('train_coco', 'dev_coco'), ['train', 'val']),
+    (('TrainSet', 'ValSet'), ['train', 'val']),
+    (('instances_Train', 'instances_minival2014'), ['train', 'val']),
+])
+@pytest.mark.parametrize('folder', ['annotations', '.'])
+def test_splits_are_told_by_the_names_of_files(layout, names, splits, folder):
+    root = layout('coco')
+    content = (root / TRAIN).read_text()
+    shutil.rmtree(root / 'annotations')
+    (root / 'train2017').rename(root / 'images')
+    (root / folder).mkdir(exist_ok=True)
+    for name in names:
+        (root / folder / f'{name}.json').write_text(content)
+    data = read_user_dataset(root)
+    assert list(data.splits) == splits
+    if 'train' in names:
+        assert data.splits['train'].source.stem == 'train'
+
+
+@pytest.mark.parametrize(('annotations', 'images'), [
+    ('train/_annotations.coco.json', 'train'), ('_annotations.coco.json', '.'), ('train/labels.json', 'train/data'),
+    ('annotations/instances_train2017.json', 'train2017'), ('annotations/instances_default.json', 'images'),
+    ('train/annotations.json', 'train'), ('annotations.json', 'images'), ('annotations/train.json', 'train'),
+])
+def test_the_folder_that_is_named_for_missing_images_is_one_where_they_are_found(layout, tmp_path, annotations, images):
+    content = json.loads((layout('coco') / TRAIN).read_text())
+    root = tmp_path / 'new'
+    (root / annotations).parent.mkdir(parents=True)
+    (root / annotations).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf'Put them into {root / images}\.$'):
+        read_user_dataset(root)
+    (root / images).mkdir(parents=True, exist_ok=True)
+    for image in content['images']:
+        (root / images / image['file_name']).write_bytes(b'')
+    assert read_user_dataset(root).splits['train'].images == root / images
+
+
+def two_train_files(root):
+    for name in ('my', 'other'):
+        shutil.copy(root / TRAIN, root / 'annotations' / f'{name}_train.json')
+    (root / TRAIN).unlink()
+
+
+@pytest.mark.parametrize(('damage', 'words'), [
+    (two_train_files, '2 annotation files could be the train split'),
+    (lambda root: (root / TRAIN).unlink(), 'none to train on'),
+    (lambda root: shutil.rmtree(root / 'train2017'), 'images of .* were not found: the first is .000000000001.jpg'),
+    (lambda root: (root / TRAIN).write_text('{'), 'is not JSON'),
+    (lambda root: (root / TRAIN).write_text('[' * 100_000), 'is not JSON'),
+    (lambda root: (root / TRAIN).write_text('[' * 1000 + ']' * 1000), 'is not JSON|no list'),
+    (lambda root: edit(root, lambda c: c['images'].clear()), 'lists no images'),
+    (lambda root: edit(root, lambda c: c['categories'].clear()), 'lists no category'),
+    (lambda root: edit(root, lambda c: c['categories'][1].update(name='circle')), 'two categories of the name'),
+])
+def test_what_is_incomplete_is_said(layout, damage, words):
+    root = layout('coco')
+    damage(root)
+    with pytest.raises(UserError, match=words):
+        read_user_dataset(root)

@@ -1,0 +1,141 @@
+import json
+import shutil
+
+import pytest
+from own_data_layouts import CLASSES, LAYOUTS, SPLITS, annotations_of
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.data.layouts.find import read_user_dataset
+
+
+def boxes(annotations):
+    """File name -> sorted ``(class name, box)``, boxes to a hundredth of a pixel."""
+    names = {category['id']: category['name'] for category in annotations['categories']}
+    files = {image['id']: image['file_name'].rsplit('/', 1)[-1] for image in annotations['images']}
+    found = {name: [] for name in files.values()}
+    for annotation in annotations['annotations']:
+        found[files[annotation['image_id']]].append(
+            (names[annotation['category_id']], *(round(side, 2) for side in annotation['bbox'])))
+    return {name: sorted(of) for name, of in found.items()}
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_every_layout_gives_the_same_classes_images_and_boxes(layout, shapes_root, name):
+    data = read_user_dataset(layout(name))
+    assert data.classes == CLASSES
+    assert list(data.splits) == list(SPLITS.values())
+    for original, split in SPLITS.items():
+        assert boxes(data.splits[split].annotations) == boxes(annotations_of(shapes_root, original))
+        assert all((data.splits[split].images / image['file_name']).is_file()
+                   for image in data.splits[split].annotations['images'])
+    assert not any(data.faults.values())
+
+
+def test_the_yaml_of_a_data_set_names_it_too(layout):
+    assert read_user_dataset(layout('yolo') / 'data.yaml').classes == CLASSES
+
+
+def test_an_export_of_one_file_is_all_to_train_on(layout):
+    root = layout('cvat_coco')
+    (root / 'annotations' / 'instances_Validation.json').unlink()
+    (root / 'annotations' / 'instances_Train.json').rename(root / 'annotations' / 'instances_default.json')
+    (root / 'images' / 'Train').rename(root / 'images' / 'default')
+    assert list(read_user_dataset(root).splits) == ['train']
+
+
+def nothing(root):
+    (root / 'notes').mkdir(parents=True)
+
+
+@pytest.mark.parametrize(('make', 'words'), [
+    (lambda root: None, 'there is no such folder. Expected COCO'),
+    (lambda root: root.write_text(''), 'is a file. Name the folder'),
+    (nothing, 'no data set is recognised here. Expected COCO.*\nIt holds notes/'),
+])
+def test_what_is_no_data_set_is_said(tmp_path, make, words):
+    make(tmp_path / 'data')
+    with pytest.raises(UserError, match=words):
+        read_user_dataset(tmp_path / 'data')
+
+
+def test_a_data_set_one_folder_below_is_pointed_at(layout):
+    root = layout('yolo')
+    with pytest.raises(UserError, match=f'data={root}'):
+        read_user_dataset(root.parent)
+
+
+def test_all_of_several_data_sets_below_are_named(shapes_root, tmp_path):
+    root = tmp_path / 'several'
+    LAYOUTS['coco'](shapes_root, root / 'a')
+    LAYOUTS['cvat_yolo'](shapes_root, root / 'b')
+    with pytest.raises(UserError, match=f'These folders in it are: data={root}/a, data={root}/b[.]$'):
+        read_user_dataset(root)
+
+
+@pytest.mark.parametrize(('name', 'content', 'words'), [
+    ('Annotations/a.xml', '<annotation><object><name>x</name><bndbox><xmin>1</xmin></bndbox></object></annotation>',
+     'Pascal VOC .*pip install supervision.*from_pascal_voc'),
+    ('annotations.xml', '<?xml version="1.0"?>\n<annotations><meta/><image id="0" name="a.jpg"/></annotations>',
+     'CVAT .*COCO 1.0'),
+    ('train_1.json', dict(version='5.0.1', shapes=[dict(label='x', points=[[1, 1], [4, 4]])], imagePath='a.jpg'),
+     'LabelMe.*pip install labelme2coco'),
+    ('export.json', [dict(id=1, annotations=[dict(result=[])], data=dict(image='/a.jpg'))], 'Label Studio .*as COCO'),
+    ('via_train.json', {'a.jpg12': dict(filename='a.jpg', size=12, regions=[dict(shape_attributes={})],
+                                        file_attributes={})}, 'VGG Image Annotator.*COCO'),
+    ('project.json', dict(_via_settings={}, _via_img_metadata={}), 'VGG Image Annotator'),
+    ('train.csv', 'filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,9,9,x,1,1,4,4\n', 'CSV.*export COCO'),
+    ('via.csv', 'filename,file_size,region_count,region_shape_attributes\n', 'VGG Image Annotator'),
+    ('labels.csv', 'a.jpg,1,1,4,4,x\n', 'CSV'),
+    ('train/a.json', [dict(image='a.jpg', annotations=[dict(label='x', coordinates=dict(x=1))])], 'CreateML'),
+    ('train.json', [dict(image_id=1, category_id=1, bbox=[1, 1, 2, 2], score=0.5)], 'COCO results'),
+    ('data.tfrecord', '', 'TFRecord'),
+])
+def test_other_formats_are_named_with_a_way_to_cocos(tmp_path, name, content, words):
+    path = tmp_path / 'data' / name
+    path.parent.mkdir(parents=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    (tmp_path / 'data' / 'a.jpg').write_bytes(b'')
+    with pytest.raises(UserError, match=f'{path} is in the format of .*{words}') as error:
+        read_user_dataset(tmp_path / 'data')
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_annotations_in_another_format_beside_cocos_do_not_matter(layout):
+    root = layout('coco')
+    expected = read_user_dataset(root)
+    (root / 'train_1.json').write_text('{"version": "5.0.1", "flags": {}, "shapes": []}')
+    (root / 'train.xml').write_text('<annotation><object><bndbox></bndbox></object></annotation>')
+    assert read_user_dataset(root) == expected
+
+
+@pytest.mark.parametrize(('name', 'part'), [
+    ('cvat_coco', 'annotations/instances_Train.json'), ('cvat_coco', 'annotations'), ('roboflow_yolo', 'train'),
+    ('cvat_yolo', 'obj.names'), ('yolo', 'images'), ('yolo', 'labels/train'), ('cvat_coco', 'images'),
+])
+def test_the_whole_is_named_where_a_part_of_it_was(layout, name, part):
+    root = layout(name)
+    with pytest.raises(UserError, match=f'data={root}[.]?$'):
+        read_user_dataset(root / part)
+
+
+def test_an_archive_is_to_be_unpacked(layout):
+    root = layout('yolo')
+    (root / 'data.zip').write_bytes(b'PK')
+    with pytest.raises(UserError, match='data.zip is an archive. Unpack it and name the folder'):
+        read_user_dataset(root / 'data.zip')
+
+
+@pytest.mark.parametrize(('name', 'flat'), [('yolo', False), ('yolo', True), ('roboflow_yolo', False)])
+def test_the_description_that_is_proposed_does(layout, name, flat):
+    root = layout(name)
+    (root / 'data.yaml').unlink()
+    if flat:
+        for folder in ('images', 'labels'):
+            for name in SPLITS.values():
+                shutil.copytree(root / folder / name, root / folder, dirs_exist_ok=True)
+                shutil.rmtree(root / folder / name)
+    with pytest.raises(UserError, match='no .yaml that names the classes') as error:
+        read_user_dataset(root)
+    proposed = str(error.value).split('lines: ')[1].replace('[cat, dog]', f'[{", ".join(CLASSES)}]')
+    (root / 'data.yaml').write_text(proposed.replace('; ', '\n'))
+    assert list(read_user_dataset(root).splits) == (['train'] if flat else ['train', 'val'])

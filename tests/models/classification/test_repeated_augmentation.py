@@ -1,0 +1,31 @@
+from collections import Counter
+
+import pytest
+
+from mmdet_shufflenetv2.models.classification import RepeatedAugmentationSampler, repeated_augmentation
+
+
+def samples(monkeypatch, rank, world_size, epoch=0, images=24, repeats=3):
+    monkeypatch.setattr(repeated_augmentation, 'get_dist_info', lambda: (rank, world_size))
+    sampler = RepeatedAugmentationSampler(range(images), repeats, seed=5)
+    sampler.set_epoch(epoch)
+    assert len(sampler) == len(list(sampler)) == images // world_size
+    return list(sampler)
+
+
+def test_an_epoch_shows_a_third_of_the_images_three_times_in_a_row(monkeypatch):
+    shown = samples(monkeypatch, 0, 1)
+    assert set(Counter(shown).values()) == {3}
+    assert shown == [image for image in shown[::3] for _ in range(3)]
+
+
+@pytest.mark.parametrize('world_size', [2, 3, 4])
+def test_the_views_of_an_image_go_to_different_processes(monkeypatch, world_size):
+    parts = [samples(monkeypatch, rank, world_size, repeats=world_size) for rank in range(world_size)]
+    assert all(part == parts[0] for part in parts)
+    assert len(set(parts[0])) == len(parts[0])
+
+
+def test_each_epoch_has_an_order_of_its_own(monkeypatch):
+    assert samples(monkeypatch, 0, 1, epoch=1) != samples(monkeypatch, 0, 1, epoch=2)
+    assert samples(monkeypatch, 0, 1, epoch=1) == samples(monkeypatch, 0, 1, epoch=1)

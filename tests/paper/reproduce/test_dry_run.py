@@ -1,0 +1,51 @@
+import pytest
+from conftest import ROOT
+
+from mmdet_shufflenetv2.paper.reproduce import dry_run as module
+from mmdet_shufflenetv2.paper.reproduce.dry_run import dry_run
+from mmdet_shufflenetv2.paper.reproduce.request import Request
+from mmdet_shufflenetv2.paper.reproduce.rows import Row
+
+
+@pytest.fixture(autouse=True)
+def _steps_of_known_length(monkeypatch):
+    """A training step of 3.6 seconds and an evaluation step of 0.36."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(module, 'seconds_per_step', lambda cfg, split, device: 3.6 if split == 'train' else 0.36)
+
+
+# One process: 240 epochs of 1281167 // 128 steps and 30 evaluations of 50000 images, then one more.
+TRAINING, EVALUATION = 240 * 10009 * 3.6 / 3600, 391 * 0.36 / 3600
+
+
+def test_without_data_the_whole_of_imagenet_is_counted(tmp_path):
+    lines = list(dry_run(Request(Row('imagenet', 1.0), tmp_path)))
+    assert '2,402,160 steps of 3.6 s for 1,281,167 images (not there yet), evaluations of 11,730 steps' in lines[1]
+    assert '391 steps of 0.36 s for 50,000 images (not there yet)' in lines[2]
+    assert f'{TRAINING + 31 * EVALUATION:,.1f} hours on 1 x' in lines[3]
+
+
+def test_what_takes_long_is_named_before_it_begins(tmp_path, capsys):
+    lines = dry_run(Request(Row('imagenet', 1.0), tmp_path))
+    next(lines)
+    assert capsys.readouterr().err == ''
+    next(lines)
+    said = capsys.readouterr().err
+    assert 'train: counting images' in said
+    assert 'train: timing steps of ' in said
+
+
+def test_eight_gpus_share_the_steps(tmp_path):
+    lines = list(dry_run(Request(Row('imagenet', 1.0), tmp_path, gpus=8)))
+    assert '300,240 steps of 3.6 s' in lines[1]
+
+
+def test_what_is_done_does_not_count_again(tmp_path):
+    (tmp_path / 'train').mkdir()
+    (tmp_path / 'train' / 'last_checkpoint').write_text('train/epoch_180.pth')
+    lines = list(dry_run(Request(Row('imagenet', 1.0), tmp_path)))
+    assert lines[1].startswith('train     epoch 180 of 240; ')
+    assert f'{TRAINING / 4 + 8.5 * EVALUATION:,.1f} hours on 1 x' in lines[3]
+    (tmp_path / 'train' / 'last_checkpoint').write_text('train/epoch_240.pth')
+    (tmp_path / 'train' / 'account.json').write_text('{}')
+    assert list(dry_run(Request(Row('imagenet', 1.0), tmp_path)))[1] == 'train     done'

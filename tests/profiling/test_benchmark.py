@@ -1,0 +1,145 @@
+import itertools
+import json
+import os
+import re
+import signal
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from mmdet_shufflenetv2.profiling.benchmark import backbones, detectors, measure, report
+from mmdet_shufflenetv2.profiling.benchmark.task import Contender, Task, UnavailableError
+from mmdet_shufflenetv2.profiling.timing import Timing
+
+SMALL = Task(64, 96, threads=1, widen_factor=0.5)
+
+
+def outputs(call):
+    """What a form returns, as a list of arrays."""
+    returned = call()
+    values = list(returned.values()) if hasattr(returned, 'values') else list(returned)
+    return [value.numpy() if isinstance(value, torch.Tensor) else np.asarray(value) for value in values]
+
+
+def forms(task):
+    return [contender.name for contender in measure.contenders(task)]
+
+
+@pytest.mark.parametrize('name', [name for name in forms(SMALL) if 'left to the neck' not in name and 'compiled' not in
+                                  name and 'mmpretrain' not in name])
+def test_every_form_of_a_backbone_computes_the_same_features(name):
+    by_name = {contender.name: contender.build for contender in measure.contenders(SMALL)}
+    try:
+        got = outputs(by_name[name]())
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    for a, b in zip(got, outputs(by_name['torchvision, eager']()), strict=True):
+        assert a.shape == b.shape
+        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max()
+
+
+def test_a_peer_that_is_not_installed_is_left_out_with_a_line(monkeypatch):
+    monkeypatch.setattr('mmdet_shufflenetv2.profiling.benchmark.runtimes.find_spec', lambda name: None)
+
+    def few(task):
+        return [Contender('one', lambda: lambda: None),
+                *(c for c in backbones.backbone_contenders(task) if 'plain' in c.name)]
+
+    monkeypatch.setattr(measure, 'contenders', few)
+    done = measure.benchmark(SMALL, rounds=2, memory=False)
+    assert [row.name for row in done.rows] == ['one']
+    assert list(done.left_out) == ['onnxruntime, plain graph', 'openvino, plain graph', 'ncnn, plain']
+    assert 'Left out: onnxruntime, plain graph: onnx is not installed (pip install onnx).' in report.markdown(done)
+
+
+def test_multiply_adds_and_memory_access_are_those_of_the_network(monkeypatch):
+    monkeypatch.setattr(measure, 'contenders', lambda task: [Contender('one', lambda: lambda: None)])
+    done = measure.benchmark(Task(224, 224, widen_factor=1.0), rounds=1, memory=False)
+    # torchvision's count, without conv5 (464 x 1024 at 7x7) and the classifier.
+    assert done.multiply_adds / 1e6 == pytest.approx(144.9 - 23.28 - 1.024, abs=0.1)
+    # cat and shuffle of the 16 units read and write their whole width.
+    units = (116 * 28**2 * 4 + 232 * 14**2 * 8 + 464 * 7**2 * 4)
+    assert done.copied == 2 * 2 * units
+
+
+def test_speed_is_the_median_of_the_rounds_ratios(monkeypatch):
+    monkeypatch.setattr(measure, 'contenders', lambda task: [
+        Contender('slow', lambda: lambda: None), Contender('fast', lambda: lambda: None, plain='slow')])
+    seconds = {'slow': [4.0, 2.0, 9.0], 'fast': [2.0, 2.0, 3.0]}
+    monkeypatch.setattr(measure, 'time_alternating', lambda *_, **__: seconds)
+    rows = measure.benchmark(SMALL, memory=False).rows
+    assert [(row.name, row.speedup, row.against_plain) for row in rows] == [('slow', 1.0, None), ('fast', 2.0, 2.0)]
+    assert rows[1].timing == Timing(2.0, pytest.approx(2.8), pytest.approx(0.25))
+
+
+def test_a_detector_is_measured_from_image_to_boxes():
+    task = Task(64, 96, threads=1, config=str(ROOT / 'configs' / 'faster_rcnn_snv2_0.5x.py'))
+    by_name = {contender.name: contender.build for contender in detectors.detector_contenders(task)}
+    [sample] = by_name['shuffle-free, eager']()()
+    assert sample.pred_instances.bboxes.shape[1] == 4
+    dets, labels = by_name['onnxruntime, shuffle-free']()()
+    assert dets.shape == (len(labels), 5)
+
+
+def test_the_tool_writes_a_table_figures_and_numbers(tool, tmp_path):
+    ended = tool('benchmark.py', '--width', 0.5, '--shape', 32, 64, '--rounds', 1, '--threads', 1, '--no-memory',
+                 '--skip', 'compiled', 'left to', '--out-dir', tmp_path)
+    assert ended.status == 0, ended.err
+    assert re.search(r'\| shuffle-free, eager \| [\d.]+ ms', (tmp_path / 'README.md').read_text())
+    [done] = json.loads((tmp_path / 'results.json').read_text())
+    assert done['task']['height'] == 32
+    assert (tmp_path / 'latency.png').stat().st_size > 5000
+
+
+@pytest.mark.parametrize(('number', 'at', 'rounds', 'tasks'), [
+    (signal.SIGINT, 5, 2, 1),  # three rounds are not timed
+    (signal.SIGTERM, 8 + 4, 1, 2),  # in the second task
+])
+def test_what_was_measured_before_a_signal_is_kept_and_marked(tool, tmp_path, monkeypatch, number, at, rounds, tasks):
+    calls = itertools.count()
+
+    def call():
+        if next(calls) == at:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(measure, 'contenders', lambda task: [Contender('ours', lambda: call)])
+    ended = tool('benchmark.py', '--shape', 32, 32, '--shape', 64, 64, '--rounds', 5, '--no-memory',
+                 '--out-dir', tmp_path)
+    assert ended.status == 128 + number, ended.err
+    assert 'marked as partial' in ended.err
+    done = json.loads((tmp_path / 'results.json').read_text())
+    assert [result['stopped'] for result in done] == [None] * (tasks - 1) + [f'stopped after {rounds} of 5 rounds']
+    report = (tmp_path / 'README.md').read_text()
+    assert f'**Partial: stopped after {rounds} of 5 rounds.**' in report
+    assert ('stopped before ShuffleNet V2 1.0x at 64x64' in report) == (tasks == 1)
+
+
+@pytest.mark.parametrize(('args', 'words'), [
+    (['--width', '0.7'], ['--width 0.7', '0.5, 1.0, 1.5, 2.0']),
+    (['--shape', '16', '640'], ['--shape 16 640', '32']),
+    (['--threads', '0'], ['--threads 0']),
+    (['--device', 'cuda:9'], ['cuda:9']),
+    (['--device', 'meta'], ['--device meta']),
+    (['--config', 'configs/nothing.py'], ['There is no config']),
+    (['--config', ROOT / 'configs' / 'imagenet' / 'shufflenet_v2_0.5x.py'], ['is no detector', 'ImageClassifier']),
+    (['--checkpoint', 'weights.pth'], ['There is no checkpoint weights.pth']),
+    (['--skip', ','], ['--skip , leaves nothing to measure of torchvision, eager, mmpretrain, eager']),
+    (['--skip', 'eager', 'compiled', 'onnx', 'openvino', 'shuffle'], ['None of the forms', 'ncnn', 'not installed']),
+])
+def test_a_users_mistake_ends_with_status_2_and_a_line(args, words, tool, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmdet_shufflenetv2.profiling.benchmark.runtimes.find_spec', lambda name: None)
+    ended = tool('benchmark.py', '--rounds', 1, '--no-memory', '--out-dir', tmp_path, *args)
+    assert ended.status == 2
+    assert all(word in ended.err for word in words), ended.err
+    assert 'Traceback' not in ended.err
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_measured(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmdet_shufflenetv2.profiling.benchmark.benchmark', None)  # to call it would fail
+    (tmp_path / 'file').touch()
+    ended = tool('benchmark.py', '--out-dir', tmp_path / 'file')
+    assert ended.status == 2
+    assert '--out-dir' in ended.err
+    assert 'Traceback' not in ended.err

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from mmdet_shufflenetv2.visualization import class_color, draw_boxes
+
+RED = (255, 0, 0)
+
+
+def drawn(boxes, names, size=(120, 160)):
+    image = np.full((*size, 3), 128, np.uint8)
+    picture = draw_boxes(image, np.array(boxes, float).reshape(-1, 4), names, [RED] * len(names))
+    assert (image == 128).all()
+    return picture
+
+
+def test_a_box_is_drawn_along_its_border_in_its_colour():
+    red = (drawn([[20, 30, 60, 90]], ['']) == (0, 0, 255)).all(axis=2)
+    y, x = np.nonzero(red)
+    assert (x.min(), x.max(), y.min(), y.max()) == (20, 60, 30, 90)
+    assert not red[35:85, 25:55].any()
+
+
+@pytest.mark.parametrize('box', [[5, 2, 40, 30], [150, 100, 159, 119], [-20, -20, 400, 400], [300, 300, 310, 310],
+                                 [10, 10, 10, 10], [30, 30, 20, 20]])
+def test_a_name_is_inside_the_picture_wherever_its_box_is(box):
+    difference = (drawn([box], ['zebra 0.90']) != drawn([box], [''])).any(axis=2)
+    _, x = np.nonzero(difference)
+    assert x.max() - x.min() > 30  # the whole of it
+
+
+def test_names_of_boxes_in_one_place_do_not_cover_each_other():
+    one = (drawn([[20, 40, 90, 100]], ['zebra']) == (0, 0, 255)).all(axis=2).sum()
+    three = (drawn([[20, 40, 90, 100]] * 3, ['zebra'] * 3) == (0, 0, 255)).all(axis=2).sum()
+    assert three > 2 * one - (drawn([[20, 40, 90, 100]], ['']) == (0, 0, 255)).all(axis=2).sum()
+
+
+def test_nothing_to_draw_leaves_the_image_as_it_is():
+    assert (drawn([], []) == 128).all()
+
+
+def test_colours_of_many_classes_differ():
+    colors = np.array([class_color(label) for label in range(80)])
+    distances = np.abs(colors[:, None] - colors[None]).sum(axis=2) + 999 * np.eye(80)
+    assert distances.min() > 5
+    assert len({tuple(color) for color in colors}) == 80
+    neighbours = np.abs(np.diff(colors, axis=0)).sum(axis=1)
+    assert neighbours.min() > 100
+    assert 0 <= colors.min() <= colors.max() <= 255

@@ -1,0 +1,98 @@
+import json
+
+import pytest
+
+from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.visualization.curves import _run_names, draw_curves, plot_runs, read_scalars
+
+
+def log(folder, name, *lines):
+    path = folder / name / 'vis_data'
+    path.mkdir(parents=True)
+    (path / 'scalars.json').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+
+
+def step(iteration, loss):
+    return dict(lr=0.1 / iteration, loss=loss, loss_cls=loss / 2, epoch=1, iter=iteration, step=iteration)
+
+
+def test_a_validation_belongs_to_the_iteration_before_it(tmp_path):
+    log(tmp_path, '1', step(10, 3.0), step(20, 2.0), {'coco/bbox_mAP_50': 0.5, 'step': 1}, step(30, 1.0))
+    train, val = read_scalars(tmp_path)
+    assert train['loss'] == {10: 3.0, 20: 2.0, 30: 1.0}
+    assert val['coco/bbox_mAP_50'] == {20: 0.5}
+
+
+def test_a_resumed_runs_logs_are_joined_and_the_newer_counts(tmp_path):
+    log(tmp_path, '20260101_000000', step(10, 3.0), step(20, 9.0))
+    log(tmp_path, '20260102_000000', step(20, 2.0), step(30, 1.0))
+    assert read_scalars(tmp_path)[0]['loss'] == {10: 3.0, 20: 2.0, 30: 1.0}
+
+
+def test_what_a_resumed_run_goes_back_behind_is_left_out(tmp_path):
+    log(tmp_path, '20260101_000000', step(10, 3.0), step(20, 9.0), {'coco/bbox_mAP_50': 0.5, 'step': 1}, step(30, 9.0))
+    log(tmp_path, '20260102_000000', step(15, 2.0), step(25, 1.0))
+    train, val = read_scalars(tmp_path)
+    assert train['loss'] == {10: 3.0, 15: 2.0, 25: 1.0}
+    assert val['coco/bbox_mAP_50'] == {}
+
+
+@pytest.mark.parametrize('torn', ['{"lr": 0.1, "loss": 2.', '\0\0\0\n', '{"lr": 0.1, "lo{"lr": 0.1, "loss": 2.0}\n'])
+def test_a_line_that_a_killed_run_left_half_written_is_passed_over(tmp_path, torn):
+    log(tmp_path, '20260101_000000', step(10, 3.0))
+    with (tmp_path / '20260101_000000' / 'vis_data' / 'scalars.json').open('a') as file:
+        file.write(torn)
+    log(tmp_path, '20260102_000000', step(20, 1.0))
+    assert read_scalars(tmp_path)[0]['loss'] == {10: 3.0, 20: 1.0}
+    assert plot_runs([tmp_path]).is_file()
+
+
+def test_a_picture_is_drawn_with_and_without_an_evaluation(tmp_path):
+    from PIL import Image
+    log(tmp_path, '1', step(10, 3.0), step(20, 2.0))
+    assert Image.open(draw_curves(tmp_path)).size[0] > 800
+    log(tmp_path, '2', step(30, 1.0), {'coco/bbox_mAP_50': 0.5, 'coco/bbox_mAP': 0.3, 'step': 1})
+    assert draw_curves(tmp_path) == tmp_path / 'curves.png'
+
+
+def test_nothing_is_drawn_where_nothing_was_logged(tmp_path):
+    assert draw_curves(tmp_path) is None
+    assert not (tmp_path / 'curves.png').exists()
+
+
+def test_several_runs_are_drawn_over_one_another(tmp_path):
+    from PIL import Image
+    for name in ('a', 'b'):
+        log(tmp_path / name, '1', *(step(10 * at, 3 / at) for at in range(1, 90)),
+            {'coco/bbox_mAP_50': 0.5, 'coco/bbox_mAP': 0.3, 'step': 1})
+    assert plot_runs([tmp_path / 'a', tmp_path / 'b'], tmp_path / 'both.png') == tmp_path / 'both.png'
+    both, one = Image.open(tmp_path / 'both.png'), Image.open(plot_runs([tmp_path / 'a']))
+    assert both.size == one.size
+    colors = {color for _, color in both.convert('RGB').getcolors(1 << 20)}
+    assert {(31, 119, 180), (255, 127, 14)} <= colors  # matplotlib's first two, a run each
+
+
+@pytest.mark.parametrize(('paths', 'expected'), [
+    (['work_dirs/a', 'work_dirs/b'], ['a', 'b']),
+    (['x/run', 'y/run'], ['x/run', 'y/run']),
+    (['x/run', 'x/run'], ['run', 'run']),
+])
+def test_runs_are_called_by_what_tells_them_apart(paths, expected):
+    assert _run_names(paths) == expected
+
+
+@pytest.mark.parametrize(('runs', 'out', 'words'), [
+    (['nowhere'], None, 'There is no folder nowhere. Expected the work dir of a run, such as work_dirs/real'),
+    (['empty'], None, 'empty holds no log of a training'),
+    (['work_dirs'], None, 'Did you mean work_dirs/real'),
+    (['work_dirs/real/1'], None, 'Did you mean work_dirs/real'),
+    (['work_dirs/real', 'empty'], None, 'empty holds no log'),
+    (['work_dirs/real'], 'x.txt', 'out=x.txt is not a kind of image'),
+    (['work_dirs/real'], 'nowhere/x.png', 'out=nowhere/x.png: there is no folder'),
+])
+def test_what_is_no_run_is_said_with_a_run_that_is_one(tmp_path, monkeypatch, runs, out, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    log(tmp_path / 'work_dirs' / 'real', '1', step(10, 3.0))
+    with pytest.raises(UserError, match=words):
+        plot_runs(runs, out)
