@@ -19,6 +19,8 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from ..compat import patches
+from ..compat.private import checkpoint_loaders
 from ..utils.errors import UserError
 from .download import NETWORK_ERRORS, check_address, download_error
 from .records import reduce_history
@@ -36,11 +38,12 @@ _BY_DEFAULT = [False]
 def install() -> None:
     """Make every loader of MMEngine safe, and its logs writable without code. Calling it again changes nothing."""
     if not hasattr(torch.load, 'checkpoints_guard'):
-        torch.load = _guarded_torch_load(torch.load)
-    for prefix, loader in list(CheckpointLoader._schemes.items()):
+        patches.replace('torch.load', torch, _guarded_torch_load(torch.load))
+    for prefix, loader in checkpoint_loaders().items():
         if not hasattr(loader, '__wrapped__'):
-            CheckpointLoader.register_scheme(prefix, _guarded(loader), force=True)
-    copyreg.pickle(HistoryBuffer, reduce_history)
+            patches.install('CheckpointLoader:schemes', CheckpointLoader.register_scheme, prefix, _guarded(loader),
+                            force=True)
+    patches.install('copyreg:HistoryBuffer', copyreg.pickle, HistoryBuffer, reduce_history)
 
 
 def _guarded_torch_load(torch_load: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,17 +5,22 @@
 * says what to install where mmcv is missing,
 * serves ``mmcv._ext`` with torchvision's operators where no compiled one is installed (:mod:`.mmcv_ops`), also to
   what was imported of mmdet before (:mod:`.placeholders`),
-* mends what MMDetection 3.3 and pycocotools break (:mod:`.mmdet_fixes`).
+* fixes what MMDetection 3.3 and pycocotools break (:mod:`.mmdet_fixes`).
+
+What is replaced of others is in a register (:mod:`.patches`), and their private names are used through one module
+(:mod:`.private`); ``README.md`` has both as tables.
 
 This part imports nothing of the rest of the package but its error type.
 """
 
 from __future__ import annotations
 
+import sys
 import warnings
 from importlib.util import find_spec
 
-from .ext_finder import SERVED_EXT_ORIGIN, install_ext_finder
+from .ext_finder import SERVED_EXT_ORIGIN, ServedExtFinder
+from .patches import install
 
 __all__ = ['ops_are_served', 'prepare', 'report']
 
@@ -32,9 +37,10 @@ def prepare() -> None:
             'mmdet_shufflenetv2 needs mmcv, and none is installed. Without a compiler: '
             "pip install 'mmcv-lite>=2.1.0,<2.2' (its operators are then served by torchvision). "
             'With compiled operators: pip install mmcv==2.1.0. Install one of the two, never both.')
-    # MMEngine's mmdet:: bases use pkg_resources, which says so at every import; users can do nothing about it.
-    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
-    install_ext_finder()
+    install('warnings.filters:pkg_resources', warnings.filterwarnings, 'ignore',
+            message='pkg_resources is deprecated')
+    if not any(isinstance(finder, ServedExtFinder) for finder in sys.meta_path):
+        install('sys.meta_path:mmcv._ext', sys.meta_path.append, ServedExtFinder())
     if ops_are_served():
         from . import placeholders
         placeholders.replace_placeholders()

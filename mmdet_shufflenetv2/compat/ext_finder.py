@@ -1,18 +1,17 @@
 """An import finder that supplies ``mmcv._ext`` where no compiled one is installed.
 
-It stands at the end of ``sys.meta_path``: Python asks it only after every other finder has failed, so a compiled
+Its place is the end of ``sys.meta_path``: there Python asks it only after every other finder has failed, so a compiled
 ``mmcv._ext`` always wins. Finding the module imports nothing; loading it imports torch and torchvision.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-__all__ = ['SERVED_EXT_ORIGIN', 'install_ext_finder']
+__all__ = ['SERVED_EXT_ORIGIN', 'ServedExtFinder']
 
 EXT_NAME = 'mmcv._ext'
 
@@ -32,16 +31,11 @@ class _ServedExtLoader(Loader):
         module.__getattr__ = mmcv_ops.unserved  # type: ignore[method-assign]
 
 
-class _ServedExtFinder(MetaPathFinder):
+class ServedExtFinder(MetaPathFinder):
+    """Finds ``mmcv._ext``."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None,
                   target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != EXT_NAME:
             return None
         return ModuleSpec(fullname, _ServedExtLoader(), origin=SERVED_EXT_ORIGIN)
-
-
-def install_ext_finder() -> None:
-    """Put the finder at the end of ``sys.meta_path``, once."""
-    if not any(isinstance(finder, _ServedExtFinder) for finder in sys.meta_path):
-        sys.meta_path.append(_ServedExtFinder())

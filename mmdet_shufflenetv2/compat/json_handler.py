@@ -7,11 +7,11 @@ from typing import Any
 from mmengine.fileio import JsonHandler, register_handler
 
 from ..utils.files import to_json
+from .patches import install
 
 __all__ = ['StrictJsonHandler']
 
 
-@register_handler('json')
 class StrictJsonHandler(JsonHandler):
     """MMEngine's writer of JSON, by which it writes its logs and metrics, in our form; see :func:`to_json`."""
 
@@ -22,3 +22,6 @@ class StrictJsonHandler(JsonHandler):
     def dump_to_str(self, obj: Any, **kwargs: Any) -> str:
         """``obj`` as a string."""
         return to_json(obj, **kwargs)
+
+
+install('mmengine.fileio:json handler', register_handler('json'), StrictJsonHandler)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..utils.errors import UserError
+from .patches import replace
+from .private import coco_of
 
 __all__ = ['apply_fixes']
 
@@ -32,12 +34,13 @@ def apply_fixes() -> None:
     from mmdet.evaluation.metrics import CocoMetric
     from mmdet.models.dense_heads import SSDHead
     if not hasattr(SSDHead, 'loss_cls'):
-        SSDHead.loss_cls = None
+        replace('mmdet.models.SSDHead.loss_cls', SSDHead, None)
     if 'createIndex' not in vars(COCO):
-        COCO.createIndex = _create_index
+        replace('mmdet.datasets.api_wrappers.COCO.createIndex', COCO, _create_index)
     if COCO.get_cat_ids is not _category_ids:
-        _OWN.update(get_cat_ids=COCO.get_cat_ids, results2json=CocoMetric.results2json)
-        COCO.get_cat_ids, CocoMetric.results2json = _category_ids, _results2json
+        _OWN.update(
+            get_cat_ids=replace('mmdet.datasets.api_wrappers.COCO.get_cat_ids', COCO, _category_ids),
+            results2json=replace('mmdet.evaluation.CocoMetric.results2json', CocoMetric, _results2json))
 
 
 #: MMDetection's methods that those below stand in front of.
@@ -75,8 +78,8 @@ def _category_ids(coco: Any, cat_names: Sequence[str] = (), sup_names: Sequence[
 
 def _results2json(metric: Any, results: Sequence[dict[str, Any]], outfile_prefix: str) -> dict[str, str]:
     """MMDetection's method, with ids by the classes' names and without detections of classes that the file lacks."""
-    by_label = metric._coco_api.get_cat_ids(cat_names=metric.dataset_meta['classes'])
-    known = [label for label, number in enumerate(by_label) if number in metric._coco_api.cats]
+    by_label = coco_of(metric).get_cat_ids(cat_names=metric.dataset_meta['classes'])
+    known = [label for label, number in enumerate(by_label) if number in coco_of(metric).cats]
     if len(known) < len(by_label):
         results = [_only(result, np.isin(result['labels'], known)) for result in results]
     metric.cat_ids = by_label

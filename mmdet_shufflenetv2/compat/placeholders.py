@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+from .patches import install
 
 __all__ = ['replace_placeholders']
 
@@ -32,10 +35,14 @@ def replace_placeholders() -> None:
                 raise ImportError(f'{module.__name__} was imported before mmdet_shufflenetv2, without the operators of '
                                   f'mmcv. Import mmdet_shufflenetv2 first. A script of others: python -m '
                                   f'mmdet_shufflenetv2 run SCRIPT')
-            setattr(module, name, real)
+            _replace(module, name, real)
             for other in modules if placeholder is not None else ():
                 for key in [key for key, value in vars(other).items() if value is placeholder]:
-                    setattr(other, key, real)
+                    _replace(other, key, real)
+
+
+def _replace(module: ModuleType, name: str, operator: Any) -> None:
+    install('mmcv.*, mmdet.*: placeholders of operators', setattr, module, name, operator)
 
 
 def _optional_operators(module: ModuleType) -> Iterator[tuple[str, str, str]]:

@@ -38,7 +38,8 @@ def apply_checkpoint_metadata(cfg: Config, checkpoint: dict[str, Any]) -> None:
         set_classes(cfg, meta['classes'])
     elif 'classes' not in meta and (unnamed := _classes_without_a_name(cfg)):
         set_classes(cfg, [f'class {label}' for label in range(unnamed)])
-        print(in_words(f'note: the checkpoint has no class names, and those of the config are not of {unnamed} classes, so they '
+        print(in_words(
+              f'note: the checkpoint has no class names, and those of the config are not of {unnamed} classes, so they '
               f'are called class 0, class 1, ... To name them: `cfg_options` '
               f'test_dataloader.dataset.metainfo.classes="[\'cat\',\'dog\',...]"'), file=sys.stderr)
     if 'image_size' in meta:

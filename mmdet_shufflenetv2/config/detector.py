@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from mmdet.utils import register_all_modules
-from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..checkpoints.metadata import checkpoint_meta
 from ..models.build import build_model, load_weights
@@ -47,7 +47,7 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     device = usable_device(device or ('cuda:0' if torch.cuda.is_available() else 'cpu'))
     # A config that is invalid is said before the checkpoint is checked.
     cfg = load_checkpoint_config(checkpoint, cfg_options) if config is None else load_config(config, cfg_options)
-    loaded = _load_checkpoint(str(checkpoint), map_location='cpu')
+    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
     if not isinstance(loaded, dict):
         raise UserError(f'{checkpoint} holds a {type(loaded).__name__}, not the weights of a model.')
     register_all_modules(init_default_scope=True)

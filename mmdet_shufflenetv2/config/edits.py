@@ -73,7 +73,7 @@ def _note_newest(newest: Path) -> None:
     """Have MMEngine's note of the newest checkpoint name a whole one, also where the newest of all is torn."""
     note = newest.parent / LAST_CHECKPOINT
     if int(os.environ.get('RANK', 0)) == 0 and not (note.is_file() and note.read_text() == str(newest)):
-        write_atomically(note, str(newest).encode())
+        write_atomically(note, str(newest))
 
 
 def check_load_from(cfg: Config) -> None:

@@ -15,7 +15,8 @@ BROKEN_IMAGES = 'broken_images.jsonl'
 _HOOKS = ('SharedLossHook', 'FiniteLossHook', 'RunStateHook', 'ImageDrawsHook', 'InterruptHook')
 
 
-def add_fault_tolerance(cfg: Config, *, max_broken_images: int = 10, checkpoint_interval_minutes: float | None = None) -> None:
+def add_fault_tolerance(cfg: Config, *, max_broken_images: int = 10,
+                        checkpoint_interval_minutes: float | None = None) -> None:
     """Make a training run survive.
 
     A training loop or checkpoint hook of the config's own kind is left as it is, and what it would take from here is

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
-from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..checkpoints.metadata import checkpoint_meta
 from ..data.layouts.description import UserDataset
@@ -81,7 +81,7 @@ def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_d
         require_detector(cfg, '`data` is for detectors')
     elif not is_detector(cfg):  # a classifier's classes are its folders
         return
-    loaded = _load_checkpoint(checkpoint, map_location='cpu')
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     loaded = loaded if isinstance(loaded, dict) else {}
     register_all_modules(init_default_scope=True)  # the config's data sets are built to be asked for their classes
     if data is not None:

@@ -26,6 +26,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.utils import get_installed_path
 
+from ..compat.private import merge_into
 from ..utils.errors import UserError
 from .project import project_configs
 
@@ -60,7 +61,7 @@ def load_plain_config(path: Path) -> Config:
         return Config.fromfile(trusted)
     entries = _read(path, [])
     _check(entries, path)
-    return Config(Config._merge_a_into_b(entries, {}), filename=str(path))
+    return Config(merge_into(entries, {}), filename=str(path))
 
 
 def parse_config_text(text: str, path: Path) -> Config:
@@ -128,7 +129,7 @@ def _read(path: Path, seen: list[Path]) -> dict[str, Any]:
             raise UserError(f'{path}: more than one of its bases has {", ".join(sorted(twice))}.')
         merged |= entries
     try:
-        return Config._merge_a_into_b(own, merged)
+        return merge_into(own, merged)
     except (TypeError, KeyError, IndexError) as error:
         raise UserError(f'{path} does not fit its base: {error}') from error
 

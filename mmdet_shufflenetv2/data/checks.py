@@ -25,8 +25,8 @@ from .audit import audit, left_out
 from .pipelines import steps
 from .problems import Report, shown
 
-__all__ = ['check_images', 'image_reader', 'prepare_data', 'prepare_dataset', 'refuse_other_classes', 'refuse_other_sizes',
-           'same_but_for_spelling']
+__all__ = ['check_images', 'image_reader', 'prepare_data', 'prepare_dataset', 'refuse_other_classes',
+           'refuse_other_sizes', 'same_but_for_spelling']
 
 
 def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, say: bool = True, annotated: bool = True) -> None:

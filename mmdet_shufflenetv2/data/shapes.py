@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +19,7 @@ from mmdet.registry import DATASETS
 from pycocotools import mask as coco_mask
 
 from ..utils.errors import UserError
+from ..utils.files import unfinished_folder
 
 __all__ = ['CLASSES', 'ShapesDataset', 'make_shapes']
 
@@ -62,19 +62,15 @@ def make_shapes(root: str | os.PathLike, num_train: int = 1000, num_val: int = 1
     if root.exists() and any(root.iterdir()):
         _check_manifest(root, wanted)
         return root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside and renamed, so that neither an interrupted run nor a second process leaves or sees half of it.
-    unfinished = root.with_name(f'{root.name}.unfinished-{os.getpid()}')
     try:
-        for split, count in zip(_SPLITS, (num_train, num_val)):
-            _write_split(unfinished, split, count, size, seed)
-        (unfinished / _MANIFEST).write_text(json.dumps(wanted))
-        try:
-            unfinished.rename(root)
-        except OSError:
-            _check_manifest(root, wanted)  # another process was first
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with unfinished_folder(root) as unfinished:
+            for split, count in zip(_SPLITS, (num_train, num_val)):
+                _write_split(unfinished, split, count, size, seed)
+            (unfinished / _MANIFEST).write_text(json.dumps(wanted))
+    except OSError:
+        if not (root / _MANIFEST).is_file():
+            raise
+        _check_manifest(root, wanted)  # another process was first
     return root
 
 

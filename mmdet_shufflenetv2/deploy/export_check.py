@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest import mock
 
 import cv2
 import numpy as np
@@ -26,6 +25,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ..compat.patches import replaced
+from ..compat.private import bbox_post_process, roi_outputs
 from ..models.nanodet import NanoDetHead
 from ..utils.errors import UserError
 from .graph import ANCHORS, CANDIDATES, ROIS, feature_names, raw_names
@@ -127,7 +128,7 @@ def _check_second_stage(model: nn.Module, parts: _Parts, resized: dict[str, np.n
     rois, logits, deltas = parts(resized | read | dict(proposals=proposals), ROIS)
     if not np.array_equal(np.sort(rois[:, 1:], axis=0), np.sort(proposals, axis=0)):
         raise _differs('RoIs', 'they are not the proposals')
-    expected = model.roi_head._bbox_forward(features, torch.from_numpy(rois))
+    expected = roi_outputs(model.roi_head, features, torch.from_numpy(rois))
     wanted = (rois, expected['cls_score'].numpy(), expected['bbox_pred'].numpy())
     _same('scores of given RoIs', [logits], wanted[1:2])
     _same('boxes of given RoIs', [deltas], wanted[2:])
@@ -214,7 +215,7 @@ def _levels(outputs: Sequence[np.ndarray]) -> list[list[Tensor]]:
 
 def _dense_candidates(head: nn.Module, outputs: Sequence[np.ndarray], meta: dict[str, Any]) -> list[np.ndarray]:
     """What enters NMS: boxes, scores, and labels, or an RPN's levels."""
-    with mock.patch.object(head, '_bbox_post_process', lambda results, *args, **kwargs: results):
+    with replaced('BaseDenseHead._bbox_post_process', head, lambda results, *args, **kwargs: results):
         results = head.predict_by_feat(*_levels(outputs), batch_img_metas=[meta])[0]
     labels = results.level_ids if 'level_ids' in results else results.labels
     return [tensor.numpy() for tensor in (results.bboxes, results.scores, labels)]
@@ -225,7 +226,7 @@ def _dense_suppressed(head: nn.Module, candidates: Sequence[np.ndarray], meta: d
     if isinstance(head, NanoDetHead):
         boxes = boxes - boxes.new_tensor(meta.get('padding', (0, 0))[:2] * 2)
     results = InstanceData(bboxes=boxes, scores=scores, labels=labels, level_ids=labels)
-    found = head._bbox_post_process(results, cfg=head.test_cfg, rescale=False, with_nms=True, img_meta=meta)
+    found = bbox_post_process(head, results, cfg=head.test_cfg, rescale=False, with_nms=True, img_meta=meta)
     return Detections(found.bboxes.numpy(), found.scores.numpy(), found.labels.numpy())
 
 

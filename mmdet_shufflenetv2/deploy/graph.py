@@ -21,6 +21,7 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import Tensor, nn
 from torchvision.ops import PSRoIAlign, roi_align
 
+from ..compat.private import normalizes, shape_as_tensor, swaps_channels
 from ..models.nanodet import NanoDetHead
 from ..utils.errors import UserError
 from .position_sensitive import ps_roi_align
@@ -76,7 +77,7 @@ class DetectionGraph(nn.Module):
         if self.neck is not None:
             features = self.neck(features)
         (boxes, scores, labels), parts = self.detect(features, size)
-        height, width = torch._shape_as_tensor(image)[:2]
+        height, width = shape_as_tensor(image)[:2]
         boxes = _clipped(boxes - offset, torch.stack((width, height)))  # a border around the image is not part of it
         return torch.cat((boxes, scores[:, None]), dim=1), labels, x, *parts
 
@@ -98,10 +99,10 @@ class _Prepare(nn.Module):
         if type(preprocessor) is not DetDataPreprocessor:
             raise UserError(f'A {type(preprocessor).__name__} cannot be exported: expected '
                             f"model.data_preprocessor=dict(type='DetDataPreprocessor', ...).")
-        normalizes = preprocessor._enable_normalize
-        self.register_buffer('mean', preprocessor.mean.clone() if normalizes else torch.zeros(3, 1, 1))
-        self.register_buffer('std', preprocessor.std.clone() if normalizes else torch.ones(3, 1, 1))
-        channels = torch.tensor([2, 1, 0] if preprocessor._channel_conversion else [0, 1, 2])
+        normalized = normalizes(preprocessor)
+        self.register_buffer('mean', preprocessor.mean.clone() if normalized else torch.zeros(3, 1, 1))
+        self.register_buffer('std', preprocessor.std.clone() if normalized else torch.ones(3, 1, 1))
+        channels = torch.tensor([2, 1, 0] if swaps_channels(preprocessor) else [0, 1, 2])
         self.register_buffer('channels', channels)
         self.divisor = preprocessor.pad_size_divisor
         self.value = float(preprocessor.pad_value)
@@ -144,7 +145,7 @@ def raw_names(head: nn.Module, prefix: str = '') -> tuple[str, ...]:
 
 def _size(x: Tensor) -> tuple[Tensor, Tensor]:
     """Height and width as tensors, which a trace keeps as inputs of what follows."""
-    height, width = torch._shape_as_tensor(x)[-2:]
+    height, width = shape_as_tensor(x)[-2:]
     return height, width
 
 
@@ -162,7 +163,8 @@ def _detection(model: nn.Module) -> nn.Module:
     heads = [type(getattr(model, name)).__name__ for name in ('rpn_head', 'roi_head', 'bbox_head')
              if hasattr(model, name)]
     raise UserError(f'{type(model).__name__} with {" and ".join(heads) or "no head"} cannot be exported to a graph '
-                    f'with boxes. Supported are {"; ".join(SUPPORTED)}. Any backbone can be exported: backbone_only=True.')
+                    f'with boxes. Supported are {"; ".join(SUPPORTED)}. Any backbone can be exported: '
+                    f'backbone_only=True.')
 
 
 class _OneStage(nn.Module):

@@ -22,7 +22,7 @@ from ..data.pipelines import base_dataset
 from ..data.shapes import draw_image
 from ..models.backbones import ShuffleNetV2
 from ..utils.errors import UserError
-from ..utils.files import make_folder
+from ..utils.files import make_folder, unfinished_file
 from ..utils.options import takes_options
 from .export_check import Checked, check_detector, check_features
 from .graph import CenterPadding, DetectionGraph
@@ -60,15 +60,10 @@ def export_onnx(options: ExportOptions) -> Checked:
     model = load_detector(options.config, options.checkpoint, 'cpu', options.cfg_options)
     make_folder(out.parent, 'out')
     picture = draw_image(np.random.default_rng(0), size=320)[0] if image is None else cv2.imread(os.fspath(image))
-    unchecked = out.with_suffix('.unchecked.onnx')
-    try:
-        checked = (_write_backbone if options.backbone_only else _write_detector)(
+    with unfinished_file(out) as unchecked:
+        return (_write_backbone if options.backbone_only else _write_detector)(
             model, unchecked, picture, 'a drawn image' if image is None else os.fspath(image),
             None if options.keep_shuffle else BLOCKS[options.runtime])
-        unchecked.replace(out)
-    finally:
-        unchecked.unlink(missing_ok=True)
-    return checked
 
 
 def _write_backbone(model: nn.Module, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ..compat.private import BatchNorm, has_forward_hooks, has_forward_pre_hooks
 from ..utils.errors import UserError
 from .channel_plan import UNUSED
 
@@ -26,7 +26,7 @@ def fuse_conv_bn(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
         UserError: If it is no plain convolution, or no batch norm with running statistics.
     """
     check_conv(conv)
-    if not isinstance(norm, _BatchNorm) or norm.running_mean is None:
+    if not isinstance(norm, BatchNorm) or norm.running_mean is None:
         raise UserError(f'A {type(norm).__name__} cannot be folded into a convolution, for it depends on the image: '
                         f'expected batch norm with running statistics (BN or SyncBN).')
     return fuse_conv_bn_eval(conv, norm)
@@ -40,7 +40,7 @@ def check_conv(conv: nn.Module) -> None:
     """
     if type(conv) is not nn.Conv2d:
         raise UserError(f'A {type(conv).__name__} cannot be made shuffle-free: expected plain Conv2d (conv_cfg=None).')
-    if conv._forward_hooks or conv._forward_pre_hooks:
+    if has_forward_hooks(conv) or has_forward_pre_hooks(conv):
         raise UserError('A Conv2d with a forward hook (such as weight_norm or spectral_norm) cannot be made '
                         'shuffle-free. Remove it first: torch.nn.utils.remove_weight_norm, handle.remove().')
 
@@ -58,7 +58,8 @@ def plain_activation(act: nn.Module) -> nn.Module:
     return act
 
 
-def permute_channels(conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None) -> nn.Conv2d:
+def permute_channels(conv: nn.Conv2d, rows: Sequence[int] | None = None,
+                     columns: Sequence[int] | None = None) -> nn.Conv2d:
     """A convolution without groups, its channels in another order.
 
     Args:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..compat.private import shape_as_tensor
+
 __all__ = ['ps_roi_align']
 
 
@@ -24,7 +26,7 @@ def ps_roi_align(feature: Tensor, rois: Tensor, output_size: int | tuple[int, in
     """
     size = output_size if isinstance(output_size, int) else output_size[0]
     bins, samples = size * size, sampling_ratio
-    height, width = torch._shape_as_tensor(feature)[-2:]
+    height, width = shape_as_tensor(feature)[-2:]
     x1, y1, x2, y2 = (rois[:, i] * spatial_scale - 0.5 for i in range(1, 5))
     x = _places(x1, x2, size, samples)
     y = _places(y1, y2, size, samples)

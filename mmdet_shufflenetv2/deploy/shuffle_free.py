@@ -16,8 +16,8 @@ from mmcv.cnn import ConvModule
 from mmdet.models.layers import SELayer
 from mmdet.models.necks import FPN
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..compat.private import BatchNorm, has_forward_hooks, has_forward_pre_hooks
 from ..models.backbones import ShuffleNetV2
 from ..models.nanodet import LightPAN
 from ..utils.errors import UserError
@@ -51,7 +51,7 @@ def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool 
     if not isinstance(backbone, ShuffleNetV2):
         raise UserError(f'shuffle_free takes a ShuffleNetV2, not a {type(backbone).__name__}.')
     norm = next((name for name, module in backbone.named_modules()
-                 if isinstance(module, _BatchNorm) and module.training), None)
+                 if isinstance(module, BatchNorm) and module.training), None)
     if backbone.training or norm is not None:
         place = '' if backbone.training else f' at {norm}'
         raise UserError(f'The backbone is in training mode{place}, where its batch norms depend on the batch. Call '
@@ -61,7 +61,7 @@ def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool 
     if type(block) is not int or block < 1:
         raise UserError(f'block={block!r} does not fit: expected 1 (no filling up) or more, such as 16.')
     hooked = next((name for name, module in backbone.named_modules()
-                   if module._forward_hooks or module._forward_pre_hooks), None)
+                   if has_forward_hooks(module) or has_forward_pre_hooks(module)), None)
     if hooked is not None:
         raise UserError(f'The backbone has a forward hook at {hooked or "its top"} (such as weight_norm or '
                         f'spectral_norm), which the shuffle-free form would lose. Remove it first: '
@@ -126,7 +126,8 @@ class ShuffleFreeShuffleNetV2(nn.Module):
                 order = self.parts[-1].plan.output
             else:
                 conv, norm, act = part
-                self.parts.append(nn.Sequential(permute_channels(fuse_conv_bn(conv, norm), columns=order), plain_activation(act)))
+                self.parts.append(nn.Sequential(
+                    permute_channels(fuse_conv_bn(conv, norm), columns=order), plain_activation(act)))
                 order = list(range(conv.out_channels))
             orders.append(order)
         self.orders = [None if orders[i] == sorted(orders[i]) else orders[i] for i in self.out_indices]
@@ -247,7 +248,8 @@ class _Transformation(nn.Module):
         convs: list[nn.Module] = []
         if 'field' in layers:
             convs.append(permute_depthwise(fuse_conv_bn(*layers['field']), columns))
-        convs += [permute_channels(fuse_conv_bn(layers['0'], layers['1']), middle, columns), plain_activation(layers['2']),
+        convs += [permute_channels(fuse_conv_bn(layers['0'], layers['1']), middle, columns),
+                  plain_activation(layers['2']),
                   permute_depthwise(fuse_conv_bn(layers['3'], layers['4']), middle)]
         self.convs = nn.Sequential(*convs)
         last = permute_channels(fuse_conv_bn(layers['5'], layers['6']), rows, middle)
@@ -321,7 +323,7 @@ def _absorbs(module: ConvModule) -> bool:
         check_conv(module.conv)
     except UserError:
         return False
-    return module.conv.groups == 1 and not module._forward_pre_hooks and module.order[0] == 'conv'
+    return module.conv.groups == 1 and not has_forward_pre_hooks(module) and module.order[0] == 'conv'
 
 
 def _readers(neck: FPN | LightPAN, level: int) -> list[ConvModule]:

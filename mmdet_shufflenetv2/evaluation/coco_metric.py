@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -12,6 +10,8 @@ import numpy as np
 from mmdet.registry import METRICS
 from mmengine.logging import print_log
 from pycocotools.cocoeval import COCOeval
+
+from ..compat.patches import install, replaced
 
 try:
     from faster_coco_eval import COCOeval_faster
@@ -56,7 +56,6 @@ class FastEvaluation(COCOeval):
 BACKENDS = {'faster-coco-eval': FastEvaluation, 'pycocotools': COCOeval}
 
 
-@METRICS.register_module(force=True)
 class CocoMetric(mmdet_coco_metric.CocoMetric):
     """MMDetection's metric of that name, in its place, with a choice of what evaluates.
 
@@ -80,15 +79,8 @@ class CocoMetric(mmdet_coco_metric.CocoMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of what :meth:`process` has gathered, as MMDetection names them."""
-        with _evaluation(BACKENDS[self.backend]):
+        with replaced('mmdet.evaluation.metrics.coco_metric.COCOeval', mmdet_coco_metric, BACKENDS[self.backend]):
             return super().compute_metrics(results)
 
 
-@contextmanager
-def _evaluation(kind: type[COCOeval]) -> Iterator[None]:
-    """Within it, MMDetection's metric evaluates with that class: the method that does so has no other opening."""
-    original, mmdet_coco_metric.COCOeval = mmdet_coco_metric.COCOeval, kind
-    try:
-        yield
-    finally:
-        mmdet_coco_metric.COCOeval = original
+install('METRICS:CocoMetric', METRICS.register_module, force=True, module=CocoMetric)

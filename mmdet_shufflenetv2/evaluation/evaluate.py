@@ -23,7 +23,7 @@ from ..config.runner import build_runner
 from ..data.checks import prepare_data
 from ..deploy.shuffle_free import shuffle_free_detector
 from ..utils.errors import UserError
-from ..utils.files import make_folder, write_json
+from ..utils.files import make_folder, put_in_place, write_json
 from ..utils.options import takes_options
 from .evaluation_data import EvaluationData, evaluation_data, write_note
 
@@ -76,7 +76,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, float]:
 def _write(options: EvaluateOptions, work_dir: str, tested: EvaluationData | None,
            metrics: dict[str, float] | None) -> None:
     if options.out and options.out.endswith('.json'):
-        os.replace(f'{os.path.splitext(options.out)[0]}.bbox.json', options.out)
+        put_in_place(Path(f'{os.path.splitext(options.out)[0]}.bbox.json'), Path(options.out))
         if tested:
             write_note(options.out, tested, checkpoint=str(options.checkpoint), metrics=metrics or {})
     if metrics is not None:

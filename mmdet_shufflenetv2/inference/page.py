@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..compat.patches import replace
 from ..deploy.onnx_detector import Detections
 from ..utils.errors import UserError
 from ..utils.images import check_image_file, read_image
@@ -137,7 +138,7 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
                                      sources=['upload', 'webcam', 'clipboard'])
                 # Else what is no image would end in a traceback, and in "Error" on the page. No subclass: gradio writes
                 # a file about each beside its source.
-                image.preprocess = look_first
+                replace('gradio.Image.preprocess', image, look_first)
                 name = gradio.Dropdown(list(models), value=next(iter(models)), label='Checkpoint')
                 threshold = gradio.Slider(0, 1, 0.3, step=0.01, label='Score threshold')
             with gradio.Column():

@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 from ..config.detector import category_ids
 from ..deploy.onnx_detector import Detections
 from ..utils.errors import UserError
-from ..utils.files import to_json
+from ..utils.files import to_json, unfinished_file, write_atomically
 from ..visualization import class_color, draw_boxes
 from .detector import Detector
 from .sources import Frame, Source
@@ -64,7 +64,7 @@ class DrawingSaver(ExitStack):
             self._write_video(frame, drawn)
         else:
             picture = self._picture(frame.source)
-            picture.write_bytes(cv2.imencode(picture.suffix, drawn)[1].tobytes())
+            write_atomically(picture, cv2.imencode(picture.suffix, drawn)[1].tobytes(), sync=False)
 
     def _picture(self, source: Source) -> Path:
         suffix = '.mp4' if source.is_video else Path(source.given).suffix
@@ -75,7 +75,7 @@ class DrawingSaver(ExitStack):
         if self._video is None or self._video[0] is not frame.source:
             self.close()  # the video before it, which is whole now
             path = self._picture(frame.source)
-            unfinished = self.enter_context(_in_place_of(path))
+            unfinished = self.enter_context(unfinished_file(path))
             writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter_fourcc(*'mp4v'), frame.source.rate, size)
             self.callback(writer.release)
             if not writer.isOpened():
@@ -105,7 +105,7 @@ class CocoSaver(ExitStack):
         self._named = all(not source.is_video and stem.isdecimal() for source, stem in zip(sources, stems)) and len(
             {int(stem) for stem in stems}) == len(stems)
         self._frames = self._written = 0
-        unfinished = self.enter_context(_in_place_of(self.path))
+        unfinished = self.enter_context(unfinished_file(self.path))
         self._file = self.enter_context(unfinished.open('w', encoding='utf-8'))
         self._file.write('[')
         self.callback(self._file.write, '\n]\n')
@@ -133,7 +133,7 @@ class YoloSaver(ExitStack):
         super().__init__()
         self.path = out_dir / 'yolo'
         (self.path / 'labels').mkdir(parents=True, exist_ok=True)
-        (self.path / 'classes.txt').write_text(''.join(f'{name}\n' for name in detector.classes), encoding='utf-8')
+        write_atomically(self.path / 'classes.txt', ''.join(f'{name}\n' for name in detector.classes))
 
     def write(self, frame: Frame, found: Detections) -> None:
         height, width = frame.image.shape[:2]
@@ -143,8 +143,8 @@ class YoloSaver(ExitStack):
         if frame.source.is_video:
             path.mkdir(exist_ok=True)
             path /= f'{frame.number:06d}'
-        Path(f'{path}.txt').write_text(''.join(
-            f'{label} {" ".join(f"{value:.6g}" for value in row)}\n' for label, row in zip(found.labels, centred)))
+        lines = [f'{label} {" ".join(f"{value:.6g}" for value in row)}\n' for label, row in zip(found.labels, centred)]
+        write_atomically(f'{path}.txt', ''.join(lines), sync=False)
 
 
 class CsvSaver(ExitStack):
@@ -154,7 +154,7 @@ class CsvSaver(ExitStack):
         super().__init__()
         self.path = out_dir / 'results.csv'
         self._classes = detector.classes
-        unfinished = self.enter_context(_in_place_of(self.path))
+        unfinished = self.enter_context(unfinished_file(self.path))
         self._writer = csv.writer(self.enter_context(unfinished.open('w', newline='', encoding='utf-8')))
         self._writer.writerow(['source', 'frame', 'class', 'score', 'x1', 'y1', 'x2', 'y2'])
 
@@ -173,19 +173,6 @@ def _identity(path: Path) -> tuple[int, int]:
     """The file behind the name, whatever links lead there."""
     about = path.stat()
     return about.st_dev, about.st_ino
-
-
-@contextmanager
-def _in_place_of(path: Path) -> Iterator[Path]:
-    """A name to write a file under until it is whole. Then it gets its own; if that fails, an older file stays."""
-    _refuse_folder(path)
-    unfinished = path.with_name(f'.{path.stem}.unfinished{path.suffix}')  # OpenCV tells a format by the suffix
-    try:
-        yield unfinished
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
 def _refuse_folder(path: Path) -> None:

@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 from mmengine.model import PretrainedInit, revert_sync_batchnorm
-from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from ..checkpoints.mismatch import weights_mismatch
@@ -37,7 +37,7 @@ def build_model(cfg: dict[str, Any], weights: str | os.PathLike | None = None) -
     model.eval()  # mmdet's backbones do not return themselves
     if weights is None:
         return model
-    loaded = _load_checkpoint(str(weights), map_location='cpu')
+    loaded = CheckpointLoader.load_checkpoint(str(weights), map_location='cpu')
     if not isinstance(loaded, dict):
         raise UserError(f'{weights} holds a {type(loaded).__name__}, not the weights of a model.')
     load_weights(model, loaded, str(weights))

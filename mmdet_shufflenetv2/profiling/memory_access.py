@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torch.utils.module_tracker import ModuleTracker
+
+from ..compat.private import TorchDispatchMode, storage_id, tree_leaves
 
 __all__ = ['Convolution', 'Kind', 'Operation', 'convolution_mac', 'elements_by_kind', 'least_mac', 'operation_kind',
            'trace_operations']
@@ -81,7 +81,7 @@ def trace_operations(model: nn.Module, *args: Any, **kwargs: Any) -> list[Operat
 
     Operations that only look at the same memory otherwise (views, splits) cost nothing and are left out.
     """
-    weights = {_memory(parameter) for parameter in model.parameters()}
+    weights = {storage_id(parameter) for parameter in model.parameters()}
     with torch.no_grad(), ModuleTracker() as tracker, _Tracer(tracker, _tensors((args, kwargs)), weights) as tracer:
         model(*args, **kwargs)
     return tracer.operations
@@ -153,7 +153,7 @@ class _Tracer(TorchDispatchMode):
         self.weights = weights
         self.operations: list[Operation] = []
         # Memory -> the operation that wrote it last. Views share the memory of what they view.
-        self.writers = {_memory(tensor): -1 for tensor in given}
+        self.writers = {storage_id(tensor): -1 for tensor in given}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
@@ -164,10 +164,10 @@ class _Tracer(TorchDispatchMode):
             return out
         if inputs and name != 'empty_like':  # what makes a tensor out of nothing reads no memory
             self.operations.append(self._operation(func, name, inputs, outputs, args, kwargs))
-            self.writers |= {_memory(tensor): len(self.operations) - 1 for tensor in outputs}
+            self.writers |= {storage_id(tensor): len(self.operations) - 1 for tensor in outputs}
         else:
             for tensor in outputs:  # perhaps at the place of a tensor that is no more
-                self.writers.pop(_memory(tensor), None)
+                self.writers.pop(storage_id(tensor), None)
         return out
 
     def _operation(self, func: Any, name: str, inputs: list[Tensor], outputs: list[Tensor], args: tuple,
@@ -177,14 +177,14 @@ class _Tracer(TorchDispatchMode):
         common = dict(
             layer=self._layer(), operator=name, kind=operation_kind(name),
             multiply_adds=flops(*args, **kwargs, out_val=out) // 2 if flops else 0,
-            sources=tuple(sorted({self.writers[_memory(t)] for t in inputs if _memory(t) in self.writers})))
+            sources=tuple(sorted({self.writers[storage_id(t)] for t in inputs if storage_id(t) in self.writers})))
         if name == 'convolution':
             x, weight = inputs[:2]
             return Operation(
                 **common, elements_in=x.numel(), elements_out=out.numel(), weights=weight.numel(),
                 convolution=Convolution(x.shape[1], out.shape[1], tuple(weight.shape[2:]), args[8],
                                         math.prod(x.shape[2:]), math.prod(out.shape[2:])))
-        if name in ('mm', 'addmm') and _memory(inputs[-1]) in self.weights:
+        if name in ('mm', 'addmm') and storage_id(inputs[-1]) in self.weights:
             x, weight = inputs[-2:]  # in front of them may stand the bias
             return Operation(
                 **common, elements_in=x.numel(), elements_out=out.numel(), weights=weight.numel(),
@@ -200,7 +200,3 @@ class _Tracer(TorchDispatchMode):
 
 def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
-
-
-def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata

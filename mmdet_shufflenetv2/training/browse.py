@@ -19,7 +19,7 @@ from ..config.options import BrowseOptions
 from ..config.resolve import resolve
 from ..data.checks import prepare_data
 from ..utils.errors import UserError
-from ..utils.files import make_folder
+from ..utils.files import make_folder, write_atomically
 from ..utils.options import takes_options
 from ..visualization import class_color, draw_boxes, make_sheet
 
@@ -64,7 +64,7 @@ def draw_sheets(cfg: Config, out_dir: str | os.PathLike, *, count: int, split: s
     for number, part in enumerate(_parts(drawn), 1):
         sheets.append(Path(out_dir) / f'sheet_{number}.jpg')
         sheet = make_sheet([image for image, _ in part], [caption for _, caption in part])
-        sheets[-1].write_bytes(cv2.imencode('.jpg', np.ascontiguousarray(sheet))[1].tobytes())
+        write_atomically(sheets[-1], cv2.imencode('.jpg', np.ascontiguousarray(sheet))[1].tobytes())
     return sheets
 
 

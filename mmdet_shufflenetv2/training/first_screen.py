@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
+from ..compat.private import accumulated_batches
 from ..data.pipelines import image_size
 from ..models.unwrap import unwrap_model
 from ..profiling.complexity import detector_multiply_adds
@@ -91,7 +92,7 @@ def _model(model: nn.Module, cfg: Config) -> str:
 
 def _batch(runner: Runner, loader: Any) -> str:
     """Images behind one step of the optimizer."""
-    accumulated = runner.optim_wrapper._accumulative_counts
+    accumulated = accumulated_batches(runner)
     each = runner.cfg.train_dataloader.batch_size
     factors = [f'{each} on a device', *([f'{get_world_size()} devices'] if get_world_size() > 1 else []),
                *([f'{accumulated} batches summed up'] if accumulated > 1 else [])]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,6 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from tqdm import tqdm
 
+from ..compat.patches import install, replaced
 from ..visualization.curves import SCORES
 
 __all__ = ['ProgressHook', 'quiet_screen']
@@ -45,15 +47,15 @@ def quiet_screen(runner: Runner) -> Iterator[None]:
                 if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)]
     for handler, stream in handlers:
         handler.addFilter(_is_for_the_screen)
-        handler.setStream(_AboveTheBar(stream))
+        install('runner.logger:streams', handler.setStream, _AboveTheBar(stream))
     try:
-        with redirect_stdout(_ToTheLog(runner.logger, screen)):
+        with replaced('sys.stdout', sys, _ToTheLog(runner.logger, screen)):
             yield
     finally:
         progress.close()
         for handler, stream in handlers:
             handler.removeFilter(_is_for_the_screen)
-            handler.setStream(stream)
+            install('runner.logger:streams', handler.setStream, stream)
 
 
 def _is_for_the_screen(record: logging.LogRecord) -> bool:
@@ -66,7 +68,7 @@ def _is_for_the_screen(record: logging.LogRecord) -> bool:
 
 def _origin(record: logging.LogRecord) -> str:
     """File that a record is from; of MMEngine's ``print_log``, the caller's."""
-    frame = sys._getframe() if record.funcName == 'print_log' else None
+    frame = inspect.currentframe() if record.funcName == 'print_log' else None
     while frame and frame.f_code.co_name != 'print_log':
         frame = frame.f_back
     return frame.f_back.f_code.co_filename if frame and frame.f_back else record.pathname

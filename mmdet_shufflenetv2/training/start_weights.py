@@ -11,11 +11,12 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import PretrainedInit
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from ..checkpoints.download import DownloadError
 from ..checkpoints.unwrap import find_weights, strip_prefixes
+from ..compat.private import weights_to_load
 from ..models.backbones.norm_eval import folded_norms
 from ..models.unwrap import unwrap_model
 from ..utils.errors import UserError
@@ -37,7 +38,7 @@ class StartWeightsHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Leave out what need not be loaded; MMEngine initializes the model right after this."""
-        model, load_from = unwrap_model(runner.model), runner._load_from
+        model, load_from = unwrap_model(runner.model), weights_to_load(runner)
         given = _shapes_in(load_from, model) if load_from else {}
         pretrained = _takes_pretrained(model)
         for name, module in model.named_modules():
@@ -68,7 +69,7 @@ class StartWeightsHook(Hook):
 
 
 def _shapes_in(checkpoint: str, model: nn.Module) -> dict[str, torch.Size]:
-    loaded = _load_checkpoint(checkpoint, map_location='cpu')
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     shapes = {key: value.shape for key, value in (find_weights(loaded) if isinstance(loaded, dict) else {}).items()
               if isinstance(value, torch.Tensor)}
     names, _ = strip_prefixes(shapes, model.state_dict().keys())

@@ -109,5 +109,6 @@ def _disk_errors(work_dir: str) -> Iterator[None]:
     except OSError as error:
         if not is_disk_full(error):
             raise
-        raise UserError(f'The disk is full: {error}. The latest intact checkpoint is {latest_valid_checkpoint(work_dir)}. Make '
-                        f'room, and go on with: {resume_command()}') from error
+        raise UserError(
+            f'The disk is full: {error}. The latest intact checkpoint is {latest_valid_checkpoint(work_dir)}. Make '
+            f'room, and go on with: {resume_command()}') from error

@@ -1,10 +1,14 @@
-"""Files that are there whole or not at all."""
+"""The writer of files: each is there complete or not at all."""
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +16,92 @@ import numpy as np
 
 from .errors import UserError
 
-__all__ = ['make_folder', 'remove_leftovers', 'to_json', 'write_atomically', 'write_json']
+__all__ = [
+    'make_folder', 'put_in_place', 'remove_leftovers', 'to_json', 'unfinished_file', 'unfinished_folder',
+    'write_atomically', 'write_json'
+]
 
 
-def write_atomically(path: str | os.PathLike, content: bytes) -> None:
-    """Write a file under a temporary name beside its own, have it reach the disk, and rename it.
+@contextmanager
+def unfinished_file(path: str | os.PathLike, suffix: str | None = None, sync: bool = True) -> Iterator[Path]:
+    """A name to write a file under, beside its own; when the context ends well, the file gets its own name.
 
-    Whatever interrupts that leaves the file as it was before, or whole.
+    Whatever interrupts that leaves the file as it was before, or complete.
+
+    Args:
+        path: The file.
+        suffix: How the temporary name ends; by default as the file's, by which some writers choose a format.
+        sync: As for :func:`put_in_place`.
 
     Raises:
-        OSError: If it cannot be written; the temporary file is gone.
+        OSError: If it cannot be written, or is a folder; the temporary file is gone.
     """
     path = Path(path)
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished{path.suffix if suffix is None else suffix}')
     try:
-        with open(unfinished, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        yield unfinished
+        put_in_place(unfinished, path, sync)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def unfinished_folder(path: str | os.PathLike, alone: bool = False) -> Iterator[Path]:
+    """A new folder to fill, beside ``path``, which it becomes when the context ends well; else it is removed.
+
+    Args:
+        path: The folder.
+        alone: Whether no other process can be at it: what a killed one has left is removed.
+
+    Raises:
+        OSError: If it cannot be made, or ``path`` is there and not empty.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f'.{path.name}{"" if alone else f".{os.getpid()}"}.unfinished')
+    if alone:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        unfinished.rename(path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def put_in_place(unfinished: Path, path: Path, sync: bool = True) -> None:
+    """Rename a file, in place of an older one.
+
+    Args:
+        unfinished: The file as it was written.
+        path: Its own name.
+        sync: Whether a power cut must not take it back, which waits for the disk.
+    """
+    if sync:
+        with open(unfinished, 'rb') as file:
+            os.fsync(file.fileno())
+    os.replace(unfinished, path)
+    if not sync:
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # else a power cut may take the name back
+        os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_atomically(path: str | os.PathLike, content: bytes | str, sync: bool = True) -> None:
+    """Write bytes, or text as UTF-8, as :func:`unfinished_file` does."""
+    with unfinished_file(path, suffix='', sync=sync) as unfinished:  # no name that a search for checkpoints finds
+        unfinished.write_bytes(content.encode(errors='replace') if isinstance(content, str) else content)
 
 
 def write_json(path: str | os.PathLike, content: Any, indent: int | None = 2) -> None:
     """Write a JSON file as :func:`write_atomically` does, and the folder that it is in; see :func:`to_json`."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (to_json(content, indent) + '\n').encode())
+    write_atomically(path, to_json(content, indent) + '\n')
 
 
 def to_json(content: Any, indent: int | None = None, **kwargs: Any) -> str:
@@ -79,7 +136,7 @@ def _finite(value: Any) -> Any:
 
 def remove_leftovers(folder: str | os.PathLike) -> None:
     """Remove what killed processes left of unfinished files."""
-    for path in Path(folder).glob('.*.unfinished'):
+    for path in Path(folder).glob('.*.unfinished*'):
         path.unlink(missing_ok=True)
 
 
@@ -97,5 +154,6 @@ def make_folder(path: str | os.PathLike, name: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f'`{name}`: the folder {folder} cannot be made ({error.strerror}). Name another one.') from error
+        raise UserError(
+            f'`{name}`: the folder {folder} cannot be made ({error.strerror}). Name another one.') from error
     return folder

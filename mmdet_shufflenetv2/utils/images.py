@@ -115,7 +115,8 @@ def printable(path: str | os.PathLike) -> str:
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
-def check_image_files(paths: Iterable[str | os.PathLike], backend: str = 'cv2', upright: bool = True) -> list[ImageCheck]:
+def check_image_files(paths: Iterable[str | os.PathLike], backend: str = 'cv2',
+                      upright: bool = True) -> list[ImageCheck]:
     """:func:`check_image_file` for many files, in order, with a bar where that takes seconds."""
     from tqdm import tqdm
     paths = list(paths)

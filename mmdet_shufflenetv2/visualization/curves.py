@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ..utils.errors import UserError
+from ..utils.files import unfinished_file
 from . import check_plot_file
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def draw_curves(work_dir: str | os.PathLike, picture: str | os.PathLike | None =
         if len(series) > 1:
             panel.legend(fontsize='small')
     picture = Path(picture or Path(work_dir) / 'curves.png')
-    figure.savefig(picture, dpi=110)
+    with unfinished_file(picture) as unfinished:
+        figure.savefig(unfinished, dpi=110)
     return picture
 
 
@@ -112,7 +114,8 @@ def draw_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike
         panels[2].legend(fontsize='small')
     figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center',
                   ncols=max(1, min(len(runs), 150 // max(map(len, _run_names(work_dirs))))))
-    figure.savefig(picture, dpi=110)
+    with unfinished_file(picture) as unfinished:
+        figure.savefig(unfinished, dpi=110)
     return Path(picture)
 
 

@@ -63,8 +63,9 @@ def test_classes_that_nobody_has_named_are_numbered_and_a_line_says_how_to_name_
 
 def test_the_entry_that_the_line_names_gives_the_names(capsys):
     register_all_modules(init_default_scope=True)
-    options = parse(TrainOptions, ['config.py', '--cfg-options', 'model.roi_head.bbox_head.num_classes=3',
-                                   "test_dataloader.dataset.metainfo.classes=['dog','cat','traffic light']"], 'train').cfg_options
+    options = parse(TrainOptions, [
+        'config.py', '--cfg-options', 'model.roi_head.bbox_head.num_classes=3',
+        "test_dataloader.dataset.metainfo.classes=['dog','cat','traffic light']"], 'train').cfg_options
     cfg = load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py', options)
     apply_checkpoint_metadata(cfg, {'state_dict': {}})
     assert list(config_meta(cfg)['classes']) == ['dog', 'cat', 'traffic light']

@@ -44,7 +44,8 @@ def test_data_sets_and_metrics_follow_and_pipelines_stay():
     cfg = load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py')
     pipeline = cfg.train_dataloader.dataset.pipeline
     cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=3, dataset=cfg.train_dataloader.dataset)
-    apply_prepared_data(cfg, Prepared('COCO', '/data', ('a', 'b'), dict(train=('/t.json', '/train'), val=('/v.json', '/val'))))
+    apply_prepared_data(cfg, Prepared(
+        'COCO', '/data', ('a', 'b'), dict(train=('/t.json', '/train'), val=('/v.json', '/val'))))
     train = cfg.train_dataloader.dataset
     assert (train.type, train.times, train.dataset.ann_file) == ('RepeatDataset', 3, '/t.json')
     assert train.dataset.pipeline == pipeline

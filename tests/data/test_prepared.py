@@ -265,7 +265,8 @@ def test_a_name_that_differs_in_a_capital_or_a_space_is_named(layout, tmp_path):
 
 def test_what_is_evaluated_on_keeps_the_categories_that_it_has(layout, tmp_path):
     root = layout('coco')
-    prepared = prepare_user_dataset(read_user_dataset(root), tmp_path / 'run', ('comet', *CLASSES[::-1]), training=False)
+    prepared = prepare_user_dataset(
+        read_user_dataset(root), tmp_path / 'run', ('comet', *CLASSES[::-1]), training=False)
     assert prepared.classes == ('comet', *CLASSES[::-1])
     assert {category['name'] for category in COCO(prepared.splits['val'][0]).cats.values()} == set(CLASSES)
     read = dataset(prepared, 'val')

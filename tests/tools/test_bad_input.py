@@ -80,7 +80,7 @@ def rename_category(data):
     ([CONFIG, '--cfg-options', 'load_from=nowhere.pth'], ['load_from=nowhere.pth', 'no such file']),
     ([CONFIG, '--cfg-options', 'foo'], ['--cfg-options foo', 'KEY=VALUE']),
     ([CONFIG, '--cfg-options', 'foo=[1,2'], ['--cfg-options foo=[1,2', 'brackets']),
-    ([CONFIG, '--cfg-options', 'train_cfg.max_epoch=3'], ['there is no train_cfg.max_epoch', 'Did you mean train_cfg.max_epochs?']),
+    ([CONFIG, '--cfg-options', 'train_cfg.max_epoch=3'], ['no train_cfg.max_epoch', 'mean train_cfg.max_epochs?']),
     ([CONFIG, '--cfg-options', 'train_dataloader.batch_size=abc'], ['train_dataloader.batch_size=abc', 'a number']),
     ([CONFIG, '--freeze', '9'], ['--freeze 9: expected -1', '4']),
     ([CONFIG, '--freeze', '-5'], ['--freeze -5: expected -1']),

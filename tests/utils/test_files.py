@@ -3,17 +3,27 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import mmengine
 import numpy as np
 import pytest
 
 from mmdet_shufflenetv2.training.fault_tolerance.atomic_backend import AtomicBackend
-from mmdet_shufflenetv2.utils.files import remove_leftovers, write_atomically, write_json
+from mmdet_shufflenetv2.utils import files
+from mmdet_shufflenetv2.utils.files import (
+    remove_leftovers,
+    unfinished_file,
+    unfinished_folder,
+    write_atomically,
+    write_json,
+)
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
@@ -50,6 +60,60 @@ def test_a_failure_leaves_the_file_as_it_was(tmp_path, monkeypatch, fails):
         write_atomically(path, b'new')
     assert path.read_bytes() == b'old'
     assert os.listdir(tmp_path) == ['x']
+
+
+def interrupted_file(path):
+    with unfinished_file(path) as unfinished, unfinished.open('w') as file:
+        file.write('new')
+        raise KeyboardInterrupt
+
+
+def interrupted_folder(path):
+    with unfinished_folder(path) as unfinished:
+        (unfinished / 'new').touch()
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize('write', [interrupted_file, interrupted_folder])
+@pytest.mark.parametrize('there', [True, False], ids=['there before', 'new'])
+def test_what_is_interrupted_in_the_middle_leaves_what_was_there_and_nothing_else(tmp_path, write, there):
+    if there:
+        (tmp_path / 'x.csv').write_text('old')
+    with suppress(KeyboardInterrupt):
+        write(tmp_path / 'x.csv')
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == ({'x.csv': 'old'} if there else {})
+
+
+def test_a_stream_gets_its_name_when_it_is_complete(tmp_path):
+    path = tmp_path / 'x.csv'
+    with unfinished_file(path) as unfinished:
+        assert unfinished.suffix == '.csv'
+        unfinished.write_text('whole')
+        assert not path.exists()
+    assert path.read_text() == 'whole'
+    assert os.listdir(tmp_path) == ['x.csv']
+
+
+def test_a_folder_gets_its_name_when_it_is_complete(tmp_path):
+    (tmp_path / '.x.unfinished').mkdir()  # of a process that was killed
+    with unfinished_folder(tmp_path / 'x', alone=True) as unfinished:
+        (unfinished / 'a').touch()
+        assert not (tmp_path / 'x').exists()
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob('*'))] == ['x', 'x/a']
+
+
+# Writers for a stream that may be left half done anywhere: appended to, taken up again, or within such a file.
+BY_THEMSELVES = {
+    'cli/errors.py', 'data/coco/download.py', 'data/coco/prepare.py', 'data/coco/unpack.py', 'data/shapes.py',
+    'inference/savers.py', 'profiling/benchmark/memory.py', 'training/fault_tolerance/broken_images.py',
+    'utils/files.py'}
+
+
+def test_every_file_is_written_by_this_module():
+    package = Path(files.__file__).parents[1]
+    direct = re.compile(r"\.write_(text|bytes)\(|open\([^)\n]*'[wax]b?\+?'|os\.(replace|rename)\(|imwrite\(")
+    assert {str(path.relative_to(package)) for path in package.rglob('*.py') if direct.search(path.read_text())
+            } <= BY_THEMSELVES
 
 
 def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):

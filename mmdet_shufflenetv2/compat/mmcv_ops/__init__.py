@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from torch import Tensor
 
+from ..private import bbox_overlaps_cpu
 from . import (
     attention,
     bezier,
@@ -49,8 +50,7 @@ def bbox_overlaps(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int, ali
         aligned: Compare the i-th box with the i-th only.
         offset: 0, or 1 where the last pixel counts as part of the box.
     """
-    from mmcv.ops.bbox import _bbox_overlaps_cpu
-    ious.copy_(_bbox_overlaps_cpu(bboxes1, bboxes2, ('iou', 'iof')[mode], aligned, offset))
+    ious.copy_(bbox_overlaps_cpu(bboxes1, bboxes2, ('iou', 'iof')[mode], aligned, offset))
 
 
 def _operators(*modules: ModuleType) -> dict[str, Callable[..., Any]]:

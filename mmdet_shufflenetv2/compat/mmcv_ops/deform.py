@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..private import deform_conv2d_backward
 from ._kernels import computable
 
 __all__ = [
@@ -115,7 +116,7 @@ def _forward(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None,
 def _backward(grad: Tensor, input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None,
               *geometry: object) -> tuple[Tensor, ...]:
     tensors, settings = _arguments(input, weight, offset, mask, bias, *geometry)
-    grads = torch.ops.torchvision._deform_conv2d_backward(
+    grads = deform_conv2d_backward(
         grad.to(tensors[0].dtype).contiguous(), *tensors, *settings)
     return *grads[:2], grads[2].masked_fill_(_outside(tensors[2], weight, input.shape[2:], *geometry), 0), *grads[3:]
 

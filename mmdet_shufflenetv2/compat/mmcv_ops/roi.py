@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..private import roi_align_backward as torchvision_roi_align_backward
 from ._kernels import check_columns, check_inputs, check_regions, computable, usable_regions
 from ._sampling import cells_around
 
@@ -57,7 +58,7 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argm
         _max_pool_backward(grad, rois, argmax_y, argmax_x, grad_input)
         return
     usable, _ = usable_regions(rois.to(grad.dtype), len(grad_input))
-    grad_input += torch.ops.torchvision._roi_align_backward(
+    grad_input += torchvision_roi_align_backward(
         grad, usable, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio,
         aligned).to(grad_input.dtype)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import re
 import sys
 import time
@@ -15,6 +14,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from ...utils.errors import UserError
+from ...utils.files import put_in_place
 
 __all__ = ['download', 'md5_of', 'part_of']
 
@@ -68,9 +68,7 @@ def download(url: str, target: Path, size: int | None = None, md5: str | None = 
         part.unlink()
         raise UserError(f'{url}: what arrived has the MD5 sum {found}, published is {md5}. It was deleted: call it '
                         f'again to fetch it anew, or name another server.')
-    with open(part, 'rb') as file:
-        os.fsync(file.fileno())
-    part.replace(target)
+    put_in_place(part, target)
     return target
 
 

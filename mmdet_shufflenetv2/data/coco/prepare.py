@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ...utils.errors import UserError
-from ...utils.files import write_json
+from ...utils.files import unfinished_file, unfinished_folder, write_json
 from ..annotation_file import read_annotations
 from ..checks import check_images
 from . import published
@@ -208,9 +208,8 @@ def _take_annotations(root: Path, splits: Sequence[str], given: _Given, base_url
             if not (found / path.name).is_file():
                 raise UserError(f'{archive or given.path} has no {path.name}.')
             _check_count(found / path.name, split)
-            unfinished = path.with_name(f'{path.name}.unfinished')
-            shutil.copyfile(found / path.name, unfinished)
-            unfinished.replace(path)
+            with unfinished_file(path) as unfinished:
+                shutil.copyfile(found / path.name, unfinished)
             say(f'{path}: {published.ARCHIVES[split].images} images')
     finally:
         if temporary is not None:
@@ -240,15 +239,10 @@ def _take_images(root: Path, split: str, given: _Given, base_url: str, say: Call
         say(f'{target}: {len(names)} images, linked to {folder}')
         return
     path, ours = _archive(root, split, given, base_url, say)
-    unchecked = root / f'.{split}.unpacked'
-    shutil.rmtree(unchecked, ignore_errors=True)  # of a process that was killed
-    try:
+    with unfinished_folder(target, alone=True) as unchecked:
         unpack(path, unchecked, lambda name: name.endswith('.jpg'),
                int(published.ARCHIVES[split].unpacked * _SLACK))
         _check_complete(unchecked, names)
-        unchecked.rename(target)
-    finally:
-        shutil.rmtree(unchecked, ignore_errors=True)
     if ours:
         path.unlink()
     say(f'{target}: {len(names)} images')

@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ...utils.errors import UserError
+from ...utils.files import unfinished_folder
 from ..audit import leaves_folder
 
 __all__ = ['unpack']
@@ -35,24 +36,19 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool], limit: in
     Raises:
         UserError: If it is no whole zip file, holds what it should not, or if the disk is full.
     """
-    unfinished = folder.with_name(f'{folder.name}.unfinished')
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     try:
         with zipfile.ZipFile(archive) as opened:
             members = _checked(archive, [member for member in opened.infolist() if not member.is_dir()], wanted, limit)
-            unfinished.mkdir(parents=True)
-            for member in tqdm(members, desc=f'{archive.name}: unpacking', unit='file', leave=False):
-                with opened.open(member) as source, open(unfinished / _name(member), 'xb') as target:
-                    shutil.copyfileobj(source, target, 1 << 20)
-        unfinished.rename(folder)
+            with unfinished_folder(folder, alone=True) as unfinished:
+                for member in tqdm(members, desc=f'{archive.name}: unpacking', unit='file', leave=False):
+                    with opened.open(member) as source, open(unfinished / _name(member), 'xb') as target:
+                        shutil.copyfileobj(source, target, 1 << 20)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f'{archive} is no whole zip file ({error}). Delete it and fetch it again.') from None
     except FileExistsError as error:
         raise UserError(f'{archive} cannot be unpacked to {folder}: {error.filename} is there already.') from None
     except OSError as error:
         raise UserError(f'{archive} cannot be unpacked to {folder}: {error.strerror or error}.') from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return [_name(member) for member in members]
 
 

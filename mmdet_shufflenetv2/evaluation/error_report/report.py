@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...utils.errors import UserError
+from ...utils.files import write_atomically
 from ...utils.images import read_image
 from .drawings import FOUND, TRUE, curve_svg, image_piece, size_svg
 from .inputs import find_data, read_annotations, read_results
@@ -69,8 +70,7 @@ def analyze(results: str | os.PathLike, annotations: str | os.PathLike | None = 
                  _sheet([_miss(one, pieces) for one in mistakes.misses[:worst]])),
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(_PAGE.replace('TITLE', escape(Path(results).name)).replace('BODY', '\n'.join(parts)),
-                   encoding='utf-8', errors='replace')  # JSON can hold what UTF-8 cannot
+    write_atomically(out, _PAGE.replace('TITLE', escape(Path(results).name)).replace('BODY', '\n'.join(parts)))
     return scores
 
 

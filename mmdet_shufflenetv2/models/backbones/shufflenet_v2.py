@@ -16,10 +16,10 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from ...checkpoints.shufflenet_layouts import convert_state_dict
+from ...compat.private import BatchNorm
 from ...utils.errors import UserError
 from .architectures import VARIANTS, Architecture, architecture
 from .authors_unit import AuthorsBasicUnit, AuthorsDownsampleUnit
@@ -210,7 +210,7 @@ def _checked_frozen_stages(frozen_stages: int, net: Architecture) -> int:
 @contextmanager
 def _running_stats_untouched(unit: nn.Module) -> Iterator[None]:
     """For the recomputation of a unit: its batch norms have already counted this batch once."""
-    norms = [m for m in unit.modules() if isinstance(m, _BatchNorm) and m.training]
+    norms = [m for m in unit.modules() if isinstance(m, BatchNorm) and m.training]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     # Switching track_running_stats off instead would save other tensors than the first pass did.
     for norm in norms:

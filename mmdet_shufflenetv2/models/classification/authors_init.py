@@ -5,7 +5,8 @@ from __future__ import annotations
 from mmengine.model import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from ...compat.private import BatchNorm, logs_initialization
 
 __all__ = ['AuthorsInit']
 
@@ -23,12 +24,12 @@ class AuthorsInit:
         for name, layer in module.named_modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.normal_(layer.weight, 0, 0.01 if 'conv1.0' in name else 1 / layer.weight.shape[1])
-            elif isinstance(layer, _BatchNorm):
+            elif isinstance(layer, BatchNorm):
                 nn.init.constant_(layer.weight, 1)
                 nn.init.constant_(layer.bias, 0.0001)
             elif isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight, 0, 0.01)
             if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-        if hasattr(module, '_params_init_info'):  # MMEngine logs where each value comes from
+        if logs_initialization(module):  # MMEngine logs where each value comes from
             update_init_info(module, init_info='AuthorsInit')

@@ -10,7 +10,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 from torchvision.ops import PSRoIAlign
 
-from mmdet_shufflenetv2.compat.mmcv_ops._kernels import check_regions
+from ...compat.mmcv_ops._kernels import check_regions
 
 __all__ = ['PSRoIAlignExtractor']
 

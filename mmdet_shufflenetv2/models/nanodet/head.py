@@ -21,6 +21,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ...compat.private import bbox_post_process
 from ..backbones.norm_eval import batch_norms_to_eval
 from .center_pad import top_left_padding
 
@@ -138,8 +139,9 @@ class NanoDetHead(GFLHead):
             bboxes = boxes.detach()[cells].clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
             if rescale:
                 bboxes = bboxes - boxes.new_tensor(top_left_padding(img_meta) * 2)
-            results = self._bbox_post_process(
-                InstanceData(bboxes=bboxes, scores=scores, labels=labels), cfg, rescale, with_nms, img_meta)
+            results = bbox_post_process(
+                self, InstanceData(bboxes=bboxes, scores=scores, labels=labels), cfg=cfg, rescale=rescale,
+                with_nms=with_nms, img_meta=img_meta)
             if rescale:
                 height, width = img_meta['ori_shape'][:2]
                 results.bboxes = results.bboxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...profiling.memory_access import Kind
+from ...utils.files import unfinished_file
 from ..guidelines.breakdown import shares
 from ..guidelines.figure import KIND_COLORS
 from .check import Checked, DesignCheck
@@ -49,7 +50,8 @@ def draw(check: DesignCheck, path: Path) -> None:
         checked.elements[Kind.MATRIX_PRODUCT] for checked in check.checked)
     figure.legend([*handles, *(more[more_labels.index(label)] for label in beside)], [*labels, *beside],
                   loc='outside lower center', ncols=4)
-    figure.savefig(path, dpi=110)
+    with unfinished_file(path) as unfinished:
+        figure.savefig(unfinished, dpi=110)
 
 
 def _elements(checked: Checked) -> dict[str, float]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...profiling.memory_access import Kind
+from ...utils.files import unfinished_file
 from .breakdown import kinds_of, shares
 from .measure import TableResult
 from .suite import Run
@@ -32,7 +33,8 @@ def draw(run: Run, path: Path) -> None:
     for table in run.tables:
         _draw_table(panels[table.guideline], table)
     _draw_breakdown(panels['breakdown'], run.breakdown)
-    figure.savefig(path, dpi=110)
+    with unfinished_file(path) as unfinished:
+        figure.savefig(unfinished, dpi=110)
 
 
 def _draw_table(panel: Axes, table: TableResult) -> None:

@@ -28,8 +28,8 @@ def save(run: Run, out_dir: Path) -> list[Path]:
     stem = '_'.join([run.name, *(() if complete else (table.guideline for table in run.tables))])
     out_dir.mkdir(parents=True, exist_ok=True)
     files = [out_dir / f'{stem}.md', out_dir / f'{stem}.json']
-    files[0].write_text(markdown(run) + '\n')
-    files[1].write_text(to_json(run) + '\n')
+    storage.write_atomically(files[0], markdown(run) + '\n')
+    storage.write_atomically(files[1], to_json(run) + '\n')
     if complete:
         files.append(out_dir / f'{stem}.png')
         draw(run, files[-1])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...utils.errors import UserError
-from ...utils.files import make_folder
+from ...utils.files import make_folder, write_atomically
 from .folder import RESULT, read_json
 from .published import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS
 from .rows import ROWS, Row
@@ -102,7 +102,7 @@ def write_report(path: Path, root: Path) -> None:
     if path.is_dir():
         raise UserError(f'report={path} is a folder: expected the name of a file, such as {path}/results.md.')
     make_folder(path.parent, 'report')
-    path.write_text(report(root), encoding='utf-8')
+    write_atomically(path, report(root))
 
 
 def _peers(rows: dict[str, tuple[float, ...]]) -> str:

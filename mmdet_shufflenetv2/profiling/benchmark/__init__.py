@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...compat.patches import install
 from ...config.access import require_detector
 from ...config.load import load_config
 from ...models.backbones.architectures import TABLE_5
@@ -87,5 +88,5 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
 def _on_sigterm(handler: Any) -> Any:
     """Set what SIGTERM does, where that is possible; returns what it did before."""
     if handler is not None and threading.current_thread() is threading.main_thread():
-        return signal.signal(signal.SIGTERM, handler)
+        return install('signal:SIGINT and SIGTERM', signal.signal, signal.SIGTERM, handler)
     return None

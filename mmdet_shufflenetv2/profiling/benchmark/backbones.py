@@ -8,9 +8,9 @@ from functools import partial
 import torch
 import torchvision
 from torch import nn
-from torchvision.models._utils import IntermediateLayerGetter
 
 from ...checkpoints.shufflenet_layouts import LAYOUTS
+from ...compat.private import IntermediateLayerGetter
 from ...deploy import shuffle_free
 from ...deploy.onnx_export import BLOCKS, export_backbone
 from ...models.backbones import ShuffleNetV2

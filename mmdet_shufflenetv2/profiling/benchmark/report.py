@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...utils.files import write_json
+from ...utils.files import unfinished_file, write_atomically, write_json
 from .measure import Benchmark
 
 __all__ = ['markdown', 'save']
@@ -48,7 +48,7 @@ def save(results: Sequence[Benchmark], out: Path, command: str, missing: Sequenc
     if missing:
         head += f'\n**Partial: stopped before {", ".join(missing)}.**\n'
     tables = '\n\n'.join(markdown(done) for done in results)
-    (out / 'README.md').write_text(f'{head}\n![Median latency](latency.png)\n\n{tables}\n')
+    write_atomically(out / 'README.md', f'{head}\n![Median latency](latency.png)\n\n{tables}\n')
     write_json(out / 'results.json', [_plain(done) for done in results], indent=1)
     _draw(results, out / 'latency.png')
 
@@ -75,4 +75,5 @@ def _draw(results: Sequence[Benchmark], path: Path) -> None:
         panel.tick_params(labelsize=8)
         panel.margins(x=0.1)
         panel.spines[['top', 'right']].set_visible(False)
-    figure.savefig(path, dpi=130)
+    with unfinished_file(path) as unfinished:
+        figure.savefig(unfinished, dpi=130)

@@ -16,6 +16,7 @@ from .sampling import ResumableBatchSampler
 from .state_hook import RunStateHook
 
 __all__ = [
-    'AtomicBackend', 'BrokenImagesHook', 'FaultTolerantCheckpointHook', 'FaultTolerantDataset', 'FiniteLossHook', 'ImageDrawsHook',
-    'InterruptHook', 'LoadCompleteImage', 'ResumableBatchSampler', 'ResumableEpochLoop', 'RunStateHook', 'SharedLossHook'
+    'AtomicBackend', 'BrokenImagesHook', 'FaultTolerantCheckpointHook', 'FaultTolerantDataset', 'FiniteLossHook',
+    'ImageDrawsHook', 'InterruptHook', 'LoadCompleteImage', 'ResumableBatchSampler', 'ResumableEpochLoop',
+    'RunStateHook', 'SharedLossHook'
 ]

@@ -7,6 +7,7 @@ import os
 import mmengine
 from mmengine.fileio import LocalBackend, register_backend
 
+from ...compat.patches import install
 from ...utils.files import write_atomically
 
 __all__ = ['AtomicBackend']
@@ -21,4 +22,4 @@ class AtomicBackend(LocalBackend):
         write_atomically(filepath, obj)
 
 
-register_backend('atomic', AtomicBackend, force=True)
+install('mmengine.fileio:atomic backend', register_backend, 'atomic', AtomicBackend, force=True)

@@ -16,6 +16,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...compat.private import is_resuming
 from ...utils.errors import BrokenImageError, UserError
 from ...utils.images import check_image_file
 
@@ -69,7 +70,7 @@ class BrokenImagesHook(Hook):
         self.faults: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
-        if not runner._resume and is_main_process() and os.path.exists(self.file):
+        if not is_resuming(runner) and is_main_process() and os.path.exists(self.file):
             os.remove(self.file)
         self._look(runner)
 

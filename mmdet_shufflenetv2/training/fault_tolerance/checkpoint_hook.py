@@ -16,9 +16,10 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ...checkpoints.latest import LAST_CHECKPOINT, latest_valid_checkpoint
+from ...compat.patches import replaced
 from ...models.unwrap import unwrap_model
 from ...utils.errors import UserError
-from ...utils.files import remove_leftovers, write_atomically
+from ...utils.files import remove_leftovers, unfinished_file, write_atomically
 from .resume_command import resume_command
 
 __all__ = ['BEST_CHECKPOINT', 'FaultTolerantCheckpointHook', 'is_disk_full']
@@ -105,7 +106,7 @@ class FaultTolerantCheckpointHook(CheckpointHook):
                 save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
                 backend_args=self.backend_args, **self.args)
             if is_main_process():
-                write_atomically(Path(runner.work_dir) / LAST_CHECKPOINT, path.encode())
+                write_atomically(Path(runner.work_dir) / LAST_CHECKPOINT, path)
         except OSError as error:
             self.last_ckpt = before
             why, mend = (f'{self.out_dir} is full', 'Make room') if is_disk_full(error) else (error, 'Mend that')
@@ -126,17 +127,15 @@ class FaultTolerantCheckpointHook(CheckpointHook):
             def __getattr__(self, name: str) -> Any:
                 return removed.append if name == 'remove' else getattr(backend, name)
 
-        self.file_backend = RemovesLater()
-        try:
+        with replaced('CheckpointHook.file_backend', self, RemovesLater()):
             super()._save_best_checkpoint(runner, metrics)
-        finally:
-            self.file_backend = backend
         kept = {self.best_ckpt_path} if hasattr(self, 'best_ckpt_path') else set(
             getattr(self, 'best_ckpt_path_dict', {}).values())
         for path in removed:
             if path not in kept:
                 backend.remove(path)
-        if self.save_best and len(self.key_indicators) == 1 and is_main_process() and self.backend_args == dict(backend='atomic'):
+        one_is_best = self.save_best and len(self.key_indicators) == 1
+        if one_is_best and is_main_process() and self.backend_args == dict(backend='atomic'):
             _link(self.best_ckpt_path, Path(self.out_dir) / BEST_CHECKPOINT)
 
     def _refuse_what_is_not_finite(self, runner: Runner) -> None:
@@ -156,12 +155,11 @@ def _link(source: str | None, name: Path) -> None:
     """Give a file a second name, in place of what had it; a copy where the file system has no links."""
     if source is None or not os.path.isfile(source) or (name.exists() and name.samefile(source)):
         return
-    unfinished = name.with_name(f'.{name.name}.{os.getpid()}.unfinished')
-    try:
-        os.link(source, unfinished)
-    except OSError:
-        shutil.copyfile(source, unfinished)
-    os.replace(unfinished, name)
+    with unfinished_file(name, suffix='') as unfinished:
+        try:
+            os.link(source, unfinished)
+        except OSError:
+            shutil.copyfile(source, unfinished)
 
 
 def is_disk_full(error: OSError) -> bool:

@@ -22,6 +22,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import distributed, nn
 
+from ...compat.patches import replace
 from ...utils.errors import UserError
 
 __all__ = ['SharedLossHook', 'join_processes', 'share_normalizers']
@@ -56,9 +57,9 @@ def share_normalizers(model: nn.Module) -> None:
     """
     for head in model.modules():
         if isinstance(head, AnchorHead) and type(head).get_targets is AnchorHead.get_targets:
-            head.get_targets = _sharing_targets(head.get_targets)
+            replace('AnchorHead.get_targets', head, _sharing_targets(head.get_targets))
         elif isinstance(head, BBoxHead) and type(head).loss is BBoxHead.loss:
-            head.loss = _sharing_loss(head.loss)
+            replace('BBoxHead.loss', head, _sharing_loss(head.loss))
 
 
 def _sharing_targets(get_targets: Any) -> Any:

@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from ...compat.patches import replace
 from .loop import ResumableEpochLoop
 from .randomness import derive_seed, seeded
 
@@ -54,8 +55,8 @@ class ImageDrawsHook(Hook):
         self._draws: list[ImageDraws] = []
         if isinstance(runner.train_loop, ResumableEpochLoop):
             for sampler in _samplers(runner.model):
-                sampler.sample = ImageDraws(sampler.sample, runner.rank, runner.world_size)
-                self._draws.append(sampler.sample)
+                self._draws.append(ImageDraws(sampler.sample, runner.rank, runner.world_size))
+                replace('BaseSampler.sample', sampler, self._draws[-1])
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         for number, draws in enumerate(self._draws, start=1):

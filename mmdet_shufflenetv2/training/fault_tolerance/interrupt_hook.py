@@ -17,6 +17,7 @@ from mmengine.dist import all_reduce, is_distributed
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...compat.patches import install, replace
 from ...utils.errors import StoppedError
 from .checkpoint_hook import FaultTolerantCheckpointHook
 from .resume_command import resume_command
@@ -44,12 +45,12 @@ class InterruptHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         if threading.current_thread() is threading.main_thread():  # others cannot set handlers
-            self._before = {number: signal.signal(number, self._receive) for number in self._SIGNALS}
+            self._before = {number: _set_handler(number, self._receive) for number in self._SIGNALS}
         loaders = [runner.train_loop.dataloader, *([runner.val_loop.dataloader] if runner.val_loop else [])]
         for loader in loaders:
-            loader.worker_init_fn = partial(_ignore_signals, loader.worker_init_fn)
+            replace('DataLoader.worker_init_fn', loader, partial(_ignore_signals, loader.worker_init_fn))
         atexit.unregister(_end_workers)
-        atexit.register(_end_workers)
+        install('atexit:workers', atexit.register, _end_workers)
 
     def after_train(self, runner: Runner) -> None:
         self._put_back()
@@ -80,7 +81,7 @@ class InterruptHook(Hook):
 
     def _put_back(self) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            _set_handler(number, handler)
         self._before = {}
 
     def _any_received(self) -> bool:
@@ -96,17 +97,21 @@ class InterruptHook(Hook):
         raise StoppedError(f'Stopped and saved. Go on with: {resume_command()}', status=128 + self.received)
 
 
+def _set_handler(number: int, handler: Any) -> Any:
+    return install('signal:SIGINT and SIGTERM', signal.signal, number, handler)
+
+
 def _ignore_signals(init: Callable[[int], None] | None, worker: int) -> None:
     """Start a loader's worker that Ctrl-C and a cluster's SIGTERM, which reach every process, do not end too early."""
     for number in InterruptHook._SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        _set_handler(number, signal.SIG_IGN)
     if init is not None:
         init(worker)
 
 
 def _end_workers() -> None:
     """End the workers with this process, which would wait for them: they ignore the signal that it sends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would take their end for a fault
+    install('signal:SIGCHLD', signal.signal, signal.SIGCHLD, signal.SIG_DFL)
     for worker in multiprocessing.active_children():
         worker.kill()
 

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from ...compat.private import is_forked_from_cuda
+
 __all__ = ['derive_seed', 'seed_all', 'seeded']
 
 
@@ -35,7 +37,7 @@ def seed_all(seed: int) -> None:
     np.random.seed(seed)
     # torch.manual_seed records a stack trace for GPUs that are not in use yet, which takes a millisecond.
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized() and not torch.cuda._is_in_bad_fork():
+    if torch.cuda.is_initialized() and not is_forked_from_cuda():
         torch.cuda.manual_seed_all(seed)
 
 

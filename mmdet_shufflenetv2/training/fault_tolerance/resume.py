@@ -13,6 +13,7 @@ from typing import Any
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from ...compat.private import count_steps, seed_of, weights_to_load
 from ...models.unwrap import unwrap_model
 from ...utils.errors import UserError
 from ...utils.options import in_words
@@ -39,7 +40,7 @@ def fit_checkpoint(runner: Runner, checkpoint: dict[str, Any]) -> None:
         UserError: If it is of another model, other classes, another seed or another optimizer, or has more steps than
             the run.
     """
-    name = runner._load_from or 'the checkpoint'
+    name = weights_to_load(runner) or 'the checkpoint'
     new_run = f'To start a new run from its weights, leave out `resume`: `cfg_options` load_from={name}'
     _require_same_run(runner, checkpoint, name, new_run)
     _set_position(runner, checkpoint, name)
@@ -63,7 +64,7 @@ def _require_same_run(runner: Runner, checkpoint: dict[str, Any], name: str, new
     if other:
         raise UserError(f'{name} is of another model: {len(other)} weights do not fit, such as {min(other)}. A resumed '
                         f'run keeps its model. {new_run}')
-    seed = runner._randomness_cfg.get('seed')
+    seed = seed_of(runner)
     if seed is not None and meta.get('seed') is not None and seed != meta['seed']:
         raise UserError(f'randomness.seed is {seed}, and {name} was trained with {meta["seed"]}. A resumed run keeps '
                         f'its seed: `cfg_options` randomness.seed={meta["seed"]}')
@@ -90,8 +91,9 @@ def _set_position(runner: Runner, checkpoint: dict[str, Any], name: str) -> None
         raise UserError(f'{name} has {done} {unit}, more than the {length} of this run. Name a longer one to go '
                         f'on: {flag}')
     if done == length:
-        runner.logger.warning(in_words(f'{name} has all {length} {unit} of this run: nothing is left to train. To train '
-                              f'longer: `resume` {flag}'))
+        runner.logger.warning(in_words(
+            f'{name} has all {length} {unit} of this run: nothing is left to train. To train '
+            f'longer: `resume` {flag}'))
 
 
 def _set_schedules(runner: Runner, checkpoint: dict[str, Any], name: str, new_run: str) -> None:
@@ -141,7 +143,7 @@ def _settings(schedulers: list[Any]) -> list[dict[str, Any]]:
 def _step_to(schedulers: list[Any], iterations: int, batches: int | None) -> None:
     """Step schedulers as a run does that comes to so many iterations, in epochs of ``batches`` (None: no epochs)."""
     for scheduler in schedulers:
-        scheduler.optimizer._global_step = 0  # else they warn that the optimizer has not stepped
+        count_steps(scheduler)  # else they warn that the optimizer has not stepped
     for iteration in range(1, iterations + 1):
         epoch_ends = batches is not None and iteration % batches == 0
         for scheduler in schedulers:

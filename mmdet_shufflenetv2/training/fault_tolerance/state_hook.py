@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
+from ...compat.private import is_resuming
 from ...models.unwrap import unwrap_model
 from .loop import ResumableEpochLoop
 from .randomness import derive_seed, seed_all
@@ -31,7 +32,7 @@ class RunStateHook(Hook):
         self._resumed: dict[str, Any] | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        if runner._resume:
+        if is_resuming(runner):
             fit_checkpoint(runner, checkpoint)
             self._resumed = checkpoint.get(STATE_KEY)
 

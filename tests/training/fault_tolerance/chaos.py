@@ -103,7 +103,7 @@ class Chaos:
             process = subprocess.Popen(self.command(name), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                        env=_environment())
             if while_saving:
-                while process.poll() is None and not any(work_dir.glob('.*.unfinished')):
+                while process.poll() is None and not any(work_dir.glob('.*.unfinished*')):
                     time.sleep(0.0005)
             else:
                 with suppress(subprocess.TimeoutExpired):
@@ -171,7 +171,8 @@ class Chaos:
         cfg = dict(
             type='CocoDataset', data_root=str(self.data), ann_file=str(mutated), data_prefix=dict(img='train2017/'),
             metainfo=dict(classes=('circle', 'square', 'triangle', 'star', 'cross')), pipeline=[
-                dict(type='LoadCompleteImage'), dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')])
+                dict(type='LoadCompleteImage'), dict(type='LoadAnnotations', with_bbox=True),
+                dict(type='PackDetInputs')])
         try:
             prepare_dataset(cfg, max_broken=10)
             dataset = DATASETS.build(cfg)
