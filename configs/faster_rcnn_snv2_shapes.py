@@ -11,8 +11,8 @@ model = dict(
             out_channels=64,
             featmap_strides=[8, 16, 32],
             finest_scale=40,
-            roi_layer=dict(sampling_ratio=1)),
-        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=5)),
+            roi_layer=dict(output_size=5, sampling_ratio=1)),
+        bbox_head=dict(in_channels=64, fc_out_channels=256, roi_feat_size=5, num_classes=5)),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
         # From scratch it is the classes that take longest to learn: half of the regions show an object.

@@ -87,11 +87,13 @@ def tool(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
         monkeypatch.syspath_prepend(str(ROOT / 'tools'))
         monkeypatch.setenv('MMDET_SNV2_NO_PYTHON_CONFIG', '')  # a flag sets it; undone after the test
         monkeypatch.delenv('MMDET_SNV2_NO_PYTHON_CONFIG')
-        status = 0
+        status, threads = 0, torch.get_num_threads()
         try:
             runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
+        finally:
+            torch.set_num_threads(threads)
         captured = capfd.readouterr()
         return Ended(status, captured.out, captured.err)
 

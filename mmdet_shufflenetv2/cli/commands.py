@@ -177,8 +177,13 @@ def reproduce(options: o.ReproduceOptions) -> None:
 
 
 def demo(options: o.DemoOptions) -> None:
+    import torch
+
     from ..evaluation.evaluate import evaluate
     from ..training.train import train
+    if 'OMP_NUM_THREADS' not in os.environ:
+        # What a step computes is too little to split: two threads wait for each other and for the data workers' cores.
+        torch.set_num_threads(1)
     work_dir = Path(options.work_dir or Path('work_dirs') / Path(options.config).stem)
     written = train(options.config, work_dir=str(work_dir), resume='auto')
     pictures = work_dir / 'pictures'

@@ -3,12 +3,15 @@
 import contextlib
 import io
 import json
+import multiprocessing
 import pickle
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
+from mmengine.config import Config
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -190,6 +193,22 @@ def test_train_from_the_command_line_resumes_from_a_named_checkpoint(tool, train
     [log] = tmp_path.glob('*/*.log')
     assert 'Epoch(train) [2][3/3]' in log.read_text()
     assert 'Epoch(train) [1]' not in log.read_text()
+
+
+def test_the_demo_trains_on_one_thread_and_leaves_no_worker_to_wait_for(
+        tool, small_config, tmp_path, monkeypatch):
+    loaders = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_snv2_shapes.py')
+    workers = {name: {key: loaders[name][key] for key in ('num_workers', 'persistent_workers')}
+               for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')}
+    (tmp_path / 'with_workers.py').write_text('\n'.join([
+        f'_base_ = ["{small_config}"]', 'train_cfg = dict(max_epochs=1)', *(f'{k} = {v}' for k, v in workers.items())]))
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    before = set(multiprocessing.active_children())
+    ended = tool('demo.py', '--config', tmp_path / 'with_workers.py', '--work-dir', tmp_path / 'run')
+    assert ended.status == 0, ended.err
+    assert 'CPU, 1 threads' in ended.out
+    assert set(multiprocessing.active_children()) <= before
+    assert len(list((tmp_path / 'run').glob('pictures/*'))) == 6
 
 
 def test_mmdetections_own_entry_points_take_the_config(trained, small_config, shapes_root):
