@@ -91,10 +91,12 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
         _same('outputs for boxes', got[half:], wanted[half:])
         differences.append(_decoded_difference(dense, got, wanted, meta))
     # All that follows depends on the size of the image alone, which is not the one that the file was traced with.
-    made = _made_outputs(dense, wanted, rng)
-    _same_candidates(
-        'anchors' if two_stage else 'candidates', parts(resized | dict(zip(names, made)), chosen),
-        _dense_candidates(dense, made, meta))
+    # More in each level than are taken, and fewer, where the threshold alone decides; a head without takes all of equal.
+    for share in (1.4, 0.5) if (dense.test_cfg.get('score_thr') or -1) >= 0 else (1.4, ):
+        made = _made_outputs(dense, wanted, rng, share)
+        _same_candidates(
+            'anchors' if two_stage else 'candidates', parts(resized | dict(zip(names, made)), chosen),
+            _dense_candidates(dense, made, meta))
     least = dense.test_cfg.get('min_bbox_size', -1)
     classes = len(names) // 2 if two_stage else len(model.dataset_meta['classes'])
     some = _made_candidates(dense.test_cfg, classes, least, rng)
@@ -284,8 +286,16 @@ def _logits(scores: np.ndarray) -> np.ndarray:
     return np.log(scores / (1 - scores)).astype(np.float32)
 
 
-def _made_outputs(head: nn.Module, like: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """Outputs of a dense head, of the same shapes: more scores above the threshold than it takes in each level."""
+def _made_outputs(head: nn.Module, like: Sequence[np.ndarray], rng: np.random.Generator,
+                  share: float) -> list[np.ndarray]:
+    """Outputs of a dense head, of the same shapes.
+
+    Args:
+        head: The head.
+        like: Its outputs.
+        rng: Where the numbers come from.
+        share: How many score in each level, of those that it takes at most.
+    """
     most, threshold = head.test_cfg.get('nms_pre', -1), head.test_cfg.get('score_thr', None)
     everything = most < 1 and (threshold is None or threshold < 0)
     width, half = head.cls_out_channels, len(like) // 2
@@ -293,7 +303,7 @@ def _made_outputs(head: nn.Module, like: Sequence[np.ndarray], rng: np.random.Ge
     hot = []  # in each level, anchors and classes that score
     for one in like[:half]:
         anchors = one.size // width
-        number = anchors * classes if everything else min(anchors * classes, max(most, 300) * 5 // 4 + 60)
+        number = anchors * classes if everything else min(anchors * classes, int(max(most, 300) * share))
         place = rng.permutation(anchors * classes)[:number]
         if not head.use_sigmoid_cls:  # one class of an anchor, for they add up to 1
             place = rng.permutation(anchors)[:number] * classes
