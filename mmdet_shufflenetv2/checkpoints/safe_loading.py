@@ -57,7 +57,9 @@ def load_with(torch_load: Callable[..., Any], allowed: Iterable[Any], file: Any,
     except (pickle.UnpicklingError, EOFError, RuntimeError, LookupError, TypeError, ValueError, AttributeError,
             AssertionError, MemoryError, OverflowError, OSError) as error:
         # A damaged or foreign file can fail in any of these ways inside torch.load.
-        raise _no_checkpoint(name, str(error)) from error
+        # Python's unpickler looks the first byte up among its instructions.
+        reason = 'it is not a pickle' if isinstance(error, KeyError) else str(error)
+        raise _no_checkpoint(name, reason) from error
     try:
         return revive_checkpoint(checkpoint)
     except UnsafeCheckpointError as error:
