@@ -91,7 +91,7 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
         _same('outputs for boxes', got[half:], wanted[half:])
         differences.append(_decoded_difference(dense, got, wanted, meta))
     # All that follows depends on the size of the image alone, which is not the one that the file was traced with.
-    # More in each level than are taken, and fewer, where the threshold alone decides; a head without takes all of equal.
+    # More in each level than are taken, and fewer, where the threshold alone decides; without one ties would be taken.
     for share in (1.4, 0.5) if (dense.test_cfg.get('score_thr') or -1) >= 0 else (1.4, ):
         made = _made_outputs(dense, wanted, rng, share)
         _same_candidates(
