@@ -49,6 +49,8 @@ def load_with(torch_load: Callable[..., Any], allowed: Iterable[Any], file: Any,
     try:
         unpickler = data_unpickler(
             {path: entry for path, entry in paths.items() if path not in KNOWN}, *_checked_sizes(file, name))
+        # PyTorch takes an unpickler of ours only without weights_only. Ours is stricter than its restricted one: every
+        # name of the file goes through it. TorchScript, which PyTorch reads by other means, is refused above.
         checkpoint = torch_load(file, map_location=map_location, pickle_module=unpickler, weights_only=False)
     except (FileNotFoundError, UserError):
         raise

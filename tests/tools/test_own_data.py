@@ -8,6 +8,8 @@ import torch
 from conftest import ROOT
 from own_data_layouts import CLASSES, LAYOUTS
 
+from mmdet_shufflenetv2.checkpoints.safe_loading import load
+
 CONFIG = """
 _base_ = ['{root}/configs/faster_rcnn_snv2_shapes.py']
 _loader = dict(batch_size=4, num_workers=0, persistent_workers=False)
@@ -87,7 +89,7 @@ def test_inference_and_export_need_no_flag(tool, trained, config, tmp_path):
 def nameless(trained, tmp_path_factory):
     """The checkpoint's weights, which say nothing about their classes."""
     path = tmp_path_factory.mktemp('nameless') / 'weights.pth'
-    torch.save({'state_dict': torch.load(trained[2], weights_only=False)['state_dict']}, path)
+    torch.save({'state_dict': load(trained[2])['state_dict']}, path)
     return path
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.checkpoints.download import DownloadError
+from mmdet_shufflenetv2.checkpoints.safe_loading import load
 from mmdet_shufflenetv2.models.backbones.norm_eval import folded_norms
 from mmdet_shufflenetv2.training.start_weights import StartWeightsHook, download_advice
 from mmdet_shufflenetv2.training.train import train
@@ -37,7 +38,7 @@ def run(tmp_path, shapes_root, monkeypatch):
 
     def call(**options):
         written = train(tmp_path / 'config.py', work_dir=str(tmp_path / 'run'), cfg_options=options)
-        return torch.load(written['checkpoint'], weights_only=False)['state_dict']
+        return load(written['checkpoint'])['state_dict']
 
     return call
 

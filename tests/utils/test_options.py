@@ -50,7 +50,7 @@ def test_a_function_takes_an_options_object_or_what_is_in_one():
     (TrainOptions, 'data_root= is no folder.', "--data-root '' is no folder."),
     (BenchmarkOptions, 'skip=, leaves nothing', '--skip , leaves nothing'),
     # What only looks like an argument.
-    (TrainOptions, 'no file /tmp/data=3/lr=1/x.json', 'no file /tmp/data=3/lr=1/x.json'),
+    (TrainOptions, 'no file /runs/data=3/lr=1/x.json', 'no file /runs/data=3/lr=1/x.json'),
     (TrainOptions, 'train_dataloader.data=3', 'train_dataloader.data=3'),
     (TrainOptions, 'my_data=3 and metadata=4 and --data=5', 'my_data=3 and metadata=4 and --data=5'),
     (TrainOptions, 'Resize(data=3)', 'Resize(data=3)'),

@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.checkpoints.safe_loading import load
 from mmdet_shufflenetv2.training.fault_tolerance import state_hook  # noqa: F401 - registers
 
 WARM_UP = dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=4)
@@ -126,7 +127,7 @@ def test_another_batch_size_or_number_of_images_goes_on_after_the_same_epoch(tmp
 def test_other_settings_of_the_optimizer_take_effect(tmp_path):
     run(tmp_path, 2, momentum=0.9)
     run(tmp_path, 4, momentum=0.5, weight_decay=0.1, resume=tmp_path / 'epoch_2.pth')
-    [group] = torch.load(tmp_path / 'epoch_4.pth', weights_only=False)['optimizer']['param_groups']
+    [group] = load(tmp_path / 'epoch_4.pth')['optimizer']['param_groups']
     assert (group['momentum'], group['weight_decay']) == (0.5, 0.1)
 
 
