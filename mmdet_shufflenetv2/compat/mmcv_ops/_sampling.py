@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ['cells_around', 'gradient_to_features', 'mean_samples', 'samples_of_bins']
+from ._kernels import check_columns, check_inputs, computable, usable_regions
+
+__all__ = ['cells_around', 'gradient_to_features', 'mean_samples', 'pool_regions', 'pool_regions_backward',
+           'samples_of_bins']
 
 
 def cells_around(y: Tensor, x: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -76,3 +79,34 @@ def gradient_to_features(function: Callable[[Tensor], Tensor], grad_output: Tens
         features = torch.zeros_like(grad_input, dtype=grad_output.dtype).requires_grad_()
         out = function(features)
     grad_input += torch.autograd.grad(out, features, grad_output)[0].to(grad_input.dtype)
+
+
+def pool_regions(features: Tensor, regions: Tensor, columns: int, output: Tensor,
+                 pool: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Fill ``output`` ``(K, C, rows, columns)`` with ``pool(features, regions)``; NaN for a region that is unusable.
+
+    Args:
+        features: ``(N, C, H, W)``.
+        regions: ``(K, columns)``: image index, then the region.
+        columns: How many there must be.
+        output: Filled.
+        pool: Computes the output of usable regions, in the kernel's precision.
+
+    Raises:
+        ValueError: On a CPU, for a region that is not finite or names no image.
+    """
+    check_inputs(features=features, regions=regions)
+    check_columns(columns, regions=regions)
+    x = computable(features)
+    usable, unusable = usable_regions(regions.to(x.dtype), len(x))
+    output.copy_(pool(x, usable))
+    if unusable is not None:
+        output.masked_fill_(unusable[:, None, None, None], torch.nan)
+
+
+def pool_regions_backward(grad_output: Tensor, regions: Tensor, grad_features: Tensor,
+                          pool: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """The gradient of :func:`pool_regions`, added to ``grad_features`` ``(N, C, H, W)``."""
+    grad = computable(grad_output)
+    usable, _ = usable_regions(regions.to(grad.dtype), len(grad_features))
+    gradient_to_features(lambda x: pool(x, usable), grad, grad_features)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._kernels import check_columns, check_inputs, computable, usable_regions
-from ._sampling import gradient_to_features, mean_samples, samples_of_bins
+from ._sampling import mean_samples, pool_regions, pool_regions_backward, samples_of_bins
 
 __all__ = ['bezier_align_backward', 'bezier_align_forward']
 
@@ -27,22 +26,15 @@ def bezier_align_forward(input: Tensor, beziers: Tensor, output: Tensor, aligned
     Raises:
         ValueError: On a CPU, for a row of ``beziers`` that is not finite or names no image. On a GPU its output is NaN.
     """
-    check_inputs(input=input, beziers=beziers)
-    check_columns(17, beziers=beziers)
-    x = computable(input)
-    usable, unusable = usable_regions(beziers.to(x.dtype), len(x))
-    output.copy_(_pool(x, usable, output.shape[2:], spatial_scale, sampling_ratio, aligned))
-    if unusable is not None:
-        output.masked_fill_(unusable[:, None, None, None], torch.nan)
+    pool_regions(input, beziers, 17, output, lambda x, usable: _pool(
+        x, usable, output.shape[2:], spatial_scale, sampling_ratio, aligned))
 
 
 def bezier_align_backward(grad_output: Tensor, beziers: Tensor, grad_input: Tensor, aligned_height: int,
                           aligned_width: int, spatial_scale: float, sampling_ratio: int, aligned: bool) -> None:
     """The gradient of :func:`bezier_align_forward`, added to ``grad_input`` ``(N, C, H, W)``."""
-    grad = computable(grad_output)
-    usable, _ = usable_regions(beziers.to(grad.dtype), len(grad_input))
-    gradient_to_features(lambda x: _pool(x, usable, grad.shape[2:], spatial_scale, sampling_ratio, aligned), grad,
-                         grad_input)
+    pool_regions_backward(grad_output, beziers, grad_input, lambda x, usable: _pool(
+        x, usable, grad_output.shape[2:], spatial_scale, sampling_ratio, aligned))
 
 
 def _pool(x: Tensor, beziers: Tensor, bins: tuple[int, int], spatial_scale: float, sampling_ratio: int,

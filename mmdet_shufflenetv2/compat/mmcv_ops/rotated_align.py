@@ -7,8 +7,14 @@ import math
 import torch
 from torch import Tensor
 
-from ._kernels import check_columns, check_inputs, computable, usable_regions
-from ._sampling import gradient_to_features, mean_samples, samples_of_bins
+from ._kernels import check_inputs, computable
+from ._sampling import (
+    gradient_to_features,
+    mean_samples,
+    pool_regions,
+    pool_regions_backward,
+    samples_of_bins,
+)
 
 __all__ = [
     'riroi_align_rotated_backward', 'riroi_align_rotated_forward', 'roi_align_rotated_backward',
@@ -32,23 +38,16 @@ def roi_align_rotated_forward(input: Tensor, rois: Tensor, output: Tensor, poole
     Raises:
         ValueError: On a CPU, for a row of ``rois`` that is not finite or names no image. On a GPU its output is NaN.
     """
-    check_inputs(input=input, rois=rois)
-    check_columns(6, rois=rois)
-    x = computable(input)
-    usable, unusable = usable_regions(rois.to(x.dtype), len(x))
-    output.copy_(_pool(x, usable, output.shape[2:], spatial_scale, sampling_ratio, aligned, clockwise))
-    if unusable is not None:
-        output.masked_fill_(unusable[:, None, None, None], torch.nan)
+    pool_regions(input, rois, 6, output, lambda x, usable: _pool(
+        x, usable, output.shape[2:], spatial_scale, sampling_ratio, aligned, clockwise))
 
 
 def roi_align_rotated_backward(top_grad: Tensor, rois: Tensor, bottom_grad: Tensor, pooled_height: int,
                                pooled_width: int, spatial_scale: float, sampling_ratio: int, aligned: bool,
                                clockwise: bool) -> None:
     """The gradient of :func:`roi_align_rotated_forward`, added to ``bottom_grad`` ``(N, C, H, W)``."""
-    grad = computable(top_grad)
-    usable, _ = usable_regions(rois.to(grad.dtype), len(bottom_grad))
-    gradient_to_features(lambda x: _pool(
-        x, usable, grad.shape[2:], spatial_scale, sampling_ratio, aligned, clockwise), grad, bottom_grad)
+    pool_regions_backward(top_grad, rois, bottom_grad, lambda x, usable: _pool(
+        x, usable, top_grad.shape[2:], spatial_scale, sampling_ratio, aligned, clockwise))
 
 
 def _pool(x: Tensor, rois: Tensor, bins: tuple[int, int], spatial_scale: float, sampling_ratio: int, aligned: bool,
@@ -82,25 +81,16 @@ def riroi_align_rotated_forward(features: Tensor, rois: Tensor, output: Tensor, 
         num_samples: Samples a bin and axis; 0 for as many as there are cells.
         num_orientations: Channels of one feature, each for a direction.
     """
-    check_inputs(features=features, rois=rois)
-    check_columns(6, rois=rois)
-    x = computable(features)
-    usable, unusable = usable_regions(rois.to(x.dtype), len(x))
-    pooled = _pool(x, usable, output.shape[2:], spatial_scale, num_samples, False, clockwise)
-    output.copy_(_turn(pooled, usable, num_orientations))
-    if unusable is not None:
-        output.masked_fill_(unusable[:, None, None, None], torch.nan)
+    pool_regions(features, rois, 6, output, lambda x, usable: _turn(_pool(
+        x, usable, output.shape[2:], spatial_scale, num_samples, False, clockwise), usable, num_orientations))
 
 
 def riroi_align_rotated_backward(top_grad: Tensor, rois: Tensor, bottom_grad: Tensor, pooled_height: int,
                                  pooled_width: int, spatial_scale: float, num_samples: int, num_orientations: int,
                                  clockwise: bool) -> None:
     """The gradient of :func:`riroi_align_rotated_forward`, added to ``bottom_grad``."""
-    grad = computable(top_grad)
-    usable, _ = usable_regions(rois.to(grad.dtype), len(bottom_grad))
-    gradient_to_features(lambda x: _turn(_pool(
-        x, usable, grad.shape[2:], spatial_scale, num_samples, False, clockwise), usable, num_orientations), grad,
-                         bottom_grad)
+    pool_regions_backward(top_grad, rois, bottom_grad, lambda x, usable: _turn(_pool(
+        x, usable, top_grad.shape[2:], spatial_scale, num_samples, False, clockwise), usable, num_orientations))
 
 
 def _turn(pooled: Tensor, rois: Tensor, orientations: int) -> Tensor:

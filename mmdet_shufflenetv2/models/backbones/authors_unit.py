@@ -14,46 +14,30 @@ The branches bear the authors' names, so weights of the one network never load i
 from __future__ import annotations
 
 import torch
-from mmcv.cnn import build_activation_layer
 from torch import Tensor, nn
 
-from .shuffle_unit import UnitStyle, channel_shuffle, projection, transformation
+from .shuffle_unit import BasicUnit, UnitStyle, channel_shuffle, projection, transformation
 
 __all__ = ['AuthorsBasicUnit', 'AuthorsDownsampleUnit']
 
 
-class AuthorsBasicUnit(nn.Module):
+class AuthorsBasicUnit(BasicUnit):
     """Keeps size and width: odd channels are transformed, even ones pass through and come first.
 
-    Args:
-        channels: Width of input and output; even.
-        style: What it shares with the other units.
-        dilation: Of the depthwise convolutions.
+    Its arguments are those of :class:`.BasicUnit`.
     """
 
-    def __init__(self, channels: int, style: UnitStyle, *, dilation: int = 1) -> None:
-        super().__init__()
-        half = channels // 2
-        self.branch_main = transformation(half, half, half, style, dilation=dilation, act=not style.with_residual)
-        self.act = build_activation_layer(style.act_cfg) if style.with_residual else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` -> ``(N, C, H, W)``."""
-        passed, worked = self.part(x)
-        out = self.branch_main(worked)
-        if self.act is not None:
-            out = self.act(worked + out)
-        return self.join(passed, out)
+    branch = 'branch_main'
 
     @staticmethod
     def part(x: Tensor) -> tuple[Tensor, Tensor]:
-        """The channels that pass, and those that the unit works on; ``(N, C / 2, H, W)`` each."""
+        """As :meth:`.BasicUnit.part` has it."""
         # A shuffle of C / 2 groups of two puts the even channels first.
         return channel_shuffle(x, x.shape[1] // 2).chunk(2, dim=1)
 
     @staticmethod
     def join(passed: Tensor, out: Tensor) -> Tensor:
-        """The unit's output from what passed and what it made of the rest."""
+        """As :meth:`.BasicUnit.join` has it."""
         return torch.cat((passed, out), dim=1)
 
 

@@ -102,16 +102,20 @@ class BasicUnit(nn.Module):
         dilation: Of the depthwise convolutions.
     """
 
+    #: What the transformed branch is called in the names of its weights.
+    branch = 'branch2'
+
     def __init__(self, channels: int, style: UnitStyle, *, dilation: int = 1) -> None:
         super().__init__()
         half = channels // 2
-        self.branch2 = transformation(half, half, half, style, dilation=dilation, act=not style.with_residual)
+        self.add_module(self.branch, transformation(
+            half, half, half, style, dilation=dilation, act=not style.with_residual))
         self.act = build_activation_layer(style.act_cfg) if style.with_residual else None
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` -> ``(N, C, H, W)``."""
         passed, worked = self.part(x)
-        out = self.branch2(worked)
+        out = self.get_submodule(self.branch)(worked)
         if self.act is not None:
             out = self.act(worked + out)
         return self.join(passed, out)
