@@ -1,6 +1,8 @@
 """From what a user asked for to one config: the config is read, then edited by a list of functions, in order.
 
-Each edit is one function; what it changes, it changes nowhere else, and after :func:`resolve` nothing edits the config.
+Each edit is one function; what it changes, it changes nowhere else. Two things can be told only later and are set then:
+a schedule in steps, when the built runner knows how many there are (:mod:`..training.train`), and an evaluation without
+metrics, when the test data turn out to have no annotations (:mod:`..evaluation.evaluate`).
 """
 
 from __future__ import annotations

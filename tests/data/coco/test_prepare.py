@@ -4,7 +4,8 @@ import shutil
 import pytest
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.data.coco import prepare_coco
+from mmdet_shufflenetv2.config.options import DownloadOptions
+from mmdet_shufflenetv2.data.coco import prepare_coco, published
 
 
 def files(root):
@@ -140,3 +141,9 @@ def test_mistakes_are_said_before_anything_is_fetched(coco, tmp_path, monkeypatc
     with pytest.raises(UserError, match=words):
         prepare_coco(tmp_path / 'coco', **dict(base_url=coco.url) | arguments)
     assert not coco.requests
+
+
+def test_the_options_have_what_is_published():
+    options = DownloadOptions()
+    assert set(options.splits) == set(published.SPLITS)
+    assert options.base_url == published.BASE_URL
