@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -76,7 +76,7 @@ def draw_curves(work_dir: str | os.PathLike, picture: str | os.PathLike | None =
         for name, points in sorted(series.items(), key=lambda item: item[0] != 'loss'):
             panel.plot(list(points), list(points.values()), label=name,
                        linewidth=2 if name in ('loss', 'lr') or series is scores else 1,
-                       marker='o' if series is scores else None, markersize=3)
+                       marker='o' if series is scores else _marker(points), markersize=3)
         if len(series) > 1:
             panel.legend(fontsize='small')
     picture = Path(picture or Path(work_dir) / 'curves.png')
@@ -103,8 +103,9 @@ def draw_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike
         color = f'C{place % 10}'
         at, losses = list(train['loss']), list(train['loss'].values())
         panels[0].plot(at, losses, color=color, alpha=0.2, linewidth=1)
-        panels[0].plot(at, _running_mean(losses), color=color, linewidth=2, label=name)
-        panels[1].plot(list(train.get('lr', {})), list(train.get('lr', {}).values()), color=color, linewidth=2)
+        rates = train.get('lr', {})
+        panels[0].plot(at, _running_mean(losses), color=color, linewidth=2, label=name, marker=_marker(at))
+        panels[1].plot(list(rates), list(rates.values()), color=color, linewidth=2, marker=_marker(rates))
         for kind, points in scored.items():
             panels[2].plot(list(points), list(points.values()), color=color, marker='o', markersize=3,
                            linestyle=('-', '--', ':', '-.')[kinds.index(kind) % 4])
@@ -163,6 +164,11 @@ def _run_names(work_dirs: Sequence[str | os.PathLike]) -> list[str]:
         if len(set(names)) == len(set(parts)):
             break
     return names
+
+
+def _marker(points: Collection[int]) -> str | None:
+    """A dot for a single point, which makes no line."""
+    return 'o' if len(points) == 1 else None
 
 
 def _running_mean(values: Sequence[float]) -> list[float]:

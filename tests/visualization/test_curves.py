@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from mmdet_shufflenetv2 import UserError
@@ -53,6 +54,17 @@ def test_a_picture_is_drawn_with_and_without_an_evaluation(tmp_path):
     assert Image.open(draw_curves(tmp_path)).size[0] > 800
     log(tmp_path, '2', step(30, 1.0), {'coco/bbox_mAP_50': 0.5, 'coco/bbox_mAP': 0.3, 'step': 1})
     assert draw_curves(tmp_path) == tmp_path / 'curves.png'
+
+
+@pytest.mark.parametrize('runs', [1, 2])
+def test_a_single_point_is_seen(tmp_path, runs):
+    from PIL import Image
+    for number in range(runs):
+        log(tmp_path / str(number), '1', dict(lr=0.1, loss=3.0, epoch=1, iter=10, step=10))
+    image = np.asarray(Image.open(plot_runs([tmp_path / str(number) for number in range(runs)], tmp_path / 'x.png')))
+    panels = image[:len(image) * 3 // 4, :, :3]  # the names of several runs are below them
+    color = (31, 119, 180) if runs == 1 else (255, 127, 14)  # the last run lies on top
+    assert (panels == color).all(axis=-1).sum() > 20
 
 
 def test_nothing_is_drawn_where_nothing_was_logged(tmp_path):
