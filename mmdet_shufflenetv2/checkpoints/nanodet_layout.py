@@ -17,7 +17,7 @@ from torch import nn
 from ..utils.errors import UserError
 from .unwrap import strip_prefixes
 
-__all__ = ['check_fit', 'convert_state_dict', 'is_nanodet', 'own_names']
+__all__ = ['GUIDANCE', 'check_fit', 'convert_state_dict', 'is_nanodet', 'own_names']
 
 _HEAD = ('head.gfl_cls.', 'head.cls_convs.')
 
@@ -25,11 +25,17 @@ _HEAD = ('head.gfl_cls.', 'head.cls_convs.')
 _RENAMED = tuple((re.compile(theirs), ours) for theirs, ours in (
     (r'^fpn\.', 'neck.'),
     (r'^head\.', 'bbox_head.'),
+    (r'^aux_fpn\.', 'assign_guidance.neck.'),
+    (r'^aux_head\.', 'assign_guidance.head.'),
     (r'\.distribution_project\.', '.integral.'),
-    (r'(\.cls_convs\.\d+\.\d+\.)(depth|point)wise\.', r'\1\2wise_conv.conv.'),
-    (r'(\.cls_convs\.\d+\.\d+\.)dwnorm\.', r'\1depthwise_conv.bn.'),
-    (r'(\.cls_convs\.\d+\.\d+\.)pwnorm\.', r'\1pointwise_conv.bn.'),
+    (r'\.blocks\.0\.', '.'),
+    (r'\.(extra_lvl_(?:in|out)_conv)\.0\.', r'.\1.'),
+    (r'\.(depth|point)wise\.', r'.\1wise_conv.conv.'),
+    (r'\.dwnorm\.', '.depthwise_conv.bn.'),
+    (r'\.pwnorm\.', '.pointwise_conv.bn.'),
 ))
+#: What NanoDet-Plus has in training only, under our names.
+GUIDANCE = 'assign_guidance.'
 # NanoDet builds it and, since one tower serves classes and boxes, never runs it.
 _UNUSED = 'head.gfl_reg.'
 
@@ -84,9 +90,13 @@ def _own_name(key: str) -> str:
 def check_fit(wanted: dict[str, Any], given: dict[str, Any]) -> None:
     """Hold weights against the detector's, both under our names.
 
+    What guides the training of NanoDet-Plus may be missing on either side.
+
     Raises:
         UserError: If they are of another NanoDet.
     """
+    wanted, given = ({key: tensor for key, tensor in side.items() if not key.startswith(GUIDANCE)}
+                     for side in (wanted, given))
     missing = [key for key in wanted if key not in given and not key.endswith('num_batches_tracked')]
     unknown = [key for key in given if key not in wanted]
     differing = [key for key in wanted if key in given and given[key].shape != wanted[key].shape]
@@ -101,7 +111,7 @@ def _described(tensors: dict[str, Any]) -> str:
     """The variant in words, from tensors under our names."""
     # NanoDet-Plus has other laterals; their inputs are the backbone's stages in both.
     laterals = [key for key in tensors if re.fullmatch(r'neck\.(lateral_convs|reduce_layers)\.\d\.conv\.weight', key)]
-    plus = any('reduce_layers' in key or key.startswith('aux_') for key in tensors)
+    plus = any('reduce_layers' in key for key in tensors)
     said = [f'backbone stages of {", ".join(str(tensors[key].shape[1]) for key in laterals)} channels'] * bool(laterals)
     outputs = [key for key in tensors if re.fullmatch(r'bbox_head\.gfl_cls\.\d\.weight', key)]
     bins = tensors.get('bbox_head.integral.project')

@@ -21,7 +21,9 @@ __all__ = ['build_model', 'load_weights']
 
 
 def build_model(cfg: dict[str, Any], weights: str | os.PathLike | None = None) -> nn.Module:
-    """A model on the CPU, in eval mode. Nothing is downloaded but the weights that are named.
+    """A model on the CPU, in eval mode, without what it has for training only (``train_cfg``).
+
+    Nothing is downloaded but the weights that are named.
 
     Args:
         cfg: ``cfg.model`` of a config, or the config of a part such as its backbone; it is not changed.
@@ -33,7 +35,10 @@ def build_model(cfg: dict[str, Any], weights: str | os.PathLike | None = None) -
     """
     register_all_modules(init_default_scope=True)
     with registry_errors():
-        model = revert_sync_batchnorm(MODELS.build(ConfigDict(_without_pretrained(cfg))))
+        cfg = ConfigDict(_without_pretrained(cfg))
+        if 'train_cfg' in cfg:
+            cfg.train_cfg = None
+        model = revert_sync_batchnorm(MODELS.build(cfg))
     model.eval()  # mmdet's backbones do not return themselves
     if weights is None:
         return model

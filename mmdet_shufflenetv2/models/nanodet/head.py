@@ -37,6 +37,7 @@ class NanoDetHead(GFLHead):
         in_channels: Width of every level.
         feat_channels: Width of the towers.
         stacked_convs: Depthwise separable convolutions a tower.
+        kernel_size: Of the depthwise ones.
         reg_max: Longest distance that a cell can predict, in strides.
         norm_cfg, act_cfg: Layer configs as in MMDetection.
         norm_eval: Keep all batch norms in eval mode while training, as weights need whose norms are folded.
@@ -45,8 +46,9 @@ class NanoDetHead(GFLHead):
     """
 
     def __init__(self, num_classes: int, in_channels: int, feat_channels: int = 96, stacked_convs: int = 2,
-                 reg_max: int = 7, norm_cfg: dict | None = None, act_cfg: dict | None = None, norm_eval: bool = False,
-                 **kwargs: Any) -> None:
+                 kernel_size: int = 3, reg_max: int = 7, norm_cfg: dict | None = None, act_cfg: dict | None = None,
+                 norm_eval: bool = False, **kwargs: Any) -> None:
+        self.kernel_size = kernel_size
         self.act_cfg = act_cfg or dict(type='LeakyReLU', negative_slope=0.1)
         self.norm_eval = norm_eval
         super().__init__(num_classes, in_channels, stacked_convs=stacked_convs, norm_cfg=norm_cfg or dict(type='BN'),
@@ -61,7 +63,8 @@ class NanoDetHead(GFLHead):
     def _tower(self) -> nn.Sequential:
         widths = [self.in_channels] + [self.feat_channels] * self.stacked_convs
         return nn.Sequential(*(
-            DepthwiseSeparableConvModule(a, b, 3, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+            DepthwiseSeparableConvModule(a, b, self.kernel_size, padding=self.kernel_size // 2, norm_cfg=self.norm_cfg,
+                                         act_cfg=self.act_cfg)
             for a, b in pairwise(widths)))
 
     @property

@@ -1,0 +1,126 @@
+"""The head of NanoDet-Plus: NanoDet-m's with longer depthwise convolutions, trained with dynamic soft labels.
+
+Which cells learn which box is decided anew in every step, from what an auxiliary head sees in the image (see
+:mod:`.assign_guidance`), and the class of such a cell learns how well the auxiliary box fits: its IoU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures.bbox import bbox2distance, get_box_tensor
+from mmdet.utils import reduce_mean
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from .head import NanoDetHead
+
+__all__ = ['NanoDetPlusHead', 'SoftTargets']
+
+# Just below the last bin, so that a distance always lies between two of them.
+_BELOW_LAST_BIN = 0.1
+
+
+class SoftTargets(NamedTuple):
+    """What every cell of a batch learns; the cells of all images in one row."""
+
+    #: ``(N * cells,)`` int64: class, or ``num_classes`` for background.
+    labels: Tensor
+    #: ``(N * cells,)``: IoU of the guiding box with the matched one; 0 for background.
+    ious: Tensor
+    #: ``(N * cells, 4)``: matched box as x1, y1, x2, y2 in pixels; 0 for background.
+    boxes: Tensor
+
+
+@MODELS.register_module()
+class NanoDetPlusHead(NanoDetHead):
+    """Head of NanoDet-Plus (NanoDet, ``nanodet/model/head/nanodet_plus_head.py``).
+
+    Args:
+        args, kernel_size, kwargs: Arguments of :class:`.NanoDetHead`. A cell stands at ``(x, y) * stride``:
+            ``anchor_generator`` needs ``center_offset=0``. ``train_cfg.assigner`` is MMDetection's
+            ``DynamicSoftLabelAssigner``; see :meth:`assign`.
+    """
+
+    def __init__(self, *args: Any, kernel_size: int = 5, **kwargs: Any) -> None:
+        super().__init__(*args, kernel_size=kernel_size, **kwargs)
+
+    def loss_by_feat(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
+                     batch_gt_instances: Sequence[InstanceData], batch_img_metas: Sequence[dict],
+                     batch_gt_instances_ignore: Sequence[InstanceData] | None = None,
+                     targets: SoftTargets | None = None) -> dict[str, Tensor]:
+        """Quality focal loss of all cells; GIoU and distribution focal loss of those that have a box.
+
+        The two of boxes are weighted by the largest class score of the cell and divided by the sum of these weights.
+
+        Args:
+            cls_scores, bbox_preds: What :meth:`forward` returns.
+            batch_gt_instances: Ground truth, an image each. Boxes to be ignored have no effect.
+            batch_img_metas, batch_gt_instances_ignore: Not used.
+            targets: What the cells learn; None decides it by these very outputs.
+
+        Returns:
+            ``loss_cls``, ``loss_bbox`` and ``loss_dfl``.
+        """
+        if targets is None:
+            targets = self.assign(cls_scores, bbox_preds, batch_gt_instances)
+        logits, distances = _flattened(cls_scores), _flattened(bbox_preds)
+        boxes = self.decode(cls_scores, bbox_preds)[0].flatten(0, 1)
+        has_box = targets.labels < self.num_classes
+        num_boxes = reduce_mean(has_box.sum().float()).clamp(min=1)
+        loss_cls = self.loss_cls(logits.flatten(0, 1), (targets.labels, targets.ious), avg_factor=num_boxes)
+
+        logits, distances = logits.flatten(0, 1)[has_box], distances.flatten(0, 1)[has_box]
+        weight = logits.detach().sigmoid().max(dim=1).values if len(logits) else logits.new_zeros(0)
+        total = reduce_mean(weight.sum()).clamp(min=1)
+        centers, strides = (part.repeat(len(cls_scores[0]), 1)[has_box] for part in self._cells(cls_scores))
+        wanted = bbox2distance(centers / strides, targets.boxes[has_box] / strides, self.reg_max, _BELOW_LAST_BIN)
+        loss_bbox = self.loss_bbox(boxes[has_box], targets.boxes[has_box], weight=weight, avg_factor=total)
+        loss_dfl = self.loss_dfl(distances.reshape(-1, self.reg_max + 1), wanted.flatten(),
+                                 weight=weight[:, None].expand(-1, 4).flatten(), avg_factor=4 * total)
+        return dict(loss_cls=loss_cls, loss_bbox=loss_bbox, loss_dfl=loss_dfl)
+
+    @torch.no_grad()
+    def assign(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
+               batch_gt_instances: Sequence[InstanceData]) -> SoftTargets:
+        """Match cells with boxes by what a head predicts.
+
+        NanoDet's assigner is MMDetection's ``DynamicSoftLabelAssigner`` without its preference for cells near a box's
+        centre: ``10 ** (distance - soft_center_radius)`` is 0 with a ``soft_center_radius`` of 1000, whatever the
+        distance.
+
+        Args:
+            cls_scores, bbox_preds: What :meth:`forward` returns.
+            batch_gt_instances: Ground truth, an image each.
+        """
+        boxes, _ = self.decode(cls_scores, bbox_preds)
+        logits, (centers, strides) = _flattened(cls_scores), self._cells(cls_scores)
+        priors = torch.cat((centers, strides, strides), dim=1)
+        return SoftTargets(*map(torch.cat, zip(*(
+            self._assign_image(InstanceData(priors=priors, bboxes=each_boxes, scores=each_logits), gt)
+            for each_boxes, each_logits, gt in zip(boxes, logits, batch_gt_instances, strict=True)))))
+
+    def _assign_image(self, predicted: InstanceData, gt: InstanceData) -> SoftTargets:
+        matched = self.assigner.assign(predicted, gt)
+        cells = matched.gt_inds.nonzero()[:, 0]
+        labels = matched.gt_inds.new_full((len(predicted), ), self.num_classes)
+        ious, boxes = predicted.bboxes.new_zeros(len(predicted)), torch.zeros_like(predicted.bboxes)
+        labels[cells], ious[cells] = matched.labels[cells], matched.max_overlaps[cells]
+        boxes[cells] = get_box_tensor(gt.bboxes)[matched.gt_inds[cells] - 1]
+        return SoftTargets(labels, ious, boxes)
+
+    def _cells(self, cls_scores: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Where the cells of all levels stand, ``(cells, 2)``, and their strides, ``(cells, 1)``, in pixels."""
+        anchors = self.prior_generator.grid_priors(
+            [scores.shape[-2:] for scores in cls_scores], dtype=torch.float32, device=cls_scores[0].device)
+        strides = [level.new_full((len(level), 1), stride[0])
+                   for level, stride in zip(anchors, self.prior_generator.strides, strict=True)]
+        return torch.cat([self.anchor_center(level) for level in anchors]), torch.cat(strides)
+
+
+def _flattened(levels: Sequence[Tensor]) -> Tensor:
+    """One ``(N, C, H_i, W_i)`` a level -> ``(N, cells, C)``."""
+    return torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in levels], dim=1).float()

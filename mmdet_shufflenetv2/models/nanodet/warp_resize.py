@@ -1,0 +1,80 @@
+"""NanoDet-Plus's way to its input: everything that moves a pixel is one matrix, and the image is interpolated once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import autocast_box_type
+
+__all__ = ['WarpResize', 'resize_matrix']
+
+
+def resize_matrix(width: int, height: int, scale: tuple[int, int]) -> np.ndarray:
+    """The 3x3 matrix that stretches an image to ``scale``, its top left pixel staying where it is."""
+    return np.diag([scale[0] / width, scale[1] / height, 1.0])
+
+
+@TRANSFORMS.register_module()
+class WarpResize(BaseTransform):
+    """Warp an image to one size, its ratio not kept, and on the way scale, stretch, mirror and shift it at random.
+
+    Without ranges it only resizes. Pixels are aligned by their corners' coordinates, not their centres as in
+    ``cv2.resize``, so that images differ from those of MMDetection's ``Resize`` by up to half a pixel's shift. What comes
+    from outside the image is black. Boxes are clipped to the result.
+
+    Changed: ``img``, ``img_shape``, ``gt_bboxes``. Added: ``scale``, ``scale_factor``, ``keep_ratio``,
+    ``homography_matrix``.
+
+    Args:
+        scale: Width and height of the result, in pixels.
+        scaling_ratio_range: Factors of the image's size about its centre.
+        stretching_ratio_range: Factors of its width and of its height, drawn independently.
+        flip_prob: How often it is mirrored horizontally.
+        max_translate_ratio: How far its centre moves at most, in parts of its width and of its height.
+    """
+
+    def __init__(self, scale: tuple[int, int], scaling_ratio_range: tuple[float, float] = (1.0, 1.0),
+                 stretching_ratio_range: tuple[float, float] = (1.0, 1.0), flip_prob: float = 0.0,
+                 max_translate_ratio: float = 0.0) -> None:
+        self.scale = tuple(scale)
+        self.scaling_ratio_range = tuple(scaling_ratio_range)
+        self.stretching_ratio_range = tuple(stretching_ratio_range)
+        self.flip_prob = flip_prob
+        self.max_translate_ratio = max_translate_ratio
+
+    @cache_randomness
+    def _draw(self) -> tuple[float, float, float, float]:
+        """Factors of width and height, negative for a mirror image, and the shift in parts of the two."""
+        factors = np.random.uniform(*self.scaling_ratio_range) * np.random.uniform(*self.stretching_ratio_range, 2)
+        if np.random.rand() < self.flip_prob:
+            factors[0] *= -1
+        return *factors, *np.random.uniform(-self.max_translate_ratio, self.max_translate_ratio, 2)
+
+    @autocast_box_type()
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Warp what one image's results hold."""
+        height, width = results['img'].shape[:2]
+        x_factor, y_factor, x_shift, y_shift = self._draw()
+        about_center = np.array([[x_factor, 0, width * (0.5 - 0.5 * x_factor + x_shift)],
+                                 [0, y_factor, height * (0.5 - 0.5 * y_factor + y_shift)],
+                                 [0, 0, 1]])
+        matrix = resize_matrix(width, height, self.scale) @ about_center
+        results['img'] = cv2.warpPerspective(results['img'], matrix, self.scale)
+        results['img_shape'] = self.scale[::-1]
+        results['scale'], results['keep_ratio'] = self.scale, False
+        results['scale_factor'] = (self.scale[0] / width, self.scale[1] / height)
+        results['homography_matrix'] = matrix.astype(np.float32)
+        if 'gt_bboxes' in results:
+            results['gt_bboxes'].project_(matrix)
+            results['gt_bboxes'].clip_(results['img_shape'])
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(scale={self.scale}, scaling_ratio_range={self.scaling_ratio_range}, '
+                f'stretching_ratio_range={self.stretching_ratio_range}, flip_prob={self.flip_prob}, '
+                f'max_translate_ratio={self.max_translate_ratio})')
