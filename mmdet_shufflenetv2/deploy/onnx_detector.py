@@ -24,7 +24,9 @@ INTERPOLATIONS = dict(
     cv2=dict(nearest='INTER_NEAREST', bilinear='INTER_LINEAR', bicubic='INTER_CUBIC', area='INTER_AREA',
              lanczos='INTER_LANCZOS4'),
     pillow=dict(nearest='NEAREST', bilinear='BILINEAR', bicubic='BICUBIC', box='BOX', lanczos='LANCZOS',
-                hamming='HAMMING'))
+                hamming='HAMMING'),
+    # OpenCV's warpPerspective: corners are aligned, not centres of pixels.
+    warp=dict(bilinear='INTER_LINEAR'))
 
 
 class Resize(NamedTuple):
@@ -42,7 +44,7 @@ class Resize(NamedTuple):
     fit: bool = False
     #: Of :data:`INTERPOLATIONS`.
     interpolation: str = 'bilinear'
-    #: ``cv2`` or ``pillow``.
+    #: ``cv2``, ``pillow`` or ``warp``.
     backend: str = 'cv2'
 
     def size(self, height: int, width: int) -> tuple[int, int]:
@@ -62,6 +64,9 @@ class Resize(NamedTuple):
             from PIL import Image  # only this resizing needs it
             return np.array(Image.fromarray(image).resize((width, height), getattr(Image.Resampling, name)))
         import cv2
+        if self.backend == 'warp':
+            matrix = np.diag([width / image.shape[1], height / image.shape[0], 1.0])
+            return cv2.warpPerspective(image, matrix, (width, height), flags=getattr(cv2, name))
         return cv2.resize(image, (width, height), interpolation=getattr(cv2, name))
 
 

@@ -179,13 +179,13 @@ def _steps(cfg: Config) -> tuple[Resize, CenterPadding | None]:
                             f'expected one Resize, then at most one CenterPad.')
         elif kind not in ('LoadAnnotations', 'PackDetInputs'):
             raise UserError(f'The config\'s test pipeline has {kind}, which a graph cannot do. Supported are Resize, '
-                            f'FixScaleResize, FitResize and CenterPad.')
+                            f'FixScaleResize, FitResize, WarpResize and CenterPad.')
     if resize is None:
         raise UserError(_NO_SIZE)
     return resize, center_pad
 
 
-_RESIZES = ('Resize', 'FixScaleResize', 'FitResize')
+_RESIZES = ('Resize', 'FixScaleResize', 'FitResize', 'WarpResize')
 _NO_SIZE = ("The config's test pipeline has no Resize(scale=(width, height)), so the size that the detector expects is "
             'unknown.')
 # What steps that read an image may say, mmdet's inference_detector's for an array included.
@@ -197,7 +197,8 @@ def _resize(kind: str, step: dict[str, Any]) -> Resize:
     scale = step.get('scale')
     if scale is None:
         raise UserError(_NO_SIZE)
-    backend, interpolation = step.get('backend', 'cv2'), step.get('interpolation', 'bilinear')
+    backend = 'warp' if kind == 'WarpResize' else step.get('backend', 'cv2')
+    interpolation = step.get('interpolation', 'bilinear')
     if interpolation not in INTERPOLATIONS.get(backend, ()):
         raise UserError(f"The config's test pipeline has {kind}(backend={backend!r}, interpolation={interpolation!r}), "
                         f'which a file cannot do. Supported are '

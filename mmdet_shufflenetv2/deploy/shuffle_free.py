@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..compat.private import BatchNorm, has_forward_hooks, has_forward_pre_hooks
 from ..models.backbones import ShuffleNetV2
-from ..models.nanodet import LightPAN
+from ..models.nanodet import GhostPAN, LightPAN
 from ..utils.errors import UserError
 from .channel_plan import UNUSED, Slice, plan_stage
 from .permute import absorb_order, check_conv, fuse_conv_bn, permute_channels, permute_depthwise, plain_activation
@@ -290,8 +290,8 @@ class _Pick(nn.Module):
 def shuffle_free_detector(model: nn.Module, *, block: int = 1) -> nn.Module:
     """A detector with its backbone made shuffle-free; the detector given is left as it is.
 
-    Where the neck is MMDetection's FPN or a :class:`.LightPAN`, its convolutions absorb the order of the features, so
-    that nothing is reordered at all. Another neck, and one whose convolutions are not plain, gets features in their
+    Where the neck is MMDetection's FPN, a :class:`.LightPAN` or a :class:`.GhostPAN`, its convolutions absorb the order
+    of the features, so that nothing is reordered at all. Another neck, and one whose convolutions are not plain, gets features in their
     original order.
 
     Args:
@@ -305,7 +305,7 @@ def shuffle_free_detector(model: nn.Module, *, block: int = 1) -> nn.Module:
     if backbone is None:
         raise UserError(f'A {type(model).__name__} has no backbone to make shuffle-free.')
     neck = getattr(model, 'neck', None)
-    absorbs = type(neck) in (FPN, LightPAN) and all(
+    absorbs = type(neck) in (FPN, LightPAN, GhostPAN) and all(
         _absorbs(conv) for level in range(len(backbone.out_indices)) for conv in _readers(neck, level))
     fast = shuffle_free(backbone, block=block, restore_order=not absorbs)
     model = deepcopy(model)
@@ -326,10 +326,12 @@ def _absorbs(module: ConvModule) -> bool:
     return module.conv.groups == 1 and not has_forward_pre_hooks(module) and module.order[0] == 'conv'
 
 
-def _readers(neck: FPN | LightPAN, level: int) -> list[ConvModule]:
+def _readers(neck: FPN | LightPAN | GhostPAN, level: int) -> list[ConvModule]:
     """The convolutions of a neck that read the backbone's output of that number."""
     if isinstance(neck, LightPAN):
         return [neck.lateral_convs[level]]
+    if isinstance(neck, GhostPAN):
+        return [neck.reduce_layers[level]]
     readers = []
     if neck.start_level <= level < neck.backbone_end_level:
         readers.append(neck.lateral_convs[level - neck.start_level])
