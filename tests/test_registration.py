@@ -11,7 +11,8 @@ import mmdet_shufflenetv2
 from mmdet_shufflenetv2.config.options import TrainOptions
 from mmdet_shufflenetv2.config.resolve import resolve
 
-DETECTORS = ('faster_rcnn_snv2_shapes', 'light_head_rcnn_snv2_shapes', 'nanodet_m_snv2_shapes')
+DETECTORS = ('faster_rcnn_snv2_shapes', 'light_head_rcnn_snv2_shapes', 'nanodet_m_snv2_shapes',
+             'nanodet_plus_m_snv2_shapes')
 SMALL = """
 _base_ = ['{root}/configs/{base}.py']
 _data = dict(data_root='{data}/', shapes=dict(num_train=12, num_val=6, size=96))

@@ -39,6 +39,7 @@ test_pipeline = [
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 """
 RESIZE = "dict(type='Resize', scale=(192, 128), keep_ratio={})"
+WARP = "dict(type='WarpResize', scale=(128, 160))"
 LETTERBOX = """dict(type='FitResize', scale=(128, 128)),
     dict(type='CenterPad', size=(128, 128), pad_val=[103.53, 116.28, 123.675])"""
 # Random weights find nothing above the usual thresholds.
@@ -53,10 +54,11 @@ LIGHT_DETECTORS = {
     'faster_rcnn_snv2_lite': LOW,
     'light_head_rcnn_snv2_1x': LOW,
     'nanodet_m_snv2': 'test_cfg=dict(score_thr=0.5)',
+    'nanodet_plus_m_snv2': 'test_cfg=dict(score_thr=0.5)',
 }
 # How far the outputs of an untrained layer shall spread: scores that differ, boxes near their anchors.
 SPREADS = {'rpn_cls': 2, 'rpn_reg': 0.2, 'retina_cls': 2, 'retina_reg': 0.2, 'fc_cls': 2, 'fc_reg': 0.2,
-           'gfl_cls.0': 2, 'gfl_cls.1': 2, 'gfl_cls.2': 2}
+           'gfl_cls.0': 2, 'gfl_cls.1': 2, 'gfl_cls.2': 2, 'gfl_cls.3': 2}
 
 
 def weights_that_decide(model):
@@ -94,7 +96,8 @@ def made(tmp_path_factory):
     def make(name, keep_ratio=True):
         config, checkpoint = folder / f'{name}_{keep_ratio}.py', folder / f'{name}.pth'
         model = (DETECTORS | LIGHT_DETECTORS)[name]
-        resize = LETTERBOX if name.startswith('nanodet') else RESIZE.format(keep_ratio)
+        resize = (WARP if name.startswith('nanodet_plus') else LETTERBOX if name.startswith('nanodet') else
+                  RESIZE.format(keep_ratio))
         config.write_text(SMALL.format(root=ROOT, base=name, model=model, resize=resize))
         if not checkpoint.is_file():
             torch.manual_seed(0)
@@ -200,11 +203,12 @@ def test_openvino_reads_the_same_file(made, tmp_path):
 
 
 @needs_shared('weights')
-@pytest.mark.parametrize('size', [320, 416])
-def test_nanodets_file_finds_what_nanodet_finds_on_photographs(size, tmp_path):
+@pytest.mark.parametrize(('config', 'checkpoint'), [
+    ('nanodet_m_snv2', 'nanodet_m_320'), ('nanodet_m_snv2_416', 'nanodet_m_416'),
+    ('nanodet_plus_m_snv2', 'nanodet_plus_m_320'), ('nanodet_plus_m_snv2_1.5x_416', 'nanodet_plus_m_1.5x_416')])
+def test_nanodets_file_finds_what_nanodet_finds_on_photographs(config, checkpoint, tmp_path):
     import cv2
-    config = ROOT / 'configs' / ('nanodet_m_snv2.py' if size == 320 else 'nanodet_m_snv2_416.py')
-    checkpoint = SHARED / 'weights' / f'nanodet_m_{size}.pth'
+    config, checkpoint = ROOT / 'configs' / f'{config}.py', SHARED / 'weights' / f'{checkpoint}.pth'
     export_onnx(config, checkpoint, tmp_path / 'nanodet.onnx')
     detector, model = OnnxDetector(tmp_path / 'nanodet.onnx'), load_detector(config, checkpoint, 'cpu')
     for path in sorted((SHARED / 'coco_tiny' / 'val2017').iterdir())[:4]:

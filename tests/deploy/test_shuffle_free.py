@@ -133,7 +133,7 @@ def detector(name):
     return copy.deepcopy(built(name))
 
 
-@pytest.mark.parametrize('name', ['faster_rcnn_snv2', 'retinanet_snv2', 'nanodet_m_snv2'])
+@pytest.mark.parametrize('name', ['faster_rcnn_snv2', 'retinanet_snv2', 'nanodet_m_snv2', 'nanodet_plus_m_snv2'])
 @pytest.mark.parametrize('block', [1, 16])
 def test_a_detectors_neck_absorbs_the_order_and_gives_the_same_features(name, block):
     model = detector(name)
