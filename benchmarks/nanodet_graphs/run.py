@@ -1,8 +1,10 @@
-"""What 8-bit integers cost in mAP and win in latency, for a NanoDet-m exported by tools/export.py.
+"""mAP and latency of NanoDets exported by ``snv2 export``, beside one another: onnxruntime, OpenVINO, 8-bit integers.
 
-    python benchmarks/int8/run.py nanodet_m.onnx --coco COCO
+    python benchmarks/nanodet_graphs/run.py nanodet_m.onnx nanodet_plus_m.onnx --coco COCO
 
-onnxruntime's own quantizer calibrates on the first images of train2017; mAP is taken on val2017 of the same folder.
+All run in turns in one process, from an image in memory to boxes. mAP is taken on val2017 of the folder; onnxruntime's
+own quantizer calibrates on the first images of its train2017. A graph NAME_openvino.onnx (``snv2 export --for
+openvino``) is what OpenVINO runs of NAME.onnx.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pycocotools.cocoeval import COCOeval
 
 from mmdet_shufflenetv2.config.detector import category_ids
 from mmdet_shufflenetv2.deploy import OnnxDetector
+from mmdet_shufflenetv2.deploy.openvino_cpu import compile_for_cpu
 from mmdet_shufflenetv2.profiling.timing import machine_name, summarize, time_alternating
 
 
@@ -35,9 +38,23 @@ class Images(CalibrationDataReader):
         return None if image is None else {'image': image}
 
 
+class OpenVinoDetector(OnnxDetector):
+    """The same, run by OpenVINO."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        super().__init__(path)
+        self._compiled = compile_for_cpu(path, threads)
+        self._session = self
+
+    def run(self, names: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As onnxruntime's session does."""
+        outputs = self._compiled(list(inputs.values()))
+        return [outputs[place] for place in range(2)]
+
+
 def quantized(path: Path, folder: Path, images: Images, per_channel: bool) -> Path:
     """The graph with its convolutions in 8 bits, post-processing in float, and our metadata."""
-    prepared, out = folder / 'prepared.onnx', folder / f'int8_{per_channel}.onnx'
+    prepared, out = folder / 'prepared.onnx', folder / f'{path.stem}_int8_{per_channel}.onnx'
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
     quantize_static(prepared, out, images, quant_format=QuantFormat.QDQ, per_channel=per_channel,
                     op_types_to_quantize=['Conv'], activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
@@ -64,26 +81,35 @@ def mean_ap(detector: OnnxDetector, coco: COCO, folder: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('graph', type=Path)
+    parser.add_argument('graphs', type=Path, nargs='+')
     parser.add_argument('--coco', type=Path, required=True)
     parser.add_argument('--calibrate', type=int, default=32, help='number of images (default: 32)')
     parser.add_argument('--rounds', type=int, default=100)
     args = parser.parse_args()
     paths = sorted((args.coco / 'train2017').iterdir())[:args.calibrate]
     coco = COCO(str(args.coco / 'annotations' / 'instances_val2017.json'))
+    forms: dict[tuple[str, str], OnnxDetector] = {}
     with tempfile.TemporaryDirectory() as folder:
-        forms = {'float32': OnnxDetector(args.graph, 2)}
-        for per_channel in (False, True):
-            out = quantized(args.graph, Path(folder), Images(forms['float32'], paths), per_channel)
-            forms['int8, a scale a channel' if per_channel else 'int8, a scale a tensor'] = OnnxDetector(out, 2)
-        image = cv2.imread(str(paths[0]))
-        seconds = time_alternating({name: lambda d=d: d(image) for name, d in forms.items()}, rounds=args.rounds)
-        accuracy = {name: mean_ap(detector, coco, args.coco / 'val2017') for name, detector in forms.items()}
-    print(f'\n{machine_name()}, 2 threads\n\n| form | mmAP | median | speed |\n| --- | --- | --- | --- |')
-    for name in forms:
-        ratio = np.median(np.array(seconds['float32']) / np.array(seconds[name]))
-        median = summarize(seconds[name]).median * 1e3
-        print(f'| {name} | {100 * accuracy[name]:.1f} | {median:.1f} ms | {ratio:.2f}x |')
+        for graph in args.graphs:
+            forms[graph.stem, 'onnxruntime'] = OnnxDetector(graph, 2)
+            own = graph.with_stem(f'{graph.stem}_openvino')
+            forms[graph.stem, 'OpenVINO'] = OpenVinoDetector(own if own.is_file() else graph, 2)
+            for per_channel in (False, True):
+                out = quantized(graph, Path(folder), Images(OnnxDetector(graph), paths), per_channel)
+                kind = f'onnxruntime, int8, one scale per {"channel" if per_channel else "tensor"}'
+                forms[graph.stem, kind] = OnnxDetector(out, 2)
+    image = cv2.imread(str(paths[0]))
+    seconds = time_alternating({name: lambda d=d: d(image) for name, d in forms.items()}, rounds=args.rounds)
+    accuracy = {name: mean_ap(detector, coco, args.coco / 'val2017') for name, detector in forms.items()}
+    first = args.graphs[0].stem
+    print(f'\n{machine_name()}, 2 threads, {args.rounds} rounds\n\n'
+          f'| detector | form | mmAP | median | time beside float32 | time beside {first} |\n'
+          f'| --- | --- | --- | --- | --- | --- |')
+    for stem, kind in forms:
+        median = summarize(seconds[stem, kind]).median * 1e3
+        same, other = (np.median(np.array(seconds[stem, kind]) / np.array(seconds[base]))
+                       for base in ((stem, 'onnxruntime'), (first, kind)))
+        print(f'| {stem} | {kind} | {100 * accuracy[stem, kind]:.1f} | {median:.1f} ms | {same:.2f} | {other:.2f} |')
 
 
 if __name__ == '__main__':
