@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from ..utils.errors import UserError
 
-__all__ = ['datasets_of', 'is_detector', 'metrics_of', 'require_detector', 'require_entries']
+__all__ = ['coco_metrics_of', 'datasets_of', 'is_detector', 'metrics_of', 'require_detector', 'require_entries']
 
 
 def require_entries(cfg: Config, *names: str) -> None:
@@ -59,3 +59,8 @@ def metrics_of(cfg: Config, key: str) -> list[Any]:
     """The metric configs of ``val_evaluator`` or ``test_evaluator``, whichever ``key`` names."""
     evaluator = cfg.get(key) or []
     return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+
+
+def coco_metrics_of(cfg: Config, key: str) -> list[Any]:
+    """Those of :func:`metrics_of` that are COCO's."""
+    return [metric for metric in metrics_of(cfg, key) if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]

@@ -6,17 +6,7 @@ import difflib
 import inspect
 from typing import Any
 
-from mmdet.registry import (
-    DATASETS,
-    HOOKS,
-    LOOPS,
-    METRICS,
-    MODELS,
-    OPTIM_WRAPPERS,
-    OPTIMIZERS,
-    PARAM_SCHEDULERS,
-    TRANSFORMS,
-)
+from mmdet import registry as r
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -25,7 +15,8 @@ from ..utils.errors import UserError
 __all__ = ['merge_cfg_options']
 
 # Where the classes are that a config names.
-_REGISTRIES = (MODELS, DATASETS, HOOKS, LOOPS, METRICS, OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, TRANSFORMS)
+_REGISTRIES = (r.MODELS, r.DATASETS, r.HOOKS, r.LOOPS, r.METRICS, r.OPTIM_WRAPPERS, r.OPTIMIZERS, r.PARAM_SCHEDULERS,
+               r.TRANSFORMS)
 
 
 def merge_cfg_options(cfg: Config, cfg_options: dict[str, Any], path: object) -> None:

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from ..data.prepared import Prepared
 from ..visualization import class_color
-from .access import datasets_of, metrics_of
+from .access import coco_metrics_of, datasets_of
 
 __all__ = ['apply_prepared_data', 'class_heads', 'set_classes']
 
@@ -69,8 +69,7 @@ def apply_prepared_data(cfg: Config, data: Prepared) -> None:
             continue
         dataloader['dataset'] = _dataset(dataloader['dataset'], ann_file, images)
         if name != 'train':
-            metrics = [dict(metric, ann_file=ann_file) for metric in metrics_of(cfg, evaluator)
-                       if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]
+            metrics = [dict(metric, ann_file=ann_file) for metric in coco_metrics_of(cfg, evaluator)]
             cfg[evaluator] = metrics or [dict(type='CocoMetric', ann_file=ann_file, metric='bbox')]
     set_classes(cfg, data.classes)
 

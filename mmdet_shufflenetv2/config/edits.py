@@ -15,7 +15,7 @@ from ..checkpoints.latest import LAST_CHECKPOINT, latest_valid_checkpoint
 from ..data.pipelines import base_dataset
 from ..utils.errors import UserError
 from ..utils.files import write_atomically
-from .access import datasets_of, metrics_of
+from .access import coco_metrics_of, datasets_of, metrics_of
 
 __all__ = ['augment', 'cap_workers', 'check_load_from', 'coco_metrics', 'log_for_tensorboard', 'set_data_root',
            'set_launcher', 'set_resume', 'show_class_wise']
@@ -86,14 +86,12 @@ def check_load_from(cfg: Config) -> None:
 def show_class_wise(cfg: Config) -> None:
     """Have COCO metrics print the AP of each class unless the config decides otherwise."""
     for key in ('val_evaluator', 'test_evaluator'):
-        for metric in metrics_of(cfg, key):
-            if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric'):
-                metric.setdefault('classwise', True)
+        for metric in coco_metrics_of(cfg, key):
+            metric.setdefault('classwise', True)
 
 
 def coco_metrics(cfg: Config) -> list[Any]:
-    if metrics := [metric for metric in metrics_of(cfg, 'test_evaluator')
-                   if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]:
+    if metrics := coco_metrics_of(cfg, 'test_evaluator'):
         return metrics
     raise UserError('`out` with .json writes COCO results, and the config evaluates with no CocoMetric.')
 

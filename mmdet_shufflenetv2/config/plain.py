@@ -141,9 +141,7 @@ def _trusted(path: Path) -> Path | None:
         path = folder / str(path).removeprefix(_MMDET)
     else:
         folder = project_configs()
-    if path.suffix == '.py' and path.resolve().is_relative_to(folder.resolve()):
-        return path.resolve()
-    return None
+    return path.resolve() if path.suffix == '.py' and path.resolve().is_relative_to(folder.resolve()) else None
 
 
 class _YamlWithoutAliases(yaml.SafeLoader):
