@@ -20,12 +20,7 @@ _REGISTRIES = (r.MODELS, r.DATASETS, r.HOOKS, r.LOOPS, r.METRICS, r.OPTIM_WRAPPE
 
 
 def merge_cfg_options(cfg: Config, cfg_options: dict[str, Any], path: object) -> None:
-    """Merge entries into a config.
-
-    Args:
-        cfg: The config, changed in place.
-        cfg_options: Value by dotted key.
-        path: The config's file, for messages.
+    """Merge entries, values by dotted key, into a config; ``path`` is its file, for messages.
 
     Raises:
         UserError: If a key is nearly one that is known, if text is given for a number, or if an entry does not fit.

@@ -34,11 +34,7 @@ def class_heads(part: Any, name: str = 'model') -> Iterator[dict[str, Any]]:
     """The parts of a model config that have to know how many classes there are.
 
     These are the parts that state ``num_classes``, and the heads that leave it to their default. An RPN, which tells
-    object from background, is none of them.
-
-    Args:
-        part: Model config, or any part of it.
-        name: Under which key it stands.
+    object from background, is none of them. ``name`` is the key under which the ``part`` stands.
     """
     if isinstance(part, (list, tuple)):
         for entry in part:

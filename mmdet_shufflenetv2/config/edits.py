@@ -25,7 +25,7 @@ def set_data_root(cfg: Config, root: str | None, data: str | None = None) -> Non
     """Lay ``data_root`` over the config: every data set and metric reads there what it read in its own root.
 
     Args:
-        cfg: The config, changed in place.
+        cfg: Changed in place.
         root: A folder in the layout of the one that the config names; None changes nothing.
         data: The user's own data, which leave nothing of the config's to be read.
 
@@ -128,8 +128,7 @@ def set_launcher(cfg: Config) -> None:
 def cap_workers(cfg: Config) -> str | None:
     """Let no data loader have more workers than this process has cores: they would only wait for one another.
 
-    Returns:
-        What was changed; None where nothing was.
+    Returns what was changed; None where nothing was.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     loaders = [loader for loader in map(cfg.get, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
@@ -143,10 +142,7 @@ def cap_workers(cfg: Config) -> str | None:
 def log_for_tensorboard(cfg: Config) -> None:
     """Add MMEngine's TensorBoard backend to the visualizer of a config, if it has none.
 
-    Its files lie in ``WORK_DIR/TIME/vis_data``, beside ``scalars.json``.
-
-    Raises:
-        UserError: If TensorBoard is not installed.
+    Its files lie in ``WORK_DIR/TIME/vis_data``. Where TensorBoard is not installed, a :class:`UserError` says so.
     """
     if find_spec('tensorboard') is None:
         raise UserError('tensorboard=True needs TensorBoard: pip install tensorboard')

@@ -65,7 +65,7 @@ def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_d
     """Fit a config to an evaluation: classes, image size and data of the run that a checkpoint is from.
 
     Args:
-        cfg: The config, changed in place.
+        cfg: Changed in place.
         checkpoint: A checkpoint's file or address.
         data: Folder of other data of the same classes, as :func:`.read_user_dataset` takes it.
         look_for_data: Whether to use what the run has noted of its data, beside the checkpoint.

@@ -50,9 +50,6 @@ _KEY = re.compile(r'[\w./ -]*')
 def load_plain_config(path: Path) -> Config:
     """Read a JSON or YAML config without running anything of it.
 
-    Args:
-        path: The config file.
-
     Raises:
         UserError: If it is no JSON or YAML, names a type that is not registered, imports something, or is based on a
             Python file of others.
@@ -65,11 +62,9 @@ def load_plain_config(path: Path) -> Config:
 
 
 def parse_config_text(text: str, path: Path) -> Config:
-    """A config from the text that MMEngine stores in a checkpoint, without running anything of it.
+    """A config from the text that MMEngine stores in a checkpoint (``path``), without running anything of it.
 
-    Args:
-        text: Assignments of literals and ``dict(...)``, as ``Config.pretty_text`` writes them.
-        path: The checkpoint, for messages.
+    The text holds assignments of literals and ``dict(...)``, as ``Config.pretty_text`` writes them.
 
     Raises:
         UserError: If there is anything else in it, or what :func:`load_plain_config` refuses.

@@ -38,9 +38,6 @@ class Resolved(NamedTuple):
 def resolve(options: TrainOptions | EvaluateOptions | BrowseOptions) -> Resolved:
     """Read the config that the options name and make every edit that they ask for.
 
-    Args:
-        options: Of a training, an evaluation or a look at the data.
-
     Raises:
         UserError: If the config is invalid, or an option does not fit it.
     """

@@ -32,7 +32,7 @@ def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | N
     """Lay the flags of ``snv2 train`` over a config; None changes nothing.
 
     Args:
-        cfg: The config, changed in place.
+        cfg: Changed in place.
         freeze: The backbone's ``frozen_stages``: -1 nothing, 0 the stem, 1 the stem and stage2, up to 4.
         image_size: ``640`` or ``1333x800``, in pixels, as :func:`.set_image_size` takes it.
         batch_size: Images per step on each device. The learning rate follows in proportion.
@@ -100,14 +100,9 @@ def _set_epochs(cfg: Config, epochs: int) -> None:
 
 
 def set_own_length(cfg: Config, images: int) -> str | None:
-    """Give a run on the user's own data a length that fits their number: about 3000 steps, 12 to 100 epochs.
+    """Give a run on so many images of the user's own a length that fits: about 3000 steps, 12 to 100 epochs.
 
-    Args:
-        cfg: The config, changed in place as ``epochs`` does.
-        images: How many it trains on.
-
-    Returns:
-        Why the run is as long as it is; None where the config counts iterations and keeps them.
+    Returns why the run is as long as it is; None where the config counts iterations and keeps them.
     """
     if not cfg.train_cfg.get('max_epochs'):
         return None
@@ -119,14 +114,10 @@ def set_own_length(cfg: Config, images: int) -> str | None:
 def fit_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:
     """Let no warm-up take more than a tenth of the run: with few images, a fixed number of steps may be all of it.
 
-    Other schedules in steps that reach beyond the run are scaled to end with it.
+    Other schedules in steps that reach beyond the run are scaled to end with it. The configs of schedulers are changed
+    in place.
 
-    Args:
-        schedules: Configs of schedulers, changed in place.
-        steps: Length of the run.
-
-    Returns:
-        What the user should be told; None where nothing was changed.
+    Returns what the user should be told; None where nothing was changed.
     """
     longest, notes = max(steps // _WARM_UP_SHARE, _SHORTEST), []
     in_steps = [schedule for schedule in schedules if not schedule.get('by_epoch', True)]
