@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from torch import Tensor
 
 from ..private import bbox_overlaps_cpu
-from . import carafe, deform, filters, focal, neighbors, nms, points, quadri, regions, roi, rotated, text
+from . import carafe, deform, filters, focal, neighbors, nms, points, regions, roi, rotated, text
 
 __all__ = ['SERVED', 'bbox_overlaps', 'unserved']
 
@@ -34,7 +34,7 @@ def bbox_overlaps(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int, ali
     ious.copy_(bbox_overlaps_cpu(bboxes1, bboxes2, ('iou', 'iof')[mode], aligned, offset))
 
 
-_MODULES = (nms, roi, focal, deform, carafe, filters, rotated, quadri, regions, points, neighbors, text)
+_MODULES = (nms, roi, focal, deform, carafe, filters, rotated, regions, points, neighbors, text)
 #: Operator name -> function, as ``mmcv._ext`` offers them.
 SERVED: dict[str, Callable[..., Any]] = {
     'bbox_overlaps': bbox_overlaps, **{name: getattr(module, name) for module in _MODULES for name in module.__all__}}
