@@ -41,8 +41,7 @@ def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor, output: T
 def deform_conv_backward_input(input: Tensor, offset: Tensor, gradOutput: Tensor, gradInput: Tensor,
                                gradOffset: Tensor, weight: Tensor, columns: Tensor, **settings: int) -> None:
     """The gradients of :func:`deform_conv_forward` to its input and offset, written into the tensors handed in."""
-    grad_input, _, grad_offset, _, _ = _backward(
-        gradOutput, input, weight, offset, None, None, *_geometry(**settings))
+    grad_input, _, grad_offset, _, _ = _backward(gradOutput, input, weight, offset, None, None, *_geometry(**settings))
     gradInput.copy_(grad_input)
     gradOffset.copy_(grad_offset)
 

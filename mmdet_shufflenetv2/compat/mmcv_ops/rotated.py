@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._kernels import check_columns, check_inputs, check_share
+from ._kernels import check_columns, check_inputs, check_threshold
 
 __all__ = ['box_iou_quadri', 'box_iou_rotated', 'nms_quadri', 'nms_rotated']
 
@@ -74,7 +74,7 @@ def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor
         ``(K,)`` int64 indices of the kept boxes, best score first.
     """
     check_inputs(dets=dets, scores=scores)
-    check_share(iou_threshold=iou_threshold)
+    check_threshold(iou_threshold)
     return _greedy_nms(_rotated_overlap, 5, dets, scores, iou_threshold, multi_label)
 
 
@@ -88,7 +88,7 @@ def nms_quadri(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor,
     Other arguments and the result are as in :func:`nms_rotated`.
     """
     check_inputs(dets=dets, scores=scores)
-    check_share(iou_threshold=iou_threshold)
+    check_threshold(iou_threshold)
     return _greedy_nms(_corner_overlap, 8, dets, scores, iou_threshold, multi_label)
 
 
