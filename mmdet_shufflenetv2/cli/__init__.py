@@ -23,10 +23,7 @@ __all__ = ['main']
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run ``snv2 COMMAND ...`` and end the process with its exit status: 2 after a user's mistake.
-
-    Args:
-        argv: What stands behind ``snv2``; by default the command line of this process.
+    """Run ``snv2`` with ``argv``, or this process's command line, and exit with its status: 2 after a user's mistake.
     """
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ('-h', '--help'):

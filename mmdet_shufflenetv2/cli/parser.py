@@ -21,12 +21,7 @@ __all__ = ['describe', 'make_parser', 'parse']
 
 
 def parse(options: type, argv: list[str], prog: str) -> Any:
-    """The options that a command line asks for.
-
-    Args:
-        options: A dataclass of :func:`..utils.options.option` fields.
-        argv: What stands behind the command.
-        prog: The command, for ``--help``.
+    """The options, a dataclass of :func:`..utils.options.option` fields, that a command line asks for.
 
     Raises:
         UserError: If an entry of ``--cfg-options`` is malformed; other mistakes end the process as argparse does.

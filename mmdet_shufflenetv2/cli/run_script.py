@@ -21,12 +21,7 @@ __all__ = ['find_script', 'run_script']
 
 
 def run_script(name: str, arguments: Sequence[str]) -> None:
-    """Run a script as Python itself does.
-
-    Args:
-        name: As :func:`find_script` takes it.
-        arguments: The script's own.
-    """
+    """Run a script, named as :func:`find_script` takes it, as Python itself does."""
     script = find_script(name)
     sys.argv, sys.path[0] = [str(script), *arguments], str(script.parent.resolve())
     with mmengine_checkpoints_by_default():

@@ -9,8 +9,6 @@
 
 What is replaced of others is in a register (:mod:`.patches`), and their private names are used through one module
 (:mod:`.private`); ``README.md`` has both as tables.
-
-This part imports nothing of the rest of the package but its error type.
 """
 
 from __future__ import annotations

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import platform
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
+import mmcv._ext as ext
 import torch
+from mmcv import ops
 from torch import Tensor
+
+from . import ops_are_served
 
 __all__ = ['report']
 
@@ -23,8 +27,9 @@ _PACKAGES = {
     'opencv': ('opencv-python', 'opencv-python-headless'),
     'pycocotools': ('pycocotools', ),
 }
-
-_TORCHVISION, _PYTORCH, _MMCV = 'torchvision', 'PyTorch', "mmcv's PyTorch form"
+# Who provides an operator that this package serves, where it is not plain PyTorch.
+_PROVIDERS = {**dict.fromkeys(('nms', 'roi_align', 'deform_conv2d', 'modulated_deform_conv2d'), 'torchvision'),
+              **dict.fromkeys(('bbox_overlaps', 'ms_deform_attn'), "mmcv's PyTorch form")}
 
 
 def report() -> str:
@@ -32,16 +37,15 @@ def report() -> str:
 
     Each operator is called once on small inputs; ``yes`` means that it ran and gave finite numbers.
     """
-    from . import ops_are_served  # compat imports this module
     served = ops_are_served()
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     lines = [f'Python {platform.python_version()} on {platform.system()} {platform.machine()}, GPU: {gpu or "none"}',
              *(f'{name}: {_version_of(packages)}' for name, packages in _PACKAGES.items()),
              f'mmcv operators: {"served by mmdet_shufflenetv2" if served else "compiled"}', '',
              '| operator | provider | CPU | CUDA |', '| --- | --- | --- | --- |']
-    for name, provider, call in _probes():
-        states = [_state(call, 'cpu'), _state(call, 'cuda') if gpu else 'no GPU']
-        lines.append(f'| {name} | {provider if served else "mmcv, compiled"} | {" | ".join(states)} |')
+    for name, call in _PROBES.items():
+        provider = _PROVIDERS.get(name, 'PyTorch') if served else 'mmcv, compiled'
+        lines.append(f'| {name} | {provider} | {_state(call, "cpu")} | {_state(call, "cuda") if gpu else "no GPU"} |')
     return '\n'.join(lines)
 
 
@@ -56,122 +60,94 @@ def _version_of(packages: tuple[str, ...]) -> str:
     return ' and '.join(found) or 'not installed'
 
 
-def _state(call: Callable[[str], Tensor], device: str) -> str:
+class _Inputs:
+    """Small inputs on a device."""
+
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
+        self.boxes = self.of([[0, 0, 4, 4], [1, 1, 5, 5], [6, 6, 8, 8.]])
+        self.scores, first = self.of([0.9, 0.8, 0.7]), self.of([[0.], [0], [0]])
+        self.rois = torch.cat((first, self.boxes), dim=1)
+        self.rotated = torch.cat((self.boxes + 1, self.boxes[:, :1] / 9), dim=1)
+        self.rotated_rois = torch.cat((first, self.rotated), dim=1)
+        self.corners = self.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]]
+        self.cloud = torch.arange(18.0, device=self.device).view(1, 6, 3) / 6
+        self.boxes3d = torch.cat((self.cloud[:, :3], torch.ones(1, 3, 4, device=self.device)), dim=2)
+        self.leaves: list[Tensor] = []
+
+    def of(self, values: list, dtype: torch.dtype | None = None) -> Tensor:
+        return torch.tensor(values, dtype=dtype, device=self.device)
+
+    def leaf(self, *shape: int) -> Tensor:
+        """Ones; the gradient to the first of them is computed, too."""
+        self.leaves.append(torch.ones(shape, device=self.device, requires_grad=True))
+        return self.leaves[-1]
+
+    def filled(self, operator: Callable[..., None], out: Tensor, *inputs: Tensor, **settings: float) -> Tensor:
+        """What an operator of mmcv._ext fills; mmcv's Python side asks for CUDA first."""
+        operator(*inputs, out, **settings)
+        return out
+
+
+def _state(call: Callable[[_Inputs], Tensor], device: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of PyTorch, about calls that mmcv makes: they work all the same
-            return 'yes' if bool(call(device).isfinite().all()) else 'wrong numbers'
+            x = _Inputs(device)
+            out = call(x)
+            if x.leaves:
+                out = torch.autograd.grad(out.sum(), x.leaves[0])[0]
+            return 'yes' if bool(out.isfinite().all()) else 'wrong numbers'
     except Exception as error:  # whatever a broken installation raises is what the reader wants to see
         return f'no: {str(error).splitlines()[0][:60] if str(error) else type(error).__name__}'
 
 
-def _probes() -> Iterator[tuple[str, str, Callable[[str], Tensor]]]:
-    """Operator, provider where this package serves it, and a call on a device; with gradients where there are any."""
-    from mmcv import ops  # its import is part of the report
-    from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
-
-    def boxes(device: str) -> Tensor:
-        return torch.tensor([[0, 0, 4, 4], [1, 1, 5, 5], [6, 6, 8, 8.]], device=device)
-
-    def rotated(device: str) -> Tensor:
-        return torch.cat((boxes(device) + 1, boxes(device)[:, :1] / 9), dim=1)
-
-    def scores(device: str) -> Tensor:
-        return torch.tensor([0.9, 0.8, 0.7], device=device)
-
-    def rois(device: str) -> Tensor:
-        return torch.cat((torch.zeros(3, 1, device=device), boxes(device)), dim=1)
-
-    def gradient(function: Callable[..., Tensor], *shapes: tuple[int, ...]) -> Callable[[str], Tensor]:
-        def call(device: str) -> Tensor:
-            inputs = [torch.ones(shape, device=device, requires_grad=True) for shape in shapes]
-            out = function(*inputs)
-            return torch.autograd.grad(out.sum(), inputs[0])[0]
-        return call
-
-    image, target = (1, 2, 9, 9), torch.tensor([0, 1, 2])
-    yield 'nms', _TORCHVISION, lambda d: ops.nms(boxes(d), scores(d), 0.5)[0]
-    yield 'soft_nms', _PYTORCH, lambda d: ops.soft_nms(boxes(d), scores(d), 0.5)[0]
-    yield 'nms_match', _PYTORCH, lambda d: ops.nms_match(
-        torch.cat((boxes(d), scores(d)[:, None]), dim=1).cpu(), 0.5)[0].to(d)
-    yield 'nms_rotated', _PYTORCH, lambda d: ops.nms_rotated(rotated(d), scores(d), 0.5)[0]
-    yield 'box_iou_rotated', _PYTORCH, lambda d: ops.box_iou_rotated(rotated(d), rotated(d))
-    yield 'bbox_overlaps', _MMCV, lambda d: ops.bbox_overlaps(boxes(d), boxes(d))
-    yield 'roi_align', _TORCHVISION, gradient(lambda x: ops.roi_align(x, rois(x.device.type), 3), image)
-    yield 'roi_align (max)', _PYTORCH, gradient(
-        lambda x: ops.roi_align(x, rois(x.device.type), 3, 1.0, 0, 'max'), image)
-    yield 'roi_pool', _PYTORCH, gradient(lambda x: ops.roi_pool(x, rois(x.device.type), 3), image)
-    yield 'sigmoid_focal_loss', _PYTORCH, gradient(lambda x: ops.sigmoid_focal_loss(x, target.to(x.device)), (3, 4))
-    yield 'softmax_focal_loss', _PYTORCH, gradient(lambda x: ops.softmax_focal_loss(x, target.to(x.device)), (3, 4))
-    yield 'deform_conv2d', _TORCHVISION, gradient(
-        lambda x, offset, w: ops.deform_conv2d(x, offset, w, 1, 1), image, (1, 18, 9, 9), (2, 2, 3, 3))
-    yield 'modulated_deform_conv2d', _TORCHVISION, gradient(
-        lambda x, offset, mask, w: ops.modulated_deform_conv2d(x, offset, mask, w, None, 1, 1),
-        image, (1, 18, 9, 9), (1, 9, 9, 9), (2, 2, 3, 3))
-    yield 'ms_deform_attn', _MMCV, gradient(
-        lambda value, places, weights: MultiScaleDeformableAttnFunction.apply(
-            value, torch.tensor([[2, 3]], device=value.device), torch.tensor([0], device=value.device), places,
-            weights, 1), (1, 6, 1, 4), (1, 5, 1, 1, 2, 2), (1, 5, 1, 1, 2))
-    yield 'masked_conv2d', _PYTORCH, lambda d: ops.masked_conv2d(
-        torch.ones(image, device=d), torch.ones(1, 9, 9, device=d), torch.ones(2, 2, 3, 3, device=d),
-        torch.ones(2, device=d), 1)
-    yield 'carafe', _PYTORCH, gradient(
-        lambda x, masks: ops.carafe(x, masks, 3, 1, 2), (1, 4, 3, 3), (1, 9, 6, 6))
-    yield from _probes_beyond_mmdet(gradient, rotated, scores)
-
-
-def _probes_beyond_mmdet(gradient: Callable[..., Callable[[str], Tensor]], rotated: Callable[[str], Tensor],
-                         scores: Callable[[str], Tensor]) -> Iterator[tuple[str, str, Callable[[str], Tensor]]]:
-    """Operators that MMRotate, MMOCR and MMDetection3D call, and MMDetection does not."""
-    import mmcv._ext as ext  # its import is part of the report
-    from mmcv import ops
-
-    def turned(device: str) -> Tensor:
-        return torch.cat((torch.zeros(3, 1, device=device), rotated(device)), dim=1)
-
-    def quadrilaterals(device: str) -> Tensor:
-        return torch.tensor([[0, 0, 4, 0, 4, 4, 0, 4], [1, 1, 5, 1, 5, 5, 1, 5], [6, 6, 8, 6, 8, 8, 6, 8.]],
-                            device=device)
-
-    def cloud(device: str) -> Tensor:
-        return torch.arange(18.0, device=device).view(1, 6, 3) / 6
-
-    def boxes3d(device: str) -> Tensor:
-        return torch.cat((cloud(device)[:, :3], torch.ones(1, 3, 4, device=device)), dim=2)
-
-    def filled(name: str, out: Tensor, *inputs: Tensor, **settings: float) -> Tensor:
-        getattr(ext, name)(*inputs, out, **settings)  # mmcv's Python side asks for CUDA first
-        return out
-
-    image = (1, 4, 9, 9)
-    yield 'roi_align_rotated', _PYTORCH, gradient(
-        lambda x: ops.roi_align_rotated(x, turned(x.device.type), 3, 1.0, 2), image)
-    yield 'riroi_align_rotated', _PYTORCH, gradient(
-        lambda x: ops.RiRoIAlignRotated((3, 3), 1.0, 2, 4)(x, turned(x.device.type)), image)
-    yield 'rotated_feature_align', _PYTORCH, gradient(
-        lambda x: ops.rotated_feature_align(x, torch.ones(1, 9, 9, 5, device=x.device), 1.0, 5), image)
-    yield 'bezier_align', _PYTORCH, gradient(
-        lambda x: ops.bezier_align(x, torch.zeros(2, 17, device=x.device), 3, 1.0, 2), image)
-    yield 'box_iou_quadri', _PYTORCH, lambda d: ops.box_iou_quadri(quadrilaterals(d), quadrilaterals(d))
-    yield 'nms_quadri', _PYTORCH, lambda d: ops.nms_quadri(quadrilaterals(d), scores(d), 0.5)[0]
-    yield 'points_in_polygons', _PYTORCH, lambda d: ops.points_in_polygons(cloud(d)[0, :, :2], quadrilaterals(d))
-    yield 'points_in_boxes', _PYTORCH, lambda d: filled(
-        'points_in_boxes_all_forward', torch.zeros(1, 6, 3, dtype=torch.int32, device=d), boxes3d(d), cloud(d))
-    yield 'boxes_overlap_bev', _PYTORCH, lambda d: ops.boxes_overlap_bev(boxes3d(d)[0], boxes3d(d)[0])
-    yield 'nms3d', _PYTORCH, lambda d: ops.nms3d(boxes3d(d)[0], scores(d), 0.5)
-    yield 'voxelization', _PYTORCH, lambda d: ops.voxelization(cloud(d)[0], [1, 1, 1], [0, 0, 0, 4, 4, 4], 3, 9)[0]
-    yield 'three_nn', _PYTORCH, lambda d: ops.three_nn(cloud(d), cloud(d))[0]
-    yield 'ball_query', _PYTORCH, lambda d: ops.ball_query(0, 1.0, 2, cloud(d), cloud(d))
-    yield 'furthest_point_sample', _PYTORCH, lambda d: filled(
-        'furthest_point_sampling_forward', torch.zeros(1, 2, dtype=torch.int32, device=d), cloud(d),
-        torch.full((1, 6), 1e10, device=d), b=1, n=6, m=2)
-    yield 'gather_points', _PYTORCH, gradient(lambda x: ops.gather_points(
-        x, torch.tensor([[0, 2]], dtype=torch.int32, device=x.device)), (1, 2, 4))
-    yield 'active_rotated_filter', _PYTORCH, gradient(lambda x: ops.active_rotated_filter(
-        x, torch.ones(1, 1, 1, 2, dtype=torch.int32, device=x.device)), (1, 1, 1, 1, 1))
-    yield 'psa_mask', _PYTORCH, gradient(lambda x: ops.PSAMask('collect', (3, 3))(x), (1, 9, 4, 4))
-    yield 'pixel_group', _PYTORCH, lambda d: torch.tensor(ops.pixel_group(
+_IMAGE, _INT = (1, 2, 9, 9), torch.int32
+# A call of each operator.
+_PROBES: dict[str, Callable[[_Inputs], Tensor]] = {
+    'nms': lambda x: ops.nms(x.boxes, x.scores, 0.5)[0],
+    'soft_nms': lambda x: ops.soft_nms(x.boxes, x.scores, 0.5)[0],
+    'nms_match': lambda x: ops.nms_match(torch.cat((x.boxes, x.scores[:, None]), dim=1).cpu(), 0.5)[0].to(x.device),
+    'nms_rotated': lambda x: ops.nms_rotated(x.rotated, x.scores, 0.5)[0],
+    'box_iou_rotated': lambda x: ops.box_iou_rotated(x.rotated, x.rotated),
+    'bbox_overlaps': lambda x: ops.bbox_overlaps(x.boxes, x.boxes),
+    'roi_align': lambda x: ops.roi_align(x.leaf(*_IMAGE), x.rois, 3),
+    'roi_align (max)': lambda x: ops.roi_align(x.leaf(*_IMAGE), x.rois, 3, 1.0, 0, 'max'),
+    'roi_pool': lambda x: ops.roi_pool(x.leaf(*_IMAGE), x.rois, 3),
+    'sigmoid_focal_loss': lambda x: ops.sigmoid_focal_loss(x.leaf(3, 4), x.of([0, 1, 2])),
+    'softmax_focal_loss': lambda x: ops.softmax_focal_loss(x.leaf(3, 4), x.of([0, 1, 2])),
+    'deform_conv2d': lambda x: ops.deform_conv2d(x.leaf(*_IMAGE), x.leaf(1, 18, 9, 9), x.leaf(2, 2, 3, 3), 1, 1),
+    'modulated_deform_conv2d': lambda x: ops.modulated_deform_conv2d(
+        x.leaf(*_IMAGE), x.leaf(1, 18, 9, 9), x.leaf(1, 9, 9, 9), x.leaf(2, 2, 3, 3), None, 1, 1),
+    'ms_deform_attn': lambda x: ops.multi_scale_deform_attn.MultiScaleDeformableAttnFunction.apply(
+        x.leaf(1, 6, 1, 4), x.of([[2, 3]]), x.of([0]), x.leaf(1, 5, 1, 1, 2, 2), x.leaf(1, 5, 1, 1, 2), 1),
+    'masked_conv2d': lambda x: ops.masked_conv2d(*(torch.ones(shape, device=x.device) for shape in (
+        _IMAGE, (1, 9, 9), (2, 2, 3, 3), (2, ))), 1),
+    'carafe': lambda x: ops.carafe(x.leaf(1, 4, 3, 3), x.leaf(1, 9, 6, 6), 3, 1, 2),
+    # What MMRotate, MMOCR and MMDetection3D call, and MMDetection does not.
+    'roi_align_rotated': lambda x: ops.roi_align_rotated(x.leaf(*_IMAGE), x.rotated_rois, 3, 1.0, 2),
+    'riroi_align_rotated': lambda x: ops.RiRoIAlignRotated((3, 3), 1.0, 2, 2)(x.leaf(*_IMAGE), x.rotated_rois),
+    'rotated_feature_align': lambda x: ops.rotated_feature_align(
+        x.leaf(*_IMAGE), torch.ones(1, 9, 9, 5, device=x.device), 1.0, 5),
+    'bezier_align': lambda x: ops.bezier_align(x.leaf(*_IMAGE), torch.zeros(2, 17, device=x.device), 3, 1.0, 2),
+    'box_iou_quadri': lambda x: ops.box_iou_quadri(x.corners, x.corners),
+    'nms_quadri': lambda x: ops.nms_quadri(x.corners, x.scores, 0.5)[0],
+    'points_in_polygons': lambda x: ops.points_in_polygons(x.cloud[0, :, :2], x.corners),
+    'points_in_boxes': lambda x: x.filled(
+        ext.points_in_boxes_all_forward, torch.zeros(1, 6, 3, dtype=_INT, device=x.device), x.boxes3d, x.cloud),
+    'boxes_overlap_bev': lambda x: ops.boxes_overlap_bev(x.boxes3d[0], x.boxes3d[0]),
+    'nms3d': lambda x: ops.nms3d(x.boxes3d[0], x.scores, 0.5),
+    'voxelization': lambda x: ops.voxelization(x.cloud[0], [1, 1, 1], [0, 0, 0, 4, 4, 4], 3, 9)[0],
+    'three_nn': lambda x: ops.three_nn(x.cloud, x.cloud)[0],
+    'ball_query': lambda x: ops.ball_query(0, 1.0, 2, x.cloud, x.cloud),
+    'furthest_point_sample': lambda x: x.filled(
+        ext.furthest_point_sampling_forward, torch.zeros(1, 2, dtype=_INT, device=x.device), x.cloud,
+        torch.full((1, 6), 1e10, device=x.device), b=1, n=6, m=2),
+    'gather_points': lambda x: ops.gather_points(x.leaf(1, 2, 4), x.of([[0, 2]], _INT)),
+    'active_rotated_filter': lambda x: ops.active_rotated_filter(x.leaf(1, 1, 1, 1, 1), x.of([[[[1, 1]]]], _INT)),
+    'psa_mask': lambda x: ops.PSAMask('collect', (3, 3))(x.leaf(1, 9, 4, 4)),
+    'pixel_group': lambda x: x.of(ops.pixel_group(
         torch.ones(4, 4), torch.ones(4, 4, dtype=torch.bool), torch.ones(4, 4, 2), torch.eye(4).int(),
-        torch.eye(4).byte(), 2, 0.5)[1], device=d)
-    yield 'contour_expand', _PYTORCH, lambda d: torch.tensor(ops.contour_expand(
-        torch.ones(2, 4, 4).byte(), torch.eye(4).int(), 0, 2), device=d)
+        torch.eye(4).byte(), 2, 0.5)[1]),
+    'contour_expand': lambda x: x.of(ops.contour_expand(torch.ones(2, 4, 4).byte(), torch.eye(4).int(), 0, 2)),
+}

@@ -16,19 +16,11 @@ __all__ = ['apply_fixes']
 
 
 def apply_fixes() -> None:
-    """Mend what is broken; where a later release has mended it, nothing is changed.
+    """Fix what the register of patches says is broken; where a later release has fixed it, nothing is changed.
 
-    ``SSDHead`` computes its loss by itself and has no ``loss_cls``, but the prediction that it inherits asks for one,
-    so no SSD can predict.
-
-    pycocotools' evaluation takes an annotation's id of 0 for "not found", so the first object of a file that counts
-    from 0, as Roboflow's do, is missed however well it was found. MMDetection's ``COCO``, which every evaluation here
-    reads its annotations through, gives that object another id.
-
-    MMDetection gives labels along the order in which a file lists its categories, whatever the order of the classes'
-    names, and leaves out names that the file lacks, so that a detector's label may mean another class. Here label ``i``
-    is the class ``classes[i]`` in every data set and in every evaluation, and detections of classes that the file lacks
-    are not evaluated.
+    Files that count annotations from 0, as Roboflow's do, keep their first object: it gets another id. Label ``i`` is
+    the class ``classes[i]`` in every data set and in every evaluation, whatever the order of categories in a file, and
+    detections of classes that the file lacks are not evaluated.
     """
     from mmdet.datasets.api_wrappers import COCO  # mmdet cannot be imported before the finder is there
     from mmdet.evaluation.metrics import CocoMetric

@@ -1,116 +1,61 @@
 """The register of what this package replaces of PyTorch, MMEngine, MMDetection, mmcv, pycocotools and gradio.
 
 Every replacement goes through :func:`replace`, :func:`replaced` or :func:`install`, under its name in :data:`PATCHES`.
-``README.md`` beside it has the same table. Nothing heavy is imported here: exported detectors run without PyTorch.
+``README.md`` beside it also tells when each is put in, and what makes it needless. Nothing heavy is imported here:
+exported detectors run without PyTorch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ['PATCHES', 'Patch', 'install', 'replace', 'replaced']
+__all__ = ['PATCHES', 'install', 'replace', 'replaced']
 
 P = ParamSpec('P')
 R = TypeVar('R')
 
-
-class Patch(NamedTuple):
-    """One replacement."""
-
-    #: What goes wrong without it.
-    why: str
-    #: When it is put in, and for how long.
-    when: str
-    #: The change upstream after which it can go.
-    until: str
-
-
-_IMPORT = 'import of the package, for good'
-_TRAINING = 'start of a training, on its own objects'
-
-#: What is replaced -> why, when and until when. The last part of a name is the attribute.
+#: What is replaced -> what goes wrong without it. The last part of a name is the attribute.
 PATCHES = {
-    'sys.meta_path:mmcv._ext': Patch(
+    'sys.meta_path:mmcv._ext':
         'mmcv-lite has no operators, and mmdet cannot be imported without; a compiled mmcv._ext comes first',
-        _IMPORT, 'mmcv-lite falls back to torchvision by itself'),
-    'mmcv.*, mmdet.*: placeholders of operators': Patch(
+    'mmcv.*, mmdet.*: placeholders of operators':
         'the forks of MMDetection define placeholders for missing operators when they are imported',
-        'import of the package after mmdet, for good', 'the forks look an operator up when it is called'),
-    'warnings.filters:pkg_resources': Patch(
+    'warnings.filters:pkg_resources':
         'MMEngine imports pkg_resources, which warns each time; users can do nothing about it',
-        _IMPORT, 'MMEngine uses importlib.metadata'),
-    'mmdet.models.SSDHead.loss_cls': Patch(
+    'mmdet.models.SSDHead.loss_cls':
         'SSDHead has no loss_cls, which the prediction that it inherits asks for: no SSD can predict',
-        _IMPORT, 'SSDHead defines loss_cls'),
-    'mmdet.datasets.api_wrappers.COCO.createIndex': Patch(
+    'mmdet.datasets.api_wrappers.COCO.createIndex':
         'pycocotools takes the annotation id 0 for "not found" and counts that object as missed',
-        _IMPORT, 'pycocotools marks unmatched objects with -1'),
-    'mmdet.datasets.api_wrappers.COCO.get_cat_ids': Patch(
+    'mmdet.datasets.api_wrappers.COCO.get_cat_ids':
         "labels follow the file's order of categories in place of the order of the classes",
-        _IMPORT, 'get_cat_ids keeps the order of cat_names'),
-    'mmdet.evaluation.CocoMetric.results2json': Patch(
+    'mmdet.evaluation.CocoMetric.results2json':
         'detections of classes that the annotation file lacks are evaluated as others',
-        _IMPORT, 'CocoMetric maps labels to categories by name'),
-    'mmdet.evaluation.metrics.coco_metric.COCOeval': Patch(
+    'mmdet.evaluation.metrics.coco_metric.COCOeval':
         "CocoMetric offers no choice of the evaluation; pycocotools' takes ten times as long as faster-coco-eval's",
-        'while a CocoMetric of this package computes', 'CocoMetric has an argument for it'),
-    'METRICS:CocoMetric': Patch(
-        'configs of MMDetection name CocoMetric, and should evaluate with faster-coco-eval, too',
-        _IMPORT, 'CocoMetric has an argument for it'),
-    'mmengine.fileio:json handler': Patch(
-        'MMEngine writes NaN into its logs and metrics, which is not JSON',
-        _IMPORT, 'JsonHandler writes null'),
-    'mmengine.fileio:atomic backend': Patch(
-        "MMEngine writes a checkpoint in place: a kill leaves a truncated file; registered beside its backends",
-        _IMPORT, 'LocalBackend writes atomically'),
-    'CheckpointLoader:schemes': Patch(
-        "MMEngine's loaders unpickle whatever a checkpoint names",
-        _IMPORT, 'MMEngine loads with weights_only=True and stores its logs as plain data'),
-    'copyreg:HistoryBuffer': Patch(
-        "a HistoryBuffer's pickle names builtins.getattr, which no safe loader may allow",
-        _IMPORT, 'MMEngine stores HistoryBuffer as plain data'),
-    'torch.load': Patch(
-        'loaders of others choose by themselves how they unpickle',
-        _IMPORT + '; asks whether such a loader is at work in its thread',
-        'MMEngine passes weights_only=True to every loader'),
-    'AnchorHead.get_targets': Patch(
+    'METRICS:CocoMetric': 'configs of MMDetection name CocoMetric, and should evaluate with faster-coco-eval, too',
+    'mmengine.fileio:json handler': 'MMEngine writes NaN into its logs and metrics, which is not JSON',
+    'mmengine.fileio:atomic backend':
+        'MMEngine writes a checkpoint in place: a kill leaves a truncated file; registered beside its backends',
+    'CheckpointLoader:schemes': "MMEngine's loaders unpickle whatever a checkpoint names",
+    'copyreg:HistoryBuffer': "a HistoryBuffer's pickle names builtins.getattr, which no safe loader may allow",
+    'torch.load': 'loaders of others choose by themselves how they unpickle',
+    'AnchorHead.get_targets':
         'older dense heads divide the loss by the objects of their own process, not by the mean over all',
-        _TRAINING + ', with several processes', 'AnchorHead shares avg_factor as its newer heads do'),
-    'BBoxHead.loss': Patch(
-        'heads of boxes divide the loss by the boxes of their own process, not by the mean over all',
-        _TRAINING + ', with several processes', 'BBoxHead shares its number of boxes'),
-    'BaseSampler.sample': Patch(
+    'BBoxHead.loss': 'heads of boxes divide the loss by the boxes of their own process, not by the mean over all',
+    'BaseSampler.sample':
         'samplers draw from the process-wide generator: a resumed or distributed run would draw other boxes',
-        _TRAINING, 'samplers take a generator'),
-    'DataLoader.worker_init_fn': Patch(
-        'Ctrl-C reaches the workers, too, and ends them before the step is done',
-        _TRAINING, "PyTorch's workers can be told to ignore signals"),
-    'CheckpointHook.file_backend': Patch(
-        'MMEngine removes the best checkpoint before it has saved the better one',
-        'while the best checkpoint is saved', 'CheckpointHook removes it afterwards'),
-    'signal:SIGINT and SIGTERM': Patch(
-        'Ctrl-C and a cluster end a run in the middle of a step',
-        'from start to end of a training or a benchmark', 'MMEngine stops between two steps'),
-    'signal:SIGCHLD': Patch(
-        "PyTorch's handler takes the end of the workers for a fault",
-        'end of the process', 'PyTorch ends its workers itself, whatever they ignore'),
-    'atexit:workers': Patch(
-        "Python waits at its end for workers that ignore the signal to end",
-        'start of a training, for good', "PyTorch's workers can be told to ignore signals"),
-    'runner.logger:streams': Patch(
+    'DataLoader.worker_init_fn': 'Ctrl-C reaches the workers, too, and ends them before the step is done',
+    'CheckpointHook.file_backend': 'MMEngine removes the best checkpoint before it has saved the better one',
+    'signal:SIGINT and SIGTERM': 'Ctrl-C and a cluster end a run in the middle of a step',
+    'signal:SIGCHLD': "PyTorch's handler takes the end of the workers for a fault",
+    'atexit:workers': 'Python waits at its end for workers that ignore the signal to end',
+    'runner.logger:streams':
         "MMEngine's log and a progress bar write over each other, and warnings of sound runs fill the screen",
-        'during a training', 'MMEngine has a hook for progress bars'),
-    'sys.stdout': Patch(
-        'what pycocotools prints would stand between the lines of the progress; it goes to the log',
-        'during a training', 'pycocotools logs'),
-    'BaseDenseHead._bbox_post_process': Patch(
-        'the export check compares what enters NMS, which MMDetection does not return',
-        'while an exported file is checked', 'predict_by_feat takes with_nms=False for all heads'),
-    'gradio.Image.preprocess': Patch(
-        'gradio ends in a traceback on a file that is no image, and decodes whatever Pillow can',
-        'when the page is made, on its own image', 'gradio lets a component refuse a file with a message'),
+    'sys.stdout': 'what pycocotools prints would stand between the lines of the progress; it goes to the log',
+    'BaseDenseHead._bbox_post_process': 'the export check compares what enters NMS, which MMDetection does not return',
+    'gradio.Image.preprocess': 'gradio ends in a traceback on a file that is no image, and decodes whatever Pillow can',
 }
 
 

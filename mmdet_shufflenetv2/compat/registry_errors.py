@@ -29,8 +29,8 @@ def registry_errors() -> Iterator[None]:
         message = str(error.args[0]) if error.args else ''
         if 'registry' not in message:
             raise
-        raise UserError(f'The config names something that nothing has registered: {_first_sentence(message)}. Check '
-                        f'the spelling, or import its module with custom_imports.') from error
+        raise UserError(f'The config names something that nothing has registered: {message.split(". ")[0].strip()}. '
+                        f'Check the spelling, or import its module with custom_imports.') from error
     except TypeError as error:
         if not _in_the_registrys_call(error):
             raise
@@ -58,7 +58,3 @@ def _in_the_registrys_call(error: TypeError) -> bool:
         if not any(str(error).startswith(f'{kind.__qualname__}.__init__()') for kind in type(built).__mro__):
             return False
     return frames[-1].f_code.co_filename.endswith('build_functions.py')
-
-
-def _first_sentence(message: str) -> str:
-    return message.split('. ')[0].strip()

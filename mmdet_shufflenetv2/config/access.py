@@ -11,29 +11,20 @@ from mmengine.config import Config
 
 from ..utils.errors import UserError
 
-__all__ = ['datasets_of', 'is_detector', 'metrics_of', 'require_detector', 'require_entries']
+__all__ = ['coco_metrics_of', 'datasets_of', 'is_detector', 'metrics_of', 'require_detector', 'require_entries']
 
 
 def require_entries(cfg: Config, *names: str) -> None:
-    """Refuse a config that lacks an entry of the top level.
-
-    Raises:
-        UserError: If it does.
-    """
+    """Raise a :class:`UserError` where a config lacks one of these entries of the top level."""
     if missing := [name for name in names if cfg.get(name) is None]:
         raise UserError(f'{cfg.filename} has no {missing[0]}: it is a part of a config (those in _base_ are), not a '
                         f'whole one.')
 
 
 def require_detector(cfg: Config, what: str) -> None:
-    """Refuse a classifier's config.
+    """Raise a :class:`UserError` where the model is known and no detector.
 
-    Args:
-        cfg: The config.
-        what: What only a detector does, such as ``tta averages boxes``.
-
-    Raises:
-        UserError: If the model is known and no detector.
+    ``what`` is said of detectors then, such as ``tta averages boxes``.
     """
     if not is_detector(cfg):
         raise UserError(f'{what}, and the model of {cfg.filename} is no detector but {cfg.model.type}.')
@@ -59,3 +50,8 @@ def metrics_of(cfg: Config, key: str) -> list[Any]:
     """The metric configs of ``val_evaluator`` or ``test_evaluator``, whichever ``key`` names."""
     evaluator = cfg.get(key) or []
     return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+
+
+def coco_metrics_of(cfg: Config, key: str) -> list[Any]:
+    """Those of :func:`metrics_of` that are COCO's."""
+    return [metric for metric in metrics_of(cfg, key) if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]

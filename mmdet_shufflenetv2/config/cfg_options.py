@@ -6,17 +6,7 @@ import difflib
 import inspect
 from typing import Any
 
-from mmdet.registry import (
-    DATASETS,
-    HOOKS,
-    LOOPS,
-    METRICS,
-    MODELS,
-    OPTIM_WRAPPERS,
-    OPTIMIZERS,
-    PARAM_SCHEDULERS,
-    TRANSFORMS,
-)
+from mmdet import registry as r
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -25,16 +15,12 @@ from ..utils.errors import UserError
 __all__ = ['merge_cfg_options']
 
 # Where the classes are that a config names.
-_REGISTRIES = (MODELS, DATASETS, HOOKS, LOOPS, METRICS, OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, TRANSFORMS)
+_REGISTRIES = (r.MODELS, r.DATASETS, r.HOOKS, r.LOOPS, r.METRICS, r.OPTIM_WRAPPERS, r.OPTIMIZERS, r.PARAM_SCHEDULERS,
+               r.TRANSFORMS)
 
 
 def merge_cfg_options(cfg: Config, cfg_options: dict[str, Any], path: object) -> None:
-    """Merge entries into a config.
-
-    Args:
-        cfg: The config, changed in place.
-        cfg_options: Value by dotted key.
-        path: The config's file, for messages.
+    """Merge entries, values by dotted key, into a config; ``path`` is its file, for messages.
 
     Raises:
         UserError: If a key is nearly one that is known, if text is given for a number, or if an entry does not fit.

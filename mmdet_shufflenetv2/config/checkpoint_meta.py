@@ -26,11 +26,8 @@ def apply_checkpoint_metadata(cfg: Config, checkpoint: dict[str, Any]) -> None:
     """Give a config the classes and the image size of a checkpoint where they differ; ``cfg`` is changed in place.
 
     Where the checkpoint has no names and the config has others than its heads have classes, they are called
-    ``class 0``, ``class 1``, ..., and a line says how to give them.
-
-    Args:
-        cfg: The config that the checkpoint was trained with, but for the data.
-        checkpoint: What was loaded. One that says nothing about its data changes nothing.
+    ``class 0``, ``class 1``, ..., and a line says how to give them. The config is the one that the checkpoint was
+    trained with, but for the data. A checkpoint that says nothing about its data changes nothing.
     """
     meta = checkpoint_meta(checkpoint)
     # Of the same names the config's heads are as they were trained, whatever number they state, unless it was set.

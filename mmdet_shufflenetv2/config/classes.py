@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from ..data.prepared import Prepared
 from ..visualization import class_color
-from .access import datasets_of, metrics_of
+from .access import coco_metrics_of, datasets_of
 
 __all__ = ['apply_prepared_data', 'class_heads', 'set_classes']
 
@@ -34,11 +34,7 @@ def class_heads(part: Any, name: str = 'model') -> Iterator[dict[str, Any]]:
     """The parts of a model config that have to know how many classes there are.
 
     These are the parts that state ``num_classes``, and the heads that leave it to their default. An RPN, which tells
-    object from background, is none of them.
-
-    Args:
-        part: Model config, or any part of it.
-        name: Under which key it stands.
+    object from background, is none of them. ``name`` is the key under which the ``part`` stands.
     """
     if isinstance(part, (list, tuple)):
         for entry in part:
@@ -69,8 +65,7 @@ def apply_prepared_data(cfg: Config, data: Prepared) -> None:
             continue
         dataloader['dataset'] = _dataset(dataloader['dataset'], ann_file, images)
         if name != 'train':
-            metrics = [dict(metric, ann_file=ann_file) for metric in metrics_of(cfg, evaluator)
-                       if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]
+            metrics = [dict(metric, ann_file=ann_file) for metric in coco_metrics_of(cfg, evaluator)]
             cfg[evaluator] = metrics or [dict(type='CocoMetric', ann_file=ann_file, metric='bbox')]
     set_classes(cfg, data.classes)
 

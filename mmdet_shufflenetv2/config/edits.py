@@ -15,7 +15,7 @@ from ..checkpoints.latest import LAST_CHECKPOINT, latest_valid_checkpoint
 from ..data.pipelines import base_dataset
 from ..utils.errors import UserError
 from ..utils.files import write_atomically
-from .access import datasets_of, metrics_of
+from .access import coco_metrics_of, datasets_of, metrics_of
 
 __all__ = ['augment', 'cap_workers', 'check_load_from', 'coco_metrics', 'log_for_tensorboard', 'set_data_root',
            'set_launcher', 'set_resume', 'show_class_wise']
@@ -25,7 +25,7 @@ def set_data_root(cfg: Config, root: str | None, data: str | None = None) -> Non
     """Lay ``data_root`` over the config: every data set and metric reads there what it read in its own root.
 
     Args:
-        cfg: The config, changed in place.
+        cfg: Changed in place.
         root: A folder in the layout of the one that the config names; None changes nothing.
         data: The user's own data, which leave nothing of the config's to be read.
 
@@ -86,14 +86,12 @@ def check_load_from(cfg: Config) -> None:
 def show_class_wise(cfg: Config) -> None:
     """Have COCO metrics print the AP of each class unless the config decides otherwise."""
     for key in ('val_evaluator', 'test_evaluator'):
-        for metric in metrics_of(cfg, key):
-            if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric'):
-                metric.setdefault('classwise', True)
+        for metric in coco_metrics_of(cfg, key):
+            metric.setdefault('classwise', True)
 
 
 def coco_metrics(cfg: Config) -> list[Any]:
-    if metrics := [metric for metric in metrics_of(cfg, 'test_evaluator')
-                   if metric.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]:
+    if metrics := coco_metrics_of(cfg, 'test_evaluator'):
         return metrics
     raise UserError('`out` with .json writes COCO results, and the config evaluates with no CocoMetric.')
 
@@ -130,8 +128,7 @@ def set_launcher(cfg: Config) -> None:
 def cap_workers(cfg: Config) -> str | None:
     """Let no data loader have more workers than this process has cores: they would only wait for one another.
 
-    Returns:
-        What was changed; None where nothing was.
+    Returns what was changed; None where nothing was.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     loaders = [loader for loader in map(cfg.get, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
@@ -145,10 +142,7 @@ def cap_workers(cfg: Config) -> str | None:
 def log_for_tensorboard(cfg: Config) -> None:
     """Add MMEngine's TensorBoard backend to the visualizer of a config, if it has none.
 
-    Its files lie in ``WORK_DIR/TIME/vis_data``, beside ``scalars.json``.
-
-    Raises:
-        UserError: If TensorBoard is not installed.
+    Its files lie in ``WORK_DIR/TIME/vis_data``. Where TensorBoard is not installed, a :class:`UserError` says so.
     """
     if find_spec('tensorboard') is None:
         raise UserError('tensorboard=True needs TensorBoard: pip install tensorboard')

@@ -22,32 +22,28 @@ from ..utils.errors import UserError
 from .access import is_detector, require_detector
 from .checkpoint_meta import apply_checkpoint_metadata, config_meta
 from .classes import apply_prepared_data, class_heads
+from .options import TrainOptions
 from .run_flags import set_own_length, set_run_flags
 
 __all__ = ['fit_data', 'fit_run', 'follow_run']
 
 
-def fit_run(cfg: Config, data: str | None = None, *, keep_length: bool = False, **flags: Any) -> str | None:
-    """Fit a config to a training: its data, then its flags; ``cfg`` is changed in place.
-
-    Args:
-        cfg: The config.
-        data: Folder of the data set, as :func:`.read_user_dataset` takes it; None leaves the config's own.
-        keep_length: Leave the length to the config also where the data are the user's own and no flag names it.
-        flags: As :func:`.set_run_flags` takes them.
+def fit_run(cfg: Config, options: TrainOptions) -> str | None:
+    """Fit a config to a training: its flags, then its data; ``cfg`` is changed in place.
 
     Returns:
-        Why the run is as long as it is, where neither config nor flags say so.
+        Why the run is as long as it is, where neither config nor options say so.
 
     Raises:
         UserError: If data or flags are invalid.
     """
-    set_run_flags(cfg, **flags)
-    if data is None:
+    set_run_flags(cfg, freeze=options.freeze, image_size=options.image_size, batch_size=options.batch_size,
+                  epochs=options.epochs, lr=options.lr)
+    if options.data is None:
         return None
-    own = fit_data(cfg, data)
+    own = fit_data(cfg, options.data)
     why = None
-    if not keep_length and flags.get('epochs') is None:
+    if options.epochs is None and 'train_cfg.max_epochs' not in (options.cfg_options or {}):
         why = set_own_length(cfg, len(own.splits['train'].annotations['images']))
     # What other tools are then given: the best and the last checkpoint.
     checkpoint = cfg.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
@@ -58,7 +54,7 @@ def fit_run(cfg: Config, data: str | None = None, *, keep_length: bool = False, 
 
 
 def fit_data(cfg: Config, data: str) -> UserDataset:
-    """Fit a config to data alone; arguments as :func:`fit_run` has them. Returns what was found."""
+    """Fit a config to data alone, a folder as :func:`.read_user_dataset` takes it. Returns what was found."""
     require_detector(cfg, '`data` is for detectors')
     own = read_user_dataset(data)
     apply_prepared_data(cfg, prepare_user_dataset(own, cfg.work_dir))
@@ -69,7 +65,7 @@ def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_d
     """Fit a config to an evaluation: classes, image size and data of the run that a checkpoint is from.
 
     Args:
-        cfg: The config, changed in place.
+        cfg: Changed in place.
         checkpoint: A checkpoint's file or address.
         data: Folder of other data of the same classes, as :func:`.read_user_dataset` takes it.
         look_for_data: Whether to use what the run has noted of its data, beside the checkpoint.

@@ -82,10 +82,8 @@ def load_checkpoint_config(checkpoint: str | os.PathLike, cfg_options: dict[str,
     Whoever made the checkpoint wrote it, so it is read without running anything, and where its run wrote and logged is
     left out.
 
-    Args:
-        checkpoint: The file.
-        cfg_options, launcher: As :func:`load_config` has them.
-        work_dir: Where the run writes; by default the folder in ``work_dirs`` of the name that the checkpoint's has.
+    Arguments are as :func:`load_config` has them, but ``work_dir`` is by default the folder in ``work_dirs`` of the
+    name that the checkpoint's has.
 
     Raises:
         UserError: If it is not a checkpoint, or has no config, or one that holds more than plain values.

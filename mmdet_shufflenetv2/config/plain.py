@@ -50,9 +50,6 @@ _KEY = re.compile(r'[\w./ -]*')
 def load_plain_config(path: Path) -> Config:
     """Read a JSON or YAML config without running anything of it.
 
-    Args:
-        path: The config file.
-
     Raises:
         UserError: If it is no JSON or YAML, names a type that is not registered, imports something, or is based on a
             Python file of others.
@@ -65,11 +62,9 @@ def load_plain_config(path: Path) -> Config:
 
 
 def parse_config_text(text: str, path: Path) -> Config:
-    """A config from the text that MMEngine stores in a checkpoint, without running anything of it.
+    """A config from the text that MMEngine stores in a checkpoint (``path``), without running anything of it.
 
-    Args:
-        text: Assignments of literals and ``dict(...)``, as ``Config.pretty_text`` writes them.
-        path: The checkpoint, for messages.
+    The text holds assignments of literals and ``dict(...)``, as ``Config.pretty_text`` writes them.
 
     Raises:
         UserError: If there is anything else in it, or what :func:`load_plain_config` refuses.
@@ -141,9 +136,7 @@ def _trusted(path: Path) -> Path | None:
         path = folder / str(path).removeprefix(_MMDET)
     else:
         folder = project_configs()
-    if path.suffix == '.py' and path.resolve().is_relative_to(folder.resolve()):
-        return path.resolve()
-    return None
+    return path.resolve() if path.suffix == '.py' and path.resolve().is_relative_to(folder.resolve()) else None
 
 
 class _YamlWithoutAliases(yaml.SafeLoader):

@@ -1,6 +1,6 @@
-"""From what a user asked for to one config: the config is read, then edited by a list of functions, in order.
+"""From what a user asked for to one config: the config is read, then edited by one function after the other.
 
-Each edit is one function; what it changes, it changes nowhere else. Two things can be told only later and are set then:
+What an edit changes, it changes nowhere else. Two things can be told only later and are set then:
 a schedule in steps, when the built runner knows how many there are (:mod:`..training.train`), and an evaluation without
 metrics, when the test data turn out to have no annotations (:mod:`..evaluation.evaluate`).
 """
@@ -8,9 +8,7 @@ metrics, when the test data turn out to have no annotations (:mod:`..evaluation.
 from __future__ import annotations
 
 import os
-from argparse import Namespace
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmengine.config import Config
@@ -19,26 +17,14 @@ from mmengine.device import get_device
 from ..data.summary import summary
 from ..utils.errors import UserError
 from ..utils.files import make_folder
+from . import edits
 from .access import require_detector, require_entries
-from .edits import (
-    augment,
-    cap_workers,
-    check_load_from,
-    coco_metrics,
-    log_for_tensorboard,
-    set_data_root,
-    set_launcher,
-    set_resume,
-    show_class_wise,
-)
 from .fault_tolerance import add_fault_tolerance
 from .fit import fit_data, fit_run, follow_run
 from .load import load_checkpoint_config, load_config
 from .options import BrowseOptions, EvaluateOptions, TrainOptions
 
 __all__ = ['Resolved', 'resolve']
-
-Options = TrainOptions | EvaluateOptions | BrowseOptions
 
 
 class Resolved(NamedTuple):
@@ -49,11 +35,8 @@ class Resolved(NamedTuple):
     notes: dict[str, str]
 
 
-def resolve(options: Options) -> Resolved:
+def resolve(options: TrainOptions | EvaluateOptions | BrowseOptions) -> Resolved:
     """Read the config that the options name and make every edit that they ask for.
-
-    Args:
-        options: Of a training, an evaluation or a look at the data.
 
     Raises:
         UserError: If the config is invalid, or an option does not fit it.
@@ -62,120 +45,68 @@ def resolve(options: Options) -> Resolved:
     launcher = getattr(options, 'launcher', 'none')
     cfg = (load_config(options.config, options.cfg_options, work_dir, launcher) if options.config is not None else
            load_checkpoint_config(options.checkpoint, options.cfg_options, work_dir, launcher))
-    notes: dict[str, str] = {}
-    for edit in EDITS[type(options)]:
-        notes |= edit(cfg, options) or {}
-    return Resolved(cfg, notes)
+    if isinstance(options, TrainOptions):
+        return Resolved(cfg, _for_training(cfg, options))
+    (_for_evaluation if isinstance(options, EvaluateOptions) else _for_sheets)(cfg, options)
+    return Resolved(cfg, {})
 
 
-def _require_training(cfg: Config, options: TrainOptions) -> None:
+def _for_training(cfg: Config, options: TrainOptions) -> dict[str, str]:
     require_entries(cfg, 'train_cfg', 'train_dataloader', 'optim_wrapper')
+    edits.set_data_root(cfg, options.data_root, options.data)
+    length = fit_run(cfg, options)
+    edits.set_resume(cfg, options.resume)
+    edits.check_load_from(cfg)
+    edits.show_class_wise(cfg)
+    if options.amp:
+        _mix_precisions(cfg)
+    if options.auto_scale_lr:
+        _scale_learning_rate(cfg, options.config)
+    if options.tensorboard:
+        edits.log_for_tensorboard(cfg)
+    workers = edits.cap_workers(cfg)
+    edits.set_launcher(cfg)
+    add_fault_tolerance(cfg, max_broken_images=options.max_broken_images,
+                        checkpoint_interval_minutes=options.checkpoint_interval_minutes)
+    return {name: note for name, note in (('length', length), ('workers', workers)) if note}
 
 
-def _require_evaluation(cfg: Config, options: EvaluateOptions) -> None:
+def _for_evaluation(cfg: Config, options: EvaluateOptions) -> None:
     require_entries(cfg, 'test_cfg', 'test_dataloader', 'test_evaluator')
     if options.out or options.show or options.show_dir or options.tta:
         require_detector(cfg, '`out`, `show`, `show_dir` and `tta` are about boxes')
+    edits.set_data_root(cfg, options.data_root, options.data)
+    edits.show_class_wise(cfg)
+    follow_run(cfg, str(options.checkpoint), options.data, look_for_data=options.data_root is None)
+    cfg.load_from = None  # every weight of the checkpoint is loaded, strictly
+    if options.show or options.show_dir:
+        trigger_visualization_hook(cfg, options)
+        if cfg.get('visualizer', {}).get('type') == 'DetLocalVisualizer':  # not one of the user's own
+            cfg.visualizer.type = 'BoxVisualizer'
+    if options.tta:
+        edits.augment(cfg)
+    if options.out and os.path.splitext(options.out)[1] == '.json':
+        edits.coco_metrics(cfg)[0].outfile_prefix = os.path.splitext(options.out)[0]
 
 
-def _require_boxes(cfg: Config, options: BrowseOptions) -> None:
+def _for_sheets(cfg: Config, options: BrowseOptions) -> None:
+    edits.set_data_root(cfg, options.data_root, options.data)
     require_detector(cfg, 'Sheets show the boxes of a detector')
     if not cfg.get(f'{options.split}_dataloader'):
         raise UserError(f'{options.config} has no {options.split}_dataloader.')
-
-
-def _data_root(cfg: Config, options: Options) -> None:
-    set_data_root(cfg, options.data_root, options.data)
-
-
-def _data_and_schedule(cfg: Config, options: TrainOptions) -> dict[str, str]:
-    why = fit_run(cfg, options.data, keep_length='train_cfg.max_epochs' in (options.cfg_options or {}),
-                  freeze=options.freeze, image_size=options.image_size, batch_size=options.batch_size,
-                  epochs=options.epochs, lr=options.lr)
-    return {'length': why} if why else {}
-
-
-def _data_of_the_run(cfg: Config, options: EvaluateOptions) -> None:
-    follow_run(cfg, str(options.checkpoint), options.data, look_for_data=options.data_root is None)
-
-
-def _own_data(cfg: Config, options: BrowseOptions) -> None:
     if options.data is not None:
         make_folder(options.out_dir, 'out_dir')
         print(summary(fit_data(cfg, options.data)))
 
 
-def _weights(cfg: Config, options: TrainOptions) -> None:
-    set_resume(cfg, options.resume)
-    check_load_from(cfg)
+def _mix_precisions(cfg: Config) -> None:
+    if get_device() == 'cpu':
+        raise UserError('amp=True needs a GPU, and PyTorch finds none here. Leave it out to train on the CPU.')
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
 
 
-def _no_weights(cfg: Config, options: EvaluateOptions) -> None:
-    cfg.load_from = None  # every weight of the checkpoint is loaded, strictly
-
-
-def _class_wise(cfg: Config, options: Options) -> None:
-    show_class_wise(cfg)
-
-
-def _precision(cfg: Config, options: TrainOptions) -> None:
-    if options.amp:
-        if get_device() == 'cpu':
-            raise UserError('amp=True needs a GPU, and PyTorch finds none here. Leave it out to train on the CPU.')
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
-
-
-def _learning_rate(cfg: Config, options: TrainOptions) -> None:
-    if options.auto_scale_lr:
-        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise UserError(f'auto_scale_lr=True needs auto_scale_lr = dict(base_batch_size=N) in {options.config}: '
-                            f'the batch size that its learning rate was chosen for.')
-        cfg.auto_scale_lr.enable = True
-
-
-def _tensorboard(cfg: Config, options: TrainOptions) -> None:
-    if options.tensorboard:
-        log_for_tensorboard(cfg)
-
-
-def _workers(cfg: Config, options: TrainOptions) -> dict[str, str]:
-    note = cap_workers(cfg)
-    return {'workers': note} if note else {}
-
-
-def _launcher(cfg: Config, options: TrainOptions) -> None:
-    set_launcher(cfg)
-
-
-def _fault_tolerance(cfg: Config, options: TrainOptions) -> None:
-    add_fault_tolerance(cfg, max_broken_images=options.max_broken_images,
-                 checkpoint_interval_minutes=options.checkpoint_interval_minutes)
-
-
-def _figures(cfg: Config, options: EvaluateOptions) -> None:
-    if options.show or options.show_dir:
-        trigger_visualization_hook(cfg, Namespace(
-            show=options.show, show_dir=options.show_dir, wait_time=options.wait_time))
-        if cfg.get('visualizer', {}).get('type') == 'DetLocalVisualizer':  # not one of the user's own
-            cfg.visualizer.type = 'BoxVisualizer'
-
-
-def _tta(cfg: Config, options: EvaluateOptions) -> None:
-    if options.tta:
-        augment(cfg)
-
-
-def _outputs(cfg: Config, options: EvaluateOptions) -> None:
-    if options.out and os.path.splitext(options.out)[1] == '.json':
-        coco_metrics(cfg)[0].outfile_prefix = os.path.splitext(options.out)[0]
-
-
-Edit = Callable[[Config, Any], dict[str, str] | None]
-EDITS: dict[type, tuple[Edit, ...]] = {
-    TrainOptions: (
-        _require_training, _data_root, _data_and_schedule, _weights, _class_wise, _precision, _learning_rate,
-        _tensorboard, _workers, _launcher, _fault_tolerance),
-    EvaluateOptions: (
-        _require_evaluation, _data_root, _class_wise, _data_of_the_run, _no_weights, _figures, _tta, _outputs),
-    BrowseOptions: (_data_root, _require_boxes, _own_data),
-}
+def _scale_learning_rate(cfg: Config, path: str) -> None:
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise UserError(f'auto_scale_lr=True needs auto_scale_lr = dict(base_batch_size=N) in {path}: the batch size '
+                        f'that its learning rate was chosen for.')
+    cfg.auto_scale_lr.enable = True

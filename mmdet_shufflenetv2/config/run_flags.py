@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
-from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from mmengine.config import Config
@@ -33,7 +32,7 @@ def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | N
     """Lay the flags of ``snv2 train`` over a config; None changes nothing.
 
     Args:
-        cfg: The config, changed in place.
+        cfg: Changed in place.
         freeze: The backbone's ``frozen_stages``: -1 nothing, 0 the stem, 1 the stem and stage2, up to 4.
         image_size: ``640`` or ``1333x800``, in pixels, as :func:`.set_image_size` takes it.
         batch_size: Images per step on each device. The learning rate follows in proportion.
@@ -84,11 +83,10 @@ def _set_epochs(cfg: Config, epochs: int) -> None:
     if not old:
         raise UserError(f'`epochs` needs a schedule in epochs, and {cfg.filename} counts iterations. Set its length '
                         f'with `cfg_options` train_cfg.max_iters=N')
-    factor = epochs / old
-    loop = cfg.train_cfg
+    factor, loop = epochs / old, cfg.train_cfg
     loop.max_epochs = epochs
     for schedule in schedules_of(cfg):
-        _move_times(schedule, lambda time: time * factor)
+        _move_times(schedule, factor)
     if loop.get('dynamic_intervals'):
         loop.dynamic_intervals = [(_at_least_one(begin * factor), interval) for begin, interval in
                                   loop.dynamic_intervals]
@@ -102,14 +100,9 @@ def _set_epochs(cfg: Config, epochs: int) -> None:
 
 
 def set_own_length(cfg: Config, images: int) -> str | None:
-    """Give a run on the user's own data a length that fits their number: about 3000 steps, 12 to 100 epochs.
+    """Give a run on so many images of the user's own a length that fits: about 3000 steps, 12 to 100 epochs.
 
-    Args:
-        cfg: The config, changed in place as ``epochs`` does.
-        images: How many it trains on.
-
-    Returns:
-        Why the run is as long as it is; None where the config counts iterations and keeps them.
+    Returns why the run is as long as it is; None where the config counts iterations and keeps them.
     """
     if not cfg.train_cfg.get('max_epochs'):
         return None
@@ -121,14 +114,10 @@ def set_own_length(cfg: Config, images: int) -> str | None:
 def fit_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:
     """Let no warm-up take more than a tenth of the run: with few images, a fixed number of steps may be all of it.
 
-    Other schedules in steps that reach beyond the run are scaled to end with it.
+    Other schedules in steps that reach beyond the run are scaled to end with it. The configs of schedulers are changed
+    in place.
 
-    Args:
-        schedules: Configs of schedulers, changed in place.
-        steps: Length of the run.
-
-    Returns:
-        What the user should be told; None where nothing was changed.
+    Returns what the user should be told; None where nothing was changed.
     """
     longest, notes = max(steps // _WARM_UP_SHARE, _SHORTEST), []
     in_steps = [schedule for schedule in schedules if not schedule.get('by_epoch', True)]
@@ -143,7 +132,7 @@ def fit_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:
     for schedule in others:
         begin, last = schedule.get('begin', 0), _last_time(schedule)
         if last > steps > begin:
-            _move_times(schedule, partial(_compressed, begin=begin, factor=(steps - begin) / (last - begin)))
+            _move_times(schedule, (steps - begin) / (last - begin), origin=begin)
             notes.append(f'{_kind(schedule)} scaled from {last} to the {steps} steps')
     return '; '.join(notes) or None
 
@@ -173,10 +162,6 @@ def _begin_at(schedule: dict[str, Any], begin: int) -> None:
     schedule['begin'] = begin
 
 
-def _compressed(time: float, begin: float, factor: float) -> float:
-    return begin + (time - begin) * factor
-
-
 def _last_time(schedule: dict[str, Any]) -> float:
     begin, end = schedule.get('begin', 0), schedule.get('end')
     times = [end if end is not None and end < float('inf') else 0, *schedule.get('milestones', ()),
@@ -193,11 +178,12 @@ def schedules_of(cfg: Config) -> list[dict[str, Any]]:
     return list(schedules)
 
 
-def _move_times(schedule: dict[str, Any], move: Callable[[float], float]) -> None:
-    """Move the points in time of a schedule; what is a length lies between two of them, rounded as they are."""
+def _move_times(schedule: dict[str, Any], factor: float, origin: float = 0) -> None:
+    """Scale the points in time of a schedule about one of them; what is a length lies between two, rounded as they are.
+    """
 
     def moved(time: float) -> float:
-        return time if time in (0, float('inf')) else _at_least_one(move(time))
+        return time if time in (0, float('inf')) else _at_least_one(origin + (time - origin) * factor)
 
     # In iterations a schedule of one step never leaves its first value; one epoch has many when it is converted.
     shortest = 1 if schedule.get('convert_to_iter_based') else _SHORTEST
@@ -213,7 +199,7 @@ def _move_times(schedule: dict[str, Any], move: Callable[[float], float]) -> Non
         if schedule.get(key):
             schedule[key] = max(moved(old + schedule[key]) - begin, shortest if key == 'total_steps' else 1)
     if 'periods' in schedule:
-        ends = [moved(old + sum(schedule['periods'][:number + 1])) for number in range(len(schedule['periods']))]
+        ends = [moved(old + length) for length in accumulate(schedule['periods'])]
         schedule['periods'], before = [], begin
         for end in ends:
             schedule['periods'].append(max(end - before, 1))

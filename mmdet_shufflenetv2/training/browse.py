@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +29,9 @@ _ON_A_SHEET = 12
 
 @takes_options(BrowseOptions)
 def browse(options: BrowseOptions) -> list[Path]:
-    """Write sheets of twelve images each, ``sheet_1.jpg`` and so on, drawn from all over the data set.
+    """Write sheets of twelve images each, ``sheet_1.jpg`` and so on, drawn from all over the data set; returns them.
 
-    Args:
-        options: Which data and where to; see :class:`.BrowseOptions`. The same seed gives the same augmentation.
-
-    Returns:
-        The sheets.
+    The same seed gives the same augmentation.
 
     Raises:
         UserError: If the config or the data is invalid.
@@ -61,8 +56,9 @@ def draw_sheets(cfg: Config, out_dir: str | os.PathLike, *, count: int, split: s
     places = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
     drawn = [_drawn(dataset, int(place)) for place in places]
     sheets = []
-    for number, part in enumerate(_parts(drawn), 1):
-        sheets.append(Path(out_dir) / f'sheet_{number}.jpg')
+    for first in range(0, len(drawn), _ON_A_SHEET):
+        part = drawn[first:first + _ON_A_SHEET]
+        sheets.append(Path(out_dir) / f'sheet_{len(sheets) + 1}.jpg')
         sheet = make_sheet([image for image, _ in part], [caption for _, caption in part])
         write_atomically(sheets[-1], cv2.imencode('.jpg', np.ascontiguousarray(sheet))[1].tobytes())
     return sheets
@@ -87,19 +83,13 @@ def _name(kind: str | type) -> str:
     return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__
 
 
-def _parts(drawn: list[Any]) -> Iterator[list[Any]]:
-    for first in range(0, len(drawn), _ON_A_SHEET):
-        yield drawn[first:first + _ON_A_SHEET]
-
-
 def _drawn(dataset: Any, place: int) -> tuple[np.ndarray, str]:
     """An augmented image with its boxes, and what is written below it."""
     packed = dataset[place]
     # Blue, green, red, as MMDetection reads; some transforms leave fractions and more than white.
     image = packed['inputs'].permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
-    sample = packed['data_samples']
+    sample, classes = packed['data_samples'], dataset.metainfo['classes']
     truth = sample.gt_instances
-    classes = dataset.metainfo['classes']
     labels = truth.labels.tolist()
     boxes = np.asarray(getattr(truth.bboxes, 'tensor', truth.bboxes)).reshape(-1, 4)
     picture = draw_boxes(image, boxes, [classes[label] for label in labels],

@@ -53,10 +53,8 @@ def check_dataset(source: str | os.PathLike | None = None, images: str | os.Path
 
 
 def _of_file(path: Path, images: str | os.PathLike | None) -> list[Report]:
-    if path.suffix in CONFIG_SUFFIXES and path.suffix != '.json':
-        return _of_config(path)
-    content = _read(path)
-    if _is_config(content):
+    is_code_or_yaml = path.suffix in CONFIG_SUFFIXES and path.suffix != '.json'
+    if is_code_or_yaml or _is_config(content := _read(path)):
         return _of_config(path)
     annotations = as_annotations(content, path)
     return [audit(annotations, path, images or find_image_folder(path, path.absolute().parent.parent, annotations))]

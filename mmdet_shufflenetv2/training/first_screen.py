@@ -45,13 +45,8 @@ class FirstScreenHook(Hook):
 
 
 def first_screen(runner: Runner) -> dict[str, str]:
-    """Device, data, classes, model, batch, learning rate and folder of a run that is about to start, in words.
-
-    Args:
-        runner: In its ``before_train``.
-    """
-    model = unwrap_model(runner.model)
-    loader = runner.train_dataloader
+    """Device, data, classes, model, batch, learning rate and folder of a run in its ``before_train``, in words."""
+    model, loader = unwrap_model(runner.model), runner.train_dataloader
     dataset = loader.dataset
     classes = dataset.metainfo.get('classes') or ()
     validated = f', {len(runner.val_loop.dataloader.dataset)} to evaluate on' if runner.val_loop else ''

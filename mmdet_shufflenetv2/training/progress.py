@@ -35,10 +35,7 @@ _USUAL = ('The prefix is not set in metric class', 'Failed to search registry wi
 def quiet_screen(runner: Runner) -> Iterator[None]:
     """Within it, the screen shows this package's messages, warnings and progress; all other goes to the log file.
 
-    That is MMEngine's log, and what pycocotools and others print.
-
-    Args:
-        runner: Before its training; it gets a :class:`ProgressHook`.
+    That is MMEngine's log, and what pycocotools and others print. The runner gets a :class:`ProgressHook`.
     """
     screen, progress = sys.stdout, ProgressHook(sys.stdout, bar=sys.stderr.isatty())
     if runner.rank == 0:
@@ -104,12 +101,7 @@ class _ToTheLog(io.TextIOBase):
 
 
 class ProgressHook(Hook):
-    """Shows where a training is.
-
-    Args:
-        screen: Gets the lines.
-        bar: Show a bar on stderr; else a line a minute tells the time left.
-    """
+    """Shows where a training is: lines on ``screen``, and a ``bar`` on stderr or a line a minute with the time left."""
 
     def __init__(self, screen: TextIO, bar: bool) -> None:
         self.screen, self.has_bar = screen, bar

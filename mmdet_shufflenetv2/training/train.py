@@ -37,9 +37,6 @@ __all__ = ['train']
 def train(options: TrainOptions) -> dict[str, Path]:
     """Train a model: ``train(TrainOptions(config, epochs=20))``, or ``train(config, epochs=20)``.
 
-    Args:
-        options: What to train, on what, for how long; see :class:`.TrainOptions`.
-
     Returns:
         What was written, by name: ``log``, ``checkpoint``, ``best`` and ``curves``, as far as they are there.
 

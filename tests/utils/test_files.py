@@ -15,7 +15,7 @@ import mmengine
 import numpy as np
 import pytest
 
-from mmdet_shufflenetv2.training.fault_tolerance.atomic_backend import AtomicBackend
+from mmdet_shufflenetv2.training.fault_tolerance.checkpoint_hook import AtomicBackend
 from mmdet_shufflenetv2.utils import files
 from mmdet_shufflenetv2.utils.files import (
     remove_leftovers,

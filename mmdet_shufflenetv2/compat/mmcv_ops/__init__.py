@@ -11,31 +11,12 @@ bfloat16 anywhere) is computed in float32 and rounded once, into the output tens
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, NoReturn
 
 from torch import Tensor
 
 from ..private import bbox_overlaps_cpu
-from . import (
-    attention,
-    bezier,
-    boxes3d,
-    carafe,
-    deform,
-    filters,
-    focal,
-    masked,
-    neighbors,
-    nms,
-    points,
-    quadri,
-    roi,
-    rotated,
-    rotated_align,
-    text,
-    voxels,
-)
+from . import carafe, deform, filters, focal, neighbors, nms, points, regions, roi, rotated, text
 
 __all__ = ['SERVED', 'bbox_overlaps', 'unserved']
 
@@ -53,15 +34,10 @@ def bbox_overlaps(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int, ali
     ious.copy_(bbox_overlaps_cpu(bboxes1, bboxes2, ('iou', 'iof')[mode], aligned, offset))
 
 
-def _operators(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
-    return {name: getattr(module, name) for module in modules for name in module.__all__}
-
-
+_MODULES = (nms, roi, focal, deform, carafe, filters, rotated, regions, points, neighbors, text)
 #: Operator name -> function, as ``mmcv._ext`` offers them.
 SERVED: dict[str, Callable[..., Any]] = {
-    **_operators(nms, roi, focal, deform, attention, carafe, masked, rotated, quadri, rotated_align, bezier, points,
-                 boxes3d, voxels, neighbors, text, filters), 'bbox_overlaps': bbox_overlaps
-}
+    'bbox_overlaps': bbox_overlaps, **{name: getattr(module, name) for module in _MODULES for name in module.__all__}}
 
 
 def unserved(name: str) -> Callable[..., NoReturn]:

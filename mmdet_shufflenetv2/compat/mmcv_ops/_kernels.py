@@ -6,7 +6,7 @@ import torch
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 from torch import Tensor
 
-__all__ = ['check_columns', 'check_inputs', 'check_regions', 'check_share', 'computable', 'usable_regions']
+__all__ = ['check_columns', 'check_inputs', 'check_regions', 'check_threshold', 'computable', 'usable_regions']
 
 
 def computable(tensor: Tensor) -> Tensor:
@@ -32,11 +32,10 @@ def check_columns(columns: int, **tensors: Tensor) -> None:
             raise ValueError(f'{name} has the shape {tuple(tensor.shape)}, expected (N, {columns}).')
 
 
-def check_share(**values: float) -> None:
-    """Each within 0 and 1, or a ValueError that names the argument."""
-    for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f'{name}={value} is out of range, expected 0 to 1.')
+def check_threshold(iou_threshold: float) -> None:
+    """Within 0 and 1, or a ValueError."""
+    if not 0 <= iou_threshold <= 1:
+        raise ValueError(f'iou_threshold={iou_threshold} is out of range, expected 0 to 1.')
 
 
 def _unusable(rois: Tensor, images: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ._kernels import check_columns, check_inputs, computable, usable_regions
 
 __all__ = ['cells_around', 'gradient_to_features', 'mean_samples', 'pool_regions', 'pool_regions_backward',
-           'samples_of_bins']
+           'samples_of_bins', 'write_gradients']
 
 
 def cells_around(y: Tensor, x: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -81,16 +81,26 @@ def gradient_to_features(function: Callable[[Tensor], Tensor], grad_output: Tens
     grad_input += torch.autograd.grad(out, features, grad_output)[0].to(grad_input.dtype)
 
 
-def pool_regions(features: Tensor, regions: Tensor, columns: int, output: Tensor,
-                 pool: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """Fill ``output`` ``(K, C, rows, columns)`` with ``pool(features, regions)``; NaN for a region that is unusable.
+def write_gradients(function: Callable[..., Tensor], inputs: Sequence[Tensor], grad_output: Tensor,
+                    targets: Sequence[Tensor]) -> None:
+    """Write into ``targets`` the gradients of ``function(*inputs)`` to each input."""
+    with torch.enable_grad():
+        inputs = [tensor.detach().requires_grad_() for tensor in inputs]
+        out = function(*inputs)
+    for target, grad in zip(targets, torch.autograd.grad(out, inputs, grad_output.to(out.dtype))):
+        target.copy_(grad)
+
+
+def pool_regions(features: Tensor, regions: Tensor, columns: int, output: Tensor, pool: Callable[..., Tensor],
+                 **settings: float) -> None:
+    """Fill ``output`` ``(K, C, *bins)`` with what ``pool`` makes of the regions; NaN for a region that is unusable.
 
     Args:
         features: ``(N, C, H, W)``.
         regions: ``(K, columns)``: image index, then the region.
         columns: How many there must be.
         output: Filled.
-        pool: Computes the output of usable regions, in the kernel's precision.
+        pool: Takes features in the kernel's precision, usable regions, the rows and columns of bins, and ``settings``.
 
     Raises:
         ValueError: On a CPU, for a region that is not finite or names no image.
@@ -99,14 +109,14 @@ def pool_regions(features: Tensor, regions: Tensor, columns: int, output: Tensor
     check_columns(columns, regions=regions)
     x = computable(features)
     usable, unusable = usable_regions(regions.to(x.dtype), len(x))
-    output.copy_(pool(x, usable))
+    output.copy_(pool(x, usable, output.shape[2:], **settings))
     if unusable is not None:
         output.masked_fill_(unusable[:, None, None, None], torch.nan)
 
 
-def pool_regions_backward(grad_output: Tensor, regions: Tensor, grad_features: Tensor,
-                          pool: Callable[[Tensor, Tensor], Tensor]) -> None:
+def pool_regions_backward(grad_output: Tensor, regions: Tensor, grad_features: Tensor, pool: Callable[..., Tensor],
+                          **settings: float) -> None:
     """The gradient of :func:`pool_regions`, added to ``grad_features`` ``(N, C, H, W)``."""
     grad = computable(grad_output)
     usable, _ = usable_regions(regions.to(grad.dtype), len(grad_features))
-    gradient_to_features(lambda x: pool(x, usable), grad, grad_features)
+    gradient_to_features(lambda x: pool(x, usable, grad.shape[2:], **settings), grad, grad_features)

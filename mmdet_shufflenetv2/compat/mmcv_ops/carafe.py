@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ._sampling import write_gradients
+
 __all__ = ['carafe_backward', 'carafe_forward', 'carafe_naive_backward', 'carafe_naive_forward']
 
 
@@ -25,28 +27,24 @@ def carafe_naive_forward(features: Tensor, masks: Tensor, output: Tensor, kernel
 
 
 def carafe_naive_backward(top_grad: Tensor, features: Tensor, masks: Tensor, bottom_grad: Tensor, mask_grad: Tensor,
-                          kernel_size: int, group_size: int, scale_factor: int) -> None:
+                          **settings: int) -> None:
     """The gradients of :func:`carafe_naive_forward`, written into ``bottom_grad`` and ``mask_grad``."""
-    with torch.enable_grad():
-        inputs = features.detach().requires_grad_(), masks.detach().requires_grad_()
-        out = _reassemble(*inputs, kernel_size, group_size, scale_factor)
-    grads = torch.autograd.grad(out, inputs, top_grad.to(out.dtype))
-    bottom_grad.copy_(grads[0])
-    mask_grad.copy_(grads[1])
+    write_gradients(lambda *inputs: _reassemble(*inputs, **settings), (features, masks), top_grad,
+                    (bottom_grad, mask_grad))
 
 
 def carafe_forward(features: Tensor, masks: Tensor, rfeatures: Tensor, routput: Tensor, rmasks: Tensor, output: Tensor,
-                   kernel_size: int, group_size: int, scale_factor: int) -> None:
+                   **settings: int) -> None:
     """:func:`carafe_naive_forward`; mmcv's Python side keeps ``rfeatures`` for the gradient in place of the input."""
     rfeatures.copy_(features)
-    carafe_naive_forward(features, masks, output, kernel_size, group_size, scale_factor)
+    carafe_naive_forward(features, masks, output, **settings)
 
 
 def carafe_backward(top_grad: Tensor, rfeatures: Tensor, masks: Tensor, rtop_grad: Tensor, rbottom_grad_hs: Tensor,
                     rbottom_grad: Tensor, rmask_grad: Tensor, bottom_grad: Tensor, mask_grad: Tensor,
-                    kernel_size: int, group_size: int, scale_factor: int) -> None:
+                    **settings: int) -> None:
     """:func:`carafe_naive_backward`, with the buffers of the compiled operator, which are not used."""
-    carafe_naive_backward(top_grad, rfeatures, masks, bottom_grad, mask_grad, kernel_size, group_size, scale_factor)
+    carafe_naive_backward(top_grad, rfeatures, masks, bottom_grad, mask_grad, **settings)
 
 
 def _reassemble(features: Tensor, masks: Tensor, kernel_size: int, group_size: int, scale_factor: int) -> Tensor:

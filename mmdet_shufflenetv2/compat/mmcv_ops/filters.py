@@ -1,11 +1,15 @@
-"""Weights and masks put in other places."""
+"""Weights, masks and cells put in other places."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-__all__ = ['active_rotated_filter_backward', 'active_rotated_filter_forward', 'psamask_backward', 'psamask_forward']
+__all__ = [
+    'active_rotated_filter_backward', 'active_rotated_filter_forward', 'masked_col2im_forward', 'masked_im2col_forward',
+    'psamask_backward', 'psamask_forward'
+]
 
 
 def active_rotated_filter_forward(input: Tensor, indices: Tensor, output: Tensor) -> None:
@@ -34,8 +38,7 @@ def _places(indices: Tensor) -> Tensor:
     return indices.flatten(0, 2).T.long() - 1
 
 
-def psamask_forward(input: Tensor, output: Tensor, psa_type: int, num_: int, h_feature: int, w_feature: int,
-                    h_mask: int, w_mask: int, half_h_mask: int, half_w_mask: int) -> None:
+def psamask_forward(input: Tensor, output: Tensor, psa_type: int, **sizes: int) -> None:
     """Attention masks around each place as masks of the whole map (Zhao et al., PSANet, ECCV 2018).
 
     Args:
@@ -43,28 +46,49 @@ def psamask_forward(input: Tensor, output: Tensor, psa_type: int, num_: int, h_f
         output: ``(N, h_feature * w_feature, h_feature, w_feature)``; filled where a mask lies on the map.
         psa_type: 0 where a place collects: the mask's cells are the first axis, the places the last two. 1 where it
             distributes: the other way round.
-        half_h_mask, half_w_mask: The place's own row and column in the mask.
+        sizes: ``num_`` (N), ``h_feature``, ``w_feature``, ``h_mask``, ``w_mask``, and the place's own row and column in
+            the mask, ``half_h_mask`` and ``half_w_mask``.
     """
-    place, cell, entry = _masks_on_map(input.device, h_feature, w_feature, h_mask, w_mask, half_h_mask, half_w_mask)
-    where = (cell, place) if psa_type == 0 else (place, cell)
-    output.view(num_, h_feature * w_feature, -1)[:, where[0], where[1]] = input.flatten(2)[:, entry, place]
+    place, entry, where = _masks_on_map(input.device, psa_type, **sizes)
+    output.view(*output.shape[:2], -1)[:, where[0], where[1]] = input.flatten(2)[:, entry, place]
 
 
-def psamask_backward(grad_output: Tensor, grad_input: Tensor, psa_type: int, num_: int, h_feature: int, w_feature: int,
-                     h_mask: int, w_mask: int, half_h_mask: int, half_w_mask: int) -> None:
+def psamask_backward(grad_output: Tensor, grad_input: Tensor, psa_type: int, **sizes: int) -> None:
     """The gradient of :func:`psamask_forward`, written into ``grad_input``."""
-    place, cell, entry = _masks_on_map(grad_input.device, h_feature, w_feature, h_mask, w_mask, half_h_mask,
-                                       half_w_mask)
-    where = (cell, place) if psa_type == 0 else (place, cell)
-    grad_input.view(num_, h_mask * w_mask, -1)[:, entry, place] = grad_output.reshape(
-        num_, h_feature * w_feature, -1)[:, where[0], where[1]]
+    place, entry, where = _masks_on_map(grad_input.device, psa_type, **sizes)
+    grad_input.view(*grad_input.shape[:2], -1)[:, entry, place] = grad_output.flatten(2)[:, where[0], where[1]]
 
 
-def _masks_on_map(device: torch.device, h_feature: int, w_feature: int, h_mask: int, w_mask: int, half_h_mask: int,
-                  half_w_mask: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Place, cell of the map and entry of the mask, for every entry that lies on the map."""
+def _masks_on_map(device: torch.device, psa_type: int, *, num_: int, h_feature: int, w_feature: int, h_mask: int,
+                  w_mask: int, half_h_mask: int, half_w_mask: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """Place, entry of the mask and where both lie in the output, for every entry that lies on the map."""
     y, x, row, column = torch.meshgrid(*(torch.arange(n, device=device) for n in (
         h_feature, w_feature, h_mask, w_mask)), indexing='ij')
     cell_y, cell_x = y + row - half_h_mask, x + column - half_w_mask
     on_map = (cell_y >= 0) & (cell_y < h_feature) & (cell_x >= 0) & (cell_x < w_feature)
-    return tuple(index[on_map] for index in (y * w_feature + x, cell_y * w_feature + cell_x, row * w_mask + column))
+    place, cell, entry = (index[on_map] for index in (
+        y * w_feature + x, cell_y * w_feature + cell_x, row * w_mask + column))
+    return place, entry, (cell, place) if psa_type == 0 else (place, cell)
+
+
+def masked_im2col_forward(im: Tensor, mask_h_idx: Tensor, mask_w_idx: Tensor, col: Tensor, kernel_h: int, kernel_w: int,
+                          pad_h: int, pad_w: int) -> None:
+    """The first half of mmcv's MaskedConv2d: gather the neighbourhoods of chosen places as columns.
+
+    Args:
+        im: ``(1, C, H, W)``.
+        mask_h_idx, mask_w_idx: ``(P,)`` rows and columns of the places in the output.
+        col: ``(C * kernel_h * kernel_w, P)``, filled.
+        kernel_h, kernel_w, pad_h, pad_w: Geometry of the convolution; stride 1.
+    """
+    padded = F.pad(im[0], (pad_w, pad_w, pad_h, pad_h))
+    rows = mask_h_idx.long()[None, :] + torch.arange(kernel_h, device=im.device)[:, None]
+    columns = mask_w_idx.long()[None, :] + torch.arange(kernel_w, device=im.device)[:, None]
+    # (C, kernel_h, kernel_w, P)
+    col.copy_(padded[:, rows[:, None], columns[None]].reshape(col.shape))
+
+
+def masked_col2im_forward(col: Tensor, mask_h_idx: Tensor, mask_w_idx: Tensor, im: Tensor,
+                          **sizes: int) -> None:
+    """Put columns ``(channels, P)`` at their places in ``im`` ``(1, channels, height, width)``."""
+    im[0, :, mask_h_idx.long(), mask_w_idx.long()] = col.to(im.dtype)

@@ -25,31 +25,27 @@ def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, ou
         gamma: Focusing exponent.
         alpha: Share of the positive class.
     """
-    logits, positive = _focal_parts(input, target)
-    p = logits.sigmoid()
-    # The smallest normal number keeps log() finite, as in the compiled kernel.
-    tiny = torch.finfo(logits.dtype).tiny
-    loss = torch.where(positive, -alpha * (1 - p)**gamma * p.clamp(min=tiny).log(),
-                       -(1 - alpha) * p**gamma * (1 - p).clamp(min=tiny).log())
+    p, log_p, log_rest, positive = _focal_parts(input, target)
+    loss = torch.where(positive, -alpha * (1 - p)**gamma * log_p, -(1 - alpha) * p**gamma * log_rest)
     output.copy_(_times_class_weight(loss, target, weight))
 
 
 def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float,
                                 alpha: float) -> None:
     """d loss / d logit of :func:`sigmoid_focal_loss_forward`, written into ``grad_input`` ``(N, C)``."""
-    logits, positive = _focal_parts(input, target)
-    p = logits.sigmoid()
-    tiny = torch.finfo(logits.dtype).tiny
-    grad = torch.where(
-        positive,
-        -alpha * (1 - p)**gamma * (1 - p - gamma * p * p.clamp(min=tiny).log()),
-        -(1 - alpha) * p**gamma * (gamma * (1 - p) * (1 - p).clamp(min=tiny).log() - p))
+    p, log_p, log_rest, positive = _focal_parts(input, target)
+    grad = torch.where(positive, -alpha * (1 - p)**gamma * (1 - p - gamma * p * log_p),
+                       -(1 - alpha) * p**gamma * (gamma * (1 - p) * log_rest - p))
     grad_input.copy_(_times_class_weight(grad, target, weight))
 
 
-def _focal_parts(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    classes = torch.arange(input.size(1), device=input.device)
-    return computable(input), target[:, None] == classes
+def _focal_parts(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``(N, C)`` probabilities, their logarithms, those of what is left to 1, and which is the row's class."""
+    p = computable(input).sigmoid()
+    # The smallest normal number keeps log() finite, as in the compiled kernel.
+    tiny = torch.finfo(p.dtype).tiny
+    positive = target[:, None] == torch.arange(input.size(1), device=input.device)
+    return p, p.clamp(min=tiny).log(), (1 - p).clamp(min=tiny).log(), positive
 
 
 def _times_class_weight(values: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -58,6 +54,7 @@ def _times_class_weight(values: Tensor, target: Tensor, weight: Tensor) -> Tenso
     # Background rows (target C) have no entry in the table and keep weight 1.
     table = torch.cat((weight.to(values.dtype), weight.new_ones(1, dtype=values.dtype)))
     return values * table[target.clamp(max=weight.numel())][:, None]
+
 
 def softmax_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float,
                                alpha: float) -> None:

@@ -1,4 +1,7 @@
-"""Neighbours in sets of points, and features taken from them (Qi et al., PointNet++, NeurIPS 2017)."""
+"""Neighbours in sets of points, and features taken from them (Qi et al., PointNet++, NeurIPS 2017).
+
+mmcv also hands in the sizes of the tensors (``b``, ``c``, ``n``, ``m``, ...), which they have themselves.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,7 @@ __all__ = [
 _PAIRS_AT_ONCE = 1 << 24
 
 
-def knn_forward(xyz: Tensor, new_xyz: Tensor, idx: Tensor, dist2: Tensor, b: int, n: int, m: int,
-                nsample: int) -> None:
+def knn_forward(xyz: Tensor, new_xyz: Tensor, idx: Tensor, dist2: Tensor, nsample: int, **sizes: int) -> None:
     """The nearest points, nearest first.
 
     Args:
@@ -36,16 +38,16 @@ def knn_forward(xyz: Tensor, new_xyz: Tensor, idx: Tensor, dist2: Tensor, b: int
         idx[:, part, :k], dist2[:, part, :k] = nearest.indices.to(idx.dtype), nearest.values.to(dist2.dtype)
 
 
-def three_nn_forward(unknown: Tensor, known: Tensor, dist2: Tensor, idx: Tensor, b: int, n: int, m: int) -> None:
+def three_nn_forward(unknown: Tensor, known: Tensor, dist2: Tensor, idx: Tensor, **sizes: int) -> None:
     """Squared distances ``(B, N, 3)`` and indices of the three of ``known`` ``(B, M, 3)`` nearest to ``unknown``
     ``(B, N, 3)``; with fewer points the rest has index 0 and an infinite distance."""
     dist2.fill_(torch.inf)
     idx.zero_()
-    knn_forward(known, unknown, idx, dist2, b, m, n, 3)
+    knn_forward(known, unknown, idx, dist2, nsample=3)
 
 
-def ball_query_forward(new_xyz: Tensor, xyz: Tensor, idx: Tensor, b: int, n: int, m: int, min_radius: float,
-                       max_radius: float, nsample: int) -> None:
+def ball_query_forward(new_xyz: Tensor, xyz: Tensor, idx: Tensor, min_radius: float, max_radius: float, nsample: int,
+                       **sizes: int) -> None:
     """The first points within a shell around each centre; a point at the centre counts.
 
     Args:
@@ -79,8 +81,8 @@ def _distances(centres: Tensor, points: Tensor) -> Iterator[tuple[slice, Tensor]
         yield part, x + y + z
 
 
-def furthest_point_sampling_forward(points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor, b: int, n: int,
-                                    m: int) -> None:
+def furthest_point_sampling_forward(points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor,
+                                    **sizes: int) -> None:
     """Points far from one another: the first, then always the one farthest from all before.
 
     Args:
@@ -92,8 +94,8 @@ def furthest_point_sampling_forward(points_tensor: Tensor, temp_tensor: Tensor, 
         ).sum(dim=2), temp_tensor, idx_tensor)
 
 
-def furthest_point_sampling_with_dist_forward(points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor, b: int,
-                                              n: int, m: int) -> None:
+def furthest_point_sampling_with_dist_forward(points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor,
+                                              **sizes: int) -> None:
     """:func:`furthest_point_sampling_forward` with distances ``(B, N, N)`` in place of points."""
     _take_furthest(lambda last: points_tensor.gather(
         1, last[:, None, None].expand(-1, 1, points_tensor.size(2)))[:, 0], temp_tensor, idx_tensor)
@@ -108,32 +110,30 @@ def _take_furthest(distance_to: Callable[[Tensor], Tensor], nearest: Tensor, idx
         idx[:, i] = last.to(idx.dtype)
 
 
-def gather_points_forward(points_tensor: Tensor, idx_tensor: Tensor, out_tensor: Tensor, b: int, c: int, n: int,
-                          npoints: int) -> None:
+def gather_points_forward(points_tensor: Tensor, idx_tensor: Tensor, out_tensor: Tensor, **sizes: int) -> None:
     """Features ``(B, C, N)`` at indices ``(B, M)``, into ``out_tensor`` ``(B, C, M)``."""
     out_tensor.copy_(points_tensor.gather(2, idx_tensor.long()[:, None].expand(-1, points_tensor.size(1), -1)))
 
 
-def gather_points_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor, b: int, c: int,
-                           n: int, npoints: int) -> None:
+def gather_points_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor,
+                           **sizes: int) -> None:
     """The gradient of :func:`gather_points_forward`, added to ``grad_points_tensor`` ``(B, C, N)``."""
     grad_points_tensor.scatter_add_(2, idx_tensor.long()[:, None].expand_as(grad_out_tensor), grad_out_tensor)
 
 
-def group_points_forward(points_tensor: Tensor, idx_tensor: Tensor, out_tensor: Tensor, b: int, c: int, n: int,
-                         npoints: int, nsample: int) -> None:
+def group_points_forward(points_tensor: Tensor, idx_tensor: Tensor, out_tensor: Tensor, **sizes: int) -> None:
     """Features ``(B, C, N)`` at indices ``(B, M, nsample)``, into ``out_tensor`` ``(B, C, M, nsample)``."""
-    gather_points_forward(points_tensor, idx_tensor.flatten(1), out_tensor.flatten(2), b, c, n, npoints)
+    gather_points_forward(points_tensor, idx_tensor.flatten(1), out_tensor.flatten(2))
 
 
-def group_points_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor, b: int, c: int,
-                          n: int, npoints: int, nsample: int) -> None:
+def group_points_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor,
+                          **sizes: int) -> None:
     """The gradient of :func:`group_points_forward`, added to ``grad_points_tensor`` ``(B, C, N)``."""
-    gather_points_backward(grad_out_tensor.flatten(2), idx_tensor.flatten(1), grad_points_tensor, b, c, n, npoints)
+    gather_points_backward(grad_out_tensor.flatten(2), idx_tensor.flatten(1), grad_points_tensor)
 
 
 def three_interpolate_forward(points_tensor: Tensor, idx_tensor: Tensor, weight_tensor: Tensor, out_tensor: Tensor,
-                              b: int, c: int, m: int, n: int) -> None:
+                              **sizes: int) -> None:
     """Weighted sums of the features ``(B, C, M)`` of three points each, into ``out_tensor`` ``(B, C, N)``.
 
     Args:
@@ -144,7 +144,7 @@ def three_interpolate_forward(points_tensor: Tensor, idx_tensor: Tensor, weight_
 
 
 def three_interpolate_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, weight_tensor: Tensor,
-                               grad_points_tensor: Tensor, b: int, c: int, n: int, m: int) -> None:
+                               grad_points_tensor: Tensor, **sizes: int) -> None:
     """The gradient of :func:`three_interpolate_forward`, added to ``grad_points_tensor`` ``(B, C, M)``."""
     shares = (grad_out_tensor[..., None] * weight_tensor[:, None]).flatten(2)
-    gather_points_backward(shares, idx_tensor.flatten(1), grad_points_tensor, b, c, m, n)
+    gather_points_backward(shares, idx_tensor.flatten(1), grad_points_tensor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._kernels import check_columns, check_inputs, check_share, computable
+from ._kernels import check_columns, check_inputs, check_threshold, computable
 
 __all__ = ['nms', 'nms_match', 'softnms']
 
@@ -37,7 +37,7 @@ def _check(boxes: Tensor, scores: Tensor, iou_threshold: float) -> None:
     check_columns(4, boxes=boxes)
     if scores.shape != boxes.shape[:1]:
         raise ValueError(f'scores has the shape {tuple(scores.shape)}, expected one score per box: ({len(boxes)},).')
-    check_share(iou_threshold=iou_threshold)
+    check_threshold(iou_threshold)
 
 
 #: mmcv's numbers for the ways in which soft-NMS lowers a score.
@@ -115,7 +115,7 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
         Groups of indices, the best box first in each, best group first.
     """
     check_columns(5, dets=dets)
-    check_share(iou_threshold=iou_threshold)
+    check_threshold(iou_threshold)
     boxes, scores = dets[:, :4], dets[:, 4]
     order = scores.sort(descending=True).indices
     boxes = boxes[order]

@@ -1,16 +1,70 @@
-"""Which points lie in which boxes or polygons."""
+"""Points and boxes in space: overlap seen from above, which points lie in which boxes, and voxels of points."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from ._kernels import check_inputs
+from ._kernels import check_columns, check_inputs
+from .rotated import common_area, corners_of
 
 __all__ = [
-    'points_in_boxes_all_forward', 'points_in_boxes_cpu_forward', 'points_in_boxes_part_forward',
-    'points_in_polygons_forward'
+    'dynamic_voxelize_forward', 'hard_voxelize_forward', 'iou3d_boxes_overlap_bev_forward', 'iou3d_nms3d_forward',
+    'iou3d_nms3d_normal_forward', 'points_in_boxes_all_forward', 'points_in_boxes_cpu_forward',
+    'points_in_boxes_part_forward', 'points_in_polygons_forward'
 ]
+
+
+def iou3d_boxes_overlap_bev_forward(boxes_a: Tensor, boxes_b: Tensor, ans_overlap: Tensor) -> None:
+    """Area that each two boxes have in common, seen from above.
+
+    Args:
+        boxes_a, boxes_b: ``(M, 7)`` and ``(N, 7)``: centre x, y, z, size along x, y, z, angle about z in radians.
+        ans_overlap: ``(M, N)``, filled.
+    """
+    check_inputs(boxes_a=boxes_a, boxes_b=boxes_b)
+    check_columns(7, boxes_a=boxes_a, boxes_b=boxes_b)
+    for row, box in zip(ans_overlap, boxes_a):
+        row.copy_(_common(box, boxes_b))
+
+
+def iou3d_nms3d_forward(boxes: Tensor, keep: Tensor, keep_num: Tensor, nms_overlap_thresh: float) -> None:
+    """Greedy non-maximum suppression of turned boxes, seen from above.
+
+    Args:
+        boxes: ``(N, 7)`` as in :func:`iou3d_boxes_overlap_bev_forward`, best score first.
+        keep: ``(N,)`` int64; the first entries are filled with the indices of the kept boxes.
+        keep_num: ``()`` int64, filled with their number.
+        nms_overlap_thresh: A box that overlaps a better one by more than this is dropped.
+    """
+    check_inputs(boxes=boxes)
+    check_columns(7, boxes=boxes)
+    areas = boxes[:, 3] * boxes[:, 4]
+    dropped = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
+    kept = []
+    for i in range(len(boxes)):
+        if not dropped[i]:
+            kept.append(i)
+            common = _common(boxes[i], boxes[i + 1:])
+            dropped[i + 1:] |= common / (areas[i] + areas[i + 1:] - common).clamp(min=1e-8) > nms_overlap_thresh
+    keep[:len(kept)] = torch.tensor(kept, dtype=keep.dtype, device=keep.device)
+    keep_num.fill_(len(kept))
+
+
+def iou3d_nms3d_normal_forward(boxes: Tensor, keep: Tensor, keep_num: Tensor, nms_overlap_thresh: float) -> None:
+    """:func:`iou3d_nms3d_forward` as if every angle were 0."""
+    upright = torch.cat((boxes[:, :6], torch.zeros_like(boxes[:, 6:])), dim=1)
+    iou3d_nms3d_forward(upright, keep, keep_num, nms_overlap_thresh)
+
+
+def _common(box: Tensor, boxes: Tensor) -> Tensor:
+    """``(N,)`` areas that a box ``(7,)`` and each of ``(N, 7)`` have in common."""
+    flat = boxes[:, [0, 1, 3, 4, 6]].double()
+    one = box[[0, 1, 3, 4, 6]].double().expand_as(flat).clone()
+    middle = (one[:, :2] + flat[:, :2]) / 2  # far from the origin there are fewer digits
+    one[:, :2] -= middle
+    flat[:, :2] -= middle
+    return common_area(corners_of(one), corners_of(flat)).to(boxes.dtype)
 
 
 def points_in_boxes_all_forward(boxes: Tensor, pts: Tensor, box_idx_of_points: Tensor) -> None:
@@ -66,3 +120,65 @@ def points_in_polygons_forward(points: Tensor, polygons: Tensor, output: Tensor)
     rise = (end[..., 1] - start[..., 1]).masked_fill(~straddles, 1)
     crossing = start[..., 0] + (y - start[..., 1]) * (end[..., 0] - start[..., 0]) / rise
     output.copy_((straddles & (crossing > x)).sum(dim=2) % 2)
+
+
+def dynamic_voxelize_forward(points: Tensor, voxel_size: Tensor, coors_range: Tensor, coors: Tensor,
+                             **unused: int) -> None:
+    """The voxel of each point.
+
+    Args:
+        points: ``(N, 3)`` or more columns: x, y, z and features.
+        voxel_size: ``(3,)`` along x, y, z.
+        coors_range: ``(6,)``: least x, y, z and greatest.
+        coors: ``(N, 3)`` int32, filled with z, y, x of the voxel, or -1 for a point out of range.
+    """
+    check_inputs(points=points)
+    coors.copy_(_voxel_of(points, voxel_size, coors_range)[0])
+
+
+def hard_voxelize_forward(points: Tensor, voxel_size: Tensor, coors_range: Tensor, voxels: Tensor, coors: Tensor,
+                          num_points_per_voxel: Tensor, voxel_num: Tensor, max_points: int, max_voxels: int,
+                          **unused: int) -> None:
+    """Voxels in the order of their first point, with their first points; the order is always that of the points.
+
+    Args:
+        points, voxel_size, coors_range: As in :func:`dynamic_voxelize_forward`.
+        voxels: ``(max_voxels, max_points, columns)``; the first ``voxel_num`` are filled.
+        coors: ``(max_voxels, 3)`` int32, filled with z, y, x.
+        num_points_per_voxel: ``(max_voxels,)`` int32, filled.
+        voxel_num: ``()`` int64, filled.
+        max_points, max_voxels: What comes later is left out.
+    """
+    check_inputs(points=points)
+    place, grid = _voxel_of(points, voxel_size, coors_range)
+    inside = place[:, 0] >= 0
+    points, place = points[inside], place[inside]
+    number = (place[:, 0] * grid[1] + place[:, 1]) * grid[0] + place[:, 2]
+    _, voxel = number.unique(return_inverse=True)
+    order = torch.arange(len(points), device=points.device)
+    first = torch.full((int(voxel.max()) + 1 if len(points) else 0, ), len(points), device=points.device)
+    first = first.scatter_reduce(0, voxel, order, 'amin')
+    rank = torch.empty_like(first)
+    rank[first.argsort()] = torch.arange(len(first), device=points.device)
+    voxel = rank[voxel]
+    # How many points of the same voxel came before.
+    by_voxel = voxel.sort(stable=True)
+    count = torch.bincount(voxel, minlength=len(first))
+    before = torch.empty_like(order)
+    before[by_voxel.indices] = order - (count.cumsum(0) - count)[by_voxel.values]
+    taken = (voxel < max_voxels) & (before < max_points)
+    voxels[voxel[taken], before[taken]] = points[taken]
+    coors[voxel[taken]] = place[taken].to(coors.dtype)
+    kept = min(len(first), max_voxels)
+    num_points_per_voxel[:kept] = count[:kept].clamp(max=max_points).to(num_points_per_voxel.dtype)
+    voxel_num.fill_(kept)
+
+
+def _voxel_of(points: Tensor, voxel_size: Tensor, coors_range: Tensor) -> tuple[Tensor, Tensor]:
+    """``(N, 3)`` int64 z, y, x, -1 for points out of range; and the ``(3,)`` numbers of voxels along x, y, z."""
+    low, high = coors_range.to(points.device).view(2, 3)
+    size = voxel_size.to(points.device)
+    grid = ((high - low) / size + 0.5).floor()
+    place = ((points[:, :3] - low) / size).floor()
+    inside = ((place >= 0) & (place < grid)).all(dim=1, keepdim=True)
+    return place.masked_fill(~inside, -1).flip(1).long(), grid.long()

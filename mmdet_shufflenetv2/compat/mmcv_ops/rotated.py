@@ -1,4 +1,8 @@
-"""Overlap and non-maximum suppression of rotated boxes, in plain PyTorch."""
+"""Overlap and non-maximum suppression of rotated boxes, and of boxes given by their four corners.
+
+mmcv's kernel tests corners as if every box were a rectangle. For rectangles, turned or not, the results are the same.
+For other quadrilaterals mmcv gives overlaps above 1 and below 0; here the area that both have in common is exact.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._kernels import check_columns, check_inputs, check_share
+from ._kernels import check_columns, check_inputs, check_threshold
 
-__all__ = ['box_iou_rotated', 'nms_rotated']
+__all__ = ['box_iou_quadri', 'box_iou_rotated', 'nms_quadri', 'nms_rotated']
 
 _IOU, _IOF = 0, 1
 
@@ -28,11 +32,22 @@ def box_iou_rotated(boxes1: Tensor, boxes2: Tensor, ious: Tensor, mode_flag: int
     """
     check_inputs(boxes1=boxes1, boxes2=boxes2)
     check_columns(5, boxes1=boxes1, boxes2=boxes2)
-    fill_overlaps(_overlap, boxes1, boxes2, ious, mode_flag, aligned)
+    _fill_overlaps(_rotated_overlap, boxes1, boxes2, ious, mode_flag, aligned)
 
 
-def fill_overlaps(overlap: Callable[[Tensor, Tensor, int], Tensor], boxes1: Tensor, boxes2: Tensor, ious: Tensor,
-                  mode_flag: int, aligned: bool) -> None:
+def box_iou_quadri(boxes1: Tensor, boxes2: Tensor, ious: Tensor, mode_flag: int, aligned: bool) -> None:
+    """Overlap of quadrilaterals.
+
+    Args:
+        boxes1, boxes2: ``(N, 8)`` and ``(M, 8)``: x and y of the four corners in order around it, in pixels.
+        ious, mode_flag, aligned: As in :func:`box_iou_rotated`.
+    """
+    check_inputs(boxes1=boxes1, boxes2=boxes2)
+    _fill_overlaps(_corner_overlap, boxes1, boxes2, ious, mode_flag, aligned)
+
+
+def _fill_overlaps(overlap: Callable[[Tensor, Tensor, int], Tensor], boxes1: Tensor, boxes2: Tensor, ious: Tensor,
+                   mode_flag: int, aligned: bool) -> None:
     """The overlaps of all pairs, or of the i-th with the i-th, some pairs at a time."""
     if aligned:
         first, second = boxes1, boxes2
@@ -59,12 +74,26 @@ def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor
         ``(K,)`` int64 indices of the kept boxes, best score first.
     """
     check_inputs(dets=dets, scores=scores)
-    check_share(iou_threshold=iou_threshold)
-    return greedy_nms(_overlap, 5, dets, scores, iou_threshold, multi_label)
+    check_threshold(iou_threshold)
+    return _greedy_nms(_rotated_overlap, 5, dets, scores, iou_threshold, multi_label)
 
 
-def greedy_nms(overlap: Callable[[Tensor, Tensor, int], Tensor], columns: int, dets: Tensor, scores: Tensor,
-               iou_threshold: float, multi_label: bool) -> Tensor:
+def nms_quadri(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor, iou_threshold: float,
+               multi_label: bool) -> Tensor:
+    """Greedy non-maximum suppression of quadrilaterals.
+
+    Args:
+        dets: ``(N, 8)`` corners as in :func:`box_iou_quadri`; with ``multi_label`` a ninth column, the label.
+
+    Other arguments and the result are as in :func:`nms_rotated`.
+    """
+    check_inputs(dets=dets, scores=scores)
+    check_threshold(iou_threshold)
+    return _greedy_nms(_corner_overlap, 8, dets, scores, iou_threshold, multi_label)
+
+
+def _greedy_nms(overlap: Callable[[Tensor, Tensor, int], Tensor], columns: int, dets: Tensor, scores: Tensor,
+                iou_threshold: float, multi_label: bool) -> Tensor:
     """Non-maximum suppression of boxes of so many columns, the label after them, with any measure of overlap."""
     order = scores.sort(descending=True).indices
     boxes = dets[order]
@@ -83,7 +112,7 @@ def greedy_nms(overlap: Callable[[Tensor, Tensor, int], Tensor], columns: int, d
     return order[torch.tensor(kept, dtype=torch.long, device=dets.device)]
 
 
-def _overlap(first: Tensor, second: Tensor, mode: int) -> Tensor:
+def _rotated_overlap(first: Tensor, second: Tensor, mode: int) -> Tensor:
     """``(P,)`` overlaps of ``(P, 5)`` and ``(P, 5)`` boxes."""
     dtype = first.dtype
     # Around the middle of the pair, or large coordinates eat the digits; in float64, since points that lie on an edge
@@ -97,6 +126,28 @@ def _overlap(first: Tensor, second: Tensor, mode: int) -> Tensor:
     base = areas1 if mode == _IOF else areas1 + areas2 - intersection
     empty = (areas1 < 1e-14) | (areas2 < 1e-14)
     return torch.where(empty, 0.0, intersection / base.clamp(min=1e-300)).to(dtype)
+
+
+def _corner_overlap(first: Tensor, second: Tensor, mode: int) -> Tensor:
+    """``(P,)`` overlaps of ``(P, 8)`` and ``(P, 8)`` boxes."""
+    corners1, corners2 = (boxes.double().view(-1, 4, 2) for boxes in (first, second))
+    # Around the middle of the pair, as rotated boxes are.
+    middle = (corners1.mean(1, keepdim=True) + corners2.mean(1, keepdim=True)) / 2
+    corners1, corners2 = corners1 - middle, corners2 - middle
+    areas1, areas2 = (_signed_area(corners) for corners in (corners1, corners2))
+    # A quadrilateral is its two triangles at the first corner, one of them less the other where it is not convex.
+    halves1, halves2 = (torch.cat((corners[:, :3], corners[:, [0, 2, 3]])) for corners in (corners1, corners2))
+    halves1, halves2 = halves1.repeat(2, 1, 1), torch.cat((halves2, halves2.view(2, -1, 3, 2).flip(0).flatten(0, 1)))
+    sign = (_signed_area(halves1) * _signed_area(halves2)).sign()
+    intersection = (sign * common_area(halves1, halves2)).view(4, -1).sum(dim=0).abs()
+    base = areas1.abs() if mode == _IOF else areas1.abs() + areas2.abs() - intersection
+    empty = (areas1.abs() < 1e-14) | (areas2.abs() < 1e-14)
+    return torch.where(empty, 0.0, intersection / base.masked_fill(empty, 1)).to(first.dtype)
+
+
+def _signed_area(corners: Tensor) -> Tensor:
+    """``(P,)`` areas of ``(P, n, 2)`` polygons, negative for the other way round."""
+    return cross(corners, corners.roll(-1, 1)).sum(dim=1) / 2
 
 
 def corners_of(boxes: Tensor) -> Tensor:

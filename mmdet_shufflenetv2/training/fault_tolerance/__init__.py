@@ -3,16 +3,13 @@
 :func:`..config.fault_tolerance.add_fault_tolerance` lays all of it over the config of a run, whatever config that is.
 """
 
-from .atomic_backend import AtomicBackend
-from .broken_images import BrokenImagesHook, LoadCompleteImage
-from .checkpoint_hook import FaultTolerantCheckpointHook
-from .dataset import FaultTolerantDataset
+from .broken_images import BrokenImagesHook, FaultTolerantDataset, LoadCompleteImage
+from .checkpoint_hook import AtomicBackend, FaultTolerantCheckpointHook
 from .distributed import SharedLossHook
+from .epoch import ResumableBatchSampler, ResumableEpochLoop
 from .finite_loss_hook import FiniteLossHook
 from .image_draws import ImageDrawsHook
 from .interrupt_hook import InterruptHook
-from .loop import ResumableEpochLoop
-from .sampling import ResumableBatchSampler
 from .state_hook import RunStateHook
 
 __all__ = [

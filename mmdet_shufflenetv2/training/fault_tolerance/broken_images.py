@@ -1,4 +1,4 @@
-"""Images that cannot be read are left out of training, one for all to see, up to a limit.
+"""Images come out the same whoever loads them; those that cannot be read are left out, for all to see, up to a limit.
 
 The workers that meet them are processes of their own, so what they met goes through a file in the folder of the run: a
 line per image, which also is the list that stays when the run is over.
@@ -10,8 +10,9 @@ import json
 import os
 from typing import Any
 
+import numpy as np
 from mmcv.transforms import LoadImageFromFile
-from mmdet.registry import HOOKS, TRANSFORMS
+from mmdet.registry import DATASETS, HOOKS, TRANSFORMS
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -19,8 +20,13 @@ from mmengine.runner import Runner
 from ...compat.private import is_resuming
 from ...utils.errors import BrokenImageError, UserError
 from ...utils.images import check_image_file
+from .epoch import SeededIndex
+from .randomness import seeded
 
-__all__ = ['BrokenImagesHook', 'LoadCompleteImage', 'report_broken']
+__all__ = ['BrokenImagesHook', 'FaultTolerantDataset', 'LoadCompleteImage', 'report_broken']
+
+# A data set with more broken images in a row than that is refused by the check before the run.
+_TRIES = 20
 
 
 @TRANSFORMS.register_module(name=['LoadCompleteImage', 'LoadWholeImage'])  # the second in configs of 0.1
@@ -41,6 +47,56 @@ class LoadCompleteImage(LoadImageFromFile):
             return super().transform(results)
         except Exception as error:  # OpenCV's, Pillow's and the file system's have no base in common
             raise BrokenImageError(f'{path} cannot be decoded ({str(error).strip().splitlines()[-1]})') from error
+
+
+@DATASETS.register_module(name=['FaultTolerantDataset', 'DurableDataset'])  # the second in configs of 0.1
+class FaultTolerantDataset:
+    """Wraps a data set; every attribute but these is the wrapped one's, for reading and for writing.
+
+    An index that comes with a seed (:class:`.SeededIndex`) has its image augmented from that seed. Another image,
+    likewise decided by the seed, takes the place of a broken one.
+
+    Args:
+        dataset: The data set or its config.
+        broken_list: File that broken images are reported to.
+    """
+
+    _OWN = ('dataset', 'broken_list')
+
+    def __init__(self, dataset: Any, broken_list: str) -> None:
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.broken_list = broken_list
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._OWN or name.startswith('__'):  # not set yet, while a copy is being made
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Hooks that change the augmentation late in a run set the data set's pipeline.
+        if name in self._OWN:
+            super().__setattr__(name, value)
+        else:
+            setattr(self.dataset, name, value)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        if not isinstance(index, SeededIndex):
+            return self.dataset[index]
+        with seeded(index.seed):
+            return self._load(int(index))
+
+    def _load(self, index: int) -> Any:
+        for _ in range(_TRIES):
+            try:
+                return self.dataset[index]
+            except BrokenImageError as error:
+                last = error
+                report_broken(self.broken_list, str(error))
+                index = int(np.random.randint(len(self)))
+        raise last
 
 
 def report_broken(file: str | os.PathLike, fault: str) -> None:

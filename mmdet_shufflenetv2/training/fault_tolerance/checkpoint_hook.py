@@ -9,24 +9,38 @@ import time
 from pathlib import Path
 from typing import Any
 
+import mmengine
 import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ...checkpoints.latest import LAST_CHECKPOINT, latest_valid_checkpoint
-from ...compat.patches import replaced
+from ...compat.patches import install, replaced
 from ...models.unwrap import unwrap_model
 from ...utils.errors import UserError
 from ...utils.files import remove_leftovers, unfinished_file, write_atomically
 from .resume_command import resume_command
 
-__all__ = ['BEST_CHECKPOINT', 'FaultTolerantCheckpointHook', 'is_disk_full']
+__all__ = ['BEST_CHECKPOINT', 'AtomicBackend', 'FaultTolerantCheckpointHook', 'is_disk_full']
 
 #: The best checkpoint under a name that does not change.
 BEST_CHECKPOINT = 'best.pth'
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class AtomicBackend(LocalBackend):
+    """MMEngine's local files, each there completely or not at all."""
+
+    def put(self, obj: bytes, filepath: str | os.PathLike) -> None:
+        """Write bytes to a file; see :func:`write_atomically`."""
+        mmengine.mkdir_or_exist(os.path.dirname(filepath))
+        write_atomically(filepath, obj)
+
+
+install('mmengine.fileio:atomic backend', register_backend, 'atomic', AtomicBackend, force=True)
 
 
 @HOOKS.register_module(name=['FaultTolerantCheckpointHook', 'DurableCheckpointHook'])  # the second in configs of 0.1
@@ -43,8 +57,7 @@ class FaultTolerantCheckpointHook(CheckpointHook):
 
     Args:
         interval_minutes: Minutes after which to save in the middle of an epoch; None for never.
-        args: As for ``CheckpointHook``.
-        kwargs: As for ``CheckpointHook``.
+        args, kwargs: As for ``CheckpointHook``.
 
     Raises:
         UserError: If a file cannot be written, on a full disk say, or the weights are not finite; it names the latest
@@ -53,8 +66,7 @@ class FaultTolerantCheckpointHook(CheckpointHook):
 
     def __init__(self, *args: Any, interval_minutes: float | None = None, **kwargs: Any) -> None:
         if kwargs.get('out_dir') is None and kwargs.get('file_client_args') is None:
-            kwargs.setdefault('backend_args', None)
-            kwargs['backend_args'] = kwargs['backend_args'] or dict(backend='atomic')
+            kwargs['backend_args'] = kwargs.get('backend_args') or dict(backend='atomic')
         super().__init__(*args, **kwargs)
         self.interval_minutes = interval_minutes
         self._saved_at = time.monotonic()

@@ -34,9 +34,6 @@ _NEEDED = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 def join_processes(cfg: Config) -> None:
     """Let the processes of a run on CPUs meet; on GPUs that is left to MMEngine.
 
-    Args:
-        cfg: The run's config.
-
     Raises:
         UserError: If the processes cannot find each other.
     """

@@ -12,22 +12,17 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ...compat.patches import replace
-from .loop import ResumableEpochLoop
+from .epoch import ResumableEpochLoop
 from .randomness import derive_seed, seeded
 
 __all__ = ['ImageDraws', 'ImageDrawsHook']
 
 
 class ImageDraws:
-    """A sampler's ``sample``, with a seed for each image of a step.
+    """A sampler's own method ``sample``, with a seed for each image of a step.
 
     Heads call it once for each image, in the batch's order, and :class:`.ResumableBatchSampler` deals a batch out in
     turn, so the number of the call tells the image's place in the batch of all processes.
-
-    Args:
-        sample: The sampler's own method.
-        rank: Number of this process.
-        world_size: Number of processes.
     """
 
     def __init__(self, sample: Callable[..., Any], rank: int, world_size: int) -> None:

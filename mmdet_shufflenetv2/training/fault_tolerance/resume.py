@@ -7,7 +7,6 @@ if the run had begun with them. Where nothing has changed, nothing is touched. W
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from mmengine.optim import OptimWrapper
@@ -119,9 +118,9 @@ def _set_schedules(runner: Runner, checkpoint: dict[str, Any], name: str, new_ru
     for old, new in zip(saved_groups, groups):
         old.update({key: value for key, value in new.items() if key != 'params'})
     checkpoint['param_schedulers'] = [dict(scheduler.state_dict()) for scheduler in schedulers]
-    runner.logger.log(logging.WARNING, (
+    runner.logger.warning(
         f'Learning rate, length or schedule differ from those of {name}: they hold from here on as if the run had '
-        f'begun with them. The learning rate goes on at {groups[0]["lr"]:.4g}, in place of {before:.4g}.'))
+        f'begun with them. The learning rate goes on at {groups[0]["lr"]:.4g}, in place of {before:.4g}.')
 
 
 def _fit(groups: list[dict[str, Any]], saved: list[dict[str, Any]]) -> bool:
@@ -146,9 +145,7 @@ def _step_to(schedulers: list[Any], iterations: int, batches: int | None) -> Non
         count_steps(scheduler)  # else they warn that the optimizer has not stepped
     for iteration in range(1, iterations + 1):
         epoch_ends = batches is not None and iteration % batches == 0
-        for scheduler in schedulers:
-            if not scheduler.by_epoch:
-                scheduler.step()
-        for scheduler in schedulers if epoch_ends else ():
-            if scheduler.by_epoch:
-                scheduler.step()
+        for by_epoch in (False, True) if epoch_ends else (False, ):
+            for scheduler in schedulers:
+                if scheduler.by_epoch == by_epoch:
+                    scheduler.step()

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from ...compat.private import is_resuming
 from ...models.unwrap import unwrap_model
-from .loop import ResumableEpochLoop
+from .epoch import ResumableEpochLoop
 from .randomness import derive_seed, seed_all
 from .resume import STATE_KEY, fit_checkpoint
 

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.checkpoints.latest import is_valid_checkpoint
-from mmdet_shufflenetv2.training.fault_tolerance import atomic_backend as storage
+from mmdet_shufflenetv2.training.fault_tolerance import checkpoint_hook as storage
 from mmdet_shufflenetv2.training.train import train
 
 
