@@ -17,7 +17,7 @@ from torch import nn
 from ..utils.errors import UserError
 from .unwrap import strip_prefixes
 
-__all__ = ['GUIDANCE', 'check_fit', 'convert_state_dict', 'is_nanodet', 'own_names']
+__all__ = ['GUIDANCE', 'check_fit', 'convert_state_dict', 'has_guidance', 'is_nanodet', 'own_names']
 
 _HEAD = ('head.gfl_cls.', 'head.cls_convs.')
 
@@ -44,6 +44,11 @@ def is_nanodet(keys: Iterable[str]) -> bool:
     """Whether these are the keys of a checkpoint that NanoDet wrote, of NanoDet-m or another."""
     names, _ = strip_prefixes(key for key in keys if isinstance(key, str))
     return any(name.startswith(_HEAD) for name in names)
+
+
+def has_guidance(keys: Iterable[str]) -> bool:
+    """Whether weights of NanoDet-Plus, under its names or ours, hold what guides its training."""
+    return any(part in str(key) for key in keys for part in (GUIDANCE, 'aux_head.'))
 
 
 def convert_state_dict(detector: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:

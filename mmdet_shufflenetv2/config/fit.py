@@ -23,16 +23,17 @@ from .access import is_detector, require_detector
 from .checkpoint_meta import apply_checkpoint_metadata, config_meta
 from .classes import apply_prepared_data, class_heads
 from .options import TrainOptions
-from .run_flags import set_own_length, set_run_flags
+from .own_recipe import fit_recipe
+from .run_flags import set_run_flags
 
 __all__ = ['fit_data', 'fit_run', 'follow_run']
 
 
-def fit_run(cfg: Config, options: TrainOptions) -> str | None:
+def fit_run(cfg: Config, options: TrainOptions) -> dict[str, str]:
     """Fit a config to a training: its flags, then its data; ``cfg`` is changed in place.
 
     Returns:
-        Why the run is as long as it is, where neither config nor options say so.
+        What was chosen because neither config nor options say it, see :func:`.fit_recipe`.
 
     Raises:
         UserError: If data or flags are invalid.
@@ -40,17 +41,15 @@ def fit_run(cfg: Config, options: TrainOptions) -> str | None:
     set_run_flags(cfg, freeze=options.freeze, image_size=options.image_size, batch_size=options.batch_size,
                   epochs=options.epochs, lr=options.lr)
     if options.data is None:
-        return None
+        return {}
     own = fit_data(cfg, options.data)
-    why = None
-    if options.epochs is None and 'train_cfg.max_epochs' not in (options.cfg_options or {}):
-        why = set_own_length(cfg, len(own.splits['train'].annotations['images']))
+    notes = fit_recipe(cfg, len(own.splits['train'].annotations['images']), options)
     # What other tools are then given: the best and the last checkpoint.
     checkpoint = cfg.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
     checkpoint.setdefault('save_best', 'coco/bbox_mAP')
     if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
         print(summary(own))
-    return why
+    return notes
 
 
 def fit_data(cfg: Config, data: str) -> UserDataset:

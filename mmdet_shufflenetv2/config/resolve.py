@@ -31,7 +31,7 @@ class Resolved(NamedTuple):
     """A config with every edit made, and what a person should be told about it."""
 
     cfg: Config
-    #: What was chosen, by subject: ``length``, ``workers``.
+    #: What was chosen, by subject: ``length``, ``workers``, ...
     notes: dict[str, str]
 
 
@@ -54,9 +54,9 @@ def resolve(options: TrainOptions | EvaluateOptions | BrowseOptions) -> Resolved
 def _for_training(cfg: Config, options: TrainOptions) -> dict[str, str]:
     require_entries(cfg, 'train_cfg', 'train_dataloader', 'optim_wrapper')
     edits.set_data_root(cfg, options.data_root, options.data)
-    length = fit_run(cfg, options)
     edits.set_resume(cfg, options.resume)
     edits.check_load_from(cfg)
+    notes = fit_run(cfg, options)
     edits.show_class_wise(cfg)
     if options.amp:
         _mix_precisions(cfg)
@@ -68,7 +68,7 @@ def _for_training(cfg: Config, options: TrainOptions) -> dict[str, str]:
     edits.set_launcher(cfg)
     add_fault_tolerance(cfg, max_broken_images=options.max_broken_images,
                         checkpoint_interval_minutes=options.checkpoint_interval_minutes)
-    return {name: note for name, note in (('length', length), ('workers', workers)) if note}
+    return notes | ({'workers': workers} if workers else {})
 
 
 def _for_evaluation(cfg: Config, options: EvaluateOptions) -> None:

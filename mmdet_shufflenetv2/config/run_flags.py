@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 from itertools import accumulate
 from typing import Any
 
@@ -12,7 +10,7 @@ from mmengine.config import Config
 from ..utils.errors import UserError
 from .image_size import parse_image_size, set_image_size
 
-__all__ = ['fit_warm_up', 'schedules_of', 'set_own_length', 'set_run_flags', 'unfinished_warm_up']
+__all__ = ['fit_warm_up', 'schedules_of', 'set_batch_size', 'set_epochs', 'set_run_flags', 'unfinished_warm_up']
 
 #: A warm-up takes at most one step in so many. Of a single step MMEngine's LinearLR would never come back from.
 _WARM_UP_SHARE = 10
@@ -21,8 +19,6 @@ _WARM_UPS = ('Linear', 'Constant', 'QuadraticWarmup')
 # What hooks call a number of epochs that is a part of the run: the change of the augmentation in YOLOX and RTMDet, the
 # begin of averages of the weights.
 _HOOK_TIMES = ('switch_epoch', 'num_last_epochs', 'begin_epoch')
-#: A run on the user's own data takes about so many steps, and so many epochs at least and at most.
-_STEPS, _FEWEST, _MOST = 3000, 12, 100
 # Stages of a backbone, here and in MMDetection: conv5 counts as one.
 _MOST_FROZEN = 4
 
@@ -51,9 +47,9 @@ def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | N
     if image_size is not None:
         set_image_size(cfg, parse_image_size(image_size))
     if batch_size is not None:
-        _set_batch_size(cfg, batch_size)
+        set_batch_size(cfg, batch_size)
     if epochs is not None:
-        _set_epochs(cfg, epochs)
+        set_epochs(cfg, epochs)
     if lr is not None:
         _scale_rate(cfg, lr / cfg.optim_wrapper.optimizer.lr)
         cfg.optim_wrapper.optimizer.lr = lr
@@ -63,7 +59,8 @@ def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | N
         cfg.auto_scale_lr = dict(cfg.get('auto_scale_lr') or {}, enable=False)
 
 
-def _set_batch_size(cfg: Config, batch_size: int) -> None:
+def set_batch_size(cfg: Config, batch_size: int) -> None:
+    """Images per step on each device; the learning rate follows in proportion."""
     old, cfg.train_dataloader.batch_size = cfg.train_dataloader.get('batch_size', batch_size), batch_size
     if not (cfg.get('auto_scale_lr') or {}).get('enable'):  # else MMEngine scales by the same rule
         _scale_rate(cfg, batch_size / old)
@@ -78,7 +75,12 @@ def _scale_rate(cfg: Config, factor: float) -> None:
                 schedule[key] *= factor
 
 
-def _set_epochs(cfg: Config, epochs: int) -> None:
+def set_epochs(cfg: Config, epochs: int) -> None:
+    """Length of the run; what is counted in epochs follows in proportion.
+
+    Raises:
+        UserError: If the config counts iterations.
+    """
     old = cfg.train_cfg.get('max_epochs')
     if not old:
         raise UserError(f'`epochs` needs a schedule in epochs, and {cfg.filename} counts iterations. Set its length '
@@ -97,18 +99,6 @@ def _set_epochs(cfg: Config, epochs: int) -> None:
                 holder[key] = _at_least_one(holder[key] * factor)
     for hook in cfg.get('custom_hooks') or []:
         hook.update({key: _at_least_one(hook[key] * factor) for key in _HOOK_TIMES if hook.get(key)})
-
-
-def set_own_length(cfg: Config, images: int) -> str | None:
-    """Give a run on so many images of the user's own a length that fits: about 3000 steps, 12 to 100 epochs.
-
-    Returns why the run is as long as it is; None where the config counts iterations and keeps them.
-    """
-    if not cfg.train_cfg.get('max_epochs'):
-        return None
-    batch = cfg.train_dataloader.get('batch_size', 1) * int(os.environ.get('WORLD_SIZE', 1))
-    _set_epochs(cfg, min(max(_STEPS // math.ceil(images / batch), _FEWEST), _MOST))
-    return f'chosen for {images} images; epochs=N changes it'
 
 
 def fit_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:

@@ -26,20 +26,15 @@ class FirstScreenHook(Hook):
     """Logs :func:`first_screen`, once everything is built and the learning rate is scaled.
 
     Args:
-        length: Why the run is as long as it is; None says nothing.
-        schedule: What was changed in its schedules, or is to be known of them.
-        workers: What was changed in the number of its workers.
+        notes: What was chosen and why, by line: put behind the line of that name, or a line of its own.
     """
 
-    def __init__(self, length: str | None = None, schedule: str | None = None, workers: str | None = None) -> None:
-        self.length = length
-        self.notes = dict(schedule=schedule, workers=workers)
+    def __init__(self, **notes: str) -> None:
+        self.notes = notes
 
     def before_train(self, runner: Runner) -> None:
         lines = first_screen(runner)
-        if self.length:
-            lines['length'] += f', {self.length}'
-        lines |= {name: note for name, note in self.notes.items() if note}
+        lines |= {name: f'{lines[name]}, {note}' if name in lines else note for name, note in self.notes.items()}
         runner.logger.info(in_words('This run\n' + '\n'.join(
             f'  {name + ":":<16}{text}' for name, text in lines.items())))
 

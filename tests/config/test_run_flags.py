@@ -11,7 +11,6 @@ from mmdet_shufflenetv2.config.options import TrainOptions
 from mmdet_shufflenetv2.config.run_flags import (
     fit_warm_up,
     schedules_of,
-    set_own_length,
     set_run_flags,
     unfinished_warm_up,
 )
@@ -142,14 +141,6 @@ def test_intervals_and_hooks_that_count_epochs_follow():
     set_run_flags(cfg, epochs=30)
     assert cfg.train_cfg.dynamic_intervals == [(28, 1)]
     assert [cfg.custom_hooks[0].switch_epoch, cfg.custom_hooks[1].num_last_epochs] == [28, 2]
-
-
-@pytest.mark.parametrize(('images', 'epochs'), [(20, 100), (300, 78), (1500, 15), (100_000, 12)])
-def test_own_data_get_a_length_by_their_number(images, epochs):
-    cfg = config()
-    assert set_own_length(cfg, images) == f'chosen for {images} images; epochs=N changes it'
-    assert cfg.train_cfg.max_epochs == epochs
-    assert cfg.param_scheduler[1].milestones == [round(8 * epochs / 12), round(11 * epochs / 12)]
 
 
 def test_one_cycle_takes_the_named_learning_rate_as_its_peak():

@@ -1,0 +1,86 @@
+"""What a run on the user's own data is like where no option says it: it fits the number of images."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from ..checkpoints.nanodet_layout import has_guidance
+from ..checkpoints.unwrap import find_weights
+from .options import TrainOptions
+from .run_flags import set_batch_size, set_epochs
+
+__all__ = ['fit_recipe']
+
+#: About so many steps, and so many epochs at least and at most.
+_STEPS, _FEWEST, _MOST = 3000, 12, 100
+#: An epoch has so many steps at least, where no more than so few images a step are needed for it.
+_STEPS_AN_EPOCH, _SMALLEST_BATCH = 20, 8
+#: Averages of the weights reach over one step in so many.
+_AVERAGED_SHARE = 20
+
+
+def fit_recipe(cfg: Config, images: int, options: TrainOptions) -> dict[str, str]:
+    """Choose batch size, length, averages of the weights and assignment for so many images to train on.
+
+    What an option names, also among ``cfg_options``, stays as it is.
+
+    Args:
+        cfg: Changed in place; the data are set already.
+        images: How many images it trains on.
+        options: Of the run.
+
+    Returns:
+        What was chosen and why, by the names of the first screen's lines.
+    """
+    given, notes = options.cfg_options or {}, {}
+    if options.batch_size is None and 'train_dataloader.batch_size' not in given:
+        notes |= _fit_batch_size(cfg, images)
+    if not cfg.train_cfg.get('max_epochs'):
+        return notes  # counts iterations and keeps them
+    steps = math.ceil(images / (cfg.train_dataloader.get('batch_size', 1) * int(os.environ.get('WORLD_SIZE', 1))))
+    if options.epochs is None and 'train_cfg.max_epochs' not in given:
+        set_epochs(cfg, min(max(_STEPS // steps, _FEWEST), _MOST))
+        notes['length'] = f'chosen for {images} images; epochs=N changes it'
+    if not any(key.startswith('custom_hooks') for key in given):
+        notes |= _fit_averages(cfg, steps * cfg.train_cfg.max_epochs)
+    return notes | _fit_assignment(cfg)
+
+
+def _fit_batch_size(cfg: Config, images: int) -> dict[str, str]:
+    """With few images, no more a step than give an epoch some steps."""
+    old = cfg.train_dataloader.get('batch_size', 1)
+    batch = min(old, max(images // _STEPS_AN_EPOCH, _SMALLEST_BATCH))
+    if batch == old:
+        return {}
+    set_batch_size(cfg, batch)
+    return dict(batch=f'in place of {old}, chosen for {images} images; batch_size=N changes it')
+
+
+def _fit_averages(cfg: Config, steps: int) -> dict[str, str]:
+    """Let averages of the weights forget what lies further back than a part of the run."""
+    horizon = max(steps // _AVERAGED_SHARE, 1)
+    notes = {}
+    for hook in cfg.get('custom_hooks') or []:
+        if hook.get('type') == 'EMAHook' and hook.get('momentum', 0.0002) < 1 / horizon:
+            hook['momentum'] = 1 / (horizon + 1)
+            if 'gamma' in hook:
+                hook['gamma'] = min(hook['gamma'], horizon)
+            notes['average'] = f'of the weights over about the last {horizon} of {steps} steps'
+    return notes
+
+
+def _fit_assignment(cfg: Config) -> dict[str, str]:
+    """Leave out NanoDet-Plus's guidance where the weights to start from can do better than a new one."""
+    train_cfg: Any = cfg.model.get('train_cfg') or {}
+    if not train_cfg.get('assign_guidance') or not cfg.get('load_from'):
+        return {}
+    loaded = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
+    if has_guidance(find_weights(loaded)):
+        return {}
+    train_cfg.assign_guidance = None
+    return dict(assignment="by the detector's own predictions: the weights come without the guidance of their training")

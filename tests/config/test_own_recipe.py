@@ -1,0 +1,73 @@
+"""What is chosen by the number of images, and that whatever an option names is left alone."""
+
+import pytest
+import torch
+from conftest import ROOT
+from mmengine.config import Config
+
+from mmdet_shufflenetv2.config.options import TrainOptions
+from mmdet_shufflenetv2.config.own_recipe import fit_recipe
+from mmdet_shufflenetv2.config.run_flags import set_run_flags
+
+
+def fitted(name, images, load_from=None, **options):
+    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    cfg.load_from = load_from
+    options = TrainOptions(name, data='fish', **options)
+    set_run_flags(cfg, batch_size=options.batch_size, epochs=options.epochs)
+    return cfg, fit_recipe(cfg, images, options)
+
+
+@pytest.mark.parametrize(('images', 'epochs'), [(20, 100), (300, 78), (1500, 15), (100_000, 12)])
+def test_the_length_follows_the_number_of_images(images, epochs):
+    cfg, notes = fitted('faster_rcnn_snv2', images)
+    assert notes == dict(length=f'chosen for {images} images; epochs=N changes it')
+    assert cfg.train_cfg.max_epochs == epochs
+    assert cfg.param_scheduler[1].milestones == [round(8 * epochs / 12), round(11 * epochs / 12)]
+
+
+@pytest.mark.parametrize(('images', 'batch', 'epochs'), [
+    (40, 8, 100), (300, 15, 100), (1000, 50, 100), (5000, 96, 56), (118_000, 96, 12)])
+def test_a_large_batch_becomes_one_that_leaves_an_epoch_some_steps(images, batch, epochs):
+    cfg, notes = fitted('nanodet_plus_m_snv2', images)
+    assert cfg.train_dataloader.batch_size == batch
+    assert cfg.train_cfg.max_epochs == epochs
+    assert ('batch' in notes) == (batch < 96)
+    # MMEngine scales the learning rate by it.
+    assert (cfg.optim_wrapper.optimizer.lr, cfg.auto_scale_lr) == (0.001, dict(enable=True, base_batch_size=96))
+
+
+@pytest.mark.parametrize(('images', 'epochs', 'horizon'), [(300, 10, 10), (300, None, 100), (10**6, 300, 2000)])
+def test_averages_reach_over_a_twentieth_of_the_run_at_most(images, epochs, horizon):
+    cfg, notes = fitted('nanodet_plus_m_snv2', images, epochs=epochs)
+    average = cfg.custom_hooks[1]
+    assert average.gamma == horizon
+    if horizon < 2000:
+        assert average.momentum == pytest.approx(1 / (horizon + 1))
+        assert notes['average'].startswith(f'of the weights over about the last {horizon} of ')
+    else:
+        assert (average.momentum, 'average' in notes) == (0.0002, False)
+
+
+def test_what_an_option_names_is_left_alone():
+    cfg, notes = fitted('nanodet_plus_m_snv2', 300, batch_size=96, epochs=7)
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, set(notes)) == (96, 7, {'average'})
+    cfg, notes = fitted('nanodet_plus_m_snv2', 300, cfg_options={
+        'train_dataloader.batch_size': 96, 'train_cfg.max_epochs': 300, 'custom_hooks.1.gamma': 2000})
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, notes) == (96, 300, {})
+
+
+@pytest.mark.parametrize(('key', 'kept'), [
+    ('head.gfl_cls.0.weight', False), ('aux_head.gfl_cls.weight', True), ('assign_guidance.head.gfl_cls.weight', True)])
+def test_a_guidance_is_trained_where_the_weights_bring_one(tmp_path, key, kept):
+    path = str(tmp_path / 'weights.pth')
+    torch.save({'state_dict': {key: torch.zeros(1)}}, path)
+    cfg, notes = fitted('nanodet_plus_m_snv2', 300, load_from=path)
+    assert (cfg.model.train_cfg.assign_guidance is not None) == kept
+    assert ('assignment' in notes) != kept
+
+
+def test_a_new_detector_has_its_guidance():
+    cfg, notes = fitted('nanodet_plus_m_snv2', 300)
+    assert cfg.model.train_cfg.assign_guidance
+    assert 'assignment' not in notes
