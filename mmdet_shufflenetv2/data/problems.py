@@ -6,12 +6,13 @@ leaves out without a word, such as a box without area, is a warning.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..utils.errors import UserError
 
-__all__ = ['FATAL', 'LEFT_OUT', 'WARNINGS', 'Report', 'shown']
+__all__ = ['FATAL', 'LEFT_OUT', 'WARNINGS', 'Report', 'few', 'shown']
 
 FATAL = {
     'entry': 'an entry is no JSON object',
@@ -66,9 +67,8 @@ EXAMPLES = 5
 
 @dataclass
 class Report:
-    """Everything found in one annotation file."""
+    """Everything found in one annotation file, ``source``, and in ``images``, the folder of its images."""
 
-    #: The annotation file, and the folder of its images.
     source: str
     images: str
     #: How many images, annotations and categories it lists.
@@ -106,11 +106,7 @@ class Report:
                          if reason in self.found)
 
     def refuse(self, purpose: str) -> None:
-        """Raise a :class:`.UserError` that names the first fatal problem, if there is one.
-
-        Args:
-            purpose: What the data are not fit for.
-        """
+        """Raise a :class:`.UserError` that names the first fatal problem, if there is one."""
         if not self.fatal:
             return
         first, *others = self.fatal
@@ -139,6 +135,12 @@ class Report:
             if problem['count'] > len(problem['examples']):
                 lines.append(f'{"":>19}and {problem["count"] - len(problem["examples"])} more')
         return '\n'.join([*lines, '  not fit for training' if self.fatal else '  fit for training'])
+
+
+def few(names: Iterable[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
 def shown(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,9 +79,8 @@ def predict(options: PredictOptions) -> Predicted:
     with ExitStack() as stack:
         with _writing(out_dir):
             out_dir.mkdir(parents=True, exist_ok=True)
-            drawing = stack.enter_context(DrawingSaver(out_dir, sources, detector.classes))
             savers = [(stack.enter_context(make(out_dir, sources, detector)), wants_all)
-                      for make, wants_all in (FORMATS[name] for name in options.save)]
+                      for make, wants_all in [(DrawingSaver, False), *(FORMATS[name] for name in options.save)]]
         lengths = [source.length for source in sources]
         bar = stack.enter_context(tqdm(total=None if None in lengths else sum(lengths), unit=' frames'))
         try:
@@ -91,7 +90,6 @@ def predict(options: PredictOptions) -> Predicted:
                     found = _only(found, np.isin(found.labels, wanted))
                     seen = _only(found, found.scores >= options.score_thr)
                     with _writing(out_dir):
-                        drawing.write(frame, seen)
                         for saver, wants_all in savers:
                             saver.write(frame, found if wants_all else seen)
                     frames += 1
@@ -102,7 +100,7 @@ def predict(options: PredictOptions) -> Predicted:
             stack.close()
     if faults:
         raise UserError(f'{faults[0]} Everything before that is in {out_dir}.')
-    return Predicted(frames, [drawing.path, *(saver.path for saver, _ in savers)], stopped)
+    return Predicted(frames, [saver.path for saver, _ in savers], stopped)
 
 
 @contextmanager
@@ -116,14 +114,11 @@ def _writing(out_dir: Path) -> Iterator[None]:
 
 def _frames(sources: Sequence[Source], faults: list[TruncatedError]) -> Iterator[Frame]:
     """The frames of all sources; a video that breaks off is noted and does not keep the others from being read."""
-
-    def until_it_breaks(source: Source) -> Iterator[Frame]:
+    for source in sources:
         try:
             yield from source.frames()
         except TruncatedError as fault:
             faults.append(fault)
-
-    return chain.from_iterable(map(until_it_breaks, sources))
 
 
 def _labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:
@@ -133,8 +128,7 @@ def _labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:
         if name not in classes:
             near = difflib.get_close_matches(name, classes, n=1)
             hint = f' Near it: {near[0]!r}.' if near else ''
-            raise UserError(f'classes={name!r} is no class of this detector.{hint} It knows '
-                            f'{", ".join(classes)}.')
+            raise UserError(f'classes={name!r} is no class of this detector.{hint} It knows {", ".join(classes)}.')
     return [classes.index(name) for name in names]
 
 

@@ -82,10 +82,9 @@ class Frame:
 
 
 def find_sources(inputs: Sequence[str | os.PathLike]) -> list[Source]:
-    """Every image, video and camera that ``inputs`` name, each once, looked at before anything is computed.
+    """Every image, video and camera that inputs name, each once, looked at before anything is computed.
 
-    Args:
-        inputs: Image and video files, folders (the images and videos in them), globs, ``webcam:0`` or a number.
+    Inputs are image and video files, folders (the images and videos in them), globs, ``webcam:0`` or a number.
 
     Raises:
         UserError: If there is no such file or camera, if one is damaged, too large, empty or of an unknown kind, or
@@ -99,7 +98,7 @@ def find_sources(inputs: Sequence[str | os.PathLike]) -> list[Source]:
                         f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.{hint}')
     check_images([given for given, kind in found if kind == 'image'])
     names = _distinct([given.replace(':', '') if kind == 'camera' else Path(given).stem for given, kind in found])
-    return [_check_model_file(given, name, kind) for (given, kind), name in zip(found, names)]
+    return [_opened(given, name, kind) for (given, kind), name in zip(found, names)]
 
 
 def _expand(entry: str) -> list[tuple[str, str]]:
@@ -117,13 +116,11 @@ def _expand(entry: str) -> list[tuple[str, str]]:
     if entry.startswith('webcam'):
         raise UserError(f'{entry} names no camera: expected webcam:0, or webcam:1 for a second one.')
     if glob.has_magic(entry):
-        # In a loop of links, `**` finds each file many times.
-        matches = sorted(map(Path, glob.glob(entry, recursive=True)), key=lambda path: (len(path.parts), path))
-        if matches:
-            # Where links form a loop, `**` finds each file many times: its first, shortest path is kept.
-            matches.reverse()
-            return _of_known_kind(sorted({path.parent.resolve() / path.name: path for path in matches}.values()))
-        raise UserError(f'Nothing fits the pattern {entry}.')
+        # Where links form a loop, `**` finds each file many times: its first, shortest path is kept.
+        matches = sorted(map(Path, glob.glob(entry, recursive=True)), key=lambda path: (len(path.parts), path))[::-1]
+        if not matches:
+            raise UserError(f'Nothing fits the pattern {entry}.')
+        return _of_known_kind(sorted({path.parent.resolve() / path.name: path for path in matches}.values()))
     raise UserError(f'There is no image or folder {entry}. Expected image or video files, folders, patterns such as '
                     f'"photos/*.jpg", or webcam:0.')
 
@@ -152,7 +149,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return distinct
 
 
-def _check_model_file(given: str, name: str, kind: str) -> Source:
+def _opened(given: str, name: str, kind: str) -> Source:
     if kind == 'image':
         return Source(given, name, kind)
     with closing(_Capture(given, kind)) as capture:

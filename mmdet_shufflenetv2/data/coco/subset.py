@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 from ...utils.errors import UserError
+from ..annotation_file import of_images
 
 __all__ = ['check_subset', 'choose_subset', 'subset_name']
 
@@ -29,8 +30,4 @@ def choose_subset(annotations: dict[str, Any], count: int, seed: int) -> dict[st
     """
     with_boxes = sorted({annotation['image_id'] for annotation in annotations['annotations']})
     check_subset(count, len(with_boxes))
-    chosen = set(random.Random(seed).sample(with_boxes, count))
-    return dict(
-        annotations,
-        images=[image for image in annotations['images'] if image['id'] in chosen],
-        annotations=[annotation for annotation in annotations['annotations'] if annotation['image_id'] in chosen])
+    return of_images(annotations, set(random.Random(seed).sample(with_boxes, count)))

@@ -34,6 +34,7 @@ DESCRIPTIONS = ('.yaml', '.yml', '.data')
 # Coordinates are rounded to some digits, so a box may leave the image by a little.
 _ROUNDING = 0.01
 _KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
+_ALL_KEYS = tuple(key for keys in _KEYS.values() for key in keys)
 _CLASS_LISTS = ('classes.txt', 'obj.names')
 _EXAMPLE = 'names: [cat, dog]; train: images/train; val: images/val'
 # In front of paths that start in the data set's folder: Roboflow's and CVAT's.
@@ -55,7 +56,7 @@ def find_description(root: Path) -> Path | None:
                         f'{", ".join(path.name for path in found)}. Name the one to take: data={found[0]}')
     found += [root / name for name in _CLASS_LISTS if (root / name).is_file() and (root / 'labels').is_dir()]
     if not found and any((folder / 'images').is_dir() and (folder / 'labels').is_dir()
-                         for folder in (root, *(root / name for names in _KEYS.values() for name in names))):
+                         for folder in (root, *map(root.joinpath, _ALL_KEYS))):
         above = root.absolute().parent
         if any(map(is_description, above.iterdir())):
             raise UserError(f'data={root} is a part of a data set, without the names of the classes. Name the whole: '
@@ -75,7 +76,7 @@ def is_description(path: Path) -> bool:
     if path.suffix not in DESCRIPTIONS or is_clutter(Path(path.name)) or not path.is_file():
         return False
     try:
-        return 'names' in (_read_lines(path) if path.suffix == '.data' else _read_yaml(path))
+        return 'names' in _content(path)
     except OSError:
         return False
     except UserError:
@@ -91,24 +92,22 @@ def unreadable_yaml(root: Path) -> list[Path]:
 
 def _is_yaml(path: Path) -> bool:
     try:
-        return _read_yaml(path) is not None
+        return _content(path) is not None
     except (OSError, UserError):
         return False
 
 
 def _names_images(path: Path) -> bool:
     try:
-        content = _read_lines(path) if path.suffix == '.data' else _read_yaml(path)
+        return any(key in _content(path) for key in _ALL_KEYS)
     except UserError:
         return True
-    return any(key in content for keys in _KEYS.values() for key in keys)
 
 
 def _places(root: Path) -> dict[str, str]:
     """Where the images of each split are if nothing says so."""
-    names = [name for names in _KEYS.values() for name in names]
-    places = {name: f'images/{name}' for name in names if (root / 'images' / name).is_dir()}
-    places = places or {name: f'{name}/images' for name in names if (root / name / 'images').is_dir()}
+    places = {name: f'images/{name}' for name in _ALL_KEYS if (root / 'images' / name).is_dir()}
+    places = places or {name: f'{name}/images' for name in _ALL_KEYS if (root / name / 'images').is_dir()}
     return places if 'train' in places else {'train': 'images'} | places
 
 
@@ -122,7 +121,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> dict[str, Any]:
+    """What a description says; for Darknet's, of lines ``key = value``, all of it as text."""
+    if path.suffix == '.data':
+        pairs = (line.partition('=') for line in _lines(path))
+        return {key.strip(): value.strip() for key, _, value in pairs if value.strip()}
     try:
         content = yaml.load(path.read_text(encoding='utf-8-sig'), _Loader)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
@@ -130,10 +133,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _read_lines(path: Path) -> dict[str, str]:
-    """Darknet's lines ``key = value``."""
-    pairs = (line.partition('=') for line in path.read_text(encoding='utf-8-sig', errors='replace').splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs if value.strip()}
+def _lines(path: Path) -> list[str]:
+    """The lines of a text that are not empty."""
+    lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def read_yolo(root: Path, description: Path) -> UserDataset:
@@ -146,28 +149,24 @@ def read_yolo(root: Path, description: Path) -> UserDataset:
     Raises:
         UserError: If the description is invalid, or a split has no images or no labels.
     """
-    if description.suffix in ('.yaml', '.yml'):
-        content = _read_yaml(description)
-        classes = _names(description, content)
-    elif description.suffix == '.data':
-        content = _read_lines(description)
-        classes = _darknet_names(description, content)
+    if description.suffix in DESCRIPTIONS:
+        content = _content(description)
+        classes = (_darknet_names if description.suffix == '.data' else _names)(description, content)
     else:
-        content = _places(root)
-        classes = _class_list(description)
+        content, classes = _places(root), _class_list(description)
     data = UserDataset('YOLO', root, classes, {})
     for split in SPLITS:
         places = next((content[key] for key in _KEYS[split] if content.get(key)), None)
         if places is None:
             continue
         # Roboflow names a split that it did not export.
-        if split != 'train' and not any(_resolved(description, content, place) for place in _listed(places)):
+        found = [_resolved(description, content, place) for place in _listed(places)]
+        if split != 'train' and not any(found):
             data.notes.append(f'{description.name} names a split {split} that is not there: {shown(places)}')
             continue
         images = _images(description, content, split, places)
         data.splits[split], data.faults[split] = _read_split(images, split, data, content, description)
-        folders = [_resolved(description, content, place) for place in _listed(places)]
-        data.faults[split] += _orphans(images, [folder for folder in folders if folder.is_dir()], data)
+        data.faults[split] += _orphans(images, list(filter(Path.is_dir, found)), data)
         if not data.splits[split].images.absolute().is_relative_to(root.absolute()):
             data.notes.append(f'{split}: the images lie elsewhere, in {data.splits[split].images}')
     if 'train' not in data.splits:
@@ -205,8 +204,7 @@ def _darknet_names(path: Path, content: dict[str, str]) -> tuple[str, ...]:
 
 
 def _class_list(path: Path) -> tuple[str, ...]:
-    lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
-    if not (names := tuple(line.strip() for line in lines if line.strip())):
+    if not (names := tuple(_lines(path))):
         raise UserError(f'{path} is empty. Expected the name of a class a line.')
     if len(set(names)) < len(names):
         raise UserError(f'{path} holds one name twice. Rename one of the two classes.')
@@ -227,8 +225,7 @@ def _images(description: Path, content: dict[str, Any], split: str, places: Any)
         if path.is_dir():
             found.update(dict.fromkeys(sorted(files_below(path))))
         else:
-            lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
-            listed = {line.strip(): _resolved(description, content, line.strip()) for line in lines if line.strip()}
+            listed = {line: _resolved(description, content, line) for line in _lines(path)}
             if listed and not any(listed.values()):
                 raise UserError(f'{path} lists {len(listed)} images and none of them is there: the first is '
                                 f'{shown(next(iter(listed)))}. Put them there, as seen from {description.parent}, or '
@@ -264,12 +261,8 @@ def _label_file(image: Path) -> Path:
 
 def _renamed(folder: Path, old: str, new: str) -> Path:
     """A folder's path with its last part ``old`` replaced."""
-    parts = list(folder.parts)
-    for place in reversed(range(len(parts))):
-        if parts[place] == old:
-            parts[place] = new
-            break
-    return Path(*parts)
+    above, found, below = f'/{folder.as_posix()}/'.rpartition(f'/{old}/')
+    return Path(f'{above}/{new}/{below}'[1:]) if found else folder
 
 
 def _read_split(images: list[Path], split: str, data: UserDataset, content: dict[str, Any],
@@ -300,12 +293,11 @@ def _read_split(images: list[Path], split: str, data: UserDataset, content: dict
 
 
 def _orphans(images: list[Path], folders: list[Path], data: UserDataset) -> Iterator[tuple[str, str]]:
-    """Faults of label files without an image.
+    """Faults of label files without an image, but for those that ``data`` has already.
 
     Args:
-        images: Those of a split.
-        folders: Where these were searched for; labels are searched for likewise.
-        data: What was read so far, for not to name a file twice.
+        images, folders: Those of a split, and where these were searched for; labels are searched for likewise.
+        data: What was read so far.
     """
     labels = set(map(_label_file, images))
     said = {example for faults in data.faults.values() for _, example in faults}
@@ -382,8 +374,7 @@ def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, f
         raise _FlatError(f'width {numbers[2]:g}, height {numbers[3]:g}')
     if not all(-_ROUNDING <= number <= 1 + _ROUNDING for number in numbers):
         worst = max(numbers, key=lambda number: abs(number - 0.5))
-        raise ValueError(f'{worst:g} is not in [0, 1]. Divide x and width by its width, y and height by its '
-                         f'height')
+        raise ValueError(f'{worst:g} is not in [0, 1]. Divide x and width by its width, y and height by its height')
     if polygon:
         x1, y1, x2, y2 = min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
     else:
