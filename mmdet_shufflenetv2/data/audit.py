@@ -123,9 +123,8 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
 def left_out(entry: dict[str, Any], size: tuple[float, float] | None) -> str | None:
     """Why MMDetection does not learn from an annotation, one of :data:`.LEFT_OUT`; None where it does.
 
-    Args:
-        entry: The annotation; where its box is none, the other reasons count.
-        size: Width and height of its image in pixels, None where they are not known.
+    Where its box is none, the other reasons count. ``size`` is width and height of its image in pixels, None where they
+    are not known.
     """
     if entry.get('ignore'):
         return 'ignored'

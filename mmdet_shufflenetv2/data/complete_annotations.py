@@ -24,10 +24,7 @@ def complete_annotations(annotations: dict[str, list], folder: Path) -> dict[str
     name a category text, and backslashes in file names, which Windows takes for slashes, slashes.
 
     Entries that are no objects, or hold something else than they should, stay as they are, for :func:`.audit` to find.
-
-    Args:
-        annotations: What :func:`.read_annotations` returns; it is left as it is.
-        folder: Where the images are.
+    What is given, as :func:`.read_annotations` returns it, is not changed; the images are in ``folder``.
     """
     return dict(annotations, images=[_full_image(image, folder) for image in annotations['images']],
                 annotations=[_full(one, place) for place, one in enumerate(annotations['annotations'], start=1)],

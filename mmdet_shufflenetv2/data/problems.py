@@ -6,6 +6,7 @@ leaves out without a word, such as a box without area, is a warning.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,7 +75,7 @@ class Report:
     #: How many images, annotations and categories it lists.
     counts: dict[str, int] = field(default_factory=dict)
     #: Problem -> how often.
-    found: dict[str, int] = field(default_factory=dict)
+    found: Counter[str] = field(default_factory=Counter)
     #: Problem -> the first few, in words.
     examples: dict[str, list[str]] = field(default_factory=dict)
     #: From how many annotations MMDetection learns.
@@ -84,9 +85,8 @@ class Report:
 
     def note(self, problem: str, example: str) -> None:
         """Count a problem, one of ``FATAL`` or ``WARNINGS``."""
-        self.found[problem] = self.found.get(problem, 0) + 1
-        kept = self.examples.setdefault(problem, [])
-        if len(kept) < EXAMPLES:
+        self.found[problem] += 1
+        if len(kept := self.examples.setdefault(problem, [])) < EXAMPLES:
             kept.append(example)
 
     @property

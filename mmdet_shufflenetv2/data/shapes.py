@@ -141,8 +141,7 @@ def draw_image(rng: np.random.Generator, size: int) -> tuple[np.ndarray, list[tu
 
 def _shape_mask(rng: np.random.Generator, name: str, height: int, width: int) -> np.ndarray:
     radius = min(height, width) * np.exp(rng.uniform(np.log(0.09), np.log(0.3)))
-    # Cut off by the border at most by about a third.
-    inset = 0.4 * radius
+    inset = 0.4 * radius  # the border cuts off about a third at most
     centre = rng.uniform((inset, inset), (width - inset, height - inset))
     outline = _outline(name, rng.uniform(0, 2 * np.pi)) * radius + centre
     canvas = np.zeros((height, width), np.uint8)
@@ -187,9 +186,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
 class ShapesDataset(CocoDataset):
     """Shapes as an MMDetection data set; generated at ``data_root`` when it is first used.
 
-    Args:
-        shapes: Arguments of :func:`make_shapes` other than the folder.
-        kwargs: Arguments of ``mmdet.datasets.CocoDataset``.
+    ``shapes`` has arguments of :func:`make_shapes` other than the folder; the others are ``CocoDataset``'s.
     """
 
     METAINFO: ClassVar[dict[str, Any]] = dict(classes=CLASSES, palette=_PALETTE)

@@ -58,19 +58,16 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, str | None, l
 def predict(options: PredictOptions) -> Predicted:
     """Detect objects, draw them and write them down: ``predict(config, weights, ['photo.jpg'], 'outputs')``.
 
-    Args:
-        options: A detector as :class:`.Detector` has it, inputs as :func:`.sources.find_sources` has them, and what to
-            write; see :class:`.PredictOptions`. COCO's file has all detections, everything else those of
-            ``score_thr`` and above.
+    The detector is as :class:`.Detector` has it, inputs as :func:`.sources.find_sources` has them; for what is written
+    see :class:`.PredictOptions`. COCO's file has all detections, everything else those of ``score_thr`` and above.
 
     Raises:
         UserError: If an option is invalid. A truncated video is one, once everything else is done.
     """
-    if unknown := [name for name in options.save if name not in FORMATS]:
-        raise UserError(f'save={unknown[0]} is unknown: expected one or more of {", ".join(FORMATS)}, behind the '
-                        f'inputs.')
-    sources = find_sources(options.inputs)
-    out_dir = Path(options.out_dir)
+    for name in options.save:
+        if name not in FORMATS:
+            raise UserError(f'save={name} is unknown: expected one or more of {", ".join(FORMATS)}, behind the inputs.')
+    sources, out_dir = find_sources(options.inputs), Path(options.out_dir)
     detector = Detector(options.config, options.weights, device=options.device, shuffle_free=options.shuffle_free,
                         cfg_options=options.cfg_options)
     wanted = _labels(options.classes, detector.classes)
@@ -84,16 +81,14 @@ def predict(options: PredictOptions) -> Predicted:
         lengths = [source.length for source in sources]
         bar = stack.enter_context(tqdm(total=None if None in lengths else sum(lengths), unit=' frames'))
         try:
-            stream = _frames(sources, faults)
-            while batch := list(islice(stream, options.batch_size)):
-                for frame, found in zip(batch, detector([frame.image for frame in batch])):
-                    found = _only(found, np.isin(found.labels, wanted))
-                    seen = _only(found, found.scores >= options.score_thr)
-                    with _writing(out_dir):
-                        for saver, wants_all in savers:
-                            saver.write(frame, found if wants_all else seen)
-                    frames += 1
-                    bar.update()
+            for frame, found in _detected(detector, _frames(sources, faults), options.batch_size):
+                found = _only(found, np.isin(found.labels, wanted))
+                seen = _only(found, found.scores >= options.score_thr)
+                with _writing(out_dir):
+                    for saver, wants_all in savers:
+                        saver.write(frame, found if wants_all else seen)
+                frames += 1
+                bar.update()
         except KeyboardInterrupt:  # the way to end a camera
             stopped = True
         with _writing(out_dir):
@@ -119,6 +114,11 @@ def _frames(sources: Sequence[Source], faults: list[TruncatedError]) -> Iterator
             yield from source.frames()
         except TruncatedError as fault:
             faults.append(fault)
+
+
+def _detected(detector: Detector, frames: Iterator[Frame], batch_size: int) -> Iterator[tuple[Frame, Detections]]:
+    while batch := list(islice(frames, batch_size)):
+        yield from zip(batch, detector([frame.image for frame in batch]))
 
 
 def _labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import glob
-import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,8 +60,8 @@ class Source:
             yield Frame(self, 0, decode_image(self.given))
             return
         number = 0
-        with closing(_Capture(self.given, self.kind)) as capture:
-            while (image := capture.read()) is not None:
+        with _capture(self.given, self.kind) as capture:
+            while (image := capture.read()[1]) is not None:
                 yield Frame(self, number, image)
                 number += 1
         # Containers estimate: a frame or two less is no damage.
@@ -152,40 +151,27 @@ def _distinct(names: Sequence[str]) -> list[str]:
 def _opened(given: str, name: str, kind: str) -> Source:
     if kind == 'image':
         return Source(given, name, kind)
-    with closing(_Capture(given, kind)) as capture:
-        if capture.read() is None:
+    import cv2  # only videos need it here
+    with _capture(given, kind) as capture:
+        if capture.read()[1] is None:
             raise UserError(f'{given} has no frame that can be read.' if kind == 'video' else
                             f'{given} gives no picture. Is another program using it?')
-        return Source(given, name, kind, capture.length if kind == 'video' else None, capture.rate)
+        count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+        return Source(given, name, kind, int(count) if kind == 'video' and 1 <= count < 1e9 else None,
+                      rate if 0 < rate <= 1000 else 25.0)
 
 
-class _Capture:
+@contextmanager
+def _capture(given: str, kind: str) -> Iterator[Any]:
     """OpenCV's reader, which says on stderr, past Python, what it is told to keep to itself here."""
-
-    def __init__(self, given: str, kind: str) -> None:
-        import cv2  # only videos need it here
-        getattr(cv2.utils, 'logging', cv2).setLogLevel(0)  # silent; releases before 5 have it elsewhere
-        self._cv2 = cv2
-        self._capture: Any = cv2.VideoCapture(int(given.removeprefix('webcam:')) if kind == 'camera' else given)
-        if not self._capture.isOpened():
-            self.close()
+    import cv2
+    getattr(cv2.utils, 'logging', cv2).setLogLevel(0)  # silent; releases before 5 have it elsewhere
+    capture = cv2.VideoCapture(int(given.removeprefix('webcam:')) if kind == 'camera' else given)
+    try:
+        if not capture.isOpened():
             raise UserError(f'There is no camera {given}, or this user may not open it.' if kind == 'camera' else
                             f'{given} cannot be opened: it is truncated, no video, or in a format that OpenCV does not '
                             f'read. Try: ffmpeg -i {given} whole.mp4')
-
-    @property
-    def length(self) -> int | None:
-        count = int(self._capture.get(self._cv2.CAP_PROP_FRAME_COUNT))
-        return count if 0 < count < 1e9 else None
-
-    @property
-    def rate(self) -> float:
-        rate = self._capture.get(self._cv2.CAP_PROP_FPS)
-        return rate if math.isfinite(rate) and 0 < rate <= 1000 else 25.0
-
-    def read(self) -> np.ndarray | None:
-        fine, image = self._capture.read()
-        return image if fine else None
-
-    def close(self) -> None:
-        self._capture.release()
+        yield capture
+    finally:
+        capture.release()

@@ -29,7 +29,6 @@ def unfinished_file(path: str | os.PathLike, suffix: str | None = None, sync: bo
     Whatever interrupts that leaves the file as it was before, or complete.
 
     Args:
-        path: The file.
         suffix: How the temporary name ends; by default as the file's, by which some writers choose a format.
         sync: As for :func:`put_in_place`.
 
@@ -52,9 +51,7 @@ def unfinished_file(path: str | os.PathLike, suffix: str | None = None, sync: bo
 def unfinished_folder(path: str | os.PathLike, alone: bool = False) -> Iterator[Path]:
     """A new folder to fill, beside ``path``, which it becomes when the context ends well; else it is removed.
 
-    Args:
-        path: The folder.
-        alone: Whether no other process can be at it: what a killed one has left is removed.
+    With ``alone``, no other process can be at it: what a killed one has left is removed.
 
     Raises:
         OSError: If it cannot be made, or ``path`` is there and not empty.

@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from ...utils.errors import UserError
 from ...utils.files import unfinished_file, unfinished_folder, write_json
-from ..annotation_file import read_annotations
+from ..annotation_file import of_images, read_annotations
 from ..checks import check_images
 from . import published
 from .download import download, md5_of, part_of
 from .published import ANNOTATIONS, BASE_URL
-from .subset import check_subset, choose_subset, subset_name
 from .unpack import unpack
 
-__all__ = ['prepare_coco']
+__all__ = ['choose_subset', 'prepare_coco', 'subset_name']
 
 # Images that are fetched one by one at the same time.
 _CONNECTIONS = 8
@@ -60,7 +61,7 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
     if subset is not None and 'train2017' not in splits:
         raise UserError('`subset` takes a part of train2017, which is not among `splits`. Add it there.')
     if subset is not None:
-        check_subset(subset, published.ARCHIVES['train2017'].images)
+        _check_subset(subset, published.ARCHIVES['train2017'].images)
     whole = [split for split in splits if not (split == 'train2017' and subset is not None)]
     steps = _Steps(root, _Given(source), base_url.rstrip('/'), say)
     steps.say_what_it_takes(splits, whole, subset)
@@ -291,3 +292,25 @@ def _check_complete(folder: Path, names: Sequence[str]) -> None:
     if missing := [name for name in names if name not in there]:
         raise UserError(f'{folder} lacks {len(missing)} of {len(names)} images, {missing[0]} for instance. Move it '
                         f'away and call this again.')
+
+
+def subset_name(split: str, count: int, seed: int) -> str:
+    """What the subset is called in file names."""
+    return f'{split}_subset{count}_seed{seed}'
+
+
+def _check_subset(count: int, most: int) -> None:
+    """Raise a :class:`UserError` unless so many images can be chosen from ``most``."""
+    if not 0 < count <= most:
+        raise UserError(f'subset={count}: expected 1 to {most}, so many images there are with boxes.')
+
+
+def choose_subset(annotations: dict[str, Any], count: int, seed: int) -> dict[str, Any]:
+    """The annotation file of ``count`` images that have boxes; the same arguments give the same images.
+
+    Raises:
+        UserError: If there are not so many.
+    """
+    with_boxes = sorted({annotation['image_id'] for annotation in annotations['annotations']})
+    _check_subset(count, len(with_boxes))
+    return of_images(annotations, set(random.Random(seed).sample(with_boxes, count)))

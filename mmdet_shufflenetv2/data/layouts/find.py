@@ -23,10 +23,7 @@ _ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.7z', '.rar')
 
 
 def read_user_dataset(root: str | os.PathLike) -> UserDataset:
-    """Recognise a data set and read its annotations. Nothing is written.
-
-    Args:
-        root: Its folder, or the ``.yaml`` or ``.data`` of a data set in YOLO's format.
+    """Recognise a data set by its folder, or the ``.yaml`` or ``.data`` of YOLO's format, and read its annotations.
 
     Raises:
         UserError: If there is nothing of the kind, or if it is incomplete.

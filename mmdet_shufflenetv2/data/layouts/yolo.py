@@ -86,15 +86,15 @@ def is_description(path: Path) -> bool:
 
 def unreadable_yaml(root: Path) -> list[Path]:
     """The files ``.yaml`` of a folder that are none, or of a kind that is not read, and no :func:`is_description`."""
-    return [path for path in sorted(root.iterdir()) if path.suffix in ('.yaml', '.yml') and path.is_file()
-            and not is_clutter(Path(path.name)) and not is_description(path) and not _is_yaml(path)]
-
-
-def _is_yaml(path: Path) -> bool:
-    try:
-        return _content(path) is not None
-    except (OSError, UserError):
-        return False
+    unreadable = []
+    for path in sorted(root.glob('*.y*ml')):
+        if path.suffix in DESCRIPTIONS and path.is_file() and not is_clutter(Path(path.name)):
+            try:
+                _content(path)
+            except (OSError, UserError):
+                if not is_description(path):
+                    unreadable.append(path)
+    return unreadable
 
 
 def _names_images(path: Path) -> bool:
@@ -150,23 +150,26 @@ def read_yolo(root: Path, description: Path) -> UserDataset:
         UserError: If the description is invalid, or a split has no images or no labels.
     """
     if description.suffix in DESCRIPTIONS:
-        content = _content(description)
-        classes = (_darknet_names if description.suffix == '.data' else _names)(description, content)
+        said = _Described(description, _content(description))
+        classes = (_darknet_names if description.suffix == '.data' else _names)(said)
     else:
-        content, classes = _places(root), _class_list(description)
+        said, classes = _Described(description, _places(root)), _class_list(description)
     data = UserDataset('YOLO', root, classes, {})
     for split in SPLITS:
-        places = next((content[key] for key in _KEYS[split] if content.get(key)), None)
-        if places is None:
+        named = next((said.content[key] for key in _KEYS[split] if said.content.get(key)), None)
+        if named is None:
             continue
+        places = {str(place): said.resolve(str(place)) for place in (named if isinstance(named, list) else [named])}
         # Roboflow names a split that it did not export.
-        found = [_resolved(description, content, place) for place in _listed(places)]
-        if split != 'train' and not any(found):
-            data.notes.append(f'{description.name} names a split {split} that is not there: {shown(places)}')
+        if split != 'train' and not any(places.values()):
+            data.notes.append(f'{description.name} names a split {split} that is not there: {shown(named)}')
             continue
-        images = _images(description, content, split, places)
-        data.splits[split], data.faults[split] = _read_split(images, split, data, content, description)
-        data.faults[split] += _orphans(images, list(filter(Path.is_dir, found)), data)
+        images = _images(said, split, places)
+        if not images:
+            raise UserError(f'{description} says {split}: {shown(named)}, and there is no image. Looked for '
+                            f'{", ".join(IMAGE_SUFFIXES)}.')
+        data.splits[split], data.faults[split] = _read_split(images, split, data, said)
+        data.faults[split] += _orphans(images, list(filter(Path.is_dir, places.values())), data)
         if not data.splits[split].images.absolute().is_relative_to(root.absolute()):
             data.notes.append(f'{split}: the images lie elsewhere, in {data.splits[split].images}')
     if 'train' not in data.splits:
@@ -174,7 +177,24 @@ def read_yolo(root: Path, description: Path) -> UserDataset:
     return data
 
 
-def _names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
+class _Described:
+    """What a file says that describes a data set, and the paths in it."""
+
+    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+        self.path = path
+        self.content = content
+        inner = content.get('path')
+        # The folder that was named goes first: a copied data set still has the path of the original in it.
+        self.bases = list(dict.fromkeys([path.parent, path.parent / inner if isinstance(inner, str) else path.parent]))
+
+    def resolve(self, place: str) -> Path | None:
+        below = [place.replace('\\', '/').removeprefix(prefix) for prefix in ('', *_NO_FOLDERS)]
+        candidates = (base / relative for base in self.bases for relative in (place, *below))
+        return next((Path(os.path.normpath(path)) for path in candidates if path.exists()), None)
+
+
+def _names(said: _Described) -> tuple[str, ...]:
+    path, content = said.path, said.content
     names = content.get('names')
     if isinstance(names, dict):
         numbered = {str(number): name for number, name in names.items()}
@@ -191,8 +211,9 @@ def _names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def _darknet_names(path: Path, content: dict[str, str]) -> tuple[str, ...]:
-    names = _resolved(path, content, content.get('names', ''))
+def _darknet_names(said: _Described) -> tuple[str, ...]:
+    path, content = said.path, said.content
+    names = said.resolve(content.get('names', ''))
     if names is None or not names.is_file():
         raise UserError(f'{path} says names = {content.get("names", "")}, and there is no such file. Expected one with '
                         f'the name of a class a line.')
@@ -211,46 +232,22 @@ def _class_list(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _listed(places: Any) -> list[str]:
-    return [str(place) for place in (places if isinstance(places, list) else [places])]
-
-
-def _images(description: Path, content: dict[str, Any], split: str, places: Any) -> list[Path]:
+def _images(said: _Described, split: str, places: dict[str, Path | None]) -> list[Path]:
     found: dict[Path, None] = {}
-    for place in _listed(places):
-        path = _resolved(description, content, place)
+    for place, path in places.items():
         if path is None:
-            raise UserError(f'{description} says {split}: {place}, and there is no such folder or list in '
-                            f'{" or ".join(map(str, _bases(description, content)))}. Correct the path in it.')
+            raise UserError(f'{said.path} says {split}: {place}, and there is no such folder or list in '
+                            f'{" or ".join(map(str, said.bases))}. Correct the path in it.')
         if path.is_dir():
             found.update(dict.fromkeys(sorted(files_below(path))))
         else:
-            listed = {line: _resolved(description, content, line) for line in _lines(path)}
+            listed = {line: said.resolve(line) for line in _lines(path)}
             if listed and not any(listed.values()):
                 raise UserError(f'{path} lists {len(listed)} images and none of them is there: the first is '
-                                f'{shown(next(iter(listed)))}. Put them there, as seen from {description.parent}, or '
+                                f'{shown(next(iter(listed)))}. Put them there, as seen from {said.path.parent}, or '
                                 f'export the data set again, with its images.')
             found.update(dict.fromkeys(image or path.parent / line for line, image in listed.items()))
-    if not found:
-        raise UserError(f'{description} says {split}: {shown(places)}, and there is no image. Looked for '
-                        f'{", ".join(IMAGE_SUFFIXES)}.')
     return list(found)
-
-
-def _bases(description: Path, content: dict[str, Any]) -> list[Path]:
-    inner = content.get('path')
-    base = description.parent
-    # The folder that was named goes first: a copied data set still has the path of the original in it.
-    return list(dict.fromkeys([base, base / inner] if isinstance(inner, str) else [base]))
-
-
-def _resolved(description: Path, content: dict[str, Any], place: str) -> Path | None:
-    for base in _bases(description, content):
-        below = [place.replace('\\', '/').removeprefix(prefix) for prefix in ('', *_NO_FOLDERS)]
-        for relative in dict.fromkeys((place, *below)):
-            if (base / relative).exists():
-                return Path(os.path.normpath(base / relative))
-    return None
 
 
 def _label_file(image: Path) -> Path:
@@ -265,8 +262,8 @@ def _renamed(folder: Path, old: str, new: str) -> Path:
     return Path(f'{above}/{new}/{below}'[1:]) if found else folder
 
 
-def _read_split(images: list[Path], split: str, data: UserDataset, content: dict[str, Any],
-                description: Path) -> tuple[Split, list[tuple[str, str]]]:
+def _read_split(images: list[Path], split: str, data: UserDataset,
+                said: _Described) -> tuple[Split, list[tuple[str, str]]]:
     folder = Path(os.path.commonpath([path.parent for path in images]))
     labels = [_label_file(image) for image in images]
     if not any(path.is_file() for path in labels):
@@ -280,16 +277,16 @@ def _read_split(images: list[Path], split: str, data: UserDataset, content: dict
             continue
         width, height = look.size
         entries.append(dict(id=number, file_name=os.path.relpath(image, folder), width=width, height=height))
-        for x1, y1, x2, y2, label, outside in _boxes(label_file, len(data.classes), 'kpt_shape' in content, faults):
+        keypoints = 'kpt_shape' in said.content
+        for x1, y1, x2, y2, label, outside in _boxes(label_file, len(data.classes), keypoints, faults):
             clipped += outside
-            box = [round(x1 * width, 3), round(y1 * height, 3), round((x2 - x1) * width, 3),
-                   round((y2 - y1) * height, 3)]
+            box = [round(side, 3) for side in (x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height)]
             annotations.append(dict(id=len(annotations) + 1, image_id=number, category_id=label + 1, bbox=box,
                                     area=round(box[2] * box[3], 3), iscrowd=0))
     if clipped:
         data.notes.append(f'{split}: {clipped} boxes reached outside their image and were cut off there')
     categories = [dict(id=number, name=name) for number, name in enumerate(data.classes, start=1)]
-    return Split(description, folder, dict(images=entries, annotations=annotations, categories=categories)), faults
+    return Split(said.path, folder, dict(images=entries, annotations=annotations, categories=categories)), faults
 
 
 def _orphans(images: list[Path], folders: list[Path], data: UserDataset) -> Iterator[tuple[str, str]]:

@@ -50,8 +50,7 @@ class Mistakes(NamedTuple):
 
 
 def find_mistakes(annotations: dict[str, Any], results: Sequence[dict[str, Any]], score_thr: float) -> Mistakes:
-    """What is left once detections of ``score_thr`` and above are matched to objects, both as :mod:`.inputs` has them.
-    """
+    """What is left once detections of ``score_thr`` and above are matched to objects; both as :mod:`.inputs` reads."""
     truths = annotations['annotations']
     found = [one for one in results if one['score'] >= score_thr]
     right, ignored = _match(annotations, truths, found, by_class=True)
