@@ -9,7 +9,8 @@ from typing import Any
 
 from ..utils.errors import UserError
 
-__all__ = ['LISTS', 'as_annotations', 'has_byte_order_mark', 'read_annotations', 'read_json']
+__all__ = ['LISTS', 'as_annotations', 'has_byte_order_mark', 'image_sizes', 'of_images', 'read_annotations',
+           'read_json']
 
 #: What such a file consists of.
 LISTS = ('images', 'annotations', 'categories')
@@ -54,6 +55,17 @@ def read_json(path: str | os.PathLike) -> Any:
         raise UserError(f'{path} is a folder. Expected a .json file in COCO\'s format.') from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f'{path} is not JSON ({error}). Expected a .json file in COCO\'s format.') from None
+
+
+def image_sizes(annotations: dict[str, Any]) -> dict[int, tuple[float, float]]:
+    """Width and height in pixels of each image by its id, as checked annotations state them."""
+    return {image['id']: (image['width'], image['height']) for image in annotations['images']}
+
+
+def of_images(annotations: dict[str, Any], ids: set[int]) -> dict[str, Any]:
+    """Checked annotations of these images alone."""
+    return dict(annotations, images=[image for image in annotations['images'] if image['id'] in ids],
+                annotations=[one for one in annotations['annotations'] if one['image_id'] in ids])
 
 
 def has_byte_order_mark(path: str | os.PathLike) -> bool:

@@ -10,16 +10,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..utils.images import check_image_files
+from .annotation_file import LISTS
 from .problems import Report, shown
 
-__all__ = ['as_float', 'audit', 'is_box', 'leaves_folder', 'left_out']
+__all__ = ['as_float', 'audit', 'is_box', 'is_number', 'is_whole', 'leaves_folder', 'left_out']
 
 # A box may end on the border, and files round.
 _OUTSIDE = 1.0
 # Sloppy boxes reach outside, but not by as large a share of the image's side as corners taken for width and height.
 _FAR_OUTSIDE = 1.1
-# Ids become integers of 64 bits.
-_LARGEST = 2**63 - 1
 
 
 def audit(annotations: dict[str, list], source: str | os.PathLike, folder: str | os.PathLike,
@@ -28,13 +27,11 @@ def audit(annotations: dict[str, list], source: str | os.PathLike, folder: str |
 
     Args:
         annotations: What :func:`.read_annotations` returns. In its three lists may stand anything.
-        source: The file, for the report.
-        folder: Where the images are.
+        source, folder: The file, for the report, and where the images are.
         look: Whether to look at the image files; without it only what the annotation file says is checked.
         reader: What will decode them, as :func:`.check_image_file` takes it.
     """
-    report = Report(os.fspath(source), os.fspath(folder), {key: len(annotations[key]) for key in
-                                                           ('images', 'annotations', 'categories')})
+    report = Report(os.fspath(source), os.fspath(folder), {key: len(annotations[key]) for key in LISTS})
     categories = _categories(report, annotations['categories'])
     sizes = _images(report, annotations['images'])
     _annotations(report, annotations['annotations'], sizes, categories)
@@ -55,7 +52,7 @@ def leaves_folder(name: str) -> bool:
 def _categories(report: Report, entries: list) -> dict[int, str]:
     names: dict[int, str] = {}
     for what, entry in _objects(report, 'category', entries):
-        number, name = _whole(report, what, entry, 'id'), _text(report, what, entry, 'name')
+        number, name = _field(report, what, entry, 'id'), _field(report, what, entry, 'name', 'text')
         if number in names:
             report.note('duplicate_category_id', f'{what}: id {number} is also {shown(names[number])}')
         elif number is not None:
@@ -70,8 +67,8 @@ def _images(report: Report, entries: list) -> dict[int, tuple[float, float] | No
     sizes: dict[int, tuple[float, float] | None] = {}
     names = Counter()
     for what, entry in _objects(report, 'image', entries):
-        number, name = _whole(report, what, entry, 'id'), _text(report, what, entry, 'file_name')
-        size = tuple(_number(report, what, entry, key, positive=True) for key in ('width', 'height'))
+        number, name = _field(report, what, entry, 'id'), _field(report, what, entry, 'file_name', 'text')
+        size = tuple(_field(report, what, entry, key, 'positive number') for key in ('width', 'height'))
         if number in sizes:
             report.note('duplicate_image_id', f'{what}: id {number}')
         elif number is not None:
@@ -87,24 +84,19 @@ def _images(report: Report, entries: list) -> dict[int, tuple[float, float] | No
 
 def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, float] | None],
                  categories: dict[int, str]) -> None:
-    ids: set[int] = set()
-    used_images: set[int] = set()
-    used_categories: set[int] = set()
+    ids, used_images, used_categories = {None}, {None}, {None}
     boxes: list[tuple[list[float], tuple[float, float] | None]] = []
     for what, entry in _objects(report, 'annotation', entries):
-        number = _whole(report, what, entry, 'id')
-        if number in ids:
+        number, image, category = (_field(report, what, entry, key) for key in ('id', 'image_id', 'category_id'))
+        if number is not None and number in ids:
             report.note('duplicate_annotation_id', f'{what}: id {number}')
-        elif number is not None:
-            ids.add(number)
-        image, category = _whole(report, what, entry, 'image_id'), _whole(report, what, entry, 'category_id')
-        used_images.add(image)
-        used_categories.add(category)
         if image is not None and image not in sizes:
             report.note('unknown_image', f'{what}: image_id {image}')
         if category is not None and category not in categories:
             report.note('unknown_category', f'{what}: category_id {category}')
-        area = _number(report, what, entry, 'area')
+        for seen, one in ((ids, number), (used_images, image), (used_categories, category)):
+            seen.add(one)
+        area = _field(report, what, entry, 'area', 'number')
         if odd := entry.get('iscrowd', 0) not in (0, 1):
             report.note('field_type', f'{what}: iscrowd is {shown(entry["iscrowd"])}, expected 0 or 1')
         size = sizes.get(image)
@@ -131,9 +123,8 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
 def left_out(entry: dict[str, Any], size: tuple[float, float] | None) -> str | None:
     """Why MMDetection does not learn from an annotation, one of :data:`.LEFT_OUT`; None where it does.
 
-    Args:
-        entry: The annotation; where its box is none, the other reasons count.
-        size: Width and height of its image in pixels, None where they are not known.
+    Where its box is none, the other reasons count. ``size`` is width and height of its image in pixels, None where they
+    are not known.
     """
     if entry.get('ignore'):
         return 'ignored'
@@ -220,44 +211,32 @@ def _objects(report: Report, kind: str, entries: list) -> Iterator[tuple[str, di
             report.note('entry', f'{kind} {place} is {shown(entry)}')
 
 
-def _whole(report: Report, what: str, entry: dict[str, Any], key: str) -> int | None:
-    value = entry.get(key)
+def _field(report: Report, what: str, entry: dict[str, Any], key: str, kind: str = 'whole number of 64 bits') -> Any:
+    """The value of a field where it is of its kind; None, and a note, where it is not."""
     if key not in entry:
         report.note('field_missing', f'{what}: {key}')
-    elif not isinstance(value, int) or isinstance(value, bool) or abs(value) > _LARGEST:
-        report.note('field_type', f'{what}: {key} is {shown(value)}, expected a whole number of 64 bits')
+    elif not _KINDS[kind](entry[key]):
+        expected = kind if kind == 'text' else f'a {kind}'
+        report.note('field_type', f'{what}: {key} is {shown(entry[key])}, expected {expected}')
     else:
-        return value
-    return None
-
-
-def _number(report: Report, what: str, entry: dict[str, Any], key: str, positive: bool = False) -> float | None:
-    number = as_float(entry.get(key))
-    if key not in entry:
-        report.note('field_missing', f'{what}: {key}')
-    elif number is None or not math.isfinite(number) or (positive and number <= 0):
-        report.note('field_type', f'{what}: {key} is {shown(entry[key])}, expected a '
-                                  f'{"positive " if positive else ""}number')
-    else:
-        return number
-    return None
-
-
-def _text(report: Report, what: str, entry: dict[str, Any], key: str) -> str | None:
-    value = entry.get(key)
-    if key not in entry:
-        report.note('field_missing', f'{what}: {key}')
-    elif not isinstance(value, str) or not value:
-        report.note('field_type', f'{what}: {key} is {shown(value)}, expected text')
-    else:
-        return value
+        return entry[key]
     return None
 
 
 def is_box(value: Any) -> bool:
     """Whether something is a list of four numbers, none of them NaN or infinite."""
-    numbers = [as_float(side) for side in value] if isinstance(value, list) else []
-    return len(numbers) == 4 and all(number is not None and math.isfinite(number) for number in numbers)
+    return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))
+
+
+def is_number(value: Any) -> bool:
+    """Whether something is a number, but not NaN or infinite."""
+    number = as_float(value)
+    return number is not None and math.isfinite(number)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether something is an integer that 64 bits hold, as ids have to."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def as_float(value: Any) -> float | None:
@@ -268,3 +247,12 @@ def as_float(value: Any) -> float | None:
         return float(value)
     except OverflowError:
         return math.inf
+
+
+# Kind of a field, as a message names it -> whether a value is of it.
+_KINDS = {
+    'whole number of 64 bits': is_whole,
+    'number': is_number,
+    'positive number': lambda value: is_number(value) and value > 0,
+    'text': lambda value: isinstance(value, str) and value != '',
+}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -20,10 +20,10 @@ from mmengine.config import Config
 from ..utils.errors import UserError
 from ..utils.images import ImageCheck, check_image_files, printable
 from ..utils.options import in_words
-from .annotation_file import as_annotations, has_byte_order_mark, read_annotations, read_json
+from .annotation_file import as_annotations, has_byte_order_mark, image_sizes, read_json
 from .audit import audit, left_out
 from .pipelines import steps
-from .problems import Report, shown
+from .problems import Report, few, shown
 
 __all__ = ['check_images', 'image_reader', 'prepare_data', 'prepare_dataset', 'refuse_other_classes',
            'refuse_other_sizes', 'same_but_for_spelling']
@@ -44,8 +44,7 @@ def prepare_data(cfg: Config, *splits: str, max_broken: int = 0, say: bool = Tru
 
 
 def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_broken: int = 0, training: bool = True,
-                    category_ids: Sequence[int] | None = None, key: str = 'train_dataloader.dataset',
-                    say: bool = True, annotated: bool = True) -> Sequence[int] | None:
+                    key: str = 'train_dataloader.dataset', say: bool = True, annotated: bool = True) -> None:
     """Check the files of a data set config; generate them where the data set can.
 
     Wrappers (``RepeatDataset``, ``ConcatDataset``, ...) are looked into. A data set with a ``prepare`` of its own is
@@ -59,47 +58,47 @@ def prepare_dataset(cfg: dict[str, Any], num_classes: int | None = None, max_bro
         num_classes: How many classes a classifier has; the classes of a detector's data are in ``cfg``.
         max_broken: How many images may be missing or truncated; see :func:`check_images`.
         training: Whether it is trained on. What is evaluated on may lack some of the classes.
-        category_ids: Those of the data set that this one is joined to.
         key: Where ``cfg`` is in the config.
         say: Whether to print what the training leaves out.
         annotated: Whether there must be annotations; without, images and categories are enough.
-
-    Returns:
-        ``category_ids``, or this data set's own; None where it has none.
 
     Raises:
         UserError: If the annotation file is missing, unreadable or names other classes, if too many images are missing
             or truncated, if one has another size than the file states, or if nothing is left to learn from.
     """
+    joined: list[int] = []  # data sets that are joined must have the same metainfo
+    for place, inner, kind in _unwrapped(cfg, key):
+        if hasattr(kind, 'prepare'):
+            kind.prepare(**{key: value for key, value in inner.items() if key != 'type'}, num_classes=num_classes)
+        if issubclass(kind, CocoDataset):
+            annotations, report = _read_annotations(inner, annotated)
+            classes = _classes(inner, kind)
+            found = _check_classes(annotations, classes, inner['ann_file'], training)
+            notes = [*_left_out(inner, annotations, report, place), *_check_masks(inner, annotations, report.source)]
+            if say and int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
+                for note in notes:
+                    print(in_words(f'note: {report.source}: {note}'))
+            _check_images(inner, annotations, max_broken)
+            if training:
+                joined = joined or [found[name] for name in classes]
+                inner['metainfo'] = dict(inner.get('metainfo') or {}, category_ids=joined)
+
+
+def _unwrapped(cfg: dict[str, Any], key: str = '') -> Iterator[tuple[str, dict[str, Any], type]]:
+    """The data sets in a config without those that wrap them: where it is, its config and its class."""
     inner = {f'{key}.datasets.{place}': wrapped for place, wrapped in enumerate(cfg.get('datasets') or ())} or (
         {f'{key}.dataset': cfg['dataset']} if 'dataset' in cfg else {})
     for place, wrapped in inner.items():
-        category_ids = prepare_dataset(wrapped, num_classes, max_broken, training, category_ids, place, say,
-                                       annotated)
-    dataset_type = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-    if inner or dataset_type is None:
-        return category_ids
-    if hasattr(dataset_type, 'prepare'):
-        dataset_type.prepare(**{key: value for key, value in cfg.items() if key != 'type'}, num_classes=num_classes)
-    if not issubclass(dataset_type, CocoDataset):
-        return category_ids
-    root = cfg.get('data_root') or ''
-    annotations, report = _read_annotations(os.path.join(root, cfg['ann_file']), root, annotated)
-    classes = _classes(cfg, dataset_type)
-    found = _check_classes(annotations, classes, cfg['ann_file'], training)
-    notes = [*_left_out(cfg, annotations, report, key), *_check_masks(cfg, annotations, report.source)]
-    if say and int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
-        for note in notes:
-            print(in_words(f'note: {report.source}: {note}'))
-    folder = os.path.join(root, (cfg.get('data_prefix') or {}).get('img', ''))
+        yield from _unwrapped(wrapped, place)
+    if not inner:
+        yield key, cfg, (DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']) or object
+
+
+def _check_images(cfg: dict[str, Any], annotations: dict[str, Any], max_broken: int) -> None:
+    folder = os.path.join(cfg.get('data_root') or '', (cfg.get('data_prefix') or {}).get('img', ''))
     check_images([os.path.join(folder, image['file_name']) for image in annotations['images']], max_broken,
                  'take them out of the annotation file',
                  [(image['width'], image['height']) for image in annotations['images']], **image_reader(cfg))
-    if training:
-        # Data sets that are joined must have the same metainfo.
-        category_ids = category_ids or [found[name] for name in classes]
-        cfg['metainfo'] = dict(cfg.get('metainfo') or {}, category_ids=category_ids)
-    return category_ids
 
 
 def image_reader(cfg: dict[str, Any]) -> dict[str, Any]:
@@ -116,12 +115,9 @@ def refuse_other_classes(train: dict[str, Any], val: dict[str, Any]) -> None:
 
     A label would be one class in one of them and another class in the next.
     """
-    pending, first = [val, train], None
-    while pending:
-        cfg = pending.pop()
-        pending += [cfg['dataset']] if 'dataset' in cfg else reversed(cfg.get('datasets') or [])
-        kind = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-        if not issubclass(kind or object, BaseDetDataset) or not (classes := _classes(cfg, kind)):
+    first = None
+    for _, cfg, kind in (*_unwrapped(train), *_unwrapped(val)):
+        if not issubclass(kind, BaseDetDataset) or not (classes := _classes(cfg, kind)):
             continue
         first = first or classes
         if classes != first:
@@ -136,9 +132,14 @@ def _classes(cfg: dict[str, Any], kind: type) -> list[str]:
     return [classes] if isinstance(classes, str) else list(classes)
 
 
-def _read_annotations(path: str, root: str, annotated: bool) -> tuple[dict[str, Any], Report]:
+def _read_annotations(cfg: dict[str, Any], annotated: bool) -> tuple[dict[str, Any], Report]:
+    root = cfg.get('data_root') or ''
+    path = os.path.join(root, cfg['ann_file'])
     try:
-        annotations = read_annotations(path) if annotated else _unannotated(path)
+        content = read_json(path)
+        if not annotated and isinstance(content, dict):  # which may lack the list, as those of COCO's test sets do
+            content = content | dict(annotations=[])
+        annotations = as_annotations(content, path)
     except FileNotFoundError:
         raise UserError(
             f'There is no annotation file {path}. Expected COCO\'s layout: '
@@ -156,12 +157,6 @@ def _read_annotations(path: str, root: str, annotated: bool) -> tuple[dict[str, 
     return annotations, report
 
 
-def _unannotated(path: str) -> dict[str, Any]:
-    """The content of a file that may lack the list of annotations, as those of COCO's test sets do."""
-    content = read_json(path)
-    return as_annotations(content | dict(annotations=[]) if isinstance(content, dict) else content, path)
-
-
 def _left_out(cfg: dict[str, Any], annotations: dict[str, Any], report: Report, key: str) -> list[str]:
     """What to say of the images and boxes of a data set that a training does not use.
 
@@ -173,7 +168,7 @@ def _left_out(cfg: dict[str, Any], annotations: dict[str, Any], report: Report, 
         return [f'{ignored} x a box is marked to be ignored (ignore 1), and is evaluated on all the same. Set iscrowd '
                 f'to 1 in place of it'] if ignored else []
     filters = cfg.get('filter_cfg') or {}
-    least, sizes = filters.get('min_size', 0), _sizes(annotations)
+    least, sizes = filters.get('min_size', 0), image_sizes(annotations)
     large = {number for number, size in sizes.items() if min(size) >= least}
     used = large & {a['image_id'] for a in annotations['annotations']} if filters.get('filter_empty_gt') else large
     small = f'{len(sizes) - len(large)} of {len(sizes)} images have a side below {least} pixels'
@@ -198,7 +193,7 @@ def _check_masks(cfg: dict[str, Any], annotations: dict[str, Any], source: str) 
     loads = [step for step in steps(cfg.get('pipeline')) if step.get('with_mask')]
     if not loads:
         return []
-    sizes = _sizes(annotations)
+    sizes = image_sizes(annotations)
     loaded = [a for a in annotations['annotations'] if left_out(a, sizes[a['image_id']]) in (None, 'crowd')]
     faults = [(a, fault) for a in loaded if (fault := _mask_fault(a.get('segmentation'), sizes[a['image_id']]))]
     if faults:
@@ -219,9 +214,9 @@ def _mask_fault(mask: Any, size: tuple[float, float]) -> str | None:
         return None if sound else 'a segmentation that is not a list of polygons'
     if not isinstance(mask, dict):
         return 'a segmentation that is neither a list of polygons nor a run-length code'
-    stated = mask.get('size')
-    return f'a mask of size {shown(str(stated))} (height, width) in an image of {size[0]:g} x {size[1]:g}' if (
-        stated is not None and stated != [size[1], size[0]]) else None
+    if (stated := mask.get('size')) in (None, [size[1], size[0]]):
+        return None
+    return f'a mask of size {shown(str(stated))} (height, width) in an image of {size[0]:g} x {size[1]:g}'
 
 
 def _can_be_drawn(mask: Any, as_bitmap: bool) -> bool:
@@ -229,10 +224,6 @@ def _can_be_drawn(mask: Any, as_bitmap: bool) -> bool:
     if isinstance(mask, list):
         return any(len(polygon) % 2 == 0 and len(polygon) >= 6 for polygon in mask)
     return as_bitmap and isinstance(mask.get('counts'), (list, str)) and mask.get('size') is not None
-
-
-def _sizes(annotations: dict[str, Any]) -> dict[int, tuple[float, float]]:
-    return {image['id']: (image['width'], image['height']) for image in annotations['images']}
 
 
 def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file: str,
@@ -245,14 +236,14 @@ def _check_classes(annotations: dict[str, Any], classes: Sequence[str], ann_file
         raise UserError(f'The config\'s metainfo has the class {shown(twice[0])} more than once. {what_to_do}')
     if unknown := [name for name in found if name not in classes]:
         raise UserError(f'{ann_file} has the {_named(unknown, "category", "categories")}, not among the config\'s '
-                        f'{len(classes)} classes ({_few(classes)}).{same_but_for_spelling(unknown, classes)} '
+                        f'{len(classes)} classes ({few(classes)}).{same_but_for_spelling(unknown, classes)} '
                         f'{what_to_do}')
     absent = [name for name in classes if name not in found]
     if absent and training:
         raise UserError(f'{ann_file} lacks the {_named(absent, "category", "categories")} of the config\'s classes. '
                         f'{what_to_do}')
     if absent:
-        print(f'note: {ann_file} has {len(found)} of the {len(classes)} classes ({_few(found)}); only those are '
+        print(f'note: {ann_file} has {len(found)} of the {len(classes)} classes ({few(found)}); only those are '
               f'evaluated.', file=sys.stderr)
     return found
 
@@ -310,9 +301,4 @@ def refuse_other_sizes(paths: Sequence[str | os.PathLike], looks: Sequence[Image
 
 
 def _named(names: Sequence[str], one: str, many: str) -> str:
-    return f'{one if len(names) == 1 else many} {_few([repr(name) for name in names])}'
-
-
-def _few(names: Iterable[str]) -> str:
-    names = list(names)
-    return ', '.join(names[:5]) + (f' and {len(names) - 5} more' if len(names) > 5 else '')
+    return f'{one if len(names) == 1 else many} {few(map(repr, names))}'

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ..utils.images import check_image_file
-from .audit import as_float, is_box, leaves_folder
+from .audit import is_box, is_number, is_whole, leaves_folder
 
-__all__ = ['class_name', 'complete_annotations', 'has_area']
+__all__ = ['class_name', 'complete_annotations', 'has_area', 'used_categories']
 
 # Flags as some write them.
 _FLAGS = {None: 0, False: 0, True: 1, '0': 0, '1': 1, 'false': 0, 'true': 1, '': 0}
@@ -23,12 +24,9 @@ def complete_annotations(annotations: dict[str, list], folder: Path) -> dict[str
     name a category text, and backslashes in file names, which Windows takes for slashes, slashes.
 
     Entries that are no objects, or hold something else than they should, stay as they are, for :func:`.audit` to find.
-
-    Args:
-        annotations: What :func:`.read_annotations` returns; it is left as it is.
-        folder: Where the images are.
+    What is given, as :func:`.read_annotations` returns it, is not changed; the images are in ``folder``.
     """
-    return dict(annotations, images=[_sized(_with_slashes(image), folder) for image in annotations['images']],
+    return dict(annotations, images=[_full_image(image, folder) for image in annotations['images']],
                 annotations=[_full(one, place) for place, one in enumerate(annotations['annotations'], start=1)],
                 categories=[dict(category, name=name) if (name := class_name(category)) is not None else category
                             for category in annotations['categories']])
@@ -36,33 +34,33 @@ def complete_annotations(annotations: dict[str, list], folder: Path) -> dict[str
 
 def class_name(category: Any) -> str | None:
     """The name of a category that has an id and a name, which may be a number; None for any other entry."""
-    if not isinstance(category, dict) or not _is_whole(category.get('id')):
+    if not isinstance(category, dict) or not is_whole(category.get('id')):
         return None
     name = category.get('name')
-    return str(name) if _is_whole(name) or (isinstance(name, str) and name) else None
+    return str(name) if is_whole(name) or (isinstance(name, str) and name) else None
+
+
+def used_categories(annotations: dict[str, list]) -> Counter[int]:
+    """How many annotations are of each category, as far as they name one by its id."""
+    return Counter(one['category_id'] for one in annotations['annotations']
+                   if isinstance(one, dict) and isinstance(one.get('category_id'), int))
 
 
 def has_area(annotation: dict[str, Any]) -> bool:
     """Whether an annotation states an area that can be one."""
-    area = as_float(annotation.get('area'))
-    return area is not None and 0 < area < float('inf')
+    area = annotation.get('area')
+    return is_number(area) and area > 0
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-
-
-def _with_slashes(image: Any) -> Any:
+def _full_image(image: Any, folder: Path) -> Any:
     name = image.get('file_name') if isinstance(image, dict) else None
-    return dict(image, file_name=name.replace('\\', '/')) if isinstance(name, str) and '\\' in name else image
-
-
-def _sized(image: Any, folder: Path) -> Any:
-    name = image.get('file_name') if isinstance(image, dict) else None
-    if not isinstance(name, str) or {'width', 'height'} <= image.keys() or leaves_folder(name):
+    if not isinstance(name, str):
         return image
-    size = check_image_file(folder / name).size
-    return dict(image, width=size[0], height=size[1]) if size else image
+    full = dict(image, file_name=name.replace('\\', '/'))
+    if not {'width', 'height'} <= image.keys() and not leaves_folder(name) and (
+            size := check_image_file(folder / full['file_name']).size):
+        full.update(width=size[0], height=size[1])
+    return full
 
 
 def _full(annotation: Any, place: int) -> Any:

@@ -11,16 +11,16 @@ import json
 import os
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 from ..utils.errors import UserError
 from ..utils.files import write_json
-from .annotation_file import has_byte_order_mark
+from .annotation_file import has_byte_order_mark, of_images
 from .audit import audit, leaves_folder
 from .checks import same_but_for_spelling
-from .complete_annotations import class_name, complete_annotations, has_area
+from .complete_annotations import class_name, complete_annotations, has_area, used_categories
 from .layouts.description import Split, UserDataset
 from .problems import FATAL, LEFT_OUT, Report, shown
 
@@ -51,7 +51,6 @@ def prepare_user_dataset(data: UserDataset, work_dir: str | os.PathLike, classes
     Args:
         data: The data set; its annotations are completed, and a validation split is taken from the training split where
             there is none.
-        work_dir: Of the run.
         classes: Those of a detector that is to be evaluated, in its order; by default the data's own.
         training: Whether it is trained on. What is evaluated on may lack some of the classes.
 
@@ -112,8 +111,7 @@ def complete_and_check(data: UserDataset, name: str, classes: Sequence[str], loo
     """Fill in what a split's annotations lack, and report what is wrong with the rest, its files included.
 
     Args:
-        data: The data set, whose split is changed.
-        name: ``train``, ``val`` or ``test``.
+        data, name: The data set, and its split (``train``, ``val`` or ``test``) that is changed.
         classes: What the split's categories become, in this order.
         look: Whether to look at the image files.
         add: Whether classes that the split lacks become categories, too.
@@ -141,23 +139,20 @@ def complete_and_check(data: UserDataset, name: str, classes: Sequence[str], loo
 def _completed(split: Split, classes: Sequence[str], add: bool) -> dict[str, list]:
     """A split's annotations with these classes as its categories, in this order, and what may be missing filled in."""
     annotations = complete_annotations(split.annotations, split.images)
-    by_name = {name: category for category in annotations['categories'] if (name := class_name(category)) is not None}
-    if not all(class_name(category) is not None for category in annotations['categories']):
+    by_name = {class_name(category): category for category in annotations['categories']}
+    if None in by_name:
         return annotations  # for the check to say which entry is no category
     if not add:
         return dict(annotations, categories=[by_name[name] for name in classes if name in by_name])
     # A class that the split lacks gets a number that nothing in it uses.
-    numbers = [category['id'] for category in by_name.values()]
-    numbers += [a['category_id'] for a in annotations['annotations']
-                if isinstance(a, dict) and isinstance(a.get('category_id'), int)]
+    numbers = [*(category['id'] for category in by_name.values()), *used_categories(annotations)]
     unused = count(max(numbers, default=0) + 1)
     return dict(annotations, categories=[by_name.get(name) or dict(id=next(unused), name=name) for name in classes])
 
 
 def _refuse_other_classes(split: Split, classes: Sequence[str]) -> None:
     """No annotation may be of a category of another name; categories that nothing is of do not matter."""
-    used = {a['category_id'] for a in split.annotations['annotations']
-            if isinstance(a, dict) and isinstance(a.get('category_id'), int)}
+    used = used_categories(split.annotations)
     others = [name for category in split.annotations['categories'] if (name := class_name(category)) is not None
               and category['id'] in used and name not in classes]
     if others:
@@ -207,13 +202,8 @@ def _hold_out(data: UserDataset) -> None:
                         f'two images, of which one is held out.')
     ids = sorted(image['id'] for image in images)
     held_out = set(random.Random(SEED).sample(ids, max(len(ids) // HELD_OUT, 1)))
-    data.splits = {'train': _part(train, set(ids) - held_out), 'val': _part(train, held_out), **data.splits}
+    parts = dict(train=set(ids) - held_out, val=held_out)
+    data.splits = {name: replace(train, annotations=of_images(train.annotations, part))
+                   for name, part in parts.items()} | data.splits
     data.notes.append(f'no split for validation: {len(held_out)} of the {len(ids)} training images are held out for it '
                       f'(seed {SEED})')
-
-
-def _part(split: Split, ids: set[int]) -> Split:
-    return Split(split.source, split.images, dict(
-        split.annotations,
-        images=[image for image in split.annotations['images'] if image['id'] in ids],
-        annotations=[annotation for annotation in split.annotations['annotations'] if annotation['image_id'] in ids]))

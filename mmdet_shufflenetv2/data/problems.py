@@ -6,12 +6,14 @@ leaves out without a word, such as a box without area, is a warning.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..utils.errors import UserError
 
-__all__ = ['FATAL', 'LEFT_OUT', 'WARNINGS', 'Report', 'shown']
+__all__ = ['FATAL', 'LEFT_OUT', 'WARNINGS', 'Report', 'few', 'shown']
 
 FATAL = {
     'entry': 'an entry is no JSON object',
@@ -66,15 +68,14 @@ EXAMPLES = 5
 
 @dataclass
 class Report:
-    """Everything found in one annotation file."""
+    """Everything found in one annotation file, ``source``, and in ``images``, the folder of its images."""
 
-    #: The annotation file, and the folder of its images.
     source: str
     images: str
     #: How many images, annotations and categories it lists.
     counts: dict[str, int] = field(default_factory=dict)
     #: Problem -> how often.
-    found: dict[str, int] = field(default_factory=dict)
+    found: Counter[str] = field(default_factory=Counter)
     #: Problem -> the first few, in words.
     examples: dict[str, list[str]] = field(default_factory=dict)
     #: From how many annotations MMDetection learns.
@@ -84,9 +85,8 @@ class Report:
 
     def note(self, problem: str, example: str) -> None:
         """Count a problem, one of ``FATAL`` or ``WARNINGS``."""
-        self.found[problem] = self.found.get(problem, 0) + 1
-        kept = self.examples.setdefault(problem, [])
-        if len(kept) < EXAMPLES:
+        self.found[problem] += 1
+        if len(kept := self.examples.setdefault(problem, [])) < EXAMPLES:
             kept.append(example)
 
     @property
@@ -106,11 +106,7 @@ class Report:
                          if reason in self.found)
 
     def refuse(self, purpose: str) -> None:
-        """Raise a :class:`.UserError` that names the first fatal problem, if there is one.
-
-        Args:
-            purpose: What the data are not fit for.
-        """
+        """Raise a :class:`.UserError` that names the first fatal problem, if there is one."""
         if not self.fatal:
             return
         first, *others = self.fatal
@@ -139,6 +135,12 @@ class Report:
             if problem['count'] > len(problem['examples']):
                 lines.append(f'{"":>19}and {problem["count"] - len(problem["examples"])} more')
         return '\n'.join([*lines, '  not fit for training' if self.fatal else '  fit for training'])
+
+
+def few(names: Iterable[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
 def shown(value: Any) -> str:

@@ -44,13 +44,9 @@ def make_shapes(root: str | os.PathLike, num_train: int = 1000, num_val: int = 1
 
     Args:
         root: Folder to create: ``annotations/instances_{train,val}2017.json``, ``train2017/``, ``val2017/``.
-        num_train: Images to train on.
-        num_val: Images to evaluate on; no image is in both splits.
+        num_train, num_val: Images to train on and to evaluate on; no image is in both splits.
         size: Longest side of an image in pixels, at least 64; the other is 0.75 to 1 of it.
         seed: Same arguments, same pictures.
-
-    Returns:
-        ``root`` as a path.
 
     Raises:
         UserError: If ``root`` holds something else, or Shapes made with other arguments.
@@ -85,8 +81,7 @@ def _check_manifest(root: Path, wanted: dict[str, int]) -> None:
 def _write_split(root: Path, split: str, count: int, size: int, seed: int) -> None:
     (root / split).mkdir(parents=True)
     (root / 'annotations').mkdir(exist_ok=True)
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    images, annotations = [], []
     for image_id in range(1, count + 1):
         # A generator an image: neither the number of images nor the other split changes a picture.
         picture, shapes = draw_image(np.random.default_rng((seed, _SPLITS.index(split), image_id)), size)
@@ -102,26 +97,22 @@ def _write_split(root: Path, split: str, count: int, size: int, seed: int) -> No
 
 
 def _annotation(label: int, mask: np.ndarray) -> dict[str, Any]:
-    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    rle['counts'] = rle['counts'].decode()
-    x, y, w, h = _box(mask)
-    return dict(category_id=label + 1, bbox=[x, y, w, h], area=int(mask.sum()), iscrowd=0, segmentation=rle)
+    rle = _rle(mask)
+    return dict(category_id=label + 1, bbox=list(_box(mask)), area=int(mask.sum()), iscrowd=0,
+                segmentation=dict(rle, counts=rle['counts'].decode()))
 
 
 def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
     """x, y, width, height of the pixels that are set; zeros where none is."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return 0, 0, 0, 0
-    return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+    return tuple(map(int, coco_mask.toBbox(_rle(mask))))
+
+
+def _rle(mask: np.ndarray) -> dict[str, Any]:
+    return coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
 
 
 def draw_image(rng: np.random.Generator, size: int) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
-    """One picture and what is visible in it.
-
-    Args:
-        rng: Source of everything random.
-        size: Longest side in pixels.
+    """One picture whose longest side has ``size`` pixels, and what is visible in it.
 
     Returns:
         The picture, ``(H, W, 3)`` uint8 BGR, and ``(label, mask)`` pairs with ``(H, W)`` boolean masks of the visible
@@ -150,8 +141,7 @@ def draw_image(rng: np.random.Generator, size: int) -> tuple[np.ndarray, list[tu
 
 def _shape_mask(rng: np.random.Generator, name: str, height: int, width: int) -> np.ndarray:
     radius = min(height, width) * np.exp(rng.uniform(np.log(0.09), np.log(0.3)))
-    # Cut off by the border at most by about a third.
-    inset = 0.4 * radius
+    inset = 0.4 * radius  # the border cuts off about a third at most
     centre = rng.uniform((inset, inset), (width - inset, height - inset))
     outline = _outline(name, rng.uniform(0, 2 * np.pi)) * radius + centre
     canvas = np.zeros((height, width), np.uint8)
@@ -196,9 +186,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
 class ShapesDataset(CocoDataset):
     """Shapes as an MMDetection data set; generated at ``data_root`` when it is first used.
 
-    Args:
-        shapes: Arguments of :func:`make_shapes` other than the folder.
-        kwargs: Arguments of ``mmdet.datasets.CocoDataset``.
+    ``shapes`` has arguments of :func:`make_shapes` other than the folder; the others are ``CocoDataset``'s.
     """
 
     METAINFO: ClassVar[dict[str, Any]] = dict(classes=CLASSES, palette=_PALETTE)

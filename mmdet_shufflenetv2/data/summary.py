@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from .annotation_file import image_sizes
 from .audit import left_out
 from .layouts.description import Split, UserDataset
 
@@ -36,7 +37,7 @@ def summary(data: UserDataset) -> str:
 
 def _used(split: Split, name: str) -> list[dict[str, Any]]:
     """The annotations that a training learns from; of any split but ``train`` those that are evaluated on."""
-    sizes = {image['id']: (image['width'], image['height']) for image in split.annotations['images']}
+    sizes = image_sizes(split.annotations)
     return [annotation for annotation in split.annotations['annotations']
             if (reason := left_out(annotation, sizes[annotation['image_id']])) is None
             or (name != 'train' and reason not in ('crowd', 'ignored'))]

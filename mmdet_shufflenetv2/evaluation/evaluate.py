@@ -37,9 +37,8 @@ _DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
 def evaluate(options: EvaluateOptions) -> dict[str, float]:
     """Evaluate a checkpoint: ``evaluate(EvaluateOptions(config, checkpoint))``, or ``evaluate(config, checkpoint)``.
 
-    Args:
-        options: What to evaluate, on what, and what to write; see :class:`.EvaluateOptions`. The checkpoint may be an
-            address such as ``torchvision://shufflenet_v2_x1_0.imagenet1k_v1``; all weights of the model must be in it.
+    The checkpoint may be an address such as ``torchvision://shufflenet_v2_x1_0.imagenet1k_v1``; it must have all
+    weights of the model.
 
     Returns:
         The metrics: ``coco/bbox_mAP`` and so on, or ``accuracy/top1`` and ``accuracy/top5`` in percent.

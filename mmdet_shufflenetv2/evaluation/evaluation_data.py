@@ -15,7 +15,7 @@ from ..data.pipelines import base_dataset
 from ..utils.errors import UserError
 from ..utils.files import write_json
 
-__all__ = ['EvaluationData', 'evaluation_data', 'images_digest', 'read_note', 'write_note']
+__all__ = ['EvaluationData', 'evaluation_data', 'file_name', 'images_digest', 'read_note', 'write_note']
 
 
 class EvaluationData(NamedTuple):
@@ -56,9 +56,13 @@ def evaluation_data(cfg: Config) -> EvaluationData | None:
 
 def images_digest(content: dict[str, Any]) -> str:
     """A short text that two annotation files share if they list the same images under the same ids."""
-    images = [[image.get('id'), PurePosixPath(str(image.get('file_name')).replace('\\', '/')).name]
-              for image in content['images'] if isinstance(image, dict)]
+    images = [[image.get('id'), file_name(image)] for image in content['images'] if isinstance(image, dict)]
     return hashlib.sha256(json.dumps(sorted(images, key=str)).encode()).hexdigest()[:16]
+
+
+def file_name(entry: dict[str, Any]) -> str:
+    """An entry's ``file_name`` without folders, those of Windows included."""
+    return PurePosixPath(str(entry.get('file_name')).replace('\\', '/')).name
 
 
 def write_note(results: str | os.PathLike, data: EvaluationData, **more: Any) -> None:

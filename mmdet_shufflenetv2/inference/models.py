@@ -50,8 +50,13 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
             config = argument
         else:
             models[argument] = _model(Path(argument), config)
-    for model in models.values():
-        _check_model_file(model)
+    for config_or_onnx, weights in models.values():  # an invalid one is said before there is a page
+        if weights is None:
+            OnnxDetector(config_or_onnx)
+        elif config_or_onnx is None:
+            load_checkpoint_config(weights)
+        else:
+            load(weights)
     if not models:
         raise UserError(f'{config} is a config alone; expected CONFIG CHECKPOINT.')
     return models
@@ -59,16 +64,6 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
 
 def _model(path: Path, config: str | None) -> Model:
     return Model(str(path), None) if is_exported(path) else Model(config or _config_beside(path), str(path))
-
-
-def _check_model_file(model: Model) -> None:
-    """Read a detector's file, so that an invalid one is said before there is a page."""
-    if model.weights is None:
-        OnnxDetector(model.config)
-    elif model.config is None:
-        load_checkpoint_config(model.weights)
-    else:
-        load(model.weights)
 
 
 def _config_beside(path: Path) -> str | None:

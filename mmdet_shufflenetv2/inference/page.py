@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,12 +88,7 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
 
     Its one call for programs is ``/detect``: image file, name of the model, threshold.
     """
-    # Before gradio is imported: it would report its start to its makers and ask them for news.
-    os.environ.update(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1')
-    try:
-        import gradio
-    except ImportError as error:
-        raise UserError("The page needs gradio: pip install 'gradio>=6', or pip install -e '.[app]'") from error
+    gradio = _import_gradio()
 
     def look_first(payload: Any) -> str | None:
         if payload is None or not payload.path:
@@ -103,31 +99,19 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
 
     @lru_cache(maxsize=4)
     def detector(name: str) -> Detector:
-        model = models[name]
-        return Detector(*model, device=device if model.weights else None)
+        return Detector(*models[name], device=device if models[name].weights else None)
 
     def detect(image: str | None, name: str, threshold: float) -> tuple[np.ndarray | None, str, _Found | None]:
         if image is None:
             return None, '', None
         try:
-            pixels = read_image(image)
-            chosen = detector(name)
+            pixels, chosen = read_image(image), detector(name)
             start = time.perf_counter()
             detections = chosen(pixels)
         except UserError as error:
             raise gradio.Error(str(error), print_exception=False) from error
         found = _Found(pixels, detections, chosen.classes, time.perf_counter() - start)
-        return *show(found, threshold), found
-
-    def show(found: _Found | None, threshold: float) -> tuple[np.ndarray | None, str]:
-        if found is None:
-            return None, ''
-        seen = Detections(*(part[found.detections.scores >= threshold] for part in found.detections))
-        names = [found.classes[label] for label in seen.labels]
-        drawn = draw_boxes(found.image, seen.boxes, [f'{name} {score:.2f}' for name, score in zip(names, seen.scores)],
-                           [class_color(int(label)) for label in seen.labels])
-        counted = ', '.join(f'{count} {name}' for name, count in Counter(names).most_common()) or 'nothing'
-        return drawn[..., ::-1], f'**{1000 * found.seconds:.0f} ms** from pixels to boxes. Found: {counted}.'
+        return *_show(found, threshold), found
 
     with gradio.Blocks(title='Detect', analytics_enabled=False) as page:
         found = gradio.State()
@@ -147,5 +131,26 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
                 said = gradio.Markdown()
         gradio.on([image.change, name.change], detect, [image, name, threshold], [drawn, said, found],
                   api_name='detect')
-        threshold.input(show, [found, threshold], [drawn, said], api_visibility='private')
+        threshold.input(_show, [found, threshold], [drawn, said], api_visibility='private')
     return page
+
+
+def _import_gradio() -> ModuleType:
+    # Before it is imported: it would report its start to its makers and ask them for news.
+    os.environ.update(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1')
+    try:
+        import gradio
+    except ImportError as error:
+        raise UserError("The page needs gradio: pip install 'gradio>=6', or pip install -e '.[app]'") from error
+    return gradio
+
+
+def _show(found: _Found | None, threshold: float) -> tuple[np.ndarray | None, str]:
+    if found is None:
+        return None, ''
+    seen = Detections(*(part[found.detections.scores >= threshold] for part in found.detections))
+    names = [found.classes[label] for label in seen.labels]
+    drawn = draw_boxes(found.image, seen.boxes, [f'{name} {score:.2f}' for name, score in zip(names, seen.scores)],
+                       [class_color(int(label)) for label in seen.labels])
+    counted = ', '.join(f'{count} {name}' for name, count in Counter(names).most_common()) or 'nothing'
+    return drawn[..., ::-1], f'**{1000 * found.seconds:.0f} ms** from pixels to boxes. Found: {counted}.'

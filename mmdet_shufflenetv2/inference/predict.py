@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,19 +58,16 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, str | None, l
 def predict(options: PredictOptions) -> Predicted:
     """Detect objects, draw them and write them down: ``predict(config, weights, ['photo.jpg'], 'outputs')``.
 
-    Args:
-        options: A detector as :class:`.Detector` has it, inputs as :func:`.sources.find_sources` has them, and what to
-            write; see :class:`.PredictOptions`. COCO's file has all detections, everything else those of
-            ``score_thr`` and above.
+    The detector is as :class:`.Detector` has it, inputs as :func:`.sources.find_sources` has them; for what is written
+    see :class:`.PredictOptions`. COCO's file has all detections, everything else those of ``score_thr`` and above.
 
     Raises:
         UserError: If an option is invalid. A truncated video is one, once everything else is done.
     """
-    if unknown := [name for name in options.save if name not in FORMATS]:
-        raise UserError(f'save={unknown[0]} is unknown: expected one or more of {", ".join(FORMATS)}, behind the '
-                        f'inputs.')
-    sources = find_sources(options.inputs)
-    out_dir = Path(options.out_dir)
+    for name in options.save:
+        if name not in FORMATS:
+            raise UserError(f'save={name} is unknown: expected one or more of {", ".join(FORMATS)}, behind the inputs.')
+    sources, out_dir = find_sources(options.inputs), Path(options.out_dir)
     detector = Detector(options.config, options.weights, device=options.device, shuffle_free=options.shuffle_free,
                         cfg_options=options.cfg_options)
     wanted = _labels(options.classes, detector.classes)
@@ -79,30 +76,26 @@ def predict(options: PredictOptions) -> Predicted:
     with ExitStack() as stack:
         with _writing(out_dir):
             out_dir.mkdir(parents=True, exist_ok=True)
-            drawing = stack.enter_context(DrawingSaver(out_dir, sources, detector.classes))
             savers = [(stack.enter_context(make(out_dir, sources, detector)), wants_all)
-                      for make, wants_all in (FORMATS[name] for name in options.save)]
+                      for make, wants_all in [(DrawingSaver, False), *(FORMATS[name] for name in options.save)]]
         lengths = [source.length for source in sources]
         bar = stack.enter_context(tqdm(total=None if None in lengths else sum(lengths), unit=' frames'))
         try:
-            stream = _frames(sources, faults)
-            while batch := list(islice(stream, options.batch_size)):
-                for frame, found in zip(batch, detector([frame.image for frame in batch])):
-                    found = _only(found, np.isin(found.labels, wanted))
-                    seen = _only(found, found.scores >= options.score_thr)
-                    with _writing(out_dir):
-                        drawing.write(frame, seen)
-                        for saver, wants_all in savers:
-                            saver.write(frame, found if wants_all else seen)
-                    frames += 1
-                    bar.update()
+            for frame, found in _detected(detector, _frames(sources, faults), options.batch_size):
+                found = _only(found, np.isin(found.labels, wanted))
+                seen = _only(found, found.scores >= options.score_thr)
+                with _writing(out_dir):
+                    for saver, wants_all in savers:
+                        saver.write(frame, found if wants_all else seen)
+                frames += 1
+                bar.update()
         except KeyboardInterrupt:  # the way to end a camera
             stopped = True
         with _writing(out_dir):
             stack.close()
     if faults:
         raise UserError(f'{faults[0]} Everything before that is in {out_dir}.')
-    return Predicted(frames, [drawing.path, *(saver.path for saver, _ in savers)], stopped)
+    return Predicted(frames, [saver.path for saver, _ in savers], stopped)
 
 
 @contextmanager
@@ -116,14 +109,16 @@ def _writing(out_dir: Path) -> Iterator[None]:
 
 def _frames(sources: Sequence[Source], faults: list[TruncatedError]) -> Iterator[Frame]:
     """The frames of all sources; a video that breaks off is noted and does not keep the others from being read."""
-
-    def until_it_breaks(source: Source) -> Iterator[Frame]:
+    for source in sources:
         try:
             yield from source.frames()
         except TruncatedError as fault:
             faults.append(fault)
 
-    return chain.from_iterable(map(until_it_breaks, sources))
+
+def _detected(detector: Detector, frames: Iterator[Frame], batch_size: int) -> Iterator[tuple[Frame, Detections]]:
+    while batch := list(islice(frames, batch_size)):
+        yield from zip(batch, detector([frame.image for frame in batch]))
 
 
 def _labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:
@@ -133,8 +128,7 @@ def _labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:
         if name not in classes:
             near = difflib.get_close_matches(name, classes, n=1)
             hint = f' Near it: {near[0]!r}.' if near else ''
-            raise UserError(f'classes={name!r} is no class of this detector.{hint} It knows '
-                            f'{", ".join(classes)}.')
+            raise UserError(f'classes={name!r} is no class of this detector.{hint} It knows {", ".join(classes)}.')
     return [classes.index(name) for name in names]
 
 

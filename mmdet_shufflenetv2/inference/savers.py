@@ -34,26 +34,22 @@ _DRAWN_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 class DrawingSaver(ExitStack):
     """``vis/``: each image drawn, and each video and camera as an .mp4.
 
-    Args:
-        out_dir: Gets the folder.
-        sources: All sources of the run.
-        classes: Names of the classes, by label.
-
     Raises:
         UserError: If a picture would be written over an input.
         OSError: If ``vis`` cannot be written, or a folder has a picture's name.
     """
 
-    def __init__(self, out_dir: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
+    def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector) -> None:
         super().__init__()
         self.path = out_dir / 'vis'
-        self._classes = classes
+        self._classes = detector.classes
         self._video: tuple[Source, cv2.VideoWriter, tuple[int, int]] | None = None
         inputs = {_identity(Path(source.given)) for source in sources if source.kind != 'camera'}
         for source in sources:
             if (picture := self._picture(source)).exists() and _identity(picture) in inputs:
                 raise UserError(f'{source.given} would be written over {picture}. Name another folder: out_dir=DIR.')
-            _refuse_folder(picture)
+            if picture.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(picture))
         self.path.mkdir(exist_ok=True)
 
     def write(self, frame: Frame, found: Detections) -> None:
@@ -173,8 +169,3 @@ def _identity(path: Path) -> tuple[int, int]:
     """The file behind the name, whatever links lead there."""
     about = path.stat()
     return about.st_dev, about.st_ino
-
-
-def _refuse_folder(path: Path) -> None:
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

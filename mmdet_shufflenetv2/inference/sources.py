@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import glob
-import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,8 +60,8 @@ class Source:
             yield Frame(self, 0, decode_image(self.given))
             return
         number = 0
-        with closing(_Capture(self.given, self.kind)) as capture:
-            while (image := capture.read()) is not None:
+        with _capture(self.given, self.kind) as capture:
+            while (image := capture.read()[1]) is not None:
                 yield Frame(self, number, image)
                 number += 1
         # Containers estimate: a frame or two less is no damage.
@@ -82,10 +81,9 @@ class Frame:
 
 
 def find_sources(inputs: Sequence[str | os.PathLike]) -> list[Source]:
-    """Every image, video and camera that ``inputs`` name, each once, looked at before anything is computed.
+    """Every image, video and camera that inputs name, each once, looked at before anything is computed.
 
-    Args:
-        inputs: Image and video files, folders (the images and videos in them), globs, ``webcam:0`` or a number.
+    Inputs are image and video files, folders (the images and videos in them), globs, ``webcam:0`` or a number.
 
     Raises:
         UserError: If there is no such file or camera, if one is damaged, too large, empty or of an unknown kind, or
@@ -99,7 +97,7 @@ def find_sources(inputs: Sequence[str | os.PathLike]) -> list[Source]:
                         f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.{hint}')
     check_images([given for given, kind in found if kind == 'image'])
     names = _distinct([given.replace(':', '') if kind == 'camera' else Path(given).stem for given, kind in found])
-    return [_check_model_file(given, name, kind) for (given, kind), name in zip(found, names)]
+    return [_opened(given, name, kind) for (given, kind), name in zip(found, names)]
 
 
 def _expand(entry: str) -> list[tuple[str, str]]:
@@ -117,13 +115,11 @@ def _expand(entry: str) -> list[tuple[str, str]]:
     if entry.startswith('webcam'):
         raise UserError(f'{entry} names no camera: expected webcam:0, or webcam:1 for a second one.')
     if glob.has_magic(entry):
-        # In a loop of links, `**` finds each file many times.
-        matches = sorted(map(Path, glob.glob(entry, recursive=True)), key=lambda path: (len(path.parts), path))
-        if matches:
-            # Where links form a loop, `**` finds each file many times: its first, shortest path is kept.
-            matches.reverse()
-            return _of_known_kind(sorted({path.parent.resolve() / path.name: path for path in matches}.values()))
-        raise UserError(f'Nothing fits the pattern {entry}.')
+        # Where links form a loop, `**` finds each file many times: its first, shortest path is kept.
+        matches = sorted(map(Path, glob.glob(entry, recursive=True)), key=lambda path: (len(path.parts), path))[::-1]
+        if not matches:
+            raise UserError(f'Nothing fits the pattern {entry}.')
+        return _of_known_kind(sorted({path.parent.resolve() / path.name: path for path in matches}.values()))
     raise UserError(f'There is no image or folder {entry}. Expected image or video files, folders, patterns such as '
                     f'"photos/*.jpg", or webcam:0.')
 
@@ -152,43 +148,30 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return distinct
 
 
-def _check_model_file(given: str, name: str, kind: str) -> Source:
+def _opened(given: str, name: str, kind: str) -> Source:
     if kind == 'image':
         return Source(given, name, kind)
-    with closing(_Capture(given, kind)) as capture:
-        if capture.read() is None:
+    import cv2  # only videos need it here
+    with _capture(given, kind) as capture:
+        if capture.read()[1] is None:
             raise UserError(f'{given} has no frame that can be read.' if kind == 'video' else
                             f'{given} gives no picture. Is another program using it?')
-        return Source(given, name, kind, capture.length if kind == 'video' else None, capture.rate)
+        count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+        return Source(given, name, kind, int(count) if kind == 'video' and 1 <= count < 1e9 else None,
+                      rate if 0 < rate <= 1000 else 25.0)
 
 
-class _Capture:
+@contextmanager
+def _capture(given: str, kind: str) -> Iterator[Any]:
     """OpenCV's reader, which says on stderr, past Python, what it is told to keep to itself here."""
-
-    def __init__(self, given: str, kind: str) -> None:
-        import cv2  # only videos need it here
-        getattr(cv2.utils, 'logging', cv2).setLogLevel(0)  # silent; releases before 5 have it elsewhere
-        self._cv2 = cv2
-        self._capture: Any = cv2.VideoCapture(int(given.removeprefix('webcam:')) if kind == 'camera' else given)
-        if not self._capture.isOpened():
-            self.close()
+    import cv2
+    getattr(cv2.utils, 'logging', cv2).setLogLevel(0)  # silent; releases before 5 have it elsewhere
+    capture = cv2.VideoCapture(int(given.removeprefix('webcam:')) if kind == 'camera' else given)
+    try:
+        if not capture.isOpened():
             raise UserError(f'There is no camera {given}, or this user may not open it.' if kind == 'camera' else
                             f'{given} cannot be opened: it is truncated, no video, or in a format that OpenCV does not '
                             f'read. Try: ffmpeg -i {given} whole.mp4')
-
-    @property
-    def length(self) -> int | None:
-        count = int(self._capture.get(self._cv2.CAP_PROP_FRAME_COUNT))
-        return count if 0 < count < 1e9 else None
-
-    @property
-    def rate(self) -> float:
-        rate = self._capture.get(self._cv2.CAP_PROP_FPS)
-        return rate if math.isfinite(rate) and 0 < rate <= 1000 else 25.0
-
-    def read(self) -> np.ndarray | None:
-        fine, image = self._capture.read()
-        return image if fine else None
-
-    def close(self) -> None:
-        self._capture.release()
+        yield capture
+    finally:
+        capture.release()

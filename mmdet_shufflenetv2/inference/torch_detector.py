@@ -16,10 +16,9 @@ __all__ = ['TorchDetector']
 
 
 class TorchDetector:
-    """A detector as a function of a batch; mmdet's ``inference_detector`` computes a list one by one.
+    """What :func:`..config.detector.load_detector` returns as a function of a batch.
 
-    Args:
-        model: As :func:`..config.detector.load_detector` returns it.
+    mmdet's ``inference_detector`` computes a list one by one.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -30,10 +29,9 @@ class TorchDetector:
 
     @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
-        """Detect objects. Images of several sizes are padded to the largest, as in evaluation.
+        """Detect objects in arrays ``(H, W, 3)`` of uint8; blue, green, red.
 
-        Args:
-            images: Arrays ``(H, W, 3)`` of uint8; blue, green, red.
+        Images of several sizes are padded to the largest, as in evaluation.
 
         Raises:
             UserError: If one is no such array.

@@ -10,10 +10,7 @@ __all__ = ['usable_device']
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of that name.
-
-    Args:
-        name: ``cpu``, ``cuda``, ``cuda:1``, or what else PyTorch computes on.
+    """The device of that name: ``cpu``, ``cuda``, ``cuda:1``, or what else PyTorch computes on.
 
     Raises:
         UserError: If there is no such device, or no such name.

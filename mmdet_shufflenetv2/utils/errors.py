@@ -22,9 +22,7 @@ class BrokenImageError(UserError):
 class StoppedError(Exception):
     """A person or the system asked a tool to stop, and it did so in order.
 
-    Args:
-        message: What was saved and how to go on.
-        status: The exit status of the tool, 128 and the signal's number.
+    ``message`` says what was saved and how to go on; ``status`` is the tool's exit status, 128 and the signal's number.
     """
 
     def __init__(self, message: str, status: int) -> None:

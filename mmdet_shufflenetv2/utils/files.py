@@ -29,12 +29,11 @@ def unfinished_file(path: str | os.PathLike, suffix: str | None = None, sync: bo
     Whatever interrupts that leaves the file as it was before, or complete.
 
     Args:
-        path: The file.
         suffix: How the temporary name ends; by default as the file's, by which some writers choose a format.
         sync: As for :func:`put_in_place`.
 
     Raises:
-        OSError: If it cannot be written, or is a folder; the temporary file is gone.
+        OSError: If it cannot be written, or is a folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -52,9 +51,7 @@ def unfinished_file(path: str | os.PathLike, suffix: str | None = None, sync: bo
 def unfinished_folder(path: str | os.PathLike, alone: bool = False) -> Iterator[Path]:
     """A new folder to fill, beside ``path``, which it becomes when the context ends well; else it is removed.
 
-    Args:
-        path: The folder.
-        alone: Whether no other process can be at it: what a killed one has left is removed.
+    With ``alone``, no other process can be at it: what a killed one has left is removed.
 
     Raises:
         OSError: If it cannot be made, or ``path`` is there and not empty.
@@ -72,24 +69,20 @@ def unfinished_folder(path: str | os.PathLike, alone: bool = False) -> Iterator[
 
 
 def put_in_place(unfinished: Path, path: Path, sync: bool = True) -> None:
-    """Rename a file, in place of an older one.
-
-    Args:
-        unfinished: The file as it was written.
-        path: Its own name.
-        sync: Whether a power cut must not take it back, which waits for the disk.
-    """
+    """Rename a file, in place of an older one; with ``sync``, wait for the disk, so that no power cut takes it back."""
     if sync:
-        with open(unfinished, 'rb') as file:
-            os.fsync(file.fileno())
+        _sync(unfinished)
     os.replace(unfinished, path)
-    if not sync:
-        return
-    folder = os.open(path.parent, os.O_RDONLY)
+    if sync:
+        _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(file)
     finally:
-        os.close(folder)
+        os.close(file)
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | str, sync: bool = True) -> None:
@@ -105,11 +98,9 @@ def write_json(path: str | os.PathLike, content: Any, indent: int | None = 2) ->
 
 
 def to_json(content: Any, indent: int | None = None, **kwargs: Any) -> str:
-    """``content`` as JSON. What is not finite becomes ``null``: Python's ``NaN`` is not JSON, and others refuse it.
+    """``json.dumps`` that takes NumPy's numbers and arrays, too, and writes what is not finite as ``null``.
 
-    Args:
-        content: What ``json.dumps`` takes, and NumPy's numbers and arrays.
-        indent, kwargs: Arguments of ``json.dumps``.
+    Python's ``NaN`` is not JSON, and others refuse it.
     """
     kwargs = dict(default=_plain, indent=indent) | kwargs
     try:
@@ -143,12 +134,8 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
 def make_folder(path: str | os.PathLike, name: str) -> Path:
     """Make a folder to write to, unless it is there.
 
-    Args:
-        path: The folder.
-        name: The argument that names it or a file in it, for the message.
-
     Raises:
-        UserError: If it cannot be made.
+        UserError: If it cannot be made; ``name`` is the argument that names it or a file in it.
     """
     folder = Path(path)
     try:

@@ -25,18 +25,8 @@ except ImportError as error:
     raise UserError('Image files are read with Pillow: pip install pillow. Arrays (H, W, 3) of uint8, as '
                     'cv2.imread returns them, do without it.') from error
 
-__all__ = [
-    'IMAGE_SUFFIXES',
-    'MAX_PIXELS',
-    'ImageCheck',
-    'check_image_file',
-    'check_image_files',
-    'decode_image',
-    'files_below',
-    'is_clutter',
-    'printable',
-    'read_image',
-]
+__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'ImageCheck', 'check_image_file', 'check_image_files', 'decode_image',
+           'files_below', 'is_clutter', 'printable', 'read_image']
 
 #: What a folder is searched for: what both Pillow and OpenCV read.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.bmp', '.webp', '.tif', '.tiff', '.ppm',
@@ -75,8 +65,7 @@ class ImageCheck(NamedTuple):
 def is_clutter(path: PurePath) -> bool:
     """Whether a system or an editor put a file there: ``._a.jpg`` and ``__MACOSX`` of macOS, ``.ipynb_checkpoints``.
 
-    Args:
-        path: The file, from the folder that was searched on; the folder itself may be called anything.
+    ``path`` starts in the folder that was searched, which itself may be called anything.
     """
     return any(part.startswith('.') or part == '__MACOSX' for part in path.parts)
 
@@ -85,10 +74,7 @@ def files_below(folder: str | os.PathLike, suffixes: tuple[str, ...] = IMAGE_SUF
     """The files of a folder and of all folders in it, those that are links too; clutter is left out.
 
     Each folder is searched once, however many links lead there, and no link to a folder that it lies in is followed.
-
-    Args:
-        folder: Where to search.
-        suffixes: What names end in, in lower case.
+    ``suffixes`` is what names end in, in lower case.
     """
     seen: set[str] = set()
     folders, links = [Path(folder)], []
@@ -274,13 +260,9 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
 
 
 def decode_image(path: str | os.PathLike) -> np.ndarray:
-    """The pixels of an image file that is known to be whole.
+    """The pixels of an image file that is known to be whole: ``(H, W, 3)`` uint8; blue, green, red.
 
-    Args:
-        path: The file. Where it says how the camera was held, the image is turned upright, as MMDetection does.
-
-    Returns:
-        ``(H, W, 3)`` uint8; blue, green, red.
+    Where the file says how the camera was held, the image is turned upright, as MMDetection does.
 
     Raises:
         UserError: If OpenCV does not know its format.

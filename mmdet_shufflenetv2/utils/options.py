@@ -31,13 +31,7 @@ R = TypeVar('R')
 
 
 def argument(help: str, *, default: Any = dataclasses.MISSING, **extra: Any) -> Any:
-    """A field that is positional, in Python and on the command line.
-
-    Args:
-        help: What it is.
-        default: Its value where it may be left out.
-        extra: As for :func:`option`.
-    """
+    """A field that is positional, in Python and on the command line; with a default, it may be left out."""
     return dataclasses.field(default=default, metadata=dict(help=help, positional=True, **extra))
 
 
@@ -46,13 +40,10 @@ def option(default: Any, help: str, *, flag: str | None = None, metavar: str | t
     """A field that is a keyword in Python and a flag on the command line.
 
     Args:
-        default: Its value where it is not given.
-        help: What it does.
+        default, help: Its value where it is not given, and what it does.
         flag: The flag where it is not ``--`` and the field's name.
-        metavar: Name of the value in ``--help``.
-        choices: The values that there are.
         kw_only: Whether Python takes it as a keyword only.
-        extra: More of what :meth:`argparse.ArgumentParser.add_argument` takes.
+        metavar, choices, extra: As :meth:`argparse.ArgumentParser.add_argument` takes them.
     """
     metadata = dict(help=help, flag=flag, metavar=metavar, choices=choices, **extra)
     return dataclasses.field(default=default, kw_only=kw_only, metadata=metadata)
@@ -66,20 +57,13 @@ def flag_of(field: dataclasses.Field[Any]) -> str:
 
 
 def takes_options(options: Callable[P, Any]) -> Callable[[Callable[[Any], R]], Callable[P, R]]:
-    """Let a function of an options object be called with the options themselves, too, with their types.
-
-    Args:
-        options: The dataclass.
-    """
+    """Let a function of an options object be called with the options themselves, too, with their types."""
 
     def decorate(function: Callable[[Any], R]) -> Callable[P, R]:
-
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            if len(args) == 1 and not kwargs and isinstance(args[0], options):  # type: ignore[arg-type]
-                return function(args[0])
-            return function(options(*args, **kwargs))
-
+            given = len(args) == 1 and not kwargs and isinstance(args[0], options)  # type: ignore[arg-type]
+            return function(args[0] if given else options(*args, **kwargs))
         return call
 
     return decorate
@@ -110,12 +94,7 @@ def in_flags(message: str, options: type, typed: Sequence[str] = ()) -> str:
 
     ``epochs=-1`` becomes ``--epochs -1``, ``epochs`` in backticks ``--epochs``, and ``amp=True`` becomes ``--amp``. A
     positional argument has no flag: ``source=fish`` becomes ``fish``. What is part of a path, of another name, of a
-    call or of what was typed stays as it is.
-
-    Args:
-        message: The error.
-        options: The command's options.
-        typed: The words behind the command.
+    call or of what was ``typed`` behind the command stays as it is.
     """
     fields = {field.name: field for field in dataclasses.fields(options)}
     names = '|'.join(sorted(fields, key=len, reverse=True)) or '(?!)'

@@ -1,7 +1,7 @@
 """Images with boxes and their names, and several of them on one sheet."""
 
 from .boxes import class_color, draw_boxes
-from .plot_file import check_plot_file
+from .curves import check_plot_file
 from .sheet import make_sheet
 
 __all__ = ['check_plot_file', 'class_color', 'draw_boxes', 'make_sheet']

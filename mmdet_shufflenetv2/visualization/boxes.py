@@ -27,9 +27,6 @@ def draw_boxes(image: np.ndarray, boxes: np.ndarray, names: Sequence[str],
         boxes: ``(N, 4)``: x1, y1, x2, y2 in pixels; the first is drawn on top.
         names: What to write at each; an empty name writes nothing.
         colors: Red, green, blue of each, 0 to 255.
-
-    Returns:
-        The drawn image, of the same shape.
     """
     height, width = image.shape[:2]
     picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))

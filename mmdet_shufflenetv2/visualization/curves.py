@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Sequence
+from itertools import chain, cycle
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ..utils.errors import UserError
 from ..utils.files import unfinished_file
-from . import check_plot_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure  # takes a second, and only figures need it
 
-__all__ = ['SCORES', 'draw_curves', 'draw_runs', 'plot_runs', 'read_scalars']
+__all__ = ['SCORES', 'check_plot_file', 'draw_curves', 'draw_runs', 'plot_runs', 'read_scalars']
 
 Series = dict[str, dict[int, float]]
 
@@ -25,9 +25,7 @@ Series = dict[str, dict[int, float]]
 def read_scalars(work_dir: str | os.PathLike) -> tuple[Series, Series]:
     """Everything that the runs in a work dir have logged.
 
-    Args:
-        work_dir: Folder of a run. A run that was resumed has left several logs; where two tell of the same step, the
-            newer one counts.
+    A run that was resumed has left several logs; where two tell of the same step, the newer one counts.
 
     Returns:
         Training series by iteration and validation series by the iteration at which they were taken, each as
@@ -59,12 +57,8 @@ def read_scalars(work_dir: str | os.PathLike) -> tuple[Series, Series]:
 def draw_curves(work_dir: str | os.PathLike, picture: str | os.PathLike | None = None) -> Path | None:
     """Draw one run: losses, learning rate and AP or accuracy over the iterations.
 
-    Args:
-        work_dir: Folder of the run.
-        picture: File to write; ``curves.png`` in the work dir by default.
-
     Returns:
-        The picture, or None where nothing was logged yet.
+        The picture, by default ``curves.png`` in the work dir; None where nothing was logged yet.
     """
     train, val = read_scalars(work_dir)
     if 'loss' not in train:
@@ -79,27 +73,21 @@ def draw_curves(work_dir: str | os.PathLike, picture: str | os.PathLike | None =
                        marker='o' if series is scores else _marker(points), markersize=3)
         if len(series) > 1:
             panel.legend(fontsize='small')
-    picture = Path(picture or Path(work_dir) / 'curves.png')
-    with unfinished_file(picture) as unfinished:
-        figure.savefig(unfinished, dpi=110)
-    return picture
+    return _save(figure, Path(picture or Path(work_dir) / 'curves.png'))
 
 
 def draw_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike) -> Path:
     """Draw several runs over one another: a colour a run, its loss as a running mean over the pale single values.
 
-    Args:
-        work_dirs: Folders of runs.
-        picture: File to write.
-
     Raises:
         UserError: If a folder is missing or holds no log of a training.
     """
     runs = [_require_run(work_dir) for work_dir in work_dirs]
+    names = _run_names(work_dirs)
     scores = [_scores(val) for _, val in runs]
-    kinds = list(dict.fromkeys(kind for series in scores for kind in series))
+    styles = dict(zip(dict.fromkeys(chain(*scores)), cycle(('-', '--', ':', '-.'))))
     figure, panels = _panels(any(scores))
-    for place, ((train, _), name, scored) in enumerate(zip(runs, _run_names(work_dirs), scores)):
+    for place, ((train, _), name, scored) in enumerate(zip(runs, names, scores)):
         color = f'C{place % 10}'
         at, losses = list(train['loss']), list(train['loss'].values())
         panels[0].plot(at, losses, color=color, alpha=0.2, linewidth=1)
@@ -108,24 +96,35 @@ def draw_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike
         panels[1].plot(list(rates), list(rates.values()), color=color, linewidth=2, marker=_marker(rates))
         for kind, points in scored.items():
             panels[2].plot(list(points), list(points.values()), color=color, marker='o', markersize=3,
-                           linestyle=('-', '--', ':', '-.')[kinds.index(kind) % 4])
-    for place, kind in enumerate(kinds):
-        panels[2].plot([], [], color='black', linestyle=('-', '--', ':', '-.')[place % 4], label=kind)
-    if kinds:
+                           linestyle=styles[kind])
+    for kind, style in styles.items():
+        panels[2].plot([], [], color='black', linestyle=style, label=kind)
+    if styles:
         panels[2].legend(fontsize='small')
     figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center',
-                  ncols=max(1, min(len(runs), 150 // max(map(len, _run_names(work_dirs))))))
+                  ncols=max(1, min(len(runs), 150 // max(map(len, names)))))
+    return _save(figure, Path(picture))
+
+
+def _save(figure: Figure, picture: Path) -> Path:
     with unfinished_file(picture) as unfinished:
         figure.savefig(unfinished, dpi=110)
-    return Path(picture)
+    return picture
+
+
+def check_plot_file(path: Path, name: str) -> None:
+    """Raise a :class:`UserError`, which names the argument, where matplotlib cannot write a picture of that name."""
+    from matplotlib.backend_bases import FigureCanvasBase
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix[1:].lower() not in kinds:
+        raise UserError(f'{name}={path} is not a kind of image: expected a name that ends in .png, or in one of '
+                        f'{", ".join(kinds)}.')
+    if not path.absolute().parent.is_dir():
+        raise UserError(f'{name}={path}: there is no folder {path.absolute().parent}.')
 
 
 def plot_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike | None = None) -> Path:
-    """Draw runs as ``snv2 plot`` does.
-
-    Args:
-        work_dirs: Folders of runs.
-        picture: File to write; by default ``curves.png`` in the folder of a single run, else ``runs.png``.
+    """Draw runs as ``snv2 plot`` does, by default to ``curves.png`` in the folder of a single run, else ``runs.png``.
 
     Raises:
         UserError: If a folder or the name of the picture is invalid.
@@ -141,7 +140,9 @@ def plot_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike
 def _require_run(work_dir: str | os.PathLike) -> tuple[Series, Series]:
     folder = Path(work_dir)
     if not folder.is_dir():
-        raise UserError(f'There is no folder {folder}. Expected the work dir of a run, such as {_example()}.')
+        runs = sorted(path.parents[2] for path in Path('work_dirs').glob('*/*/vis_data/scalars.json'))
+        example = ' or '.join(map(str, dict.fromkeys(runs[-3:]))) or 'work_dirs/faster_rcnn_snv2'
+        raise UserError(f'There is no folder {folder}. Expected the work dir of a run, such as {example}.')
     train, val = read_scalars(folder)
     if 'loss' not in train:
         below = sorted(path.parents[2] for path in folder.glob('*/*/vis_data/scalars.json'))
@@ -149,11 +150,6 @@ def _require_run(work_dir: str | os.PathLike) -> tuple[Series, Series]:
         hint = f'Did you mean {run}?' if run else 'Its log is written from the first steps on.'
         raise UserError(f'{folder} holds no log of a training (TIME/vis_data/scalars.json). {hint}')
     return train, val
-
-
-def _example() -> str:
-    runs = sorted(path.parents[2] for path in Path('work_dirs').glob('*/*/vis_data/scalars.json'))
-    return ' or '.join(str(run) for run in dict.fromkeys(runs[-3:])) or 'work_dirs/faster_rcnn_snv2'
 
 
 def _run_names(work_dirs: Sequence[str | os.PathLike]) -> list[str]:
@@ -206,9 +202,5 @@ SCORES = {
 
 def _scores(val: Series) -> Series:
     """The metrics that are drawn, on a scale of 0 to 1."""
-    scores: Series = {}
-    for name, series in val.items():
-        label, largest = SCORES.get(name.rsplit('/', 1)[-1], (None, 1))
-        if label:
-            scores[label] = {at: value / largest for at, value in series.items()}
-    return scores
+    known = [(*SCORES[metric], series) for name, series in val.items() if (metric := name.rsplit('/', 1)[-1]) in SCORES]
+    return {label: {at: value / largest for at, value in series.items()} for label, largest, series in known}

@@ -15,16 +15,13 @@ _GAP, _TEXT = 8, 13
 
 
 def make_sheet(images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 4, side: int = 320) -> np.ndarray:
-    """Put images side by side.
+    """Put images side by side on a white sheet, ``(H, W, 3)`` uint8.
 
     Args:
-        images: Arrays ``(H, W, 3)`` of uint8, of any sizes, at least one; each is scaled to fit its square.
+        images: Arrays ``(H, W, 3)`` of uint8, of any sizes, at least one.
         captions: A line under each; what is too long is cut, with three dots.
         columns: Images in a row.
-        side: Width and height of a square in pixels.
-
-    Returns:
-        The sheet, ``(H, W, 3)`` uint8 on white.
+        side: Width and height in pixels of the square that each image is scaled to fit.
     """
     columns = min(columns, len(images))
     scaled = [_scaled(image, side) for image in images]

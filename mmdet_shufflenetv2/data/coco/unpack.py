@@ -22,16 +22,13 @@ _LARGEST_MEMBER = 2 << 30
 
 
 def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool], limit: int) -> list[str]:
-    """Unpack the wanted members into a new folder, without the folders that they have inside the archive.
+    """Unpack the wanted members into a new folder, without the folders that they have inside the archive: their names.
 
     Args:
         archive: A zip file. The CRC of each member that is unpacked is checked.
         folder: Where they go; it must not exist, and appears when it is complete.
         wanted: Tells by its name, ``val2017/000000000139.jpg``, whether a member is unpacked.
         limit: Bytes that they may have in all.
-
-    Returns:
-        The names of the files.
 
     Raises:
         UserError: If it is no whole zip file, holds what it should not, or if the disk is full.

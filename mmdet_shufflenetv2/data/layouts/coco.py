@@ -16,13 +16,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from ...utils.errors import UserError
 from ...utils.images import is_clutter
 from ..annotation_file import read_annotations
 from ..audit import leaves_folder
-from ..complete_annotations import class_name
+from ..complete_annotations import class_name, used_categories
 from .description import SPLITS, Split, UserDataset
 from .other_formats import foreign_format
 
@@ -65,11 +64,7 @@ def _split_of(path: Path, root: Path) -> str | None:
 
 
 def read_coco(root: Path, files: dict[str, list[Path]]) -> UserDataset:
-    """Read a data set in COCO's format.
-
-    Args:
-        root: Its folder.
-        files: What :func:`find_annotation_files` found there.
+    """Read a data set in COCO's format, from the files that :func:`find_annotation_files` found in its folder.
 
     Raises:
         UserError: If a split is ambiguous, empty or not to be read, or if its images are not found.
@@ -103,12 +98,7 @@ def _only(split: str, paths: list[Path], root: Path) -> Path:
 
 
 def find_image_folder(path: Path, root: Path, annotations: dict[str, list]) -> Path:
-    """The folder in which an annotation file's images are.
-
-    Args:
-        path: The annotation file.
-        root: The data set's folder.
-        annotations: Its content.
+    """The folder in which the images of an annotation file with this content are; ``root`` is the data set's.
 
     Raises:
         UserError: If it lists no images, or none of the usual folders has any of them.
@@ -142,9 +132,9 @@ def _usual_folder(path: Path, root: Path, tail: str) -> Path:
 
 def _classes(splits: dict[str, Split], notes: list[str]) -> tuple[str, ...]:
     """The names of the training split's categories, in its order."""
-    categories = _listed(splits['train'])
-    used = Counter(a['category_id'] for split in splits.values() for a in split.annotations['annotations']
-                   if isinstance(a, dict) and isinstance(a.get('category_id'), int))
+    categories = [dict(category, name=name) for category in splits['train'].annotations['categories']
+                  if (name := class_name(category)) is not None]
+    used = sum((used_categories(split.annotations) for split in splits.values()), Counter())
     # Roboflow puts the name of the whole in front of the classes.
     parents = [category.get('supercategory') for category in categories[1:]]
     if len(categories) > 1 and categories[0]['id'] == 0 and not used[0] and categories[0]['name'] in parents:
@@ -159,8 +149,3 @@ def _classes(splits: dict[str, Split], notes: list[str]) -> tuple[str, ...]:
     if unused := [category['name'] for category in categories if not used[category['id']]]:
         notes.append(f'no box of {", ".join(map(repr, unused[:5]))}' + (' and others' if len(unused) > 5 else ''))
     return tuple(names)
-
-
-def _listed(split: Split) -> list[dict[str, Any]]:
-    return [dict(category, name=name) for category in split.annotations['categories']
-            if (name := class_name(category)) is not None]

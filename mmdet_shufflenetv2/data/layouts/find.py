@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ...utils.errors import UserError
+from ..problems import few
 from .coco import find_annotation_files, read_coco
 from .description import UserDataset
 from .other_formats import find_foreign
@@ -22,10 +23,7 @@ _ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.7z', '.rar')
 
 
 def read_user_dataset(root: str | os.PathLike) -> UserDataset:
-    """Recognise a data set and read its annotations. Nothing is written.
-
-    Args:
-        root: Its folder, or the ``.yaml`` or ``.data`` of a data set in YOLO's format.
+    """Recognise a data set by its folder, or the ``.yaml`` or ``.data`` of YOLO's format, and read its annotations.
 
     Raises:
         UserError: If there is nothing of the kind, or if it is incomplete.
@@ -43,8 +41,7 @@ def read_user_dataset(root: str | os.PathLike) -> UserDataset:
         raise UserError(f'data={root}: there is no such folder. {EXPECTED}.')
     if root.name == 'annotations' and all(path.suffix == '.json' for path in root.iterdir()) and _is_data_set(
             root.absolute().parent):
-        raise UserError(f'data={root} holds annotations without images. Name the whole data set: '
-                        f'data={root.parent}')
+        raise UserError(f'data={root} holds annotations without images. Name the whole data set: data={root.parent}')
     if annotation_files := find_annotation_files(root):
         return _noted(read_coco(root, annotation_files))
     if description := find_description(root):
@@ -52,14 +49,15 @@ def read_user_dataset(root: str | os.PathLike) -> UserDataset:
     inner = [path for path in sorted(root.iterdir()) if path.is_dir() and _is_data_set(path)]
     above = [path for path in list(root.absolute().parents)[:2] if root.name in _PARTS and _is_data_set(path)]
     if inner:
-        hint = f'{"This folder in it is one" if len(inner) == 1 else "These folders in it are"}: ' + ', '.join(
-            f'data={path}' for path in inner[:5]) + (f' and {len(inner) - 5} more' if len(inner) > 5 else '')
+        hint = f'{"This folder in it is one" if len(inner) == 1 else "These folders in it are"}: ' + few(
+            f'data={path}' for path in inner)
     elif above:
         hint = f'It is a part of one. Name the whole: data={above[0]}'
     elif foreign := find_foreign(root):
         raise UserError(f'data={root}: no data set in COCO\'s or YOLO\'s format is recognised here.\n{foreign}')
     else:
-        hint = f'It holds {_few(root)}'
+        names = sorted(f'{path.name}/' if path.is_dir() else path.name for path in root.iterdir())
+        hint = f'It holds {few(names, 6) or "nothing"}'
     raise UserError(f'data={root}: no data set is recognised here. {EXPECTED}.\n{hint}.')
 
 
@@ -79,8 +77,3 @@ def _whole(file: Path) -> Path | None:
         if any(file in files for files in find_annotation_files(folder).values()):
             return folder
     return file.parent if _is_data_set(file.parent) else None
-
-
-def _few(root: Path) -> str:
-    names = sorted(f'{path.name}/' if path.is_dir() else path.name for path in root.iterdir())
-    return ', '.join(names[:6]) + (f' and {len(names) - 6} more' if len(names) > 6 else '') if names else 'nothing'

@@ -34,6 +34,7 @@ DESCRIPTIONS = ('.yaml', '.yml', '.data')
 # Coordinates are rounded to some digits, so a box may leave the image by a little.
 _ROUNDING = 0.01
 _KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
+_ALL_KEYS = tuple(key for keys in _KEYS.values() for key in keys)
 _CLASS_LISTS = ('classes.txt', 'obj.names')
 _EXAMPLE = 'names: [cat, dog]; train: images/train; val: images/val'
 # In front of paths that start in the data set's folder: Roboflow's and CVAT's.
@@ -55,7 +56,7 @@ def find_description(root: Path) -> Path | None:
                         f'{", ".join(path.name for path in found)}. Name the one to take: data={found[0]}')
     found += [root / name for name in _CLASS_LISTS if (root / name).is_file() and (root / 'labels').is_dir()]
     if not found and any((folder / 'images').is_dir() and (folder / 'labels').is_dir()
-                         for folder in (root, *(root / name for names in _KEYS.values() for name in names))):
+                         for folder in (root, *map(root.joinpath, _ALL_KEYS))):
         above = root.absolute().parent
         if any(map(is_description, above.iterdir())):
             raise UserError(f'data={root} is a part of a data set, without the names of the classes. Name the whole: '
@@ -75,7 +76,7 @@ def is_description(path: Path) -> bool:
     if path.suffix not in DESCRIPTIONS or is_clutter(Path(path.name)) or not path.is_file():
         return False
     try:
-        return 'names' in (_read_lines(path) if path.suffix == '.data' else _read_yaml(path))
+        return 'names' in _content(path)
     except OSError:
         return False
     except UserError:
@@ -85,30 +86,28 @@ def is_description(path: Path) -> bool:
 
 def unreadable_yaml(root: Path) -> list[Path]:
     """The files ``.yaml`` of a folder that are none, or of a kind that is not read, and no :func:`is_description`."""
-    return [path for path in sorted(root.iterdir()) if path.suffix in ('.yaml', '.yml') and path.is_file()
-            and not is_clutter(Path(path.name)) and not is_description(path) and not _is_yaml(path)]
-
-
-def _is_yaml(path: Path) -> bool:
-    try:
-        return _read_yaml(path) is not None
-    except (OSError, UserError):
-        return False
+    unreadable = []
+    for path in sorted(root.glob('*.y*ml')):
+        if path.suffix in DESCRIPTIONS and path.is_file() and not is_clutter(Path(path.name)):
+            try:
+                _content(path)
+            except (OSError, UserError):
+                if not is_description(path):
+                    unreadable.append(path)
+    return unreadable
 
 
 def _names_images(path: Path) -> bool:
     try:
-        content = _read_lines(path) if path.suffix == '.data' else _read_yaml(path)
+        return any(key in _content(path) for key in _ALL_KEYS)
     except UserError:
         return True
-    return any(key in content for keys in _KEYS.values() for key in keys)
 
 
 def _places(root: Path) -> dict[str, str]:
     """Where the images of each split are if nothing says so."""
-    names = [name for names in _KEYS.values() for name in names]
-    places = {name: f'images/{name}' for name in names if (root / 'images' / name).is_dir()}
-    places = places or {name: f'{name}/images' for name in names if (root / name / 'images').is_dir()}
+    places = {name: f'images/{name}' for name in _ALL_KEYS if (root / 'images' / name).is_dir()}
+    places = places or {name: f'{name}/images' for name in _ALL_KEYS if (root / name / 'images').is_dir()}
     return places if 'train' in places else {'train': 'images'} | places
 
 
@@ -122,7 +121,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> dict[str, Any]:
+    """What a description says; for Darknet's, of lines ``key = value``, all of it as text."""
+    if path.suffix == '.data':
+        pairs = (line.partition('=') for line in _lines(path))
+        return {key.strip(): value.strip() for key, _, value in pairs if value.strip()}
     try:
         content = yaml.load(path.read_text(encoding='utf-8-sig'), _Loader)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
@@ -130,10 +133,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _read_lines(path: Path) -> dict[str, str]:
-    """Darknet's lines ``key = value``."""
-    pairs = (line.partition('=') for line in path.read_text(encoding='utf-8-sig', errors='replace').splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs if value.strip()}
+def _lines(path: Path) -> list[str]:
+    """The lines of a text that are not empty."""
+    lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def read_yolo(root: Path, description: Path) -> UserDataset:
@@ -146,28 +149,27 @@ def read_yolo(root: Path, description: Path) -> UserDataset:
     Raises:
         UserError: If the description is invalid, or a split has no images or no labels.
     """
-    if description.suffix in ('.yaml', '.yml'):
-        content = _read_yaml(description)
-        classes = _names(description, content)
-    elif description.suffix == '.data':
-        content = _read_lines(description)
-        classes = _darknet_names(description, content)
+    if description.suffix in DESCRIPTIONS:
+        said = _Described(description, _content(description))
+        classes = (_darknet_names if description.suffix == '.data' else _names)(said)
     else:
-        content = _places(root)
-        classes = _class_list(description)
+        said, classes = _Described(description, _places(root)), _class_list(description)
     data = UserDataset('YOLO', root, classes, {})
     for split in SPLITS:
-        places = next((content[key] for key in _KEYS[split] if content.get(key)), None)
-        if places is None:
+        named = next((said.content[key] for key in _KEYS[split] if said.content.get(key)), None)
+        if named is None:
             continue
+        places = {str(place): said.resolve(str(place)) for place in (named if isinstance(named, list) else [named])}
         # Roboflow names a split that it did not export.
-        if split != 'train' and not any(_resolved(description, content, place) for place in _listed(places)):
-            data.notes.append(f'{description.name} names a split {split} that is not there: {shown(places)}')
+        if split != 'train' and not any(places.values()):
+            data.notes.append(f'{description.name} names a split {split} that is not there: {shown(named)}')
             continue
-        images = _images(description, content, split, places)
-        data.splits[split], data.faults[split] = _read_split(images, split, data, content, description)
-        folders = [_resolved(description, content, place) for place in _listed(places)]
-        data.faults[split] += _orphans(images, [folder for folder in folders if folder.is_dir()], data)
+        images = _images(said, split, places)
+        if not images:
+            raise UserError(f'{description} says {split}: {shown(named)}, and there is no image. Looked for '
+                            f'{", ".join(IMAGE_SUFFIXES)}.')
+        data.splits[split], data.faults[split] = _read_split(images, split, data, said)
+        data.faults[split] += _orphans(images, list(filter(Path.is_dir, places.values())), data)
         if not data.splits[split].images.absolute().is_relative_to(root.absolute()):
             data.notes.append(f'{split}: the images lie elsewhere, in {data.splits[split].images}')
     if 'train' not in data.splits:
@@ -175,7 +177,24 @@ def read_yolo(root: Path, description: Path) -> UserDataset:
     return data
 
 
-def _names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
+class _Described:
+    """What a file says that describes a data set, and the paths in it."""
+
+    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+        self.path = path
+        self.content = content
+        inner = content.get('path')
+        # The folder that was named goes first: a copied data set still has the path of the original in it.
+        self.bases = list(dict.fromkeys([path.parent, path.parent / inner if isinstance(inner, str) else path.parent]))
+
+    def resolve(self, place: str) -> Path | None:
+        below = [place.replace('\\', '/').removeprefix(prefix) for prefix in ('', *_NO_FOLDERS)]
+        candidates = (base / relative for base in self.bases for relative in (place, *below))
+        return next((Path(os.path.normpath(path)) for path in candidates if path.exists()), None)
+
+
+def _names(said: _Described) -> tuple[str, ...]:
+    path, content = said.path, said.content
     names = content.get('names')
     if isinstance(names, dict):
         numbered = {str(number): name for number, name in names.items()}
@@ -192,8 +211,9 @@ def _names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def _darknet_names(path: Path, content: dict[str, str]) -> tuple[str, ...]:
-    names = _resolved(path, content, content.get('names', ''))
+def _darknet_names(said: _Described) -> tuple[str, ...]:
+    path, content = said.path, said.content
+    names = said.resolve(content.get('names', ''))
     if names is None or not names.is_file():
         raise UserError(f'{path} says names = {content.get("names", "")}, and there is no such file. Expected one with '
                         f'the name of a class a line.')
@@ -205,55 +225,29 @@ def _darknet_names(path: Path, content: dict[str, str]) -> tuple[str, ...]:
 
 
 def _class_list(path: Path) -> tuple[str, ...]:
-    lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
-    if not (names := tuple(line.strip() for line in lines if line.strip())):
+    if not (names := tuple(_lines(path))):
         raise UserError(f'{path} is empty. Expected the name of a class a line.')
     if len(set(names)) < len(names):
         raise UserError(f'{path} holds one name twice. Rename one of the two classes.')
     return names
 
 
-def _listed(places: Any) -> list[str]:
-    return [str(place) for place in (places if isinstance(places, list) else [places])]
-
-
-def _images(description: Path, content: dict[str, Any], split: str, places: Any) -> list[Path]:
+def _images(said: _Described, split: str, places: dict[str, Path | None]) -> list[Path]:
     found: dict[Path, None] = {}
-    for place in _listed(places):
-        path = _resolved(description, content, place)
+    for place, path in places.items():
         if path is None:
-            raise UserError(f'{description} says {split}: {place}, and there is no such folder or list in '
-                            f'{" or ".join(map(str, _bases(description, content)))}. Correct the path in it.')
+            raise UserError(f'{said.path} says {split}: {place}, and there is no such folder or list in '
+                            f'{" or ".join(map(str, said.bases))}. Correct the path in it.')
         if path.is_dir():
             found.update(dict.fromkeys(sorted(files_below(path))))
         else:
-            lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
-            listed = {line.strip(): _resolved(description, content, line.strip()) for line in lines if line.strip()}
+            listed = {line: said.resolve(line) for line in _lines(path)}
             if listed and not any(listed.values()):
                 raise UserError(f'{path} lists {len(listed)} images and none of them is there: the first is '
-                                f'{shown(next(iter(listed)))}. Put them there, as seen from {description.parent}, or '
+                                f'{shown(next(iter(listed)))}. Put them there, as seen from {said.path.parent}, or '
                                 f'export the data set again, with its images.')
             found.update(dict.fromkeys(image or path.parent / line for line, image in listed.items()))
-    if not found:
-        raise UserError(f'{description} says {split}: {shown(places)}, and there is no image. Looked for '
-                        f'{", ".join(IMAGE_SUFFIXES)}.')
     return list(found)
-
-
-def _bases(description: Path, content: dict[str, Any]) -> list[Path]:
-    inner = content.get('path')
-    base = description.parent
-    # The folder that was named goes first: a copied data set still has the path of the original in it.
-    return list(dict.fromkeys([base, base / inner] if isinstance(inner, str) else [base]))
-
-
-def _resolved(description: Path, content: dict[str, Any], place: str) -> Path | None:
-    for base in _bases(description, content):
-        below = [place.replace('\\', '/').removeprefix(prefix) for prefix in ('', *_NO_FOLDERS)]
-        for relative in dict.fromkeys((place, *below)):
-            if (base / relative).exists():
-                return Path(os.path.normpath(base / relative))
-    return None
 
 
 def _label_file(image: Path) -> Path:
@@ -264,16 +258,12 @@ def _label_file(image: Path) -> Path:
 
 def _renamed(folder: Path, old: str, new: str) -> Path:
     """A folder's path with its last part ``old`` replaced."""
-    parts = list(folder.parts)
-    for place in reversed(range(len(parts))):
-        if parts[place] == old:
-            parts[place] = new
-            break
-    return Path(*parts)
+    above, found, below = f'/{folder.as_posix()}/'.rpartition(f'/{old}/')
+    return Path(f'{above}/{new}/{below}'[1:]) if found else folder
 
 
-def _read_split(images: list[Path], split: str, data: UserDataset, content: dict[str, Any],
-                description: Path) -> tuple[Split, list[tuple[str, str]]]:
+def _read_split(images: list[Path], split: str, data: UserDataset,
+                said: _Described) -> tuple[Split, list[tuple[str, str]]]:
     folder = Path(os.path.commonpath([path.parent for path in images]))
     labels = [_label_file(image) for image in images]
     if not any(path.is_file() for path in labels):
@@ -287,25 +277,24 @@ def _read_split(images: list[Path], split: str, data: UserDataset, content: dict
             continue
         width, height = look.size
         entries.append(dict(id=number, file_name=os.path.relpath(image, folder), width=width, height=height))
-        for x1, y1, x2, y2, label, outside in _boxes(label_file, len(data.classes), 'kpt_shape' in content, faults):
+        keypoints = 'kpt_shape' in said.content
+        for x1, y1, x2, y2, label, outside in _boxes(label_file, len(data.classes), keypoints, faults):
             clipped += outside
-            box = [round(x1 * width, 3), round(y1 * height, 3), round((x2 - x1) * width, 3),
-                   round((y2 - y1) * height, 3)]
+            box = [round(side, 3) for side in (x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height)]
             annotations.append(dict(id=len(annotations) + 1, image_id=number, category_id=label + 1, bbox=box,
                                     area=round(box[2] * box[3], 3), iscrowd=0))
     if clipped:
         data.notes.append(f'{split}: {clipped} boxes reached outside their image and were cut off there')
     categories = [dict(id=number, name=name) for number, name in enumerate(data.classes, start=1)]
-    return Split(description, folder, dict(images=entries, annotations=annotations, categories=categories)), faults
+    return Split(said.path, folder, dict(images=entries, annotations=annotations, categories=categories)), faults
 
 
 def _orphans(images: list[Path], folders: list[Path], data: UserDataset) -> Iterator[tuple[str, str]]:
-    """Faults of label files without an image.
+    """Faults of label files without an image, but for those that ``data`` has already.
 
     Args:
-        images: Those of a split.
-        folders: Where these were searched for; labels are searched for likewise.
-        data: What was read so far, for not to name a file twice.
+        images, folders: Those of a split, and where these were searched for; labels are searched for likewise.
+        data: What was read so far.
     """
     labels = set(map(_label_file, images))
     said = {example for faults in data.faults.values() for _, example in faults}
@@ -382,8 +371,7 @@ def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, f
         raise _FlatError(f'width {numbers[2]:g}, height {numbers[3]:g}')
     if not all(-_ROUNDING <= number <= 1 + _ROUNDING for number in numbers):
         worst = max(numbers, key=lambda number: abs(number - 0.5))
-        raise ValueError(f'{worst:g} is not in [0, 1]. Divide x and width by its width, y and height by its '
-                         f'height')
+        raise ValueError(f'{worst:g} is not in [0, 1]. Divide x and width by its width, y and height by its height')
     if polygon:
         x1, y1, x2, y2 = min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
     else:

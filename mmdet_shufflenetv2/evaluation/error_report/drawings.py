@@ -22,11 +22,7 @@ _SIDE = 260
 
 
 def curve_svg(precision: np.ndarray) -> str:
-    """Precision (up) over recall (right), both 0 to 1.
-
-    Args:
-        precision: At recall 0, 0.01, ..., 1.
-    """
+    """Precision (up) at recall 0, 0.01, ..., 1 (right)."""
     points = ' '.join(f'{place},{100 - 100 * value:.1f}' for place, value in enumerate(precision))
     grid = ''.join(f'<path d="M0 {at}H100M{at} 0V100" class="grid"/>' for at in (0, 25, 50, 75, 100))
     return (f'<svg viewBox="-4 -4 108 108" role="img">{grid}<polygon points="0,100 {points} 100,100" class="area"/>'

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ...data.annotation_file import as_annotations, read_json
-from ...data.audit import as_float, audit, is_box
+from ...data.audit import audit, is_box, is_number
 from ...data.checks import refuse_other_sizes
 from ...data.complete_annotations import complete_annotations
 from ...utils.errors import UserError
 from ...utils.images import check_image_files
-from ..evaluation_data import images_digest, read_note
+from ..evaluation_data import file_name, images_digest, read_note
 
 __all__ = ['find_data', 'read_annotations', 'read_results']
 
@@ -21,10 +20,6 @@ __all__ = ['find_data', 'read_annotations', 'read_results']
 def find_data(results: str | os.PathLike, annotations: str | os.PathLike | None,
               images: str | os.PathLike | None) -> tuple[str | os.PathLike, Path]:
     """The annotation file and the image folder of a results file: those named, else what was noted beside it.
-
-    Args:
-        results: The results file.
-        annotations, images: What the user has named; None for each that was not.
 
     Raises:
         UserError: If one is neither named nor noted, or if the folder is missing.
@@ -43,10 +38,6 @@ def find_data(results: str | os.PathLike, annotations: str | os.PathLike | None,
 
 def read_annotations(path: str | os.PathLike, images: Path) -> dict[str, Any]:
     """A COCO annotation file, with what some tools leave out filled in.
-
-    Args:
-        path: The file.
-        images: Folder of its images.
 
     Raises:
         UserError: If it is missing or no annotation file, if something in it is fatal, or if an image is there and has
@@ -70,12 +61,9 @@ def read_annotations(path: str | os.PathLike, images: Path) -> dict[str, Any]:
 def read_results(path: str | os.PathLike, annotations: dict[str, Any]) -> list[dict[str, Any]]:
     """A COCO results file: a list of detections with ``image_id``, ``category_id``, ``bbox`` and ``score``.
 
-    Args:
-        path: The file.
-        annotations: What :func:`read_annotations` read; each detection has to be of its images and categories.
-
     Raises:
-        UserError: If the file is missing, is no such list, is empty, or belongs to other annotations.
+        UserError: If the file is missing, is no such list, is empty, or belongs to other annotations: each detection
+            has to be of their images and categories.
     """
     how = 'snv2 eval CONFIG CHECKPOINT --out results.json writes one.'
     try:
@@ -108,18 +96,13 @@ def _refuse_other_images(path: str | os.PathLike, results: list[dict[str, Any]],
         listed = len(annotations['images'])
         raise UserError(f'{path} is of the {note.get("images")} images of {note["ann_file"]}, and `ann` lists '
                         f'{listed} others. Leave out `ann` and `images`.')
-    names = {image['id']: _name(image) for image in annotations['images']}
+    names = {image['id']: file_name(image) for image in annotations['images']}
     for one in results:
-        if 'file_name' in one and _name(one) != names.get(one['image_id'], _name(one)):
-            raise UserError(f'{path} has image_id {one["image_id"]} for {_name(one)}, and `ann` has it for '
+        if 'file_name' in one and file_name(one) != names.get(one['image_id'], file_name(one)):
+            raise UserError(f'{path} has image_id {one["image_id"]} for {file_name(one)}, and `ann` has it for '
                             f'{names[one["image_id"]]}: it belongs to other annotations.')
-
-
-def _name(entry: dict[str, Any]) -> str:
-    return PurePosixPath(str(entry['file_name']).replace('\\', '/')).name
 
 
 def _is_detection(entry: Any) -> bool:
     return isinstance(entry, dict) and is_box(entry.get('bbox')) and all(
-        (number := as_float(entry.get(key))) is not None and math.isfinite(number)
-        for key in ('image_id', 'category_id', 'score'))
+        is_number(entry.get(key)) for key in ('image_id', 'category_id', 'score'))

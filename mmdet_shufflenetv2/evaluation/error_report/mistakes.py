@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -51,12 +50,7 @@ class Mistakes(NamedTuple):
 
 
 def find_mistakes(annotations: dict[str, Any], results: Sequence[dict[str, Any]], score_thr: float) -> Mistakes:
-    """Match detections to objects and say what remains.
-
-    Args:
-        annotations, results: As :mod:`.inputs` reads them.
-        score_thr: Detections below it are left out.
-    """
+    """What is left once detections of ``score_thr`` and above are matched to objects; both as :mod:`.inputs` reads."""
     truths = annotations['annotations']
     found = [one for one in results if one['score'] >= score_thr]
     right, ignored = _match(annotations, truths, found, by_class=True)
@@ -71,9 +65,7 @@ def find_mistakes(annotations: dict[str, Any], results: Sequence[dict[str, Any]]
     for place in right:
         row = rows[found[place]['category_id']]
         confusion[row, row] += 1
-    of_image = defaultdict(list)
-    for truth in truths:
-        of_image[truth['image_id']].append(truth)
+    of_image = as_coco(annotations).imgToAnns
     false_positives = []
     for place, detection in enumerate(spare_found):
         column = rows[detection['category_id']]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -27,18 +27,15 @@ _MOST_CLASSES = 24
 def analyze(results: str | os.PathLike, annotations: str | os.PathLike | None = None,
             images: str | os.PathLike | None = None, out: str | os.PathLike = 'report.html', *,
             score_thr: float = 0.3, worst: int = 24) -> Scores:
-    """Write the report as ``snv2 analyze`` does.
+    """Write the report as ``snv2 analyze`` does, and return the scores, which equal pycocotools'.
 
     Args:
         results: COCO results file.
-        annotations: COCO annotation file that it belongs to; None takes what ``snv2 eval`` noted beside it.
-        images: Folder of the images; None as above.
+        annotations, images: COCO annotation file that it belongs to, and the folder of its images; None takes what
+            ``snv2 eval`` noted beside the results.
         out: File to write, ``.html``.
         score_thr: Threshold at which mistakes are counted; AP needs none.
         worst: False positives and misses to show, so many of each.
-
-    Returns:
-        The scores, which equal pycocotools'.
 
     Raises:
         UserError: If a file does not do.
@@ -55,7 +52,6 @@ def analyze(results: str | os.PathLike, annotations: str | os.PathLike | None = 
     detections = read_results(results, truth)
     scores = evaluate(truth, detections)
     mistakes = find_mistakes(truth, detections, score_thr)
-    pieces = _Pieces(truth, images)
     parts = [
         _head(scores, Path(results).name, len(truth['images'])),
         _section('AP by size', 'Small: below 32 x 32 pixels; large: above 96 x 96. Recall: the average, with 100 '
@@ -64,10 +60,7 @@ def analyze(results: str | os.PathLike, annotations: str | os.PathLike | None = 
                  _classes(scores)),
         _section('Confusion', f'Detections with a score of {score_thr} or more, matched at IoU 0.5. A row is what is '
                  f'there, a column what was found.', _confusion(mistakes)),
-        _section(f'The worst of {len(mistakes.false_positives)} false positives', _KEY + ' Highest scores first.',
-                 _sheet([_false_positive(one, pieces) for one in mistakes.false_positives[:worst]])),
-        _section(f'The largest of {len(mistakes.misses)} misses', _KEY + ' Objects at which nothing was found.',
-                 _sheet([_miss(one, pieces) for one in mistakes.misses[:worst]])),
+        *_sheets(mistakes, _Pieces(truth, images), worst),
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, _PAGE.replace('TITLE', escape(Path(results).name)).replace('BODY', '\n'.join(parts)))
@@ -93,17 +86,25 @@ class _Pieces:
                 f'><figcaption>{escape(caption)}<br><small>{escape(path.name)}</small></figcaption>'
                 f'</figure>')
 
+    def false_positive(self, one: FalsePositive) -> str:
+        drawn = [(one.detection, FOUND)] + ([(one.truth, TRUE)] if one.truth else [])
+        kind = one.kind + (f' {self.names[one.truth["category_id"]]}' if one.kind.endswith(('with', 'as')) else '')
+        return self.figure(one.detection, drawn,
+                           f'{self.names[one.detection["category_id"]]} {one.detection["score"]:.2f}: {kind}')
 
-def _false_positive(one: FalsePositive, pieces: _Pieces) -> str:
-    drawn = [(one.detection, FOUND)] + ([(one.truth, TRUE)] if one.truth else [])
-    kind = one.kind + (f' {pieces.names[one.truth["category_id"]]}' if one.kind.endswith(('with', 'as')) else '')
-    return pieces.figure(one.detection, drawn,
-                         f'{pieces.names[one.detection["category_id"]]} {one.detection["score"]:.2f}: {kind}')
+    def miss(self, truth: dict[str, Any]) -> str:
+        width, height = (round(side) for side in truth['bbox'][2:])
+        return self.figure(truth, [(truth, TRUE)], f'{self.names[truth["category_id"]]}, {width} x {height} pixels')
 
 
-def _miss(truth: dict[str, Any], pieces: _Pieces) -> str:
-    width, height = (round(side) for side in truth['bbox'][2:])
-    return pieces.figure(truth, [(truth, TRUE)], f'{pieces.names[truth["category_id"]]}, {width} x {height} pixels')
+def _sheets(mistakes: Mistakes, pieces: _Pieces, worst: int) -> Iterator[str]:
+    for title, key, entries, figure in (
+            (f'The worst of {len(mistakes.false_positives)} false positives', ' Highest scores first.',
+             mistakes.false_positives, pieces.false_positive),
+            (f'The largest of {len(mistakes.misses)} misses', ' Objects at which nothing was found.',
+             mistakes.misses, pieces.miss)):
+        figures = ''.join(map(figure, entries[:worst]))
+        yield _section(title, _KEY + key, f'<div class="sheet">{figures}</div>' if figures else '<p>None.</p>')
 
 
 def _head(scores: Scores, name: str, images: int) -> str:
@@ -151,13 +152,9 @@ def _confusion(mistakes: Mistakes) -> str:
 def _cell(count: int, of: int, right: bool) -> str:
     if not count:
         return '<td></td>'
-    color = TRUE if right else FOUND
+    red, green, blue = TRUE if right else FOUND
     # Never so dark that black is hard to read on it.
-    return f'<td style="background:rgba({color[0]},{color[1]},{color[2]},{0.1 + 0.5 * count / of:.2f})">{count}</td>'
-
-
-def _sheet(figures: Sequence[str]) -> str:
-    return f'<div class="sheet">{"".join(figures)}</div>' if figures else '<p>None.</p>'
+    return f'<td style="background:rgba({red},{green},{blue},{0.1 + 0.5 * count / of:.2f})">{count}</td>'
 
 
 def _section(title: str, about: str, content: str) -> str:
@@ -172,11 +169,7 @@ def _counted(count: int, noun: str) -> str:
     return f'{count} {noun}{"" if count == 1 else "es" if noun.endswith("s") else "s"}'
 
 
-def _css(color: tuple[int, int, int]) -> str:
-    return f'rgb{color}'
-
-
-_KEY = f'<i style="color:{_css(TRUE)}">■</i> what is there, <i style="color:{_css(FOUND)}">■</i> what was found.'
+_KEY = f'<i style="color:rgb{TRUE}">■</i> what is there, <i style="color:rgb{FOUND}">■</i> what was found.'
 
 _PAGE = f'''<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -195,10 +188,10 @@ figure {{ margin: 0; min-width: 0; }} figcaption {{ font-size: .85rem; line-heig
 .sheet {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .8rem;
   align-items: start; }}
 .sheet img {{ display: block; width: 100%; max-height: 16rem; object-fit: contain; object-position: left bottom; }}
-.grid {{ stroke: #ddd; stroke-width: .6; }} .area {{ fill: {_css(TRUE)}; opacity: .15; }}
-.line {{ fill: none; stroke: {_css(TRUE)}; stroke-width: 2; }}
-.bars {{ width: 100%; max-width: 32rem; }} .bar0 {{ fill: {_css(TRUE)}; }}
-.bar1 {{ fill: none; stroke: {_css(TRUE)}; }}
+.grid {{ stroke: #ddd; stroke-width: .6; }} .area {{ fill: rgb{TRUE}; opacity: .15; }}
+.line {{ fill: none; stroke: rgb{TRUE}; stroke-width: 2; }}
+.bars {{ width: 100%; max-width: 32rem; }} .bar0 {{ fill: rgb{TRUE}; }}
+.bar1 {{ fill: none; stroke: rgb{TRUE}; }}
 .wide {{ overflow-x: auto; }} table {{ border-collapse: collapse; font-size: .85rem; }}
 .confusion td {{ border: 1px solid #e3e3e3; text-align: right; padding: .15rem .35rem; min-width: 1.6rem; }}
 .confusion th {{ font-weight: normal; text-align: right; padding: .15rem .4rem; white-space: nowrap; }}

@@ -53,12 +53,7 @@ class Scores(NamedTuple):
 
 
 def evaluate(annotations: dict[str, Any], results: list[dict[str, Any]]) -> Scores:
-    """Evaluate boxes with :class:`.FastEvaluation`; the figures are pycocotools'.
-
-    Args:
-        annotations: As :func:`.inputs.read_annotations` reads them.
-        results: As :func:`.inputs.read_results` reads them.
-    """
+    """Evaluate boxes, as :mod:`.inputs` reads them, with :class:`.FastEvaluation`; the figures are pycocotools'."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = as_coco(annotations)
         evaluation = FastEvaluation(truth, truth.loadRes([dict(one) for one in results]), 'bbox')

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.data.coco.subset import choose_subset, subset_name
+from mmdet_shufflenetv2.data.coco.prepare import choose_subset, subset_name
 
 
 @pytest.fixture
