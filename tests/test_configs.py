@@ -115,17 +115,20 @@ def test_a_lite_detector_takes_a_fifth_of_the_multiply_adds_outside_the_backbone
     assert outside[0] >= 5 * outside[1]
 
 
-def test_nanodet_at_416_differs_from_320_in_sizes_and_the_range_of_scales_alone():
-    small, large = (Config.fromfile(ROOT / 'configs' / f'nanodet_m_snv2{suffix}.py') for suffix in ('', '_416'))
+@pytest.mark.parametrize(('name', 'batch', 'rate', 'scales'), [
+    ('nanodet_m_snv2', 192, 0.14, (0.5, 1.4)), ('nanodet_plus_m_snv2', 96, 0.001, (0.6, 1.4)),
+    ('nanodet_plus_m_snv2_1.5x', 96, 0.001, (0.6, 1.4))])
+def test_nanodet_at_416_differs_from_320_in_sizes_and_the_range_of_scales_alone(name, batch, rate, scales):
+    small, large = (Config.fromfile(ROOT / 'configs' / f'{name}{suffix}.py') for suffix in ('', '_416'))
     assert large.model == small.model
     for name in ('train_pipeline', 'test_pipeline'):
         for a, b in zip(small[name], large[name], strict=True):
             for key, value in a.items():
-                expected = {'scale': (416, 416), 'size': (416, 416), 'scaling_ratio_range': (0.5, 1.4)}.get(key, value)
+                expected = {'scale': (416, 416), 'size': (416, 416), 'scaling_ratio_range': scales}.get(key, value)
                 assert b[key] == expected, key
     for split in ('train', 'val', 'test'):
         name = 'train_pipeline' if split == 'train' else 'test_pipeline'
         assert large[f'{split}_dataloader'].dataset.pipeline == large[name]
         assert small[f'{split}_dataloader'].dataset.pipeline == small[name]
-    assert small.auto_scale_lr == dict(enable=True, base_batch_size=192)
-    assert small.optim_wrapper.optimizer.lr == 0.14
+    assert small.auto_scale_lr == dict(enable=True, base_batch_size=batch)
+    assert small.optim_wrapper.optimizer.lr == rate

@@ -12,7 +12,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from ..checkpoints.nanodet_layout import has_guidance
 from ..checkpoints.unwrap import find_weights
 from .options import TrainOptions
-from .run_flags import set_batch_size, set_epochs
+from .run_flags import scale_rate, set_batch_size, set_epochs
 
 __all__ = ['fit_recipe']
 
@@ -40,9 +40,11 @@ def fit_recipe(cfg: Config, images: int, options: TrainOptions) -> dict[str, str
     given, notes = options.cfg_options or {}, {}
     if options.batch_size is None and 'train_dataloader.batch_size' not in given:
         notes |= _fit_batch_size(cfg, images)
+    if options.lr is None and not any(key.startswith('optim_wrapper') for key in given):
+        notes |= _fit_rate(cfg)
     if not cfg.train_cfg.get('max_epochs'):
         return notes  # counts iterations and keeps them
-    steps = math.ceil(images / (cfg.train_dataloader.get('batch_size', 1) * int(os.environ.get('WORLD_SIZE', 1))))
+    steps = math.ceil(images / _images_per_step(cfg))
     if options.epochs is None and 'train_cfg.max_epochs' not in given:
         set_epochs(cfg, min(max(_STEPS // steps, _FEWEST), _MOST))
         notes['length'] = f'chosen for {images} images; epochs=N changes it'
@@ -59,6 +61,25 @@ def _fit_batch_size(cfg: Config, images: int) -> dict[str, str]:
         return {}
     set_batch_size(cfg, batch)
     return dict(batch=f'in place of {old}, chosen for {images} images; batch_size=N changes it')
+
+
+def _images_per_step(cfg: Config) -> int:
+    return cfg.train_dataloader.get('batch_size', 1) * int(os.environ.get('WORLD_SIZE', 1))
+
+
+def _fit_rate(cfg: Config) -> dict[str, str]:
+    """Let Adam's learning rate follow the square root of the images per step (Malladi et al., arXiv 2205.10287).
+
+    MMEngine scales every optimizer's in proportion, which leaves Adam too little where few images are a step.
+    """
+    scaling, optimizer = cfg.get('auto_scale_lr') or {}, cfg.optim_wrapper.get('optimizer') or {}
+    if not scaling.get('enable') or not str(optimizer.get('type')).startswith('Adam'):
+        return {}
+    factor = math.sqrt(scaling['base_batch_size'] / _images_per_step(cfg))
+    if factor == 1:
+        return {}
+    scale_rate(cfg, factor)
+    return {'learning rate': f'by the square root, as {optimizer["type"]} wants it; lr=X changes it'}
 
 
 def _fit_averages(cfg: Config, steps: int) -> dict[str, str]:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from ..utils.errors import UserError
 from .image_size import parse_image_size, set_image_size
 
-__all__ = ['fit_warm_up', 'schedules_of', 'set_batch_size', 'set_epochs', 'set_run_flags', 'unfinished_warm_up']
+__all__ = ['fit_warm_up', 'scale_rate', 'schedules_of', 'set_batch_size', 'set_epochs', 'set_run_flags', 'unfinished_warm_up']
 
 #: A warm-up takes at most one step in so many. Of a single step MMEngine's LinearLR would never come back from.
 _WARM_UP_SHARE = 10
@@ -51,7 +51,7 @@ def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | N
     if epochs is not None:
         set_epochs(cfg, epochs)
     if lr is not None:
-        _scale_rate(cfg, lr / cfg.optim_wrapper.optimizer.lr)
+        scale_rate(cfg, lr / cfg.optim_wrapper.optimizer.lr)
         cfg.optim_wrapper.optimizer.lr = lr
         for schedule in schedules_of(cfg):
             if 'eta_max' in schedule:  # OneCycleLR's own learning rate
@@ -63,10 +63,10 @@ def set_batch_size(cfg: Config, batch_size: int) -> None:
     """Images per step on each device; the learning rate follows in proportion."""
     old, cfg.train_dataloader.batch_size = cfg.train_dataloader.get('batch_size', batch_size), batch_size
     if not (cfg.get('auto_scale_lr') or {}).get('enable'):  # else MMEngine scales by the same rule
-        _scale_rate(cfg, batch_size / old)
+        scale_rate(cfg, batch_size / old)
 
 
-def _scale_rate(cfg: Config, factor: float) -> None:
+def scale_rate(cfg: Config, factor: float) -> None:
     """Scale the learning rate, and those that schedules name for their highest and lowest point."""
     cfg.optim_wrapper.optimizer.lr *= factor
     for schedule in schedules_of(cfg):
