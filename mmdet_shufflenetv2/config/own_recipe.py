@@ -75,11 +75,11 @@ def _fit_rate(cfg: Config) -> dict[str, str]:
     scaling, optimizer = cfg.get('auto_scale_lr') or {}, cfg.optim_wrapper.get('optimizer') or {}
     if not scaling.get('enable') or not str(optimizer.get('type')).startswith('Adam'):
         return {}
-    factor = math.sqrt(scaling['base_batch_size'] / _images_per_step(cfg))
-    if factor == 1:
-        return {}
-    scale_rate(cfg, factor)
-    return {'learning rate': f'by the square root, as {optimizer["type"]} wants it; lr=X changes it'}
+    base, rate = scaling['base_batch_size'], optimizer['lr']
+    scale_rate(cfg, math.sqrt(_images_per_step(cfg) / base))
+    cfg.auto_scale_lr = dict(scaling, enable=False)
+    return {'learning rate': f'the square root of {_images_per_step(cfg)} / {base} images per step times {rate:g}, as '
+                             f'{optimizer["type"]} wants it; lr=X changes it'}
 
 
 def _fit_averages(cfg: Config, steps: int) -> dict[str, str]:

@@ -33,10 +33,11 @@ def test_a_large_batch_becomes_one_that_leaves_an_epoch_some_steps(images, batch
     assert cfg.train_dataloader.batch_size == batch
     assert cfg.train_cfg.max_epochs == epochs
     assert ('batch' in notes) == (batch < 96)
-    # MMEngine then scales the learning rate in proportion; together that is the square root.
-    assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=96)
-    assert cfg.optim_wrapper.optimizer.lr * batch / 96 == pytest.approx(0.001 * (batch / 96) ** 0.5)
-    assert ('learning rate' in notes) == (batch < 96)
+    assert not cfg.auto_scale_lr.enable
+    factor = (batch / 96) ** 0.5
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.001 * factor)
+    assert cfg.param_scheduler[1].eta_min == pytest.approx(0.00005 * factor)
+    assert notes['learning rate'].startswith(f'the square root of {batch} / 96 images per step times 0.001, as AdamW')
 
 
 @pytest.mark.parametrize(('images', 'epochs', 'horizon'), [(300, 10, 10), (300, None, 100), (10**6, 300, 2000)])
@@ -53,11 +54,11 @@ def test_averages_reach_over_a_twentieth_of_the_run_at_most(images, epochs, hori
 
 def test_what_an_option_names_is_left_alone():
     cfg, notes = fitted('nanodet_plus_m_snv2', 300, batch_size=96, epochs=7)
-    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, set(notes)) == (96, 7, {'average'})
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, set(notes)) == (96, 7, {'average', 'learning rate'})
     cfg, notes = fitted('nanodet_plus_m_snv2', 300, lr=0.002)
     assert 'learning rate' not in notes
     cfg, notes = fitted('nanodet_plus_m_snv2', 300, cfg_options={
-        'train_dataloader.batch_size': 96, 'train_cfg.max_epochs': 300, 'custom_hooks.1.gamma': 2000})
+        'train_dataloader.batch_size': 96, 'train_cfg.max_epochs': 300, 'custom_hooks.1.gamma': 2000, 'optim_wrapper.optimizer.lr': 0.001})
     assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, notes) == (96, 300, {})
 
 
