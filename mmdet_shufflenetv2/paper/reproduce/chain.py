@@ -78,5 +78,5 @@ def _result(request: Request) -> dict[str, Any]:
         values['mmap'] = 100 * metrics.get('coco/bbox_mAP', 0.0)
     for step in steps:
         if isinstance(step, Speed) and step.measured:
-            values['images_a_second'] = step.measured['images_a_second']
+            values['images_per_second'] = step.measured['images_per_second']
     return request.settings | dict(values=values, steps={step.name: step.account for step in steps if step.account})

@@ -176,7 +176,7 @@ class Speed(Step):
 
     @property
     def measured(self) -> dict[str, Any] | None:
-        """``images_a_second``, None before."""
+        """``images_per_second``, None before."""
         return read_json(self.folder / 'speed.json')
 
     @property
