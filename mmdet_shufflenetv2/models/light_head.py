@@ -62,13 +62,8 @@ class LargeSeparableConv(BaseModule):
             nn.Conv2d(in_channels, mid_channels, **wide), nn.Conv2d(mid_channels, out_channels, **tall))
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Thin map first, since that is where MMDetection's second stage looks; the others follow for the RPN.
-
-        Args:
-            inputs: The backbone's outputs. The last one, ``(N, in_channels, H, W)``, becomes the thin map.
-
-        Returns:
-            The thin map ``(N, out_channels, H, W)``, then the other inputs as they are.
+        """The last input, ``(N, in_channels, H, W)``, as the thin map ``(N, out_channels, H, W)``, then the others as
+        they are for the RPN: the first is where MMDetection's second stage looks.
         """
         *others, last = inputs
         return (F.relu(self.tall_wide(last) + self.wide_tall(last), inplace=True), *others)
@@ -83,13 +78,8 @@ class LightHeadRPN(RPNHead):
     """
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Scores and deltas of all anchors.
-
-        Args:
-            x: The neck's outputs: the thin map, then the maps to propose from, ``(N, in_channels, H, W)`` each.
-
-        Returns:
-            For each map to propose from, ``(N, anchors, H, W)`` logits and ``(N, 4 * anchors, H, W)`` deltas.
+        """The thin map, then the maps to propose from, ``(N, in_channels, H, W)`` -> for each of the latter
+        ``(N, anchors, H, W)`` logits and ``(N, 4 * anchors, H, W)`` deltas.
         """
         return super().forward(x[1:])
 

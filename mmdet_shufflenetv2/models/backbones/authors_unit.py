@@ -22,34 +22,24 @@ __all__ = ['AuthorsBasicUnit', 'AuthorsDownsampleUnit']
 
 
 class AuthorsBasicUnit(BasicUnit):
-    """Keeps size and width: odd channels are transformed, even ones pass through and come first.
-
-    Its arguments are those of :class:`.BasicUnit`.
-    """
+    """:class:`.BasicUnit`, but odd channels are transformed, even ones pass through and come first."""
 
     branch = 'branch_main'
 
     @staticmethod
     def part(x: Tensor) -> tuple[Tensor, Tensor]:
-        """As :meth:`.BasicUnit.part` has it."""
         # A shuffle of C / 2 groups of two puts the even channels first.
         return channel_shuffle(x, x.shape[1] // 2).chunk(2, dim=1)
 
     @staticmethod
     def join(passed: Tensor, out: Tensor) -> Tensor:
-        """As :meth:`.BasicUnit.join` has it."""
         return torch.cat((passed, out), dim=1)
 
 
 class AuthorsDownsampleUnit(nn.Module):
     """First of a stage: one branch keeps the input's width, the other gives what is missing to the output's.
 
-    Args:
-        in_channels: Width of the input.
-        out_channels: Width of the output; even, and more than the input's.
-        style: What it shares with the other units.
-        stride: 2 halves the size; 1 where a dilated stage keeps it.
-        dilation: Of the depthwise convolutions.
+    Arguments as of :class:`.DownsampleUnit`; ``out_channels`` is more than ``in_channels``.
     """
 
     def __init__(self, in_channels: int, out_channels: int, style: UnitStyle, *, stride: int = 2,

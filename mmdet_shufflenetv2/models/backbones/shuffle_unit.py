@@ -14,31 +14,13 @@ import torch
 from mmcv.cnn import build_activation_layer, build_conv_layer, build_norm_layer
 from mmdet.models.layers import SELayer
 from torch import Tensor, nn
+from torchvision.models.shufflenetv2 import channel_shuffle
 
 __all__ = ['BasicUnit', 'DownsampleUnit', 'UnitStyle', 'channel_shuffle', 'conv_norm', 'projection', 'transformation']
 
 
-def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """Interleave the channels of ``groups`` equal groups (ShuffleNet, Zhang et al., CVPR 2018, figure 1).
-
-    Args:
-        x: ``(N, C, H, W)`` with C divisible by ``groups``.
-        groups: Number of groups. With 2, channels 0 1 2 3 become 0 2 1 3.
-
-    Returns:
-        ``(N, C, H, W)``.
-    """
-    n, c, h, w = x.shape
-    return x.view(n, groups, c // groups, h, w).transpose(1, 2).reshape(n, c, h, w)
-
-
 class UnitStyle(NamedTuple):
-    """What all units of a network have in common.
-
-    The three switches are the paper's: ``large_receptive_field`` is ShuffleNet V2* (section 4, detection),
-    ``with_se`` squeeze-and-excitation and ``with_residual`` the shortcut of the very deep networks (section 4 and the
-    appendix).
-    """
+    """What all units of a network have in common; the switches are arguments of :class:`.ShuffleNetV2`."""
 
     conv_cfg: dict | None
     norm_cfg: dict

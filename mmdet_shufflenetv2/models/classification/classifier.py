@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,8 +88,7 @@ _FC_NAMES = tuple({start for layout in LAYOUTS for start in layout.classifier})
 
 
 def _own_name(key: str) -> str:
-    while key.startswith(('module.', '_orig_mod.')):
-        key = key.split('.', 1)[1]
+    key = re.sub(r'^((module|_orig_mod)\.)+', '', key)
     if key.startswith(_FC_NAMES):  # fc.weight, head.fc.weight, classifier.0.weight
         return f'fc.{key.rsplit(".", 1)[1]}'
     return key if key.startswith('backbone.') else f'backbone.{key}'
@@ -96,11 +96,9 @@ def _own_name(key: str) -> str:
 
 @METRICS.register_module()
 class TopKAccuracy(BaseMetric):
-    """Percentage of images whose class is among the k that score highest: ``accuracy/top1``, ``accuracy/top5``.
+    """Percentage of images whose class is among the ``topk`` that score highest: ``accuracy/top1``, ``accuracy/top5``.
 
-    Args:
-        topk: The k to report.
-        kwargs: Arguments of ``mmengine.evaluator.BaseMetric``.
+    Other arguments are those of ``mmengine.evaluator.BaseMetric``.
     """
 
     default_prefix = 'accuracy'
@@ -110,12 +108,7 @@ class TopKAccuracy(BaseMetric):
         self.topk = topk
 
     def process(self, data_batch: Any, data_samples: tuple[Tensor, Tensor]) -> None:
-        """Note, for each image, which of the best classes is the right one.
-
-        Args:
-            data_batch: Unused.
-            data_samples: ``(N, C)`` logits and ``(N, )`` labels.
-        """
+        """Note, for each image, which of the best classes is right, of ``(N, C)`` logits and ``(N, )`` labels."""
         logits, labels = data_samples
         best = logits.topk(min(max(self.topk), logits.shape[1])).indices
         # One row per image: MMEngine drops the images that fill up the last batch of several processes.
