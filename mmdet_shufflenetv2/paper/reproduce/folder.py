@@ -1,20 +1,26 @@
-"""What lies in an output folder, and whose it is."""
+"""What lies in an output folder: whose it is, and on what each step ran."""
 
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from ...profiling.timing import machine_name
 from ...utils.errors import UserError
 from ...utils.files import write_json
 
-__all__ = ['RESULT', 'RUN', 'claim', 'read_json', 'write_json']
+__all__ = ['ACCOUNT', 'RESULT', 'RUN', 'account_of', 'claim', 'read_json', 'write_json']
 
 #: Whose the folder is.
 RUN = 'run.json'
 #: What came out.
 RESULT = 'result.json'
+#: On what a step ran, in its own folder.
+ACCOUNT = 'account.json'
 
 
 def claim(folder: Path, run: dict[str, Any], resume: bool) -> None:
@@ -50,3 +56,23 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding='utf-8'))
     except (FileNotFoundError, ValueError):
         return None
+
+
+def account_of(before: dict[str, Any] | None, images: int | None = None) -> dict[str, Any]:
+    """What is to be told of a step that runs now.
+
+    Args:
+        before: What was told of the part that ran before it was stopped; None at the beginning.
+        images: Number of images that it goes through; None for a step that reads none.
+
+    Returns:
+        ``images``, ``machine`` and ``torch`` (the version), several of them where it went on elsewhere, and ``date``,
+        today's.
+    """
+    now = dict(machine=machine_name('cuda' if torch.cuda.is_available() else 'cpu'), torch=torch.__version__)
+    for key, value in (before or {}).items():
+        if key in now and now[key] not in value.split(' and '):
+            now[key] = f'{value} and {now[key]}'
+        elif key in now:
+            now[key] = value
+    return dict(images=images) | now | dict(date=date.today().isoformat())

@@ -9,8 +9,7 @@ from typing import Any
 from ...utils.errors import UserError
 from ...utils.files import make_folder, write_atomically
 from .folder import RESULT, read_json
-from .published import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS
-from .rows import ROWS, Row
+from .rows import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS, ROWS, Row
 
 __all__ = ['provenance', 'report', 'table', 'write_report']
 
