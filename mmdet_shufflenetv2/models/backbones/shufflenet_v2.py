@@ -22,9 +22,8 @@ from ...checkpoints.shufflenet_layouts import convert_state_dict
 from ...compat.private import BatchNorm
 from ...utils.errors import UserError
 from .architectures import VARIANTS, Architecture, architecture
-from .authors_unit import AuthorsBasicUnit, AuthorsDownsampleUnit
 from .norm_eval import batch_norms_to_eval
-from .shuffle_unit import BasicUnit, DownsampleUnit, UnitStyle, conv_norm
+from .shuffle_unit import AuthorsBasicUnit, AuthorsDownsampleUnit, BasicUnit, DownsampleUnit, UnitStyle, conv_norm
 
 __all__ = ['FeatureInfo', 'ShuffleNetV2']
 
@@ -64,7 +63,7 @@ class ShuffleNetV2(BaseModule):
         init_cfg: MMEngine's initialisation config, such as
             ``dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1')``.
         variant: Which of the two networks that bear the name: ``'torchvision'``, whose down-sampling units halve their
-            output between the branches, or ``'authors'``, whose multiply-adds are the paper's (:mod:`.authors_unit`).
+            output between the branches, or ``'authors'``, whose multiply-adds are the paper's (:mod:`.shuffle_unit`).
         depth: 50 for the deep ShuffleNet V2-50 of the appendix: stem of 64 channels, four stages (stage2 at stride 4
             to stage5 at 32), conv6. None for the networks of table 5.
         strides: Stride of each stage, 2 as a rule. ``(2, 2, 1)`` keeps stage4 at stride 16.
