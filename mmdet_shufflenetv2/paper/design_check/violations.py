@@ -35,23 +35,19 @@ def find_violations(operations: Sequence[Operation], model: LatencyModel) -> lis
     - G3: a block with convolutions side by side. Priced by an operation's fixed cost for each beside the longest chain.
     - G4: element-wise operations, copies and, as in the paper, depthwise convolutions. Priced in full.
     """
-    found = []
-    for operation in operations:
-        found += _breaks_of(operation, model)
-    for block in blocks(operations):
-        if block.fragments:
-            found.append(Violation(
-                block.name, 'G3', f'{block.convolutions} convolutions, {block.depth} deep', 0,
-                block.fragments * model.prices['operation']))
-    return found
+    found = [violation for operation in operations for violation in _breaks_of(operation, model)]
+    return found + [
+        Violation(block.name, 'G3', f'{block.convolutions} convolutions, {block.depth} deep', 0,
+                  block.fragments * model.prices['operation'])
+        for block in blocks(operations) if block.fragments]
 
 
 def _breaks_of(operation: Operation, model: LatencyModel) -> list[Violation]:
     convolution = operation.convolution
-    if is_depthwise(operation):
-        return [_elementwise(operation, f'depthwise {_kernel(convolution)}, {convolution.in_channels} channels', model)]
-    if operation.kind in (Kind.ELEMENTWISE, Kind.DATA_MOVEMENT):
-        return [_elementwise(operation, operation.operator.strip('_'), model)]
+    if is_depthwise(operation) or operation.kind in (Kind.ELEMENTWISE, Kind.DATA_MOVEMENT):
+        what = (f'depthwise {_kernel(convolution)}, {convolution.in_channels} channels' if convolution else
+                operation.operator.strip('_'))
+        return [Violation(operation.layer, 'G4', what, operation.mac, model.seconds(operation))]
     if convolution is None:
         return []
     found = []
@@ -65,10 +61,6 @@ def _breaks_of(operation: Operation, model: LatencyModel) -> list[Violation]:
         found.append(Violation(operation.layer, 'G2', f'{_kernel(convolution)}, {convolution.groups} groups', above,
                            above * price))
     return found
-
-
-def _elementwise(operation: Operation, what: str, model: LatencyModel) -> Violation:
-    return Violation(operation.layer, 'G4', what, operation.mac, model.seconds(operation))
 
 
 def _kernel(convolution: Convolution) -> str:

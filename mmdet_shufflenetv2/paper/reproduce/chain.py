@@ -24,10 +24,6 @@ def run_row(request: Request, *, resume: bool = False) -> Iterator[str]:
 
     A run that was stopped leaves its state in the output folder; the next one with ``resume`` goes on there.
 
-    Args:
-        request: What is asked for.
-        resume: Whether an output folder that holds this run already is welcome.
-
     Yields:
         Lines for people: where it is, at the end the row as a Markdown table and how it came about.
 

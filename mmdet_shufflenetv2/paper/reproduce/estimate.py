@@ -42,13 +42,7 @@ class Schedule(NamedTuple):
 
 
 def schedule(cfg: Config, images: dict[str, int], gpus: int = 1) -> Schedule:
-    """How many steps a config trains and evaluates.
-
-    Args:
-        cfg: The config.
-        images: Number of images of ``train`` and ``val``.
-        gpus: Processes that share them.
-    """
+    """How many steps a config trains and evaluates; ``images`` are the numbers of those of ``train`` and ``val``."""
     evaluation = count_steps(cfg.val_dataloader, images['val'], gpus)
     loop = cfg.train_cfg
     every = loop.get('val_interval', 1)
@@ -75,9 +69,7 @@ def seconds_per_step(cfg: Config, split: str, device: str, rounds: int = 3) -> f
     The model, its optimizer and the size of its batches are the config's, the weights random.
 
     Args:
-        cfg: The config.
         split: ``train`` for a training step, ``val`` or ``test`` for one of an evaluation.
-        device: Where to compute.
         rounds: How often it is timed, after one time that does not count; the median is taken.
     """
     model = build_model(cfg.model).to(device).train(split == 'train')
@@ -100,11 +92,7 @@ def seconds_per_step(cfg: Config, split: str, device: str, rounds: int = 3) -> f
 def images_per_second(cfg: Config, checkpoint: str | Path, device: str, rounds: int = 50) -> float:
     """Speed of a trained detector on batches of 4 images of 800x1200 pixels, from the pixels to the boxes.
 
-    Args:
-        cfg: Its config.
-        checkpoint: Its weights.
-        device: Where to compute.
-        rounds: Timed batches; the median counts.
+    The median of ``rounds`` batches counts.
     """
     model = build_model(cfg.model, checkpoint).to(device)
     batch = synthetic_batch(cfg, 'test', BATCH, SIZE)
@@ -114,16 +102,12 @@ def images_per_second(cfg: Config, checkpoint: str | Path, device: str, rounds: 
 
 
 def synthetic_batch(cfg: Config, split: str, images: int, size: tuple[int, int] = _PHOTO) -> Any:
-    """Noise in the shape of photographs, through the config's own pipeline.
+    """Noise in the shape of photographs, as the config's data loader would hand it to the model.
 
     Args:
-        cfg: The config.
-        split: Whose pipeline, ``train``, ``val`` or ``test``.
+        split: Whose pipeline the images pass, ``train``, ``val`` or ``test``.
         images: Number of images.
         size: Height and width of each before the pipeline, in pixels.
-
-    Returns:
-        What the config's data loader would hand to the model.
     """
     dataset = base_dataset(cfg, split)
     of_folders = issubclass(DATASETS.get(dataset.type), datasets.ImageFolder)
