@@ -26,9 +26,6 @@ def latest_valid_checkpoint(*folders: str | os.PathLike) -> Path | None:
     """The whole checkpoint with the most steps, of those that training saves regularly; best ones do not count.
 
     A file that is torn is named in the log and passed over.
-
-    Args:
-        folders: Where to look.
     """
     found = {}
     for kind in _KINDS:

@@ -81,7 +81,7 @@ def _revive(value: Any, done: dict[Any, Any], strict: bool) -> Any:
     """
     if type(value) is Name:
         if strict:
-            raise UnsafeCheckpointError(f'it contains {value.path}, which could execute code')
+            raise _misplaced(value)
     elif type(value) in (Record, tuple):
         if id(value) not in done:
             # What was revived is kept beside its result, or its id could be given to another object.
@@ -126,27 +126,15 @@ def _misplaced(record: Name | Record) -> UnsafeCheckpointError:
 
 def _revive_record(record: Record, strict: bool) -> Any:
     try:
-        if record.path in _RECONSTRUCT:
-            return _array(record)
-        if record.path in _SCALAR:
-            dtype, data = record.args
-            return np.frombuffer(_bytes(data), _dtype(dtype), count=1)[0]
-        if record.path == _HISTORY:
-            return _history(record)
-        if record.path == _DTYPE:
-            return _dtype(record)
-        if record.path == _ENCODE:
-            return _bytes(record)
+        if record.path not in _BUILDERS:
+            raise _misplaced(record)
+        return _BUILDERS[record.path](record)
     except UnsafeCheckpointError:
         if strict:
             raise
-        return record
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         if strict:
             raise UnsafeCheckpointError(f'its {record.path} is not what NumPy or MMEngine writes ({error})') from error
-        return record
-    if strict:
-        raise _misplaced(record)
     return record
 
 
@@ -168,6 +156,11 @@ def _bytes(data: Any) -> bytes:
     return text.encode('latin1')
 
 
+def _scalar(record: Record) -> np.generic:
+    dtype, data = record.args
+    return np.frombuffer(_bytes(data), _dtype(dtype), count=1)[0]
+
+
 def _array(record: Record) -> np.ndarray:
     if record.args[0].path != _NDARRAY:
         raise _misplaced(record)
@@ -185,6 +178,10 @@ def _history(record: Record) -> HistoryBuffer:
             raise UnsafeCheckpointError('its log stores a method that MMEngine lacks')
     return HistoryBuffer(
         _array(record.state['_log_history']), _array(record.state['_count_history']), record.state['max_length'])
+
+
+_BUILDERS = {**dict.fromkeys(_RECONSTRUCT, _array), **dict.fromkeys(_SCALAR, _scalar), _HISTORY: _history,
+             _DTYPE: _dtype, _ENCODE: _bytes}
 
 
 def reduce_history(history: HistoryBuffer) -> tuple:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
@@ -73,31 +74,24 @@ def _place_of(unit: int) -> str:
     return f'stage{stage}.{unit - first}'
 
 
-_ERICSUN99_UNIT = re.compile(rf'features\.(\d+)\.banch([12])\.(\d)\.{_TENSOR}')
+_ERICSUN99_LAYER, _AUTHORS_LAYER = r'banch[12]\.\d', r'branch_(?:main|proj)\.\d'
 
 
-def _ericsun99_name(key: str) -> str | None:
-    if match := _ERICSUN99_UNIT.fullmatch(key):
-        unit, branch, place, tensor = match.groups()
-        return f'{_place_of(int(unit))}.branch{branch}.{place}.{tensor}'
-    return _own_name(re.sub(r'^conv_last\.', 'conv5.', key))
-
-
-_AUTHORS_UNIT = re.compile(rf'features\.(\d+)\.(branch_(?:main|proj)\.\d)\.{_TENSOR}')
-
-
-def _authors_name(key: str) -> str | None:
-    if match := _AUTHORS_UNIT.fullmatch(key):
+def _flat_name(layer: str, key: str) -> str | None:
+    """Our name for a key of a layout that counts the units of all stages through; ``layer`` is a pattern."""
+    if match := re.fullmatch(rf'features\.(\d+)\.({layer})\.{_TENSOR}', key):
         unit, place, tensor = match.groups()
-        return f'{_place_of(int(unit))}.{place}.{tensor}'
+        return f'{_place_of(int(unit))}.{place.replace("banch", "branch")}.{tensor}'
     return _own_name(re.sub(r'^conv_last\.', 'conv5.', re.sub(r'^first_conv\.', 'conv1.', key)))
 
 
 # In the order in which they are tried: the stem's keys of ericsun99 are ours, so ours comes last.
 LAYOUTS = (
     Layout('mmpretrain', 'conv1.conv.', _mmpretrain_name, ('head.', )),
-    Layout('ericsun99/Shufflenet-v2-Pytorch', 'features.0.banch', _ericsun99_name, ('classifier.', )),
-    Layout('megvii-model/ShuffleNet-Series', 'first_conv.0.', _authors_name, ('classifier.', )),
+    Layout('ericsun99/Shufflenet-v2-Pytorch', 'features.0.banch', partial(_flat_name, _ERICSUN99_LAYER),
+           ('classifier.', )),
+    Layout('megvii-model/ShuffleNet-Series', 'first_conv.0.', partial(_flat_name, _AUTHORS_LAYER),
+           ('classifier.', )),
     Layout('torchvision', 'conv1.0.', _own_name, ('fc.', )),
 )
 
@@ -140,7 +134,9 @@ def _translate(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     inner, notes = strip_prefixes(keys, prefixes=_WRAPPERS)
     layout = next((layout for layout in LAYOUTS if any(key.startswith(layout.marker) for key in inner)), None)
     if layout is None:
-        raise UserError(_unknown_layout(list(keys)))
+        hint = " Pass checkpoint['state_dict'], not the whole checkpoint." if 'state_dict' in keys else ''
+        raise UserError(f'These weights are in no layout that is known for ShuffleNet V2: {_few(list(keys))}. Known '
+                        f'are {", ".join(known.name for known in LAYOUTS)}, also inside a detector (backbone.*).{hint}')
     if layout.name != 'torchvision':
         notes.append(f'read from the layout of {layout.name}')
     names, classifier, unknown = {}, [], []
@@ -166,8 +162,8 @@ _WRAPPERS = (*PREFIXES, 'backbone.')
 
 def _check_fit(wanted: dict[str, Any], given: dict[str, Any], unbuilt: list[str]) -> None:
     _check_variant([*given, *unbuilt], wanted)
-    built_parts = {_part(key) for key in wanted}
-    extra = [key for key in unbuilt if _part(key) in built_parts]
+    built_parts = {key.split('.')[0] for key in wanted}
+    extra = [key for key in unbuilt if key.split('.')[0] in built_parts]
     missing = [key for key in wanted if key not in given and not key.endswith('num_batches_tracked')]
     if extra or missing:
         said = [f'{verb} {_few(keys)}' for verb, keys in (('lack', missing), ('have unknown', extra)) if keys]
@@ -196,10 +192,6 @@ def _check_variant(given: Iterable[str], wanted: Iterable[str]) -> None:
 _MARKS = {"'torchvision'": '.branch1.', "'authors'": '.branch_proj.'}
 
 
-def _part(key: str) -> str:
-    return key.split('.')[0]
-
-
 def _stage_widths(tensors: dict[str, Any]) -> tuple[int, ...]:
     # Both branches of a stage's first unit end in a 1x1 convolution; together they are the stage's width.
     ends = re.compile(r'(stage\d)\.0\.(branch1\.2|branch2\.5|branch_proj\.2|branch_main\.5)\.weight')
@@ -208,12 +200,6 @@ def _stage_widths(tensors: dict[str, Any]) -> tuple[int, ...]:
         if match := ends.fullmatch(key):
             widths[match[1]] = widths.get(match[1], 0) + tensor.shape[0]
     return tuple(widths[stage] for stage in sorted(widths))
-
-
-def _unknown_layout(keys: list[str]) -> str:
-    hint = " Pass checkpoint['state_dict'], not the whole checkpoint." if 'state_dict' in keys else ''
-    return (f'These weights are in no layout that is known for ShuffleNet V2: {_few(keys)}. Known are '
-            f'{", ".join(layout.name for layout in LAYOUTS)}, also inside a detector (backbone.*).{hint}')
 
 
 def _few(keys: list[str]) -> str:

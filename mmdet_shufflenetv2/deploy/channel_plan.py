@@ -130,15 +130,8 @@ def _cut(groups: Sequence[tuple[int, int]], block: int, end: int) -> list[tuple[
     """Where to cut a producer's channels into slices so that padding costs fewest multiply-adds.
 
     A slice of its own for every consumer is padded to whole blocks; one for several consumers saves padding, but each
-    of them reads all of it. Every channel of a slice costs one production and one reading a consumer.
-
-    Args:
-        groups: Consumer and number of its channels, by consumer.
-        block: See :func:`plan_stage`.
-        end: The number that stands for the end of the stage.
-
-    Returns:
-        First and last (exclusive) of the groups that go together, a pair a slice.
+    of them reads all of it. Every channel of a slice costs one production and one reading a consumer. ``groups`` are
+    each consumer and the number of its channels; what is returned are first and last (exclusive) group of each slice.
     """
     best: list[tuple[float, list[tuple[int, int]]]] = [(0, [])]
     for last in range(1, len(groups) + 1):

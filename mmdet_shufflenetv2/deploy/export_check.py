@@ -64,7 +64,7 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
 
     Args:
         model: The detector with its ``cfg``, in eval mode on the CPU.
-        path: The exported file.
+        path: The file.
         picture: ``(H, W, 3)`` uint8, blue, green, red.
         shown: What to call it.
 
@@ -75,7 +75,7 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
     two_stage = hasattr(model, 'roi_head')
     dense, prefix, chosen = (model.rpn_head, 'rpn_', ANCHORS) if two_stage else (model.bbox_head, '', CANDIDATES)
     names = raw_names(dense, prefix)
-    read = feature_names(model.roi_head.bbox_roi_extractor.num_inputs if two_stage else len(names) // 2)
+    levels = model.roi_head.bbox_roi_extractor.num_inputs if two_stage else len(names) // 2
     rng = np.random.default_rng(0)
     differences = []
     for image in _to_be_resized(picture, detector.resize):
@@ -83,12 +83,7 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
         features = model.extract_feat(x)
         wanted = [tensor.numpy() for outputs in dense(features) for tensor in outputs]
         resized = dict(image=detector.resized(image))
-        prepared, *got = parts(resized, ('input', *read, *names))
-        _same('the input of the network (how an image is resized, padded and normalised)', [prepared], [x.numpy()])
-        _same('features', got[:len(read)], [feature.numpy() for feature in features[:len(read)]])
-        got, half = got[len(read):], len(names) // 2
-        _same('outputs for scores', got[:half], wanted[:half])
-        _same('outputs for boxes', got[half:], wanted[half:])
+        got = _check_network(parts, resized, names, x, features[:levels], wanted)
         differences.append(_decoded_difference(dense, got, wanted, meta))
     # All that follows depends on the size of the image alone, which is not the one that the file was traced with.
     # More in each level than are taken, and fewer, where the threshold alone decides; without one ties would be taken.
@@ -117,8 +112,19 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
 def check_features(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> float:
     """The largest difference of features, of the largest one; raise a :class:`UserError` if it is too large."""
     _same('features', got, wanted)
-    largest = max(float(np.abs(one).max()) for one in wanted)
-    return max(float(np.abs(one - other).max()) for one, other in zip(got, wanted)) / (largest or 1.0)
+    return _largest(got, wanted) / (max(float(np.abs(one).max()) for one in wanted) or 1.0)
+
+
+def _check_network(parts: _Parts, resized: dict[str, np.ndarray], names: Sequence[str], x: Tensor,
+                   features: Sequence[Tensor], wanted: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The file's outputs for all anchors or cells, if they and all before them are the detector's."""
+    prepared, *got = parts(resized, ('input', *feature_names(len(features)), *names))
+    _same('the input of the network (how an image is resized, padded and normalised)', [prepared], [x.numpy()])
+    _same('features', got[:len(features)], [feature.numpy() for feature in features])
+    got, half = got[len(features):], len(names) // 2
+    _same('outputs for scores', got[:half], wanted[:half])
+    _same('outputs for boxes', got[half:], wanted[half:])
+    return got
 
 
 def _check_second_stage(model: nn.Module, parts: _Parts, resized: dict[str, np.ndarray], features: Sequence[Tensor],
@@ -250,8 +256,7 @@ def _decoded_difference(head: nn.Module, got: Sequence[np.ndarray], wanted: Sequ
                         meta: dict[str, Any]) -> tuple[float, float]:
     """Largest difference of scores and of boxes, in pixels, of all anchors or cells."""
     (scores, boxes), (other_scores, other_boxes) = (_decoded(head, *_levels(one), meta) for one in (got, wanted))
-    return (max(float((one - other).abs().max()) for one, other in zip(scores, other_scores)),
-            max(float((one - other).abs().max()) for one, other in zip(boxes, other_boxes)))
+    return _largest(scores, other_scores), _largest(boxes, other_boxes)
 
 
 def _decoded(head: nn.Module, logits: list[Tensor], deltas: list[Tensor],
@@ -288,13 +293,7 @@ def _logits(scores: np.ndarray) -> np.ndarray:
 
 def _made_outputs(head: nn.Module, like: Sequence[np.ndarray], rng: np.random.Generator,
                   share: float) -> list[np.ndarray]:
-    """Outputs of a dense head, of the same shapes.
-
-    Args:
-        head: The head.
-        like: Its outputs.
-        rng: Where the numbers come from.
-        share: How many score in each level, of those that it takes at most.
+    """Outputs of a dense head, of the shapes of ``like``; in each level ``share`` of those that it takes at most score.
     """
     most, threshold = head.test_cfg.get('nms_pre', -1), head.test_cfg.get('score_thr', None)
     everything = most < 1 and (threshold is None or threshold < 0)
@@ -376,6 +375,11 @@ def _differs(what: str, how: str) -> UserError:
                      f'written. Try keep_shuffle=True; if it stays so, this model cannot be exported.')
 
 
+def _largest(got: Sequence[Any], wanted: Sequence[Any]) -> float:
+    """Largest difference of arrays or tensors."""
+    return max(float(abs(one - other).max()) for one, other in zip(got, wanted))
+
+
 def _same(what: str, got: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> None:
     """Compare outputs of all levels together."""
     shapes = [[one.shape for one in many] for many in (got, wanted)]
@@ -386,7 +390,7 @@ def _same(what: str, got: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) ->
                         f'checked and no file was written. Export another checkpoint.')
     low, high = min(float(one.min()) for one in wanted), max(float(one.max()) for one in wanted)
     allowed = TOLERANCE * (high - low) + ROUNDING * max(abs(low), abs(high))
-    difference = max(float(np.abs(one - other).max()) for one, other in zip(got, wanted))
+    difference = _largest(got, wanted)
     if not difference <= allowed:
         raise _differs(what, f'they differ by up to {difference:.2g}, at most {allowed:.2g} is expected')
 

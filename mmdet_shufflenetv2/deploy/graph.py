@@ -39,6 +39,10 @@ SUPPORTED = ('RetinaHead', 'RetinaSepBNHead', 'NanoDetHead', 'RPNHead with Stand
              'R-CNN) without masks')
 
 
+#: Boxes ``(K, 4)``, scores and labels.
+_Boxes = tuple[Tensor, Tensor, Tensor]
+
+
 class DetectionGraph(nn.Module):
     """What an exported file computes.
 
@@ -115,7 +119,7 @@ class _Prepare(nn.Module):
         """The network's input; width and height to which boxes are clipped; what boxes are moved by, ``(1, 4)``."""
         x = image.permute(2, 0, 1).index_select(0, self.channels).float()
         x = ((x - self.mean) / self.std)[None]
-        height, width = _size(x)
+        height, width = shape_as_tensor(x)[-2:]  # tensors, which a trace keeps as inputs of what follows
         size, offset = torch.stack((width, height)), x.new_zeros(1, 4)
         if self.center_pad is not None:
             to_width, to_height = self.center_pad.size
@@ -143,12 +147,6 @@ def raw_names(head: nn.Module, prefix: str = '') -> tuple[str, ...]:
     return tuple(f'{prefix}{kind}{level}' for kind in ('logits', 'deltas') for level in levels)
 
 
-def _size(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Height and width as tensors, which a trace keeps as inputs of what follows."""
-    height, width = shape_as_tensor(x)[-2:]
-    return height, width
-
-
 def _detection(model: nn.Module) -> nn.Module:
     if isinstance(model, TwoStageDetector):
         head = model.roi_head
@@ -168,13 +166,15 @@ def _detection(model: nn.Module) -> nn.Module:
 
 
 class _OneStage(nn.Module):
-    """One-stage head: what its cells or anchors find, filtered."""
+    """One-stage head: what its cells or anchors find (``candidates`` of its subclasses), filtered."""
 
     def __init__(self, head: nn.Module, cfg: Any) -> None:
         super().__init__()
         check_nms(cfg.get('nms'), 'model.test_cfg.nms')
         check_min_size(cfg, 'model.test_cfg')
         check_most(cfg, 'max_per_img', 'model.test_cfg')
+        if 'nms_pre' in cfg or not isinstance(head, NanoDetHead):
+            check_most(cfg, 'nms_pre', 'model.test_cfg', -1)
         self.head = head
         self.cfg = cfg
         self.part_names = (*feature_names(len(head.prior_generator.strides)), *raw_names(head), *CANDIDATES)
@@ -186,34 +186,18 @@ class _OneStage(nn.Module):
         found = suppressed(*large_boxes(*candidates, self.cfg), self.cfg, self.head.cls_out_channels)
         return found, (*features, *raw[0], *raw[1], *candidates)
 
-    def candidates(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
-                   size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes ``(K, 4)``, scores and labels of the best."""
-        raise NotImplementedError
-
 
 class _Retina(_OneStage):
     """Head with anchors, :class:`RetinaHead` or :class:`RetinaSepBNHead`."""
 
-    def __init__(self, head: nn.Module, cfg: Any) -> None:
-        super().__init__(head, cfg)
-        check_most(cfg, 'nms_pre', 'model.test_cfg', -1)
-
-    def candidates(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
-                   size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def candidates(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor], size: Tensor) -> _Boxes:
         return _best_anchors(self.head, cls_scores, bbox_preds, size, self.cfg.nms_pre, self.cfg.get('score_thr', 0))
 
 
 class _NanoDet(_OneStage):
     """:class:`.NanoDetHead`, whose own ``decode`` is made of tensor operations."""
 
-    def __init__(self, head: nn.Module, cfg: Any) -> None:
-        super().__init__(head, cfg)
-        if 'nms_pre' in cfg:
-            check_most(cfg, 'nms_pre', 'model.test_cfg')
-
-    def candidates(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
-                   size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def candidates(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor], size: Tensor) -> _Boxes:
         boxes, scores = self.head.decode(cls_scores, bbox_preds)
         scores, place = _top(scores.flatten(), self.cfg.get('nms_pre', -1), self.cfg.score_thr)
         classes = self.head.cls_out_channels
@@ -252,8 +236,7 @@ class _TwoStage(nn.Module):
         return (suppressed(*candidates, self.cfg, self.head.num_classes),
                 (*read, *raw[0], *raw[1], *anchors, proposals, rois, logits, deltas, *candidates))
 
-    def _candidates(self, rois: Tensor, logits: Tensor, deltas: Tensor,
-                    size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _candidates(self, rois: Tensor, logits: Tensor, deltas: Tensor, size: Tensor) -> _Boxes:
         scores = logits.softmax(-1)[:, :-1]
         classes = scores.shape[1]
         boxes = self.head.bbox_coder.decode(rois[:, 1:], deltas)
@@ -287,15 +270,13 @@ def _levels(rois: Tensor, extractor: SingleRoIExtractor) -> Tensor:
 
 def _check_roi_layer(layer: nn.Module) -> None:
     if isinstance(layer, PSRoIAlign):
-        if layer.sampling_ratio > 0:
-            return
-        options = f'sampling_ratio={layer.sampling_ratio}'
+        fits, options = layer.sampling_ratio > 0, f'sampling_ratio={layer.sampling_ratio}'
     else:
-        if isinstance(layer, RoIAlign) and layer.pool_mode == 'avg':
-            return
-        options = f'pool_mode={getattr(layer, "pool_mode", None)!r}'
-    raise UserError(f'model.roi_head.bbox_roi_extractor has a {type(layer).__name__} with {options}, which a graph '
-                    f"cannot do: expected RoIAlign with pool_mode='avg', or PSRoIAlign with sampling_ratio=2.")
+        pool_mode = getattr(layer, 'pool_mode', None)
+        fits, options = isinstance(layer, RoIAlign) and pool_mode == 'avg', f'pool_mode={pool_mode!r}'
+    if not fits:
+        raise UserError(f'model.roi_head.bbox_roi_extractor has a {type(layer).__name__} with {options}, which a graph '
+                        f"cannot do: expected RoIAlign with pool_mode='avg', or PSRoIAlign with sampling_ratio=2.")
 
 
 def _pooled(feature: Tensor, rois: Tensor, layer: nn.Module) -> Tensor:
@@ -305,13 +286,12 @@ def _pooled(feature: Tensor, rois: Tensor, layer: nn.Module) -> Tensor:
 
 
 def _best_anchors(head: RetinaHead | RetinaSepBNHead | RPNHead, cls_scores: Sequence[Tensor],
-                  bbox_preds: Sequence[Tensor], size: Tensor, most: int,
-                  score_thr: float | None) -> tuple[Tensor, Tensor, Tensor]:
+                  bbox_preds: Sequence[Tensor], size: Tensor, most: int, score_thr: float | None) -> _Boxes:
     """Boxes ``(K, 4)``, scores and labels of the best anchors of each level; an RPN's label is the level."""
     classes = head.cls_out_channels if head.use_sigmoid_cls else head.cls_out_channels - 1
     anchors = head.prior_generator.grid_priors(
         [scores.shape[-2:] for scores in cls_scores], dtype=cls_scores[0].dtype, device=cls_scores[0].device)
-    best: list[tuple[Tensor, Tensor, Tensor]] = []
+    best: list[_Boxes] = []
     for level, (logits, deltas, priors) in enumerate(zip(cls_scores, bbox_preds, anchors)):
         logits = logits[0].permute(1, 2, 0).reshape(-1, head.cls_out_channels)
         scores = logits.sigmoid() if head.use_sigmoid_cls else logits.softmax(-1)[:, :-1]

@@ -18,7 +18,6 @@ __all__ = ['INTERPOLATIONS', 'MADE_BY', 'Detections', 'OnnxDetector', 'Resize', 
 #: Metadata entry that tells a file of ours.
 MADE_BY = 'mmdet_shufflenetv2'
 
-
 #: MMDetection's name of a way to resize -> OpenCV's or Pillow's, by backend.
 INTERPOLATIONS = dict(
     cv2=dict(nearest='INTER_NEAREST', bilinear='INTER_LINEAR', bicubic='INTER_CUBIC', area='INTER_AREA',

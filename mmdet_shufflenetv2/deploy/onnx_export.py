@@ -61,21 +61,23 @@ def export_onnx(options: ExportOptions) -> Checked:
     model = load_detector(options.config, options.checkpoint, 'cpu', options.cfg_options)
     make_folder(out.parent, 'out')
     picture = draw_image(np.random.default_rng(0), size=320)[0] if image is None else cv2.imread(os.fspath(image))
+    shown = 'a drawn image' if image is None else os.fspath(image)
+    block = None if options.keep_shuffle else BLOCKS[options.runtime]
     with unfinished_file(out) as unchecked:
-        return (_write_backbone if options.backbone_only else _write_detector)(
-            model, unchecked, picture, 'a drawn image' if image is None else os.fspath(image),
-            None if options.keep_shuffle else BLOCKS[options.runtime])
+        if options.backbone_only:
+            return _write_backbone(model.backbone, unchecked, picture, shown, block)
+        export_detector(model, unchecked, picture, block)
+        return check_detector(model, unchecked, picture, shown)
 
 
-def _write_backbone(model: nn.Module, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:
+def _write_backbone(backbone: nn.Module, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:
     x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    export_backbone(model.backbone if block is None else shuffle_free(model.backbone, block=block), out, x)
-    return _check_backbone(model.backbone, out, x, shown)
-
-
-def _write_detector(model: nn.Module, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:
-    export_detector(model, out, picture, block)
-    return check_detector(model, out, picture, shown)
+    export_backbone(backbone if block is None else shuffle_free(backbone, block=block), out, x)
+    # Two images of a size that the tracing has not seen.
+    x = torch.cat((x, x.flip(3)))[..., :max(x.shape[2] * 3 // 4, 1), :]
+    with torch.no_grad():
+        expected = [feature.numpy() for feature in backbone(x)]
+    return Checked(shown, 0, check_features(session(out).run(None, {'x': x.numpy()}), expected), 0.0)
 
 
 def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int | None) -> None:
@@ -92,8 +94,8 @@ def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int
     resize, center_pad = _steps(model.cfg)
     graph = DetectionGraph(model, center_pad).eval()
     write_graph(
-        graph, torch.from_numpy(resize(picture)), out, ['image'], {'dets': {0: 'found'}, 'labels': {0: 'found'}},
-        {'image': {0: 'height', 1: 'width'}},
+        graph, torch.from_numpy(resize(picture)), out, {'image': {0: 'height', 1: 'width'}},
+        {'dets': {0: 'found'}, 'labels': {0: 'found'}},
         dict({key: json.dumps(model.dataset_meta[key]) for key in ('classes', 'category_ids')
               if key in model.dataset_meta}, resize=json.dumps(resize._asdict())), graph.part_names)
 
@@ -102,16 +104,7 @@ def export_backbone(backbone: nn.Module, out: Path, x: torch.Tensor) -> None:
     """Write a backbone as a graph from ``x``, normalised images ``(N, 3, H, W)``, to ``feature0``, ``feature1``, ..."""
     with torch.no_grad():
         names = [f'feature{place}' for place in range(len(backbone(x)))]
-    write_graph(backbone, x, out, ['x'], {name: {0: 'batch'} for name in names},
-                {'x': {0: 'batch', 2: 'height', 3: 'width'}}, {})
-
-
-def _check_backbone(backbone: nn.Module, out: Path, x: torch.Tensor, shown: str) -> Checked:
-    # Two images of a size that the tracing has not seen.
-    x = torch.cat((x, x.flip(3)))[..., :max(x.shape[2] * 3 // 4, 1), :]
-    with torch.no_grad():
-        expected = [feature.numpy() for feature in backbone(x)]
-    return Checked(shown, 0, check_features(session(out).run(None, {'x': x.numpy()}), expected), 0.0)
+    write_graph(backbone, x, out, {'x': {0: 'batch', 2: 'height', 3: 'width'}}, {name: {0: 'batch'} for name in names})
 
 
 def _need_onnx() -> None:
@@ -122,8 +115,8 @@ def _need_onnx() -> None:
         raise UserError(f"Exporting needs onnx and onnxruntime: pip install onnx onnxruntime ({error})") from error
 
 
-def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: list[str],
-                outputs: dict[str, dict[int, str]], axes: dict[str, dict[int, str]], about: dict[str, str],
+def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: dict[str, dict[int, str]],
+                outputs: dict[str, dict[int, str]], about: dict[str, str] | None = None,
                 parts: Sequence[str] = ()) -> None:
     """Trace a module into an ONNX file.
 
@@ -131,9 +124,7 @@ def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: lis
         module: In eval mode.
         example: Input to trace with.
         out: File to write.
-        inputs: Name of the input.
-        outputs: Name of each output, and the names of its dimensions that vary.
-        axes: The dimensions of the input that vary.
+        inputs, outputs: Name of the input and of each output, and the names of its dimensions that vary.
         about: Metadata entries.
         parts: Names of what the module returns behind the outputs: they stay inside the graph under these names.
     """
@@ -142,14 +133,14 @@ def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: lis
         # Traced numbers that stay constant do so for every image; that sizes do not is what the tests try.
         warnings.simplefilter('ignore')
         # The tracing exporter: the newer one cannot leave the number of boxes open.
-        torch.onnx.export(module, (example, ), str(out), dynamo=False, opset_version=OPSET, input_names=inputs,
-                          output_names=[*outputs, *parts], dynamic_axes=axes | outputs)
+        torch.onnx.export(module, (example, ), str(out), dynamo=False, opset_version=OPSET, input_names=list(inputs),
+                          output_names=[*outputs, *parts], dynamic_axes=inputs | outputs)
     graph = onnx.load(out)
     for part in list(graph.graph.output)[len(graph.graph.output) - len(parts):]:
         part.type.tensor_type.ClearField('shape')  # the traced one
         graph.graph.value_info.append(part)
         graph.graph.output.remove(part)
-    onnx.helper.set_model_props(graph, {MADE_BY: __version__, **about})
+    onnx.helper.set_model_props(graph, {MADE_BY: __version__, **(about or {})})
     onnx.save(graph, out)
 
 

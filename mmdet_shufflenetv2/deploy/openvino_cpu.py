@@ -16,7 +16,6 @@ def compile_for_cpu(path: Path, threads: int | None = None, shape: Sequence[int]
     """OpenVINO's compiled model of an ONNX file, in float32.
 
     Args:
-        path: The ONNX file.
         threads: Threads to compute with; None leaves it to OpenVINO.
         shape: Fixes the only input to this shape; None keeps its dynamic axes.
     """

@@ -63,7 +63,6 @@ def permute_channels(conv: nn.Conv2d, rows: Sequence[int] | None = None,
     """A convolution without groups, its channels in another order.
 
     Args:
-        conv: The convolution.
         rows: Which of its output channels stands at each place; ``UNUSED`` is filled with zeros. None: as it is.
         columns: Likewise for its input channels, where ``UNUSED`` stands for one that is not looked at.
 

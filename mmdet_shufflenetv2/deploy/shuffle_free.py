@@ -48,6 +48,19 @@ def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool 
         UserError: (a ``ValueError``) If the backbone is no ShuffleNetV2, is in training mode as a whole or in part, is
             on ``meta``, has forward hooks, or a norm, convolution, activation or unit that this form cannot have.
     """
+    _check_arguments(backbone, block)
+    try:
+        fast = ShuffleFreeShuffleNetV2(backbone, block, restore_order).eval().requires_grad_(False)
+    except UserError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # a layer that no unit of ours has
+        raise UserError(f'The backbone has layers that ShuffleNetV2 does not build ({type(error).__name__}: {error}), '
+                        f'so that it has no shuffle-free form.') from error
+    _check(backbone, fast)
+    return fast
+
+
+def _check_arguments(backbone: nn.Module, block: int) -> None:
     if not isinstance(backbone, ShuffleNetV2):
         raise UserError(f'shuffle_free takes a ShuffleNetV2, not a {type(backbone).__name__}.')
     norm = next((name for name, module in backbone.named_modules()
@@ -66,20 +79,6 @@ def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool 
         raise UserError(f'The backbone has a forward hook at {hooked or "its top"} (such as weight_norm or '
                         f'spectral_norm), which the shuffle-free form would lose. Remove it first: '
                         f'torch.nn.utils.remove_weight_norm, handle.remove().')
-    try:
-        fast = ShuffleFreeShuffleNetV2(backbone, block, restore_order).eval().requires_grad_(False)
-    except UserError:
-        raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # a layer that no unit of ours has
-        raise UserError(f'The backbone has layers that ShuffleNetV2 does not build ({type(error).__name__}: {error}), '
-                        f'so that it has no shuffle-free form.') from error
-    _check(backbone, fast)
-    return fast
-
-
-#: Largest difference of the two forms, of the largest feature; less exact arithmetic than float32's is allowed more.
-_TOLERANCE = 0.01
-_TOLERANCE_HALF = 0.1
 
 
 @torch.no_grad()
@@ -87,7 +86,8 @@ def _check(backbone: ShuffleNetV2, fast: ShuffleFreeShuffleNetV2) -> None:
     """Compare the two on a small input: a subclass may compute anything, and a layer may have been put in between."""
     weight = backbone.conv1[0].weight
     x = torch.randn(1, weight.shape[1], 96, 128, generator=torch.Generator().manual_seed(0)).to(weight)
-    tolerance = _TOLERANCE if weight.dtype in (torch.float32, torch.float64) else _TOLERANCE_HALF
+    # Largest difference of the two forms, of the largest feature.
+    tolerance = 0.01 if weight.dtype in (torch.float32, torch.float64) else 0.1
     for number, (got, wanted) in enumerate(zip(fast(x), backbone(x), strict=True)):
         order = fast.orders[number]
         if order is not None:
@@ -153,7 +153,7 @@ class _Stage(nn.Module):
         super().__init__()
         first, *basic_units = units
         project, transform = first.children()
-        widths = (project[-3].out_channels, _last_conv(transform).out_channels)
+        widths = (project[-3].out_channels, transform.get_submodule('5').out_channels)
         self.plan = plan_stage(list(units), widths, block)
         makes = zip(self.plan.produced, self.plan.slices)
         self.project = _projection(project, order, *next(makes), block)
@@ -178,10 +178,6 @@ class _Stage(nn.Module):
 
 def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-
-
-def _last_conv(branch: nn.Sequential) -> nn.Conv2d:
-    return [layer for layer in branch if isinstance(layer, nn.Conv2d)][-1]
 
 
 def _filled(channels: int, block: int) -> list[int]:
@@ -291,8 +287,8 @@ def shuffle_free_detector(model: nn.Module, *, block: int = 1) -> nn.Module:
     """A detector with its backbone made shuffle-free; the detector given is left as it is.
 
     Where the neck is MMDetection's FPN, a :class:`.LightPAN` or a :class:`.GhostPAN`, its convolutions absorb the order
-    of the features, so that nothing is reordered at all. Another neck, and one whose convolutions are not plain, gets features in their
-    original order.
+    of the features, so that nothing is reordered at all. Another neck, and one whose convolutions are not plain, gets
+    features in their original order.
 
     Args:
         model: A detector in eval mode whose ``backbone`` is a ShuffleNetV2.

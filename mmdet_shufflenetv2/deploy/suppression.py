@@ -23,14 +23,9 @@ _WITHOUT_EFFECT = 'split_thr'
 
 
 def check_nms(cfg: dict[str, Any] | None, name: str) -> None:
-    """Refuse any NMS but the plain one within each class.
+    """Raise a :class:`UserError` for any NMS but the plain one within each class.
 
-    Args:
-        cfg: What the detector does, as mmcv's ``batched_nms`` takes it; None for no NMS.
-        name: Where that stands in the config, ``model.test_cfg.nms``.
-
-    Raises:
-        UserError: If it is another kind, or has options that change what it keeps.
+    ``cfg`` is what mmcv's ``batched_nms`` takes, None for no NMS; ``name`` where it stands, ``model.test_cfg.nms``.
     """
     others = [f'{key}={value!r}' for key, value in (cfg or {}).items()
               if key not in ('iou_threshold', _WITHOUT_EFFECT) and (key not in _PLAIN or value != _PLAIN[key])]
@@ -43,14 +38,9 @@ def check_nms(cfg: dict[str, Any] | None, name: str) -> None:
 
 
 def check_min_size(cfg: Any, name: str) -> None:
-    """Refuse a least size of boxes that is counted on an image which the graph does not see.
+    """Raise a :class:`UserError` for a one-stage detector's ``min_bbox_size`` above 0.
 
-    Args:
-        cfg: The ``test_cfg`` of a one-stage detector.
-        name: Where it stands in the config, ``model.test_cfg``.
-
-    Raises:
-        UserError: If ``min_bbox_size`` is more than 0.
+    It is counted on an image that the graph does not see. ``name`` says where ``cfg`` stands, ``model.test_cfg``.
     """
     size = cfg.get('min_bbox_size', -1)
     if size > 0:
@@ -60,16 +50,10 @@ def check_min_size(cfg: Any, name: str) -> None:
 
 
 def check_most(cfg: Any, key: str, name: str, default: int | None = None) -> None:
-    """Refuse numbers with which MMDetection slices from the end and loses the lowest scores.
+    """Raise a :class:`UserError` for a number below 1 in a ``test_cfg``, ``default`` where it is missing.
 
-    Args:
-        cfg: A ``test_cfg``.
-        key: The entry, ``nms_pre`` or ``max_per_img``.
-        name: Where it stands in the config, ``model.test_cfg``.
-        default: What holds where the entry is missing.
-
-    Raises:
-        UserError: If it is less than 1.
+    MMDetection slices from the end with it and loses the lowest scores. ``key`` is ``nms_pre`` or ``max_per_img``,
+    ``name`` says where ``cfg`` stands, ``model.test_cfg``.
     """
     most = cfg.get(key, default)
     if most is None or most < 1:
@@ -121,9 +105,7 @@ def suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any,
     """What NMS within each label leaves, best first, as mmcv's ``batched_nms``.
 
     Args:
-        boxes: ``(K, 4)``.
-        scores: ``(K,)``, not negative.
-        labels: ``(K,)``, less than ``classes``.
+        boxes, scores, labels: ``(K, 4)``; ``(K,)``, not negative; ``(K,)``, less than ``classes``.
         cfg: Its ``nms.iou_threshold``, and ``max_per_img``, where a number below 1 means all.
         classes: Number of labels.
     """

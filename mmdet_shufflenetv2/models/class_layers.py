@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from mmdet.models.dense_heads import RPNHead
@@ -59,9 +58,11 @@ def keep_class_layers(model: nn.Module, weights: dict[str, Any]) -> list[str]:
     """
     own = model.state_dict()
     layers: dict[str, None] = {}
-    for prefix, head in _heads(model):
+    for name, head in model.named_modules():
+        if not isinstance(getattr(head, 'num_classes', None), int) or isinstance(head, RPNHead):
+            continue
         boxes = getattr(head, 'box_channels', 0)
-        for key in (key for key in own if key.startswith(prefix) and isinstance(weights.get(key), Tensor)):
+        for key in (key for key in own if key.startswith(f'{name}.') and isinstance(weights.get(key), Tensor)):
             given, wanted = weights[key], own[key]
             if given.shape == wanted.shape or given.shape[1:] != wanted.shape[1:] or not given.dim():
                 continue
@@ -71,9 +72,3 @@ def keep_class_layers(model: nn.Module, weights: dict[str, Any]) -> list[str]:
             weights[key] = fresh
             layers[key.rsplit('.', 1)[0]] = None
     return list(layers)
-
-
-def _heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    for name, module in model.named_modules():
-        if isinstance(getattr(module, 'num_classes', None), int) and not isinstance(module, RPNHead):
-            yield f'{name}.', module

@@ -8,6 +8,7 @@ import torch
 
 from ..models.backbones import ShuffleNetV2
 from ..profiling.complexity import count_multiply_adds
+from .reproduce.rows import IMAGENET, LEVELS
 
 __all__ = ['Variant', 'variants', 'variants_table']
 
@@ -24,14 +25,11 @@ class Variant(NamedTuple):
 
 # Name, arguments, multiply-adds as the paper prints them: tables 5, 6, 8. Of V2* table 7 has complexity classes only.
 _VARIANTS: tuple[tuple[str, dict[str, Any], str], ...] = (
-    *((f'{width}x, authors', dict(widen_factor=width, variant='authors'), published)
-      for width, published in ((0.5, '41M'), (1.0, '146M'), (1.5, '299M'), (2.0, '591M'))),
-    *((f'{width}x, torchvision', dict(widen_factor=width), published)
-      for width, published in ((0.5, '41M'), (1.0, '146M'), (1.5, '299M'), (2.0, '591M'))),
+    *((f'{width}x, {variant}', dict(widen_factor=width, variant=variant), f'{IMAGENET[width, ""].mflops}M')
+      for variant in ('authors', 'torchvision') for width in LEVELS.values()),
     ('2.0x with SE, authors', dict(widen_factor=2.0, variant='authors', with_se=True), '597M'),
-    *((f'V2* {width}x, authors', dict(widen_factor=width, variant='authors', large_receptive_field=True), published)
-      for width, published in ((0.5, 'class of 40M'), (1.0, 'class of 140M'), (1.5, 'class of 300M'),
-                               (2.0, 'class of 500M'))),
+    *((f'V2* {width}x, authors', dict(widen_factor=width, variant='authors', large_receptive_field=True),
+       f'class of {level}') for level, width in LEVELS.items()),
     ('V2-50, torchvision', dict(depth=50), '2.3G'),
     ('V2-50, authors', dict(depth=50, variant='authors'), '2.3G'),
 )

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -54,7 +53,7 @@ def detector_complexity(config: str | os.PathLike, height: int = 800, width: int
     """
     if min(height, width) < 32:
         raise UserError(f'shape={height} {width}: expected 32 pixels or more a side.')
-    cfg: Config = load_config(config)
+    cfg = load_config(config)
     if 'rpn' in cfg.model.get('test_cfg', {}):
         cfg.model.test_cfg.rpn.nms.iou_threshold = 1.0  # so that random proposals are not thinned out
     torch.manual_seed(0)

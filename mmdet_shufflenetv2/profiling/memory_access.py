@@ -174,23 +174,20 @@ class _Tracer(TorchDispatchMode):
                    kwargs: dict) -> Operation:
         flops = flop_registry.get(func.overloadpacket)
         out = outputs[0]
-        common = dict(
-            layer=self._layer(), operator=name, kind=operation_kind(name),
-            multiply_adds=flops(*args, **kwargs, out_val=out) // 2 if flops else 0,
-            sources=tuple(sorted({self.writers[storage_id(t)] for t in inputs if storage_id(t) in self.writers})))
+        read, weights, convolution = inputs, 0, None
         if name == 'convolution':
             x, weight = inputs[:2]
-            return Operation(
-                **common, elements_in=x.numel(), elements_out=out.numel(), weights=weight.numel(),
-                convolution=Convolution(x.shape[1], out.shape[1], tuple(weight.shape[2:]), args[8],
-                                        math.prod(x.shape[2:]), math.prod(out.shape[2:])))
-        if name in ('mm', 'addmm') and storage_id(inputs[-1]) in self.weights:
+            convolution = Convolution(x.shape[1], out.shape[1], tuple(weight.shape[2:]), args[8],
+                                      math.prod(x.shape[2:]), math.prod(out.shape[2:]))
+        elif name in ('mm', 'addmm') and storage_id(inputs[-1]) in self.weights:
             x, weight = inputs[-2:]  # in front of them may stand the bias
-            return Operation(
-                **common, elements_in=x.numel(), elements_out=out.numel(), weights=weight.numel(),
-                convolution=Convolution(*weight.shape, (), 1, len(x), len(x)))
-        return Operation(**common, elements_in=sum(t.numel() for t in inputs),
-                         elements_out=sum(t.numel() for t in outputs))
+            convolution = Convolution(*weight.shape, (), 1, len(x), len(x))
+        if convolution is not None:
+            read, weights, outputs = [x], weight.numel(), [out]
+        return Operation(
+            self._layer(), name, operation_kind(name), flops(*args, **kwargs, out_val=out) // 2 if flops else 0,
+            sum(t.numel() for t in read), sum(t.numel() for t in outputs), weights, convolution,
+            tuple(sorted({self.writers[storage_id(t)] for t in inputs if storage_id(t) in self.writers})))
 
     def _layer(self) -> str:
         # The names that the tracker is in begin with the network's class and grow by one part a level.

@@ -40,7 +40,7 @@ def test_results_go_to_a_folder_of_the_machine(tool, tiny, tmp_path, monkeypatch
     (['--device', 'meta'], '--device meta cannot be used'),
 ])
 def test_what_is_not_there_is_said_in_a_line(tool, tmp_path, monkeypatch, arguments, words):
-    monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.runtimes._installed', lambda name: False)
+    monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.runtimes.find_spec', lambda name: None)
     ended = tool('guidelines.py', *arguments, '--out-dir', tmp_path / 'out')
     assert ended.status == 2
     said = [line for line in ended.err.splitlines() if 'Warning' not in line]

@@ -60,7 +60,7 @@ TABLE_5 = {
 #: depth -> network (appendix; its conv2_x to conv5_x and conv6 are stage2 to stage5 and conv6 here).
 DEEP = {50: Architecture(64, (244, 488, 976, 1952), (3, 4, 6, 3), (1, 2, 2, 2), 2048)}
 
-#: The two networks that bear the name, see :mod:`.shuffle_unit` and :mod:`.authors_unit`.
+#: The two networks that bear the name, see :mod:`.shuffle_unit`.
 VARIANTS = ('torchvision', 'authors')
 
 

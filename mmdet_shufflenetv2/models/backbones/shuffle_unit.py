@@ -1,8 +1,12 @@
-"""The two units of ShuffleNet V2 (Ma et al., ECCV 2018, figure 3 c and d), as torchvision builds them.
+"""The two units of ShuffleNet V2 (Ma et al., ECCV 2018, figure 3 c and d), as torchvision and the authors build them.
 
 A unit works on half of its channels and passes the other half through untouched; the channel shuffle at its end lets
 the halves meet. Parameter names are torchvision's: ``branch1`` and ``branch2`` are flat sequences of convolution, norm
 and activation, and what the paper's larger variants add stands in them under a name of its own (``field``, ``se``).
+
+The authors' own release (https://github.com/megvii-model/ShuffleNet-Series, ShuffleNetV2), whose multiply-adds are the
+paper's, divides channels in another way. Its branches bear the authors' names, so weights of the one network never load
+into the other by mistake, not even at 0.5x, where all shapes agree.
 """
 
 from __future__ import annotations
@@ -14,31 +18,14 @@ import torch
 from mmcv.cnn import build_activation_layer, build_conv_layer, build_norm_layer
 from mmdet.models.layers import SELayer
 from torch import Tensor, nn
+from torchvision.models.shufflenetv2 import channel_shuffle
 
-__all__ = ['BasicUnit', 'DownsampleUnit', 'UnitStyle', 'channel_shuffle', 'conv_norm', 'projection', 'transformation']
-
-
-def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """Interleave the channels of ``groups`` equal groups (ShuffleNet, Zhang et al., CVPR 2018, figure 1).
-
-    Args:
-        x: ``(N, C, H, W)`` with C divisible by ``groups``.
-        groups: Number of groups. With 2, channels 0 1 2 3 become 0 2 1 3.
-
-    Returns:
-        ``(N, C, H, W)``.
-    """
-    n, c, h, w = x.shape
-    return x.view(n, groups, c // groups, h, w).transpose(1, 2).reshape(n, c, h, w)
+__all__ = ['AuthorsBasicUnit', 'AuthorsDownsampleUnit', 'BasicUnit', 'DownsampleUnit', 'UnitStyle', 'channel_shuffle',
+           'conv_norm', 'projection', 'transformation']
 
 
 class UnitStyle(NamedTuple):
-    """What all units of a network have in common.
-
-    The three switches are the paper's: ``large_receptive_field`` is ShuffleNet V2* (section 4, detection),
-    ``with_se`` squeeze-and-excitation and ``with_residual`` the shortcut of the very deep networks (section 4 and the
-    appendix).
-    """
+    """What all units of a network have in common; the switches are arguments of :class:`.ShuffleNetV2`."""
 
     conv_cfg: dict | None
     norm_cfg: dict
@@ -142,15 +129,58 @@ class DownsampleUnit(nn.Module):
         dilation: Of the depthwise convolutions.
     """
 
+    #: What the projected and the transformed branch are called in the names of their weights.
+    branches = ('branch1', 'branch2')
+
     def __init__(self, in_channels: int, out_channels: int, style: UnitStyle, *, stride: int = 2,
                  dilation: int = 1) -> None:
         super().__init__()
-        half = out_channels // 2
-        self.branch1 = projection(in_channels, half, style, stride=stride, dilation=dilation)
-        self.branch2 = transformation(in_channels, half, half, style, stride=stride, dilation=dilation)
+        projected = self.projected_width(in_channels, out_channels)
+        self.add_module(self.branches[0], projection(in_channels, projected, style, stride=stride, dilation=dilation))
+        self.add_module(self.branches[1], transformation(
+            in_channels, out_channels // 2, out_channels - projected, style, stride=stride, dilation=dilation))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` -> ``(N, out_channels, ceil(H / stride), ceil(W / stride))``."""
-        return self.join(self.branch1(x), self.branch2(x))
+        return self.join(*(branch(x) for branch in self.children()))
+
+    @staticmethod
+    def projected_width(in_channels: int, out_channels: int) -> int:
+        """How many of the output's channels the projected branch gives."""
+        return out_channels // 2
 
     join = staticmethod(BasicUnit.join)
+
+
+class AuthorsBasicUnit(BasicUnit):
+    """The authors' :class:`BasicUnit`: odd channels are transformed, even ones pass through and come first.
+
+    So channels are not shuffled behind a unit but parted in front of one, and features leave a stage as ``cat`` leaves
+    them.
+    """
+
+    branch = 'branch_main'
+
+    @staticmethod
+    def part(x: Tensor) -> tuple[Tensor, Tensor]:
+        # A shuffle of C / 2 groups of two puts the even channels first.
+        return channel_shuffle(x, x.shape[1] // 2).chunk(2, dim=1)
+
+    @staticmethod
+    def join(passed: Tensor, out: Tensor) -> Tensor:
+        return torch.cat((passed, out), dim=1)
+
+
+class AuthorsDownsampleUnit(DownsampleUnit):
+    """The authors' :class:`DownsampleUnit`: the projected branch keeps the input's width, the other gives the rest.
+
+    Stage2 of the 1.0x network is 24 + 92 channels, not 58 + 58. ``out_channels`` is more than ``in_channels``.
+    """
+
+    branches = ('branch_proj', 'branch_main')
+
+    @staticmethod
+    def projected_width(in_channels: int, out_channels: int) -> int:
+        return in_channels
+
+    join = staticmethod(AuthorsBasicUnit.join)

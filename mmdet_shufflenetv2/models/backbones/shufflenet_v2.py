@@ -3,7 +3,7 @@
 Paper: ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design (Ma, Zhang, Zheng, Sun, ECCV 2018,
 https://arxiv.org/abs/1807.11164), section 3.2 and table 5. Parameter names and outputs are those of torchvision's
 ``shufflenet_v2_*``, whose weights load unchanged; with ``variant='authors'`` the outputs are those of the authors' own
-release. :mod:`.checkpoint_layouts` reads the files of other code bases.
+release. :mod:`...checkpoints.shufflenet_layouts` reads the files of other code bases.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from ...checkpoints.shufflenet_layouts import convert_state_dict
 from ...compat.private import BatchNorm
 from ...utils.errors import UserError
 from .architectures import VARIANTS, Architecture, architecture
-from .authors_unit import AuthorsBasicUnit, AuthorsDownsampleUnit
 from .norm_eval import batch_norms_to_eval
-from .shuffle_unit import BasicUnit, DownsampleUnit, UnitStyle, conv_norm
+from .shuffle_unit import AuthorsBasicUnit, AuthorsDownsampleUnit, BasicUnit, DownsampleUnit, UnitStyle, conv_norm
 
 __all__ = ['FeatureInfo', 'ShuffleNetV2']
 
@@ -64,7 +63,7 @@ class ShuffleNetV2(BaseModule):
         init_cfg: MMEngine's initialisation config, such as
             ``dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1')``.
         variant: Which of the two networks that bear the name: ``'torchvision'``, whose down-sampling units halve their
-            output between the branches, or ``'authors'``, whose multiply-adds are the paper's (:mod:`.authors_unit`).
+            output between the branches, or ``'authors'``, whose multiply-adds are the paper's (:mod:`.shuffle_unit`).
         depth: 50 for the deep ShuffleNet V2-50 of the appendix: stem of 64 channels, four stages (stage2 at stride 4
             to stage5 at 32), conv6. None for the networks of table 5.
         strides: Stride of each stage, 2 as a rule. ``(2, 2, 1)`` keeps stage4 at stride 16.
@@ -185,17 +184,13 @@ class ShuffleNetV2(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _outputs(net: Architecture) -> list[str]:
-    """What each number among ``out_indices`` stands for: ``1 (stage2, stride 8)``."""
-    names = ['the stem', *net.part_names]
-    return [f'{i} ({name}, stride {stride})' for i, (name, stride) in enumerate(zip(names, net.feature_strides))]
-
-
 def _checked_out_indices(out_indices: Sequence[int], net: Architecture) -> tuple[int, ...]:
     indices = tuple(out_indices) if isinstance(out_indices, (tuple, list)) else (out_indices, )
     if not indices or any(i not in range(len(net.channels)) for i in indices) or list(indices) != sorted(set(indices)):
-        raise UserError(f'out_indices={out_indices!r} does not fit: expected ascending numbers out of '
-                        f'{", ".join(_outputs(net))}, such as (1, 2, 3).')
+        outputs = enumerate(zip(['the stem', *net.part_names], net.feature_strides))
+        allowed = ', '.join(f'{i} ({name}, stride {stride})' for i, (name, stride) in outputs)
+        raise UserError(f'out_indices={out_indices!r} does not fit: expected ascending numbers out of {allowed}, such '
+                        f'as (1, 2, 3).')
     return indices
 
 

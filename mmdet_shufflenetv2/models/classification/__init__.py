@@ -1,11 +1,8 @@
 """ImageNet: the backbone with its classifier, to pre-train what nobody publishes and to evaluate what is published."""
 
-from .accuracy import TopKAccuracy
-from .authors_init import AuthorsInit
-from .classifier import ImageClassifier
+from .classifier import ImageClassifier, TopKAccuracy
 from .image_folder import ImageFolder
-from .norm_statistics import NormStatisticsHook
-from .repeated_augmentation import RepeatedAugmentationSampler
+from .recipes import AuthorsInit, NormStatisticsHook, RepeatedAugmentationSampler
 
 __all__ = [
     'AuthorsInit', 'ImageClassifier', 'ImageFolder', 'NormStatisticsHook', 'RepeatedAugmentationSampler',

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
-from mmdet.registry import MODELS
+import numpy as np
+from mmdet.registry import METRICS, MODELS
+from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,7 +16,7 @@ from torchvision.transforms import v2
 
 from ...checkpoints.shufflenet_layouts import LAYOUTS
 
-__all__ = ['ImageClassifier']
+__all__ = ['ImageClassifier', 'TopKAccuracy']
 
 
 @MODELS.register_module()
@@ -84,8 +88,33 @@ _FC_NAMES = tuple({start for layout in LAYOUTS for start in layout.classifier})
 
 
 def _own_name(key: str) -> str:
-    while key.startswith(('module.', '_orig_mod.')):
-        key = key.split('.', 1)[1]
+    key = re.sub(r'^((module|_orig_mod)\.)+', '', key)
     if key.startswith(_FC_NAMES):  # fc.weight, head.fc.weight, classifier.0.weight
         return f'fc.{key.rsplit(".", 1)[1]}'
     return key if key.startswith('backbone.') else f'backbone.{key}'
+
+
+@METRICS.register_module()
+class TopKAccuracy(BaseMetric):
+    """Percentage of images whose class is among the ``topk`` that score highest: ``accuracy/top1``, ``accuracy/top5``.
+
+    Other arguments are those of ``mmengine.evaluator.BaseMetric``.
+    """
+
+    default_prefix = 'accuracy'
+
+    def __init__(self, topk: Sequence[int] = (1, 5), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.topk = topk
+
+    def process(self, data_batch: Any, data_samples: tuple[Tensor, Tensor]) -> None:
+        """Note, for each image, which of the best classes is right, of ``(N, C)`` logits and ``(N, )`` labels."""
+        logits, labels = data_samples
+        best = logits.topk(min(max(self.topk), logits.shape[1])).indices
+        # One row per image: MMEngine drops the images that fill up the last batch of several processes.
+        self.results.extend((best == labels[:, None]).tolist())
+
+    def compute_metrics(self, results: list[list[bool]]) -> dict[str, float]:
+        """Percentages over the rows of all processes."""
+        hits = np.array(results)
+        return {f'top{k}': 100 * float(hits[:, :k].any(axis=1).mean()) for k in self.topk}

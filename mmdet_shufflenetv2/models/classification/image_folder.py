@@ -70,12 +70,9 @@ class ImageFolder(datasets.ImageFolder):
     def prepare(data_root: str, split: str, num_classes: int | None = None, **_: Any) -> None:
         """Look whether the folders are there, before a run starts; the images are looked at when they are read.
 
-        Args:
-            data_root, split: As of the data set.
-            num_classes: How many classes the model has.
-
         Raises:
-            UserError: If there is no folder of the split, if a class has no image, or if their number is another.
+            UserError: If there is no folder of the split, if a class has no image, or if there are not
+                ``num_classes``, the model's.
         """
         root = os.path.join(data_root, split)
         classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir()) if os.path.isdir(root) else []

@@ -1,5 +1,5 @@
 """Where a backbone violates the four guidelines, and what that costs on the machine at hand.
 
-:mod:`.blocks` finds fragmentation, :mod:`.violations` all four kinds of violation, :mod:`.latency` turns counts into
-seconds, :mod:`.check` does it for the backbone of a config, :mod:`.report` and :mod:`.figure` show it.
+:mod:`.violations` finds all four kinds of violation, :mod:`.latency` turns counts into seconds, :mod:`.check` does it
+for the backbone of a config, :mod:`.report` and :mod:`.figure` show it.
 """

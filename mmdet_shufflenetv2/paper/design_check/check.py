@@ -13,7 +13,7 @@ from torch import nn
 
 from ...config.load import load_config
 from ...models.build import build_model
-from ...profiling.memory_access import Kind, elements_by_kind, trace_operations
+from ...profiling.memory_access import Kind, Operation, elements_by_kind, trace_operations
 from ...profiling.timing import Timing, computing, machine_name, summarize, time_alternating
 from ...utils.device import usable_device
 from ...utils.errors import UserError
@@ -82,7 +82,6 @@ def check_designs(configs: Sequence[str | os.PathLike], *, height: int = 320, wi
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: Threads on the CPU; None leaves PyTorch's own choice.
         rounds: How often each backbone is timed, in turns.
-        progress: Whether to show progress bars.
 
     Raises:
         UserError: If a config, its backbone or the device is invalid.
@@ -94,13 +93,7 @@ def check_designs(configs: Sequence[str | os.PathLike], *, height: int = 320, wi
         torch.set_num_threads(threads)
     x = torch.rand(1, 3, height, width, device=device)
     backbones = {str(config): build_backbone(config).to(device) for config in configs}
-    operations = {}
-    for config, backbone in backbones.items():
-        try:
-            operations[config] = trace_operations(backbone, x)
-        except (RuntimeError, ValueError) as error:
-            raise UserError(f'The backbone of {config} cannot read an image of {height}x{width} pixels: '
-                            f'{str(error).splitlines()[0]}') from error
+    operations = {config: _operations(config, backbone, x) for config, backbone in backbones.items()}
     # The networks that set the prices take their turns beside the backbones, so that both meet the same machine.
     references = {f'reference {number}': network for number, network in enumerate(calibration_networks(device))}
     calls = {name: prepared('torch', *network) for name, network in references.items()}
@@ -122,6 +115,14 @@ def check_designs(configs: Sequence[str | os.PathLike], *, height: int = 320, wi
         for config, backbone in backbones.items()]
     return DesignCheck(machine_name(device), torch.device(device).type, torch.get_num_threads(), height, width, model,
                        checked)
+
+
+def _operations(config: str, backbone: nn.Module, x: torch.Tensor) -> list[Operation]:
+    try:
+        return trace_operations(backbone, x)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f'The backbone of {config} cannot read an image of {x.shape[2]}x{x.shape[3]} pixels: '
+                        f'{str(error).splitlines()[0]}') from error
 
 
 def build_backbone(config: str | os.PathLike) -> nn.Module:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ...profiling.memory_access import Kind
 from .check import Checked, DesignCheck
 
@@ -12,7 +10,12 @@ __all__ = ['layers_markdown', 'sums_markdown']
 
 def sums_markdown(check: DesignCheck) -> str:
     """One row per backbone: counts, what violating each guideline costs, predicted and measured latency."""
-    return '\n'.join(_sums(check))
+    columns = ('config', 'backbone', 'multiply-adds', 'MAC', 'element-wise', 'copied', 'G1: unequal widths',
+               'G2: groups', 'G3: fragments', 'G4: element-wise, copies, depthwise', 'predicted', 'measured', 'spread')
+    return '\n'.join([
+        f'{check.title}, norms folded. Prices by a model that is off by {check.model.error:.0%} in the median of the '
+        f'networks that it was fitted to.\n', f'| {" | ".join(columns)} |', '| --- ' * len(columns) + '|',
+        *(f'| {" | ".join(_cells(checked))} |' for checked in check.checked)])
 
 
 def layers_markdown(checked: Checked) -> str:
@@ -22,17 +25,6 @@ def layers_markdown(checked: Checked) -> str:
               f'{f"{entry.elements / 1e3:.0f}k" if entry.elements else ""} | {entry.seconds * 1e3:.3f} ms |'
               for entry in checked.breaks]
     return '\n'.join(lines)
-
-
-def _sums(check: DesignCheck) -> Iterator[str]:
-    yield (f'{check.title}, norms folded. Prices by a model that is off by {check.model.error:.0%} in the median of '
-           f'the networks that it was fitted to.\n')
-    columns = ('config', 'backbone', 'multiply-adds', 'MAC', 'element-wise', 'copied', 'G1: unequal widths',
-               'G2: groups', 'G3: fragments', 'G4: element-wise, copies, depthwise', 'predicted', 'measured', 'spread')
-    yield f'| {" | ".join(columns)} |'
-    yield '| --- ' * len(columns) + '|'
-    for checked in check.checked:
-        yield f'| {" | ".join(_cells(checked))} |'
 
 
 def _cells(checked: Checked) -> tuple[str, ...]:

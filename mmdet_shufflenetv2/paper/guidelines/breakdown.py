@@ -13,13 +13,11 @@ from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 from ...models.backbones import ShuffleNetV2
+from ...models.backbones.architectures import TABLE_5
 from ...profiling.memory_access import Kind, operation_kind
 from .runtimes import onnx_session, prepared
 
 __all__ = ['kinds_of', 'shares', 'shufflenet_breakdown', 'time_by_kind']
-
-#: Widths of table 5.
-WIDTHS = (0.5, 1.0, 1.5, 2.0)
 
 #: Side of the image in pixels, that of the paper's classifiers.
 IMAGE = 224
@@ -39,7 +37,7 @@ def shufflenet_breakdown(runtime: str = 'torch', device: str = 'cpu', runs: int 
                          progress: bool = True) -> dict[str, dict[Kind, float]]:
     """Seconds per run by kind of operation for each width of ShuffleNet V2, conv5 included, on one 224x224 image."""
     times = {}
-    for width in tqdm(WIDTHS, desc='ShuffleNet V2', unit='width', disable=not progress):
+    for width in tqdm(TABLE_5, desc='ShuffleNet V2', unit='width', disable=not progress):
         network = ShuffleNetV2(widen_factor=width, out_indices=(4, )).eval().to(device)
         x = torch.rand(1, 3, IMAGE, IMAGE, device=device)
         times[f'{width}x'] = time_by_kind(network, x, runtime, runs)

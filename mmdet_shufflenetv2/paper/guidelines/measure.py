@@ -90,9 +90,7 @@ def measure_table(guideline: str, family: str, *, runtime: str = 'torch', device
         guideline: ``G1`` to ``G4``.
         family: Which of the paper's channel counts to build, ``gpu`` or ``arm``.
         runtime: ``torch`` or ``onnxruntime``.
-        device: Where to run.
         seconds: How long to time a column; slow networks take longer, for at least 21 rounds.
-        progress: Whether to show progress bars.
     """
     table = TABLES[guideline]
     measurements: list[Measurement] = []

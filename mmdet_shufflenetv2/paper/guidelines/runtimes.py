@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,6 @@ from torch import Tensor, nn
 from ...deploy.onnx_detector import session
 from ...deploy.onnx_export import write_graph
 from ...utils.errors import UserError
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 __all__ = ['RUNTIMES', 'check_runtime', 'onnx_session', 'prepared']
 
@@ -28,16 +25,12 @@ def check_runtime(runtime: str, device: torch.device) -> None:
     if runtime not in RUNTIMES:
         raise UserError(f'There is no runtime {runtime!r}: allowed are {", ".join(RUNTIMES)}.')
     if runtime == 'onnxruntime':
-        missing = [name for name in ('onnx', 'onnxruntime') if not _installed(name)]
+        missing = [name for name in ('onnx', 'onnxruntime') if find_spec(name) is None]
         if missing:
             raise UserError(f'The runtime onnxruntime needs {" and ".join(missing)}: pip install {" ".join(missing)}.')
         if device.type != 'cpu':
             raise UserError(f'The runtime onnxruntime is timed on the CPU alone, not on {device}: take device=cpu '
                             f'or runtime=torch.')
-
-
-def _installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
 
 
 def prepared(runtime: str, network: nn.Module, x: Tensor) -> Callable[[], object]:
@@ -53,9 +46,9 @@ def prepared(runtime: str, network: nn.Module, x: Tensor) -> Callable[[], object
     return call
 
 
-def onnx_session(network: nn.Module, x: Tensor, profile_prefix: str | None = None) -> onnxruntime.InferenceSession:
-    """The network in ONNX Runtime, for inputs of the shape of ``x``, perhaps with its profiler on."""
+def onnx_session(network: nn.Module, x: Tensor, profile_prefix: str | None = None) -> Any:
+    """A session of ONNX Runtime with the network, for inputs of the shape of ``x``, perhaps with its profiler on."""
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / 'graph.onnx'
-        write_graph(network, x, graph, inputs=['x'], outputs={}, axes={}, about={})
+        write_graph(network, x, graph, inputs={'x': {}}, outputs={})
         return session(graph, torch.get_num_threads(), profile_prefix)

@@ -24,10 +24,6 @@ def run_row(request: Request, *, resume: bool = False) -> Iterator[str]:
 
     A run that was stopped leaves its state in the output folder; the next one with ``resume`` goes on there.
 
-    Args:
-        request: What is asked for.
-        resume: Whether an output folder that holds this run already is welcome.
-
     Yields:
         Lines for people: where it is, at the end the row as a Markdown table and how it came about.
 
@@ -78,5 +74,5 @@ def _result(request: Request) -> dict[str, Any]:
         values['mmap'] = 100 * metrics.get('coco/bbox_mAP', 0.0)
     for step in steps:
         if isinstance(step, Speed) and step.measured:
-            values['images_a_second'] = step.measured['images_a_second']
+            values['images_per_second'] = step.measured['images_per_second']
     return request.settings | dict(values=values, steps={step.name: step.account for step in steps if step.account})

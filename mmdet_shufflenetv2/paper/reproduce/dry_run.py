@@ -25,9 +25,6 @@ def dry_run(request: Request) -> Iterator[str]:
     A few steps of the config's own model and batch size are timed on made-up images; reading images and writing
     checkpoints come on top. Data need not be there: without, the number of images is that of the whole data set.
 
-    Args:
-        request: What is asked for.
-
     Yields:
         One line per step, and the hours in all.
 

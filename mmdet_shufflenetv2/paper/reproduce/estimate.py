@@ -1,9 +1,10 @@
-"""How long a training would take here: its number of steps times what a few of them take on made-up images."""
+"""What steps on made-up images take: how long a training would take here, and a detector's speed as in table 7."""
 
 from __future__ import annotations
 
 import math
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,12 +22,16 @@ from ...data.pipelines import base_dataset
 from ...models.build import build_model
 from ...profiling.timing import summarize, time_alternating
 
-__all__ = ['Schedule', 'count_images', 'count_steps', 'schedule', 'seconds_per_step', 'synthetic_batch']
+__all__ = ['Schedule', 'count_images', 'count_steps', 'images_per_second', 'schedule', 'seconds_per_step',
+           'synthetic_batch']
 
 # Side lengths of many photographs in ImageNet and in COCO.
 _PHOTO = (480, 640)
 # COCO has 7.3 objects per image.
 _OBJECTS = 7
+#: Images of a batch, and their height and width, by which table 7 counts images per second.
+BATCH = 4
+SIZE = (800, 1200)
 
 
 class Schedule(NamedTuple):
@@ -37,13 +42,7 @@ class Schedule(NamedTuple):
 
 
 def schedule(cfg: Config, images: dict[str, int], gpus: int = 1) -> Schedule:
-    """How many steps a config trains and evaluates.
-
-    Args:
-        cfg: The config.
-        images: Number of images of ``train`` and ``val``.
-        gpus: Processes that share them.
-    """
+    """How many steps a config trains and evaluates; ``images`` are the numbers of those of ``train`` and ``val``."""
     evaluation = count_steps(cfg.val_dataloader, images['val'], gpus)
     loop = cfg.train_cfg
     every = loop.get('val_interval', 1)
@@ -70,9 +69,7 @@ def seconds_per_step(cfg: Config, split: str, device: str, rounds: int = 3) -> f
     The model, its optimizer and the size of its batches are the config's, the weights random.
 
     Args:
-        cfg: The config.
         split: ``train`` for a training step, ``val`` or ``test`` for one of an evaluation.
-        device: Where to compute.
         rounds: How often it is timed, after one time that does not count; the median is taken.
     """
     model = build_model(cfg.model).to(device).train(split == 'train')
@@ -92,17 +89,25 @@ def seconds_per_step(cfg: Config, split: str, device: str, rounds: int = 3) -> f
     return summarize(time_alternating(dict(step=step), rounds=rounds, warmup=1, device=device)['step']).median
 
 
+def images_per_second(cfg: Config, checkpoint: str | Path, device: str, rounds: int = 50) -> float:
+    """Speed of a trained detector on batches of 4 images of 800x1200 pixels, from the pixels to the boxes.
+
+    The median of ``rounds`` batches counts.
+    """
+    model = build_model(cfg.model, checkpoint).to(device)
+    batch = synthetic_batch(cfg, 'test', BATCH, SIZE)
+    with torch.no_grad():
+        seconds = time_alternating(dict(batch=lambda: model.test_step(batch)), rounds=rounds, warmup=10, device=device)
+    return BATCH / summarize(seconds['batch']).median
+
+
 def synthetic_batch(cfg: Config, split: str, images: int, size: tuple[int, int] = _PHOTO) -> Any:
-    """Noise in the shape of photographs, through the config's own pipeline.
+    """Noise in the shape of photographs, as the config's data loader would hand it to the model.
 
     Args:
-        cfg: The config.
-        split: Whose pipeline, ``train``, ``val`` or ``test``.
+        split: Whose pipeline the images pass, ``train``, ``val`` or ``test``.
         images: Number of images.
         size: Height and width of each before the pipeline, in pixels.
-
-    Returns:
-        What the config's data loader would hand to the model.
     """
     dataset = base_dataset(cfg, split)
     of_folders = issubclass(DATASETS.get(dataset.type), datasets.ImageFolder)

@@ -9,8 +9,7 @@ from typing import Any
 from ...utils.errors import UserError
 from ...utils.files import make_folder, write_atomically
 from .folder import RESULT, read_json
-from .published import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS
-from .rows import ROWS, Row
+from .rows import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS, ROWS, Row
 
 __all__ = ['provenance', 'report', 'table', 'write_report']
 
@@ -22,11 +21,7 @@ IMAGES = dict(imagenet=dict(train=1281167, val=50000), coco=dict(train=117266, v
 
 
 def table(finished: Iterable[Finished]) -> str:
-    """One line per figure, with a column for what was published, for what was obtained here and for what never ran.
-
-    Args:
-        finished: Rows and their results, see :func:`.chain.run_row`.
-    """
+    """One line per figure, with a column for what was published, for what was obtained here and for what never ran."""
     lines = ['| network | figure | published | obtained here | not run |', '| --- ' * 5 + '|']
     for row, result in finished:
         values = result['values'] if result else {}
@@ -70,14 +65,7 @@ def is_of_the_table(row: Row, result: dict[str, Any]) -> bool:
 
 
 def report(root: Path) -> str:
-    """All tables, with the results that lie in the folders below ``root``.
-
-    Args:
-        root: Folder of the output folders.
-
-    Returns:
-        The Markdown page ``docs/results.md``.
-    """
+    """The Markdown page ``docs/results.md``: all tables, with the results in the output folders below ``root``."""
     results = [result for path in sorted(root.glob(f'*/{RESULT}')) if (result := read_json(path))]
     found = {row: next((r for r in results if r['row'] == row.name and is_of_the_table(row, r)), None) for row in ROWS}
     cells = [(row, name) for row in ROWS for name in row.cells]

@@ -18,10 +18,8 @@ from ...data.checks import prepare_data
 from ...evaluation.evaluate import evaluate
 from ...training.train import train
 from ...utils.errors import UserError
-from .account import ACCOUNT, account_of
-from .estimate import count_images
-from .folder import read_json, write_json
-from .speed import images_per_second
+from .estimate import count_images, images_per_second
+from .folder import ACCOUNT, account_of, read_json, write_json
 
 __all__ = ['Evaluation', 'Speed', 'Step', 'Training']
 
@@ -53,7 +51,7 @@ class Step:
 
     @property
     def account(self) -> dict[str, Any] | None:
-        """On what it ran, see :mod:`.account`; None before."""
+        """On what it ran, see :func:`.account_of`; None before."""
         return read_json(self.folder / ACCOUNT)
 
     @property
@@ -176,7 +174,7 @@ class Speed(Step):
 
     @property
     def measured(self) -> dict[str, Any] | None:
-        """``images_a_second``, None before."""
+        """``images_per_second``, None before."""
         return read_json(self.folder / 'speed.json')
 
     @property

@@ -25,18 +25,11 @@ __all__ = ['Task', 'benchmark', 'run_benchmarks']
 
 def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memory: bool,
                    skip: Sequence[str] = (), command: str) -> Path:
-    """Measure as ``snv2 benchmark`` does.
+    """Measure as ``snv2 benchmark`` does, see :func:`benchmark`, and return the folder of the report.
 
     Args:
-        tasks: What to measure.
-        out: Folder for the report; by default ``benchmarks/latency/`` and the machine's name.
-        rounds: Timed rounds.
-        memory: Measure peak memory too.
-        skip: Forms with one of these words in their name are left out.
+        out: That folder; by default ``benchmarks/latency/`` and the machine's name.
         command: What was typed, for the report.
-
-    Returns:
-        The folder.
 
     Raises:
         UserError: If an argument does not fit, the device is not there, a config is invalid, or the folder cannot be
@@ -45,22 +38,10 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
     """
     tasks = [task._replace(config=task.config or task.checkpoint) for task in tasks]  # its config is inside
     for task in tasks:
-        if min(task.height, task.width) < 32:
-            raise UserError(f'shape={task.height} {task.width} is too small: expected 32 pixels or more a side.')
-        if task.widen_factor not in TABLE_5:
-            raise UserError(f'width={task.widen_factor} is not in the paper: expected '
-                            f'{", ".join(map(str, TABLE_5))}.')
-        if task.threads < 1 or rounds < 1:
-            raise UserError(f'threads={task.threads} rounds={rounds}: expected 1 or more of each.')
-        if task.config is not None:
-            require_detector(load_config(task.config), 'Measured is the way from an image to boxes')
-        usable_device(task.device)
-        if not chosen(task, skip):
-            raise UserError(f'skip={" ".join(skip)} leaves nothing to measure of '
-                            f'{", ".join(form.name for form in contenders(task))}.')
+        _check_task(task, rounds, skip)
     # Made first, so that nothing is measured that cannot be saved.
     out = make_folder(out or Path('benchmarks/latency') / slug(machine_name(tasks[0].device)), 'out_dir')
-    results, received, stopped = [], [], False
+    results, received = [], []
 
     def stop(number: int, frame: Any) -> None:
         received.append(number)
@@ -75,14 +56,29 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
     except KeyboardInterrupt:
         if not results:
             raise
-        stopped = True
+        received = received or [signal.SIGINT]
     finally:
         _on_sigterm(before)
     save(results, out, command, [task.title for task in tasks[len(results):]])
-    if stopped:
+    if received:
         raise StoppedError(f'Stopped. What was measured until then is in {out}/README.md and results.json, marked as '
-                           f'partial.', 128 + (received or [signal.SIGINT])[0])
+                           f'partial.', 128 + received[0])
     return out
+
+
+def _check_task(task: Task, rounds: int, skip: Sequence[str]) -> None:
+    if min(task.height, task.width) < 32:
+        raise UserError(f'shape={task.height} {task.width} is too small: expected 32 pixels or more a side.')
+    if task.widen_factor not in TABLE_5:
+        raise UserError(f'width={task.widen_factor} is not in the paper: expected {", ".join(map(str, TABLE_5))}.')
+    if task.threads < 1 or rounds < 1:
+        raise UserError(f'threads={task.threads} rounds={rounds}: expected 1 or more of each.')
+    if task.config is not None:
+        require_detector(load_config(task.config), 'Measured is the way from an image to boxes')
+    usable_device(task.device)
+    if not chosen(task, skip):
+        raise UserError(f'skip={" ".join(skip)} leaves nothing to measure of '
+                        f'{", ".join(form.name for form in contenders(task))}.')
 
 
 def _on_sigterm(handler: Any) -> Any:

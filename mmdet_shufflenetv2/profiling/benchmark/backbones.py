@@ -55,19 +55,14 @@ def _input(task: Task) -> torch.Tensor:
     return torch.rand(1, 3, task.height, task.width, generator=torch.Generator().manual_seed(0)).to(task.device)
 
 
-def _weights(task: Task) -> dict[str, torch.Tensor]:
-    torch.manual_seed(0)
-    return _torchvision_network(task).state_dict()
-
-
 def _torchvision_network(task: Task) -> nn.Module:
+    """With the weights that all contenders have."""
+    torch.manual_seed(0)
     return torchvision.models.get_model(f'shufflenet_v2_x{str(task.widen_factor).replace(".", "_")}')
 
 
 def _torchvisions(task: Task) -> nn.Module:
-    model = _torchvision_network(task)
-    model.load_state_dict(_weights(task))
-    stages = IntermediateLayerGetter(model, {'stage2': '0', 'stage3': '1', 'stage4': '2'})
+    stages = IntermediateLayerGetter(_torchvision_network(task), {'stage2': '0', 'stage3': '1', 'stage4': '2'})
     return stages.eval().to(task.device)
 
 
@@ -78,7 +73,7 @@ def _mmpretrains(task: Task) -> nn.Module:
         raise UnavailableError(f'mmpretrain cannot be imported ({str(error).splitlines()[0]})') from error
     model = Theirs(task.widen_factor, out_indices=(0, 1, 2))
     own_name = next(layout.own_name for layout in LAYOUTS if layout.name == 'mmpretrain')
-    weights = _weights(task)
+    weights = _torchvision_network(task).state_dict()
     model.load_state_dict({key: weights[own_name(key)] for key in model.state_dict()})
     model.eval()  # theirs returns nothing
     return model.to(task.device)
@@ -87,7 +82,7 @@ def _mmpretrains(task: Task) -> nn.Module:
 def our_backbone(task: Task) -> ShuffleNetV2:
     """Our backbone with the weights that all contenders have."""
     backbone = ShuffleNetV2(task.widen_factor)
-    weights = _weights(task)
+    weights = _torchvision_network(task).state_dict()
     backbone.load_state_dict({key: weights[key] for key in backbone.state_dict()})
     return backbone.eval().to(task.device)
 

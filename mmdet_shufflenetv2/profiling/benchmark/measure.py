@@ -80,8 +80,7 @@ def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[
         KeyboardInterrupt: If it was stopped before.
     """
     torch.set_num_threads(task.threads)
-    calls, left_out = {}, {}
-    forms = chosen(task, skip)
+    forms, calls, left_out = chosen(task, skip), {}, {}
     for contender in tqdm(forms, desc='building', unit='form'):
         try:
             calls[contender.name] = contender.build()
@@ -93,8 +92,7 @@ def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[
     seconds: dict[str, list[float]] = {}
     stopped, memories = None, dict.fromkeys(calls)
     try:
-        seconds |= time_alternating(calls, rounds=rounds, warmup=3, device=task.device, progress=task.title,
-                                    seconds=seconds)
+        seconds |= time_alternating(calls, rounds=rounds, device=task.device, progress=task.title, seconds=seconds)
         for name in tqdm(calls if memory else (), desc='memory', unit='form', disable=not memory):
             memories[name] = peak_memory(task, name, contenders)
     except KeyboardInterrupt:
@@ -103,11 +101,16 @@ def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[
             raise
         seconds = {name: times[:whole] for name, times in seconds.items()}
         stopped = f'stopped after {whole} of {rounds} rounds' if whole < rounds else 'stopped before all peak memory'
+    return Benchmark(task, machine_name(task.device), _versions(), *_cost(task), _rows(forms, seconds, memories),
+                     left_out, stopped)
+
+
+def _rows(forms: Sequence[Contender], seconds: dict[str, list[float]], memories: dict[str, float | None]) -> list[Row]:
     plain = {contender.name: contender.plain for contender in forms}
-    rows = [Row(name, summarize(times), _ratio(next(iter(seconds.values())), times),
+    first = next(iter(seconds.values()))
+    return [Row(name, summarize(times), _ratio(first, times),
                 _ratio(seconds[plain[name]], times) if plain[name] in seconds else None, memories[name])
             for name, times in seconds.items()]
-    return Benchmark(task, machine_name(task.device), _versions(), *_cost(task), rows, left_out, stopped)
 
 
 def _ratio(before: list[float], after: list[float]) -> float:

@@ -34,13 +34,9 @@ def markdown(done: Benchmark) -> str:
 
 
 def save(results: Sequence[Benchmark], out: Path, command: str, missing: Sequence[str] = ()) -> None:
-    """Write ``README.md``, ``results.json`` and ``latency.png`` into a folder.
+    """Write ``README.md``, ``results.json`` and ``latency.png`` into a folder, which is made.
 
-    Args:
-        results: One an entry of the table of contents.
-        out: The folder; it is made.
-        command: What was typed.
-        missing: Titles of tasks that it was stopped before.
+    ``command`` is what was typed, ``missing`` are titles of tasks that it was stopped before.
     """
     out.mkdir(parents=True, exist_ok=True)
     head = (f'# Latency on {results[0].machine}\n\nWritten by `{command}`. The forms of a network run in turns in one '

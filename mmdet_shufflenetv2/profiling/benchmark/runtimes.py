@@ -60,12 +60,8 @@ def graph_call(task: Task, runtime: str, export: Callable[[Path], None], feed: n
 
 
 def ncnn_call(task: Task, module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
-    """A network in ncnn, converted by its own ``pnnx``.
-
-    Args:
-        task: Says how many threads.
-        module: From ``(1, 3, H, W)`` to a tuple of feature maps.
-        x: The input.
+    """A network in ncnn, converted by its own ``pnnx``; ``module`` makes a tuple of feature maps of ``x``,
+    ``(1, 3, H, W)``.
     """
     _need(task, 'pnnx', 'ncnn')
     import ncnn

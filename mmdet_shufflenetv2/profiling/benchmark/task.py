@@ -38,7 +38,7 @@ class Contender(NamedTuple):
     """One form of the network."""
 
     name: str
-    #: Makes what is to be timed: a call without arguments. Raises :class:`NotHereError`.
+    #: Makes what is to be timed: a call without arguments. Raises :class:`UnavailableError`.
     build: Callable[[], Callable[[], object]]
     #: Name of the form from which it differs by being shuffle-free alone.
     plain: str | None = None

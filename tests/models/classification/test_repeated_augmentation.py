@@ -2,11 +2,11 @@ from collections import Counter
 
 import pytest
 
-from mmdet_shufflenetv2.models.classification import RepeatedAugmentationSampler, repeated_augmentation
+from mmdet_shufflenetv2.models.classification import RepeatedAugmentationSampler, recipes
 
 
 def samples(monkeypatch, rank, world_size, epoch=0, images=24, repeats=3):
-    monkeypatch.setattr(repeated_augmentation, 'get_dist_info', lambda: (rank, world_size))
+    monkeypatch.setattr(recipes, 'get_dist_info', lambda: (rank, world_size))
     sampler = RepeatedAugmentationSampler(range(images), repeats, seed=5)
     sampler.set_epoch(epoch)
     assert len(sampler) == len(list(sampler)) == images // world_size

@@ -4,7 +4,7 @@ from mmdet.models.backbones import HRNet, MobileNetV2, ResNet
 from torch import nn
 
 from mmdet_shufflenetv2 import ShuffleNetV2
-from mmdet_shufflenetv2.paper.design_check.blocks import Block, blocks
+from mmdet_shufflenetv2.paper.design_check.violations import Block, blocks
 from mmdet_shufflenetv2.paper.guidelines.networks import bottlenecks, fragmented
 from mmdet_shufflenetv2.profiling.memory_access import trace_operations
 

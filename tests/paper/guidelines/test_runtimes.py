@@ -33,7 +33,7 @@ def test_onnxruntime_gets_as_many_threads_as_pytorch():
 
 
 def test_a_runtime_that_is_not_installed_is_said(monkeypatch):
-    monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.runtimes._installed', lambda name: False)
+    monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.runtimes.find_spec', lambda name: None)
     with pytest.raises(UserError, match='needs onnx and onnxruntime: pip install onnx onnxruntime'):
         check_runtime('onnxruntime', CPU)
     check_runtime('torch', CPU)

@@ -2,8 +2,8 @@ from datetime import date
 
 import pytest
 
-from mmdet_shufflenetv2.paper.reproduce import account
-from mmdet_shufflenetv2.paper.reproduce.account import account_of
+from mmdet_shufflenetv2.paper.reproduce import folder
+from mmdet_shufflenetv2.paper.reproduce.folder import account_of
 
 
 @pytest.mark.parametrize(('machines', 'told'), [
@@ -11,7 +11,7 @@ from mmdet_shufflenetv2.paper.reproduce.account import account_of
 def test_every_machine_on_which_a_step_ran_is_told(monkeypatch, machines, told):
     before = None
     for machine in machines:
-        monkeypatch.setattr(account, 'machine_name', lambda device, machine=machine: machine)
+        monkeypatch.setattr(folder, 'machine_name', lambda device, machine=machine: machine)
         before = account_of(before, 24)
     assert before['machine'] == told
     assert (before['images'], before['date']) == (24, date.today().isoformat())

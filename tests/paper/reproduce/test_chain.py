@@ -8,15 +8,17 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
 
 from mmdet_shufflenetv2.checkpoints.safe_loading import load
-from mmdet_shufflenetv2.paper.reproduce.chain import run_row
+from mmdet_shufflenetv2.paper.reproduce.chain import _result, run_row
 from mmdet_shufflenetv2.paper.reproduce.folder import read_json, write_json
 from mmdet_shufflenetv2.paper.reproduce.request import Request
 from mmdet_shufflenetv2.paper.reproduce.rows import Row
+from mmdet_shufflenetv2.paper.reproduce.steps import Evaluation, Speed
 
 DETECTOR = """
 _base_ = ['{base}']
@@ -127,3 +129,11 @@ def test_a_detector_that_found_nothing_has_an_mmap_of_zero(finished):
     request, _ = finished
     write_json(request.out / 'test' / 'metrics.json', {})  # COCO's metric leaves an empty table
     assert '| ShuffleNet V2 0.5x | mmAP % | 22.5 | 0.0 |  |' in list(run_row(request, resume=True))[-1]
+
+
+def test_what_was_measured_has_the_names_of_the_rows_cells(tmp_path):
+    write_json(tmp_path / 'metrics.json', {'coco/bbox_mAP': 0.29})
+    write_json(tmp_path / 'speed.json', dict(images_per_second=146.0))
+    steps = [Evaluation('test', '', tmp_path), Speed('speed', '', tmp_path)]
+    result = _result(SimpleNamespace(steps=steps, settings={}))
+    assert set(result['values']) == set(Row('coco', 1.0).cells)

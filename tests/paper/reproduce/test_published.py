@@ -3,7 +3,7 @@ import re
 import pytest
 from conftest import SHARED, needs_shared
 
-from mmdet_shufflenetv2.paper.reproduce.published import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS
+from mmdet_shufflenetv2.paper.reproduce.rows import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS
 
 
 def paper_rows(heading):

@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
-from mmdet_shufflenetv2.paper.reproduce import speed
+from mmdet_shufflenetv2.paper.reproduce import estimate
 
 register_all_modules()
 
@@ -29,7 +29,7 @@ def test_images_a_second_are_those_of_whole_batches(trained, monkeypatch):
         time.sleep(0.02)
 
     monkeypatch.setattr('mmdet.models.FasterRCNN.test_step', test_step)
-    measured = speed.images_per_second(*trained, 'cpu', rounds=5)
+    measured = estimate.images_per_second(*trained, 'cpu', rounds=5)
     assert measured == pytest.approx(4 / 0.02, rel=0.2)
     assert len(set(map(len, shown))) == 1
     assert len(shown[0]) == 4
@@ -37,10 +37,10 @@ def test_images_a_second_are_those_of_whole_batches(trained, monkeypatch):
 
 def test_the_papers_size_reaches_the_detector(monkeypatch):
     cfg = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_snv2.py')
-    batch = speed.synthetic_batch(cfg, 'test', speed.BATCH, speed.SIZE)
+    batch = estimate.synthetic_batch(cfg, 'test', estimate.BATCH, estimate.SIZE)
     assert [tuple(image.shape) for image in batch['inputs']] == [(3, 800, 1200)] * 4
 
 
 def test_a_detector_runs_on_it(trained, monkeypatch):
-    monkeypatch.setattr(speed, 'SIZE', (96, 96))
-    assert speed.images_per_second(*trained, 'cpu', rounds=1) > 0
+    monkeypatch.setattr(estimate, 'SIZE', (96, 96))
+    assert estimate.images_per_second(*trained, 'cpu', rounds=1) > 0
