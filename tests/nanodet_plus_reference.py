@@ -28,7 +28,8 @@ def ghost(weights: Weights, x: Tensor, name: str, act: bool) -> Tensor:
 def ghost_block(weights: Weights, first: Tensor, second: Tensor, name: str) -> Tensor:
     x = torch.cat((first, second), dim=1)
     name = f'{name}.blocks.0'
-    shortcut = conv_norm(weights, x, f'{name}.shortcut.0', f'{name}.shortcut.1', act=False, padding=2, groups=x.shape[1])
+    shortcut = conv_norm(weights, x, f'{name}.shortcut.0', f'{name}.shortcut.1', act=False, padding=2,
+                         groups=x.shape[1])
     shortcut = conv_norm(weights, shortcut, f'{name}.shortcut.2', f'{name}.shortcut.3', act=False)
     return ghost(weights, ghost(weights, x, f'{name}.ghost1', True), f'{name}.ghost2', False) + shortcut
 
@@ -38,7 +39,7 @@ def doubled(x: Tensor) -> Tensor:
 
 
 def raw_outputs(weights: Weights, x: Tensor) -> list[Tensor]:
-    """Normalised images ``(N, 3, H, W)``, sides in multiples of 32 -> logits ``(N, classes + 32, H_i, W_i)`` a level."""
+    """Normalised images, sides in multiples of 32 -> logits ``(N, classes + 32, H_i, W_i)`` a level."""
     x = conv_norm(weights, x, 'model.backbone.conv1.0', 'model.backbone.conv1.1', stride=2, padding=1)
     x = F.max_pool2d(x, 3, 2, 1)
     reduced = []
@@ -50,7 +51,8 @@ def raw_outputs(weights: Weights, x: Tensor) -> list[Tensor]:
     r8, r16, r32 = reduced
     t16 = ghost_block(weights, doubled(r32), r16, 'model.fpn.top_down_blocks.0')
     p8 = ghost_block(weights, doubled(t16), r8, 'model.fpn.top_down_blocks.1')
-    p16 = ghost_block(weights, separable(weights, p8, 'model.fpn.downsamples.0', 2), t16, 'model.fpn.bottom_up_blocks.0')
+    p16 = ghost_block(weights, separable(weights, p8, 'model.fpn.downsamples.0', 2), t16,
+                      'model.fpn.bottom_up_blocks.0')
     p32 = ghost_block(weights, separable(weights, p16, 'model.fpn.downsamples.1', 2), r32,
                       'model.fpn.bottom_up_blocks.1')
     p64 = separable(weights, r32, 'model.fpn.extra_lvl_in_conv.0', 2) + separable(

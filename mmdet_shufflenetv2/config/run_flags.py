@@ -10,7 +10,8 @@ from mmengine.config import Config
 from ..utils.errors import UserError
 from .image_size import parse_image_size, set_image_size
 
-__all__ = ['fit_warm_up', 'scale_rate', 'schedules_of', 'set_batch_size', 'set_epochs', 'set_run_flags', 'unfinished_warm_up']
+__all__ = ['fit_warm_up', 'scale_rate', 'schedules_of', 'set_batch_size', 'set_epochs', 'set_run_flags',
+           'unfinished_warm_up']
 
 #: A warm-up takes at most one step in so many. Of a single step MMEngine's LinearLR would never come back from.
 _WARM_UP_SHARE = 10

@@ -54,11 +54,13 @@ def test_averages_reach_over_a_twentieth_of_the_run_at_most(images, epochs, hori
 
 def test_what_an_option_names_is_left_alone():
     cfg, notes = fitted('nanodet_plus_m_snv2', 300, batch_size=96, epochs=7)
-    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, set(notes)) == (96, 7, {'average', 'learning rate'})
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs) == (96, 7)
+    assert set(notes) == {'average', 'learning rate'}
     cfg, notes = fitted('nanodet_plus_m_snv2', 300, lr=0.002)
     assert 'learning rate' not in notes
     cfg, notes = fitted('nanodet_plus_m_snv2', 300, cfg_options={
-        'train_dataloader.batch_size': 96, 'train_cfg.max_epochs': 300, 'custom_hooks.1.gamma': 2000, 'optim_wrapper.optimizer.lr': 0.001})
+        'train_dataloader.batch_size': 96, 'train_cfg.max_epochs': 300, 'custom_hooks.1.gamma': 2000,
+        'optim_wrapper.optimizer.lr': 0.001})
     assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, notes) == (96, 300, {})
 
 

@@ -12,7 +12,7 @@ from tiny_graph import write
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.deploy import OnnxDetector
 from mmdet_shufflenetv2.deploy.onnx_detector import INTERPOLATIONS, Resize
-from mmdet_shufflenetv2.models.nanodet import FitResize
+from mmdet_shufflenetv2.models.nanodet import FitResize, WarpResize
 
 
 @pytest.fixture
@@ -44,12 +44,19 @@ def test_the_size_is_the_one_that_the_training_resizes_to(scale, shape):
 
 @pytest.mark.parametrize('shape', [(60, 90), (300, 200)])
 @pytest.mark.parametrize(('backend', 'interpolation'), [
-    (backend, kind) for backend, kinds in INTERPOLATIONS.items() for kind in kinds])
+    (backend, kind) for backend, kinds in INTERPOLATIONS.items() for kind in kinds if backend != 'warp'])
 def test_an_image_is_resized_as_by_the_test_pipeline_up_and_down(backend, interpolation, shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     options = dict(scale=(192, 128), keep_ratio=True, backend=backend, interpolation=interpolation)
     expected = transforms.Resize(**options).transform(dict(img=image, img_shape=shape))['img']
     assert np.array_equal(Resize(cut=False, **options)(image), expected)
+
+
+@pytest.mark.parametrize('shape', [(60, 90), (300, 200)])
+def test_an_image_is_warped_as_by_the_test_pipeline(shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    expected = WarpResize(scale=(192, 128)).transform(dict(img=image))['img']
+    assert np.array_equal(Resize((192, 128), keep_ratio=False, cut=True, backend='warp')(image), expected)
 
 
 @pytest.mark.parametrize(('image', 'words'), [

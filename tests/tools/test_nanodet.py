@@ -67,8 +67,9 @@ def test_the_published_weights_give_their_metrics_on_coco(tool, tmp_path, name, 
 
 
 def test_averaging_with_the_mirror_image_finds_the_best_boxes_in_the_same_place(tool, tmp_path):
-    ended = tool('test.py', config('m_320'), weights('m_320'), '--data-root', SHARED / 'coco_tiny', '--work-dir', tmp_path,
-                 '--tta', '--out', tmp_path / 'results.json', '--cfg-options', 'test_dataloader.dataset.indices=5')
+    ended = tool('test.py', config('m_320'), weights('m_320'), '--data-root', SHARED / 'coco_tiny', '--work-dir',
+                 tmp_path, '--tta', '--out', tmp_path / 'results.json', '--cfg-options',
+                 'test_dataloader.dataset.indices=5')
     assert ended.status == 0, ended.err
     results = json.loads((tmp_path / 'results.json').read_text())
     for number in {result['image_id'] for result in results}:

@@ -7,7 +7,6 @@ these with a depthwise one. A ghost block is two of them beside a separable shor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule, build_activation_layer, build_norm_layer
@@ -21,7 +20,7 @@ __all__ = ['GhostPAN']
 
 @MODELS.register_module()
 class GhostPAN(BaseModule):
-    """Path aggregation with ghost blocks and one level more than it is given (NanoDet, ``nanodet/model/fpn/ghost_pan.py``).
+    """Path aggregation with ghost blocks, and one level more (NanoDet, ``nanodet/model/fpn/ghost_pan.py``).
 
     Downwards, a level is the block of what the coarser one, resized, and its own input show together; upwards again of
     the finer one, its resolution halved by a convolution, and itself. The extra level halves the coarsest input and
@@ -66,7 +65,7 @@ class GhostPAN(BaseModule):
         self.extra_lvl_out_conv = halving()
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """One ``(N, C_i, H_i, W_i)`` a level, finest first -> one ``(N, out_channels, H_i, W_i)`` a level, and one more."""
+        """One ``(N, C_i, H_i, W_i)`` a level, finest first -> as many ``(N, out_channels, H_i, W_i)``, and one more."""
         *finer, coarsest = (layer(x) for layer, x in zip(self.reduce_layers, inputs, strict=True))
         levels = [coarsest]
         for reduced, block in zip(reversed(finer), self.top_down_blocks, strict=True):
@@ -106,7 +105,8 @@ class _GhostModule(nn.Module):
         return torch.cat((primary, self.cheap_operation(primary)), dim=1)
 
 
-def _conv_norm(in_channels: int, out_channels: int, kernel_size: int, norm_cfg: dict, groups: int = 1) -> tuple[Any, Any]:
+def _conv_norm(in_channels: int, out_channels: int, kernel_size: int, norm_cfg: dict,
+               groups: int = 1) -> tuple[nn.Module, nn.Module]:
     """With PyTorch's initial weights, as NanoDet leaves them; ``ConvModule`` would draw others."""
     return (nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False),
             build_norm_layer(norm_cfg, out_channels)[1])

@@ -23,9 +23,9 @@ def resize_matrix(width: int, height: int, scale: tuple[int, int]) -> np.ndarray
 class WarpResize(BaseTransform):
     """Warp an image to one size, its ratio not kept, and on the way scale, stretch, mirror and shift it at random.
 
-    Without ranges it only resizes. Pixels are aligned by their corners' coordinates, not their centres as in
-    ``cv2.resize``, so that images differ from those of MMDetection's ``Resize`` by up to half a pixel's shift. What comes
-    from outside the image is black. Boxes are clipped to the result.
+    Without ranges it only resizes. Pixels are aligned by the coordinates of their corners, not of their centres as in
+    ``cv2.resize``, so images differ from those of MMDetection's ``Resize`` by a shift of half a pixel at most. What
+    comes from outside the image is black. Boxes are clipped to the result.
 
     Changed: ``img``, ``img_shape``, ``gt_bboxes``. Added: ``scale``, ``scale_factor``, ``keep_ratio``,
     ``homography_matrix``.
