@@ -6,7 +6,7 @@ Nothing here imports PyTorch, so that ``--help`` is there at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ class PredictOptions:
 
         snv2 predict configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth photo.jpg holiday/
         snv2 predict best.pth photo.jpg          # its config is inside
-        snv2 predict nanodet_m.ckpt photo.jpg    # NanoDet-m's own weights need no config; 320 pixels
+        snv2 predict nanodet-plus-m-416 photo.jpg    # published weights by name, see snv2 download
         snv2 predict detector.onnx clip.mp4 'photos/**/*.jpg' --save coco yolo csv
         snv2 predict nanodet_m.ckpt webcam:0 --classes person 'traffic light' --score-thr 0.5    # ends with Ctrl-C
     """
@@ -267,21 +267,32 @@ class AppOptions:
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """Put COCO 2017 where the configs expect it: downloaded with resume, checked, unpacked, counted.
+    """Put COCO 2017, or published weights, where they are expected: downloaded with resume, checked, unpacked, counted.
 
-        snv2 download                                  # everything: 20 GB of traffic, 40 GB of disk
+        snv2 download                                  # all of COCO: 20 GB of traffic, 40 GB of disk
         snv2 download --splits val2017                 # to evaluate only: 1.1 GB
         snv2 download --subset 1000 --seed 0           # val2017 and 1000 images of train2017
         snv2 download --from ~/Downloads               # archives, or folders, that are there already
+        snv2 download nanodet-plus-m-416               # weights, into PyTorch's cache; every command takes the name
+        snv2 download nanodet-plus-m-416 --from FILE   # fetched elsewhere
     """
 
-    root: str = option('data/coco', 'where it goes (default: data/coco)', metavar='DIR')
+    name: str | None = argument(
+        'weights in place of COCO: nanodet-m-320, -416, nanodet-plus-m-320, -416, nanodet-plus-m-1.5x-320, -416, or '
+        "torchvision's classifiers shufflenet-v2-0.5x, -1.0x, -1.5x, -2.0x", default=None, metavar='NAME')
+    root: str = option('data/coco', 'where COCO goes (default: data/coco)', metavar='DIR')
     splits: tuple[str, ...] = option(('train2017', 'val2017'), 'train2017 or val2017 (default: both)', metavar='SPLIT')
     subset: int | None = option(None, 'take only N images of train2017', metavar='N')
     seed: int = option(0, 'which N images (default: 0)', metavar='N')
-    source: str | None = option(None, 'archives or folders that are there already', flag='--from', metavar='DIR_OR_ZIP')
+    source: str | None = option(None, 'archives or folders, or the file of the weights, that are there already',
+                                flag='--from', metavar='PATH')
     base_url: str = option('http://images.cocodataset.org', 'another server (default: http://images.cocodataset.org)',
                            metavar='URL')
+
+    def __post_init__(self) -> None:
+        given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+        if self.name is not None and (others := [name for name in given if name not in ('name', 'source')]):
+            raise UserError(f'`{others[0]}` is about COCO, {self.name} are weights. Leave one of them out.')
 
 
 @dataclass(frozen=True)
