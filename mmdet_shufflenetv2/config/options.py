@@ -43,6 +43,7 @@ class TrainOptions:
 
         snv2 train configs/faster_rcnn_snv2.py
         snv2 train configs/faster_rcnn_snv2.py --data fish/ --epochs 20 --batch-size 4 --image-size 640
+        snv2 train nanodet-plus-m-416 --data fish/    # published weights by name, with their config
         snv2 train configs/retinanet_snv2.py --data-root /data/coco --amp
         snv2 train configs/faster_rcnn_snv2.py --resume
         torchrun --nproc-per-node 8 tools/train.py configs/faster_rcnn_snv2.py --checkpoint-interval-minutes 30
@@ -50,7 +51,7 @@ class TrainOptions:
         snv2 train configs/imagenet/shufflenet_v2_1.0x.py --data-root /data/imagenet
     """
 
-    config: str = argument('config file')
+    config: str = argument('config file, or a name of weights to start from, see snv2 download')
     work_dir: str | None = option(
         None, 'where checkpoints and logs go (default: work_dirs/NAME_OF_CONFIG)', metavar='DIR')
     data: str | None = option(
@@ -121,7 +122,7 @@ class PredictOptions:
     """Detect objects in images, videos and cameras: draws them, and writes them as COCO JSON, YOLO txt or CSV.
 
         snv2 predict configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth photo.jpg holiday/
-        snv2 predict best.pth photo.jpg          # its config is inside
+        snv2 predict best.pth photo.jpg              # its config is inside
         snv2 predict nanodet-plus-m-416 photo.jpg    # published weights by name, see snv2 download
         snv2 predict detector.onnx clip.mp4 'photos/**/*.jpg' --save coco yolo csv
         snv2 predict nanodet_m.ckpt webcam:0 --classes person 'traffic light' --score-thr 0.5    # ends with Ctrl-C
@@ -251,7 +252,7 @@ class AppOptions:
     """Try detectors in a browser: drop an image, choose a checkpoint, move the threshold.
 
         snv2 app                                   # every checkpoint in work_dirs/*/
-        snv2 app nanodet_m.ckpt detector.onnx      # NanoDet-m's own weights and .onnx files need no config
+        snv2 app nanodet-plus-m-416 detector.onnx  # published weights by name and .onnx files need no config
         snv2 app configs/faster_rcnn_snv2.py epoch_11.pth epoch_12.pth --port 8000
 
     Needs gradio: pip install -e '.[app]'. Listens on this machine alone unless --host says otherwise, and sends nothing

@@ -194,6 +194,22 @@ def test_what_is_published_is_for_the_config_of_its_name(name):
     assert list(WEIGHTS[name].files.values()) == [published]
 
 
+@pytest.mark.parametrize(('file', 'weights', 'config'), [
+    ('a.ckpt', nanodet(), 'nanodet_m_snv2'),
+    ('nanodet_m_416.ckpt', nanodet(), 'nanodet_m_snv2_416'),
+    ('a.pth', nanodet(levels=4, plus=True), 'nanodet_plus_m_snv2'),
+    ('a_416x416.pth', nanodet(levels=4, plus=True, num_classes=5), 'nanodet_plus_m_snv2_416'),
+    ('a.pth', nanodet((176, 352, 704), 128, levels=4, plus=True), 'nanodet_plus_m_snv2_1.5x'),
+    ('416.pth', nanodet((176, 352, 704), 128, levels=4, plus=True), 'nanodet_plus_m_snv2_1.5x_416'),
+    ('a.pth', nanodet((176, 352, 704), 128), 'nanodet_m_snv2'),  # it does not fit, which loading says
+])
+def test_the_config_of_a_file_is_chosen_by_what_it_holds_and_416_in_its_name(tmp_path, caplog, file, weights, config):
+    (tmp_path / file).write_bytes(saved(weights))
+    assert Path(load_config(tmp_path / file).filename).stem == config
+    said, = [record.message for record in caplog.records if record.message.startswith('Config ')]
+    assert said.startswith(f'Config {config}: {tmp_path / file} holds NanoDet')
+
+
 @needs_shared('weights')
 @pytest.mark.parametrize('file', ['nanodet_m_320', 'nanodet_m_416', 'nanodet_plus_m_320', 'nanodet_plus_m_416',
                                   'nanodet_plus_m_1.5x_416'])
