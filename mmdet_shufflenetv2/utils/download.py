@@ -104,7 +104,8 @@ def _attempt(url: str, part: Path, size: int | None, progress: tqdm) -> int:
         part.unlink()
         have = 0
     try:
-        headers = {'User-Agent': 'mmdet_shufflenetv2'} | ({'Range': f'bytes={have}-'} if have else {})  # not urllib's own
+        headers = {'User-Agent': 'mmdet_shufflenetv2'}  # some servers refuse that of urllib
+        headers |= {'Range': f'bytes={have}-'} if have else {}
         with urlopen(Request(url, headers=headers), timeout=_TIMEOUT) as answer:
             if answer.status != 206:
                 have = 0  # the server takes no ranges: from the start
