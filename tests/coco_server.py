@@ -41,12 +41,16 @@ class Server:
         if wanted and start >= len(body):
             request.send_error(416)
             return
+        if fault == 'web page':
+            start, body = 0, b'\n<!DOCTYPE html><title>Too many users</title>'
         part = body[start:]
         request.send_response(206 if start else 200)
         if start:
             request.send_header('Content-Range', f'bytes {start}-{len(body) - 1}/{len(body)}')
         length = {'says more': len(part) + 7, 'says less': len(part) - 7}.get(fault, len(part))
         request.send_header('Content-Length', str(length))
+        if fault == 'HTML':
+            request.send_header('Content-Type', 'text/html; charset=utf-8')
         request.end_headers()
         if fault == 'cut':
             part = part[:len(part) // 2]

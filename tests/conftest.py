@@ -209,7 +209,7 @@ def bad_server(monkeypatch: pytest.MonkeyPatch):
     """A server on this machine that misbehaves when it is told to."""
     from coco_server import Server
 
-    from mmdet_shufflenetv2.data.coco import download
+    from mmdet_shufflenetv2.utils import download
     monkeypatch.setattr(download, 'FIRST_WAIT', 0.0)
     server = Server()
     yield server

@@ -23,6 +23,7 @@ from ..compat import patches
 from ..compat.private import checkpoint_loaders
 from ..utils.errors import UserError
 from .download import NETWORK_ERRORS, check_address, download_error
+from .named import named_weights
 from .records import reduce_history
 from .safe_loading import load_with
 from .unwrap import find_weights
@@ -75,6 +76,7 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(loader)  # MMEngine logs the loader's name
     def safe_loader(filename: str, map_location: Any = None, **kwargs: Any) -> Any:
+        filename = named_weights(filename)
         check_address(filename)
         token = _LOADING.set(torch.serialization.get_safe_globals())
         try:

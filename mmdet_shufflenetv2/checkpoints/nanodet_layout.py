@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from mmengine.logging import print_log
 from torch import nn
 
 from ..utils.errors import UserError
 from .unwrap import strip_prefixes
 
-__all__ = ['GUIDANCE', 'check_fit', 'convert_state_dict', 'has_guidance', 'is_nanodet', 'own_names']
+__all__ = ['GUIDANCE', 'Variant', 'check_fit', 'convert_state_dict', 'has_guidance', 'is_nanodet', 'own_names',
+           'variant_of']
 
 _HEAD = ('head.gfl_cls.', 'head.cls_convs.')
 
@@ -38,6 +40,21 @@ _RENAMED = tuple((re.compile(theirs), ours) for theirs, ours in (
 GUIDANCE = 'assign_guidance.'
 # NanoDet builds it and, since one tower serves classes and boxes, never runs it.
 _UNUSED = 'head.gfl_reg.'
+
+
+class Variant(NamedTuple):
+    """A NanoDet, as far as the shapes of its weights tell: not the size of its input."""
+
+    plus: bool
+    #: Channels of the backbone's stages that the neck takes, and outputs of the head; empty or 0 where unknown.
+    stages: tuple[int, ...]
+    levels: int
+    classes: int
+
+    def __str__(self) -> str:
+        said = [f'backbone stages of {", ".join(map(str, self.stages))} channels'] * bool(self.stages)
+        said += [f'{self.levels} levels', f'{self.classes} classes'] * bool(self.levels)
+        return f'NanoDet{"-Plus" * self.plus} ({"; ".join(said) or "of an unknown kind"})'
 
 
 def is_nanodet(keys: Iterable[str]) -> bool:
@@ -86,6 +103,13 @@ def own_names(given: dict[str, Any]) -> dict[str, Any]:
     return {_own_name(key): tensor for key, tensor in theirs.items() if key not in unused}
 
 
+def variant_of(given: dict[str, Any]) -> Variant | None:
+    """Which NanoDet a checkpoint's weights are of; None where NanoDet did not write them."""
+    names, _ = strip_prefixes(key for key in given if isinstance(key, str))
+    return _variant({_own_name(name): given[key] for name, key in names.items()
+                     if isinstance(given[key], torch.Tensor) and given[key].ndim}) if is_nanodet(given) else None
+
+
 def _own_name(key: str) -> str:
     for theirs, ours in _RENAMED:
         key = theirs.sub(ours, key)
@@ -108,21 +132,20 @@ def check_fit(wanted: dict[str, Any], given: dict[str, Any]) -> None:
     faults = [f'{verb} {_few(keys)}' for verb, keys in
               (('lack', missing), ('have unknown', unknown), ('differ in', differing)) if keys]
     if faults:
-        raise UserError(f'These weights are of {_described(given)}, the config is of {_described(wanted)}: they '
+        raise UserError(f'These weights are of {_variant(given)}, the config is of {_variant(wanted)}: they '
                         f'{" and ".join(faults)}.')
 
 
-def _described(tensors: dict[str, Any]) -> str:
-    """The variant in words, from tensors under our names."""
+def _variant(tensors: dict[str, Any]) -> Variant:
+    """From tensors under our names."""
     # NanoDet-Plus has other laterals; their inputs are the backbone's stages in both.
-    laterals = [key for key in tensors if re.fullmatch(r'neck\.(lateral_convs|reduce_layers)\.\d\.conv\.weight', key)]
-    plus = any('reduce_layers' in key for key in tensors)
-    said = [f'backbone stages of {", ".join(str(tensors[key].shape[1]) for key in laterals)} channels'] * bool(laterals)
+    stages = tuple(tensors[key].shape[1] for key in tensors
+                   if re.fullmatch(r'neck\.(lateral_convs|reduce_layers)\.\d\.conv\.weight', key))
     outputs = [key for key in tensors if re.fullmatch(r'bbox_head\.gfl_cls\.\d\.weight', key)]
     bins = tensors.get('bbox_head.integral.project')
-    if outputs and bins is not None:
-        said += [f'{len(outputs)} levels', f'{tensors[outputs[0]].shape[0] - 4 * len(bins)} classes']
-    return f'NanoDet{"-Plus" if plus else ""} ({"; ".join(said) or "of an unknown kind"})'
+    known = bool(outputs) and bins is not None
+    return Variant(any('reduce_layers' in key for key in tensors), stages, len(outputs) * known,
+                   tensors[outputs[0]].shape[0] - 4 * len(bins) if known else 0)
 
 
 def _few(keys: list[str]) -> str:

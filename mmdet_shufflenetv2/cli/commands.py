@@ -22,6 +22,7 @@ __all__ = ['COMMANDS', 'GROUPS', 'Command']
 
 
 def train(options: o.TrainOptions) -> None:
+    from ..config.load import CONFIG_SUFFIXES
     from ..training.train import train
     written = train(options)
     for name, path in written.items():
@@ -29,10 +30,13 @@ def train(options: o.TrainOptions) -> None:
     if options.data and int(os.environ.get('RANK', 0)) == 0:
         model = [f'{key}={value}' for key, value in (options.cfg_options or {}).items() if key.startswith('model.')]
         more = f' --cfg-options {shlex.join(model)}' if model else ''
-        files = shlex.join([options.config, str(written.get('best') or written['checkpoint'])])
+        last, config = Path(written.get('best') or written['checkpoint']), Path(options.config)
+        named = config.suffix in CONFIG_SUFFIXES  # else it is inside
+        files = shlex.join([options.config] * named + [str(last)])
+        graph = f' {shlex.quote(config.stem if named else last.parent.name)}.onnx'
         print('next:')
-        for command, last in (('eval', ''), ('predict', ' IMAGE'), ('export', f' {Path(options.config).stem}.onnx')):
-            print(f'  snv2 {command} {files}{last}{more}')
+        for command, more_files in (('eval', ''), ('predict', ' IMAGE'), ('export', graph)):
+            print(f'  snv2 {command} {files}{more_files}{more}')
 
 
 def evaluate(options: o.EvaluateOptions) -> None:
@@ -93,6 +97,10 @@ def app(options: o.AppOptions) -> None:
 
 
 def download(options: o.DownloadOptions) -> None:
+    if options.name is not None:
+        from ..checkpoints.named import fetch_weights
+        print(fetch_weights(options.name, options.source))
+        return
     from ..data.coco import prepare_coco
     more = prepare_coco(options.root, options.splits, options.subset, options.seed, options.source, options.base_url)
     print(shlex.join(['snv2', 'train', 'configs/faster_rcnn_snv2.py', '--data-root', options.root, *more]))
@@ -223,7 +231,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         'check-data': Command(o.CheckDataOptions, check_data, 'find every problem of a data set'),
         'browse': Command(o.BrowseOptions, browse, 'draw the data as the model sees it',
                           function='training.browse.browse'),
-        'download': Command(o.DownloadOptions, download, 'put COCO 2017 where the configs expect it'),
+        'download': Command(o.DownloadOptions, download, 'fetch COCO 2017, or published weights by name'),
     },
     'Training': {
         'train': Command(o.TrainOptions, train, 'train a detector, or a classifier to start it from',

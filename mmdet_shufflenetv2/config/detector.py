@@ -32,8 +32,7 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     Classes and image size are those that the checkpoint was trained on, whatever the config says.
 
     Args:
-        config: Config file. None takes the one inside the checkpoint; for NanoDet's own files, which have none, it is
-            ``configs/nanodet_m_snv2.py``, 320 pixels.
+        config: Config file. None takes the one inside the checkpoint, or that of NanoDet's own files, which have none.
         checkpoint: Weights of that config's model.
         device: ``cpu``, ``cuda:0``; by default a GPU if there is one.
         cfg_options: Config entries to override.

@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 from ..checkpoints.latest import LAST_CHECKPOINT, latest_valid_checkpoint
+from ..checkpoints.named import is_named, near_weights
 from ..data.pipelines import base_dataset
 from ..utils.errors import UserError
 from ..utils.files import write_atomically
@@ -79,8 +80,10 @@ def _note_newest(newest: Path) -> None:
 def check_load_from(cfg: Config) -> None:
     """Raise a :class:`UserError` where the weights to start from are a file that is missing."""
     weights = cfg.get('load_from')
-    if weights and '://' not in weights and not os.path.isfile(weights):
-        raise UserError(f'load_from={weights}: there is no such file. Name a checkpoint to start from.')
+    if weights and '://' not in weights and not is_named(weights) and not os.path.isfile(weights):
+        near = ', '.join(near_weights(weights))
+        raise UserError(f'load_from={weights}: there is no such file. '
+                        f'{f"Did you mean {near}?" if near else "Name a checkpoint to start from."}')
 
 
 def show_class_wise(cfg: Config) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
-from ..checkpoints.nanodet_layout import is_nanodet
+from ..checkpoints.named import WEIGHTS, is_named, named_weights, near_weights
+from ..checkpoints.nanodet_layout import variant_of
 from ..checkpoints.safe_loading import load
 from ..checkpoints.unwrap import find_weights
 from ..utils.errors import UserError
@@ -23,9 +25,6 @@ __all__ = ['CHECKPOINT_SUFFIXES', 'CONFIG_SUFFIXES', 'load_checkpoint_config', '
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.ckpt')
 
-#: The config of a NanoDet checkpoint for which none is named. The files for 320 and 416 pixels hold the same tensors.
-NANODET_CONFIG = 'nanodet_m_snv2'
-
 
 def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = None, work_dir: str | None = None,
                 launcher: str = 'none') -> Config:
@@ -33,7 +32,8 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
 
     Args:
         path: Config file, or one of an installed package, such as
-            ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``, or a checkpoint with its config inside.
+            ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``, or a checkpoint with its config inside, or a name of
+            published weights, which become ``load_from`` of their config.
         cfg_options: Entries to override, by dotted key.
         work_dir: Where the run writes; by default what the config says, else ``work_dirs/NAME_OF_CONFIG``.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
@@ -42,11 +42,11 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
         UserError: If there is no such file, if it is no config, or if an option does not fit it.
     """
     path = Path(path)
-    if path.suffix in CHECKPOINT_SUFFIXES:
+    if path.suffix in CHECKPOINT_SUFFIXES or is_named(path):
         return load_checkpoint_config(path, cfg_options, work_dir, launcher)
     packaged = '::' in str(path)
     if not packaged and not path.is_file():
-        near = ', '.join(map(str, _near(path)))
+        near = ', '.join([*map(str, _near(path)), *near_weights(path)])
         hint = f'Near it: {near}' if near else f'Those of this project lie in {project_configs()}'
         raise UserError(f'There is no config {path}. {hint}.')
     if path.suffix not in CONFIG_SUFFIXES:
@@ -77,7 +77,7 @@ def _finished(cfg: Config, path: Path, cfg_options: dict[str, Any] | None, work_
 
 def load_checkpoint_config(checkpoint: str | os.PathLike, cfg_options: dict[str, Any] | None = None,
                            work_dir: str | None = None, launcher: str = 'none') -> Config:
-    """The config that a checkpoint was trained with, or NanoDet's for NanoDet's own files.
+    """The config that a checkpoint was trained with, or the one for NanoDet's own files and for weights by name.
 
     Whoever made the checkpoint wrote it, so it is read without running anything, and where its run wrote and logged is
     left out.
@@ -89,13 +89,18 @@ def load_checkpoint_config(checkpoint: str | os.PathLike, cfg_options: dict[str,
         UserError: If it is not a checkpoint, or has no config, or one that holds more than plain values.
     """
     checkpoint = Path(checkpoint)
-    work_dir = work_dir or os.path.join('work_dirs', checkpoint.parent.name or checkpoint.stem)
+    work_dir = work_dir or os.path.join('work_dirs', checkpoint.parent.name or (
+        checkpoint.name if is_named(checkpoint) else checkpoint.stem))
     return _finished(_config_inside(checkpoint), checkpoint, cfg_options, work_dir, launcher)
 
 
 def _config_inside(checkpoint: Path) -> Config:
+    if is_named(checkpoint):
+        cfg = Config.fromfile(project_config(WEIGHTS[str(checkpoint)].config))
+        cfg.load_from = str(checkpoint)
+        return cfg
     try:
-        loaded = load(checkpoint, 'cpu')
+        loaded = load(named_weights(checkpoint), 'cpu')
     except FileNotFoundError as error:
         raise UserError(f'There is no checkpoint {checkpoint}.') from error
     meta = loaded.get('meta') if isinstance(loaded, dict) else None
@@ -112,10 +117,17 @@ def _config_inside(checkpoint: Path) -> Config:
             for key in ('outfile_prefix', 'format_only', 'out_file_path'):
                 metric.pop(key, None)
         return cfg
-    if not isinstance(loaded, dict) or not is_nanodet(find_weights(loaded)):
+    variant = variant_of(find_weights(loaded)) if isinstance(loaded, dict) else None
+    if variant is None:
         raise UserError(f'{checkpoint} has no config inside, so its config has to be named in front of it: '
                         f'CONFIG {checkpoint}')
-    return Config.fromfile(project_config(NANODET_CONFIG))
+    # The tensors do not tell the size of the input. A NanoDet that has no config here gets one, and loading then says
+    # that the weights do not fit.
+    large, configs = '416' in checkpoint.name, {
+        known.variant[:2]: known.config.removesuffix('_416') for known in WEIGHTS.values() if known.variant}
+    name = configs.get(variant[:2], 'nanodet_m_snv2') + '_416' * large
+    print_log(f'Config {name}: {checkpoint} holds {variant}, with {"" if large else "no "}416 in its name.', 'current')
+    return Config.fromfile(project_config(name))
 
 
 def _near(path: Path) -> list[Path]:

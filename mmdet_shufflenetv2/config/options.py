@@ -6,7 +6,7 @@ Nothing here imports PyTorch, so that ``--help`` is there at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class TrainOptions:
 
         snv2 train configs/faster_rcnn_snv2.py
         snv2 train configs/faster_rcnn_snv2.py --data fish/ --epochs 20 --batch-size 4 --image-size 640
+        snv2 train nanodet-plus-m-416 --data fish/    # published weights by name, with their config
         snv2 train configs/retinanet_snv2.py --data-root /data/coco --amp
         snv2 train configs/faster_rcnn_snv2.py --resume
         torchrun --nproc-per-node 8 tools/train.py configs/faster_rcnn_snv2.py --checkpoint-interval-minutes 30
@@ -50,7 +51,7 @@ class TrainOptions:
         snv2 train configs/imagenet/shufflenet_v2_1.0x.py --data-root /data/imagenet
     """
 
-    config: str = argument('config file')
+    config: str = argument('config file, or a name of weights to start from, see snv2 download')
     work_dir: str | None = option(
         None, 'where checkpoints and logs go (default: work_dirs/NAME_OF_CONFIG)', metavar='DIR')
     data: str | None = option(
@@ -121,8 +122,8 @@ class PredictOptions:
     """Detect objects in images, videos and cameras: draws them, and writes them as COCO JSON, YOLO txt or CSV.
 
         snv2 predict configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth photo.jpg holiday/
-        snv2 predict best.pth photo.jpg          # its config is inside
-        snv2 predict nanodet_m.ckpt photo.jpg    # NanoDet-m's own weights need no config; 320 pixels
+        snv2 predict best.pth photo.jpg              # its config is inside
+        snv2 predict nanodet-plus-m-416 photo.jpg    # published weights by name, see snv2 download
         snv2 predict detector.onnx clip.mp4 'photos/**/*.jpg' --save coco yolo csv
         snv2 predict nanodet_m.ckpt webcam:0 --classes person 'traffic light' --score-thr 0.5    # ends with Ctrl-C
     """
@@ -251,7 +252,7 @@ class AppOptions:
     """Try detectors in a browser: drop an image, choose a checkpoint, move the threshold.
 
         snv2 app                                   # every checkpoint in work_dirs/*/
-        snv2 app nanodet_m.ckpt detector.onnx      # NanoDet-m's own weights and .onnx files need no config
+        snv2 app nanodet-plus-m-416 detector.onnx  # published weights by name and .onnx files need no config
         snv2 app configs/faster_rcnn_snv2.py epoch_11.pth epoch_12.pth --port 8000
 
     Needs gradio: pip install -e '.[app]'. Listens on this machine alone unless --host says otherwise, and sends nothing
@@ -267,21 +268,32 @@ class AppOptions:
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """Put COCO 2017 where the configs expect it: downloaded with resume, checked, unpacked, counted.
+    """Put COCO 2017, or published weights, where they are expected: downloaded with resume, checked, unpacked, counted.
 
-        snv2 download                                  # everything: 20 GB of traffic, 40 GB of disk
+        snv2 download                                  # all of COCO: 20 GB of traffic, 40 GB of disk
         snv2 download --splits val2017                 # to evaluate only: 1.1 GB
         snv2 download --subset 1000 --seed 0           # val2017 and 1000 images of train2017
         snv2 download --from ~/Downloads               # archives, or folders, that are there already
+        snv2 download nanodet-plus-m-416               # weights, into PyTorch's cache; every command takes the name
+        snv2 download nanodet-plus-m-416 --from FILE   # fetched elsewhere
     """
 
-    root: str = option('data/coco', 'where it goes (default: data/coco)', metavar='DIR')
+    name: str | None = argument(
+        'weights in place of COCO: nanodet-m-320, -416, nanodet-plus-m-320, -416, nanodet-plus-m-1.5x-320, -416, or '
+        "torchvision's classifiers shufflenet-v2-0.5x, -1.0x, -1.5x, -2.0x", default=None, metavar='NAME')
+    root: str = option('data/coco', 'where COCO goes (default: data/coco)', metavar='DIR')
     splits: tuple[str, ...] = option(('train2017', 'val2017'), 'train2017 or val2017 (default: both)', metavar='SPLIT')
     subset: int | None = option(None, 'take only N images of train2017', metavar='N')
     seed: int = option(0, 'which N images (default: 0)', metavar='N')
-    source: str | None = option(None, 'archives or folders that are there already', flag='--from', metavar='DIR_OR_ZIP')
+    source: str | None = option(None, 'archives or folders, or the file of the weights, that are there already',
+                                flag='--from', metavar='PATH')
     base_url: str = option('http://images.cocodataset.org', 'another server (default: http://images.cocodataset.org)',
                            metavar='URL')
+
+    def __post_init__(self) -> None:
+        given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+        if self.name is not None and (others := [name for name in given if name not in ('name', 'source')]):
+            raise UserError(f'`{others[0]}` is about COCO, {self.name} are weights. Leave one of them out.')
 
 
 @dataclass(frozen=True)

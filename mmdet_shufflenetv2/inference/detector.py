@@ -23,7 +23,8 @@ class Detector:
 
     Args:
         config_or_onnx: Config file, or a checkpoint with its config inside (all that were trained here, and NanoDet's
-            own files), or an exported ``.onnx`` file, which needs no PyTorch. None takes the config from ``weights``.
+            own files, by name too: ``nanodet-plus-m-416``), or an exported ``.onnx`` file, which needs no PyTorch. None
+            takes the config from ``weights``.
         weights: Checkpoint of the config's model; none for a checkpoint or an ``.onnx`` file.
         device: ``cpu``, ``cuda:0``; by default a GPU if there is one. An ``.onnx`` file runs on the CPU.
         shuffle_free: Run the backbone in its shuffle-free form, see :mod:`..deploy`; an ``.onnx`` file has it already.
@@ -52,7 +53,7 @@ class Detector:
                 str(weights): weights, '`device`': device not in (None, 'cpu'), '`shuffle_free`': shuffle_free,
                 '`cfg_options`': cfg_options})
             return
-        if weights is None and Path(config_or_onnx).suffix in ('.pth', '.pt', '.ckpt'):
+        if weights is None and Path(config_or_onnx).suffix not in ('.py', '.json', '.yaml', '.yml'):
             config_or_onnx, weights = None, config_or_onnx
         if weights is None:
             raise UserError(f'{config_or_onnx} needs weights: Detector(CONFIG, WEIGHTS), or a checkpoint or an .onnx '

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..checkpoints.named import named_weights
 from ..checkpoints.safe_loading import load
 from ..config.load import CONFIG_SUFFIXES, load_checkpoint_config
 from ..deploy.onnx_detector import OnnxDetector
@@ -28,7 +29,8 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
 
     Args:
         arguments: ``[CONFIG] CHECKPOINT...`` and ``.onnx`` files. A config holds for the checkpoints behind it; one in
-            the folder of a run needs none, nor does one with its config inside, nor do NanoDet's own weights.
+            the folder of a run needs none, nor does one with its config inside, nor do NanoDet's own weights, whose
+            names are taken too.
         work_dirs: Folder of runs, searched where no argument is given.
 
     Raises:
@@ -44,12 +46,13 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
         return models
     models, config = {}, None
     for argument in arguments:
-        if not Path(argument).is_file():
+        file = Path(named_weights(argument))
+        if not file.is_file():
             raise UserError(f'There is no file {argument}. Expected [CONFIG] CHECKPOINT... or FILE.onnx.')
-        if Path(argument).suffix in CONFIG_SUFFIXES:
+        if file.suffix in CONFIG_SUFFIXES:
             config = argument
         else:
-            models[argument] = _model(Path(argument), config)
+            models[argument] = _model(file, config)
     for config_or_onnx, weights in models.values():  # an invalid one is said before there is a page
         if weights is None:
             OnnxDetector(config_or_onnx)

@@ -18,12 +18,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ...utils.download import download, md5_of, part_of
 from ...utils.errors import UserError
 from ...utils.files import unfinished_file, unfinished_folder, write_json
 from ..annotation_file import of_images, read_annotations
 from ..checks import check_images
 from . import published
-from .download import download, md5_of, part_of
 from .published import ANNOTATIONS, BASE_URL
 from .unpack import unpack
 

@@ -7,14 +7,15 @@ import http.client
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from ...utils.errors import UserError
-from ...utils.files import put_in_place
+from .errors import UserError
+from .files import put_in_place
 
 __all__ = ['download', 'md5_of', 'part_of']
 
@@ -28,7 +29,8 @@ class _RetryError(Exception):
     """This attempt has ended; another may bring more."""
 
 
-def download(url: str, target: Path, size: int | None = None, md5: str | None = None, bar: bool = True) -> Path:
+def download(url: str, target: Path, size: int | None = None, md5: str | None = None, bar: bool = True, *,
+             check: Callable[[Path], None] = lambda part: None, attempts: int = ATTEMPTS) -> Path:
     """Fetch a file.
 
     What has arrived stays in ``TARGET.part`` when the connection is cut or the process is killed, and the next attempt,
@@ -40,6 +42,8 @@ def download(url: str, target: Path, size: int | None = None, md5: str | None = 
         size: Bytes that it must have; None takes what the server says.
         md5: Its MD5 sum, if it is known.
         bar: Whether to show progress, and to say when an attempt has failed.
+        check: Called with the complete file before it gets its name; what it refuses with a UserError is deleted.
+        attempts: How many in a row may bring nothing.
 
     Raises:
         UserError: If it is not there, of another size or content, or if the server gives up for good.
@@ -55,12 +59,12 @@ def download(url: str, target: Path, size: int | None = None, md5: str | None = 
                 size = _attempt(url, part, size, progress)
             except _RetryError as error:
                 failures = 1 if _bytes(part) > have else failures + 1
-                if failures >= ATTEMPTS:
-                    raise UserError(f'{url}: {error}; {ATTEMPTS} attempts in a row brought nothing more. '
+                if failures >= attempts:
+                    raise UserError(f'{url}: {error}; {attempts} attempts in a row brought nothing more. '
                                     f'{_bytes(part)} bytes are kept: call it again later to go on.') from None
                 wait = FIRST_WAIT * 2 ** (failures - 1)
                 if bar:
-                    progress.write(f'{target.name}: {error}; attempt {failures + 1} of {ATTEMPTS} in {wait:g} s',
+                    progress.write(f'{target.name}: {error}; attempt {failures + 1} of {attempts} in {wait:g} s',
                                    file=sys.stderr)
                 time.sleep(wait)
             have = _bytes(part)
@@ -68,6 +72,11 @@ def download(url: str, target: Path, size: int | None = None, md5: str | None = 
         part.unlink()
         raise UserError(f'{url}: what arrived has the MD5 sum {found}, published is {md5}. It was deleted: call it '
                         f'again to fetch it anew, or name another server.')
+    try:
+        check(part)
+    except UserError as error:
+        part.unlink()
+        raise UserError(f'{url}: {error}') from error
     put_in_place(part, target)
     return target
 
@@ -95,9 +104,15 @@ def _attempt(url: str, part: Path, size: int | None, progress: tqdm) -> int:
         part.unlink()
         have = 0
     try:
-        with urlopen(Request(url, headers={'Range': f'bytes={have}-'} if have else {}), timeout=_TIMEOUT) as answer:
+        headers = {'User-Agent': 'mmdet_shufflenetv2'}  # some servers refuse that of urllib
+        headers |= {'Range': f'bytes={have}-'} if have else {}
+        with urlopen(Request(url, headers=headers), timeout=_TIMEOUT) as answer:
             if answer.status != 206:
                 have = 0  # the server takes no ranges: from the start
+            if answer.headers.get_content_type() == 'text/html' or (
+                    not have and re.match(rb'\s*<(!doctype )?html', answer.peek(100), re.IGNORECASE)):
+                raise UserError(f'{url}: the server answers with a web page in place of the file, perhaps a login, a '
+                                f'limit on downloads or a proxy.')
             size = _checked_size(url, answer, have, size)
             progress.total, progress.n = size, have
             with open(part, 'r+b' if have else 'wb') as file:

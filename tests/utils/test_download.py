@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.data.coco.download import ATTEMPTS, download, part_of
+from mmdet_shufflenetv2.utils.download import ATTEMPTS, download, part_of
 
 CONTENT = os.urandom(300_000)
 SIZE, MD5 = len(CONTENT), hashlib.md5(CONTENT).hexdigest()
@@ -63,6 +63,9 @@ def test_a_part_that_is_longer_than_the_file_is_begun_anew(fetch, tmp_path):
     ([500] * ATTEMPTS, {}, 'answers 500 .*attempts in a row.*call it again later'),
     ([], dict(size=SIZE + 1), 'expected 300001'),
     (['torn'], {}, 'has the MD5 sum .* published is'),
+    (['web page'], {}, 'a web page in place of the file'),
+    (['HTML'], {}, 'a web page in place of the file'),
+    (['cut', 'web page'], {}, 'a web page in place of the file'),
     (['says more'], {}, 'has 300007 bytes on this server, expected 300000'),
     (['says less'], {}, 'has 299993 bytes on this server, expected 300000'),
 ])
@@ -70,6 +73,18 @@ def test_what_cannot_be_fetched_is_said_and_gets_no_name(fetch, tmp_path, faults
     with pytest.raises(UserError, match=words):
         fetch(*faults, **arguments)
     assert not (tmp_path / 'a.zip').exists()
+
+
+def test_what_the_caller_refuses_is_deleted_and_gets_no_name(bad_server, tmp_path):
+    bad_server.files['/a.zip'] = CONTENT
+
+    def check(part):
+        assert part.read_bytes() == CONTENT
+        raise UserError('not what was wanted')
+
+    with pytest.raises(UserError, match='/a.zip: not what was wanted'):
+        download(f'{bad_server.url}/a.zip', tmp_path / 'a.zip', bar=False, check=check)
+    assert not os.listdir(tmp_path)
 
 
 def test_an_interrupted_download_keeps_its_part(fetch, tmp_path):
