@@ -6,13 +6,10 @@ They lie where PyTorch keeps what it downloads, ``torch.hub.get_dir()/checkpoint
 from __future__ import annotations
 
 import difflib
-import fcntl
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +19,7 @@ from mmengine.logging import print_log
 
 from ..utils.download import download
 from ..utils.errors import UserError
-from ..utils.files import unfinished_file
+from ..utils.files import locked, unfinished_file
 from .download import DownloadError
 from .nanodet_layout import Variant, variant_of
 from .safe_loading import load
@@ -43,14 +40,17 @@ class Weights(NamedTuple):
 
 
 _DRIVE = 'https://drive.usercontent.google.com/download?id={}&export=download&confirm=t'
-_M = Variant(plus=False, stages=(116, 232, 464), levels=3, classes=80)
-_PLUS_M = Variant(plus=True, stages=(116, 232, 464), levels=4, classes=80)
-_PLUS_M_15 = Variant(plus=True, stages=(176, 352, 704), levels=4, classes=80)
+_STAGES = {0.5: (48, 96, 192), 1.0: (116, 232, 464), 1.5: (176, 352, 704)}
+_M, _M_05, _M_15 = (Variant(plus=False, stages=_STAGES[width], levels=3, classes=80) for width in (1.0, 0.5, 1.5))
+_PLUS_M, _PLUS_M_15 = (Variant(plus=True, stages=_STAGES[width], levels=4, classes=80) for width in (1.0, 1.5))
 # https://github.com/RangiLyu/nanodet#model-zoo; no checksums are published.
 WEIGHTS = {name: Weights({f'{name}.pth': _DRIVE.format(drive_id)}, config, variant)
            for name, drive_id, config, variant in (
     ('nanodet-m-320', '1ZkYucuLusJrCb_i63Lid0kYyyLvEiGN3', 'nanodet_m_snv2', _M),
     ('nanodet-m-416', '1jY-Um2VDDEhuVhluP9lE70rG83eXQYhV', 'nanodet_m_snv2_416', _M),
+    ('nanodet-m-0.5x-320', '1rMHkD30jacjRpslmQja5jls86xd0YssR', 'nanodet_m_snv2_0.5x', _M_05),
+    ('nanodet-m-1.5x-320', '1_n1cAWy622LV8wbUnXImtcvcUVPOhYrW', 'nanodet_m_snv2_1.5x', _M_15),
+    ('nanodet-m-1.5x-416', '1CCYgwX3LWfN7hukcomhEhGWN-qcC3Tv4', 'nanodet_m_snv2_1.5x_416', _M_15),
     ('nanodet-plus-m-320', '1Dq0cTIdJDUhQxJe45z6rWncbZmOyh1Tv', 'nanodet_plus_m_snv2', _PLUS_M),
     ('nanodet-plus-m-416', '1FN3WK3FLjBm7oCqiwUcD3m3MjfqxuzXe', 'nanodet_plus_m_snv2_416', _PLUS_M),
     ('nanodet-plus-m-1.5x-320', '1Xdlgu5lxiS3w6ER7GE1mZpY663wmpcyY', 'nanodet_plus_m_snv2_1.5x', _PLUS_M_15),
@@ -124,7 +124,8 @@ def fetch_weights(name: str, source: str | os.PathLike | None = None) -> Path:
     for file in files:
         if (folder / file).is_file():
             return folder / file
-    with _alone(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / '.download.lock'):  # such as against another rank of a training
         for file, url in files.items():
             try:  # unless another process has just fetched it
                 return folder / file if (folder / file).is_file() else download(
@@ -135,18 +136,6 @@ def fetch_weights(name: str, source: str | os.PathLike | None = None) -> Path:
                            f'download {name}. Or fetch it where there is a network: snv2 download {name} --from FILE')
     failed.filename = name
     raise failed
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Within it, no other process downloads to the folder, such as another rank of a training."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / '.download.lock', os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 def _check(name: str, file: str | os.PathLike) -> None:

@@ -123,9 +123,9 @@ def _config_inside(checkpoint: Path) -> Config:
                         f'CONFIG {checkpoint}')
     # The tensors do not tell the size of the input. A NanoDet that has no config here gets one, and loading then says
     # that the weights do not fit.
-    large, configs = '416' in checkpoint.name, {
-        known.variant[:2]: known.config.removesuffix('_416') for known in WEIGHTS.values() if known.variant}
-    name = configs.get(variant[:2], 'nanodet_m_snv2') + '_416' * large
+    fitting = [known.config for known in WEIGHTS.values() if known.variant and known.variant[:2] == variant[:2]]
+    large = '416' in checkpoint.name
+    name = next((config for config in fitting if config.endswith('_416') == large), (*fitting, 'nanodet_m_snv2')[0])
     print_log(f'Config {name}: {checkpoint} holds {variant}, with {"" if large else "no "}416 in its name.', 'current')
     return Config.fromfile(project_config(name))
 

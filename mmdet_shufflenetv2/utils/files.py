@@ -17,7 +17,7 @@ import numpy as np
 from .errors import UserError
 
 __all__ = [
-    'make_folder', 'put_in_place', 'remove_leftovers', 'to_json', 'unfinished_file', 'unfinished_folder',
+    'locked', 'make_folder', 'put_in_place', 'remove_leftovers', 'to_json', 'unfinished_file', 'unfinished_folder',
     'write_atomically', 'write_json'
 ]
 
@@ -144,3 +144,20 @@ def make_folder(path: str | os.PathLike, name: str) -> Path:
         raise UserError(
             f'`{name}`: the folder {folder} cannot be made ({error.strerror}). Name another one.') from error
     return folder
+
+
+@contextmanager
+def locked(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
+    """Within it no other process is within the same lock file. Where the system has no such locks, it does nothing.
+
+    Raises:
+        BlockingIOError: If another one is, and this one does not ``wait``.
+    """
+    try:
+        import fcntl  # not on Windows
+    except ImportError:
+        yield
+        return
+    with open(path, 'a') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield

@@ -201,7 +201,9 @@ def test_what_is_published_is_for_the_config_of_its_name(name):
     ('a_416x416.pth', nanodet(levels=4, plus=True, num_classes=5), 'nanodet_plus_m_snv2_416'),
     ('a.pth', nanodet((176, 352, 704), 128, levels=4, plus=True), 'nanodet_plus_m_snv2_1.5x'),
     ('416.pth', nanodet((176, 352, 704), 128, levels=4, plus=True), 'nanodet_plus_m_snv2_1.5x_416'),
-    ('a.pth', nanodet((176, 352, 704), 128), 'nanodet_m_snv2'),  # it does not fit, which loading says
+    ('a.pth', nanodet((176, 352, 704), 128), 'nanodet_m_snv2_1.5x'),
+    ('416.pth', nanodet((48, 96, 192)), 'nanodet_m_snv2_0.5x'),  # of which there is none for 416
+    ('a.pth', nanodet((24, 48, 96)), 'nanodet_m_snv2'),  # it does not fit, which loading says
 ])
 def test_the_config_of_a_file_follows_what_it_holds_and_416_in_its_name(tmp_path, monkeypatch, file, weights, config):
     said = []

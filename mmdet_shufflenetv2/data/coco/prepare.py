@@ -5,13 +5,12 @@ A step ends by renaming what it has made, so whatever has its final name is comp
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from ...utils.download import download, md5_of, part_of
 from ...utils.errors import UserError
-from ...utils.files import unfinished_file, unfinished_folder, write_json
+from ...utils.files import locked, unfinished_file, unfinished_folder, write_json
 from ..annotation_file import of_images, read_annotations
 from ..checks import check_images
 from . import published
@@ -80,9 +79,9 @@ def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLI
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    with open(root / _LOCK, 'w') as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(root / _LOCK, wait=False))
         except BlockingIOError:
             raise UserError(f'Another snv2 download runs in {root}. Wait until it has ended.') from None
         yield
