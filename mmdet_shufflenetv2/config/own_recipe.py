@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from ..checkpoints.download import DownloadError
+from ..checkpoints.named import WEIGHTS, fetch_weights
 from ..checkpoints.nanodet_layout import has_guidance
 from ..checkpoints.unwrap import find_weights
+from ..utils.errors import UserError
 from .options import TrainOptions
+from .project import project_config
 from .run_flags import scale_rate, set_batch_size, set_epochs
 
 __all__ = ['fit_recipe']
@@ -25,7 +30,7 @@ _AVERAGED_SHARE = 20
 
 
 def fit_recipe(cfg: Config, images: int, options: TrainOptions) -> dict[str, str]:
-    """Choose batch size, length, averages of the weights and assignment for so many images to train on.
+    """Choose weights, batch size, learning rate, length, averages and assignment for so many images to train on.
 
     What an option names, also among ``cfg_options``, stays as it is.
 
@@ -37,7 +42,8 @@ def fit_recipe(cfg: Config, images: int, options: TrainOptions) -> dict[str, str
     Returns:
         What was chosen and why, by the names of the first screen's lines.
     """
-    given, notes = options.cfg_options or {}, {}
+    given = options.cfg_options or {}
+    notes = {} if cfg.get('load_from') or 'load_from' in given else _start_from_published(cfg)
     if options.batch_size is None and 'train_dataloader.batch_size' not in given:
         notes |= _fit_batch_size(cfg, images)
     if options.lr is None and not any(key.startswith('optim_wrapper') for key in given):
@@ -51,6 +57,19 @@ def fit_recipe(cfg: Config, images: int, options: TrainOptions) -> dict[str, str
     if not any(key.startswith('custom_hooks') for key in given):
         notes |= _fit_averages(cfg, steps * cfg.train_cfg.max_epochs)
     return notes | _fit_assignment(cfg)
+
+
+def _start_from_published(cfg: Config) -> dict[str, str]:
+    """Start one of this project's detectors from the weights that are published for it."""
+    for name, weights in WEIGHTS.items():
+        if weights.variant and cfg.filename and Path(cfg.filename).resolve() == project_config(weights.config):
+            try:
+                fetch_weights(name)
+            except DownloadError as error:
+                raise UserError(f'{error} Or start without them: `cfg_options` load_from=None') from error
+            cfg.load_from = name
+            return dict(start=f'from the published weights {name}; `cfg_options` load_from=None does without them')
+    return {}
 
 
 def _fit_batch_size(cfg: Config, images: int) -> dict[str, str]:

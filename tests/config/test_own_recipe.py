@@ -5,6 +5,7 @@ import torch
 from conftest import ROOT
 from mmengine.config import Config
 
+from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.config.options import TrainOptions
 from mmdet_shufflenetv2.config.own_recipe import fit_recipe
 from mmdet_shufflenetv2.config.run_flags import set_run_flags
@@ -13,6 +14,7 @@ from mmdet_shufflenetv2.config.run_flags import set_run_flags
 def fitted(name, images, load_from=None, **options):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
     cfg.load_from = load_from
+    options.setdefault('cfg_options', {}).setdefault('load_from', None)  # not the published weights
     options = TrainOptions(name, data='fish', **options)
     set_run_flags(cfg, batch_size=options.batch_size, epochs=options.epochs)
     return cfg, fit_recipe(cfg, images, options)
@@ -72,6 +74,40 @@ def test_a_guidance_is_trained_where_the_weights_bring_one(tmp_path, key, kept):
     cfg, notes = fitted('nanodet_plus_m_snv2', 300, load_from=path)
     assert (cfg.model.train_cfg.assign_guidance is not None) == kept
     assert ('assignment' in notes) != kept
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Where downloaded weights would be; a download fails."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+
+    def fail(*args, **kwargs):
+        raise UserError('no network.')
+
+    monkeypatch.setattr('mmdet_shufflenetv2.checkpoints.named.download', fail)
+    (tmp_path / 'checkpoints').mkdir()
+    return tmp_path / 'checkpoints'
+
+
+def recipe(path, **options):
+    cfg = Config.fromfile(path)
+    return cfg, fit_recipe(cfg, 300, TrainOptions(str(path), data='fish', **options))
+
+
+@pytest.mark.parametrize(('config', 'name'), [
+    ('nanodet_plus_m_snv2_1.5x_416', 'nanodet-plus-m-1.5x-416'), ('nanodet_m_snv2', 'nanodet-m-320')])
+def test_published_weights_are_the_start_of_their_config(cache, tmp_path, config, name):
+    path = ROOT / 'configs' / f'{config}.py'
+    with pytest.raises(UserError, match=f'snv2 download {name}(?s:.*)load_from=None'):
+        recipe(path)
+    torch.save({'state_dict': {'head.gfl_cls.0.weight': torch.zeros(1)}}, cache / f'{name}.pth')
+    cfg, notes = recipe(path)
+    assert cfg.load_from == name
+    assert name in notes['start']
+    assert recipe(path, cfg_options={'load_from': None})[0].get('load_from') is None
+    own = tmp_path / f'{config}.py'  # of the same name, and perhaps another network
+    own.write_text(f"_base_ = '{path}'")
+    assert recipe(own)[0].get('load_from') is None
 
 
 def test_a_new_detector_has_its_guidance():
