@@ -52,11 +52,18 @@ class OpenVinoDetector(OnnxDetector):
         return [outputs[place] for place in range(2)]
 
 
+def has_vnni() -> bool:
+    """Whether the processor adds products of 8-bit numbers without overflow; else weights get 7 bits."""
+    cpuinfo = Path('/proc/cpuinfo')
+    return cpuinfo.is_file() and any(flag in cpuinfo.read_text() for flag in ('avx512_vnni', 'avx_vnni', 'asimddp'))
+
+
 def quantized(path: Path, folder: Path, images: Images, per_channel: bool) -> Path:
     """The graph with its convolutions in 8 bits, post-processing in float, and our metadata."""
     prepared, out = folder / 'prepared.onnx', folder / f'{path.stem}_int8_{per_channel}.onnx'
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
     quantize_static(prepared, out, images, quant_format=QuantFormat.QDQ, per_channel=per_channel,
+                    reduce_range=not has_vnni(),
                     op_types_to_quantize=['Conv'], activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
     graph = onnx.load(out)
     onnx.helper.set_model_props(graph, {entry.key: entry.value for entry in onnx.load(path).metadata_props})
