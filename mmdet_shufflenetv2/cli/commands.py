@@ -175,7 +175,7 @@ def reproduce(options: o.ReproduceOptions) -> None:
     from ..paper.reproduce.dry_run import dry_run
     from ..paper.reproduce.request import Request
     from ..paper.reproduce.rows import find_row
-    row = find_row(options.table, options.width, star=options.star, se=options.se)
+    row = find_row(options.table, options.width, star=options.star, se=options.se, size=options.size)
     request = Request(
         row, options.out or root / row.name, data_root=options.data_root, pretrain=options.pretrain,
         imagenet_root=options.imagenet_root, weights=options.weights, config=options.config,

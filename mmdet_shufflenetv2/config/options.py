@@ -377,25 +377,27 @@ class DesignCheckOptions:
 
 @dataclass(frozen=True)
 class ReproduceOptions:
-    """Reproduce a row of the paper's tables: train, evaluate, and print it beside what was published.
+    """Reproduce a row of the paper's tables, or a NanoDet-Plus: train, evaluate, print it beside what was published.
 
         snv2 reproduce --table imagenet --width 1.0 --data-root /data/imagenet
         snv2 reproduce --table coco --width 1.0 --star --pretrain --gpus 8
         snv2 reproduce --table coco --width 1.0 --weights imagenet.pth --dry-run
+        snv2 reproduce --table nanodet-plus --width 1.5 --size 416 --dry-run
         snv2 reproduce --report docs/results.md
 
     A run that was stopped goes on with --resume: its state is what lies in its output folder.
     """
 
-    table: str | None = option(None, 'imagenet (table 8) or coco (table 7)')
+    table: str | None = option(None, 'imagenet (table 8), coco (table 7) or nanodet-plus')
     width: str | None = option(None, '0.5, 1.0, 1.5 or 2.0')
     star: bool = option(False, 'ShuffleNet V2*, for detection')
     se: bool = option(False, 'with squeeze-and-excitation')
+    size: int | None = option(None, 'table nanodet-plus: 320 (default) or 416 pixels', metavar='N')
     data_root: str | None = option(None, "folder of the table's data set (default: the config's)", metavar='DIR')
     pretrain: bool = option(False, 'table coco: train the backbone on ImageNet first')
     imagenet_root: str | None = option(
         None, "folder of ImageNet for --pretrain (default: the config's)", metavar='DIR')
-    weights: str | None = option(None, 'table coco: weights that the backbone starts from; table imagenet: weights to '
+    weights: str | None = option(None, 'table coco: weights that the backbone starts from; the others: weights to '
                                  'evaluate', metavar='FILE')
     config: str | None = option(None, "config in place of the row's own")
     classifier_config: str | None = option(

@@ -20,15 +20,15 @@ from ..utils.errors import UserError
 __all__ = ['build_model', 'load_weights']
 
 
-def build_model(cfg: dict[str, Any], weights: str | os.PathLike | None = None) -> nn.Module:
-    """A model on the CPU, in eval mode, without what it has for training only (``train_cfg``).
-
-    Nothing is downloaded but the weights that are named.
+def build_model(cfg: dict[str, Any], weights: str | os.PathLike | None = None, *,
+                for_training: bool = False) -> nn.Module:
+    """A model on the CPU, in eval mode. Nothing is downloaded but the weights that are named.
 
     Args:
         cfg: ``cfg.model`` of a config, or the config of a part such as its backbone; it is not changed.
         weights: A checkpoint's file or address. It must hold all weights and no others. None leaves the
             model with random weights. Files that an ``init_cfg`` names are left out either way.
+        for_training: Also build what the model has for training only (``train_cfg``).
 
     Raises:
         UserError: If the config cannot be built or the weights are of another model.
@@ -36,7 +36,7 @@ def build_model(cfg: dict[str, Any], weights: str | os.PathLike | None = None) -
     register_all_modules(init_default_scope=True)
     with registry_errors():
         cfg = ConfigDict(_without_pretrained(cfg))
-        if 'train_cfg' in cfg:
+        if 'train_cfg' in cfg and not for_training:
             cfg.train_cfg = None
         model = revert_sync_batchnorm(MODELS.build(cfg))
     model.eval()  # mmdet's backbones do not return themselves

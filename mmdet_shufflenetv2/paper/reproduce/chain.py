@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmdet.utils import register_all_modules
 
+from ...checkpoints.named import is_named
 from ...models.build import build_model
 from ...utils.errors import UserError
 from .folder import RESULT, claim, write_json
@@ -58,10 +59,11 @@ def check_weights(request: Request) -> None:
     weights = request.start if request.row.table == 'coco' else request.weights
     if weights is None or '://' in weights:
         return
-    if not os.path.isfile(weights):
+    if not is_named(weights) and not os.path.isfile(weights):
         raise UserError(f'There is no checkpoint {weights} to start from. Name one: weights=FILE'
                         f'{". Or train one first: pretrain=True" * (request.row.table == "coco")}.')
-    build_model(request.steps[0].cfg.model.backbone, weights)
+    model = request.steps[0].cfg.model
+    build_model(model if request.row.table == 'nanodet-plus' else model.backbone, weights)
 
 
 def _result(request: Request) -> dict[str, Any]:

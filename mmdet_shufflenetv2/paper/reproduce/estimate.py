@@ -72,7 +72,7 @@ def seconds_per_step(cfg: Config, split: str, device: str, rounds: int = 3) -> f
         split: ``train`` for a training step, ``val`` or ``test`` for one of an evaluation.
         rounds: How often it is timed, after one time that does not count; the median is taken.
     """
-    model = build_model(cfg.model).to(device).train(split == 'train')
+    model = build_model(cfg.model, for_training=split == 'train').to(device).train(split == 'train')
     batch = synthetic_batch(cfg, split, cfg[f'{split}_dataloader'].batch_size)
     optimizer_cfg = deepcopy(cfg.optim_wrapper)
     optimizer_cfg.pop('paramwise_cfg', None)

@@ -47,8 +47,9 @@ class Request:
     gpus: int = 1
 
     def __post_init__(self) -> None:
-        if self.pretrain and self.row.table == 'imagenet':
-            raise UserError('pretrain=True is for table coco: the rows of table imagenet are the pre-training.')
+        if self.pretrain and self.row.table != 'coco':
+            raise UserError('pretrain=True is for table coco: the rows of table imagenet are the pre-training, and '
+                            'NanoDet-Plus starts from torchvision\'s weights.')
         if self.pretrain and self.weights:
             raise UserError('`pretrain` and `weights` exclude each other: one makes the weights, the other names them.')
         if self.gpus < 1:
@@ -67,9 +68,9 @@ class Request:
     @cached_property
     def steps(self) -> list[Step]:
         """The steps, in order."""
-        return self._classifier_steps() if self.row.table == 'imagenet' else self._detector_steps()
+        return self._detector_steps() if self.row.table == 'coco' else self._steps_of_a_whole()
 
-    def _classifier_steps(self) -> list[Step]:
+    def _steps_of_a_whole(self) -> list[Step]:
         config = self.settings['config']
         training = Training('train', config, self.out / 'train', self.data_root, gpus=self.gpus)
         test = Evaluation('test', config, self.out / 'test', self.data_root,

@@ -18,6 +18,7 @@ Finished = tuple[Row, dict[str, Any] | None]
 
 #: Images of the data sets behind the tables. Of COCO's 118,287 images to train on, 117,266 show an object.
 IMAGES = dict(imagenet=dict(train=1281167, val=50000), coco=dict(train=117266, val=5000))
+IMAGES['nanodet-plus'] = IMAGES['coco']
 
 
 def table(finished: Iterable[Finished]) -> str:
@@ -25,7 +26,7 @@ def table(finished: Iterable[Finished]) -> str:
     lines = ['| network | figure | published | obtained here | not run |', '| --- ' * 5 + '|']
     for row, result in finished:
         values = result['values'] if result else {}
-        given = ' (weights given)' if result and result['weights'] and row.table == 'imagenet' else ''
+        given = ' (weights given)' if result and result['weights'] and row.table != 'coco' else ''
         for name, cell in row.cells.items():
             obtained = f'{values[name]:.1f}{given}' if name in values else ''
             missing = ('' if not given else 'training') if obtained else 'not run'
@@ -75,6 +76,7 @@ def report(root: Path) -> str:
         never='All' if len(open_cells) == len(cells) else f'{len(open_cells)} of', total=len(cells),
         imagenet=table((row, found[row]) for row in ROWS if row.table == 'imagenet'),
         coco=table((row, found[row]) for row in ROWS if row.table == 'coco'),
+        nanodet_plus=table((row, found[row]) for row in ROWS if row.table == 'nanodet-plus'),
         runs='\n'.join(runs) or 'None yet.',
         mmap=_peers(COCO_MMAP), speed=_peers(COCO_IMAGES_A_SECOND),
         mflops=', '.join(f'{row.network.removeprefix("ShuffleNet V2 ")} {IMAGENET[row.width, row.kind].mflops}M'
@@ -115,6 +117,12 @@ Light-Head R-CNN at 800x1200. mmAP on val2017 after training on train2017 (the p
 minival). Speed: batches of 4 on one GPU, a GTX 1080 Ti in the paper.
 
 {coco}
+
+## NanoDet-Plus on COCO
+
+mmAP on val2017 after training on train2017, published in the README of https://github.com/RangiLyu/nanodet.
+
+{nanodet_plus}
 
 ## How each figure was obtained
 

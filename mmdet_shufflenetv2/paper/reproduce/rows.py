@@ -1,4 +1,6 @@
-"""What the ShuffleNet V2 paper published (Ma et al., ECCV 2018, arXiv 1807.11164), and the configs that run it."""
+"""What the ShuffleNet V2 paper published (Ma et al., ECCV 2018, arXiv 1807.11164), NanoDet-Plus's figures, and the
+configs that run them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,10 @@ from typing import NamedTuple
 
 from ...utils.errors import UserError
 
-__all__ = ['COCO_IMAGES_A_SECOND', 'COCO_MMAP', 'IMAGENET', 'LEVELS', 'ROWS', 'Cell', 'ImageNetRow', 'Row', 'find_row']
+__all__ = [
+    'COCO_IMAGES_A_SECOND', 'COCO_MMAP', 'IMAGENET', 'LEVELS', 'NANODET_PLUS_MMAP', 'ROWS', 'Cell', 'ImageNetRow',
+    'Row', 'find_row'
+]
 
 
 class ImageNetRow(NamedTuple):
@@ -47,6 +52,9 @@ COCO_IMAGES_A_SECOND = {
     'ShuffleNet V2*': (183, 138, 105, 83),
 }
 
+#: NanoDet-Plus, COCO's val2017: (width, input in pixels) -> mmAP in percent (README of RangiLyu/nanodet).
+NANODET_PLUS_MMAP = {(1.0, 320): 27.0, (1.0, 416): 30.4, (1.5, 320): 29.9, (1.5, 416): 34.1}
+
 
 class Cell(NamedTuple):
     """One figure of a row."""
@@ -57,22 +65,26 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A network in a table of the paper."""
+    """A network in a table of the paper, or a NanoDet-Plus."""
 
-    #: ``imagenet`` (table 8) or ``coco`` (table 7).
+    #: ``imagenet`` (table 8), ``coco`` (table 7) or ``nanodet-plus``.
     table: str
     width: float
     #: '', ``star`` (V2*, for detection) or ``se`` (squeeze-and-excitation).
     kind: str = ''
+    #: Of NanoDet-Plus's input, in pixels; 0 for the others, which have one each.
+    size: int = 0
 
     @property
     def name(self) -> str:
         """Such as ``coco_star_1.0x``, the name of its folder."""
-        return '_'.join(filter(None, (self.table, self.kind, f'{self.width}x')))
+        return '_'.join(filter(None, (self.table, self.kind, f'{self.width}x', str(self.size or ''))))
 
     @property
     def network(self) -> str:
         """As the paper calls it."""
+        if self.table == 'nanodet-plus':
+            return f'NanoDet-Plus-m{"" if self.width == 1.0 else f"-{self.width}x"} at {self.size} pixels'
         return f'ShuffleNet V2{"*" if self.kind == "star" else ""} {self.width}x{" with SE" * (self.kind == "se")}'
 
     @property
@@ -85,14 +97,17 @@ class Row(NamedTuple):
         """Config whose evaluation is the row's figure."""
         if self.table == 'imagenet':
             return self.classifier_config
-        suffixes = [self.kind, '' if self.width == 1.0 else f'{self.width}x']
-        return f'configs/{"_".join(["light_head_rcnn_snv2", *filter(None, suffixes)])}.py'
+        detector = 'nanodet_plus_m_snv2' if self.size else 'light_head_rcnn_snv2'
+        suffixes = [self.kind, '' if self.width == 1.0 else f'{self.width}x', '416' if self.size == 416 else '']
+        return f'configs/{"_".join([detector, *filter(None, suffixes)])}.py'
 
     @property
     def cells(self) -> dict[str, Cell]:
         """Its figures, by the names that :mod:`.chain` gives them."""
         if self.table == 'imagenet':
             return dict(top1_error=Cell('top-1 error %', IMAGENET[self.width, self.kind].top1_error))
+        if self.table == 'nanodet-plus':
+            return dict(mmap=Cell('mmAP %', NANODET_PLUS_MMAP[self.width, self.size]))
         backbone = 'ShuffleNet V2*' if self.kind == 'star' else 'ShuffleNet V2'
         level = list(LEVELS.values()).index(self.width)
         return dict(
@@ -100,32 +115,42 @@ class Row(NamedTuple):
             images_per_second=Cell('img/s', COCO_IMAGES_A_SECOND[backbone][level]))
 
 
-#: Table by table, in the paper's order.
+#: Table by table, in the paper's order, then NanoDet-Plus.
 ROWS = (*(Row('imagenet', width, kind) for width, kind in IMAGENET),
-        *(Row('coco', width, kind) for kind in ('', 'star') for width in LEVELS.values()))
+        *(Row('coco', width, kind) for kind in ('', 'star') for width in LEVELS.values()),
+        *(Row('nanodet-plus', width, size=size) for width, size in NANODET_PLUS_MMAP))
 
 
-def find_row(table: str | None, width: str | None, *, star: bool = False, se: bool = False) -> Row:
+def find_row(table: str | None, width: str | None, *, star: bool = False, se: bool = False,
+             size: int | None = None) -> Row:
     """The row that a command line names.
 
     Args:
-        table: ``imagenet`` or ``coco``.
+        table: ``imagenet``, ``coco`` or ``nanodet-plus``.
         width: ``0.5``, ``1.0``, ``1.5`` or ``2.0``; an x behind it does not matter.
         star: ShuffleNet V2*.
         se: With squeeze-and-excitation.
+        size: Of NanoDet-Plus's input, in pixels; 320 if it is not named.
 
     Raises:
-        UserError: If the paper has no such row; it says which it has.
+        UserError: If there is no such row; it says which there are.
     """
     if table is None or width is None:
-        raise UserError('Name a row: table=imagenet or table=coco, width=0.5, 1.0, 1.5 or 2.0.')
+        raise UserError('Name a row: table=imagenet, coco or nanodet-plus, width=0.5, 1.0, 1.5 or 2.0.')
     rows = [row for row in ROWS if row.table == table]
     if not rows:
-        raise UserError(f'There is no table {table}: those are imagenet (the paper\'s table 8) and coco (table 7).')
+        raise UserError(f'There is no table {table}: those are imagenet (the paper\'s table 8), coco (table 7) and '
+                        f'nanodet-plus.')
     kind = ' and '.join(['star'] * star + ['se'] * se)
     if not any(row.kind == kind for row in rows):
         raise UserError(f'Table {table} has no row {" ".join(f"`{name}`" for name in kind.split(" and "))}: it has '
                         f'{", ".join(row.network for row in rows)}.')
+    sizes = dict.fromkeys(row.size for row in rows)
+    if size is not None and size not in sizes:
+        raise UserError(f'Table {table} has no row of size {size}: ' + (
+            'its input is the same for all, leave `size` out.' if sizes == {0: None} else
+            f'the sizes are {", ".join(map(str, sizes))}.'))
+    rows = [row for row in rows if row.size == (size or next(iter(sizes)))]
     for row in rows:
         if row.kind == kind and width.removesuffix('x') in (str(row.width), f'{row.width:g}'):
             return row

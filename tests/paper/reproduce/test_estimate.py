@@ -68,6 +68,13 @@ def test_images_are_counted_as_they_are_read(request, kind):
     assert count_images(cfg, 'train') == (72 if kind == 'small_classifier' else 12)
 
 
+@pytest.mark.parametrize('name', ['faster_rcnn_snv2_shapes', 'nanodet_plus_m_snv2_shapes'])
+def test_a_step_of_a_detectors_training_is_timed_with_its_losses(name):
+    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    cfg.train_dataloader.batch_size = 2
+    assert seconds_per_step(cfg, 'train', 'cpu', rounds=1) > 0
+
+
 def test_an_estimate_is_near_what_the_training_takes(small_classifier, tmp_path):
     cfg = Config.fromfile(small_classifier)
     # As large as matters: the small images of the other tests are read as slowly as they are computed.
