@@ -79,6 +79,8 @@ def _for_evaluation(cfg: Config, options: EvaluateOptions) -> None:
     edits.show_class_wise(cfg)
     follow_run(cfg, str(options.checkpoint), options.data, look_for_data=options.data_root is None)
     cfg.load_from = None  # every weight of the checkpoint is loaded, strictly
+    # A checkpoint's weights are the average already, and the hook would copy one model into another form of it.
+    cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if not str(hook.get('type')).endswith('EMAHook')]
     if options.show or options.show_dir:
         trigger_visualization_hook(cfg, options)
         if cfg.get('visualizer', {}).get('type') == 'DetLocalVisualizer':  # not one of the user's own
