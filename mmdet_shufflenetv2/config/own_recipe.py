@@ -14,6 +14,7 @@ from ..checkpoints.download import DownloadError
 from ..checkpoints.named import WEIGHTS, fetch_weights
 from ..checkpoints.nanodet_layout import has_guidance
 from ..checkpoints.unwrap import find_weights
+from ..models.class_layers import fits_class_layers
 from ..utils.errors import UserError
 from .options import TrainOptions
 from .project import project_config
@@ -27,6 +28,8 @@ _STEPS, _FEWEST, _MOST = 3000, 12, 100
 _STEPS_AN_EPOCH, _SMALLEST_BATCH = 20, 8
 #: Averages of the weights reach over one step in so many.
 _AVERAGED_SHARE = 20
+#: Part of the learning rate by which weights are refined that know the classes.
+_REFINING = 0.1
 
 
 def fit_recipe(cfg: Config, images: int, options: TrainOptions) -> dict[str, str]:
@@ -44,10 +47,13 @@ def fit_recipe(cfg: Config, images: int, options: TrainOptions) -> dict[str, str
     """
     given = options.cfg_options or {}
     notes = {} if cfg.get('load_from') or 'load_from' in given else _start_from_published(cfg)
+    loaded = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu') if cfg.get('load_from') else None
+    weights = loaded if isinstance(loaded, dict) else None  # else loading says what is wrong
     if options.batch_size is None and 'train_dataloader.batch_size' not in given:
         notes |= _fit_batch_size(cfg, images)
     if options.lr is None and not any(key.startswith('optim_wrapper') for key in given):
-        notes |= _fit_rate(cfg)
+        notes |= _fit_rate(cfg, weights)
+    notes |= _fit_assignment(cfg, weights)
     if not cfg.train_cfg.get('max_epochs'):
         return notes  # counts iterations and keeps them
     steps = math.ceil(images / _images_per_step(cfg))
@@ -56,7 +62,7 @@ def fit_recipe(cfg: Config, images: int, options: TrainOptions) -> dict[str, str
         notes['length'] = f'chosen for {images} images; epochs=N changes it'
     if not any(key.startswith('custom_hooks') for key in given):
         notes |= _fit_averages(cfg, steps * cfg.train_cfg.max_epochs)
-    return notes | _fit_assignment(cfg)
+    return notes
 
 
 def _start_from_published(cfg: Config) -> dict[str, str]:
@@ -86,19 +92,19 @@ def _images_per_step(cfg: Config) -> int:
     return cfg.train_dataloader.get('batch_size', 1) * int(os.environ.get('WORLD_SIZE', 1))
 
 
-def _fit_rate(cfg: Config) -> dict[str, str]:
-    """Let Adam's learning rate follow the square root of the images per step (Malladi et al., arXiv 2205.10287).
+def _fit_rate(cfg: Config, weights: dict[str, Any] | None) -> dict[str, str]:
+    """Leave Adam's learning rate as it is, whose steps do not grow with the images per step as those of SGD may.
 
-    MMEngine scales every optimizer's in proportion, which leaves Adam too little where few images are a step.
+    Weights that know the classes already are refined by smaller steps.
     """
     scaling, optimizer = cfg.get('auto_scale_lr') or {}, cfg.optim_wrapper.get('optimizer') or {}
     if not scaling.get('enable') or not str(optimizer.get('type')).startswith('Adam'):
         return {}
-    base, rate = scaling['base_batch_size'], optimizer['lr']
-    scale_rate(cfg, math.sqrt(_images_per_step(cfg) / base))
     cfg.auto_scale_lr = dict(scaling, enable=False)
-    return {'learning rate': f'the square root of {_images_per_step(cfg)} / {base} images per step times {rate:g}, as '
-                             f'{optimizer["type"]} wants it; lr=X changes it'}
+    if weights is None or not fits_class_layers(cfg.model, weights):
+        return {'learning rate': f"the config's, which {optimizer['type']} needs not scale; lr=X changes it"}
+    scale_rate(cfg, _REFINING)
+    return {'learning rate': f"{_REFINING} of the config's, as the weights know these classes; lr=X changes it"}
 
 
 def _fit_averages(cfg: Config, steps: int) -> dict[str, str]:
@@ -114,13 +120,10 @@ def _fit_averages(cfg: Config, steps: int) -> dict[str, str]:
     return notes
 
 
-def _fit_assignment(cfg: Config) -> dict[str, str]:
+def _fit_assignment(cfg: Config, weights: dict[str, Any] | None) -> dict[str, str]:
     """Leave out NanoDet-Plus's guidance where the weights to start from can do better than a new one."""
     train_cfg: Any = cfg.model.get('train_cfg') or {}
-    if not train_cfg.get('assign_guidance') or not cfg.get('load_from'):
-        return {}
-    loaded = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
-    if has_guidance(find_weights(loaded)):
+    if not train_cfg.get('assign_guidance') or weights is None or has_guidance(find_weights(weights)):
         return {}
     train_cfg.assign_guidance = None
     return dict(assignment="by the detector's own predictions: the weights come without the guidance of their training")

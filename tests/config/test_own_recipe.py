@@ -9,6 +9,7 @@ from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.config.options import TrainOptions
 from mmdet_shufflenetv2.config.own_recipe import fit_recipe
 from mmdet_shufflenetv2.config.run_flags import set_run_flags
+from mmdet_shufflenetv2.models.build import build_model
 
 
 def fitted(name, images, load_from=None, **options):
@@ -35,11 +36,22 @@ def test_a_large_batch_becomes_one_that_leaves_an_epoch_some_steps(images, batch
     assert cfg.train_dataloader.batch_size == batch
     assert cfg.train_cfg.max_epochs == epochs
     assert ('batch' in notes) == (batch < 96)
+    # Neither MMEngine nor we scale Adam's.
     assert not cfg.auto_scale_lr.enable
-    factor = (batch / 96) ** 0.5
+    assert (cfg.optim_wrapper.optimizer.lr, cfg.param_scheduler[1].eta_min) == (0.001, 0.00005)
+    assert notes['learning rate'].startswith("the config's, which AdamW")
+
+
+@pytest.mark.parametrize(('classes', 'factor'), [(80, 0.1), (5, 1.0)])
+def test_weights_that_know_the_classes_are_refined_by_small_steps(tmp_path, classes, factor):
+    cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
+    weights = build_model(cfg.model).state_dict()
+    torch.save({'state_dict': weights}, tmp_path / 'coco.pth')
+    cfg.load_from, cfg.model.bbox_head.num_classes = str(tmp_path / 'coco.pth'), classes
+    notes = fit_recipe(cfg, 300, TrainOptions('nanodet_plus_m_snv2', data='fish'))
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.001 * factor)
     assert cfg.param_scheduler[1].eta_min == pytest.approx(0.00005 * factor)
-    assert notes['learning rate'].startswith(f'the square root of {batch} / 96 images per step times 0.001, as AdamW')
+    assert ('know' in notes['learning rate']) == (classes == 80)
 
 
 @pytest.mark.parametrize(('images', 'epochs', 'horizon'), [(300, 10, 10), (300, None, 100), (10**6, 300, 2000)])
