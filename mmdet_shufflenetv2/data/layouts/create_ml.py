@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from ..problems import shown
 from .description import Format, UserDataset
 from .label_files import find_label_files
-from .labelled import Box, Corners, Image, Labels
+from .labelled import Box, Corners, Image, Labels, float_of
 
 __all__ = ['CREATE_ML']
 
@@ -34,10 +33,8 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
 
 
 def _corners(sides: Any) -> Corners:
-    values = [sides.get(key) for key in ('x', 'y', 'width', 'height')] if isinstance(sides, dict) else [None]
-    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-        return (math.nan, ) * 4
-    x, y, width, height = values
+    sides = sides if isinstance(sides, dict) else {}
+    x, y, width, height = (float_of(sides.get(key)) for key in ('x', 'y', 'width', 'height'))
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 

@@ -10,7 +10,7 @@ from ...utils.errors import UserError
 from ..problems import shown
 from .description import Format, UserDataset, split_named
 from .label_files import Node, find_label_files
-from .labelled import Box, Corners, Image, Labels, corners_of_points
+from .labelled import Box, Corners, Image, Labels, corners_of_points, float_of
 
 __all__ = ['CVAT']
 
@@ -69,14 +69,6 @@ def _corners(shape: Node) -> Corners:
         return x - wide, y - high, x + wide, y + high
     x, y, wide, high = (float_of(named(key)) for key in ('left', 'top', 'width', 'height'))
     return x, y, x + wide, y + high
-
-
-def float_of(value: str | None) -> float:
-    """A number in a text; NaN where it is none."""
-    try:
-        return float(value or 'nan')
-    except ValueError:
-        return math.nan
 
 
 CVAT = Format(_NAME, 'annotations.xml with <annotations> and <image> (CVAT for images 1.1), images in images/',

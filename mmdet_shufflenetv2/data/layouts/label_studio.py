@@ -15,7 +15,7 @@ from typing import Any
 from ..problems import shown
 from .description import Format, UserDataset
 from .label_files import find_label_files
-from .labelled import Box, Corners, Image, Labels, corners_of_points
+from .labelled import Box, Corners, Image, Labels, corners_of_points, float_of
 
 __all__ = ['LABEL_STUDIO']
 
@@ -36,7 +36,8 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
             full = isinstance(task.get('data'), dict)
             name = _address(task['data'] if full else task)
             if full:
-                done = [one for one in task.get('annotations') or task.get('completions') or ()
+                entries = task.get('annotations') or task.get('completions')
+                done = [one for one in (entries if isinstance(entries, list) else ())
                         if isinstance(one, dict) and not one.get('was_cancelled')]
                 if not done:
                     labels.fault('image_without_label', f'{where}: {shown(name)} has no annotation', path)
@@ -82,7 +83,7 @@ def _regions(result: Any) -> Iterator[tuple[int, tuple[dict[str, Any], dict[str,
         value = entry.get('value', entry)  # JSON-MIN has no level between
         if not isinstance(value, dict) or not {'x', 'points', 'rle'} & value.keys():
             continue  # a choice or a text about the whole image
-        key = entry.get('id') if 'value' in entry and entry.get('id') is not None else place
+        key = str(entry['id']) if 'value' in entry and isinstance(entry.get('id'), (str, int)) else place
         if key in regions:
             value = regions[key][1][0] | value
         regions[key] = place, (value, entry)
@@ -96,12 +97,12 @@ def _corners(value: dict[str, Any]) -> Callable[[int, int], Corners] | None:
             return None
         return lambda width, height: _scaled(corners_of_points(value['points']), width, height)
     if 'radiusX' in value:
-        x, y, wide, high = (_number(value.get(key)) for key in ('x', 'y', 'radiusX', 'radiusY'))
+        x, y, wide, high = (float_of(value.get(key)) for key in ('x', 'y', 'radiusX', 'radiusY'))
         return lambda width, height: _scaled((x - wide, y - high, x + wide, y + high), width, height)
     if 'width' not in value or 'keypointlabels' in value or 'height' not in value:
         return None
-    x, y, wide, high = (_number(value.get(key)) for key in ('x', 'y', 'width', 'height'))
-    angle = math.radians(_number(value.get('rotation') or 0))
+    x, y, wide, high = (float_of(value.get(key)) for key in ('x', 'y', 'width', 'height'))
+    angle = math.radians(float_of(value.get('rotation') or 0))
     if not angle:
         return lambda width, height: _scaled((x, y, x + wide, y + high), width, height)
 
@@ -117,10 +118,6 @@ def _corners(value: dict[str, Any]) -> Callable[[int, int], Corners] | None:
 def _scaled(corners: Corners, width: int, height: int) -> Corners:
     x1, y1, x2, y2 = corners
     return x1 * width / 100, y1 * height / 100, x2 * width / 100, y2 * height / 100
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
 
 
 LABEL_STUDIO = Format(_NAME, '.json with a list of tasks (JSON or JSON-MIN), images in any folder beside it',

@@ -23,7 +23,7 @@ from ..problems import few, shown
 from .description import SPLITS, Split, UserDataset, split_named
 from .label_files import LabelFileError, decoded, format_of, label_files, read_csv, read_json_labels, read_xml
 
-__all__ = ['Box', 'Image', 'Labels', 'corners_of_points']
+__all__ = ['Box', 'Corners', 'Image', 'Labels', 'corners_of_points', 'float_of']
 
 # A box may end on the border, and files round.
 _OUTSIDE = 1.0
@@ -33,6 +33,8 @@ _CLASS_LISTS = ('classes.txt', 'predefined_classes.txt', 'class_names.txt', 'lab
                 'label_map.pbtxt', 'labelmap.pbtxt', 'classes.csv', 'obj.names')
 # What tools list for what is no object.
 _NO_CLASSES = ('__ignore__', '_background_', 'background')
+# Folders of images that are drawn labels, such as VOC's SegmentationClass.
+_MASKS = re.compile(r'segmentation(class|object)|masks?$', re.IGNORECASE)
 _READERS = {'.xml': read_xml, '.json': read_json_labels, '.csv': read_csv}
 
 Corners = tuple[Any, Any, Any, Any]
@@ -268,7 +270,8 @@ class _Index:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.files = {Path(os.path.normpath(path)) for path in files_below(root)}
+        self.files = {Path(os.path.normpath(path)) for path in files_below(root)
+                      if not any(map(_MASKS.match, path.relative_to(root).parts[:-1]))}
         self.names: dict[str, list[Path]] = defaultdict(list)
         self.stems: dict[str, list[Path]] = defaultdict(list)
         for path in sorted(self.files):
@@ -447,6 +450,12 @@ def _number(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def float_of(value: Any) -> float:
+    """A number, which may stand in a text; NaN for anything else."""
+    number = _number(value)
+    return math.nan if number is None else number
 
 
 def _whole_size(size: tuple[Any, Any]) -> tuple[int, int] | None:

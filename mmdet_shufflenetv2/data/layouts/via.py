@@ -12,7 +12,7 @@ from typing import Any
 from ..problems import shown
 from .description import Format, UserDataset
 from .label_files import find_label_files
-from .labelled import Box, Corners, Image, Labels, corners_of_points
+from .labelled import Box, Corners, Image, Labels, corners_of_points, float_of
 
 __all__ = ['VIA']
 
@@ -96,7 +96,7 @@ def _corners(shape: Any) -> Corners | None:
     """The box of a shape; None for one that has none."""
     if not isinstance(shape, dict):
         return None
-    kind, number = shape.get('name'), lambda key: _number(shape.get(key))
+    kind, number = shape.get('name'), lambda key: float_of(shape.get(key))
     if kind == 'rect':
         return number('x'), number('y'), number('x') + number('width'), number('y') + number('height')
     if kind == 'polygon':
@@ -105,15 +105,11 @@ def _corners(shape: Any) -> Corners | None:
         return corners_of_points(list(zip(xs, ys)) if both else None)
     if kind in ('circle', 'ellipse'):
         wide, high = (number('r'), number('r')) if kind == 'circle' else (number('rx'), number('ry'))
-        theta = _number(shape.get('theta', 0))
+        theta = float_of(shape.get('theta', 0))
         wide, high = (math.hypot(wide * math.cos(theta), high * math.sin(theta)),
                       math.hypot(wide * math.sin(theta), high * math.cos(theta)))
         return number('cx') - wide, number('cy') - high, number('cx') + wide, number('cy') + high
     return None
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
 
 
 VIA = Format(_NAME, 'the .json or .csv of VGG Image Annotator 2, images in any folder beside it', _find, _read)

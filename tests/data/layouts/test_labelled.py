@@ -1,6 +1,8 @@
 """Formats of labelling tools: that each means what COCO's and YOLO's mean, how people write them, and what is wrong."""
 
+import contextlib
 import json
+import random
 import re
 import shutil
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mutator import mutate
 from own_data_layouts import CLASSES, LABELLED, LAYOUTS
 
 from mmdet_shufflenetv2 import UserError
@@ -209,7 +212,7 @@ def test_difficult_objects_are_neither_learned_nor_evaluated_and_truncated_ones_
      ('JPEGImages/a.jpg', 'JPEGImages/b.jpg'), {'train': ['a.jpg'], 'val': ['b.jpg']}),
     ({'Annotations/a.xml': voc(BOX), 'ImageSets/Main/trainval.txt': 'a\n', 'ImageSets/Main/test.txt': 'b\n'},
      ('JPEGImages/a.jpg', 'JPEGImages/b.jpg'), {'train': ['a.jpg']}),
-    ({'Annotations/a.xml': voc(BOX)}, ('JPEGImages/a.jpg', ), {'train': ['a.jpg']}),
+    ({'Annotations/a.xml': voc(BOX)}, ('JPEGImages/a.jpg', 'SegmentationClass/a.png'), {'train': ['a.jpg']}),
     ({'train/a.xml': voc(BOX), 'valid/a.xml': voc(BOX)}, ('train/a.jpg', 'valid/a.jpg'),
      {'train': ['a.jpg'], 'val': ['a.jpg']}),
     ({'labels/a.xml': voc(BOX)}, ('images/a.jpg', ), {'train': ['a.jpg']}),
@@ -372,3 +375,27 @@ def test_no_image_outside_the_folder_is_opened(tmp_path):
 def test_classes_that_differ_in_case_alone_are_pointed_out(tmp_path):
     root = write(tmp_path / 'data', {'a.xml': voc(BOX, ('Cat', *BOX[1:]))})
     assert any("'Cat' and 'cat' are different classes" in note for note in read_user_dataset(root).notes)
+
+
+@pytest.mark.parametrize('name', LABELLED)
+def test_whatever_a_file_holds_ends_in_one_error_or_in_data(layout, name):
+    root = layout(name)
+    rng = random.Random(0)
+    files = [path for path in sorted(root.rglob('*')) if path.suffix in ('.xml', '.json', '.csv', '.txt')]
+    for _ in range(40):
+        path = rng.choice(files)
+        before = path.read_bytes()
+        if path.suffix == '.json':
+            content = json.loads(before)
+            mutate(content, rng)
+            path.write_text(json.dumps(content))
+        else:
+            damaged = bytearray(before)
+            for _ in range(rng.randint(1, 4)):
+                place = rng.randrange(len(damaged))
+                damaged[place:place + rng.choice((0, 1, 30))] = rng.choice(
+                    (b'', b'<', b'"', b',', b'nan', b'-1', b'\0', b'\xff', b'1' * 400, b'\n', b'&x;', b'e999'))
+            path.write_bytes(damaged)
+        with contextlib.suppress(UserError):
+            check_dataset(root)
+        path.write_bytes(before)
