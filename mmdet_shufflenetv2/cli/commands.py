@@ -72,6 +72,10 @@ def browse(options: o.BrowseOptions) -> None:
 
 
 def check_data(options: o.CheckDataOptions) -> int:
+    if options.formats:
+        from ..data.layouts.find import described_formats
+        print(described_formats())
+        return 0
     from ..training.check_dataset import check_dataset
     reports = check_dataset(options.source, options.images, options.data, options.json)
     print(in_words('\n'.join(map(str, reports))))

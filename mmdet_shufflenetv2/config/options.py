@@ -55,7 +55,7 @@ class TrainOptions:
     work_dir: str | None = option(
         None, 'where checkpoints and logs go (default: work_dirs/NAME_OF_CONFIG)', metavar='DIR')
     data: str | None = option(
-        None, "your own data set, in COCO's format or YOLO's: classes, their number and paths are set everywhere",
+        None, 'your own data set (snv2 check-data --formats): classes, their number and paths are set everywhere',
         metavar='DIR')
     freeze: int | None = option(None, 'freeze the first parts of the backbone: 0 the stem, 1 to 4 as many stages too',
                                 metavar='N')
@@ -97,8 +97,8 @@ class EvaluateOptions:
     config: str | None = argument('config file; by default the one inside the checkpoint', nargs='?')
     checkpoint: str = argument("weights of the config's model")
     work_dir: str | None = option(None, 'where metrics.json goes (default: work_dirs/NAME_OF_CONFIG)', metavar='DIR')
-    data: str | None = option(None, "your own data set, in COCO's format or YOLO's (default: that of the checkpoint's "
-                              'run)', metavar='DIR')
+    data: str | None = option(None, "your own data set, in any format that is read (default: that of the run)",
+                               metavar='DIR')
     data_root: str | None = _data_root()
     out: str | None = option(None, "detections: .json for COCO's format, .pkl for MMDetection's", metavar='FILE')
     show: bool = option(False, 'open one window per image')
@@ -188,7 +188,7 @@ class BrowseOptions:
     count: int = option(24, 'images to draw (default: 24)', metavar='N')
     split: str = option('train', 'default: train', choices=('train', 'val', 'test'))
     seed: int = option(0, 'of the augmentation (default: 0)', metavar='N')
-    data: str | None = option(None, "your own data set, in COCO's format or YOLO's", metavar='DIR')
+    data: str | None = option(None, 'your own data set, in any format that is read', metavar='DIR')
     data_root: str | None = _data_root()
     cfg_options: dict[str, Any] | None = _cfg_options()
 
@@ -204,16 +204,18 @@ class CheckDataOptions:
         snv2 check-data annotations/instances_train.json --images images/
         snv2 check-data fish/ --json problems.json
         snv2 check-data configs/faster_rcnn_snv2.py
+        snv2 check-data --formats
 
     Ends with exit status 1 if a problem is fatal for training, else 0; 2 if there is nothing to check.
     """
 
     source: str | None = argument(
-        "annotation file in COCO's format, folder of a data set in COCO's format or YOLO's, or a config, whose data "
+        "annotation file in COCO's format, folder of a data set in any format that is read, or a config, whose data "
         'are checked', default=None, metavar='ANNOTATIONS.json|DIR|CONFIG')
     images: str | None = option(None, 'folder of its images (default: found near it)', metavar='DIR')
     data: str | None = option(None, 'the same as naming the folder alone', metavar='DIR')
     json: str | None = option(None, 'write the reports there too', metavar='OUT')
+    formats: bool = option(False, 'list the formats that --data reads, and what a folder is recognised by')
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def prepare_user_dataset(data: UserDataset, work_dir: str | os.PathLike, classes
         _refuse_other_classes(split, classes)
         found = split.annotations
         report = complete_and_check(data, name, classes, look=False, add=training)
-        if found == split.annotations and split.source.suffix == '.json' and not has_byte_order_mark(split.source):
+        if found == split.annotations and data.format == 'COCO' and not has_byte_order_mark(split.source):
             as_it_is.add(name)
         _refuse_faults(data, name, report)
         data.notes += [f'{name}: {line}' for line in (*report.notes, *report.warnings())]

@@ -30,7 +30,7 @@ def check_dataset(source: str | os.PathLike | None = None, images: str | os.Path
         source: An annotation file in COCO's format, or a config, whose data sets in that format are checked; or what
             ``data`` may be.
         images: Folder of the annotation file's images; by default the one near it that has them.
-        data: Instead of ``source``, the folder of a data set in COCO's format or YOLO's.
+        data: Instead of ``source``, the folder of a data set in any format that is read.
         out: JSON file to write the reports to.
 
     Returns:

@@ -115,7 +115,7 @@ def test_a_mistake_on_the_command_line_is_said_in_flags(name, folder, capsys):
 
 # Commands to type, in which a flag is the only word there is.
 TO_TYPE = re.compile(
-    r'snv2 (eval|reproduce)|pip install|torchrun|labelme2coco|^--cfg-options$|--resume(=|$)|^ --from FILE$')
+    r'snv2 (eval|reproduce|check-data)|pip install|torchrun|^--cfg-options$|--resume(=|$)|^ --from FILE$')
 
 
 def test_the_package_names_flags_on_no_line_but_in_commands_to_type():

@@ -28,6 +28,13 @@ test_dataloader = val_dataloader
     assert ended.out.count('  fit for training') == (1 if 'file' in form else 2)
 
 
+def test_the_formats_that_are_read_are_listed(tool):
+    ended = tool('check_dataset.py', '--formats')
+    assert ended.status == 0, ended.err
+    assert [line.split('  ')[0] for line in ended.out.splitlines()] == [
+        'COCO', 'YOLO', 'Pascal VOC', 'LabelMe', 'CVAT', 'Label Studio', 'VIA', 'CreateML', 'CSV']
+
+
 @pytest.mark.parametrize('change', [
     lambda content: content['categories'][0].update(name='model'),
     lambda content: content.update(info=dict(model='of the camera')),

@@ -49,7 +49,7 @@ def test_the_checkpoint_knows_classes_and_image_size(trained):
     assert len(checkpoint['message_hub']['log_scalars']['train/loss'].data[0]) == 4  # 12 images, 3 a step
 
 
-@pytest.mark.parametrize('other', [None, 'roboflow_coco'])
+@pytest.mark.parametrize('other', [None, 'roboflow_coco', 'roboflow_voc'])
 def test_evaluation_gives_what_the_training_gave_with_no_flag_or_the_same_data_in_another_format(
         tool, trained, config, layout, tmp_path, other):
     more = ['--data', layout(other)] if other else []

@@ -19,25 +19,24 @@ from pathlib import Path
 
 from ...utils.errors import UserError
 from ...utils.images import is_clutter
-from ..annotation_file import read_annotations
+from ..annotation_file import LISTS, read_annotations, read_json
 from ..audit import leaves_folder
 from ..complete_annotations import class_name, used_categories
-from .description import SPLITS, Split, UserDataset
-from .other_formats import foreign_format
+from .description import SPLITS, Format, Split, UserDataset, split_named
+from .label_files import format_of
 
-__all__ = ['find_annotation_files', 'find_image_folder', 'read_coco']
+__all__ = ['COCO', 'find_annotation_files', 'find_image_folder', 'read_coco', 'stray_files']
 
 # Files of COCO and its followers that hold no boxes of classes.
 _OTHER = re.compile(r'^(captions|person_keypoints|panoptic|stuff|image_info)_', re.IGNORECASE)
 # COCO's own name, which goes before others for the same split, such as a subset's.
 _OFFICIAL = re.compile(r'^instances_[a-z]+(\d{4})?$', re.IGNORECASE)
-_SPLIT_NAMES = (dict.fromkeys(('train', 'training', 'trainset', 'trainval'), 'train')
-                | dict.fromkeys(('val', 'valid', 'validation', 'valset', 'minival', 'dev', 'eval', 'evaluation'), 'val')
-                | dict.fromkeys(('test', 'testing', 'testset'), 'test'))
 # What it has beside a file for training alone is in that, or for validation.
 _UNION = re.compile(r'trainval', re.IGNORECASE)
 _PLACES = ('annotations/*.json', '*.json', '*/_annotations*.json', '*/labels.json', '*/annotations.json', '*/coco.json',
            '*/instances*.json')
+# A settings file is smaller, most annotation files are larger.
+_SMALL = 100_000
 # A file that names no split has everything.
 _WHOLE = {'default', 'all', 'annotations', 'labels', 'result', 'coco', 'dataset', 'instances'}
 
@@ -47,7 +46,7 @@ def find_annotation_files(root: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted({path for pattern in _PLACES for path in root.glob(pattern)}):
         if not is_clutter(path.relative_to(root)) and not _OTHER.match(path.name) and (
-                split := _split_of(path, root)) and not foreign_format(path):
+                split := _split_of(path, root)) and not format_of(path) and not _is_stray(path):
             found.setdefault(split, []).append(path)
     if set(found) & set(SPLITS):
         found.pop('whole', None)
@@ -56,11 +55,26 @@ def find_annotation_files(root: Path) -> dict[str, list[Path]]:
     return found
 
 
+def stray_files(root: Path) -> list[Path]:
+    """The JSON files that are called like annotation files, and are about something else."""
+    return [path for path in sorted({path for pattern in _PLACES for path in root.glob(pattern)})
+            if _split_of(path, root) and not _OTHER.match(path.name) and not format_of(path) and _is_stray(path)]
+
+
+def _is_stray(path: Path) -> bool:
+    """Whether a small JSON file of such a name is about something else."""
+    if path.stat().st_size > _SMALL:
+        return False
+    try:
+        content = read_json(path)
+    except UserError:
+        return False  # damaged; whoever reads it says so
+    return isinstance(content, dict) and bool(content) and not content.keys() & set(LISTS)
+
+
 def _split_of(path: Path, root: Path) -> str | None:
     name = path.stem if path.parent in (root, root / 'annotations') else path.parent.name
-    words = [word for word in re.split(r'[^a-z]+', name.lower()) if word]
-    splits = [_SPLIT_NAMES[word] for word in words if word in _SPLIT_NAMES]
-    return splits[0] if splits else 'whole' if set(words) & _WHOLE else None
+    return split_named(name) or ('whole' if set(re.split(r'[^a-z]+', name.lower())) & _WHOLE else None)
 
 
 def read_coco(root: Path, files: dict[str, list[Path]]) -> UserDataset:
@@ -149,3 +163,7 @@ def _classes(splits: dict[str, Split], notes: list[str]) -> tuple[str, ...]:
     if unused := [category['name'] for category in categories if not used[category['id']]]:
         notes.append(f'no box of {", ".join(map(repr, unused[:5]))}' + (' and others' if len(unused) > 5 else ''))
     return tuple(names)
+
+
+COCO = Format('COCO', 'annotations/*train*.json, train/_annotations.coco.json, train/labels.json, annotations.json',
+              find_annotation_files, read_coco)

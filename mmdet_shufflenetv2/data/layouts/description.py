@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
-__all__ = ['SPLITS', 'Split', 'UserDataset']
+__all__ = ['SPLITS', 'Format', 'Split', 'UserDataset', 'split_named']
 
 SPLITS = ('train', 'val', 'test')
+_SPLIT_NAMES = (dict.fromkeys(('train', 'training', 'trainset', 'trainval'), 'train')
+                | dict.fromkeys(('val', 'valid', 'validation', 'valset', 'minival', 'dev', 'eval', 'evaluation'), 'val')
+                | dict.fromkeys(('test', 'testing', 'testset'), 'test'))
+
+
+def split_named(name: str) -> str | None:
+    """The split that the name of a file or folder says, such as ``train`` of ``instances_train2017``; None for none."""
+    words = re.split(r'[^a-z]+', name.lower())
+    return next((_SPLIT_NAMES[word] for word in words if word in _SPLIT_NAMES), None)
+
+
+class Format(NamedTuple):
+    """A format of data sets that is read."""
+
+    name: str
+    #: What a folder is recognised by, in words.
+    looked_for: str
+    #: What of a folder is in this format, as ``read`` takes it; something false where nothing is.
+    find: Callable[[Path], Any]
+    #: Read the data set in a folder from that.
+    read: Callable[[Path, Any], UserDataset]
 
 
 @dataclass
@@ -26,7 +50,7 @@ class Split:
 class UserDataset:
     """A data set as it was found."""
 
-    #: ``COCO`` or ``YOLO``.
+    #: Its name in ``snv2 check-data --formats``, such as ``COCO``.
     format: str
     root: Path
     #: Name of each class, by label.

@@ -7,18 +7,28 @@ from pathlib import Path
 
 from ...utils.errors import UserError
 from ..problems import few
-from .coco import find_annotation_files, read_coco
+from .coco import COCO, find_annotation_files, stray_files
+from .create_ml import CREATE_ML
+from .csv_tables import CSV
+from .cvat import CVAT
 from .description import UserDataset
+from .label_studio import LABEL_STUDIO
+from .labelme import LABELME
 from .other_formats import find_foreign
-from .yolo import DESCRIPTIONS, find_description, is_description, read_yolo, unreadable_yaml
+from .via import VIA
+from .voc import VOC
+from .yolo import DESCRIPTIONS, YOLO, is_description, read_yolo, unreadable_yaml
 
-__all__ = ['EXPECTED', 'read_user_dataset']
+__all__ = ['EXPECTED', 'FORMATS', 'described_formats', 'read_user_dataset']
 
+#: What is read. The first that is found in a folder counts.
+FORMATS = (COCO, YOLO, VOC, LABELME, CVAT, LABEL_STUDIO, VIA, CREATE_ML, CSV)
 EXPECTED = ('Expected COCO\'s format: annotations/*train*.json, or train/_annotations.coco.json, with the images '
-            'beside it; or YOLO\'s: a .yaml or obj.data with names, train and val, and images/, labels/')
+            'beside it; or YOLO\'s: a .yaml or obj.data with names, train and val, and images/, labels/; '
+            f'or {", ".join(each.name for each in FORMATS[2:])} (snv2 check-data --formats)')
 
 # What folders inside a data set are called.
-_PARTS = ('images', 'labels', 'annotations', 'train', 'val', 'valid', 'test')
+_PARTS = ('images', 'jpegimages', 'labels', 'annotations', 'train', 'val', 'valid', 'test')
 _ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.7z', '.rar')
 
 
@@ -42,33 +52,41 @@ def read_user_dataset(root: str | os.PathLike) -> UserDataset:
     if root.name == 'annotations' and all(path.suffix == '.json' for path in root.iterdir()) and _is_data_set(
             root.absolute().parent):
         raise UserError(f'data={root} holds annotations without images. Name the whole data set: data={root.parent}')
-    if annotation_files := find_annotation_files(root):
-        return _noted(read_coco(root, annotation_files))
-    if description := find_description(root):
-        return _noted(read_yolo(root, description))
+    for each in FORMATS:
+        if found := each.find(root):
+            return _noted(each.read(root, found))
     inner = [path for path in sorted(root.iterdir()) if path.is_dir() and _is_data_set(path)]
-    above = [path for path in list(root.absolute().parents)[:2] if root.name in _PARTS and _is_data_set(path)]
+    above = [path for path in list(root.absolute().parents)[:2] if root.name.lower() in _PARTS and _is_data_set(path)]
     if inner:
         hint = f'{"This folder in it is one" if len(inner) == 1 else "These folders in it are"}: ' + few(
             f'data={path}' for path in inner)
     elif above:
         hint = f'It is a part of one. Name the whole: data={above[0]}'
     elif foreign := find_foreign(root):
-        raise UserError(f'data={root}: no data set in COCO\'s or YOLO\'s format is recognised here.\n{foreign}')
+        raise UserError(f'data={root}: no data set is recognised here.\n{foreign}.')
     else:
         names = sorted(f'{path.name}/' if path.is_dir() else path.name for path in root.iterdir())
         hint = f'It holds {few(names, 6) or "nothing"}'
     raise UserError(f'data={root}: no data set is recognised here. {EXPECTED}.\n{hint}.')
 
 
+def described_formats() -> str:
+    """What is read, a line each: the name, and what a folder is recognised by."""
+    width = max(len(each.name) for each in FORMATS)
+    return '\n'.join(f'{each.name:<{width}}  {each.looked_for}' for each in FORMATS)
+
+
 def _noted(data: UserDataset) -> UserDataset:
     data.notes += [f'{path.name} cannot be read as YAML, and is passed over: it does not look like a description of '
                    f'this data' for path in unreadable_yaml(data.root)]
+    data.notes += [f'{path.relative_to(data.root)} is passed over: it has none of images, annotations and categories'
+                   for path in stray_files(data.root) if data.format in ('COCO', 'YOLO')]
     return data
 
 
 def _is_data_set(folder: Path) -> bool:
-    return bool(find_annotation_files(folder)) or any(map(is_description, folder.iterdir()))
+    return bool(find_annotation_files(folder)) or any(map(is_description, folder.iterdir())) or any(
+        each.find(folder) for each in FORMATS[2:])
 
 
 def _whole(file: Path) -> Path | None:
@@ -76,4 +94,4 @@ def _whole(file: Path) -> Path | None:
     for folder in (file.parent.parent, file.parent):
         if any(file in files for files in find_annotation_files(folder).values()):
             return folder
-    return file.parent if _is_data_set(file.parent) else None
+    return next((folder for folder in (file.parent, file.parent.parent) if _is_data_set(folder)), None)

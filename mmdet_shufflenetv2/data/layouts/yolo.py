@@ -24,9 +24,9 @@ import yaml
 from ...utils.errors import UserError
 from ...utils.images import IMAGE_SUFFIXES, check_image_files, files_below, is_clutter
 from ..problems import shown
-from .description import SPLITS, Split, UserDataset
+from .description import SPLITS, Format, Split, UserDataset
 
-__all__ = ['DESCRIPTIONS', 'find_description', 'is_description', 'read_yolo', 'unreadable_yaml']
+__all__ = ['DESCRIPTIONS', 'YOLO', 'find_description', 'is_description', 'read_yolo', 'unreadable_yaml']
 
 #: What a file that describes a data set ends in.
 DESCRIPTIONS = ('.yaml', '.yml', '.data')
@@ -54,9 +54,10 @@ def find_description(root: Path) -> Path | None:
     if len(found) > 1:
         raise UserError(f'data={root}: {len(found)} files could describe the data: '
                         f'{", ".join(path.name for path in found)}. Name the one to take: data={found[0]}')
-    found += [root / name for name in _CLASS_LISTS if (root / name).is_file() and (root / 'labels').is_dir()]
+    found += [root / name for name in _CLASS_LISTS if (root / name).is_file() and (
+        root / 'labels').is_dir() and not _other_labels(root / 'labels')]
     if not found and any((folder / 'images').is_dir() and (folder / 'labels').is_dir()
-                         for folder in (root, *map(root.joinpath, _ALL_KEYS))):
+                         and not _other_labels(folder / 'labels') for folder in (root, *map(root.joinpath, _ALL_KEYS))):
         above = root.absolute().parent
         if any(map(is_description, above.iterdir())):
             raise UserError(f'data={root} is a part of a data set, without the names of the classes. Name the whole: '
@@ -65,6 +66,13 @@ def find_description(root: Path) -> Path | None:
         raise UserError(f'data={root}: images/ and labels/ are there, but no .yaml that names the classes. Write '
                         f'{root / "data.yaml"} with these lines: names: [cat, dog]; {places}')
     return found[0] if found else None
+
+
+def _other_labels(folder: Path) -> bool:
+    """Whether the label files in a folder are of another format: none of them is a text."""
+    suffixes = {path.suffix.lower() for path in files_below(folder, ('.txt', '.xml', '.json', '.csv'))
+                if path.name not in _CLASS_LISTS}
+    return bool(suffixes) and '.txt' not in suffixes
 
 
 def is_description(path: Path) -> bool:
@@ -382,3 +390,7 @@ def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, f
     if x1 >= x2 or y1 >= y2:
         raise _FlatError(f'{shown(" ".join(fields))} has no area in the image')
     return x1, y1, x2, y2, int(label), outside
+
+
+YOLO = Format('YOLO', 'data.yaml or obj.data with names, train and val; or classes.txt; labels/*.txt, images/',
+              find_description, read_yolo)

@@ -1,0 +1,76 @@
+"""Tables: a box a line, as TensorFlow's tutorials and RetinaNet's readers have them.
+
+With a header, columns are told by their names: ``filename,width,height,class,xmin,ymin,xmax,ymax`` in any order, sizes
+may be missing. Without one they are ``path,x1,y1,x2,y2,class``. A line whose box is empty is an image without objects.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+from ..problems import few, shown
+from .description import Format, UserDataset
+from .label_files import find_label_files
+from .labelled import Box, Image, Labels
+
+__all__ = ['CSV']
+
+_NAME = 'CSV'
+_COLUMNS = {
+    'name': ('filename', 'file', 'image', 'imagename', 'imagepath', 'path', 'img', 'imageid', 'filepath'),
+    'width': ('width', 'imagewidth', 'imgwidth'), 'height': ('height', 'imageheight', 'imgheight'),
+    'class': ('class', 'label', 'classname', 'labelname', 'category', 'name'),
+    'x1': ('xmin', 'x1', 'left'), 'y1': ('ymin', 'y1', 'top'),
+    'x2': ('xmax', 'x2', 'right'), 'y2': ('ymax', 'y2', 'bottom'),
+}
+_PLAIN = ('name', 'x1', 'y1', 'x2', 'y2', 'class')
+_CORNERS = ('x1', 'y1', 'x2', 'y2')
+
+
+def _read(root: Path, files: list[Path]) -> UserDataset:
+    labels = Labels(_NAME, root)
+    others = [path.name for path in files if not labels.split_of(path)]
+    if 0 < len(others) < len(files):
+        labels.notes.append(f'passed over, as other tables name splits: {few(others)}')
+        files = [path for path in files if labels.split_of(path)]
+    for path, rows in labels.read_each(files):
+        columns = _header(rows[0][1])
+        if columns is None and all(map(_is_text, rows[0][1][1:5])):
+            labels.fault('label_file', f'{path}:{rows[0][0]}: the columns are {shown(",".join(rows[0][1]))}, expected '
+                         f'filename,width,height,class,xmin,ymin,xmax,ymax', path)
+            continue
+        _read_rows(rows if columns is None else rows[1:], columns or dict(zip(_PLAIN, range(6))), path, labels)
+    return labels.dataset()
+
+
+def _is_text(cell: str) -> bool:
+    return bool(re.match(r'[A-Za-z_]', cell))
+
+
+def _header(cells: list[str]) -> dict[str, int] | None:
+    """Column of each part; None where this is no header, or lacks one."""
+    plain = [re.sub(r'[^a-z0-9]', '', cell.lower()) for cell in cells]
+    columns = {key: plain.index(name) for key, names in _COLUMNS.items()
+               if (name := next((name for name in names if name in plain), None))}
+    return columns if set(_PLAIN) <= columns.keys() else None
+
+
+def _read_rows(rows: list[tuple[int, list[str]]], columns: dict[str, int], path: Path, labels: Labels) -> None:
+    images: dict[str, Image] = {}
+    for line, cells in rows:
+        where = f'{path}:{line}'
+        if len(cells) <= max(columns[key] for key in _CORNERS):
+            labels.fault('label_line', f'{where}: {len(cells)} cells, expected {max(columns.values()) + 1}', path)
+            continue
+        row = {key: cells[place] if place < len(cells) else '' for key, place in columns.items()}
+        image = images.setdefault(row['name'], Image(row['name'], path, where, size=(row.get('width'),
+                                                                                     row.get('height'))))
+        if any(row[key] for key in (*_CORNERS, 'class')):
+            image.boxes.append(Box(row['class'], tuple(row[key] for key in _CORNERS), where))
+    labels.images += images.values()
+
+
+CSV = Format(_NAME, '.csv with the columns filename, class, xmin, ymin, xmax, ymax, or path,x1,y1,x2,y2,class without '
+             'header', partial(find_label_files, suffix='.csv', name=_NAME), _read)
