@@ -260,7 +260,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         'complexity': Command(o.ComplexityOptions, complexity, 'count parameters and multiply-adds'),
         'guidelines': Command(o.GuidelinesOptions, guidelines, 'measure the four guidelines on this machine'),
         'design-check': Command(o.DesignCheckOptions, design_check, 'check backbones against the guidelines'),
-        'reproduce': Command(o.ReproduceOptions, reproduce, "run a row of the paper's tables"),
+        'reproduce': Command(o.ReproduceOptions, reproduce, "run a row of the paper's tables or a NanoDet-Plus"),
     },
     'Setup': {
         'env': Command(o.EnvOptions, env, 'print what a bug report needs'),

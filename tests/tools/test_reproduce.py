@@ -27,6 +27,8 @@ def wide_weights(tmp_path_factory):
     ([], ['Name a row', '--table', '--width']),
     (['--table', 'coco', '--width', '0.7'], ['no row of width 0.7', '0.5, 1.0, 1.5, 2.0']),
     (['--table', 'voc', '--width', '1.0'], ['There is no table voc']),
+    (['--table', 'nanodet-plus', '--width', '1.0', '--size', '640'], ['no row of size 640', '320, 416']),
+    ([*ROW, '--size', '416'], ['no row of size 416', 'leave --size out']),
     ([*ROW, '--star'], ['has no row --star']),
     ([*ROW, '--pretrain'], ['--pretrain is for table coco']),
     ([*ROW, '--data-root', '/nowhere'], ['--data-root /nowhere is not a folder']),

@@ -120,7 +120,8 @@ minival). Speed: batches of 4 on one GPU, a GTX 1080 Ti in the paper.
 
 ## NanoDet-Plus on COCO
 
-mmAP on val2017 after training on train2017, published in the README of https://github.com/RangiLyu/nanodet.
+mmAP on val2017 after training on train2017, published by https://github.com/RangiLyu/nanodet (release
+1.0.0-alpha). Ours start from ImageNet's weights; the published 1.5x started from a random backbone.
 
 {nanodet_plus}
 

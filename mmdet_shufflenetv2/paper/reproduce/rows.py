@@ -52,7 +52,7 @@ COCO_IMAGES_A_SECOND = {
     'ShuffleNet V2*': (183, 138, 105, 83),
 }
 
-#: NanoDet-Plus, COCO's val2017: (width, input in pixels) -> mmAP in percent (README of RangiLyu/nanodet).
+#: NanoDet-Plus, COCO's val2017: (width, input in pixels) -> mmAP in percent (RangiLyu/nanodet 1.0.0-alpha).
 NANODET_PLUS_MMAP = {(1.0, 320): 27.0, (1.0, 416): 30.4, (1.5, 320): 29.9, (1.5, 416): 34.1}
 
 
@@ -146,7 +146,7 @@ def find_row(table: str | None, width: str | None, *, star: bool = False, se: bo
         raise UserError(f'Table {table} has no row {" ".join(f"`{name}`" for name in kind.split(" and "))}: it has '
                         f'{", ".join(row.network for row in rows)}.')
     sizes = dict.fromkeys(row.size for row in rows)
-    if size is not None and size not in sizes:
+    if size is not None and size not in filter(None, sizes):
         raise UserError(f'Table {table} has no row of size {size}: ' + (
             'its input is the same for all, leave `size` out.' if sizes == {0: None} else
             f'the sizes are {", ".join(map(str, sizes))}.'))

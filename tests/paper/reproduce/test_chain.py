@@ -11,10 +11,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SHARED, needs_shared
 
+from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.checkpoints.safe_loading import load
-from mmdet_shufflenetv2.paper.reproduce.chain import _result, run_row
+from mmdet_shufflenetv2.paper.reproduce.chain import _result, check_weights, run_row
 from mmdet_shufflenetv2.paper.reproduce.folder import read_json, write_json
 from mmdet_shufflenetv2.paper.reproduce.request import Request
 from mmdet_shufflenetv2.paper.reproduce.rows import Row
@@ -137,3 +138,12 @@ def test_what_was_measured_has_the_names_of_the_rows_cells(tmp_path):
     steps = [Evaluation('test', '', tmp_path), Speed('speed', '', tmp_path)]
     result = _result(SimpleNamespace(steps=steps, settings={}))
     assert set(result['values']) == set(Row('coco', 1.0).cells)
+
+
+@needs_shared('weights/nanodet_plus_m_320.pth')
+def test_given_weights_have_to_be_a_whole_nanodet_plus_of_the_rows_width(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    weights = str(SHARED / 'weights' / 'nanodet_plus_m_320.pth')
+    check_weights(Request(Row('nanodet-plus', 1.0, size=416), tmp_path, weights=weights))
+    with pytest.raises(UserError, match='stages of 116, 232, 464 .* stages of 176, 352, 704'):
+        check_weights(Request(Row('nanodet-plus', 1.5, size=416), tmp_path, weights=weights))

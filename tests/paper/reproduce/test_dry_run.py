@@ -25,6 +25,14 @@ def test_without_data_the_whole_of_imagenet_is_counted(tmp_path):
     assert f'{TRAINING + 31 * EVALUATION:,.1f} hours on 1 x' in lines[3]
 
 
+def test_a_nanodet_plus_counts_300_epochs_of_coco(tmp_path):
+    lines = list(dry_run(Request(Row('nanodet-plus', 1.0, size=416), tmp_path)))
+    # 1222 batches of 96 of 117,266 images; 30 evaluations of 625 batches of 8 of 5,000, then one more.
+    assert '366,600 steps of 3.6 s for 117,266 images (not there yet), evaluations of 18,750 steps' in lines[1]
+    assert '625 steps of 0.36 s for 5,000 images (not there yet)' in lines[2]
+    assert f'{(366600 * 3.6 + 31 * 625 * 0.36) / 3600:,.1f} hours on 1 x' in lines[3]
+
+
 def test_what_takes_long_is_named_before_it_begins(tmp_path, capsys):
     lines = dry_run(Request(Row('imagenet', 1.0), tmp_path))
     next(lines)

@@ -3,7 +3,13 @@ import re
 import pytest
 from conftest import SHARED, needs_shared
 
-from mmdet_shufflenetv2.paper.reproduce.rows import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS
+from mmdet_shufflenetv2.paper.reproduce.rows import (
+    COCO_IMAGES_A_SECOND,
+    COCO_MMAP,
+    IMAGENET,
+    LEVELS,
+    NANODET_PLUS_MMAP,
+)
 
 
 def paper_rows(heading):
@@ -27,6 +33,12 @@ def test_table_7_is_the_papers():
     assert [re.search(r'\d+M', cell)[0] for cell in header[1:]] == [*LEVELS, *LEVELS]
     assert {row[0]: tuple(map(float, row[1:5])) for row in rows} == COCO_MMAP
     assert {row[0]: tuple(map(int, row[5:])) for row in rows} == COCO_IMAGES_A_SECOND
+
+
+@needs_shared('nanodet_plus.md')
+def test_nanodet_plus_is_as_released():
+    rows = re.findall(r'^\| m(?:-(1\.5)x)? (\d+) \| ([\d.]+) ', (SHARED / 'nanodet_plus.md').read_text(), re.M)
+    assert {(float(width or 1), int(size)): float(mmap) for width, size, mmap in rows} == NANODET_PLUS_MMAP
 
 
 @pytest.mark.parametrize('table', [COCO_MMAP, COCO_IMAGES_A_SECOND])

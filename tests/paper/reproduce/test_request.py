@@ -7,7 +7,7 @@ from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.paper.reproduce.request import Request
 from mmdet_shufflenetv2.paper.reproduce.rows import Row
 
-IMAGENET, COCO = Row('imagenet', 0.5), Row('coco', 0.5)
+IMAGENET, COCO, NANODET = Row('imagenet', 0.5), Row('coco', 0.5), Row('nanodet-plus', 1.5, size=416)
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +28,18 @@ def test_a_classifier_is_trained_and_tested(tmp_path):
     assert training.checkpoint == test.checkpoint == tmp_path / 'train' / 'epoch_240.pth'
 
 
-def test_given_weights_are_tested_only(tmp_path):
-    request = Request(IMAGENET, tmp_path, weights='theirs.pth')
+def test_a_nanodet_plus_is_trained_from_its_configs_weights_and_tested(tmp_path):
+    request = Request(NANODET, tmp_path)
+    assert names(request) == ['train', 'test']
+    training, test = request.steps
+    assert training.config == test.config == 'configs/nanodet_plus_m_snv2_1.5x_416.py'
+    assert training.options == {}
+    assert training.checkpoint == test.checkpoint == tmp_path / 'train' / 'epoch_300.pth'
+
+
+@pytest.mark.parametrize('row', [IMAGENET, NANODET])
+def test_given_weights_are_tested_only(tmp_path, row):
+    request = Request(row, tmp_path, weights='theirs.pth')
     assert names(request) == ['test']
     assert request.steps[0].checkpoint == 'theirs.pth'
 
@@ -66,6 +76,7 @@ def test_a_config_of_ones_own_keeps_its_own_start(tmp_path):
 
 @pytest.mark.parametrize(('row', 'arguments', 'words'), [
     (IMAGENET, dict(pretrain=True), 'pretrain=True is for table coco'),
+    (NANODET, dict(pretrain=True), 'pretrain=True is for table coco: .* NanoDet-Plus starts from torchvision'),
     (COCO, dict(pretrain=True, weights='a.pth'), '`pretrain` and `weights` exclude each other'),
     (COCO, dict(data_root='/nowhere'), 'data_root=/nowhere is not a folder'),
     (COCO, dict(imagenet_root='/nowhere'), 'imagenet_root=/nowhere is not a folder'),

@@ -40,6 +40,7 @@ def test_a_command_line_finds_its_row(arguments, row, config, published):
     (dict(table='nanodet-plus', width='1.0', size=640), ['no row of size 640', 'the sizes are 320, 416']),
     (dict(table='nanodet-plus', width='1.0', star=True), ['has no row `star`']),
     (dict(table='coco', width='1.0', size=416), ['no row of size 416', 'leave `size` out']),
+    (dict(table='coco', width='1.0', size=0), ['no row of size 0', 'leave `size` out']),
 ])
 def test_a_row_that_the_paper_lacks_is_refused(arguments, words):
     with pytest.raises(UserError) as error:
@@ -55,6 +56,18 @@ def test_a_rows_configs_build_its_network(row):
         assert backbone.variant == 'authors'
         assert backbone.get('large_receptive_field', False) == (row.kind == 'star')
         assert backbone.get('with_se', False) == (row.kind == 'se')
+
+
+@pytest.mark.parametrize('row', [row for row in ROWS if row.size], ids=lambda row: row.name)
+def test_a_nanodet_plus_rows_config_has_its_width_size_and_recipe(row):
+    cfg = Config.fromfile(ROOT / row.config)
+    backbone, train = cfg.model.backbone, cfg.train_dataloader
+    assert backbone.widen_factor == row.width
+    assert backbone.init_cfg.checkpoint.startswith(f'torchvision://shufflenet_v2_x{row.width}'.replace('.', '_'))
+    assert (train.batch_size, cfg.train_cfg.max_epochs) == (96, 300)
+    for loader in (train, cfg.test_dataloader):
+        warp, = (step for step in loader.dataset.pipeline if step.type == 'WarpResize')
+        assert tuple(warp.scale) == (row.size, row.size)
 
 
 @pytest.mark.parametrize('row', [row for row in ROWS if row.table == 'coco'], ids=lambda row: row.name)
