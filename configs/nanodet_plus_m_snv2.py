@@ -1,7 +1,7 @@
 # NanoDet-Plus-m at 320x320 on COCO, trained as NanoDet's nanodet-plus-m_320.yml does, 300 epochs.
 #
-# One difference: boxes of which the warp leaves less than a pixel are dropped. In NanoDet they stay, and each makes a
-# cell somewhere in the image learn a box that nobody can see.
+# Differences: boxes of which the warp leaves less than a pixel are dropped; in NanoDet they stay, and each makes a cell
+# somewhere in the image learn a box that nobody can see. Images without an object are left out, as MMDetection does.
 _base_ = ['./_base_/nanodet_plus_m.py', './_base_/coco_1x.py']
 
 # ImageNet's weights for RGB under BGR images, as NanoDet does.
@@ -41,6 +41,6 @@ optim_wrapper = dict(
 auto_scale_lr = dict(base_batch_size=96)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.0001, by_epoch=False, begin=0, end=500),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, T_max=300, eta_min=0.00005),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, T_max=300, eta_min_ratio=0.05),
 ]
 default_hooks = dict(checkpoint=dict(interval=10))

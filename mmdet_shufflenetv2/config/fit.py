@@ -23,7 +23,7 @@ from .access import is_detector, require_detector
 from .checkpoint_meta import apply_checkpoint_metadata, config_meta
 from .classes import apply_prepared_data, class_heads
 from .options import TrainOptions
-from .own_recipe import fit_recipe
+from .own_recipe import fit_assignment, fit_recipe
 from .run_flags import set_run_flags
 
 __all__ = ['fit_data', 'fit_run', 'follow_run']
@@ -41,9 +41,9 @@ def fit_run(cfg: Config, options: TrainOptions) -> dict[str, str]:
     set_run_flags(cfg, freeze=options.freeze, image_size=options.image_size, batch_size=options.batch_size,
                   epochs=options.epochs, lr=options.lr)
     if options.data is None:
-        return {}
+        return fit_assignment(cfg, options)
     own = fit_data(cfg, options.data)
-    notes = fit_recipe(cfg, len(own.splits['train'].annotations['images']), options)
+    notes = fit_recipe(cfg, len(own.splits['train'].annotations['images']), options) | fit_assignment(cfg, options)
     # What other tools are then given: the best and the last checkpoint.
     checkpoint = cfg.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
     checkpoint.setdefault('save_best', 'coco/bbox_mAP')

@@ -17,10 +17,11 @@ from ..checkpoints.unwrap import find_weights
 from ..models.class_layers import fits_class_layers
 from ..utils.errors import UserError
 from .options import TrainOptions
+from .plain import parse_config_text
 from .project import project_config
 from .run_flags import scale_rate, set_batch_size, set_epochs
 
-__all__ = ['fit_recipe']
+__all__ = ['fit_assignment', 'fit_recipe']
 
 #: About so many steps, and so many epochs at least and at most.
 _STEPS, _FEWEST, _MOST = 3000, 12, 100
@@ -33,7 +34,7 @@ _REFINING = 0.1
 
 
 def fit_recipe(cfg: Config, images: int, options: TrainOptions) -> dict[str, str]:
-    """Choose weights, batch size, learning rate, length, averages and assignment for so many images to train on.
+    """Choose weights, batch size, learning rate, length and averages for so many images to train on.
 
     What an option names, also among ``cfg_options``, stays as it is.
 
@@ -47,13 +48,11 @@ def fit_recipe(cfg: Config, images: int, options: TrainOptions) -> dict[str, str
     """
     given = options.cfg_options or {}
     notes = {} if cfg.get('load_from') or 'load_from' in given else _start_from_published(cfg)
-    loaded = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu') if cfg.get('load_from') else None
-    weights = loaded if isinstance(loaded, dict) else None  # else loading says what is wrong
+    weights = _start_weights(cfg)
     if options.batch_size is None and 'train_dataloader.batch_size' not in given:
         notes |= _fit_batch_size(cfg, images)
     if options.lr is None and not any(key.startswith('optim_wrapper') for key in given):
         notes |= _fit_rate(cfg, weights)
-    notes |= _fit_assignment(cfg, weights)
     if not cfg.train_cfg.get('max_epochs'):
         return notes  # counts iterations and keeps them
     steps = math.ceil(images / _images_per_step(cfg))
@@ -101,6 +100,10 @@ def _fit_rate(cfg: Config, weights: dict[str, Any] | None) -> dict[str, str]:
     if not scaling.get('enable') or not str(optimizer.get('type')).startswith('Adam'):
         return {}
     cfg.auto_scale_lr = dict(scaling, enable=False)
+    if cfg.get('resume'):  # as the run began
+        if text := ((weights or {}).get('meta') or {}).get('cfg'):
+            scale_rate(cfg, parse_config_text(text, Path(cfg.load_from)).optim_wrapper.optimizer.lr / optimizer.lr)
+        return {}
     if weights is None or not fits_class_layers(cfg.model, weights):
         return {'learning rate': f"the config's, which {optimizer['type']} needs not scale; lr=X changes it"}
     scale_rate(cfg, _REFINING)
@@ -120,10 +123,22 @@ def _fit_averages(cfg: Config, steps: int) -> dict[str, str]:
     return notes
 
 
-def _fit_assignment(cfg: Config, weights: dict[str, Any] | None) -> dict[str, str]:
-    """Leave out NanoDet-Plus's guidance where the weights to start from can do better than a new one."""
+def fit_assignment(cfg: Config, options: TrainOptions) -> dict[str, str]:
+    """Leave out NanoDet-Plus's guidance where the weights to start from can do better than a new one.
+
+    Arguments and result are those of :func:`fit_recipe`, whatever the data.
+    """
     train_cfg: Any = cfg.model.get('train_cfg') or {}
-    if not train_cfg.get('assign_guidance') or weights is None or has_guidance(find_weights(weights)):
+    named = any(key.startswith('model.train_cfg') for key in options.cfg_options or {})
+    weights = _start_weights(cfg) if train_cfg.get('assign_guidance') and not named else None
+    if weights is None or has_guidance(find_weights(weights)):
         return {}
     train_cfg.assign_guidance = None
     return dict(assignment="by the detector's own predictions: the weights come without the guidance of their training")
+
+
+def _start_weights(cfg: Config) -> dict[str, Any] | None:
+    """The checkpoint to start from, where it holds a whole detector."""
+    loaded = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu') if cfg.get('load_from') else None
+    whole = isinstance(loaded, dict) and any('head.' in str(key) for key in find_weights(loaded))
+    return loaded if whole else None  # loading says what is wrong

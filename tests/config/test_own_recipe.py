@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.config.options import TrainOptions
-from mmdet_shufflenetv2.config.own_recipe import fit_recipe
+from mmdet_shufflenetv2.config.own_recipe import fit_assignment, fit_recipe
 from mmdet_shufflenetv2.config.run_flags import set_run_flags
 from mmdet_shufflenetv2.models.build import build_model
 
@@ -38,7 +38,7 @@ def test_a_large_batch_becomes_one_that_leaves_an_epoch_some_steps(images, batch
     assert ('batch' in notes) == (batch < 96)
     # Neither MMEngine nor we scale Adam's.
     assert not cfg.auto_scale_lr.enable
-    assert (cfg.optim_wrapper.optimizer.lr, cfg.param_scheduler[1].eta_min) == (0.001, 0.00005)
+    assert cfg.optim_wrapper.optimizer.lr == 0.001
     assert notes['learning rate'].startswith("the config's, which AdamW")
 
 
@@ -50,7 +50,7 @@ def test_weights_that_know_the_classes_are_refined_by_small_steps(tmp_path, clas
     cfg.load_from, cfg.model.bbox_head.num_classes = str(tmp_path / 'coco.pth'), classes
     notes = fit_recipe(cfg, 300, TrainOptions('nanodet_plus_m_snv2', data='fish'))
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.001 * factor)
-    assert cfg.param_scheduler[1].eta_min == pytest.approx(0.00005 * factor)
+    assert cfg.param_scheduler[1].eta_min_ratio == 0.05
     assert ('know' in notes['learning rate']) == (classes == 80)
 
 
@@ -78,14 +78,33 @@ def test_what_an_option_names_is_left_alone():
     assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, notes) == (96, 300, {})
 
 
-@pytest.mark.parametrize(('key', 'kept'), [
-    ('head.gfl_cls.0.weight', False), ('aux_head.gfl_cls.weight', True), ('assign_guidance.head.gfl_cls.weight', True)])
-def test_a_guidance_is_trained_where_the_weights_bring_one(tmp_path, key, kept):
+@pytest.mark.parametrize(('key', 'options', 'kept'), [
+    ('head.gfl_cls.0.weight', {}, False), ('aux_head.gfl_cls.weight', {}, True),
+    ('assign_guidance.head.gfl_cls.weight', {}, True), ('backbone.conv1.0.weight', {}, True),
+    ('head.gfl_cls.0.weight', {'model.train_cfg.assign_guidance.stacked_convs': 2}, True)])
+@pytest.mark.parametrize('data', [None, 'fish'])
+def test_a_guidance_is_trained_where_the_weights_bring_one_or_an_option_names_it(tmp_path, key, options, kept, data):
     path = str(tmp_path / 'weights.pth')
     torch.save({'state_dict': {key: torch.zeros(1)}}, path)
-    cfg, notes = fitted('nanodet_plus_m_snv2', 300, load_from=path)
+    cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
+    cfg.load_from = path
+    notes = fit_assignment(cfg, TrainOptions('nanodet_plus_m_snv2', data=data, cfg_options=options))
     assert (cfg.model.train_cfg.assign_guidance is not None) == kept
     assert ('assignment' in notes) != kept
+
+
+@pytest.mark.parametrize('saved', [0.001, 0.0001])
+def test_a_resumed_run_keeps_the_learning_rate_that_it_began_with(tmp_path, saved):
+    """What is resumed knows its classes, whatever the weights did that the run began with."""
+    cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
+    weights = build_model(cfg.model).state_dict()
+    text = Config(dict(optim_wrapper=dict(optimizer=dict(lr=saved)))).pretty_text
+    torch.save({'state_dict': weights, 'meta': {'cfg': text}}, tmp_path / 'epoch_3.pth')
+    cfg.load_from, cfg.resume = str(tmp_path / 'epoch_3.pth'), True
+    notes = fit_recipe(cfg, 300, TrainOptions('nanodet_plus_m_snv2', data='fish', resume='auto'))
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(saved)
+    assert not cfg.auto_scale_lr.enable
+    assert 'learning rate' not in notes
 
 
 @pytest.fixture
@@ -123,6 +142,6 @@ def test_published_weights_are_the_start_of_their_config(cache, tmp_path, config
 
 
 def test_a_new_detector_has_its_guidance():
-    cfg, notes = fitted('nanodet_plus_m_snv2', 300)
+    cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
+    assert fit_assignment(cfg, TrainOptions('nanodet_plus_m_snv2', data='fish')) == {}
     assert cfg.model.train_cfg.assign_guidance
-    assert 'assignment' not in notes

@@ -12,7 +12,7 @@ __all__ = ['ColorDistortion']
 
 @TRANSFORMS.register_module()
 class ColorDistortion(PhotoMetricDistortion):
-    """Brightness, contrast and saturation, each changed in one image of two.
+    """Brightness, contrast and saturation, in this order, each changed in one image of two.
 
     MMDetection's ``PhotoMetricDistortion`` also shifts hues and exchanges the colour channels; what a stain or a
     signal means is lost by that, and NanoDet does neither.
@@ -25,5 +25,5 @@ class ColorDistortion(PhotoMetricDistortion):
         super().__init__(hue_delta=0, **kwargs)
 
     def _random_flags(self) -> tuple:
-        *flags, _ = super()._random_flags()
-        return *flags, [0, 1, 2]  # the order of the channels
+        _, *flags, _ = super()._random_flags()
+        return 1, *flags, [0, 1, 2]  # contrast before saturation, and the order of the channels
