@@ -47,11 +47,13 @@ def load_with(torch_load: Callable[..., Any], allowed: Iterable[Any], file: Any,
     paths = {entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}':
              entry[0] if isinstance(entry, tuple) else entry for entry in allowed}
     try:
-        unpickler = data_unpickler(
-            {path: entry for path, entry in paths.items() if path not in KNOWN}, *_checked_sizes(file, name))
-        # PyTorch takes an unpickler of ours only without weights_only. Ours is stricter than its restricted one: every
-        # name of the file goes through it. TorchScript, which PyTorch reads by other means, is refused above.
-        checkpoint = torch_load(file, map_location=map_location, pickle_module=unpickler, weights_only=False)
+        # Opened once: what is checked is what is read, even if another file takes the name meanwhile.
+        with nullcontext(file) if hasattr(file, 'read') else open(file, 'rb') as opened:
+            sizes = _checked_sizes(opened, name)
+            unpickler = data_unpickler({path: entry for path, entry in paths.items() if path not in KNOWN}, *sizes)
+            # Every name of the file goes through this unpickler, which is stricter than PyTorch's restricted one. What
+            # PyTorch reads by other means, such as TorchScript, is refused above.
+            checkpoint = torch_load(opened, map_location=map_location, pickle_module=unpickler)
     except (FileNotFoundError, UserError):
         raise
     except RecursionError as error:
@@ -72,29 +74,28 @@ def load_with(torch_load: Callable[..., Any], allowed: Iterable[Any], file: Any,
         raise UnsafeCheckpointError(f'{name} is refused: it is nested too deeply.') from error
 
 
-def _checked_sizes(file: Any, name: str) -> tuple[dict[str, int] | None, int]:
+def _checked_sizes(opened: Any, name: str) -> tuple[dict[str, int] | None, int]:
     """Bytes of the file's storages by their keys, None for the older format, and of the file.
 
     Refused are archives that unfold into more than themselves (PyTorch never compresses, and stores nothing twice) and
     those that PyTorch reads without the unpickler: TorchScript, and the tar files of its first releases.
     """
-    if str(file).endswith('.safetensors'):
+    if name.endswith('.safetensors'):
         raise _no_checkpoint(name, 'it is a safetensors file')
-    with nullcontext(file) if hasattr(file, 'read') else open(file, 'rb') as opened:
-        start = opened.tell()
-        size = opened.seek(0, os.SEEK_END)
+    start = opened.tell()
+    size = opened.seek(0, os.SEEK_END)
+    opened.seek(start)
+    try:
+        if opened.read(4) == b'PK\x03\x04':
+            opened.seek(start)
+            return _archive_sizes(opened, name), size
         opened.seek(start)
-        try:
-            if opened.read(4) == b'PK\x03\x04':
-                opened.seek(start)
-                return _archive_sizes(opened, name), size
-            opened.seek(start)
-            with tarfile.open(fileobj=opened, mode='r:'):
-                raise _no_checkpoint(name, 'it is a tar file')
-        except tarfile.TarError:
-            return None, size
-        finally:
-            opened.seek(start)
+        with tarfile.open(fileobj=opened, mode='r:'):
+            raise _no_checkpoint(name, 'it is a tar file')
+    except tarfile.TarError:
+        return None, size
+    finally:
+        opened.seek(start)
 
 
 def _archive_sizes(opened: Any, name: str) -> dict[str, int]:

@@ -21,6 +21,7 @@ from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader, _load_checkpoint
 
 from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.checkpoints import safe_loading
 from mmdet_shufflenetv2.checkpoints.guard import _guarded, install
 from mmdet_shufflenetv2.checkpoints.safe_loading import UnsafeCheckpointError, load
 from mmdet_shufflenetv2.checkpoints.unpickler import Record
@@ -527,3 +528,20 @@ def test_the_config_that_mmengine_would_run_on_resuming_is_left_out(tmp_path):
     path = tmp_path / 'x.pth'
     torch.save(dict(meta=dict(config='import os', cfg='model = 1', iter=3), state_dict={}), path)
     assert _load_checkpoint(str(path))['meta'] == dict(cfg='model = 1', iter=3)
+
+
+def test_what_takes_the_files_name_after_the_check_is_not_read(tmp_path, monkeypatch):
+    path, other, checked = tmp_path / 'a.pth', tmp_path / 'script.pth', safe_loading._checked_sizes
+    torch.save({'weight': torch.ones(2)}, path)
+    torch.jit.script(torch.nn.ReLU()).save(str(other))
+
+    def check_and_exchange(*args):
+        sizes = checked(*args)
+        os.replace(other, path)
+        return sizes
+
+    monkeypatch.setattr(safe_loading, '_checked_sizes', check_and_exchange)
+    assert load(path)['weight'].tolist() == [1, 1]
+    monkeypatch.undo()
+    with pytest.raises(UserError, match='TorchScript'):
+        load(path)
