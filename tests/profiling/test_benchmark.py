@@ -105,8 +105,12 @@ def test_what_was_measured_before_a_signal_is_kept_and_marked(tool, tmp_path, mo
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(measure, 'contenders', lambda task: [Contender('ours', lambda: call)])
-    ended = tool('benchmark.py', '--shape', 32, 32, '--shape', 64, 64, '--rounds', 5, '--no-memory',
-                 '--out-dir', tmp_path)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        ended = tool('benchmark.py', '--shape', 32, 32, '--shape', 64, 64, '--rounds', 5, '--no-memory',
+                     '--out-dir', tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended.status == 128 + number, ended.err
     assert 'marked as partial' in ended.err
     done = json.loads((tmp_path / 'results.json').read_text())
