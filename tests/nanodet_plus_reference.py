@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import torchvision
-from nanodet_reference import MEAN, STD, Weights, conv_norm, unit
+from nanodet_reference import MEAN, STD, Weights, conv_norm, stages
 from torch import Tensor
 
 STRIDES = (8, 16, 32, 64)
@@ -40,15 +40,8 @@ def doubled(x: Tensor) -> Tensor:
 
 def raw_outputs(weights: Weights, x: Tensor) -> list[Tensor]:
     """Normalised images, sides in multiples of 32 -> logits ``(N, classes + 32, H_i, W_i)`` a level."""
-    x = conv_norm(weights, x, 'model.backbone.conv1.0', 'model.backbone.conv1.1', stride=2, padding=1)
-    x = F.max_pool2d(x, 3, 2, 1)
-    reduced = []
-    for stage, depth in ((2, 4), (3, 8), (4, 4)):
-        for i in range(depth):
-            x = unit(weights, x, f'model.backbone.stage{stage}.{i}', stride=1 if i else 2)
-        name = f'model.fpn.reduce_layers.{stage - 2}'
-        reduced.append(conv_norm(weights, x, f'{name}.conv', f'{name}.bn'))
-    r8, r16, r32 = reduced
+    r8, r16, r32 = (conv_norm(weights, x, *(f'model.fpn.reduce_layers.{level}.{part}' for part in ('conv', 'bn')))
+                    for level, x in enumerate(stages(weights, x)))
     t16 = ghost_block(weights, doubled(r32), r16, 'model.fpn.top_down_blocks.0')
     p8 = ghost_block(weights, doubled(t16), r8, 'model.fpn.top_down_blocks.1')
     p16 = ghost_block(weights, separable(weights, p8, 'model.fpn.downsamples.0', 2), t16,

@@ -37,17 +37,23 @@ def unit(weights: Weights, x: Tensor, name: str, stride: int) -> Tensor:
     return torch.stack((passed, x), dim=2).flatten(1, 2)
 
 
-def raw_outputs(weights: Weights, x: Tensor) -> list[Tensor]:
-    """Normalised images ``(N, 3, H, W)`` -> class and distance logits ``(N, classes + 32, H_i, W_i)`` a level."""
+def stages(weights: Weights, x: Tensor) -> list[Tensor]:
+    """Normalised images ``(N, 3, H, W)`` -> features of strides 8, 16 and 32, the same way in every NanoDet."""
     x = conv_norm(weights, x, 'model.backbone.conv1.0', 'model.backbone.conv1.1', stride=2, padding=1)
     x = F.max_pool2d(x, 3, 2, 1)
-    levels = []
+    features = []
     for stage, depth in ((2, 4), (3, 8), (4, 4)):
         for i in range(depth):
             x = unit(weights, x, f'model.backbone.stage{stage}.{i}', stride=1 if i else 2)
-        lateral = f'model.fpn.lateral_convs.{stage - 2}.conv'
-        levels.append(F.conv2d(x, weights[f'{lateral}.weight'], weights[f'{lateral}.bias']))
-    fine, middle, coarse = levels
+        features.append(x)
+    return features
+
+
+def raw_outputs(weights: Weights, x: Tensor) -> list[Tensor]:
+    """Normalised images ``(N, 3, H, W)`` -> class and distance logits ``(N, classes + 32, H_i, W_i)`` a level."""
+    fine, middle, coarse = (
+        F.conv2d(x, *(weights[f'model.fpn.lateral_convs.{level}.conv.{name}'] for name in ('weight', 'bias')))
+        for level, x in enumerate(stages(weights, x)))
     middle = middle + F.interpolate(coarse, scale_factor=2, mode='bilinear')
     fine = fine + F.interpolate(middle, scale_factor=2, mode='bilinear')
     middle = middle + F.interpolate(fine, scale_factor=0.5, mode='bilinear')
