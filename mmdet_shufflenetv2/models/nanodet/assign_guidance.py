@@ -66,11 +66,11 @@ class AssignGuidance(BaseModule):
         self.detached = False
 
     def forward(self, features: Sequence[Tensor], levels: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Raw outputs of the auxiliary head.
+        """Raw outputs of the auxiliary head, in the shapes of :meth:`.NanoDetHead.forward`.
 
         Args:
-            features: The backbone's, one ``(N, C_i, H_i, W_i)`` each.
-            levels: The detector's neck's, one ``(N, in_channels, H_i, W_i)`` each.
+            features: The backbone's, one ``(N, C_i, H_i, W_i)`` a stage.
+            levels: The detector's neck's, one ``(N, in_channels, H_i, W_i)`` a level.
         """
         if self.detached:
             features, levels = ([x.detach() for x in xs] for xs in (features, levels))

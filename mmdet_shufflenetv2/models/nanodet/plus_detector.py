@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from mmdet.models.utils import unpack_gt_instances
@@ -32,12 +31,10 @@ class NanoDetPlus(NanoDet):
     """
 
     def __init__(self, *, train_cfg: dict | None = None, **kwargs: Any) -> None:
-        guidance = (train_cfg or {}).get('assign_guidance')
-        neck = copy.deepcopy(kwargs['neck'])
         super().__init__(train_cfg=train_cfg, **kwargs)
-        self.assign_guidance = None
-        if guidance is not None:
-            self.assign_guidance = AssignGuidance(neck, kwargs['bbox_head'], **guidance)
+        guidance = (train_cfg or {}).get('assign_guidance')
+        self.assign_guidance = None if guidance is None else AssignGuidance(
+            kwargs['neck'], kwargs['bbox_head'], **guidance)
 
     def init_weights(self) -> None:
         """Draw or load all weights; the auxiliary neck begins as a copy of the detector's."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures.bbox import bbox2distance, get_box_tensor
+from mmdet.structures.bbox import get_box_tensor
 from mmdet.utils import reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -19,9 +19,6 @@ from torch import Tensor
 from .head import NanoDetHead
 
 __all__ = ['NanoDetPlusHead', 'SoftTargets']
-
-# Just below the last bin, so that a distance always lies between two of them.
-_BELOW_LAST_BIN = 0.1
 
 
 class SoftTargets(NamedTuple):
@@ -74,10 +71,10 @@ class NanoDetPlusHead(NanoDetHead):
         loss_cls = self.loss_cls(logits.flatten(0, 1), (targets.labels, targets.ious), avg_factor=num_boxes)
 
         logits, distances = logits.flatten(0, 1)[has_box], distances.flatten(0, 1)[has_box]
-        weight = logits.detach().sigmoid().max(dim=1).values if len(logits) else logits.new_zeros(0)
+        weight = logits.detach().sigmoid().max(dim=1).values
         total = reduce_mean(weight.sum()).clamp(min=1)
         centers, strides = (part.repeat(len(cls_scores[0]), 1)[has_box] for part in self._cells(cls_scores))
-        wanted = bbox2distance(centers / strides, targets.boxes[has_box] / strides, self.reg_max, _BELOW_LAST_BIN)
+        wanted = self.bbox_coder.encode(centers / strides, targets.boxes[has_box] / strides, self.reg_max)
         loss_bbox = self.loss_bbox(boxes[has_box], targets.boxes[has_box], weight=weight, avg_factor=total)
         loss_dfl = self.loss_dfl(distances.reshape(-1, self.reg_max + 1), wanted.flatten(),
                                  weight=weight[:, None].expand(-1, 4).flatten(), avg_factor=4 * total)

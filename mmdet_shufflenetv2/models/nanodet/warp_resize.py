@@ -11,12 +11,7 @@ from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import autocast_box_type
 
-__all__ = ['WarpResize', 'resize_matrix']
-
-
-def resize_matrix(width: int, height: int, scale: tuple[int, int]) -> np.ndarray:
-    """The 3x3 matrix that stretches an image to ``scale``, its top left pixel staying where it is."""
-    return np.diag([scale[0] / width, scale[1] / height, 1.0])
+__all__ = ['WarpResize']
 
 
 @TRANSFORMS.register_module()
@@ -63,11 +58,12 @@ class WarpResize(BaseTransform):
         about_center = np.array([[x_factor, 0, width * (0.5 - 0.5 * x_factor + x_shift)],
                                  [0, y_factor, height * (0.5 - 0.5 * y_factor + y_shift)],
                                  [0, 0, 1]])
-        matrix = resize_matrix(width, height, self.scale) @ about_center
+        factors = (self.scale[0] / width, self.scale[1] / height)
+        matrix = np.diag([*factors, 1.0]) @ about_center
         results['img'] = cv2.warpPerspective(results['img'], matrix, self.scale)
         results['img_shape'] = self.scale[::-1]
         results['scale'], results['keep_ratio'] = self.scale, False
-        results['scale_factor'] = (self.scale[0] / width, self.scale[1] / height)
+        results['scale_factor'] = factors
         results['homography_matrix'] = matrix.astype(np.float32)
         if 'gt_bboxes' in results:
             results['gt_bboxes'].project_(matrix)
