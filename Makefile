@@ -28,7 +28,7 @@ install: $(INSTALLED)
 
 # OpenCV's ordinary wheel needs libGL, which a bare machine lacks; its headless
 # twin takes its place there.
-$(INSTALLED): setup.py $(CONSTRAINTS)
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 		"Python 3.11, 3.12 or 3.13 is needed, this is %d.%d. Name another: make PYTHON=python3.12" % v)'
 	@echo '1/4 creating $(VENV)'

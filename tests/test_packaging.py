@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
     source = folder / 'source'
     subprocess.run(['git', 'clone', '--quiet', ROOT, source], check=True)
     # What is not committed yet belongs to it.
-    for name in ('setup.py', 'MANIFEST.in', 'model-index.yml', 'README.md', 'CHANGELOG.md'):
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'model-index.yml', 'README.md', 'CHANGELOG.md'):
         (source / name).write_bytes((ROOT / name).read_bytes())
     for path in (ROOT / 'docs').glob('*.md'):
         (source / 'docs' / path.name).write_bytes(path.read_bytes())

@@ -78,7 +78,9 @@ def put_in_place(unfinished: Path, path: Path, sync: bool = True) -> None:
 
 
 def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
+    if os.name == 'nt' and path.is_dir():
+        return  # Windows opens no folders
+    file = os.open(path, os.O_RDWR if os.name == 'nt' else os.O_RDONLY)
     try:
         os.fsync(file)
     finally:

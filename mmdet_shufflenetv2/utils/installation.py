@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 __all__ = ['MISSING', 'TRAINING', '__version__']
 
-__version__ = '0.1.0'
+__version__ = '0.2.0.dev0'
 
 #: Packages that training needs and this machine lacks.
 MISSING = [package for package in ('torch', 'mmengine') if find_spec(package) is None]

@@ -111,7 +111,8 @@ def _ignore_signals(init: Callable[[int], None] | None, worker: int) -> None:
 
 def _end_workers() -> None:
     """End the workers with this process, which would wait for them: they ignore the signal that it sends."""
-    install('signal:SIGCHLD', signal.signal, signal.SIGCHLD, signal.SIG_DFL)
+    if hasattr(signal, 'SIGCHLD'):  # not on Windows
+        install('signal:SIGCHLD', signal.signal, signal.SIGCHLD, signal.SIG_DFL)
     for worker in multiprocessing.active_children():
         worker.kill()
 
