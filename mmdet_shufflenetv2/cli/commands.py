@@ -82,6 +82,12 @@ def check_data(options: o.CheckDataOptions) -> int:
     return 1 if any(report.fatal for report in reports) else 0
 
 
+def convert(options: o.ConvertOptions) -> None:
+    from ..data.conversion import convert
+    from ..data.summary import summary
+    print(in_words(summary(convert(options.data, options.out, options.to))))
+
+
 def analyze(options: o.AnalyzeOptions) -> None:
     from ..evaluation.error_report import analyze
     scores = analyze(options.results, options.ann, options.images, options.out, score_thr=options.score_thr,
@@ -233,6 +239,8 @@ class Command(NamedTuple):
 GROUPS: dict[str, dict[str, Command]] = {
     'Data': {
         'check-data': Command(o.CheckDataOptions, check_data, 'find every problem of a data set'),
+        'convert': Command(o.ConvertOptions, convert, 'write a data set as COCO, YOLO or VOC',
+                           function='data.conversion.convert'),
         'browse': Command(o.BrowseOptions, browse, 'draw the data as the model sees it',
                           function='training.browse.browse'),
         'download': Command(o.DownloadOptions, download, 'fetch COCO 2017, or published weights by name'),

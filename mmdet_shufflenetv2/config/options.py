@@ -15,8 +15,9 @@ from ..utils.options import argument, option
 
 __all__ = [
     'AnalyzeOptions', 'AppOptions', 'BenchmarkOptions', 'BrowseOptions', 'CheckDataOptions', 'ComplexityOptions',
-    'DemoOptions', 'DesignCheckOptions', 'DownloadOptions', 'EnvOptions', 'EvaluateOptions', 'ExportOptions',
-    'GuidelinesOptions', 'PlotOptions', 'PredictOptions', 'ReproduceOptions', 'RunOptions', 'TrainOptions'
+    'ConvertOptions', 'DemoOptions', 'DesignCheckOptions', 'DownloadOptions', 'EnvOptions', 'EvaluateOptions',
+    'ExportOptions', 'GuidelinesOptions', 'PlotOptions', 'PredictOptions', 'ReproduceOptions', 'RunOptions',
+    'TrainOptions'
 ]
 
 
@@ -216,6 +217,22 @@ class CheckDataOptions:
     data: str | None = option(None, 'the same as naming the folder alone', metavar='DIR')
     json: str | None = option(None, 'write the reports there too', metavar='OUT')
     formats: bool = option(False, 'list the formats that --data reads, and what a folder is recognised by')
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """Write a data set of any format that is read as COCO, YOLO or Pascal VOC, and read it back to check it.
+
+        snv2 convert fish/ fish_coco/
+        snv2 convert --to yolo fish/ fish_yolo/
+
+    Images are copied. What a format cannot hold is listed with counts.
+    """
+
+    data: str = argument('folder of a data set (snv2 check-data --formats), or the .yaml or .data of YOLO\'s',
+                         metavar='DIR')
+    out: str = argument('folder to write, which is new or empty', metavar='OUT')
+    to: str = option('coco', 'format to write (default: coco)', choices=('coco', 'yolo', 'voc'))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ from .complete_annotations import class_name, complete_annotations, has_area, us
 from .layouts.description import Split, UserDataset
 from .problems import FATAL, LEFT_OUT, Report, shown
 
-__all__ = ['FOLDER', 'Prepared', 'complete_and_check', 'load_prepared', 'prepare_user_dataset', 'shared_images']
+__all__ = [
+    'FOLDER', 'Prepared', 'check_split', 'complete_and_check', 'load_prepared', 'prepare_user_dataset', 'shared_images'
+]
 
 #: Where it stands in the work dir, and its description there.
 FOLDER, DESCRIPTION = 'own_data', 'data.json'
@@ -63,13 +65,11 @@ def prepare_user_dataset(data: UserDataset, work_dir: str | os.PathLike, classes
     folder = Path(work_dir).absolute() / FOLDER
     as_it_is = set()
     for name, split in data.splits.items():
-        _refuse_other_classes(split, classes)
         found = split.annotations
-        report = complete_and_check(data, name, classes, look=False, add=training)
+        notes = check_split(data, name, classes, add=training)
         if found == split.annotations and data.format == 'COCO' and not has_byte_order_mark(split.source):
             as_it_is.add(name)
-        _refuse_faults(data, name, report)
-        data.notes += [f'{name}: {line}' for line in (*report.notes, *report.warnings())]
+        data.notes += notes
     data.notes += shared_images(data)
     if 'val' not in data.splits:
         _hold_out(data)
@@ -104,6 +104,23 @@ def load_prepared(work_dir: str | os.PathLike) -> Prepared | None:
             raise UserError(f'The data that {path.parent.parent} was trained on lay in {images}, and that folder is '
                             f'gone. Say where they are now: data=DIR')
     return prepared
+
+
+def check_split(data: UserDataset, name: str, classes: Sequence[str], look: bool = False,
+                add: bool = True) -> list[str]:
+    """Complete a split as :func:`complete_and_check` does, which has the arguments; what to say of it.
+
+    Raises:
+        UserError: If something in it is fatal for training, or of other classes.
+    """
+    _refuse_other_classes(data.splits[name], classes)
+    report = complete_and_check(data, name, classes, look, add)
+    if report.fatal:
+        first, *others = report.fatal
+        more = f', and {len(others)} other problems' if others else ''
+        raise UserError(f'{name}: {report.found[first]} x {FATAL[first]}: {report.examples[first][0]}{more}.\n'
+                        f'To see everything: snv2 check-data {data.root}')
+    return [f'{name}: {line}' for line in (*report.notes, *report.warnings())]
 
 
 def complete_and_check(data: UserDataset, name: str, classes: Sequence[str], look: bool = True,
@@ -160,14 +177,6 @@ def _refuse_other_classes(split: Split, classes: Sequence[str]) -> None:
                         f'{len(classes)} classes of the training ({", ".join(classes[:5])}'
                         f'{", ..." if len(classes) > 5 else ""}).{same_but_for_spelling(others, classes)} '
                         f'Give every split the same classes.')
-
-
-def _refuse_faults(data: UserDataset, name: str, report: Report) -> None:
-    if report.fatal:
-        first, *others = report.fatal
-        more = f', and {len(others)} other problems' if others else ''
-        raise UserError(f'{name}: {report.found[first]} x {FATAL[first]}: {report.examples[first][0]}{more}.\n'
-                        f'To see everything: snv2 check-data {data.root}')
 
 
 def shared_images(data: UserDataset) -> list[str]:

@@ -42,6 +42,8 @@ def reproduce():
 MISTAKES = {
     'check-data': (call('training.check_dataset.check_dataset', 'a.json', images='nowhere'), 'images=nowhere: there is',
                    ['a.json', '--images', 'nowhere'], '--images nowhere: there is'),
+    'convert': (call('data.conversion.convert', 'data', 'file'), 'out=file is there',
+                ['data', 'file', '--to', 'yolo'], 'error: file is there'),
     'browse': (call('training.browse.browse', CONFIG, count=0), 'count=0: expected',
                [CONFIG, '--count', '0'], '--count 0: expected'),
     'download': (call('data.coco.prepare_coco', 'coco', splits=['test']), 'splits=test: expected',

@@ -10,7 +10,7 @@ import math
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from ..problems import few, shown
 from .description import SPLITS, Split, UserDataset, split_named
 from .label_files import LabelFileError, decoded, format_of, label_files, read_csv, read_json_labels, read_xml
 
-__all__ = ['Box', 'Corners', 'Image', 'Labels', 'corners_of_points', 'float_of']
+__all__ = ['NO_CLASSES', 'Box', 'Corners', 'Image', 'Labels', 'corners_of_points', 'float_of']
 
 # A box may end on the border, and files round.
 _OUTSIDE = 1.0
@@ -31,8 +31,8 @@ _OUTSIDE = 1.0
 _FAR_OUTSIDE = 0.1
 _CLASS_LISTS = ('classes.txt', 'predefined_classes.txt', 'class_names.txt', 'labels.txt', 'labelmap.txt',
                 'label_map.pbtxt', 'labelmap.pbtxt', 'classes.csv', 'obj.names')
-# What tools list for what is no object.
-_NO_CLASSES = ('__ignore__', '_background_', 'background')
+#: What tools list for what is no object.
+NO_CLASSES = ('__ignore__', '_background_', 'background')
 # Folders of images that are drawn labels, such as VOC's SegmentationClass.
 _MASKS = re.compile(r'segmentation(class|object)|masks?$', re.IGNORECASE)
 _READERS = {'.xml': read_xml, '.json': read_json_labels, '.csv': read_csv}
@@ -180,7 +180,7 @@ class Labels:
                        for box in image.boxes if (name := _name(box.name)))
         listed, source = self.classes, 'labels of the export'
         if not listed:
-            listed, source = self._class_list()
+            listed, source = self._class_list(used)
         if listed and used and not set(listed) & set(used):
             self.notes.append(f'{source} is passed over: none of the boxes is of a class in it')
             listed = None
@@ -199,11 +199,11 @@ class Labels:
             self.notes.append(f'no box of {few(map(repr, unused))}')
         return tuple(listed)
 
-    def _class_list(self) -> tuple[list[str] | None, str]:
+    def _class_list(self, used: Container[str]) -> tuple[list[str] | None, str]:
         folders = dict.fromkeys((self.root, *(image.source.parent for image in self.images[:1])))
         for path in (folder / name for folder in folders for name in _CLASS_LISTS):
             if path.is_file():
-                names = [name for name in _listed(path) if name.lower() not in _NO_CLASSES]
+                names = [name for name in _listed(path) if name.lower() not in NO_CLASSES or name in used]
                 if len(set(names)) < len(names):
                     raise UserError(f'{path} holds one name twice. Rename one of the two classes.')
                 return names, path.name
@@ -476,7 +476,7 @@ def _listed(path: Path) -> list[str]:
                  for item in re.findall(r'item\s*\{(.*?)\}', text, re.DOTALL)]
         return [name[2] for _, name in sorted(((int(number[1]), name) for number, name in items if number and name),
                                               key=lambda item: item[0])]
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith('#')]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith('# ')]
     if path.suffix == '.csv':
         rows = [line.rsplit(',', 1) for line in lines]
         return [row[0] for row in sorted((row for row in rows if len(row) == 2 and row[1].strip().isdigit()),

@@ -64,11 +64,14 @@ def _count_from_one(labels: Labels) -> None:
 
 
 def _from_zero(corners: Corners) -> Corners:
-    """Corners that are counted from 0 of which the second is behind the box; the smaller may be the second one."""
+    """Corners that are counted from 0 of which the second is behind the box; the smaller may be the second one.
+
+    A first corner above the second by less than a pixel is that of a box narrower than a pixel.
+    """
     numbers = list(map(_float, corners))
     if None in numbers:
         return corners
-    first, second = ((low - (low <= high), high - (low > high)) for low, high in zip(numbers[:2], numbers[2:]))
+    first, second = ((low - (low - high < 1), high - (low - high >= 1)) for low, high in zip(numbers[:2], numbers[2:]))
     return first[0], second[0], first[1], second[1]
 
 
@@ -93,11 +96,11 @@ def _assign_splits(labels: Labels) -> None:
     by_stem = {image.source.stem: image for image in labels.images}
     listed: list[Image] = []
     for split, path in splits.items():
-        lines = [(number, line.split()[0]) for number, line in enumerate(decoded(path.read_bytes()).splitlines(), 1)
+        lines = [(number, line.strip()) for number, line in enumerate(decoded(path.read_bytes()).splitlines(), 1)
                  if line.strip()]
         stems = [(f'{path}:{number}', stem) for number, line in lines
                  if (stem := line.replace('\\', '/').rpartition('/')[2])]
-        known = [(where, by_stem.get(stem) or by_stem.get(stem.rpartition('.')[0])) for where, stem in stems]
+        known = [(where, _of_stem(stem, by_stem)) for where, stem in stems]
         if split == 'test' and not any(image for _, image in known):
             labels.notes.append(f'{path.name} lists images without annotations, which are none to evaluate on')
             continue
@@ -110,6 +113,12 @@ def _assign_splits(labels: Labels) -> None:
     if others := [image.source.name for image in labels.images if image.source not in names]:
         labels.notes.append(f'{len(others)} label files are left out, as no list in {folder} names them: {few(others)}')
     labels.images = listed
+
+
+def _of_stem(line: str, by_stem: dict[str, Image]) -> Image | None:
+    """The image that a line of a list means: its name, in which may be spaces, or the first word."""
+    names = [name for word in (line, line.split()[0]) for name in (word, word.rpartition('.')[0])]
+    return next((by_stem[name] for name in names if name in by_stem), None)
 
 
 VOC = Format(_NAME, '.xml files with <annotation>, in Annotations/ or beside the images; ImageSets/Main/train.txt',

@@ -26,7 +26,7 @@ from ...utils.images import IMAGE_SUFFIXES, check_image_files, files_below, is_c
 from ..problems import shown
 from .description import SPLITS, Format, Split, UserDataset
 
-__all__ = ['DESCRIPTIONS', 'YOLO', 'find_description', 'is_description', 'read_yolo', 'unreadable_yaml']
+__all__ = ['DESCRIPTIONS', 'YOLO', 'find_description', 'is_description', 'label_file', 'read_yolo', 'unreadable_yaml']
 
 #: What a file that describes a data set ends in.
 DESCRIPTIONS = ('.yaml', '.yml', '.data')
@@ -258,7 +258,7 @@ def _images(said: _Described, split: str, places: dict[str, Path | None]) -> lis
     return list(found)
 
 
-def _label_file(image: Path) -> Path:
+def label_file(image: Path) -> Path:
     """The last ``images`` in the path becomes ``labels``; otherwise the labels lie beside the images."""
     apart, beside = _renamed(image.parent, 'images', 'labels') / f'{image.stem}.txt', image.with_suffix('.txt')
     return beside if beside.is_file() and not apart.is_file() else apart
@@ -273,20 +273,20 @@ def _renamed(folder: Path, old: str, new: str) -> Path:
 def _read_split(images: list[Path], split: str, data: UserDataset,
                 said: _Described) -> tuple[Split, list[tuple[str, str]]]:
     folder = Path(os.path.commonpath([path.parent for path in images]))
-    labels = [_label_file(image) for image in images]
+    labels = [label_file(image) for image in images]
     if not any(path.is_file() for path in labels):
         raise UserError(f'None of the {len(images)} images of {split} has labels: {images[0]} should have them in '
                         f'{labels[0]}. Put the label files there, one .txt an image.')
     faults: list[tuple[str, str]] = []
     entries, annotations, clipped = [], [], 0
-    for number, (image, label_file, look) in enumerate(zip(images, labels, check_image_files(images)), start=1):
+    for number, (image, of_image, look) in enumerate(zip(images, labels, check_image_files(images)), start=1):
         if look.size is None:
             faults.append((look.kind, look.fault))
             continue
         width, height = look.size
         entries.append(dict(id=number, file_name=os.path.relpath(image, folder), width=width, height=height))
         keypoints = 'kpt_shape' in said.content
-        for x1, y1, x2, y2, label, outside in _boxes(label_file, len(data.classes), keypoints, faults):
+        for x1, y1, x2, y2, label, outside in _boxes(of_image, len(data.classes), keypoints, faults):
             clipped += outside
             box = [round(side, 3) for side in (x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height)]
             annotations.append(dict(id=len(annotations) + 1, image_id=number, category_id=label + 1, bbox=box,
@@ -304,7 +304,7 @@ def _orphans(images: list[Path], folders: list[Path], data: UserDataset) -> Iter
         images, folders: Those of a split, and where these were searched for; labels are searched for likewise.
         data: What was read so far.
     """
-    labels = set(map(_label_file, images))
+    labels = set(map(label_file, images))
     said = {example for faults in data.faults.values() for _, example in faults}
     roots = [_renamed(folder, 'images', 'labels') for folder in folders]
     found = {path for root in roots if root.is_dir() for path in files_below(root, ('.txt', ))}
