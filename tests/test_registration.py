@@ -52,7 +52,7 @@ def builder(tmp_path_factory, shapes_root, small_classifier):
     for name, path in small.items():
         path.write_text(SMALL.format(root=ROOT, base=name, data=shapes_root))
     for name, path in (small | {'classifier': small_classifier}).items():
-        cfg, _ = resolve(TrainOptions(str(path), work_dir=str(folder / name), tensorboard=True))
+        cfg, _ = resolve(TrainOptions(str(path), work_dir=str(folder / name), tracker=('tensorboard', )))
         dumped[name] = folder / f'dumped_{name}.py'
         cfg.dump(dumped[name])
     text = dumped['faster_rcnn_snv2_shapes'].read_text()

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmengine.visualization import BaseVisBackend
+from mmengine.visualization import BaseVisBackend, LocalVisBackend
 
 from ..utils.errors import UserError
 
@@ -21,29 +21,39 @@ _BUILT_FROM = re.compile(r'^(class `\w+` in [\w/.]+: )+')
 def registry_errors() -> Iterator[None]:
     """Turn MMEngine's "X is not in the registry" and "unexpected argument" into a :class:`UserError`.
 
-    So, too, the error of a visualizer backend whose package is not installed.
+    So, too, the error of a visualizer backend that cannot begin: its package is not installed, nobody is logged in.
     """
     try:
         yield
-    except KeyError as error:
-        message = str(error.args[0]) if error.args else ''
-        if 'registry' not in message:
+    except Exception as error:
+        message = _of_backend(error) or _of_registry(error)
+        if message is None:
             raise
-        raise UserError(f'The config names something that nothing has registered: {message.split(". ")[0].strip()}. '
-                        f'Check the spelling, or import its module with custom_imports.') from error
-    except TypeError as error:
-        if not _in_the_registrys_call(error):
-            raise
-        raise UserError(f'The config does not fit: {_BUILT_FROM.sub("", str(error))}') from error
-    except ImportError as error:
-        owners = [frame.f_locals.get('self') for frame, _ in traceback.walk_tb(error.__traceback__)]
-        backend = next((owner for owner in owners if isinstance(owner, BaseVisBackend)), None)
-        if backend is None:
-            raise
+        raise UserError(message) from error
+
+
+def _of_registry(error: Exception) -> str | None:
+    message = str(error.args[0]) if error.args else ''
+    if isinstance(error, KeyError) and 'registry' in message:
+        return (f'The config names something that nothing has registered: {message.split(". ")[0].strip()}. '
+                f'Check the spelling, or import its module with custom_imports.')
+    if isinstance(error, TypeError) and _in_the_registrys_call(error):
+        return f'The config does not fit: {_BUILT_FROM.sub("", str(error))}'
+    return None
+
+
+def _of_backend(error: Exception) -> str | None:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    backend = next((frame.f_locals.get('self') for frame in frames if frame.f_code.co_name == '_init_env'), None)
+    if not isinstance(backend, BaseVisBackend) or isinstance(backend, LocalVisBackend):
+        return None
+    name, advice = type(backend).__name__, 'Or leave it out of `tracker`, or out of the vis_backends in the config.'
+    if isinstance(error, ImportError):
         # MMEngine's message names one package where a backend needs two.
         package = str(getattr(error.__context__, 'name', None) or error.name).split('.')[0]
-        raise UserError(f'{type(backend).__name__} needs {package}, which is not installed: pip install {package}. Or '
-                        f'leave it out of the vis_backends in the config.') from error
+        return f'{name} needs {package}, which is not installed: pip install {package}. {advice}'
+    said = ' '.join(str(error).split()) or type(error).__name__
+    return f'{name} cannot begin: {said.rstrip(".")}. {advice}'
 
 
 def _in_the_registrys_call(error: TypeError) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from copy import deepcopy
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from ..utils.errors import UserError
 from ..utils.files import write_atomically
 from .access import coco_metrics_of, datasets_of, metrics_of
 
-__all__ = ['augment', 'cap_workers', 'check_load_from', 'coco_metrics', 'log_for_tensorboard', 'set_data_root',
-           'set_launcher', 'set_resume', 'show_class_wise']
+__all__ = ['augment', 'cap_workers', 'check_load_from', 'coco_metrics', 'set_data_root', 'set_launcher',
+           'set_resume', 'show_class_wise']
 
 
 def set_data_root(cfg: Config, root: str | None, data: str | None = None) -> None:
@@ -140,16 +139,3 @@ def cap_workers(cfg: Config) -> str | None:
     for loader in loaders:
         loader['num_workers'] = cores
     return f'{cores} in place of {most}, as there are {cores} cores' if loaders else None
-
-
-def log_for_tensorboard(cfg: Config) -> None:
-    """Add MMEngine's TensorBoard backend to the visualizer of a config, if it has none.
-
-    Its files lie in ``WORK_DIR/TIME/vis_data``. Where TensorBoard is not installed, a :class:`UserError` says so.
-    """
-    if find_spec('tensorboard') is None:
-        raise UserError('tensorboard=True needs TensorBoard: pip install tensorboard')
-    visualizer = cfg.get('visualizer') or dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
-    backends = visualizer.get('vis_backends') or []
-    if not any(backend['type'] == 'TensorboardVisBackend' for backend in backends):
-        cfg.visualizer = dict(visualizer, vis_backends=[*backends, dict(type='TensorboardVisBackend')])

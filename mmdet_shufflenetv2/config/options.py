@@ -20,6 +20,9 @@ __all__ = [
     'TrainOptions'
 ]
 
+#: What a training can be logged to.
+TRACKERS = ('tensorboard', 'wandb', 'mlflow', 'clearml', 'neptune', 'aim', 'dvclive')
+
 
 def _cfg_options() -> Any:
     return option(None, 'entries of the config to override, such as model.backbone.with_cp=True', metavar='KEY=VALUE')
@@ -74,7 +77,7 @@ class TrainOptions:
         None, 'save in the middle of an epoch, too, every M minutes', metavar='M')
     max_broken_images: int = option(10, 'end the run when more than N images cannot be read (default: 10)',
                                     metavar='N')
-    tensorboard: bool = option(False, 'log for TensorBoard, too: tensorboard --logdir DIR')
+    tracker: tuple[str, ...] = option((), 'log there, too: ' + ', '.join(TRACKERS), metavar='NAME')
     cfg_options: dict[str, Any] | None = _cfg_options()
     launcher: str = _launcher()
 
@@ -83,6 +86,8 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < float('inf'):
                 raise UserError(f'{name}={value}: expected a positive number.')
+        if unknown := [name for name in self.tracker if name not in TRACKERS]:
+            raise UserError(f'tracker={unknown[0]} is not known. Expected {", ".join(TRACKERS)}.')
 
 
 @dataclass(frozen=True)

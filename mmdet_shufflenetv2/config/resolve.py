@@ -23,6 +23,7 @@ from .fault_tolerance import add_fault_tolerance
 from .fit import fit_data, fit_run, follow_run
 from .load import load_checkpoint_config, load_config
 from .options import BrowseOptions, EvaluateOptions, TrainOptions
+from .trackers import add_trackers, drop_trackers, require_trackers
 
 __all__ = ['Resolved', 'resolve']
 
@@ -53,6 +54,8 @@ def resolve(options: TrainOptions | EvaluateOptions | BrowseOptions) -> Resolved
 
 def _for_training(cfg: Config, options: TrainOptions) -> dict[str, str]:
     require_entries(cfg, 'train_cfg', 'train_dataloader', 'optim_wrapper')
+    add_trackers(cfg, options.tracker)
+    require_trackers(cfg)
     edits.set_data_root(cfg, options.data_root, options.data)
     edits.set_resume(cfg, options.resume)
     edits.check_load_from(cfg)
@@ -62,8 +65,6 @@ def _for_training(cfg: Config, options: TrainOptions) -> dict[str, str]:
         _mix_precisions(cfg)
     if options.auto_scale_lr:
         _scale_learning_rate(cfg, options.config)
-    if options.tensorboard:
-        edits.log_for_tensorboard(cfg)
     workers = edits.cap_workers(cfg)
     edits.set_launcher(cfg)
     add_fault_tolerance(cfg, max_broken_images=options.max_broken_images,
@@ -73,6 +74,9 @@ def _for_training(cfg: Config, options: TrainOptions) -> dict[str, str]:
 
 def _for_evaluation(cfg: Config, options: EvaluateOptions) -> None:
     require_entries(cfg, 'test_cfg', 'test_dataloader', 'test_evaluator')
+    if options.config is None:  # a training was logged there, on some machine
+        drop_trackers(cfg)
+    require_trackers(cfg)
     if options.out or options.show or options.show_dir or options.tta:
         require_detector(cfg, '`out`, `show`, `show_dir` and `tta` are about boxes')
     edits.set_data_root(cfg, options.data_root, options.data)
