@@ -229,7 +229,7 @@ class ConvertOptions:
     """Write a data set of any format that is read as COCO, YOLO or Pascal VOC, and read it back to check it.
 
         snv2 convert fish/ fish_coco/
-        snv2 convert --to yolo fish/ fish_yolo/
+        snv2 convert fish/ fish_yolo/ --to yolo
 
     Images are copied. What a format cannot hold is listed with counts.
     """
