@@ -1,4 +1,4 @@
-"""What every other part needs and none of it is about detection: errors, files, image files, devices.
+"""Helpers for every other part of the package: errors, files, image files, devices, options.
 
-Imports nothing of the package. Nothing here needs MMEngine or MMDetection.
+They import nothing else of the package, and need neither MMEngine nor MMDetection.
 """

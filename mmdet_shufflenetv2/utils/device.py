@@ -1,4 +1,4 @@
-"""The device that a tool is told to compute on."""
+"""Checking the device to compute on."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ['usable_device']
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of that name: ``cpu``, ``cuda``, ``cuda:1``, or what else PyTorch computes on.
+    """The PyTorch device with that name, such as ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
-        UserError: If there is no such device, or no such name.
+        UserError: If the name is unknown or the device is not available.
     """
     try:
-        torch.zeros(1, device=name).item()  # 'meta' has no numbers to give
-    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
-        # PyTorch's own words name two dozen kinds of devices, none of which need be here.
-        raise UserError(f'device={name} cannot be used here: expected cpu, or cuda, cuda:1, ... for a GPU, of which '
-                        f'PyTorch finds {torch.cuda.device_count() or "none"}.') from error
+        torch.zeros(1, device=name).item()  # fails on 'meta', which holds no data
+    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA raises AssertionError
+        # PyTorch's own message lists two dozen device types, whether available or not.
+        raise UserError(f'device={name} cannot be used: expected cpu, or cuda, cuda:1, ... for a GPU. GPUs found by '
+                        f'PyTorch: {torch.cuda.device_count()}.') from error
     return torch.device(name)

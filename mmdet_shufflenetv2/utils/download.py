@@ -1,4 +1,4 @@
-"""A file over HTTP that arrives whole or not at all, however often the connection is cut."""
+"""HTTP downloads that resume after a lost connection. The file appears only once it is complete."""
 
 from __future__ import annotations
 
@@ -21,35 +21,36 @@ __all__ = ['download', 'md5_of', 'part_of']
 
 _CHUNK = 1 << 20
 _TIMEOUT = 60
-#: Attempts in a row that may bring nothing, and seconds before the second one; each later wait is twice as long.
+#: Consecutive attempts without new data before giving up, and seconds before the second attempt; each later wait is
+#: twice as long.
 ATTEMPTS, FIRST_WAIT = 6, 1.0
 
 
 class _RetryError(Exception):
-    """This attempt has ended; another may bring more."""
+    """This attempt failed; another one may succeed."""
 
 
 def download(url: str, target: Path, size: int | None = None, md5: str | None = None, bar: bool = True, *,
              check: Callable[[Path], None] = lambda part: None, attempts: int = ATTEMPTS) -> Path:
-    """Fetch a file.
+    """Download a file.
 
-    What has arrived stays in ``TARGET.part`` when the connection is cut or the process is killed, and the next attempt,
-    or the next call, goes on behind it, where the server can do that. The file gets its name when it is whole.
+    If the connection is lost or the process is killed, the received bytes stay in ``TARGET.part``. The next attempt or
+    call resumes from there if the server supports it. The complete file is then renamed to ``target``.
 
     Args:
         url: An ``http://`` or ``https://`` address.
         target: The file to write.
-        size: Bytes that it must have; None takes what the server says.
-        md5: Its MD5 sum, if it is known.
-        bar: Whether to show progress, and to say when an attempt has failed.
-        check: Called with the complete file before it gets its name; what it refuses with a UserError is deleted.
-        attempts: How many in a row may bring nothing.
+        size: Expected size in bytes; None takes the size that the server states.
+        md5: Expected MD5 checksum, if known.
+        bar: Whether to show progress and failed attempts.
+        check: Called with the complete file before it is renamed. If it raises a UserError, the file is deleted.
+        attempts: Consecutive attempts without new data before giving up.
 
     Raises:
-        UserError: If it is not there, of another size or content, or if the server gives up for good.
+        UserError: If the file does not exist, has another size or checksum, or cannot be downloaded.
     """
     if not re.match('https?://', url):
-        raise UserError(f'{url} is no address. Expected one that starts with http:// or https://')
+        raise UserError(f'{url} is not a web address: expected http:// or https:// at the start.')
     target.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(target)
     failures, have = 0, _bytes(part)
@@ -60,8 +61,9 @@ def download(url: str, target: Path, size: int | None = None, md5: str | None = 
             except _RetryError as error:
                 failures = 1 if _bytes(part) > have else failures + 1
                 if failures >= attempts:
-                    raise UserError(f'{url}: {error}; {attempts} attempts in a row brought nothing more. '
-                                    f'{_bytes(part)} bytes are kept: call it again later to go on.') from None
+                    raise UserError(f'{url}: {error}. Gave up after {attempts} attempts without new data. The '
+                                    f'{_bytes(part)} bytes received so far are kept: try again later to resume.'
+                                    ) from None
                 wait = FIRST_WAIT * 2 ** (failures - 1)
                 if bar:
                     progress.write(f'{target.name}: {error}; attempt {failures + 1} of {attempts} in {wait:g} s',
@@ -70,8 +72,8 @@ def download(url: str, target: Path, size: int | None = None, md5: str | None = 
             have = _bytes(part)
     if md5 is not None and (found := md5_of(part, bar)) != md5:
         part.unlink()
-        raise UserError(f'{url}: what arrived has the MD5 sum {found}, published is {md5}. It was deleted: call it '
-                        f'again to fetch it anew, or name another server.')
+        raise UserError(f'{url}: the MD5 checksum of the download is {found}, expected {md5}. The file was deleted. '
+                        f'Try again, or use another server.')
     try:
         check(part)
     except UserError as error:
@@ -82,12 +84,12 @@ def download(url: str, target: Path, size: int | None = None, md5: str | None = 
 
 
 def part_of(target: Path) -> Path:
-    """Where a file is kept until it is whole."""
+    """Path of the incomplete file during a download."""
     return target.with_name(f'{target.name}.part')
 
 
 def md5_of(path: Path, bar: bool = True) -> str:
-    """MD5 sum of a file, in hexadecimal."""
+    """MD5 checksum of a file, in hexadecimal."""
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, 'rb') as file, tqdm(desc=f'{path.name}: checksum', total=_bytes(path), unit='B', unit_scale=True,
                                         leave=False, disable=not bar) as progress:
@@ -98,21 +100,21 @@ def md5_of(path: Path, bar: bool = True) -> str:
 
 
 def _attempt(url: str, part: Path, size: int | None, progress: tqdm) -> int:
-    """One request; whatever it brings is in the part. Returns the size of the whole."""
+    """Make one request and append what it returns to ``part``. Returns the size of the complete file."""
     have = _bytes(part)
     if size is not None and have > size:
         part.unlink()
         have = 0
     try:
-        headers = {'User-Agent': 'mmdet_shufflenetv2'}  # some servers refuse that of urllib
+        headers = {'User-Agent': 'mmdet_shufflenetv2'}  # some servers reject urllib's own
         headers |= {'Range': f'bytes={have}-'} if have else {}
         with urlopen(Request(url, headers=headers), timeout=_TIMEOUT) as answer:
             if answer.status != 206:
-                have = 0  # the server takes no ranges: from the start
+                have = 0  # the server does not support ranges: start over
             if answer.headers.get_content_type() == 'text/html' or (
                     not have and re.match(rb'\s*<(!doctype )?html', answer.peek(100), re.IGNORECASE)):
-                raise UserError(f'{url}: the server answers with a web page in place of the file, perhaps a login, a '
-                                f'limit on downloads or a proxy.')
+                raise UserError(f'{url}: the server returned a web page instead of the file. A login, a download limit '
+                                f'or a proxy may be the reason.')
             size = _checked_size(url, answer, have, size)
             progress.total, progress.n = size, have
             with open(part, 'r+b' if have else 'wb') as file:
@@ -121,43 +123,45 @@ def _attempt(url: str, part: Path, size: int | None, progress: tqdm) -> int:
                     have += len(chunk)
                     if have > size:
                         file.truncate(0)
-                        raise UserError(f'{url} gives more than the {size} bytes that it should have.')
+                        raise UserError(f'{url}: the server sent more than the expected {size} bytes.')
                     file.write(chunk)
                     progress.update(len(chunk))
     except HTTPError as error:
-        if error.code == 416:  # what is here already is no beginning of what is there
+        if error.code == 416:  # the partial file is not the start of the server's file
             part.unlink(missing_ok=True)
         elif error.code < 500 and error.code not in (408, 429):
-            raise UserError(f'{url}: the server answers {error.code} {error.reason}. Check the address, or name '
+            raise UserError(f'{url}: the server answered {error.code} {error.reason}. Check the address, or use '
                             f'another server.') from None
-        raise _RetryError(f'the server answers {error.code} {error.reason}') from None
+        raise _RetryError(f'the server answered {error.code} {error.reason}') from None
     except OSError as error:
         if isinstance(error, (URLError, TimeoutError, ConnectionError)):
             raise _RetryError(f'no connection ({getattr(error, "reason", error)})') from None
-        raise UserError(f'{part} cannot be written: {error.strerror}. {_bytes(part)} bytes are kept: make room and '
-                        f'call it again to go on.') from None
+        raise UserError(f'{part} cannot be written: {error.strerror}. The {_bytes(part)} bytes received so far are '
+                        f'kept: free some disk space and try again to resume.') from None
     except http.client.HTTPException as error:
-        raise _RetryError(f'the answer breaks off ({type(error).__name__})') from None
+        raise _RetryError(f'the response is incomplete ({type(error).__name__})') from None
     if have < size:
-        raise _RetryError(f'the connection was cut after {have} of {size} bytes')
+        raise _RetryError(f'the connection was lost after {have} of {size} bytes')
     return size
 
 
 def _checked_size(url: str, answer: http.client.HTTPResponse, have: int, size: int | None) -> int:
-    """The size of the whole, from what the server says of it and what is known."""
+    """Size of the complete file: the known one, which the server's must match, or the one that the server states."""
     stated = None
     if have:
         matched = re.fullmatch(r'bytes (\d+)-\d+/(\d+|\*)', answer.headers.get('Content-Range', ''))
         if not matched or int(matched[1]) != have:
-            raise UserError(f'{url}: the server sends another range than was asked for. Delete *.part, call it again.')
+            raise UserError(f'{url}: the server sent another range than requested. Delete *.part and try again.')
         stated = int(matched[2]) if matched[2] != '*' else None
     elif (length := answer.headers.get('Content-Length', '')).isdecimal():
         stated = int(length)
     if size is not None and stated not in (None, size):
-        raise UserError(f'{url} has {stated} bytes on this server, expected {size}. Name another server.')
-    if size is None and stated is None:
-        raise UserError(f'{url}: the server does not say how many bytes there are.')
-    return size if size is not None else stated
+        raise UserError(f'{url} has {stated} bytes on this server, expected {size}. Use another server.')
+    if size is None:
+        size = stated
+    if size is None:
+        raise UserError(f'{url}: the server does not state the size of the file.')
+    return size
 
 
 def _bytes(path: Path) -> int:

@@ -1,28 +1,28 @@
-"""The one kind of error that means "the user can mend this".
+"""Errors that the user can fix.
 
-Tools print such an error as one or two lines and exit with status 2. Everything else is a bug of ours or of a library
-and keeps its traceback.
+The command line prints such an error in one or two lines and exits with status 2. Any other error is a bug in this
+package or in a library, and keeps its traceback.
 """
 
 __all__ = ['BrokenImageError', 'StoppedError', 'UserError']
 
 
 class UserError(ValueError):
-    """What was wrong, what was expected, and what to type next.
+    """An error that says what is wrong, what was expected, and what to do next.
 
-    It takes a single string, so that MMEngine's registry and PyTorch's data loader workers, which raise an error again
-    as ``type(error)(message)``, keep its type.
+    It takes a single string, because MMEngine's registry and PyTorch's data loader workers re-raise errors as
+    ``type(error)(message)``.
     """
 
 
 class BrokenImageError(UserError):
-    """An image file that is missing, truncated, too large or no image. Its text starts with the path."""
+    """An image file is missing, truncated, too large or not an image. The message starts with its path."""
 
 
 class StoppedError(Exception):
-    """A person or the system asked a tool to stop, and it did so in order.
+    """A signal stopped a command, which saved its state first.
 
-    ``message`` says what was saved and how to go on; ``status`` is the tool's exit status, 128 and the signal's number.
+    ``message`` says what was saved and how to continue; ``status`` is the exit status, 128 plus the signal's number.
     """
 
     def __init__(self, message: str, status: int) -> None:

@@ -1,4 +1,4 @@
-"""The writer of files: each is there complete or not at all."""
+"""Atomic writing of files: a file is either complete or not there."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = [
 
 
 @contextmanager
-def unfinished_file(path: str | os.PathLike, suffix: str | None = None, sync: bool = True) -> Iterator[Path]:
-    """A name to write a file under, beside its own; when the context ends well, the file gets its own name.
+def unfinished_file(path: str | os.PathLike[str], suffix: str | None = None, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary path in the file's folder, and rename it to ``path`` if the context ends without an error.
 
-    Whatever interrupts that leaves the file as it was before, or complete.
+    After an interruption the old file is unchanged, or the new one is complete.
 
     Args:
-        suffix: How the temporary name ends; by default as the file's, by which some writers choose a format.
-        sync: As for :func:`put_in_place`.
+        suffix: Suffix of the temporary name; by default the file's own, from which some writers choose a format.
+        sync: See :func:`put_in_place`.
 
     Raises:
-        OSError: If it cannot be written, or is a folder.
+        OSError: If the file cannot be written, or is a folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -48,17 +48,17 @@ def unfinished_file(path: str | os.PathLike, suffix: str | None = None, sync: bo
 
 
 @contextmanager
-def unfinished_folder(path: str | os.PathLike, alone: bool = False) -> Iterator[Path]:
-    """A new folder to fill, beside ``path``, which it becomes when the context ends well; else it is removed.
+def unfinished_folder(path: str | os.PathLike[str], exclusive: bool = False) -> Iterator[Path]:
+    """Yield a new temporary folder, and rename it to ``path`` if the context ends without an error; else remove it.
 
-    With ``alone``, no other process can be at it: what a killed one has left is removed.
+    ``exclusive`` states that no other process writes this folder: leftovers of a killed process are removed.
 
     Raises:
-        OSError: If it cannot be made, or ``path`` is there and not empty.
+        OSError: If the folder cannot be created, or ``path`` exists and is not empty.
     """
     path = Path(path)
-    unfinished = path.with_name(f'.{path.name}{"" if alone else f".{os.getpid()}"}.unfinished')
-    if alone:
+    unfinished = path.with_name(f'.{path.name}{"" if exclusive else f".{os.getpid()}"}.unfinished')
+    if exclusive:
         shutil.rmtree(unfinished, ignore_errors=True)
     try:
         unfinished.mkdir(parents=True)
@@ -69,7 +69,7 @@ def unfinished_folder(path: str | os.PathLike, alone: bool = False) -> Iterator[
 
 
 def put_in_place(unfinished: Path, path: Path, sync: bool = True) -> None:
-    """Rename a file, in place of an older one; with ``sync``, wait for the disk, so that no power cut takes it back."""
+    """Rename a file, replacing an older one. ``sync`` flushes it to disk, so that it survives a power failure."""
     if sync:
         _sync(unfinished)
     os.replace(unfinished, path)
@@ -79,7 +79,7 @@ def put_in_place(unfinished: Path, path: Path, sync: bool = True) -> None:
 
 def _sync(path: Path) -> None:
     if os.name == 'nt' and path.is_dir():
-        return  # Windows opens no folders
+        return  # Windows cannot open folders
     file = os.open(path, os.O_RDWR if os.name == 'nt' else os.O_RDONLY)
     try:
         os.fsync(file)
@@ -87,22 +87,22 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-def write_atomically(path: str | os.PathLike, content: bytes | str, sync: bool = True) -> None:
-    """Write bytes, or text as UTF-8, as :func:`unfinished_file` does."""
-    with unfinished_file(path, suffix='', sync=sync) as unfinished:  # no name that a search for checkpoints finds
+def write_atomically(path: str | os.PathLike[str], content: bytes | str, sync: bool = True) -> None:
+    """Write bytes, or text in UTF-8, by way of :func:`unfinished_file`."""
+    with unfinished_file(path, suffix='', sync=sync) as unfinished:  # a search for checkpoints must not find it
         unfinished.write_bytes(content.encode(errors='replace') if isinstance(content, str) else content)
 
 
-def write_json(path: str | os.PathLike, content: Any, indent: int | None = 2) -> None:
-    """Write a JSON file as :func:`write_atomically` does, and the folder that it is in; see :func:`to_json`."""
+def write_json(path: str | os.PathLike[str], content: Any, indent: int | None = 2) -> None:
+    """Write a JSON file atomically and create its folder; see :func:`to_json`."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, to_json(content, indent) + '\n')
 
 
 def to_json(content: Any, indent: int | None = None, **kwargs: Any) -> str:
-    """``json.dumps`` that takes NumPy's numbers and arrays, too, and writes what is not finite as ``null``.
+    """``json.dumps`` that also accepts NumPy numbers and arrays, and writes non-finite numbers as ``null``.
 
-    Python's ``NaN`` is not JSON, and others refuse it.
+    Python's ``NaN`` is not valid JSON.
     """
     kwargs = dict(default=_plain, indent=indent) | kwargs
     try:
@@ -127,33 +127,36 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def remove_leftovers(folder: str | os.PathLike) -> None:
-    """Remove what killed processes left of unfinished files."""
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove temporary files of killed processes."""
     for path in Path(folder).glob('.*.unfinished*'):
         path.unlink(missing_ok=True)
 
 
-def make_folder(path: str | os.PathLike, name: str) -> Path:
-    """Make a folder to write to, unless it is there.
+def make_folder(path: str | os.PathLike[str], name: str) -> Path:
+    """Create an output folder if it does not exist.
+
+    Args:
+        name: Argument that contains its path or that of a file in it, for the error message.
 
     Raises:
-        UserError: If it cannot be made; ``name`` is the argument that names it or a file in it.
+        UserError: If it cannot be created.
     """
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f'`{name}`: the folder {folder} cannot be made ({error.strerror}). Name another one.') from error
+            f'`{name}`: cannot create the folder {folder} ({error.strerror}). Choose another one.') from error
     return folder
 
 
 @contextmanager
-def locked(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
-    """Within it no other process is within the same lock file. Where the system has no such locks, it does nothing.
+def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on a lock file. Does nothing on systems without ``fcntl``.
 
     Raises:
-        BlockingIOError: If another one is, and this one does not ``wait``.
+        BlockingIOError: If another process holds the lock and ``wait`` is false.
     """
     try:
         import fcntl  # not on Windows

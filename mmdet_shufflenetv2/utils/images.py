@@ -1,6 +1,6 @@
-"""Whether an image file is there, whole, and of which size, without decoding more than that takes; and its pixels.
+"""Checking image files for existence, completeness and size with as little decoding as possible, and reading them.
 
-Needs OpenCV and Pillow alone, for machines that run exported detectors.
+Needs only OpenCV and Pillow, so that it also works on machines that run exported detectors.
 """
 
 from __future__ import annotations
@@ -22,62 +22,62 @@ from .errors import UserError
 try:
     from PIL import Image, ImageFile
 except ImportError as error:
-    raise UserError('Image files are read with Pillow: pip install pillow. Arrays (H, W, 3) of uint8, as '
-                    'cv2.imread returns them, do without it.') from error
+    raise UserError('Pillow is not installed; it is needed to read image files: pip install pillow. Or pass an array '
+                    '(H, W, 3) of uint8, as cv2.imread returns it.') from error
 
 __all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'ImageCheck', 'check_image_file', 'check_image_files', 'decode_image',
            'files_below', 'is_clutter', 'printable', 'read_image']
 
-#: What a folder is searched for: what both Pillow and OpenCV read.
+#: Image files that a folder is searched for: those that both Pillow and OpenCV read.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.bmp', '.webp', '.tif', '.tiff', '.ppm',
                   '.pgm', '.pbm', '.pnm', '.gif', '.jp2', '.j2k', '.jpc', '.jpf', '.jpx', '.j2c')
 
-#: A header may state any size, and a file of a megabyte may fill the memory. This is Pillow's own limit, a square of
-#: 13377 pixels.
-MAX_PIXELS = 2 * Image.MAX_IMAGE_PIXELS
+#: Largest image that is decoded. A header may state any size, so that a file of a megabyte can fill the memory. This is
+#: Pillow's own limit, a square of 13377 pixels.
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # None if the limit was switched off
 
-# What OpenCV reads, and so the training. Pillow would start Ghostscript for others.
+# Formats that OpenCV, and therefore training, reads. Pillow would start Ghostscript for others.
 _FORMATS = ('BMP', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
 
-# So many take more than a second.
+# Number of images from which a check takes more than a second and shows a progress bar.
 _MANY = 5000
 
-# The last bytes of a whole file.
+# First bytes of a format -> last bytes of a complete file.
 _ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'\xaeB`\x82'}
 
-# EXIF's orientation: such an image is turned by a quarter when it is read.
+# EXIF tag of the orientation, and its values for a rotation by 90 degrees.
 _ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
-# Of sides that differ by less, one of eight pixels may not tell the longer.
-_TELLING = 16
+# If the sides differ by less, an image reduced by 8 may not show which one is longer.
+_MIN_DIFFERENCE = 16
 
 
 class ImageCheck(NamedTuple):
-    """What looking at an image file gave."""
+    """Result of checking an image file."""
 
-    #: Width and height in pixels, as the training reads it; None where the header cannot be read.
+    #: Width and height in pixels, as training reads it; None if the header cannot be read.
     size: tuple[int, int] | None
-    #: ``image_missing``, ``image_broken`` or ``image_too_large``; None for a whole image.
+    #: ``image_missing``, ``image_broken`` or ``image_too_large``; None for a valid image.
     kind: str | None = None
-    #: The same in words, with the path.
+    #: Message about the problem, with the path.
     fault: str | None = None
 
 
 def is_clutter(path: PurePath) -> bool:
-    """Whether a system or an editor put a file there: ``._a.jpg`` and ``__MACOSX`` of macOS, ``.ipynb_checkpoints``.
+    """Whether the system or an editor created a file: ``._a.jpg`` and ``__MACOSX`` of macOS, ``.ipynb_checkpoints``.
 
-    ``path`` starts in the folder that was searched, which itself may be called anything.
+    ``path`` is relative to the folder that is searched.
     """
     return any(part.startswith('.') or part == '__MACOSX' for part in path.parts)
 
 
-def files_below(folder: str | os.PathLike, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> Iterator[Path]:
-    """The files of a folder and of all folders in it, those that are links too; clutter is left out.
+def files_below(folder: str | os.PathLike[str], suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> Iterator[Path]:
+    """The files of a folder and its subfolders, including links; clutter is skipped.
 
-    Each folder is searched once, however many links lead there, and no link to a folder that it lies in is followed.
-    ``suffixes`` is what names end in, in lower case.
+    Each folder is searched once, even if several links lead to it. Links to a parent folder are not followed.
+    ``suffixes`` are in lower case.
     """
     seen: set[str] = set()
-    folders, links = [Path(folder)], []
+    folders, links = [Path(folder)], list[Path]()
     while folders or links:
         current = (folders or links).pop()
         if (real := os.path.realpath(current)) in seen:
@@ -96,50 +96,50 @@ def files_below(folder: str | os.PathLike, suffixes: tuple[str, ...] = IMAGE_SUF
                     yield Path(entry.path)
 
 
-def printable(path: str | os.PathLike) -> str:
-    """A path for a message; its name may be a stranger's."""
+def printable(path: str | os.PathLike[str]) -> str:
+    """A path for a message, with unprintable characters escaped."""
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
-def check_image_files(paths: Iterable[str | os.PathLike], backend: str = 'cv2',
+def check_image_files(paths: Iterable[str | os.PathLike[str]], backend: str = 'cv2',
                       upright: bool = True) -> list[ImageCheck]:
-    """:func:`check_image_file` for many files, in order, with a bar where that takes seconds."""
+    """:func:`check_image_file` for many files, in order. Shows a progress bar if there are many."""
     from tqdm import tqdm  # exported detectors run without it
     paths = list(paths)
     with ThreadPoolExecutor(16) as pool, warnings.catch_warnings(), _strict():
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
         return list(tqdm(pool.map(lambda path: check_image_file(path, backend, upright), paths), total=len(paths),
-                         desc='looking at images', unit='img', leave=False, disable=len(paths) < _MANY))
+                         desc='checking images', unit='img', leave=False, disable=len(paths) < _MANY))
 
 
-def check_image_file(path: str | os.PathLike, backend: str = 'cv2', upright: bool = True) -> ImageCheck:
-    """Read an image's header, and its end or, where that tells nothing, its pixels.
+def check_image_file(path: str | os.PathLike[str], backend: str = 'cv2', upright: bool = True) -> ImageCheck:
+    """Check an image by its header and its last bytes or, for other formats, by decoding it.
 
-    What will decode the image decides whether it is fit, and whether its sides are exchanged: OpenCV reads files whose
-    metadata Pillow refuses, and the orientation from EXIF alone, where Pillow takes it from XMP too.
+    The decoder determines whether a file is valid and whether width and height are swapped: OpenCV reads files whose
+    metadata Pillow rejects, and takes the orientation from EXIF only, Pillow from XMP too.
 
     Args:
         path: Image file.
-        backend: What will decode it, as mmcv calls it: ``cv2``, ``pillow``, ``turbojpeg`` or ``tifffile``.
-        upright: Whether that turns the image as the file says that the camera was held.
+        backend: Decoder by mmcv's name: ``cv2``, ``pillow``, ``turbojpeg`` or ``tifffile``.
+        upright: Whether the decoder rotates the image by its stored orientation.
     """
     size = None
     name = printable(path)
     try:
         with _strict(), Image.open(path, formats=_FORMATS) as image:
             size = _decoded_size(path, image, backend, upright)
-            if not _ends_whole(path):
-                # Another format, or bytes behind the picture, which some cameras write: only decoding tells.
+            if not _is_complete(path):
+                # Another format, or extra bytes after the image, which some cameras write: it has to be decoded.
                 image.load()
     except FileNotFoundError:
         return ImageCheck(None, 'image_missing', f'{name} is missing')
     except Image.DecompressionBombError:
         return ImageCheck(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
-    except Exception as error:  # a broken header raises whatever its decoder meets
+    except Exception as error:  # a corrupt header can raise anything
         decoded = _decoded_anyway(path, upright) if backend == 'cv2' else None
         if decoded is None:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            return ImageCheck(size, 'image_broken', f'{name} is truncated or no image ({reason})')
+            return ImageCheck(size, 'image_broken', f'{name} is truncated or not an image ({reason})')
         size = decoded
         if size[0] * size[1] > MAX_PIXELS:
             return ImageCheck(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
@@ -148,7 +148,7 @@ def check_image_file(path: str | os.PathLike, backend: str = 'cv2', upright: boo
 
 @contextmanager
 def _strict() -> Iterator[None]:
-    """Have Pillow refuse truncated files, whatever was set elsewhere."""
+    """Make Pillow reject truncated files, whatever is set elsewhere."""
     before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         yield
@@ -156,50 +156,51 @@ def _strict() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _decoded_size(path: str | os.PathLike, image: Image.Image, backend: str, upright: bool) -> tuple[int, int]:
-    """Width and height of an opened image once it is decoded; OpenCV is asked where it may exchange them."""
+def _decoded_size(path: str | os.PathLike[str], image: Image.Image, backend: str, upright: bool) -> tuple[int, int]:
+    """Width and height of an opened image after decoding. OpenCV decodes it if it may swap them."""
     if backend == 'pillow':
-        if image.format == 'TIFF' and _may_be_turned(path, image):
-            image.load()  # turns it, whatever is asked for
-        return image.size[::-1] if upright and image.getexif().get(_ORIENTATION) in _QUARTER_TURNS else image.size
-    asked = backend == 'cv2' and (upright or image.format == 'TIFF')  # OpenCV turns a TIFF in any case
-    if not asked or not _may_be_turned(path, image):
+        if image.format == 'TIFF' and _may_be_rotated(path, image):
+            image.load()  # rotates it in any case
+        width, height = image.size
+        return (height, width) if upright and image.getexif().get(_ORIENTATION) in _QUARTER_TURNS else (width, height)
+    rotates = backend == 'cv2' and (upright or image.format == 'TIFF')  # OpenCV rotates a TIFF in any case
+    if not rotates or not _may_be_rotated(path, image):
         return image.size
     width, height = image.size
-    quick = image.format == 'JPEG' and abs(width - height) >= _TELLING
+    quick = image.format == 'JPEG' and abs(width - height) >= _MIN_DIFFERENCE
     shape = _decode(path, upright, reduced=quick)
     if shape is None:
         return image.size
     return ((width, height) if (width > height) == (shape[0] > shape[1]) else (height, width)) if quick else shape
 
 
-def _may_be_turned(path: str | os.PathLike, image: Image.Image) -> bool:
+def _may_be_rotated(path: str | os.PathLike[str], image: Image.Image) -> bool:
     if image.format == 'PNG':
         with open(path, 'rb') as file:
             return any(kind == b'eXIf' for kind, _ in _png_chunks(file))
     try:
         return (image.format == 'TIFF' or 'exif' in image.info) and (
             image.getexif().get(_ORIENTATION) in _QUARTER_TURNS)
-    except Exception:  # whatever a parser meets in strange metadata
+    except Exception:  # unusual metadata can raise anything
         return True
 
 
-def _decoded_anyway(path: str | os.PathLike, upright: bool) -> tuple[int, int] | None:
-    """Width and height of a whole file that Pillow refuses and OpenCV decodes."""
+def _decoded_anyway(path: str | os.PathLike[str], upright: bool) -> tuple[int, int] | None:
+    """Width and height of a complete file that Pillow rejects and OpenCV decodes; None if OpenCV does not."""
     try:
         with open(path, 'rb') as file:
             start = file.read(2)
-            if start == b'\x89P' and not _is_whole_png(file):
+            if start == b'\x89P' and not _is_complete_png(file):
                 return None
-        # OpenCV decodes a part of a truncated JPEG, without a word.
-        return None if start == b'\xff\xd8' and not _ends_whole(path) else _decode(path, upright)
-    except (OSError, ValueError):  # a name that no file can have
+        # OpenCV silently decodes a part of a truncated JPEG.
+        return None if start == b'\xff\xd8' and not _is_complete(path) else _decode(path, upright)
+    except (OSError, ValueError):  # ValueError: an invalid file name
         return None
 
 
-def _decode(path: str | os.PathLike, upright: bool, reduced: bool = False) -> tuple[int, int] | None:
-    """Width and height as OpenCV decodes them, or about an eighth of each; None where it does not."""
-    import cv2  # who only looks at files' headers needs none
+def _decode(path: str | os.PathLike[str], upright: bool, reduced: bool = False) -> tuple[int, int] | None:
+    """Width and height as OpenCV decodes the image, with ``reduced`` about an eighth of them; None if it cannot."""
+    import cv2  # not needed to check headers only
     log = getattr(cv2.utils, 'logging', cv2)  # releases before 5 have it elsewhere
     level = log.setLogLevel(0)
     try:
@@ -210,20 +211,20 @@ def _decode(path: str | os.PathLike, upright: bool, reduced: bool = False) -> tu
         return None
     finally:
         log.setLogLevel(level)
-    return None if image is None else image.shape[1::-1]
+    return None if image is None else (image.shape[1], image.shape[0])
 
 
 def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Kind and length of each chunk, with the file at the first byte behind its header."""
-    place = 8
-    while len(header := (file.seek(place), file.read(8))[1]) == 8:
+    """Type and length of each chunk, with the file at the first byte after the chunk's header."""
+    position = 8
+    while len(header := (file.seek(position), file.read(8))[1]) == 8:
         length, kind = struct.unpack('>I4s', header)
         yield kind, length
-        place += length + 12
+        position += length + 12
 
 
-def _is_whole_png(file: BinaryIO) -> bool:
-    """Whether all of the image's own chunks are there as they were written, and not too large to be decoded."""
+def _is_complete_png(file: BinaryIO) -> bool:
+    """Whether all critical chunks are there with correct checksums, and the image is not too large to be decoded."""
     for kind, length in _png_chunks(file):
         if kind[:1].isupper():
             content = file.read(length)
@@ -236,7 +237,7 @@ def _is_whole_png(file: BinaryIO) -> bool:
     return False
 
 
-def _ends_whole(path: str | os.PathLike) -> bool:
+def _is_complete(path: str | os.PathLike[str]) -> bool:
     with open(path, 'rb') as file:
         end = _ENDS.get(file.read(2))
         if end is None:
@@ -245,31 +246,31 @@ def _ends_whole(path: str | os.PathLike) -> bool:
         return file.read() == end
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """An image file as an array; see :func:`decode_image`.
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read an image file as an array; see :func:`decode_image`.
 
     Raises:
-        UserError: If it is missing, truncated, no image, or too large.
+        UserError: If it is missing, truncated, not an image, or too large.
     """
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
         fault = check_image_file(path).fault
     if fault:
-        raise UserError(f'{fault}. Expected a whole image file.')
+        raise UserError(f'{fault}. Expected a complete image file.')
     return decode_image(path)
 
 
-def decode_image(path: str | os.PathLike) -> np.ndarray:
-    """The pixels of an image file that is known to be whole: ``(H, W, 3)`` uint8; blue, green, red.
+def decode_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Decode an image file that is known to be valid: ``(H, W, 3)`` uint8 in BGR order.
 
-    Where the file says how the camera was held, the image is turned upright, as MMDetection does.
+    The image is rotated by its stored orientation, as in MMDetection.
 
     Raises:
-        UserError: If OpenCV does not know its format.
+        UserError: If OpenCV does not support its format.
     """
     import cv2
-    # Not imread: it reads no names beyond ASCII on Windows.
+    # Not imread: on Windows it cannot read names with non-ASCII characters.
     image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise UserError(f'{path} is in a format that OpenCV does not read. Save it as .jpg or .png.')
+        raise UserError(f'{path} has a format that OpenCV does not support. Save it as .jpg or .png.')
     return image

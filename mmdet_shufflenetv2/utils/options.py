@@ -1,4 +1,4 @@
-"""The options of a command, defined once: fields of a frozen dataclass are Python's keywords and the command's flags.
+"""Options of a command, defined once: the fields of a frozen dataclass become Python keywords and command-line flags.
 
 ::
 
@@ -10,7 +10,7 @@
     @takes_options(TrainOptions)
     def train(options: TrainOptions) -> ...
 
-    train('config.py', epochs=20)                    # the same as
+    train('config.py', epochs=20)                    # is the same as
     train(TrainOptions('config.py', epochs=20))
 """
 
@@ -31,7 +31,7 @@ R = TypeVar('R')
 
 
 def argument(help: str, *, default: Any = dataclasses.MISSING, **extra: Any) -> Any:
-    """A field that is positional, in Python and on the command line; with a default, it may be left out."""
+    """A field that is positional in Python and on the command line; with a default, it is optional."""
     return dataclasses.field(default=default, metadata=dict(help=help, positional=True, **extra))
 
 
@@ -40,24 +40,24 @@ def option(default: Any, help: str, *, flag: str | None = None, metavar: str | t
     """A field that is a keyword in Python and a flag on the command line.
 
     Args:
-        default, help: Its value where it is not given, and what it does.
-        flag: The flag where it is not ``--`` and the field's name.
-        kw_only: Whether Python takes it as a keyword only.
-        metavar, choices, extra: As :meth:`argparse.ArgumentParser.add_argument` takes them.
+        default, help: Its default value, and what it does.
+        flag: Name of the flag; by default ``--`` and the field's name.
+        kw_only: Whether it is keyword-only in Python.
+        metavar, choices, extra: As in :meth:`argparse.ArgumentParser.add_argument`.
     """
     metadata = dict(help=help, flag=flag, metavar=metavar, choices=choices, **extra)
     return dataclasses.field(default=default, kw_only=kw_only, metadata=metadata)
 
 
 def flag_of(field: dataclasses.Field[Any]) -> str:
-    """What stands for a field on the command line: its flag, or the name of a positional argument."""
+    """Name of a field on the command line: its flag, or the name of a positional argument."""
     if field.metadata.get('positional'):
         return field.metadata.get('metavar') or field.name.upper()
     return field.metadata.get('flag') or '--' + field.name.replace('_', '-')
 
 
 def takes_options(options: Callable[P, Any]) -> Callable[[Callable[[Any], R]], Callable[P, R]]:
-    """Let a function of an options object be called with the options themselves, too, with their types."""
+    """Let a function that takes an options object also be called with the options themselves, with their types."""
 
     def decorate(function: Callable[[Any], R]) -> Callable[P, R]:
         @functools.wraps(function)
@@ -69,13 +69,13 @@ def takes_options(options: Callable[P, Any]) -> Callable[[Callable[[Any], R]], C
     return decorate
 
 
-# The options of the command that runs, and the words that were typed behind it.
+# Options class of the running command, and its command-line arguments.
 _command: ContextVar[tuple[type, Sequence[str]] | None] = ContextVar('_command', default=None)
 
 
 @contextmanager
 def speaking_flags(options: type, typed: Sequence[str] = ()) -> Iterator[None]:
-    """Within it, :func:`in_words` speaks of the flags of a command; the command line runs each command in it."""
+    """Make :func:`in_words` use a command's flags; the command line runs each command in this context."""
     before = _command.set((options, typed))
     try:
         yield
@@ -84,17 +84,17 @@ def speaking_flags(options: type, typed: Sequence[str] = ()) -> Iterator[None]:
 
 
 def in_words(message: str) -> str:
-    """What is said to a person: of Python's arguments, or of flags where a command line was typed."""
+    """A message for the user: with Python's arguments, or with flags if it runs on the command line."""
     command = _command.get()
     return message if command is None else in_flags(message, *command)
 
 
 def in_flags(message: str, options: type, typed: Sequence[str] = ()) -> str:
-    """An error of the package, which names Python's arguments, in the words of the command line.
+    """Translate the Python arguments in an error message to command-line flags.
 
     ``epochs=-1`` becomes ``--epochs -1``, ``epochs`` in backticks ``--epochs``, and ``amp=True`` becomes ``--amp``. A
-    positional argument has no flag: ``source=fish`` becomes ``fish``. What is part of a path, of another name, of a
-    call or of what was ``typed`` behind the command stays as it is.
+    positional argument has no flag: ``source=fish`` becomes ``fish``. Parts of a path, of another name, of a call or of
+    the ``typed`` arguments stay unchanged.
     """
     fields = {field.name: field for field in dataclasses.fields(options)}
     names = '|'.join(sorted(fields, key=len, reverse=True)) or '(?!)'

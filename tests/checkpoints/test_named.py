@@ -100,9 +100,9 @@ def test_the_second_address_is_tried_when_the_first_fails(server, cache, fault):
 
 
 @pytest.mark.parametrize(('name', 'content', 'faults', 'words'), [
-    (M, None, [404], 'answers 404'),
-    (M, None, ['web page'], 'a web page in place of the file'),
-    (M, None, [500] * 3, 'answers 500 .*; 3 attempts in a row brought nothing more'),
+    (M, None, [404], '404'),
+    (M, None, ['web page'], 'web page'),
+    (M, None, [500] * 3, '500 .*3 attempts'),
     (M, b'words', [], 'is no PyTorch checkpoint'),
     (M, CONTENT[PLUS], [], 'is not nanodet-m-320, NanoDet .*: it holds NanoDet-Plus .*4 levels'),
     (M, CONTENT[CLASSIFIER], [], 'is not nanodet-m-320, .*: it holds no weights of NanoDet'),

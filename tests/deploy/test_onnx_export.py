@@ -541,7 +541,7 @@ def test_where_nothing_is_found_the_parts_are_compared_all_the_same(name, option
 
 @pytest.mark.parametrize(('args', 'words'), [
     (['detector.txt'], ['.onnx']),
-    (['/dev/null/detector.onnx'], ['/dev/null', 'cannot be made']),
+    (['/dev/null/detector.onnx'], ['/dev/null', 'Choose another one']),
     (['detector.onnx', '--for', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
     (['detector.onnx', '--image', 'nothing.jpg'], ['nothing.jpg', 'missing']),
     (['detector.onnx', '--cfg-options', 'test_dataloader.dataset.pipeline.1.type=RandomFlip'], ['RandomFlip']),

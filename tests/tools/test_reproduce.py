@@ -83,7 +83,7 @@ def test_the_report_goes_where_it_is_told(tool, tmp_path, name):
     assert '| ShuffleNet V2* 2.0x | mmAP % | 34.2 |  | not run |' in (tmp_path / name).read_text()
 
 
-@pytest.mark.parametrize(('name', 'words'), [('', 'is a folder'), ('file/results.md', 'cannot be made')])
+@pytest.mark.parametrize(('name', 'words'), [('', 'is a folder'), ('file/results.md', 'cannot create')])
 def test_a_report_that_cannot_be_written_is_said(tool, tmp_path, name, words):
     (tmp_path / 'file').touch()
     assert_refused(tool('reproduce.py', '--report', tmp_path / name, '--out', tmp_path), '--report', words)

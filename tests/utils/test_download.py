@@ -1,5 +1,6 @@
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -27,55 +28,55 @@ def fetch(bad_server, tmp_path):
     ['cut'] * (3 * ATTEMPTS),
 ], ids=str)
 @pytest.mark.parametrize('size', [SIZE, None])
-def test_a_file_arrives_whole_whatever_the_server_does_on_the_way(fetch, faults, size, tmp_path):
+def test_a_download_is_complete_despite_server_errors(fetch, faults, size, tmp_path):
     assert fetch(*faults, size=size).read_bytes() == CONTENT
     assert os.listdir(tmp_path) == ['a.zip']
 
 
-def test_it_says_that_it_tries_again_and_when(bad_server, tmp_path, capsys):
+def test_each_failed_attempt_is_reported_with_the_next_one(bad_server, tmp_path, capsys):
     bad_server.files['/a.zip'] = CONTENT
     bad_server.faults['/a.zip'] = [503, 'cut']
     download(f'{bad_server.url}/a.zip', tmp_path / 'a.zip', SIZE, MD5)
     said = capsys.readouterr().err
-    assert f'a.zip: the server answers 503 Service Unavailable; attempt 2 of {ATTEMPTS} in 0 s' in said
-    assert f'the connection was cut after {SIZE // 2} of {SIZE} bytes; attempt 2 of {ATTEMPTS} in 0 s' in said
+    assert re.search(rf'a\.zip: .*503 Service Unavailable.*attempt 2 of {ATTEMPTS} in 0 s', said)
+    assert re.search(rf'{SIZE // 2} of {SIZE} bytes.*attempt 2 of {ATTEMPTS} in 0 s', said)
 
 
-def test_a_cut_download_goes_on_where_it_ended(fetch, bad_server):
+def test_a_retry_resumes_after_the_received_bytes(fetch, bad_server):
     fetch('cut')
     assert [wanted for _, wanted in bad_server.requests] == [None, f'bytes={SIZE // 2}-']
 
 
-def test_the_next_call_goes_on_where_a_killed_one_ended(fetch, bad_server, tmp_path):
+def test_the_next_call_resumes_a_killed_download(fetch, bad_server, tmp_path):
     part_of(tmp_path / 'a.zip').write_bytes(CONTENT[:1234])
     assert fetch().read_bytes() == CONTENT
     assert bad_server.requests == [('/a.zip', 'bytes=1234-')]
 
 
-def test_a_part_that_is_longer_than_the_file_is_begun_anew(fetch, tmp_path):
+def test_a_partial_file_longer_than_the_file_is_discarded(fetch, tmp_path):
     part_of(tmp_path / 'a.zip').write_bytes(CONTENT + b'more')
     assert fetch().read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(('faults', 'arguments', 'words'), [
-    ([404], {}, 'answers 404 .*Check the address'),
-    ([403], {}, 'answers 403'),
-    ([500] * ATTEMPTS, {}, 'answers 500 .*attempts in a row.*call it again later'),
+    ([404], {}, '404 .*Check the address'),
+    ([403], {}, '403'),
+    ([500] * ATTEMPTS, {}, f'500 .*{ATTEMPTS} attempts.*try again later'),
     ([], dict(size=SIZE + 1), 'expected 300001'),
-    (['torn'], {}, 'has the MD5 sum .* published is'),
-    (['web page'], {}, 'a web page in place of the file'),
-    (['HTML'], {}, 'a web page in place of the file'),
-    (['cut', 'web page'], {}, 'a web page in place of the file'),
-    (['says more'], {}, 'has 300007 bytes on this server, expected 300000'),
-    (['says less'], {}, 'has 299993 bytes on this server, expected 300000'),
+    (['torn'], {}, f'MD5 .*{MD5}'),
+    (['web page'], {}, 'web page'),
+    (['HTML'], {}, 'web page'),
+    (['cut', 'web page'], {}, 'web page'),
+    (['says more'], {}, '300007 bytes.* expected 300000'),
+    (['says less'], {}, '299993 bytes.* expected 300000'),
 ])
-def test_what_cannot_be_fetched_is_said_and_gets_no_name(fetch, tmp_path, faults, arguments, words):
+def test_a_failed_download_is_reported_and_leaves_no_target_file(fetch, tmp_path, faults, arguments, words):
     with pytest.raises(UserError, match=words):
         fetch(*faults, **arguments)
     assert not (tmp_path / 'a.zip').exists()
 
 
-def test_what_the_caller_refuses_is_deleted_and_gets_no_name(bad_server, tmp_path):
+def test_a_file_that_the_check_rejects_is_deleted(bad_server, tmp_path):
     bad_server.files['/a.zip'] = CONTENT
 
     def check(part):
@@ -87,22 +88,22 @@ def test_what_the_caller_refuses_is_deleted_and_gets_no_name(bad_server, tmp_pat
     assert not os.listdir(tmp_path)
 
 
-def test_an_interrupted_download_keeps_its_part(fetch, tmp_path):
-    with pytest.raises(UserError, match='150000 bytes are kept'):
+def test_an_interrupted_download_keeps_its_partial_file(fetch, tmp_path):
+    with pytest.raises(UserError, match='150000 bytes .*kept'):
         fetch('cut', *[500] * ATTEMPTS)
     assert part_of(tmp_path / 'a.zip').read_bytes() == CONTENT[:150_000]
 
 
-def test_torn_content_is_deleted_so_that_the_next_call_starts_anew(fetch):
-    with pytest.raises(UserError, match='It was deleted'):
+def test_corrupt_content_is_deleted_so_that_the_next_call_starts_over(fetch):
+    with pytest.raises(UserError, match='deleted'):
         fetch('torn')
     assert fetch().read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(('url', 'words'), [
-    ('file:///etc/passwd', 'is no address'), ('images.cocodataset.org/a.zip', 'is no address'),
+    ('file:///etc/passwd', 'https://'), ('images.cocodataset.org/a.zip', 'https://'),
     ('http://127.0.0.1:1/a.zip', 'no connection'),
 ])
-def test_bad_addresses(bad_server, tmp_path, url, words):
+def test_invalid_addresses_are_reported(bad_server, tmp_path, url, words):
     with pytest.raises(UserError, match=words):
         download(url, Path(tmp_path / 'a.zip'), 5, bar=False)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writing of files."""
 
 import errno
 import json
@@ -26,7 +26,7 @@ from mmdet_shufflenetv2.utils.files import (
 )
 
 
-def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
+def test_a_file_is_replaced_without_leftovers(tmp_path):
     path = tmp_path / 'x'
     for content in (b'one', b'two'):
         AtomicBackend().put(content, str(path))
@@ -34,21 +34,21 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
     assert os.listdir(tmp_path) == ['x']
 
 
-def refuse(constant):
+def reject(constant):
     raise ValueError(constant)
 
 
 @pytest.mark.parametrize('write', [write_json, lambda path, content: mmengine.dump(content, path)],
                          ids=['ours', "MMEngine's"])
-def test_what_is_not_finite_is_null_in_json(tmp_path, write):
+def test_non_finite_numbers_are_null_in_json(tmp_path, write):
     content = dict(ap=float('nan'), loss=[1.5, float('inf'), (np.float32('nan'), )], table=np.array([0.5, -np.inf]))
     write(tmp_path / 'x.json', content)
-    read = json.loads((tmp_path / 'x.json').read_text(), parse_constant=refuse)
+    read = json.loads((tmp_path / 'x.json').read_text(), parse_constant=reject)
     assert read == dict(ap=None, loss=[1.5, None, [None]], table=[0.5, None])
 
 
 @pytest.mark.parametrize('fails', ['fsync', 'replace'])
-def test_a_failure_leaves_the_file_as_it_was(tmp_path, monkeypatch, fails):
+def test_a_failure_leaves_the_old_file_unchanged(tmp_path, monkeypatch, fails):
     path = tmp_path / 'x'
     write_atomically(path, b'old')
 
@@ -75,45 +75,45 @@ def interrupted_folder(path):
 
 
 @pytest.mark.parametrize('write', [interrupted_file, interrupted_folder])
-@pytest.mark.parametrize('there', [True, False], ids=['there before', 'new'])
-def test_what_is_interrupted_in_the_middle_leaves_what_was_there_and_nothing_else(tmp_path, write, there):
-    if there:
+@pytest.mark.parametrize('exists', [True, False], ids=['existing', 'new'])
+def test_an_interrupted_write_leaves_the_old_content_and_nothing_else(tmp_path, write, exists):
+    if exists:
         (tmp_path / 'x.csv').write_text('old')
     with suppress(KeyboardInterrupt):
         write(tmp_path / 'x.csv')
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == ({'x.csv': 'old'} if there else {})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == ({'x.csv': 'old'} if exists else {})
 
 
-def test_a_stream_gets_its_name_when_it_is_complete(tmp_path):
+def test_a_stream_appears_under_its_name_when_it_is_complete(tmp_path):
     path = tmp_path / 'x.csv'
     with unfinished_file(path) as unfinished:
         assert unfinished.suffix == '.csv'
-        unfinished.write_text('whole')
+        unfinished.write_text('complete')
         assert not path.exists()
-    assert path.read_text() == 'whole'
+    assert path.read_text() == 'complete'
     assert os.listdir(tmp_path) == ['x.csv']
 
 
-def test_a_folder_gets_its_name_when_it_is_complete(tmp_path):
-    (tmp_path / '.x.unfinished').mkdir()  # of a process that was killed
-    with unfinished_folder(tmp_path / 'x', alone=True) as unfinished:
+def test_a_folder_appears_under_its_name_when_it_is_complete(tmp_path):
+    (tmp_path / '.x.unfinished').mkdir()  # left by a killed process
+    with unfinished_folder(tmp_path / 'x', exclusive=True) as unfinished:
         (unfinished / 'a').touch()
         assert not (tmp_path / 'x').exists()
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob('*'))] == ['x', 'x/a']
 
 
-# Writers for a stream that may be left half done anywhere: appended to, taken up again, or within such a file.
-BY_THEMSELVES = {
+# Files that may be incomplete: they are appended to or resumed, or are inside an unfinished file or folder.
+DIRECT_WRITERS = {
     'cli/errors.py', 'data/coco/prepare.py', 'data/coco/unpack.py', 'data/shapes.py',
     'inference/savers.py', 'profiling/benchmark/memory.py', 'training/fault_tolerance/broken_images.py',
     'utils/download.py', 'utils/files.py'}
 
 
-def test_every_file_is_written_by_this_module():
+def test_every_other_file_is_written_by_this_module():
     package = Path(files.__file__).parents[1]
     direct = re.compile(r"\.write_(text|bytes)\(|open\([^)\n]*'[wax]b?\+?'|os\.(replace|rename)\(|imwrite\(")
     assert {str(path.relative_to(package)) for path in package.rglob('*.py') if direct.search(path.read_text())
-            } <= BY_THEMSELVES
+            } <= DIRECT_WRITERS
 
 
 def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):

@@ -25,7 +25,7 @@ def repeat(options):
     return options.source * options.times
 
 
-def test_a_function_takes_an_options_object_or_what_is_in_one():
+def test_a_function_takes_an_options_object_or_its_fields():
     assert repeat('ab', times=2) == repeat(Options('ab', times=2)) == 'abab'
     with pytest.raises(TypeError, match='tims'):
         repeat('ab', tims=2)
@@ -39,18 +39,18 @@ def test_a_function_takes_an_options_object_or_what_is_in_one():
     (TrainOptions, 'Leave out `resume`: `cfg_options` load_from=a', 'Leave out --resume: --cfg-options load_from=a'),
     (TrainOptions, '`no_python_config` takes JSON', '--no-python-config takes JSON'),
     (PredictOptions, '`no_python_config` takes JSON', '--no-python-config takes JSON'),
-    (DownloadOptions, 'source=x.zip: nothing of COCO', '--from x.zip: nothing of COCO'),
+    (DownloadOptions, 'source=x.zip: not a COCO file', '--from x.zip: not a COCO file'),
     (ExportOptions, 'runtime=tflite is unknown', '--for tflite is unknown'),
     (ReproduceOptions, 'has no row `star` `se`', 'has no row --star --se'),
     # A positional argument has no flag.
-    (CheckDataOptions, 'source=fish: nothing is there', 'fish: nothing is there'),
-    (ExportOptions, '`out`: the folder a cannot be made', 'OUT.onnx: the folder a cannot be made'),
+    (CheckDataOptions, 'source=fish: not found', 'fish: not found'),
+    (ExportOptions, '`out`: cannot create the folder a', 'OUT.onnx: cannot create the folder a'),
     # Empty values stay visible.
-    (TrainOptions, 'data=: there is no such folder.', "--data '': there is no such folder."),
-    (TrainOptions, 'data_root= is no folder.', "--data-root '' is no folder."),
+    (TrainOptions, 'data=: folder not found.', "--data '': folder not found."),
+    (TrainOptions, 'data_root= is not a folder.', "--data-root '' is not a folder."),
     (BenchmarkOptions, 'skip=, leaves nothing', '--skip , leaves nothing'),
-    # What only looks like an argument.
-    (TrainOptions, 'no file /runs/data=3/lr=1/x.json', 'no file /runs/data=3/lr=1/x.json'),
+    # Text that only looks like an argument.
+    (TrainOptions, 'File not found: /runs/data=3/lr=1/x.json', 'File not found: /runs/data=3/lr=1/x.json'),
     (TrainOptions, 'train_dataloader.data=3', 'train_dataloader.data=3'),
     (TrainOptions, 'my_data=3 and metadata=4 and --data=5', 'my_data=3 and metadata=4 and --data=5'),
     (TrainOptions, 'Resize(data=3)', 'Resize(data=3)'),
@@ -59,20 +59,19 @@ def test_a_function_takes_an_options_object_or_what_is_in_one():
     (PredictOptions, '`epochs` of the run', '`epochs` of the run'),
     (TrainOptions, 'amp=Truely', '--amp Truely'),
 ])
-def test_an_error_about_arguments_is_said_in_flags(options, message, said):
+def test_arguments_in_an_error_become_flags(options, message, said):
     assert in_flags(message, options) == said
 
 
 @pytest.mark.parametrize(('typed', 'message', 'said'), [
-    (['--cfg-options', 'data=3'], '`cfg_options` data=3: there is no data.', '--cfg-options data=3: there is no data.'),
-    (['--data', 'my epochs=3/a'], 'data=my epochs=3/a: there is no such folder.',
-     '--data my epochs=3/a: there is no such folder.'),
+    (['--cfg-options', 'data=3'], '`cfg_options` data=3: not found.', '--cfg-options data=3: not found.'),
+    (['--data', 'my epochs=3/a'], 'data=my epochs=3/a: not found.', '--data my epochs=3/a: not found.'),
     (['--data=my epochs=3'], 'data=my epochs=3/images is empty.', '--data my epochs=3/images is empty.'),
-    (['--data', '`lr`'], 'data=`lr`: there is no such folder.', '--data `lr`: there is no such folder.'),
-    (['data=1.py'], 'There is no config data=1.py.', 'There is no config data=1.py.'),
+    (['--data', '`lr`'], 'data=`lr`: not found.', '--data `lr`: not found.'),
+    (['data=1.py'], 'Config not found: data=1.py.', 'Config not found: data=1.py.'),
     (['data=1.py', '--epochs', '0'], 'data=1.py: epochs=0', 'data=1.py: --epochs 0'),
 ])
-def test_what_was_typed_stays_as_it_is(typed, message, said):
+def test_typed_arguments_stay_unchanged(typed, message, said):
     assert in_flags(message, TrainOptions, typed) == said
 
 

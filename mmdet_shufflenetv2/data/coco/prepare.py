@@ -230,7 +230,7 @@ class _Steps:
             target.symlink_to(folder.absolute(), target_is_directory=True)
             self.say(f'{target}: {len(names)} images, linked to {folder}')
         else:
-            with self.archive(split) as path, unfinished_folder(target, alone=True) as unchecked:
+            with self.archive(split) as path, unfinished_folder(target, exclusive=True) as unchecked:
                 unpack(path, unchecked, lambda name: name.endswith('.jpg'), _limit(split))
                 _check_complete(unchecked, names)
             self.say(f'{target}: {len(names)} images')

@@ -36,7 +36,7 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool], limit: in
     try:
         with zipfile.ZipFile(archive) as opened:
             members = _checked(archive, [member for member in opened.infolist() if not member.is_dir()], wanted, limit)
-            with unfinished_folder(folder, alone=True) as unfinished:
+            with unfinished_folder(folder, exclusive=True) as unfinished:
                 for member in tqdm(members, desc=f'{archive.name}: unpacking', unit='file', leave=False):
                     with opened.open(member) as source, open(unfinished / _name(member), 'xb') as target:
                         shutil.copyfileobj(source, target, 1 << 20)
