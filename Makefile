@@ -8,6 +8,8 @@ FRAMEWORK ?= mmengine mmcv-lite mmdet
 RUNTIMES ?= onnx onnxruntime openvino gradio tensorboard
 # What pip may take: wheels alone, so nothing is compiled.
 FORMATS ?= --only-binary :all:
+# The part of the package that the tests run, in percent: less is an error.
+COVERAGE ?= 90
 # The first Python that does; where none does, python3 is refused with a sentence below.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && exit; done; \
@@ -18,11 +20,12 @@ INSTALLED = $(VENV)/.installed
 # A file of tests stays in one process, for what its tests share; tests/conftest.py says which files come first.
 PYTEST = $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install demo test test-portable chaos test-slow test-oldest test-onedl test-onedl-core lint clean
+.PHONY: help install demo test test-portable chaos test-slow test-oldest test-onedl test-onedl-core lint coverage docs \
+	release-check clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -2
-	@echo 'make install, test-portable (the numeric tests under other arithmetic), test-slow (the tests that take long), chaos (faults thrown at training), test-oldest (oldest supported versions), test-onedl (the maintained forks), lint, clean'
+	@echo 'make install, test-portable (the numeric tests under other arithmetic), test-slow (the tests that take long), chaos (faults thrown at training), test-oldest (oldest supported versions), test-onedl (the maintained forks), lint, coverage, docs, release-check, clean'
 
 install: $(INSTALLED)
 
@@ -96,6 +99,31 @@ test-onedl-core: .venv-onedl/.borrowed
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/lint-imports
+
+# Tests run commands in processes of their own, which are counted too.
+coverage: install
+	$(PIP) $(FORMATS) pytest-cov
+	$(PYTEST) --cov --cov-report term:skip-covered --cov-fail-under $(COVERAGE)
+
+# The repository's files are copied first, so that a link from page to page is the same there and on the site.
+docs: install
+	$(PIP) $(FORMATS) sphinx furo myst-parser
+	rm -rf build/docs
+	mkdir -p build/docs/source
+	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t build/docs/source
+	$(PY) -m sphinx -q -W --keep-going -c docs build/docs/source build/docs/html
+	@echo 'built: build/docs/html/docs/index.html'
+
+# What a release goes through: both archives, and the demo from the wheel in an empty environment and folder.
+release-check: install
+	$(PIP) $(FORMATS) build twine
+	rm -rf dist build/release
+	$(PY) -m build --outdir dist .
+	$(PY) -m twine check --strict dist/*
+	$(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install --quiet -c $(CONSTRAINTS) $(FORMATS) opencv-python-headless matplotlib setuptools "$$(echo dist/*.whl)[mmcv-lite]"
+	build/release/bin/python -c 'import cv2' 2>/dev/null || build/release/bin/python -m pip install --quiet -c $(CONSTRAINTS) --only-binary :all: --no-deps --force-reinstall opencv-python-headless
+	mkdir build/release/empty && cd build/release/empty && ../bin/snv2 demo
 
 clean:
 	rm -rf work_dirs data/shapes .pytest_cache .ruff_cache build dist *.egg-info

@@ -22,10 +22,10 @@ from mmdet_shufflenetv2.cli.commands import COMMANDS as COMMANDS_OF_SNV2
 from mmdet_shufflenetv2.cli.parser import make_parser
 from mmdet_shufflenetv2.cli.parser import parse as parse_options
 
-PAGES = [ROOT / 'README.md', ROOT / 'CHANGELOG.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [*sorted(ROOT.glob('*.md')), *sorted((ROOT / 'docs').glob('*.md'))]
 # Programs that are not this project's, and why they are not run here.
 OTHERS = {
-    'source': 'of the shell', 'cd': 'of the shell', 'tensorboard': 'a server',
+    'source': 'of the shell', 'cd': 'of the shell', 'pre-commit': 'of the repository', 'tensorboard': 'a server',
     'mim': 'downloads', 'labelme2coco': 'not installed', 'supervision': 'not installed',
 }
 # What "your own config" builds on where a page does not say it.
