@@ -104,7 +104,8 @@ def test_a_folder_appears_under_its_name_when_it_is_complete(tmp_path):
 
 # Files that may be incomplete: they are appended to or resumed, or are inside an unfinished file or folder.
 DIRECT_WRITERS = {
-    'cli/errors.py', 'data/coco/prepare.py', 'data/coco/unpack.py', 'data/shapes.py',
+    'cli/errors.py', 'data/coco/prepare.py', 'data/coco/unpack.py', 'data/conversion/to_voc.py',
+    'data/conversion/to_yolo.py', 'data/shapes.py',
     'inference/savers.py', 'profiling/benchmark/memory.py', 'training/fault_tolerance/broken_images.py',
     'utils/download.py', 'utils/files.py'}
 
