@@ -111,7 +111,7 @@ class EvaluateOptions:
     show_dir: str | None = option(
         None, 'folder, below the log, for figures: ground truth left, detections right', metavar='DIR')
     wait_time: float = option(2, 'seconds that a window stays (default: 2)', metavar='S')
-    tta: bool = option(False, 'average over each image and its mirror image')
+    tta: bool = option(False, 'test-time augmentation: merge the detections in each image and in its mirror image')
     shuffle_free: bool = option(False, 'run the backbone in its shuffle-free form')
     cfg_options: dict[str, Any] | None = _cfg_options()
     launcher: str = _launcher()
@@ -132,6 +132,7 @@ class PredictOptions:
         snv2 predict nanodet-plus-m-416 photo.jpg    # published weights by name, see snv2 download
         snv2 predict detector.onnx clip.mp4 'photos/**/*.jpg' --save coco yolo csv
         snv2 predict nanodet_m.ckpt webcam:0 --classes person 'traffic light' --score-thr 0.5    # ends with Ctrl-C
+        snv2 predict best.pth aerial.jpg --tiles 640    # small objects in large images
     """
 
     config: str | None = argument('config file; by default the one inside the checkpoint; an exported file needs none',
@@ -145,7 +146,13 @@ class PredictOptions:
     score_thr: float = option(0.3, "lowest score that is drawn and saved; COCO's file has all (default: 0.3)",
                               metavar='S')
     classes: tuple[str, ...] | None = option(None, 'detect these classes only', metavar='NAME')
-    batch_size: int = option(1, 'images that are computed at once; an .onnx file takes one (default: 1)', metavar='N')
+    tiles: int | None = option(None, 'detect in square tiles of N pixels a side, too: for small objects in large '
+                               'images', metavar='N')
+    overlap: float | None = option(None, 'least overlap of neighboring tiles, as a fraction of their side '
+                                   '(default: 0.2)', metavar='F')
+    tta: bool = option(False, 'test-time augmentation: merge the detections in each image and in its mirror image')
+    batch_size: int = option(1, 'images, or tiles of one, that are computed at once; an .onnx file takes one '
+                             '(default: 1)', metavar='N')
     device: str | None = _device()
     shuffle_free: bool = option(False, 'run the backbone in its shuffle-free form')
     cfg_options: dict[str, Any] | None = _cfg_options()

@@ -12,6 +12,7 @@ import numpy as np
 from ..deploy.onnx_detector import Detections, OnnxDetector
 from ..utils.errors import UserError
 from ..utils.installation import TRAINING
+from .views import Views
 
 __all__ = ['Detector', 'is_exported']
 
@@ -79,24 +80,33 @@ class Detector:
         self.classes, self.category_ids = exported.classes, exported.category_ids
         self._detect = lambda images: [exported(image) for image in images]
 
-    def __call__(self, images: Image | Sequence[Image]) -> Detections | list[Detections]:
+    def __call__(self, images: Image | Sequence[Image], *, tiles: int | None = None, overlap: float | None = None,
+                 tta: bool = False, batch_size: int = 8) -> Detections | list[Detections]:
         """Detect objects.
 
         Args:
             images: An image file or an array ``(H, W, 3)`` of uint8, blue, green, red, as ``cv2.imread`` reads it.
                 A list of them is computed as one batch and gives a list.
+            tiles, overlap, tta: Detect in tiles of large images, and in mirror images, see :class:`.views.Views`.
+            batch_size: Views of an image that are computed at once.
 
         Returns:
             boxes ``(N, 4)``: x1, y1, x2, y2 in pixels of the image and inside it; scores ``(N,)``, best first; labels
             ``(N,)``, indices into :attr:`classes`.
 
         Raises:
-            UserError: If a file cannot be read or an array is no image.
+            UserError: If a file cannot be read, an array is no image, or a number is out of range.
         """
-        if not isinstance(images, (list, tuple)):
-            return self([images])[0]
-        arrays = [_read(image) if isinstance(image, (str, os.PathLike)) else image for image in images]
-        return [_inside(found, array) for found, array in zip(self._detect(arrays), arrays)] if arrays else []
+        views = Views(tiles, overlap, tta)
+        many = isinstance(images, (list, tuple))
+        arrays = [_read(image) if isinstance(image, (str, os.PathLike)) else image
+                  for image in (images if many else [images])]
+        found = [views.detect(self._detect_inside, array, batch_size) for array in arrays
+                 ] if views.many else self._detect_inside(arrays)
+        return found if many else found[0]
+
+    def _detect_inside(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        return [_inside(found, image) for found, image in zip(self._detect(images), images)] if images else []
 
 
 def is_exported(path: str | os.PathLike | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from ..utils.options import takes_options
 from .detector import Detector, is_exported
 from .savers import FORMATS, DrawingSaver
 from .sources import VIDEO_SUFFIXES, Frame, Source, TruncatedError, find_sources
+from .views import Views
 
 __all__ = ['Predicted', 'predict', 'split_arguments']
 
@@ -67,6 +69,7 @@ def predict(options: PredictOptions) -> Predicted:
     for name in options.save:
         if name not in FORMATS:
             raise UserError(f'save={name} is unknown: expected one or more of {", ".join(FORMATS)}, behind the inputs.')
+    views = Views(options.tiles, options.overlap, options.tta)
     sources, out_dir = find_sources(options.inputs), Path(options.out_dir)
     detector = Detector(options.config, options.weights, device=options.device, shuffle_free=options.shuffle_free,
                         cfg_options=options.cfg_options)
@@ -81,7 +84,7 @@ def predict(options: PredictOptions) -> Predicted:
         lengths = [source.length for source in sources]
         bar = stack.enter_context(tqdm(total=None if None in lengths else sum(lengths), unit=' frames'))
         try:
-            for frame, found in _detected(detector, _frames(sources, faults), options.batch_size):
+            for frame, found in _detected(detector, _frames(sources, faults), views, options.batch_size):
                 found = _only(found, np.isin(found.labels, wanted))
                 seen = _only(found, found.scores >= options.score_thr)
                 with _writing(out_dir):
@@ -116,9 +119,10 @@ def _frames(sources: Sequence[Source], faults: list[TruncatedError]) -> Iterator
             faults.append(fault)
 
 
-def _detected(detector: Detector, frames: Iterator[Frame], batch_size: int) -> Iterator[tuple[Frame, Detections]]:
-    while batch := list(islice(frames, batch_size)):
-        yield from zip(batch, detector([frame.image for frame in batch]))
+def _detected(detector: Detector, frames: Iterator[Frame], views: Views,
+              batch_size: int) -> Iterator[tuple[Frame, Detections]]:
+    while batch := list(islice(frames, 1 if views.many else batch_size)):
+        yield from zip(batch, detector([frame.image for frame in batch], **asdict(views), batch_size=batch_size))
 
 
 def _labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:

@@ -75,6 +75,12 @@ def test_threshold_and_classes_decide_what_is_saved(here, options, count):
     assert len(json.loads((here / 'out' / 'results.json').read_text())) == (options.get('classes') != ['cat'])
 
 
+def test_what_tiles_and_mirror_images_find_is_merged(here):
+    predict('d.onnx', None, ['clip.avi'], 'out', tiles=32, overlap=0.5, tta=True, batch_size=4)
+    results = json.loads((here / 'out' / 'results.json').read_text())
+    assert [result['bbox'] for result in results] == [[0, 0, 64, 48]] * 5
+
+
 def test_an_input_is_never_written_over(here):
     predict('d.onnx', None, ['a'], 'out')
     before = (here / 'out' / 'vis' / 'x.png').read_bytes()
@@ -179,6 +185,8 @@ def test_a_full_disk_is_said(here, monkeypatch, frames):
     (dict(save=['xml']), 'save=xml is unknown: expected one or more of coco, yolo, csv'),
     (dict(score_thr=30), 'score_thr=30'),
     (dict(batch_size=0), 'batch_size=0'),
+    (dict(tiles=3), 'tiles=3'),
+    (dict(overlap=0.3), 'Add their side in pixels: tiles=640'),
     (dict(classes=['dogs']), "'dogs' is no class of this detector. Near it: 'dog'. It knows cat, dog"),
     (dict(device='cuda:0'), 'Leave out `device`'),
     (dict(out_dir='d.onnx'), 'out_dir=d.onnx cannot be written'),
