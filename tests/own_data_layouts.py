@@ -272,13 +272,89 @@ def create_ml(shapes_root, root):
             for label, (x1, y1, x2, y2) in boxes]) for image, boxes in each_image(shapes_root, split)]))
 
 
+def supervisely(shapes_root, root):
+    for split, name in SPLITS.items():
+        shutil.copytree(shapes_root / split, root / name / 'img')
+        (root / name / 'ann').mkdir()
+        for image, boxes in each_image(shapes_root, split):
+            objects = [dict(classTitle=label, geometryType='rectangle', tags=[], points=dict(
+                exterior=[[x1, y1], [x2, y2]], interior=[])) for label, (x1, y1, x2, y2) in boxes]
+            (root / name / 'ann' / f'{image["file_name"]}.json').write_text(json.dumps(dict(
+                description='', tags=[], size=dict(height=image['height'], width=image['width']), objects=objects)))
+    (root / 'meta.json').write_text(json.dumps(dict(classes=[
+        dict(title=name, shape='rectangle', color='#FF0000') for name in CLASSES], tags=[], projectType='images')))
+
+
+def open_images(shapes_root, root):
+    for split, name in SPLITS.items():
+        shutil.copytree(shapes_root / split, root / name)
+        lines = ['ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,'
+                 'IsInside']
+        for image, boxes in each_image(shapes_root, split):
+            width, height = image['width'], image['height']
+            lines += [f'{image["file_name"][:-4]},xclick,/m/0{CLASSES.index(label)},1,{x1 / width},{x2 / width},'
+                      f'{y1 / height},{y2 / height},0,0,0,0,0' for label, (x1, y1, x2, y2) in boxes]
+        (root / f'{name}-annotations-bbox.csv').write_text('\n'.join(lines))
+    (root / 'class-descriptions-boxable.csv').write_text('\n'.join(
+        [*(f'/m/0{number},{name}' for number, name in enumerate(CLASSES)), '/m/09,Unicorn']))
+
+
+def ndjson(shapes_root, root):
+    copy_images(shapes_root, root)
+    (root / 'classes.txt').unlink()
+    lines = [dict(type='dataset', task='detect', name='shapes', class_names=dict(enumerate(CLASSES)))]
+    for split, name in SPLITS.items():
+        for image, boxes in each_image(shapes_root, split):
+            width, height = image['width'], image['height']
+            lines.append(dict(
+                type='image', file=image['file_name'], url='https://host/a.jpg', width=width, height=height, split=name,
+                annotations=dict(boxes=[[CLASSES.index(label), (x1 + x2) / 2 / width, (y1 + y2) / 2 / height,
+                                         (x2 - x1) / width, (y2 - y1) / height]
+                                        for label, (x1, y1, x2, y2) in boxes])))
+    (root / 'shapes.ndjson').write_text('\n'.join(map(json.dumps, lines)))
+
+
+def dota(shapes_root, root):
+    copy_images(shapes_root, root, '')
+    for split, name in SPLITS.items():
+        (root / name / 'images').mkdir()
+        (root / name / 'labelTxt').mkdir()
+        for path in (root / name).glob('*.jpg'):
+            path.rename(path.parent / 'images' / path.name)
+        for image, boxes in each_image(shapes_root, split):
+            lines = [f'{x1} {y1} {x2} {y1} {x2} {y2} {x1} {y2} {label} 0' for label, (x1, y1, x2, y2) in boxes]
+            (root / name / 'labelTxt' / image['file_name']).with_suffix('.txt').write_text(
+                '\n'.join(['imagesource:GoogleEarth', 'gsd:0.1', *lines]))
+
+
+def coco_parts(shapes_root, root):
+    """COCO's format with every split in two files, whose ids are the same."""
+    for split, name in SPLITS.items():
+        shutil.copytree(shapes_root / split, root / name)
+        content = annotations_of(shapes_root, split)
+        (root / 'annotations').mkdir(exist_ok=True)
+        half = len(content['images']) // 2
+        for number, images in enumerate((content['images'][:half], content['images'][half:]), 1):
+            ids = {image['id']: place for place, image in enumerate(images, 1)}
+            boxes = [one for one in content['annotations'] if one['image_id'] in ids]
+            (root / 'annotations' / f'instances_{name}_part{number}.json').write_text(json.dumps(dict(
+                images=[dict(image, id=ids[image['id']]) for image in images],
+                annotations=[dict(one, id=place, image_id=ids[one['image_id']], category_id=(
+                    one['category_id'] if number == 1 else len(CLASSES) + 1 - one['category_id']))
+                    for place, one in enumerate(boxes, 1)],
+                categories=[dict(id=place, name=label) for place, label in enumerate(
+                    CLASSES if number == 1 else CLASSES[::-1], 1)])))
+
+
 #: Those of labelling tools, read by way of ``labelled.py``, with the format's name.
 LABELLED = {'voc': 'Pascal VOC', 'roboflow_voc': 'Pascal VOC', 'labelme': 'LabelMe', 'csv_tensorflow': 'CSV',
             'csv_retinanet': 'CSV', 'cvat_xml': 'CVAT', 'label_studio': 'Label Studio',
-            'label_studio_min': 'Label Studio', 'via': 'VIA', 'via_csv': 'VIA', 'create_ml': 'CreateML'}
+            'label_studio_min': 'Label Studio', 'via': 'VIA', 'via_csv': 'VIA', 'create_ml': 'CreateML',
+            'supervisely': 'Supervisely', 'open_images': 'Open Images', 'ndjson': 'Ultralytics NDJSON', 'dota': 'DOTA'}
 LAYOUTS = {make.__name__: make for make in (
     coco, roboflow_coco, cvat_coco, yolo, roboflow_yolo, yolo_lists, cvat_ultralytics, cvat_yolo, voc, roboflow_voc,
-    labelme, csv_tensorflow, csv_retinanet, cvat_xml, label_studio, label_studio_min, via, via_csv, create_ml)}
+    labelme, csv_tensorflow, csv_retinanet, cvat_xml, label_studio, label_studio_min, via, via_csv, create_ml,
+    supervisely, open_images, ndjson, dota, coco_parts)}
 
 
 def huge_png(path, width=40_000, height=25_000):

@@ -67,7 +67,8 @@ def prepare_user_dataset(data: UserDataset, work_dir: str | os.PathLike, classes
     for name, split in data.splits.items():
         found = split.annotations
         notes = check_split(data, name, classes, add=training)
-        if found == split.annotations and data.format == 'COCO' and not has_byte_order_mark(split.source):
+        untouched = found == split.annotations and data.format == 'COCO' and split.source.is_file()
+        if untouched and not has_byte_order_mark(split.source):
             as_it_is.add(name)
         data.notes += notes
     data.notes += shared_images(data)

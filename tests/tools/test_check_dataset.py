@@ -32,7 +32,8 @@ def test_the_formats_that_are_read_are_listed(tool):
     ended = tool('check_dataset.py', '--formats')
     assert ended.status == 0, ended.err
     assert [line.split('  ')[0] for line in ended.out.splitlines()] == [
-        'COCO', 'YOLO', 'Pascal VOC', 'LabelMe', 'CVAT', 'Label Studio', 'VIA', 'CreateML', 'CSV']
+        'COCO', 'YOLO', 'Pascal VOC', 'LabelMe', 'CVAT', 'Label Studio', 'VIA', 'CreateML', 'Supervisely',
+        'Open Images', 'CSV', 'Ultralytics NDJSON', 'DOTA']
 
 
 @pytest.mark.parametrize('change', [

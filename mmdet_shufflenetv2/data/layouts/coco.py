@@ -22,6 +22,7 @@ from ...utils.images import is_clutter
 from ..annotation_file import LISTS, read_annotations, read_json
 from ..audit import leaves_folder
 from ..complete_annotations import class_name, used_categories
+from .coco_parts import join_parts, sorted_parts, without_part
 from .description import SPLITS, Format, Split, UserDataset, split_named
 from .label_files import format_of
 
@@ -89,15 +90,21 @@ def read_coco(root: Path, files: dict[str, list[Path]]) -> UserDataset:
         raise UserError(f'data={root}: there are annotations for {" and ".join(files)}, but none to train on. '
                         f'Expected annotations/instances_train.json or train/_annotations.coco.json.')
     splits: dict[str, Split] = {}
+    notes: list[str] = []
     for name in SPLITS:
         if name in files:
-            path = _only(name, files[name], root)
-            annotations = read_annotations(path)
+            paths = sorted_parts(files[name]) or [_only(name, files[name], root)]
+            found = [(path, read_annotations(path)) for path in paths]
             # A test split whose annotations are kept secret is none to evaluate on.
-            if name == 'test' and not annotations['annotations']:
+            if name == 'test' and not any(annotations['annotations'] for _, annotations in found):
+                notes.append(f'{paths[0].name} has no annotations, and is none to evaluate on')
                 continue
-            splits[name] = Split(path, find_image_folder(path, root, annotations), annotations)
-    notes: list[str] = []
+            parts = [Split(path, find_image_folder(path, root, annotations), annotations)
+                     for path, annotations in found]
+            splits[name] = parts[0]
+            if len(parts) > 1:
+                splits[name] = join_parts(parts)
+                notes.append(f'{name}: joined from {", ".join(path.name for path in paths)}')
     return UserDataset('COCO', root, _classes(splits, notes), splits, notes=notes)
 
 
@@ -125,8 +132,10 @@ def find_image_folder(path: Path, root: Path, annotations: dict[str, list]) -> P
     # `instances_train2017` -> `train2017`, whose images are there or in `images/train2017`.
     tail = re.sub(r'^(instances|annotations|labels)?_?', '', path.stem) or path.stem
     bases = dict.fromkeys((path.parent, root))
-    below = dict.fromkeys(('', tail, tail.lower(), re.sub(r'\d+$', '', tail), 'images', f'images/{tail}',
-                           f'images/{tail.lower()}', f'images/{path.parent.name}', 'data', f'data/{tail}'))
+    joined = without_part(tail)
+    below = dict.fromkeys(('', tail, tail.lower(), re.sub(r'\d+$', '', tail), joined, 'images', f'images/{tail}',
+                           f'images/{tail.lower()}', f'images/{joined}', f'images/{path.parent.name}', 'data',
+                           f'data/{tail}'))
     looked_in = [base / folder for base in bases for folder in below if (base / folder).is_dir()]
     sample = names[::max(len(names) // 20, 1)]
     hits = {folder: sum((folder / name).is_file() for name in sample) for folder in looked_in}
@@ -141,7 +150,7 @@ def find_image_folder(path: Path, root: Path, annotations: dict[str, list]) -> P
 def _usual_folder(path: Path, root: Path, tail: str) -> Path:
     if path.name.startswith('_annotations') or path.parent not in (root, root / 'annotations'):
         return path.parent / 'data' if path.name == 'labels.json' else path.parent
-    return root / (tail if _split_of(path, root) in SPLITS else 'images')
+    return root / (without_part(tail) if _split_of(path, root) in SPLITS else 'images')
 
 
 def _classes(splits: dict[str, Split], notes: list[str]) -> tuple[str, ...]:

@@ -12,9 +12,13 @@ from .create_ml import CREATE_ML
 from .csv_tables import CSV
 from .cvat import CVAT
 from .description import UserDataset
+from .dota import DOTA
 from .label_studio import LABEL_STUDIO
 from .labelme import LABELME
+from .ndjson import NDJSON
+from .open_images import OPEN_IMAGES
 from .other_formats import find_foreign
+from .supervisely import SUPERVISELY
 from .via import VIA
 from .voc import VOC
 from .yolo import DESCRIPTIONS, YOLO, is_description, read_yolo, unreadable_yaml
@@ -22,7 +26,7 @@ from .yolo import DESCRIPTIONS, YOLO, is_description, read_yolo, unreadable_yaml
 __all__ = ['EXPECTED', 'FORMATS', 'described_formats', 'read_user_dataset']
 
 #: What is read. The first that is found in a folder counts.
-FORMATS = (COCO, YOLO, VOC, LABELME, CVAT, LABEL_STUDIO, VIA, CREATE_ML, CSV)
+FORMATS = (COCO, YOLO, VOC, LABELME, CVAT, LABEL_STUDIO, VIA, CREATE_ML, SUPERVISELY, OPEN_IMAGES, CSV, NDJSON, DOTA)
 EXPECTED = ('Expected COCO\'s format: annotations/*train*.json, or train/_annotations.coco.json, with the images '
             'beside it; or YOLO\'s: a .yaml or obj.data with names, train and val, and images/, labels/; '
             f'or {", ".join(each.name for each in FORMATS[2:])} (snv2 check-data --formats)')

@@ -23,7 +23,7 @@ from ..problems import shown
 from .description import split_named
 
 __all__ = ['LabelFileError', 'Node', 'decoded', 'find_label_files', 'format_of', 'label_files', 'read_csv',
-           'read_json_labels', 'read_xml']
+           'read_json_labels', 'read_json_lines', 'read_lines', 'read_xml']
 
 # Of each file, so much is read at its start and at its end to recognise it.
 _HEAD = 65536
@@ -36,6 +36,7 @@ _FOLDERS = {'annotations', 'annotation', 'ann', 'anns', 'labels', 'label', 'xml'
 # Suffix, patterns of which each is in the file's start or end, and the format's name. The first that fits counts.
 _FORMATS = [
     ('.json', [r'"shapes"\s*:\s*\[', r'"(imagePath|flags|version|points)"'], 'LabelMe'),
+    ('.json', [r'"objects"\s*:\s*\[', r'"size"\s*:\s*\{', r'"(width|height)"\s*:'], 'Supervisely'),
     ('.json', [r'"(_via_settings|_via_img_metadata|file_attributes|shape_attributes)"'], 'VIA'),
     ('.json', [r'^\s*\[', r'"image"\s*:\s*"', r'"coordinates"'], 'CreateML'),
     ('.json', [r'^\s*\[', r'"(data|completions|annotations)"\s*:'], 'Label Studio'),
@@ -44,7 +45,10 @@ _FORMATS = [
     ('.xml', [r'<(\w+:)?annotations\b', r'<(image|track)\b'], 'CVAT'),
     ('.xml', [r'(?i)<(\w+:)?annotation\b'], 'Pascal VOC'),
     ('.csv', [r'region_shape_attributes'], 'VIA'),
+    ('.csv', [r'(?i)^\W*ImageID\b[^\n]*\bLabelName\b'], 'Open Images'),
     ('.csv', [r'(?i)^[^\n]*\b"?(xmin|x_min|x1|bbox)\b|^[^\n,]+((,[\d.]+){4}|,,,,),'], 'CSV'),
+    ('.ndjson', [r'"type"\s*:\s*"(dataset|image)"'], 'Ultralytics NDJSON'),
+    ('.txt', [r'(?mi)^\s*(imagesource:|gsd:|([-+.\de]+[ ,]+){8}[^\W\d][^\s,]*([ ,]+\d)?\s*$)'], 'DOTA'),
     ('.tfrecord', [], 'TFRecord'),
 ]
 #: What label files end in.
@@ -184,6 +188,31 @@ def read_json_labels(path: Path) -> Any:
         raise LabelFileError(f'{path}:{error.lineno}: is not valid JSON ({error.msg}). Export it again') from None
     except (ValueError, RecursionError) as error:
         raise LabelFileError(f'{path}: is not valid JSON ({shown(str(error))}). Export it again') from None
+
+
+def read_json_lines(path: Path) -> list[tuple[int, Any]]:
+    """The JSON of each line that is not empty, with the line's number; a :class:`LabelFileError` for one that is none.
+
+    Raises:
+        LabelFileError: If the file cannot be read.
+    """
+    found: list[tuple[int, Any]] = []
+    for number, line in read_lines(path):
+        try:
+            found.append((number, json.loads(line)))
+        except (ValueError, RecursionError) as error:
+            found.append((number, LabelFileError(f'{path}:{number}: is not valid JSON ({shown(str(error))})')))
+    return found
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a text that are not empty, each with its number.
+
+    Raises:
+        LabelFileError: If it cannot be read.
+    """
+    return [(number, line.strip()) for number, line in enumerate(decoded(_content(path)).split('\n'), 1)
+            if line.strip()]
 
 
 def read_csv(path: Path) -> list[tuple[int, list[str]]]:

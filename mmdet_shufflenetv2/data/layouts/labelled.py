@@ -21,21 +21,33 @@ from ...utils.images import check_image_files, files_below
 from ..audit import leaves_folder
 from ..problems import few, shown
 from .description import SPLITS, Split, UserDataset, split_named
-from .label_files import LabelFileError, decoded, format_of, label_files, read_csv, read_json_labels, read_xml
+from .label_files import (
+    LabelFileError,
+    decoded,
+    format_of,
+    label_files,
+    read_csv,
+    read_json_labels,
+    read_json_lines,
+    read_lines,
+    read_xml,
+)
 
-__all__ = ['NO_CLASSES', 'Box', 'Corners', 'Image', 'Labels', 'corners_of_points', 'float_of']
+__all__ = ['CLASS_LISTS', 'NO_CLASSES', 'Box', 'Corners', 'Image', 'Labels', 'corners_of_points', 'float_of']
 
 # A box may end on the border, and files round.
 _OUTSIDE = 1.0
 # A box that reaches out by a larger share of its image's side belongs to an image of another size.
 _FAR_OUTSIDE = 0.1
-_CLASS_LISTS = ('classes.txt', 'predefined_classes.txt', 'class_names.txt', 'labels.txt', 'labelmap.txt',
+#: What lists of classes are called.
+CLASS_LISTS = ('classes.txt', 'predefined_classes.txt', 'class_names.txt', 'labels.txt', 'labelmap.txt',
                 'label_map.pbtxt', 'labelmap.pbtxt', 'classes.csv', 'obj.names')
 #: What tools list for what is no object.
 NO_CLASSES = ('__ignore__', '_background_', 'background')
 # Folders of images that are drawn labels, such as VOC's SegmentationClass.
 _MASKS = re.compile(r'segmentation(class|object)|masks?$', re.IGNORECASE)
-_READERS = {'.xml': read_xml, '.json': read_json_labels, '.csv': read_csv}
+_READERS = {'.xml': read_xml, '.json': read_json_labels, '.csv': read_csv, '.ndjson': read_json_lines,
+            '.txt': read_lines}
 
 Corners = tuple[Any, Any, Any, Any]
 
@@ -201,7 +213,7 @@ class Labels:
 
     def _class_list(self, used: Container[str]) -> tuple[list[str] | None, str]:
         folders = dict.fromkeys((self.root, *(image.source.parent for image in self.images[:1])))
-        for path in (folder / name for folder in folders for name in _CLASS_LISTS):
+        for path in (folder / name for folder in folders for name in CLASS_LISTS):
             if path.is_file():
                 names = [name for name in _listed(path) if name.lower() not in NO_CLASSES or name in used]
                 if len(set(names)) < len(names):
@@ -213,7 +225,7 @@ class Labels:
         """Say which files of the same kind are about something else."""
         for suffix in sorted({path.suffix.lower() for path in self.files}):
             strays = [path for path in label_files(self.root, suffix) if path not in self.files
-                      and path.name not in _CLASS_LISTS and format_of(path) != self.format]
+                      and path.name not in CLASS_LISTS and format_of(path) != self.format]
             stems = {path.stem for path in files_below(self.root)} if strays else set()
             for path in strays:
                 try:

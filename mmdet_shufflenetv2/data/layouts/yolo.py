@@ -3,7 +3,8 @@
 A ``.yaml`` has ``names`` (a list, or a mapping from numbers) and for ``train``, ``val`` and ``test`` a folder of
 images, a ``.txt`` that lists them, or several of these. The labels of ``.../images/a.jpg`` stand in
 ``.../labels/a.txt``, a line an object: the class's number, then the box as x and y of its centre, width and height, in
-fractions of the image. A longer line is a polygon, whose box is taken.
+fractions of the image. A longer line is a polygon, or the four corners of a turned box (Ultralytics' OBB), whose box is
+taken.
 
 CVAT's "YOLO 1.1" is Darknet's form: ``obj.data`` in place of the ``.yaml``, with lines ``key = value`` of which
 ``names`` is a file with a name a line, and the labels beside the images.
@@ -25,6 +26,8 @@ from ...utils.errors import UserError
 from ...utils.images import IMAGE_SUFFIXES, check_image_files, files_below, is_clutter
 from ..problems import shown
 from .description import SPLITS, Format, Split, UserDataset
+from .dota import dota_folders
+from .label_files import format_of
 
 __all__ = ['DESCRIPTIONS', 'YOLO', 'find_description', 'is_description', 'label_file', 'read_yolo', 'unreadable_yaml']
 
@@ -33,6 +36,8 @@ DESCRIPTIONS = ('.yaml', '.yml', '.data')
 
 # Coordinates are rounded to some digits, so a box may leave the image by a little.
 _ROUNDING = 0.01
+# The corners of turned boxes reach outside by more; pixels in place of fractions are larger.
+_CORNERS = 0.5
 _KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
 _ALL_KEYS = tuple(key for keys in _KEYS.values() for key in keys)
 _CLASS_LISTS = ('classes.txt', 'obj.names')
@@ -47,6 +52,8 @@ def find_description(root: Path) -> Path | None:
     Raises:
         UserError: If there are several, or images and labels without any.
     """
+    if dota_folders(root) and not any((folder / 'labels').is_dir() for folder in (root, *root.iterdir())):
+        return None  # whose exports may have a .yaml, too
     found = [path for path in sorted(root.iterdir()) if is_description(path)]
     # Of several, those of the usual name, or that name images, too.
     for better in ([path for path in found if path.stem in ('data', 'dataset')], list(filter(_names_images, found))):
@@ -69,10 +76,10 @@ def find_description(root: Path) -> Path | None:
 
 
 def _other_labels(folder: Path) -> bool:
-    """Whether the label files in a folder are of another format: none of them is a text."""
-    suffixes = {path.suffix.lower() for path in files_below(folder, ('.txt', '.xml', '.json', '.csv'))
-                if path.name not in _CLASS_LISTS}
-    return bool(suffixes) and '.txt' not in suffixes
+    """Whether the label files in a folder are of another format: none of them is a text, or the first are DOTA's."""
+    files = [path for path in files_below(folder, ('.txt', '.xml', '.json', '.csv')) if path.name not in _CLASS_LISTS]
+    texts = [path for path in files if path.suffix.lower() == '.txt']
+    return (bool(files) and not texts) or any(map(format_of, texts[:5]))
 
 
 def is_description(path: Path) -> bool:
@@ -377,7 +384,8 @@ def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, f
         raise ValueError(f'{len(fields)} fields, expected 5: class, x, y, width, height (or class and a polygon)')
     if not polygon and min(numbers[2:]) <= 0:
         raise _FlatError(f'width {numbers[2]:g}, height {numbers[3]:g}')
-    if not all(-_ROUNDING <= number <= 1 + _ROUNDING for number in numbers):
+    allowed = _CORNERS if polygon else _ROUNDING
+    if not all(-allowed <= number <= 1 + allowed for number in numbers):
         worst = max(numbers, key=lambda number: abs(number - 0.5))
         raise ValueError(f'{worst:g} is not in [0, 1]. Divide x and width by its width, y and height by its height')
     if polygon:

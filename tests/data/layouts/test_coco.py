@@ -1,10 +1,13 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.data.layouts.find import read_user_dataset
+from mmdet_shufflenetv2.data.prepared import prepare_user_dataset
+from mmdet_shufflenetv2.training.check_dataset import check_dataset
 
 TRAIN = 'annotations/instances_train2017.json'
 
@@ -83,6 +86,71 @@ def test_splits_are_told_by_the_names_of_files(layout, names, splits, folder):
     assert list(data.splits) == splits
     if 'train' in names:
         assert data.splits['train'].source.stem == 'train'
+
+
+PARTS = ['_part1.json', '_part2.json']
+
+
+@pytest.mark.parametrize(('names', 'joined'), [
+    (PARTS, True), (['.part_10.json', '.part_2.json'], True), (['-00000-of-00002.json', '-00001-of-00002.json'], True),
+    (['_1of2.json', '_2of2.json'], True), (['_shard0.json', '_shard1.json'], True),
+    (['_1.json', '_2.json'], False), (['_2014.json', '_2017.json'], False), (['_a.json', '_part1.json'], False),
+    (['_part1.json', '_part01.json'], False),
+])
+def test_files_are_parts_of_one_split_where_their_names_say_so(layout, names, joined):
+    root = layout('coco_parts')
+    for old, new in zip(PARTS, names):
+        (root / 'annotations' / f'instances_train{old}').rename(root / 'annotations' / f'train{new}')
+    if not joined:
+        with pytest.raises(UserError, match='2 annotation files could be the train split'):
+            read_user_dataset(root)
+        return
+    data = read_user_dataset(root)
+    assert len(data.splits['train'].annotations['images']) == 12
+    assert any('train: joined from ' in note for note in data.notes)
+
+
+def part(root, number):
+    path = root / 'annotations' / f'instances_train_part{number}.json'
+    return path, json.loads(path.read_text())
+
+
+def test_parts_may_have_their_images_in_folders_of_their_own(layout):
+    root = layout('coco_parts')
+    expected = read_user_dataset(root).splits['train'].annotations
+    for number in (1, 2):
+        (root / f'train_part{number}').mkdir()
+        for image in part(root, number)[1]['images']:
+            (root / 'train' / image['file_name']).rename(root / f'train_part{number}' / image['file_name'])
+    split = read_user_dataset(root).splits['train']
+    assert split.annotations['annotations'] == expected['annotations']
+    assert all((split.images / image['file_name']).is_file() for image in split.annotations['images'])
+
+
+def test_an_image_in_two_parts_has_the_annotations_of_both(layout):
+    root = layout('coco_parts')
+    (path, content), (_, other) = part(root, 1), part(root, 2)
+    content['images'].append(dict(other['images'][0], id=1000))
+    content['annotations'].append(dict(content['annotations'][0], id=1000, image_id=1000, bbox=[1, 2, 3, 4]))
+    path.write_text(json.dumps(content))
+    annotations = read_user_dataset(root).splits['train'].annotations
+    shared, = (image['id'] for image in annotations['images'] if image['file_name'] == other['images'][0]['file_name'])
+    boxes = [one['bbox'] for one in annotations['annotations'] if one['image_id'] == shared]
+    expected = [one['bbox'] for one in other['annotations'] if one['image_id'] == other['images'][0]['id']]
+    assert sorted(boxes) == sorted([*expected, [1, 2, 3, 4]])
+
+
+def test_what_is_wrong_in_a_part_is_found_and_a_training_reads_all_of_them(layout, tmp_path):
+    root = layout('coco_parts')
+    prepared = prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
+    assert len(json.loads(Path(prepared.splits['train'][0]).read_text())['images']) == 12
+    path, content = part(root, 2)
+    content['annotations'][0]['image_id'] = 999
+    content['annotations'][1]['category_id'] = 'x'
+    content['images'].append(7)
+    path.write_text(json.dumps(content))
+    report = check_dataset(root)[0]
+    assert {'unknown_image', 'unknown_category', 'entry'} <= set(report.fatal)
 
 
 @pytest.mark.parametrize(('annotations', 'images'), [

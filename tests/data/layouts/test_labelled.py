@@ -1,11 +1,15 @@
 """Formats of labelling tools: that each means what COCO's and YOLO's mean, how people write them, and what is wrong."""
 
+import base64
 import contextlib
 import json
 import random
 import re
 import shutil
+import tracemalloc
+import zlib
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -70,6 +74,28 @@ def via_image(*regions):
         dict(shape_attributes=one, region_attributes=said) for one, said in regions])}
 
 
+def supervisely(*objects, tags=()):
+    return dict(description='', tags=[dict(name=name) for name in tags], size=dict(height=HEIGHT, width=WIDTH),
+                objects=list(objects))
+
+
+def geometry(label, *points, kind='rectangle', **more):
+    return dict(classTitle=label, geometryType=kind, points=dict(exterior=[*map(list, points)], interior=[]), **more)
+
+
+def bitmap(width, height):
+    png = cv2.imencode('.png', np.full((height, width, 4), 255, np.uint8))[1]
+    return base64.b64encode(zlib.compress(png.tobytes())).decode()
+
+
+def lines(*records, names=MappingProxyType({0: 'cat', 1: 'dog'})):
+    """NDJSON of images: a name, and the fields of its annotations."""
+    return '\n'.join(map(json.dumps, [dict(type='dataset', task='detect', class_names=dict(names)), *(
+        dict(type='image', file=file, split='train', annotations=said) for file, said in records)]))
+
+
+OI = 'ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside\n'
+OI_NAMES = {'class-descriptions-boxable.csv': '/m/02,dog\n/m/01,cat\n/m/03,Unicorn'}
 TF = 'filename,width,height,class,xmin,ymin,xmax,ymax\n'
 CVAT = '<?xml version="1.0"?>\n<annotations><version>1.1</version>\n{}\n</annotations>'
 BOX = ('cat', 11, 21, 40, 60)
@@ -85,7 +111,8 @@ def test_every_format_is_told_by_its_content_and_has_no_faults(layout, name):
     assert all(f'{each.name} ' in described_formats() for each in FORMATS)
 
 
-@pytest.mark.parametrize('name', ['roboflow_voc', 'labelme', 'cvat_xml', 'csv_retinanet', 'label_studio', 'via'])
+@pytest.mark.parametrize('name', ['roboflow_voc', 'labelme', 'cvat_xml', 'csv_retinanet', 'label_studio', 'via',
+                                  'supervisely', 'ndjson', 'dota'])
 def test_a_training_reads_the_same_files_as_from_yolos_format(shapes_root, tmp_path, name):
     """The annotation files that it reads are equal byte for byte, so everything after them is."""
     prepared = []
@@ -183,6 +210,36 @@ AWKWARD = {
         (dict(name='rect', x=10, y=20, width=30, height=40), dict(type='cat'))))}, [XYWH]),
     'VIA, no attribute': ({'via.json': via_image((dict(name='rect', x=10, y=20, width=30, height=40), {}))},
                           [('object', *XYWH[1:])]),
+    'Supervisely, all shapes': ({'meta.json': dict(classes=[dict(title='cat', shape='any')]), 'ds 1/ann/a.jpg.json':
+        supervisely(geometry('cat', (40, 60), (10, 20)), geometry('cat', (10, 20), (40, 30), (20, 60), kind='polygon'),
+                    dict(classTitle='cat', geometryType='bitmap', bitmap=dict(data=bitmap(30, 40), origin=[10, 20])))},
+        [XYWH, XYWH, XYWH]),
+    'Supervisely without meta.json, and of old': ({'ann/a.json': supervisely(
+        dict(classTitle='cat', type='polygon', points=dict(exterior=[[10, 20], [40, 60.0]])), dict(
+            classTitle='cat', bitmap=dict(data=bitmap(30, 40), origin=[10, 20]), points=dict(exterior=[])))},
+        [XYWH, XYWH]),
+    'Open Images, capitals and other columns': ({**OI_NAMES, 'train-annotations-bbox.csv': (
+        'LabelName,ImageID,XMax,XMin,YMax,YMin\n/m/01,a,0.4,0.1,0.75,0.25\n').replace('LabelName,ImageID',
+                                                                                     'ImageID,LabelName').replace(
+            '/m/01,a', 'A,/m/01')}, [XYWH]),
+    'Open Images, most of it elsewhere': ({**OI_NAMES, 'train-annotations-bbox.csv':
+        f'{OI}0001eeaf4aed83f9,x,/m/02,1,0,1,0,1,0,0,0,0,0\na,x,/m/01,1,0.1,0.4,0.25,0.75,0,0,0,0,0\n'}, [XYWH]),
+    'Open Images without descriptions': ({'t.csv': f'{OI}a,x,/m/01,1,0.1,0.4,0.25,0.75,0,0,0,0,0\n'},
+                                         [('/m/01', *XYWH[1:])]),
+    'NDJSON, segments': ({'d.ndjson': lines(('a.jpg', dict(segments=[[0, .1, .25, .4, .3, .2, .75]])))}, [XYWH]),
+    'NDJSON, oriented boxes': ({'d.ndjson': lines(('a.jpg', dict(
+        obb=[[0, .1, .25, .4, .25, .4, .75, .1, .75]])))}, [XYWH]),
+    'NDJSON, poses': ({'d.ndjson': lines(('a.jpg', dict(pose=[[0, .25, .5, .3, .5, .1, .1, 2]])))}, [XYWH]),
+    'NDJSON with a path of Windows and empty lines': ({'d.ndjson': lines(('C:\\d\\a.jpg', dict(
+        boxes=[['0', .25, .5, .3, .5]])), ('b.jpg', {})).replace('\n', '\r\n\r\n')}, [XYWH]),
+    'DOTA, turned, with fractions': ({'labelTxt/a.txt':
+        'imagesource:GoogleEarth\ngsd:0.146\n10.0 40.5 25.0 20.0 40.0 40.5 25.0 60.0 cat 0\n'}, [XYWH]),
+    'DOTA without header, with commas, in folders of a version': ({'labelTxt-v1.5/labelTxt/a.txt':
+        '10,20,40,20,40,60,10,60,cat,0\n'}, [XYWH]),
+    'DOTA beside the images, without difficulty': ({'a.txt': '10 20 40 20 40 60 10 60 cat\r\n'}, [XYWH]),
+    'DOTA in labels/, as of MMRotate': ({'labels/a.txt': '10 20 40 20 40 60 10 60 cat 0\n', 'images/.x': ''}, [XYWH]),
+    "DOTA with Roboflow's yaml": ({'train/labelTxt/a.txt': '10 20 40 20 40 60 10 60 cat 0\n', 'data.yaml':
+                                   'train: ../train/images\nval: ../valid/images\nnc: 1\nnames: [cat]\n'}, [XYWH]),
     'CreateML': ({'c.json': [dict(image='a.jpg', annotations=[dict(label='cat', coordinates=dict(
         x=25, y=40, width=30, height=40))])]}, [XYWH]),
 }
@@ -206,7 +263,37 @@ def test_difficult_objects_are_neither_learned_nor_evaluated_and_truncated_ones_
     assert not report.fatal
 
 
+@pytest.mark.parametrize('files', [
+    {**OI_NAMES, 't.csv': f'{OI}a,x,/m/01,1,.1,.4,.2,.6,0,0,0,0,0\na,x,/m/01,1,.1,.5,.2,.7,0,0,1,0,0'},
+    {'labelTxt/a.txt': '10 20 40 20 40 60 10 60 cat 0\n10 20 50 20 50 60 10 60 cat 1\n'},
+])
+def test_groups_and_difficult_objects_of_other_formats_are_ignored_likewise(tmp_path, files):
+    data = read_user_dataset(write(tmp_path / 'data', files))
+    assert [one.get('ignore', 0) for one in data.splits['train'].annotations['annotations']] == [0, 1]
+
+
+def test_what_open_images_lists_and_is_not_there_is_counted_and_its_other_classes_are_none(tmp_path):
+    data = read_user_dataset(write(tmp_path / 'data', {
+        **OI_NAMES, 't.csv': f'{OI}zz,x,/m/01,1,.1,.4,.2,.6,0,0,0,0,0\na,x,/m/01,1,.1,.4,.2,.6,0,0,0,0,0'}))
+    assert data.classes == ('cat', )
+    assert any("1 images that the tables list are not there" in note and 't.csv:2' in note for note in data.notes)
+
+
+def test_a_mask_that_would_fill_the_memory_is_not_unpacked(tmp_path):
+    png = cv2.imencode('.png', np.full((40, 30), 255, np.uint8))[1].tobytes()
+    bomb = base64.b64encode(zlib.compress(png + bytes(1 << 28), 9)).decode()
+    data = supervisely(dict(classTitle='cat', geometryType='bitmap', bitmap=dict(data=bomb, origin=[10, 20])))
+    tracemalloc.start()
+    try:
+        assert found(write(tmp_path / 'data', {'ann/a.jpg.json': data}))['a.jpg'] == [XYWH]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 26
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize(('files', 'images', 'splits'), [
+    ({'ds/ann/a.jpg.json': supervisely(geometry('cat', (1, 2), (30, 40)), tags=['train']), 'ds/ann/b.jpg.json':
+      supervisely(tags=['my tag', 'val'])}, ('ds/img/a.jpg', 'ds/img/b.jpg'), {'train': ['a.jpg'], 'val': ['b.jpg']}),
     ({'Annotations/a.xml': voc(BOX), 'Annotations/b.xml': voc(BOX), 'ImageSets/Main/train.txt': 'a 1\n',
       'ImageSets/Main/val.txt': 'b\n', 'ImageSets/Main/cat_train.txt': 'b 1\n'},
      ('JPEGImages/a.jpg', 'JPEGImages/b.jpg'), {'train': ['a.jpg'], 'val': ['b.jpg']}),
@@ -315,6 +402,46 @@ BAD = {
     'a task without annotations': ({'e.json': [task('a.jpg', region('cat', x=1, y=1, width=9, height=9)),
                                                task('b.jpg', annotations=[])]}, 'image_without_label', False,
                                    "task 1: 'b.jpg' has no"),
+    'a shape of Supervisely that has no box': ({'ds/ann/a.jpg.json': supervisely(
+        geometry('cat', (1, 2), (30, 40)), geometry('cat', (1, 1), kind='point'))}, 'shape_left_out', False,
+        r"a.jpg.json: objects\[1\] is a 'point'"),
+    'a class that the project does not have': ({'meta.json': dict(classes=[dict(title='cat', shape='any')]),
+                                                'ds/ann/a.jpg.json': supervisely(
+        geometry('cat', (1, 2), (30, 40)), geometry('Cat', (1, 2), (30, 40)))}, 'class_unknown', True,
+        r"objects\[1\]: 'Cat', expected 'cat'"),
+    'JSON of Supervisely that ends early': ({'ds/ann/a.jpg.json': supervisely(geometry('cat', (1, 2), (30, 40))),
+                                             'ds/ann/b.jpg.json': '{"objects": ['}, 'label_file', True,
+                                            'b.jpg.json:1: is not valid JSON'),
+    'a mask that is none': ({'ds/ann/a.jpg.json': supervisely(
+        geometry('cat', (1, 2), (30, 40)), dict(classTitle='cat', geometryType='bitmap', bitmap=dict(
+            data='eJw=', origin=[1, 2])))}, 'label_line', True, r'objects\[1\]: a coordinate is nan'),
+    'pixels in Open Images': ({**OI_NAMES, 't.csv': f'{OI}a,x,/m/01,1,10,40,20,60,0,0,0,0,0'}, 'box_scale', True,
+                              't.csv:2'),
+    'an id of a class without name': ({**OI_NAMES, 't.csv': f'{OI}a,x,/m/01,1,.1,.4,.2,.6,0,0,0,0,0\n'
+                                       'a,x,/m/0x,1,.1,.4,.2,.6,0,0,0,0,0'}, 'class_unknown', True,
+                                      "t.csv:3: '/m/0x'"),
+    'a line of Open Images that is short': ({'t.csv': f'{OI}a,x,/m/01,1,.1,.4,.2,.6,0,0,0,0,0\na,x,/m/01'},
+                                            'label_line', True, 't.csv:3: 3 cells'),
+    'a line of NDJSON that is none': ({'d.ndjson': lines(('a.jpg', dict(boxes=[[0, .5, .5, .2, .2]]))) + '\n{"type"'},
+                                      'label_line', True, 'd.ndjson:3: is not valid JSON'),
+    'a number of a class that is not listed': ({'d.ndjson': lines(('a.jpg', dict(
+        boxes=[[0, .5, .5, .2, .2], [7, .5, .5, .2, .2]])))}, 'class_unknown', True,
+        r"d.ndjson:2, boxes\[1\]: '7', expected cat, dog"),
+    'pixels in NDJSON': ({'d.ndjson': lines(('a.jpg', dict(boxes=[[0, 25, 40, 30, 40]])))}, 'box_scale', True,
+                         'd.ndjson:2'),
+    'NDJSON of an image that is not there': ({'d.ndjson': lines(
+        ('a.jpg', dict(boxes=[[0, .5, .5, .2, .2]])), ('c.jpg', {}))}, 'image_missing', True, "d.ndjson:3: 'c.jpg'"),
+    'NDJSON of a path that leaves the folder': ({'d.ndjson': lines(
+        ('a.jpg', dict(boxes=[[0, .5, .5, .2, .2]])), ('../secret.jpg', {}))}, 'leaves_folder', True, 'd.ndjson:3'),
+    'NDJSON that lists an image twice': ({'d.ndjson': lines(*[('a.jpg', dict(boxes=[[0, .5, .5, .2, .2]]))] * 2)},
+                                         'image_twice', False, 'd.ndjson:3'),
+    'a line of DOTA that is short': ({'labelTxt/a.txt': '10 20 40 20 40 60 10 60 cat 0\n10 20 40 20 cat 0\n'},
+                                     'label_line', True, "a.txt:2: '10 20 40 20 cat 0', expected eight"),
+    'a coordinate of DOTA that is no number': ({'labelTxt/a.txt': '10 20 40 20 40 60 10 60 cat 0\n'
+                                                '10 x 40 20 40 60 10 60 cat 0\n'}, 'label_line', True,
+                                               'a.txt:2: .*nan'),
+    'labels of DOTA without image': ({'labelTxt/a.txt': '10 20 40 20 40 60 10 60 cat 0\n', 'labelTxt/c.txt':
+                                      '10 20 40 20 40 60 10 60 cat 0\n'}, 'label_without_image', False, 'c.txt'),
     'per cent that are none': ({'e.json': [task('a.jpg', region('cat', x=1, y=1, width=9, height=9), region(
         'cat', x='?', y=1, width=2, height=3))]}, 'label_line', True, 'task 0, result 1: .* nan'),
 }
@@ -381,14 +508,15 @@ def test_classes_that_differ_in_case_alone_are_pointed_out(tmp_path):
 def test_whatever_a_file_holds_ends_in_one_error_or_in_data(layout, name):
     root = layout(name)
     rng = random.Random(0)
-    files = [path for path in sorted(root.rglob('*')) if path.suffix in ('.xml', '.json', '.csv', '.txt')]
+    files = [path for path in sorted(root.rglob('*')) if path.suffix in ('.xml', '.json', '.ndjson', '.csv', '.txt')]
     for _ in range(40):
         path = rng.choice(files)
         before = path.read_bytes()
         if path.suffix == '.json':
             content = json.loads(before)
             mutate(content, rng)
-            path.write_text(json.dumps(content))
+            with contextlib.suppress(ValueError):  # put into itself
+                path.write_text(json.dumps(content))
         else:
             damaged = bytearray(before)
             for _ in range(rng.randint(1, 4)):

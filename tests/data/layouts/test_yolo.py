@@ -18,6 +18,8 @@ def label(root):
     ('1 0.5 0.5 0.5 0.25', [0.25, 0.375, 0.5, 0.25]),
     ('1.0 0.5 0.5 0.5 0.25', [0.25, 0.375, 0.5, 0.25]),
     ('1 0.1 0.2 0.6 0.3 0.4 0.9', [0.1, 0.2, 0.5, 0.7]),  # a polygon
+    ('1 0.3 0.1 0.5 0.4 0.4 0.7 0.2 0.4', [0.2, 0.1, 0.3, 0.6]),  # the corners of a turned box
+    ('1 0.9 0.4 1.1 0.5 0.9 0.7 0.8 0.5', [0.8, 0.4, 0.2, 0.3]),  # which may be outside
     ('1 0.9 0.5 0.4 0.5', [0.7, 0.25, 0.3, 0.5]),  # reaches outside
     ('1 1.004 0.5 0.2 0.5', [0.904, 0.25, 0.096, 0.5]),  # rounded by whoever wrote it
 ])
@@ -42,6 +44,7 @@ def test_a_line_is_a_box_in_pixels_inside_the_image(layout, line, box):
     ('-1 0.5 0.5 0.5 0.5', 'class -1'),
     ('1.5 0.5 0.5 0.5 0.5', 'class 1.5'),
     ('1 48 40 20 20', '48 is not in [0, 1]'),
+    ('1 48 40 20 20 10 12 13 14', '48 is not in [0, 1]'),
 ])
 def test_a_wrong_line_is_named_by_file_and_number(layout, line, words):
     root = layout('yolo')
