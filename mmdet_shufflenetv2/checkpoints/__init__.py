@@ -1,5 +1,5 @@
-"""All that is known of weight files: reading them without running code, the key layouts of other code bases, the
-latest valid one of a folder, and what is said where weights do not fit.
+"""Checkpoint files: reading them without executing code, key layouts of other code bases, published weights, the latest
+valid checkpoint of a folder, and errors for weights that do not match the model.
 
 Building a model and choosing a config belong to :mod:`..models` and :mod:`..config`.
 """

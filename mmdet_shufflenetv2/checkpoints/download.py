@@ -1,4 +1,4 @@
-"""Checkpoints that are named by an address: what is said where they cannot be had."""
+"""Errors for checkpoints that cannot be downloaded."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _TORCHVISION = 'torchvision://'
 
 
 class DownloadError(UserError):
-    """A checkpoint cannot be downloaded; ``filename`` is what was asked for, where it is known."""
+    """A checkpoint cannot be downloaded; ``filename`` is its name or address, if known."""
 
     filename = ''
 
 
 def download_error(filename: str, error: Exception) -> DownloadError:
-    """The error for a checkpoint whose download failed, with what to fetch and where to put it."""
+    """The error for a failed download, which says which file to download and where to put it."""
     url = filename
     if filename.startswith(_TORCHVISION):
         url = get_torchvision_models()[filename.removeprefix(_TORCHVISION)]
     cached = os.path.join(torch.hub.get_dir(), 'checkpoints', os.path.basename(url))
-    failed = DownloadError(f'{filename} cannot be downloaded ({getattr(error, "reason", error)}). Fetch {url} where '
-                           f'there is a network and put it at {cached}.')
+    failed = DownloadError(f'{filename} cannot be downloaded ({getattr(error, "reason", error)}). Download {url} '
+                           f'on a machine with internet access and copy it to {cached}.')
     failed.filename = filename
     return failed
 
 
 def check_address(filename: str) -> None:
-    """Raise a :class:`UserError` for weights that torchvision does not publish."""
+    """Raise a :class:`UserError` for unknown torchvision weights."""
     if filename.startswith(_TORCHVISION):
         name, known = filename.removeprefix(_TORCHVISION), get_torchvision_models()
         if name not in known:
             near = difflib.get_close_matches(name, known, n=4) or sorted(k for k in known if 'shufflenet' in k)
-            raise UserError(f'torchvision publishes no weights named {name!r}; near it: {", ".join(near)}.')
+            raise UserError(f'Unknown torchvision weights: {name}. Did you mean: {", ".join(near)}?')

@@ -1,9 +1,9 @@
-"""Every way in which MMEngine reads a checkpoint goes through :func:`.safe_loading.load`.
+"""Routing all of MMEngine's checkpoint loaders through :func:`.safe_loading.load`.
 
-Its loaders call ``torch.load`` by themselves and with other settings: torch.hub without the safe unpickler, PyTorch
-before 2.6 by default, and the fork of MMEngine first with a list of its own that allows ``getattr``, then without any
-check. So ``torch.load`` is replaced once, for good, by a function that asks whether such a loader is at work in its
-thread; otherwise it calls PyTorch's as it was asked to.
+The loaders call ``torch.load`` with different settings: torch.hub without the restricted unpickler, as is the default
+of PyTorch before 2.6, and the fork of MMEngine first with its own allowlist that contains ``getattr``, then without any
+check. Therefore ``torch.load`` is replaced once by a function that checks whether such a loader is running in the
+current thread. All other calls are forwarded to PyTorch unchanged.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from .unwrap import find_weights
 
 __all__ = ['install', 'mmengine_checkpoints_by_default']
 
-# What the user had allowed when a loader of MMEngine began; None outside of one. Each thread has its own.
+# Types that the user has allowed, while a loader of MMEngine runs in this thread; None otherwise.
 _LOADING: ContextVar[list[Any] | None] = ContextVar('loading', default=None)
-# Whether torch.load(FILE) is ours for the whole process, as `snv2 run` has it.
+# Whether torch.load(FILE) is safe loading in the whole process, as in `snv2 run`.
 _BY_DEFAULT = [False]
 
 
 def install() -> None:
-    """Make every loader of MMEngine safe, and its logs writable without code. Calling it again changes nothing."""
+    """Make all loaders of MMEngine safe, and its logs picklable without code. Calling it again has no effect."""
     if not hasattr(torch.load, 'checkpoints_guard'):
         patches.replace('torch.load', torch, _guarded_torch_load(torch.load))
     for prefix, loader in checkpoint_loaders().items():
@@ -53,18 +53,18 @@ def _guarded_torch_load(torch_load: Callable[..., Any]) -> Callable[..., Any]:
     def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
         if (allowed := _LOADING.get()) is not None:
             return load_with(torch_load, allowed, f, map_location)
-        # What data_unpickler reads comes here again, with a pickle_module.
+        # load_with calls this function again, with a pickle_module.
         if _BY_DEFAULT[0] and not args and not kwargs.keys() - {'mmap'}:
             return load_with(torch_load, torch.serialization.get_safe_globals(), f, map_location)
         return torch_load(f, map_location, *args, **kwargs)
 
-    load.checkpoints_guard = True
+    load.checkpoints_guard = True  # type: ignore[attr-defined]  # marks the function as installed
     return load
 
 
 @contextmanager
 def mmengine_checkpoints_by_default() -> Iterator[None]:
-    """Within it, ``torch.load(FILE)`` is :func:`.load` in all threads. A call with other arguments is left alone."""
+    """Make ``torch.load(FILE)`` safe in all threads. Calls with other arguments are forwarded to PyTorch."""
     before, _BY_DEFAULT[0] = _BY_DEFAULT[0], True
     try:
         yield
@@ -74,7 +74,7 @@ def mmengine_checkpoints_by_default() -> Iterator[None]:
 
 def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
 
-    @functools.wraps(loader)  # MMEngine logs the loader's name
+    @functools.wraps(loader)  # keeps the loader's name, which MMEngine logs
     def safe_loader(filename: str, map_location: Any = None, **kwargs: Any) -> Any:
         filename = named_weights(filename)
         check_address(filename)
@@ -84,7 +84,7 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
         except NETWORK_ERRORS as error:
             raise download_error(filename, error) from error
         except FileNotFoundError as error:
-            raise UserError(f'There is no checkpoint {filename}.') from error
+            raise UserError(f'Checkpoint not found: {filename}.') from error
         finally:
             _LOADING.reset(token)
         return _for_mmengine(checkpoint)
@@ -93,9 +93,9 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _for_mmengine(checkpoint: Any) -> Any:
-    """A checkpoint as MMEngine takes it: its weights as ``state_dict``, and no config that would be run.
+    """The checkpoint as MMEngine expects it: weights in ``state_dict``, and no config that MMEngine would execute.
 
-    The latter, ``config``, is of a release before 1.0; today's is ``cfg``.
+    Releases before 1.0 stored that config as ``config``; current ones store ``cfg``.
     """
     if isinstance(checkpoint, dict):
         if isinstance(checkpoint.get('meta'), dict):

@@ -1,4 +1,4 @@
-"""The newest checkpoint of a folder that is whole."""
+"""Finding the latest valid checkpoint of a folder."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from . import safe_loading as checkpoints
 
 __all__ = ['LAST_CHECKPOINT', 'is_valid_checkpoint', 'latest_valid_checkpoint']
 
-#: The file in which MMEngine notes the newest checkpoint of a folder.
+#: File in which MMEngine stores the name of the latest checkpoint.
 LAST_CHECKPOINT = 'last_checkpoint'
 
-# Of each kind, the number says which is the newest; between kinds, the file does.
+# Within a kind, the number in the name tells which is the latest; between kinds, the metadata do.
 _KINDS = ('epoch', 'iter', 'midway')
 
 
-def latest_valid_checkpoint(*folders: str | os.PathLike) -> Path | None:
-    """The whole checkpoint with the most steps, of those that training saves regularly; best ones do not count.
+def latest_valid_checkpoint(*folders: str | os.PathLike[str]) -> Path | None:
+    """The valid checkpoint with the most steps among those that training saves regularly, not the best ones.
 
-    A file that is torn is named in the log and passed over.
+    Corrupt files are skipped with a warning in the log.
     """
     found = {}
     for kind in _KINDS:
@@ -35,12 +35,12 @@ def latest_valid_checkpoint(*folders: str | os.PathLike) -> Path | None:
             if is_valid_checkpoint(path) and (steps := _steps(path)) is not None:
                 found[path] = steps
                 break
-            print_log(f'{path} is torn; it is passed over for the one before it.', 'current', logging.WARNING)
-    return max(found, key=found.get, default=None)
+            print_log(f'Skipping corrupt checkpoint {path}.', 'current', logging.WARNING)
+    return max(found, key=lambda path: found[path], default=None)
 
 
 def _steps(path: Path) -> tuple[int, int] | None:
-    """Whole epochs, then iterations, whose number in an epoch a resumed run may have changed."""
+    """Completed epochs and iterations; a resumed run may have changed the number of iterations per epoch."""
     try:
         meta = checkpoints.load(path, map_location='cpu')['meta']
         return meta.get('epoch', 0), meta['iter']
@@ -48,8 +48,8 @@ def _steps(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def is_valid_checkpoint(path: str | os.PathLike) -> bool:
-    """Whether a checkpoint is a whole file: its directory, which stands at the end, is there and all sums are right."""
+def is_valid_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Whether a checkpoint is complete: the archive's directory, at its end, exists and all checksums are correct."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None

@@ -1,4 +1,4 @@
-"""What a checkpoint says about the data that it was trained on."""
+"""Metadata of a checkpoint about its training data."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ __all__ = ['checkpoint_meta']
 
 
 def checkpoint_meta(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says about its data.
+    """Read the metadata of a checkpoint about its training data.
 
     Returns:
-        ``classes``, with ``set`` that tells whether ``set_classes`` set them in the heads too, ``category_ids``,
-        the number of each in the training's annotation file, and ``image_size``; what is missing or malformed is left
-        out.
+        ``classes``, with ``set`` for whether ``set_classes`` also set them in the heads, ``category_ids`` with the id
+        of each class in the annotation file, and ``image_size``. Missing or malformed entries are left out.
     """
     meta = checkpoint.get('meta')
     stored = meta.get('dataset_meta') if isinstance(meta, dict) else None
-    # MMDetection 3.0 wrote the names in capitals.
+    # MMDetection 3.0 wrote the keys in upper case.
     stored = {str(key).lower(): value for key, value in stored.items()} if isinstance(stored, dict) else {}
     classes, size = stored.get('classes'), stored.get('image_size')
     known: dict[str, Any] = {}
-    if isinstance(classes, str):  # MMDetection takes a single class without brackets
+    if isinstance(classes, str):  # MMDetection accepts a single class as a string
         classes = (classes, )
     if isinstance(classes, (list, tuple)) and classes and all(isinstance(name, str) for name in classes):
         known |= {'classes': tuple(classes), 'set': stored.get('num_classes') == len(classes)}

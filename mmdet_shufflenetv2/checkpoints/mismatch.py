@@ -1,4 +1,4 @@
-"""What is said about weights that are another model's."""
+"""The error for weights of another model."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from ..utils.errors import UserError
 
 __all__ = ['weights_mismatch']
 
-# A model has hundreds of weights, and one or two tell which it is.
+# Keys to show: a model has hundreds, and one or two are enough to recognize it.
 _SHOWN = 2
 _LONGEST = 300
 
 
-def weights_mismatch(checkpoint: str | os.PathLike, error: Exception) -> UserError:
-    """The error for a checkpoint that does not fit the config's model.
+def weights_mismatch(checkpoint: str | os.PathLike[str], error: Exception) -> UserError:
+    """The error for a checkpoint that does not match the config's model.
 
     Args:
         checkpoint: Its file.
-        error: What PyTorch or MMEngine raised: a headline, then a line of keys that are missing, one of keys that are
-            too many, and a line for each of another shape.
+        error: Error of PyTorch or MMEngine: a headline, then one line with missing keys, one with unexpected keys, and
+            one for each size mismatch.
     """
     first, *others = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = [_few(line.split(', ')) if 'key' in line.partition(':')[0] else line for line in others[:_SHOWN]]
-    return UserError(f'{checkpoint} holds the weights of another model than the config\'s:\n'
+    return UserError(f'The weights in {checkpoint} do not match the config\'s model:\n'
                      f'{"; ".join(said or [first])[:_LONGEST]}')
 
 

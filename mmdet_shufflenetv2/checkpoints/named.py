@@ -1,6 +1,6 @@
-"""Published weights by name: where they are, how they are fetched, and where they are kept.
+"""Published weights by name: their addresses, and downloading them into the cache.
 
-They lie where PyTorch keeps what it downloads, ``torch.hub.get_dir()/checkpoints``; ``TORCH_HOME`` moves it.
+The cache is PyTorch's own, ``torch.hub.get_dir()/checkpoints``. ``TORCH_HOME`` moves it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = ['WEIGHTS', 'Weights', 'fetch_weights', 'is_named', 'named_weights', '
 
 
 class Weights(NamedTuple):
-    """What is published under a name."""
+    """Published weights."""
 
-    #: Addresses by the file's name in the cache, in the order in which they are tried.
+    #: Name of the file in the cache -> address, in the order in which they are tried.
     files: dict[str, str]
-    #: The config that they are for.
+    #: Name of their config.
     config: str
-    #: Which NanoDet they are of; None for a classifier.
+    #: Variant of NanoDet; None for a classifier.
     variant: Variant | None = None
 
 
@@ -57,34 +57,34 @@ WEIGHTS = {name: Weights({f'{name}.pth': _DRIVE.format(drive_id)}, config, varia
     ('nanodet-plus-m-1.5x-416', '16FJJJgUt5VrSKG7RM_ImdKKzhJ-Mu45I', 'nanodet_plus_m_snv2_1.5x_416', _PLUS_M_15))}
 WEIGHTS['nanodet-plus-m-416'].files['nanodet-plus-m_416_checkpoint.ckpt'] = (
     'https://github.com/RangiLyu/nanodet/releases/download/v1.0.0-alpha-1/nanodet-plus-m_416_checkpoint.ckpt')
-# torchvision's files, on ImageNet: their names carry the first digits of their SHA-256.
+# torchvision's files, trained on ImageNet: their names contain the first digits of their SHA-256.
 WEIGHTS |= {f'shufflenet-v2-{width}x': Weights({file: f'https://download.pytorch.org/models/{file}'},
                                                f'imagenet/shufflenet_v2_torchvision_{width}x')
             for width, file in (('0.5', 'shufflenetv2_x0.5-f707e7126e.pth'), ('1.0', 'shufflenetv2_x1-5666bf0f80.pth'),
                                 ('1.5', 'shufflenetv2_x1_5-3c479a10.pth'), ('2.0', 'shufflenetv2_x2_0-8be3c8ee.pth'))}
-# No network is said at once, not after a minute.
+# Few, so that a missing network is reported at once and not after a minute.
 _ATTEMPTS = 3
 
 
-def is_named(name: str | os.PathLike) -> bool:
-    """Whether weights are called so, and no file here is."""
+def is_named(name: str | os.PathLike[str]) -> bool:
+    """Whether this is the name of published weights, and not of an existing file."""
     return os.fspath(name) in WEIGHTS and not os.path.isfile(name)
 
 
-def near_weights(name: str | os.PathLike) -> list[str]:
-    """Names of weights that are nearly this one."""
+def near_weights(name: str | os.PathLike[str]) -> list[str]:
+    """Names of published weights that are similar to this one."""
     return difflib.get_close_matches(os.fspath(name), WEIGHTS, n=3)
 
 
-def named_weights(name: str | os.PathLike) -> str:
-    """Where weights lie that are called by a name; they are downloaded where the cache has none.
+def named_weights(name: str | os.PathLike[str]) -> str:
+    """The file of published weights in the cache, downloaded if necessary.
 
     Args:
-        name: A name of :data:`WEIGHTS`. All else, such as a file's path or an address, is returned as it is.
+        name: A key of :data:`WEIGHTS`. Anything else, such as a path or an address, is returned unchanged.
 
     Raises:
-        DownloadError: If they are neither in the cache nor to be had.
-        UserError: If there is neither a file nor weights of that name, but weights of nearly that name.
+        DownloadError: If they are not in the cache and cannot be downloaded.
+        UserError: If there is no such file, and the name is similar to that of published weights.
     """
     if is_named(name):
         path = fetch_weights(os.fspath(name))
@@ -92,28 +92,28 @@ def named_weights(name: str | os.PathLike) -> str:
         return str(path)
     name = os.fspath(name)
     if ':' not in name and not os.path.exists(name) and (near := near_weights(name)):
-        raise UserError(f'There is no checkpoint {name}. Weights of nearly that name: {", ".join(near)}.')
+        raise UserError(f'Checkpoint not found: {name}. Did you mean: {", ".join(near)}?')
     return name
 
 
-def fetch_weights(name: str, source: str | os.PathLike | None = None) -> Path:
-    """Put published weights into the cache, unless they are there.
+def fetch_weights(name: str, source: str | os.PathLike[str] | None = None) -> Path:
+    """Download published weights into the cache, unless they are there.
 
     Args:
-        name: A name of :data:`WEIGHTS`.
-        source: A file of them that is here already; it takes the place of what is in the cache.
+        name: A key of :data:`WEIGHTS`.
+        source: Local file with these weights, which replaces the one in the cache.
 
     Returns:
         The file in the cache.
 
     Raises:
         DownloadError: If they cannot be downloaded.
-        UserError: If there are none of that name, or if ``source`` is missing or not these weights.
+        UserError: If the name is unknown, or ``source`` is missing or contains other weights.
     """
     if name not in WEIGHTS:
         near = near_weights(name)
-        raise UserError(f'There are no weights named {name}. {"Near it" if near else "Known"}: '
-                        f'{", ".join(near or WEIGHTS)}.')
+        raise UserError(f'Unknown weights: {name}. ' + (f'Did you mean: {", ".join(near)}?' if near else
+                                                       f'Available: {", ".join(WEIGHTS)}.'))
     folder, files = Path(torch.hub.get_dir(), 'checkpoints'), WEIGHTS[name].files
     if source is not None:
         _check(name, source)
@@ -125,30 +125,31 @@ def fetch_weights(name: str, source: str | os.PathLike | None = None) -> Path:
         if (folder / file).is_file():
             return folder / file
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / '.download.lock'):  # such as against another rank of a training
+    with locked(folder / '.download.lock'):  # against other ranks of a distributed training
         for file, url in files.items():
-            try:  # unless another process has just fetched it
+            try:  # another process may have downloaded it meanwhile
                 return folder / file if (folder / file).is_file() else download(
                     url, folder / file, check=partial(_check, name), attempts=_ATTEMPTS)
             except UserError as error:
                 faults.append(str(error))
     failed = DownloadError(f'{name} is not in {folder} and cannot be downloaded: {" ".join(faults)}\nTry again: snv2 '
-                           f'download {name}. Or fetch it where there is a network: snv2 download {name} --from FILE')
+                           f'download {name}. Or download it elsewhere and add the file: snv2 download {name} '
+                           f'--from FILE')
     failed.filename = name
     raise failed
 
 
-def _check(name: str, file: str | os.PathLike) -> None:
-    """Raise a :class:`UserError` for a file that is not the weights of that name."""
+def _check(name: str, file: str | os.PathLike[str]) -> None:
+    """Raise a :class:`UserError` if a file does not contain the published weights of that name."""
     weights = WEIGHTS[name]
     try:
         loaded = load(file, 'cpu')
     except FileNotFoundError as error:
-        raise UserError(f'There is no file {file}.') from error
+        raise UserError(f'File not found: {file}.') from error
     if published := re.search(r'-([0-9a-f]{8,})\.pth$', next(iter(weights.files))):
         found = hashlib.sha256(Path(file).read_bytes()).hexdigest()
         if not found.startswith(published[1]):
-            raise UserError(f'{file} is not {name}: its SHA-256 begins with {found[:10]}, published is {published[1]}.')
+            raise UserError(f'{file} is not {name}: its SHA-256 starts with {found[:10]}, expected {published[1]}.')
     variant = variant_of(find_weights(loaded)) if isinstance(loaded, dict) else None
     if variant != weights.variant:
-        raise UserError(f'{file} is not {name}, {weights.variant}: it holds {variant or "no weights of NanoDet"}.')
+        raise UserError(f'{file} is not {name}: expected {weights.variant}, got {variant or "no NanoDet weights"}.')

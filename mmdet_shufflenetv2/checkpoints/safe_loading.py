@@ -1,4 +1,4 @@
-"""Reading a checkpoint as data: nothing that it names is called, whatever it names (:mod:`.unpickler`)."""
+"""Reading checkpoints as data: no function that a file refers to is called (:mod:`.unpickler`)."""
 
 from __future__ import annotations
 
@@ -20,68 +20,68 @@ from .unpickler import data_unpickler
 __all__ = ['UnsafeCheckpointError', 'load', 'load_with']
 
 
-def load(file: str | os.PathLike | Any, map_location: Any = None) -> Any:
-    """``torch.load`` that reads data alone, MMEngine's and other trainers' included.
+def load(file: str | os.PathLike[str] | Any, map_location: Any = None) -> Any:
+    """``torch.load`` that reads only data, also from checkpoints of MMEngine and other trainers.
 
-    What the file has of unknown types beside its weights, such as a trainer's callbacks, stays an inert
-    :class:`.Record`.
+    Objects of unknown types outside of the weights, such as a trainer's callbacks, become inert :class:`.Record`
+    objects.
 
     Args:
         file: A path or a binary file object.
         map_location: As in ``torch.load``.
 
     Raises:
-        UnsafeCheckpointError: If a type that is not data is in the weights, or in what training resumes from.
-        UserError: If the file is no PyTorch checkpoint.
-        FileNotFoundError: If there is no such file.
+        UnsafeCheckpointError: If the weights, or an entry that training resumes from, contain a type that is not data.
+        UserError: If the file is not a valid PyTorch checkpoint.
+        FileNotFoundError: If the file does not exist.
     """
     return load_with(torch.load, torch.serialization.get_safe_globals(), file, map_location)
 
 
 def load_with(torch_load: Callable[..., Any], allowed: Iterable[Any], file: Any, map_location: Any) -> Any:
-    """:func:`load` with a given ``torch.load`` and the types that the user has allowed."""
+    """:func:`load` with a given ``torch.load`` function and the types that the user has allowed."""
     name = str(file)
     if os.environ.get('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0').lower() in ('1', 'y', 'yes', 'true'):
-        raise UserError('TORCH_FORCE_WEIGHTS_ONLY_LOAD is set, which keeps PyTorch from reading MMEngine\'s '
-                        'checkpoints. Unset it: checkpoints are read as data only in any case.')
+        raise UserError('TORCH_FORCE_WEIGHTS_ONLY_LOAD is set, which prevents PyTorch from reading '
+                        'MMEngine\'s checkpoints. Unset it: checkpoints are always read as data only.')
     paths = {entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}':
              entry[0] if isinstance(entry, tuple) else entry for entry in allowed}
     try:
-        # Opened once: what is checked is what is read, even if another file takes the name meanwhile.
+        # Opened once, so that the checked file is the one that is read even if it is replaced meanwhile.
         with nullcontext(file) if hasattr(file, 'read') else open(file, 'rb') as opened:
             sizes = _checked_sizes(opened, name)
             unpickler = data_unpickler({path: entry for path, entry in paths.items() if path not in KNOWN}, *sizes)
-            # Every name of the file goes through this unpickler, which is stricter than PyTorch's restricted one. What
-            # PyTorch reads by other means, such as TorchScript, is refused above.
+            # Every name in the file goes through this unpickler, which is stricter than PyTorch's restricted one.
+            # Formats that PyTorch reads without it, such as TorchScript, are rejected above.
             checkpoint = torch_load(opened, map_location=map_location, pickle_module=unpickler)
     except (FileNotFoundError, UserError):
         raise
     except RecursionError as error:
-        raise UnsafeCheckpointError(f'{name} is refused: it is nested too deeply.') from error
+        raise UnsafeCheckpointError(f'{name} was not loaded: it is nested too deeply.') from error
     except (pickle.UnpicklingError, EOFError, RuntimeError, LookupError, TypeError, ValueError, AttributeError,
             AssertionError, MemoryError, OverflowError, OSError) as error:
-        # A damaged or foreign file can fail in any of these ways inside torch.load.
-        # Python's unpickler looks the first byte up among its instructions.
+        # A corrupt file or one of another format can raise any of these inside torch.load.
+        # KeyError: the first byte is not a pickle instruction.
         reason = 'it is not a pickle' if isinstance(error, KeyError) else str(error)
-        raise _no_checkpoint(name, reason) from error
+        raise _invalid_checkpoint(name, reason) from error
     try:
         return revive_checkpoint(checkpoint)
     except UnsafeCheckpointError as error:
         raise UnsafeCheckpointError(
-            f'{name} is refused: {error}. Nothing of it was run. If the file is your own, save its weights alone: '
-            f'torch.save(model.state_dict(), PATH).') from error
+            f'{name} was not loaded: {error}. No code was executed. If you trust the file, save only its weights where '
+            f'it was made: torch.save(model.state_dict(), PATH).') from error
     except RecursionError as error:
-        raise UnsafeCheckpointError(f'{name} is refused: it is nested too deeply.') from error
+        raise UnsafeCheckpointError(f'{name} was not loaded: it is nested too deeply.') from error
 
 
 def _checked_sizes(opened: Any, name: str) -> tuple[dict[str, int] | None, int]:
-    """Bytes of the file's storages by their keys, None for the older format, and of the file.
+    """Bytes of each storage in the file by its key (None for the format before PyTorch 1.6), and bytes of the file.
 
-    Refused are archives that unfold into more than themselves (PyTorch never compresses, and stores nothing twice) and
-    those that PyTorch reads without the unpickler: TorchScript, and the tar files of its first releases.
+    Rejects archives that are larger when unpacked (PyTorch never compresses or stores anything twice), and formats that
+    PyTorch reads without the unpickler: TorchScript, and the tar files of its first releases.
     """
     if name.endswith('.safetensors'):
-        raise _no_checkpoint(name, 'it is a safetensors file')
+        raise _invalid_checkpoint(name, 'it is a safetensors file')
     start = opened.tell()
     size = opened.seek(0, os.SEEK_END)
     opened.seek(start)
@@ -91,7 +91,7 @@ def _checked_sizes(opened: Any, name: str) -> tuple[dict[str, int] | None, int]:
             return _archive_sizes(opened, name), size
         opened.seek(start)
         with tarfile.open(fileobj=opened, mode='r:'):
-            raise _no_checkpoint(name, 'it is a tar file')
+            raise _invalid_checkpoint(name, 'it is a tar file')
     except tarfile.TarError:
         return None, size
     finally:
@@ -103,26 +103,26 @@ def _archive_sizes(opened: Any, name: str) -> dict[str, int]:
         with zipfile.ZipFile(opened) as archive:
             entries, end = archive.infolist(), archive.start_dir
         opened.seek(0)
-        # As torch.load itself finds out what it is going to read.
+        # torch.load uses the same reader.
         records = torch._C.PyTorchFileReader(opened).get_all_records()
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise _no_checkpoint(name, str(error)) from error
+        raise _invalid_checkpoint(name, str(error)) from error
     if 'constants.pkl' in records:
-        raise UnsafeCheckpointError(f'{name} is refused: it is a TorchScript program and not weights.')
+        raise UnsafeCheckpointError(f'{name} was not loaded: it is a TorchScript program. Expected weights.')
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or (
             sum(entry.file_size for entry in entries) > end):
-        raise UnsafeCheckpointError(f'{name} is refused: it is an archive that unfolds into more than its size, which '
-                                    f'no checkpoint of PyTorch is.')
+        raise UnsafeCheckpointError(f'{name} was not loaded: it is a compressed archive, and unpacks to more than its '
+                                    f'size. PyTorch does not write such checkpoints.')
     names = [entry.filename for entry in entries]
     if len(set(names)) < len(names):
-        raise UnsafeCheckpointError(f'{name} is refused: it has two entries of one name.')
+        raise UnsafeCheckpointError(f'{name} was not loaded: it has several entries of the same name.')
     # ARCHIVE/data/KEY
     return {entry.filename.split('/', 2)[2]: entry.file_size for entry in entries
             if entry.filename.partition('/')[2].startswith('data/')}
 
 
-def _no_checkpoint(name: str, message: str) -> UserError:
+def _invalid_checkpoint(name: str, message: str) -> UserError:
     lines = [line.strip() for line in re.sub(r'\x1b\[\d+m', '', message).splitlines() if line.strip()]
-    reason = lines[0] if lines else 'it ends too early'
-    return UserError(f'{name} is no PyTorch checkpoint, or a damaged one ({reason}). Expected a file that torch.save '
-                     f'wrote, such as work_dirs/NAME/epoch_12.pth.')
+    reason = lines[0] if lines else 'it is truncated'
+    return UserError(f'{name} is not a valid PyTorch checkpoint ({reason}). Expected a file written by torch.save, '
+                     f'such as work_dirs/NAME/epoch_12.pth.')

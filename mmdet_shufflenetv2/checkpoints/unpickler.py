@@ -1,10 +1,10 @@
-"""An unpickler that builds data and calls nothing that a file names.
+"""An unpickler that builds data and calls no function that a file refers to.
 
-A PyTorch checkpoint is a pickle, and a pickle may name any function to be called while it is loaded. Here a name is
-looked up in one short table: tensors, a few containers and what the user has allowed. Any other name becomes an inert
-:class:`Name`, and whatever the file does with it (calling it, creating an object, giving it state or items) an inert
-:class:`Record`. Nothing is imported. So a file may name types of its trainer beside its weights;
-:mod:`.records` decides which records are data, and where an unknown one may be.
+A PyTorch checkpoint is a pickle, and a pickle may call any function while it is loaded. Here only the names in a short
+table are resolved: tensors, a few containers and the types that the user has allowed. Any other name becomes an inert
+:class:`Name`, and whatever the file does with it (calling it, creating an object, setting its state or items) becomes
+an inert :class:`Record`. Nothing is imported. So a file may also contain types of its trainer; :mod:`.records` decides
+which records are data, and where unknown ones are allowed.
 
 ``torch.load`` takes such an unpickler as its ``pickle_module``; no setting of the process is changed.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,19 +24,19 @@ __all__ = ['Name', 'Record', 'data_unpickler']
 
 
 class Name:
-    """A type or function that a file names, by its dotted path."""
+    """A type or function that a file refers to, by its dotted path."""
 
     def __init__(self, path: str) -> None:
         self.path = path
 
 
 class Record:
-    """What a file makes of a name: the arguments that it was called with and its state, and nothing that runs.
+    """An object that was not built: the dotted path of its type or function, the arguments and the state.
 
-    Items that the file puts into it, as into a list or a dictionary, are dropped.
+    Items that the file adds to it, as to a list or a dictionary, are dropped.
     """
 
-    def __init__(self, path: str, args: tuple = ()) -> None:
+    def __init__(self, path: str, args: tuple[Any, ...] = ()) -> None:
         self.path = path
         self.args = args
         self.state: Any = None
@@ -46,20 +46,20 @@ class Record:
 
 
 _RECORDS = (Name, Record)
-# Python 2's names, which protocol 2 writes.
+# Names of Python 2, which protocol 2 writes.
 _MODULES = {'__builtin__': 'builtins', 'copy_reg': 'copyreg'}
-# At most as many names and parts of a key: a few bytes could ask for more than there is memory or time for.
+# Limit of the names and of the parts of a key: a few bytes could exceed the memory or the time.
 _MOST = 10_000
-# Items that are copied into containers; today's pickles fill these without copying.
+# Limit of the items that are copied into containers; current pickles fill containers without copying.
 _MOST_COPIED = 1_000_000
 
 _REBUILD_TENSOR = {f'torch._utils.{name}': getattr(torch._utils, name)
                    for name in ('_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_tensor_v3')
                    if hasattr(torch._utils, name)}
-# These would set a file's hooks and attributes on the tensor, or call what it hands in; here they rebuild it alone.
+# PyTorch's functions would also set hooks and attributes from the file, or call its arguments; here they only rebuild.
 _PARAMETER, _TENSOR_OF_TYPE = Name('torch.nn.Parameter'), Name('torch.Tensor')
 
-#: Named without being called: the types of storages and of tensors, dtypes.
+#: Values that a file refers to without calling them: types of storages and tensors, dtypes.
 _CONSTANTS = {
     'torch.storage.UntypedStorage': torch.UntypedStorage, 'torch.storage.TypedStorage': torch.storage.TypedStorage,
     'torch.Tensor': torch.Tensor, 'torch.nn.parameter.Parameter': torch.nn.Parameter,
@@ -72,11 +72,11 @@ _CALLABLE = {
 
 
 def data_unpickler(allowed: Mapping[str, Any], sizes: Mapping[str, int] | None, file_size: int) -> Any:
-    """What ``torch.load`` takes as its ``pickle_module``.
+    """The ``pickle_module`` for ``torch.load``.
 
     Args:
-        allowed: What the user has allowed, by dotted path, as ``torch.serialization.add_safe_globals`` does.
-        sizes: Bytes of each storage in the file by its key, or None for files of the format before PyTorch 1.6.
+        allowed: Dotted path -> type or function that the user has allowed by ``torch.serialization.add_safe_globals``.
+        sizes: Bytes of each storage in the file by its key, or None for files in the format before PyTorch 1.6.
         file_size: Bytes of the file.
     """
 
@@ -88,29 +88,34 @@ def data_unpickler(allowed: Mapping[str, Any], sizes: Mapping[str, int] | None, 
 
 
 def _check_keys(keys: Iterable[Any]) -> None:
-    """Raise where a key is more than a plain value: the hash of a nested tuple can take years."""
+    """Raise if a key is not a plain value: hashing a nested tuple can take years."""
     left, count = list(keys), 0
     for key in left:
         if type(key) is tuple:
             count += len(key)
             if count > _MOST:
-                raise pickle.UnpicklingError('a key of too many parts')
+                raise pickle.UnpicklingError('a key with too many parts')
             left.extend(key)
         elif not isinstance(key, (str, bytes, int, float, complex, type(None), torch.dtype, torch.device, *_RECORDS)):
             raise pickle.UnpicklingError(f'a {type(key).__name__} as a key')
 
 
-# They call or hash something on the way, reach into the process, or ask for memory that nothing fills.
+# They call or hash something, access the process, or allocate memory that is never filled.
 _UNSUPPORTED = [code[0] for code in (
     pickle.INST, pickle.OBJ, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID, pickle.DICT,
     pickle.NEXT_BUFFER, pickle.READONLY_BUFFER)]
 
 
-# PyTorch's restricted unpickler knows one list for the whole process, and the C one has no way to refuse a call.
+# PyTorch's restricted unpickler has one allowlist for the whole process, and calls cannot be intercepted in the C one.
 class _DataUnpickler(pickle._Unpickler):
     user_allowed: Mapping[str, Any]
     storage_sizes: Mapping[str, int] | None
     most_bytes: int
+    # Set by the base class.
+    stack: list[Any]
+    append: Callable[[Any], None]
+    read: Callable[[int], bytes]
+    pop_mark: Callable[[], list[Any]]
 
     def __init__(self, file: Any, **options: Any) -> None:
         super().__init__(file, **options)
@@ -129,11 +134,11 @@ class _DataUnpickler(pickle._Unpickler):
 
     def _call(self, function: Any, args: Any, keywords: Any = None) -> Any:
         if type(args) is not tuple:
-            raise pickle.UnpicklingError('arguments that are no tuple')
+            raise pickle.UnpicklingError('arguments that are not a tuple')
         if function is _TENSOR_OF_TYPE:
             return self._call(args[0], args[2])
         if function is _PARAMETER:
-            return torch._utils._rebuild_parameter(*args[:2], OrderedDict())
+            return torch.nn.Parameter(*args[:2])
         if isinstance(function, _RECORDS):
             return Record(function.path, args)
         if keywords or not (_is_in(function, _CALLABLE) or _is_in(function, self.user_allowed)):
@@ -143,7 +148,7 @@ class _DataUnpickler(pickle._Unpickler):
             _check_keys(keys)
             self._copied += len(keys)
             if self._copied > _MOST_COPIED:
-                raise pickle.UnpicklingError('too many copies')
+                raise pickle.UnpicklingError('too many copied items')
         elif _is_in(function, _REBUILD_TENSOR):
             _check_extent(*args)
             args = (*args[:5], *(OrderedDict(), *args[6:])[:max(len(args) - 5, 0)])  # without backward hooks
@@ -170,20 +175,20 @@ class _DataUnpickler(pickle._Unpickler):
             built.state = state
         elif type(built) is OrderedDict:
             metadata = state.get('_metadata') if type(state) is dict else None
-            if _is_metadata(metadata):  # PyTorch notes versions of layers there
-                built._metadata = metadata
+            if _is_metadata(metadata):  # versions of layers
+                built._metadata = metadata  # type: ignore[attr-defined]  # PyTorch sets it on its state dicts
         elif _is_in(type(built), self.user_allowed):
             self.stack.append(state)
-            super().load_build()
+            super().load_build()  # type: ignore[misc]  # typeshed lacks it
         else:
-            raise pickle.UnpicklingError(f'a state for a {type(built).__name__}')
+            raise pickle.UnpicklingError(f'a state of a {type(built).__name__}')
 
     def _fill(self, kinds: tuple[type, ...], items: list[Any]) -> Any:
-        """The container on the stack that takes the items, or None where they are dropped."""
+        """The container on the stack that receives the items, or None if they are dropped."""
         if type(self.stack[-1]) is Record:
             return None
         if type(self.stack[-1]) not in kinds:
-            raise pickle.UnpicklingError(f'items for a {type(self.stack[-1]).__name__}')
+            raise pickle.UnpicklingError(f'items of a {type(self.stack[-1]).__name__}')
         if kinds is not _LISTS:
             _check_keys(items[::2] if kinds is _DICTS else items)
         return self.stack[-1]
@@ -222,9 +227,9 @@ class _DataUnpickler(pickle._Unpickler):
 
     def load_binpersid(self) -> None:
         entry = self.stack.pop()
-        # ('storage', type, key, location, numel), with a view's key, offset and size in the older format
+        # ('storage', type, key, location, numel), in the older format also a view's key, offset and size
         if type(entry) is not tuple or len(entry) not in (5, 6) or entry[0] not in ('storage', b'storage'):
-            raise pickle.UnpicklingError('a reference to something other than a tensor\'s values')
+            raise pickle.UnpicklingError('a reference to something other than a storage')
         _check_keys(entry[2:])
         _, kind, key, _, numel, *_ = entry
         numel_bytes = numel * (1 if kind is torch.UntypedStorage else kind.dtype.itemsize)
@@ -233,19 +238,19 @@ class _DataUnpickler(pickle._Unpickler):
         self._stored += added
         most = self.most_bytes if self.storage_sizes is None else self.storage_sizes.get(str(key), 0)
         if not 0 <= numel_bytes <= most or self._stored > self.most_bytes:
-            raise pickle.UnpicklingError('a tensor of more values than the file has')
+            raise pickle.UnpicklingError('a tensor with more values than the file')
         self.append(self.persistent_load(entry))
 
     def load_bytearray8(self) -> None:
         length = int.from_bytes(self.read(8), 'little')
         if length > self.most_bytes:
-            raise pickle.UnpicklingError('more bytes than the file has')
+            raise pickle.UnpicklingError('more bytes than the file')
         self.append(self.read(length))
 
     def load_unsupported(self) -> None:
-        raise pickle.UnpicklingError('a pickle instruction that no checkpoint needs')
+        raise pickle.UnpicklingError('an unsupported pickle instruction')
 
-    dispatch = dict(pickle._Unpickler.dispatch) | {
+    dispatch = dict(pickle._Unpickler.dispatch) | {  # type: ignore[assignment]  # typeshed: handlers of the C class
         pickle.REDUCE[0]: load_reduce, pickle.NEWOBJ[0]: load_newobj, pickle.NEWOBJ_EX[0]: load_newobj_ex,
         pickle.BUILD[0]: load_build, pickle.APPEND[0]: load_append, pickle.APPENDS[0]: load_appends,
         pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.ADDITEMS[0]: load_additems,
@@ -262,7 +267,7 @@ def _is_in(value: Any, table: Mapping[str, Any]) -> bool:
 
 
 def _keys_of(kind: type, items: Iterable[Any] = ()) -> list[Any]:
-    """Keys of what a container is built from, in the forms that pickles have."""
+    """Keys of the items that a container is built from, in the forms that pickles use."""
     if kind is OrderedDict and type(items) in (list, tuple) and all(
             type(pair) in (list, tuple) and len(pair) == 2 for pair in items):
         return [key for key, _ in items]
@@ -270,7 +275,7 @@ def _keys_of(kind: type, items: Iterable[Any] = ()) -> list[Any]:
         return list(items)
     if items == ():
         return []
-    raise pickle.UnpicklingError(f'a {kind.__name__} of a {type(items).__name__}')
+    raise pickle.UnpicklingError(f'a {kind.__name__} built from a {type(items).__name__}')
 
 
 def _is_metadata(value: Any) -> bool:
@@ -281,11 +286,11 @@ def _is_metadata(value: Any) -> bool:
 
 
 def _check_extent(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *others: Any) -> None:
-    """Raise where a tensor reaches beyond its values: PyTorch would make room for it."""
+    """Raise if a tensor exceeds its storage: PyTorch would allocate more."""
     numbers = (offset, *size, *stride)
     if not all(type(number) is int and number >= 0 for number in numbers) or len(size) != len(stride):
-        raise pickle.UnpicklingError('a tensor of no valid shape')
+        raise pickle.UnpicklingError('a tensor with an invalid shape')
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
     width = max([storage.dtype.itemsize, *(other.itemsize for other in others if isinstance(other, torch.dtype))])
     if math.prod(size) and (last + 1) * width > storage._untyped_storage.nbytes():
-        raise pickle.UnpicklingError('a tensor of more values than the file has')
+        raise pickle.UnpicklingError('a tensor with more values than the file')

@@ -1,4 +1,4 @@
-"""Weights out of their wrappers: the entry of a checkpoint that holds them, and the prefixes of their names."""
+"""Unwrapping weights: the entry of a checkpoint that contains them, and the prefixes of their keys."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from .records import WEIGHTS
 
 __all__ = ['PREFIXES', 'find_weights', 'strip_prefixes', 'unwrap_weights']
 
-#: What stands in front of a model's names: of DistributedDataParallel, torch.compile, PyTorch Lightning. The average
-#: of the weights over a training comes before the weights of its last step.
+#: Prefixes that DistributedDataParallel, torch.compile and PyTorch Lightning add to a model's keys. Averaged weights
+#: come before those of the last step.
 PREFIXES = ('module.', '_orig_mod.', 'avg_model.', 'model.')
 
 
 def find_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The state dict of a checkpoint: MMEngine's, an average (EMA), a model's; the checkpoint itself if it has none."""
+    """The state dict of a checkpoint: MMEngine's, an average (EMA) or a model's; by default the checkpoint itself."""
     for key in WEIGHTS:
         weights = checkpoint.get(key)
         if isinstance(weights, dict):
-            if isinstance(weights.get('module'), dict):  # an average that counts its updates
+            if isinstance(weights.get('module'), dict):  # an average with a counter of its updates
                 key, weights = f'{key}.module', weights['module']
             if key != 'state_dict':
-                print_log(f'Weights are taken from {key!r} of the checkpoint.', logger='current')
+                print_log(f'Using the weights in {key!r} of the checkpoint.', logger='current')
             return weights
     return checkpoint
 
 
 def strip_prefixes(names: Iterable[str], own: Collection[str] = (), prefixes: Iterable[str] = PREFIXES
                    ) -> tuple[dict[str, str], list[str]]:
-    """Names without the wrappers' prefixes.
+    """Strip the prefixes of wrappers from keys.
 
     Args:
-        names: Of weights in a file. Where some have a prefix, the others are left out.
-        own: Names of the model. A prefix that one of these has is the model's own and is kept.
-        prefixes: What may be taken off, each as often as it stands there; the first that is found counts.
+        names: Keys of weights in a file. If some have a prefix, those without it are left out.
+        own: Keys of the model. A prefix of one of these belongs to the model and is kept.
+        prefixes: Prefixes to strip, repeatedly; the first one that is found is stripped first.
 
     Returns:
-        Each name's original name, and a note for each prefix that was taken off.
+        Stripped key -> original key, and a note for each prefix that was stripped.
     """
     inner, notes = {name: name for name in names}, []
     prefixes = [prefix for prefix in prefixes if not any(name.startswith(prefix) for name in own)]
@@ -52,11 +52,11 @@ def strip_prefixes(names: Iterable[str], own: Collection[str] = (), prefixes: It
 
 
 def unwrap_weights(checkpoint: dict[str, Any], own: Collection[str] = ()) -> dict[str, Any]:
-    """A model's weights under its own names, as far as wrappers changed these; the log says what was taken.
+    """A model's weights without the prefixes of wrappers. The log says which weights are used.
 
     Args:
-        checkpoint: As it was loaded, or a state dict.
-        own: As :func:`strip_prefixes` has it.
+        checkpoint: A loaded checkpoint or a state dict.
+        own: See :func:`strip_prefixes`.
     """
     weights = find_weights(checkpoint)
     names, notes = strip_prefixes([name for name in weights if isinstance(name, str)], own)
@@ -64,10 +64,10 @@ def unwrap_weights(checkpoint: dict[str, Any], own: Collection[str] = ()) -> dic
         return weights
     print_log(f'Weights: {"; ".join(notes)}', logger='current')
     unwrapped = OrderedDict((name, weights[given]) for name, given in names.items())
-    # Versions of layers, by the layer's name; layers read weights of an older version in another way.
+    # Layer -> its version: layers convert the weights of older versions.
     name, given = next(iter(names.items()))
     wrapper = given.removesuffix(name)
-    unwrapped._metadata = {f'{layer}.'.removeprefix(wrapper).removesuffix('.'): versions
-                           for layer, versions in getattr(weights, '_metadata', {}).items()
-                           if f'{layer}.'.startswith(wrapper)}
+    unwrapped._metadata = {  # type: ignore[attr-defined]  # PyTorch sets it on its state dicts
+        f'{layer}.'.removeprefix(wrapper).removesuffix('.'): versions
+        for layer, versions in getattr(weights, '_metadata', {}).items() if f'{layer}.'.startswith(wrapper)}
     return unwrapped

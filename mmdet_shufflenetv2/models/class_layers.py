@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..checkpoints.nanodet_layout import check_fit, is_nanodet, own_names
+from ..checkpoints.nanodet_layout import check_fit, is_nanodet, to_our_keys
 from ..checkpoints.unwrap import unwrap_weights
 from .build import build_model
 from .nanodet.detector import NanoDet
@@ -30,7 +30,7 @@ class KeepClassLayersHook(Hook):
             checkpoint['state_dict'] = weights
         from_nanodet = isinstance(model, NanoDet) and is_nanodet(weights)
         if from_nanodet:
-            weights = checkpoint['state_dict'] = own_names(weights)
+            weights = checkpoint['state_dict'] = to_our_keys(weights)
         kept = keep_class_layers(model, weights)
         if from_nanodet:
             check_fit(model.state_dict(), weights)
@@ -43,7 +43,7 @@ def fits_class_layers(model_cfg: dict[str, Any], checkpoint: dict[str, Any]) -> 
     """Whether a checkpoint's weights are of as many classes as the heads of a model config."""
     model = build_model(model_cfg)
     weights = unwrap_weights(checkpoint, model.state_dict().keys())
-    weights = own_names(weights) if isinstance(model, NanoDet) and is_nanodet(weights) else weights
+    weights = to_our_keys(weights) if isinstance(model, NanoDet) and is_nanodet(weights) else weights
     return not keep_class_layers(model, dict(weights))
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints as PyTorch Lightning writes them for NanoDet, without either: modules of their names are made up."""
+"""Checkpoints as PyTorch Lightning writes them for NanoDet, from fake modules with the same names."""
 
 import sys
 import types
@@ -8,8 +8,8 @@ import torch
 
 
 @contextmanager
-def made_up(**names):
-    """Modules that hold an empty class of each base, by dotted name; gone again afterwards."""
+def fake_classes(**names):
+    """Create modules with an empty class of each base, by dotted name; removed again afterwards."""
     before, classes = dict(sys.modules), []
     for path, base in names.items():
         *modules, name = path.split('.')
@@ -26,7 +26,7 @@ def made_up(**names):
 
 
 def save_as_lightning_does(state_dict, path):
-    with made_up(**{
+    with fake_classes(**{
             'pytorch_lightning.utilities.parsing.AttributeDict': dict, 'nanodet.util.yacs.CfgNode': dict,
             'pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint': object,
             'pytorch_lightning.trainer.states.TrainerFn': str}) as (attributes, node, callback, state):

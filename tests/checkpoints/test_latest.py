@@ -1,4 +1,4 @@
-"""Finding the newest whole checkpoint of a folder."""
+"""Finding the latest valid checkpoint of a folder."""
 
 import pytest
 import torch
@@ -29,19 +29,19 @@ def empty(path):
     path.write_bytes(b'')
 
 
-def folder_in_its_place(path):
+def replace_by_folder(path):
     path.unlink()
     path.mkdir()
 
 
-def test_the_most_steps_win_not_the_name(folder):
+def test_the_checkpoint_with_the_most_steps_is_the_latest(folder):
     assert latest_valid_checkpoint(folder).name == 'epoch_10.pth'
     (folder / 'epoch_10.pth').unlink()
     assert latest_valid_checkpoint(folder).name == 'midway_95.pth'
 
 
-@pytest.mark.parametrize('damage', [cut, flip, empty, folder_in_its_place])
-def test_a_torn_file_is_passed_over_for_the_one_before(folder, damage, capfd):
+@pytest.mark.parametrize('damage', [cut, flip, empty, replace_by_folder])
+def test_a_corrupt_file_is_skipped(folder, damage, capfd):
     damage(folder / 'epoch_10.pth')
     assert not is_valid_checkpoint(folder / 'epoch_10.pth')
     assert latest_valid_checkpoint(folder).name == 'midway_95.pth'
@@ -50,12 +50,12 @@ def test_a_torn_file_is_passed_over_for_the_one_before(folder, damage, capfd):
 
 
 @pytest.mark.parametrize('name', ['nowhere', '.'])
-def test_without_a_whole_checkpoint_there_is_none(tmp_path, name):
+def test_without_a_valid_checkpoint_there_is_none(tmp_path, name):
     (tmp_path / 'epoch_1.pth').write_bytes(b'PK')
     assert latest_valid_checkpoint(tmp_path / name) is None
 
 
-def test_resuming_has_the_note_of_the_newest_name_a_whole_file(folder):
+def test_resuming_points_last_checkpoint_to_a_valid_file(folder):
     cut(folder / 'epoch_10.pth')
     (folder / 'last_checkpoint').write_text(str(folder / 'epoch_10.pth'))
     cfg = Config(dict(work_dir=str(folder)))

@@ -1,4 +1,4 @@
-"""Weights by name, from a server on this machine that stands for those of the authors."""
+"""Published weights by name, from a local server in place of the authors' servers."""
 
 import hashlib
 import io
@@ -27,7 +27,7 @@ from mmdet_shufflenetv2.inference.models import Model, find_models
 from mmdet_shufflenetv2.models.build import build_model
 
 M, PLUS, CLASSIFIER = 'nanodet-m-320', 'nanodet-plus-m-416', 'shufflenet-v2-1.0x'
-NOTHING = ['.download.lock']
+EMPTY = ['.download.lock']
 
 
 def saved(weights):
@@ -42,7 +42,7 @@ CONTENT = {M: saved(nanodet()), PLUS: saved(nanodet(levels=4, plus=True)),
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """The folder of the cache, empty, somewhere else than the current folder."""
+    """The cache folder, empty, outside of the current folder."""
     (tmp_path / 'here').mkdir()
     monkeypatch.chdir(tmp_path / 'here')
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
@@ -51,7 +51,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(bad_server, cache, monkeypatch):
-    """What is published, with files of the right variants and the classifier's own checksum."""
+    """A server of published weights, with files of the right variants and the classifier's own checksum."""
     for name, content in CONTENT.items():
         files = list(WEIGHTS[name].files)
         if name == CLASSIFIER:
@@ -72,7 +72,7 @@ def offline(cache, monkeypatch):
 
 @pytest.mark.parametrize('name', CONTENT)
 @pytest.mark.parametrize('faults', [[], ['cut', 503]])
-def test_weights_are_downloaded_once_and_resumed_after_a_cut(server, cache, name, faults):
+def test_weights_are_downloaded_once_and_resumed_after_a_lost_connection(server, cache, name, faults):
     file = next(iter(WEIGHTS[name].files))
     server.faults[f'/{file}'] = list(faults)
     assert fetch_weights(name) == cache / file
@@ -80,17 +80,17 @@ def test_weights_are_downloaded_once_and_resumed_after_a_cut(server, cache, name
     half = [None, *[f'bytes={len(CONTENT[name]) // 2}-'] * 2] if faults else [None]
     assert named_weights(name) == str(cache / file)
     assert [wanted for _, wanted in server.requests] == half
-    assert sorted(os.listdir(cache)) == [*NOTHING, file]
+    assert sorted(os.listdir(cache)) == [*EMPTY, file]
 
 
-def test_processes_that_need_the_same_weights_download_them_once(server):
+def test_concurrent_requests_download_the_same_weights_once(server):
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(fetch_weights, [M] * 4))) == 1
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize('fault', [404, 'web page', 'HTML', 'torn'])
-def test_the_second_address_is_tried_when_the_first_fails(server, cache, fault):
+def test_the_second_address_is_used_if_the_first_fails(server, cache, fault):
     first, second = WEIGHTS[PLUS].files
     server.faults[f'/{first}'] = [fault]
     assert fetch_weights(PLUS) == cache / second
@@ -103,25 +103,25 @@ def test_the_second_address_is_tried_when_the_first_fails(server, cache, fault):
     (M, None, [404], '404'),
     (M, None, ['web page'], 'web page'),
     (M, None, [500] * 3, '500 .*3 attempts'),
-    (M, b'words', [], 'is no PyTorch checkpoint'),
-    (M, CONTENT[PLUS], [], 'is not nanodet-m-320, NanoDet .*: it holds NanoDet-Plus .*4 levels'),
-    (M, CONTENT[CLASSIFIER], [], 'is not nanodet-m-320, .*: it holds no weights of NanoDet'),
-    (M, saved(nanodet(num_classes=5)), [], 'is not nanodet-m-320, .*80 classes.*: it holds .*5 classes'),
-    (CLASSIFIER, CONTENT[M], [], 'its SHA-256 begins with'),
+    (M, b'words', [], 'PyTorch checkpoint'),
+    (M, CONTENT[PLUS], [], 'is not nanodet-m-320: .*NanoDet-Plus .*4 levels'),
+    (M, CONTENT[CLASSIFIER], [], 'is not nanodet-m-320: .*no NanoDet weights'),
+    (M, saved(nanodet(num_classes=5)), [], 'is not nanodet-m-320: .*80 classes.* 5 classes'),
+    (CLASSIFIER, CONTENT[M], [], 'SHA-256'),
 ])
-def test_what_cannot_be_had_is_said_with_what_to_type_and_not_kept(server, cache, name, content, faults, words):
+def test_a_failed_download_is_reported_with_the_command_and_not_kept(server, cache, name, content, faults, words):
     path = f'/{next(iter(WEIGHTS[name].files))}'
     server.faults[path] = faults
     server.files[path] = content or CONTENT[name]
-    with pytest.raises(DownloadError, match=f'{name} is not in {cache} and cannot be downloaded: .*{words}') as error:
+    with pytest.raises(DownloadError, match=f'{name} .*{cache} .*cannot be downloaded: .*{words}') as error:
         fetch_weights(name)
     assert str(error.value).endswith(f'snv2 download {name} --from FILE')
     assert str(error.value).count('\n') == 1
     assert error.value.filename == name
-    assert os.listdir(cache) == NOTHING
+    assert os.listdir(cache) == EMPTY
 
 
-def test_a_file_takes_the_place_of_a_download(offline, cache, tmp_path, capsys):
+def test_a_local_file_replaces_the_download(offline, cache, tmp_path, capsys):
     (tmp_path / 'a.ckpt').write_bytes(CONTENT[M])
     main(['download', M, '--from', str(tmp_path / 'a.ckpt')])
     assert capsys.readouterr().out == f'{cache}/nanodet-m-320.pth\n'
@@ -129,27 +129,27 @@ def test_a_file_takes_the_place_of_a_download(offline, cache, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (['nanodet-plus-m-415'], 'no weights named nanodet-plus-m-415. Near it: nanodet-plus-m-416, '),
-    (['yolo'], 'no weights named yolo. Known: nanodet-m-320, '),
-    ([M], 'nanodet-m-320 is not in .* no connection '),
-    ([M, '--from', 'nowhere.pth'], 'There is no file nowhere.pth'),
-    ([M, '--from', '.'], 'is no PyTorch checkpoint'),
-    ([M, '--from', 'words.pth'], 'is no PyTorch checkpoint'),
+    (['nanodet-plus-m-415'], 'nanodet-plus-m-415.*: nanodet-plus-m-416, '),
+    (['yolo'], 'yolo.*: nanodet-m-320, '),
+    ([M], 'nanodet-m-320 .* no connection '),
+    ([M, '--from', 'nowhere.pth'], 'nowhere.pth'),
+    ([M, '--from', '.'], 'PyTorch checkpoint'),
+    ([M, '--from', 'words.pth'], 'PyTorch checkpoint'),
     ([M, '--from', 'plus.pth'], 'plus.pth is not nanodet-m-320'),
-    ([CLASSIFIER, '--from', 'plus.pth'], 'begins with .*, published is 5666bf0f80'),
-    ([M, '--subset', '9'], '--subset is about COCO'),
+    ([CLASSIFIER, '--from', 'plus.pth'], 'SHA-256 .*5666bf0f80'),
+    ([M, '--subset', '9'], '--subset'),
 ])
-def test_a_mistake_ends_with_status_2_and_leaves_the_cache_as_it_was(offline, cache, arguments, words, capsys):
+def test_a_mistake_exits_with_status_2_and_does_not_change_the_cache(offline, cache, arguments, words, capsys):
     Path('words.pth').write_bytes(b'words')
     Path('plus.pth').write_bytes(CONTENT[PLUS])
     with pytest.raises(SystemExit) as ended:
         main(['download', *arguments])
     assert ended.value.code == 2
     assert re.search(words, capsys.readouterr().err)
-    assert not cache.exists() or os.listdir(cache) == NOTHING
+    assert not cache.exists() or os.listdir(cache) == EMPTY
 
 
-def test_a_name_stands_wherever_a_checkpoint_does(server, cache):
+def test_a_name_works_wherever_a_checkpoint_does(server, cache):
     cfg = load_config('nanodet-m-320')
     assert (cfg.load_from, cfg.work_dir) == (M, f'work_dirs/{M}')
     assert load_config(ROOT / 'configs' / 'nanodet_m_snv2.py').model == cfg.model
@@ -165,7 +165,7 @@ def test_a_name_stands_wherever_a_checkpoint_does(server, cache):
     assert len(server.requests) == 1
 
 
-def test_a_file_of_that_name_in_the_current_folder_wins(offline, cache):
+def test_a_file_with_the_same_name_in_the_current_folder_comes_first(offline, cache):
     with open(M, 'wb') as file:
         file.write(CONTENT[M])
     assert named_weights(M) == M
@@ -176,13 +176,13 @@ def test_a_file_of_that_name_in_the_current_folder_wins(offline, cache):
     lambda: Detector('nanodet-m-32'), lambda: Detector(None, 'nanodet-m-32'), lambda: load_config('nanodet-m-32'),
     lambda: find_models(['nanodet-m-32']), lambda: CheckpointLoader.load_checkpoint('nanodet-m-32'),
     lambda: resolve(TrainOptions(M, cfg_options={'load_from': 'nanodet-m-32'}))])
-def test_a_name_that_does_not_exist_is_answered_with_those_near_it(cache, call):
+def test_an_unknown_name_is_reported_with_similar_ones(cache, call):
     with pytest.raises(UserError, match='nanodet-m-32[.:] .*nanodet-m-320, nanodet-plus-m-320'):
         call()
 
 
 @pytest.mark.parametrize('name', WEIGHTS)
-def test_what_is_published_is_for_the_config_of_its_name(name):
+def test_published_weights_match_the_config_of_their_name(name):
     cfg = Config.fromfile(ROOT / 'configs' / f'{WEIGHTS[name].config}.py')
     if name.startswith('nanodet'):
         assert _variant(build_model(cfg.model).state_dict()) == WEIGHTS[name].variant
@@ -202,22 +202,22 @@ def test_what_is_published_is_for_the_config_of_its_name(name):
     ('a.pth', nanodet((176, 352, 704), 128, levels=4, plus=True), 'nanodet_plus_m_snv2_1.5x'),
     ('416.pth', nanodet((176, 352, 704), 128, levels=4, plus=True), 'nanodet_plus_m_snv2_1.5x_416'),
     ('a.pth', nanodet((176, 352, 704), 128), 'nanodet_m_snv2_1.5x'),
-    ('416.pth', nanodet((48, 96, 192)), 'nanodet_m_snv2_0.5x'),  # of which there is none for 416
-    ('a.pth', nanodet((24, 48, 96)), 'nanodet_m_snv2'),  # it does not fit, which loading says
+    ('416.pth', nanodet((48, 96, 192)), 'nanodet_m_snv2_0.5x'),  # there is no config for 416
+    ('a.pth', nanodet((24, 48, 96)), 'nanodet_m_snv2'),  # does not match, which loading reports
 ])
-def test_the_config_of_a_file_follows_what_it_holds_and_416_in_its_name(tmp_path, monkeypatch, file, weights, config):
-    said = []
-    monkeypatch.setattr('mmdet_shufflenetv2.config.load.print_log', lambda message, *_: said.append(message))
+def test_the_config_of_a_file_is_chosen_by_its_weights_and_name(tmp_path, monkeypatch, file, weights, config):
+    lines = []
+    monkeypatch.setattr('mmdet_shufflenetv2.config.load.print_log', lambda message, *_: lines.append(message))
     (tmp_path / file).write_bytes(saved(weights))
     assert Path(load_config(tmp_path / file).filename).stem == config
-    assert len(said) == 1
-    assert said[0].startswith(f'Config {config}: {tmp_path / file} holds NanoDet')
+    [line] = lines
+    assert all(word in line for word in (config, str(tmp_path / file), 'NanoDet'))
 
 
 @needs_shared('weights')
 @pytest.mark.parametrize('file', ['nanodet_m_320', 'nanodet_m_416', 'nanodet_plus_m_320', 'nanodet_plus_m_416',
                                   'nanodet_plus_m_1.5x_416'])
-def test_the_published_files_are_taken(offline, cache, file):
+def test_the_published_files_are_accepted(offline, cache, file):
     name = file.replace('_', '-')
     fetch_weights(name, SHARED / 'weights' / f'{file}.pth')
     assert len(Detector(name, device='cpu').classes) == 80

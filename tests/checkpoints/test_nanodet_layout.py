@@ -1,4 +1,4 @@
-"""Checkpoints of NanoDet are rebuilt here with its own names, independently of the code under test."""
+"""Checkpoints in NanoDet's layout are built here independently of the code under test."""
 
 import pickle
 import re
@@ -34,7 +34,7 @@ def build(**options):
 
 
 class DepthwiseConvModule(nn.Module):
-    """NanoDet's, as far as names and shapes go."""
+    """The names and shapes of NanoDet's module."""
 
     def __init__(self, channels, kernel):
         super().__init__()
@@ -45,7 +45,7 @@ class DepthwiseConvModule(nn.Module):
 
 @cache
 def nanodet(stages=(116, 232, 464), width=96, num_classes=80, levels=3, kernel=3, plus=False):
-    """A whole detector as NanoDet names it, without its backbone (whose names are torchvision's)."""
+    """The weights of a detector under NanoDet's keys."""
     from mmdet_shufflenetv2 import ShuffleNetV2
     torch.manual_seed(0)
     lateral = nn.ModuleList(nn.ModuleDict({'conv': nn.Conv2d(c, width, 1)}) for c in stages)
@@ -70,7 +70,7 @@ def prefixed(prefix, weights):
 
 
 def assert_loaded(detector, weights):
-    """Every tensor that NanoDet names stands where it belongs."""
+    """Check that every tensor of NanoDet is loaded into the right layer."""
     ours = detector.state_dict()
     assert len(ours) == sum('gfl_reg' not in key for key in weights)
     for level in range(3):
@@ -79,9 +79,9 @@ def assert_loaded(detector, weights):
         assert torch.equal(ours[f'bbox_head.gfl_cls.{level}.weight'], weights[f'head.gfl_cls.{level}.weight'])
         for i in range(2):
             module, name = detector.bbox_head.cls_convs[level][i], f'head.cls_convs.{level}.{i}'
-            for place, theirs in ((module.depthwise_conv.conv, 'depthwise'), (module.pointwise_conv.conv, 'pointwise'),
+            for layer, theirs in ((module.depthwise_conv.conv, 'depthwise'), (module.pointwise_conv.conv, 'pointwise'),
                                   (module.depthwise_conv.bn, 'dwnorm'), (module.pointwise_conv.bn, 'pwnorm')):
-                assert torch.equal(place.weight, weights[f'{name}.{theirs}.weight'])
+                assert torch.equal(layer.weight, weights[f'{name}.{theirs}.weight'])
     for key, tensor in weights.items():
         if key.startswith('backbone.'):
             assert torch.equal(ours[key], tensor), key
@@ -95,7 +95,7 @@ def lines(monkeypatch):
 
 
 @pytest.mark.parametrize('prefix', ['', 'model.', 'module.model.', 'module.', 'avg_model.'])
-def test_nanodets_layout_loads_and_the_log_says_what_was_left_out(prefix, lines):
+def test_nanodets_layout_loads_and_left_out_keys_are_logged(prefix, lines):
     weights = nanodet()
     detector = build()
     state_dict = prefixed(prefix, weights)
@@ -103,7 +103,7 @@ def test_nanodets_layout_loads_and_the_log_says_what_was_left_out(prefix, lines)
     assert_loaded(detector, weights)
     assert 'left out head.gfl_reg.0.weight, head.gfl_reg.0.bias and 4 more' in lines[0]
     assert len(lines) == 1
-    assert len(state_dict) == len(weights)  # the caller's is left alone
+    assert len(state_dict) == len(weights)  # the caller's is not changed
 
 
 def test_averaged_weights_are_preferred(lines):
@@ -115,31 +115,31 @@ def test_averaged_weights_are_preferred(lines):
     assert 'taken from avg_model.*, not from model' in lines[0]
 
 
-def way_of_init_cfg(path):
+def by_init_cfg(path):
     detector = build(**{'model.init_cfg': dict(type='Pretrained', checkpoint=path)})
     detector.init_weights()
     return detector
 
 
-def way_of_load_checkpoint(path):
+def by_load_checkpoint(path):
     detector = build()
     load_checkpoint(detector, path, strict=True)
     return detector
 
 
-@pytest.mark.parametrize('load', [way_of_init_cfg, way_of_load_checkpoint])
-def test_files_load_by_init_cfg_and_by_load_from(load, tmp_path):
+@pytest.mark.parametrize('load', [by_init_cfg, by_load_checkpoint])
+def test_files_load_by_init_cfg_and_load_checkpoint(load, tmp_path):
     weights = nanodet()
     torch.save({'state_dict': prefixed('model.', weights), 'epoch': 280}, tmp_path / 'nanodet_m.ckpt')
     assert_loaded(load(str(tmp_path / 'nanodet_m.ckpt')), weights)
 
 
-def way_of_the_tools(path):
+def by_load_detector(path):
     return load_detector(None, path, 'cpu')
 
 
-@pytest.mark.parametrize('load', [way_of_init_cfg, way_of_load_checkpoint, way_of_the_tools])
-def test_files_that_lightning_wrote_load_as_they_are(load, tmp_path):
+@pytest.mark.parametrize('load', [by_init_cfg, by_load_checkpoint, by_load_detector])
+def test_checkpoints_of_lightning_load_unchanged(load, tmp_path):
     averaged, path = nanodet(), tmp_path / 'model_best.ckpt'
     last = {key: tensor + 1 for key, tensor in averaged.items()}
     save_as_lightning_does(prefixed('model.', last) | prefixed('avg_model.', averaged), path)
@@ -150,7 +150,7 @@ def test_files_that_lightning_wrote_load_as_they_are(load, tmp_path):
     assert load_config(path).model.type == 'NanoDet'
 
 
-def test_backbone_and_neck_can_be_taken_alone_for_other_classes(tmp_path):
+def test_backbone_and_neck_can_be_loaded_for_other_classes(tmp_path):
     weights = nanodet()
     path = str(tmp_path / 'nanodet_m.ckpt')
     torch.save({'state_dict': prefixed('model.', weights)}, path)
@@ -163,14 +163,14 @@ def test_backbone_and_neck_can_be_taken_alone_for_other_classes(tmp_path):
     assert torch.equal(detector.neck.lateral_convs[2].conv.weight, weights['fpn.lateral_convs.2.conv.weight'])
 
 
-def test_our_own_checkpoints_load_as_ever(lines):
+def test_our_own_checkpoints_load_unchanged(lines):
     trained, detector = build(), build()
     detector.load_state_dict(trained.state_dict())
     assert torch.equal(detector.bbox_head.gfl_cls[0].weight, trained.bbox_head.gfl_cls[0].weight)
     assert not lines
 
 
-def test_a_detector_inside_another_model_reads_it_too():
+def test_a_detector_inside_another_model_reads_nanodets_layout():
     weights = nanodet()
     outer = nn.ModuleDict({'module': build()})
     outer.load_state_dict(prefixed('module.model.', weights))
@@ -181,29 +181,29 @@ def test_a_detector_inside_another_model_reads_it_too():
     (dict(plus=True, levels=4, kernel=5), ['NanoDet-Plus', '4 levels', '3 levels', '116, 232, 464']),
     (dict(stages=(176, 352, 704), width=128), ['176, 352, 704', '116, 232, 464']),
     (dict(num_classes=20), ['20 classes', '80 classes']),
-    (dict(kernel=5), ['differ in bbox_head.cls_convs.0.0.depthwise_conv.conv.weight']),
+    (dict(kernel=5), ['size mismatch: bbox_head.cls_convs.0.0.depthwise_conv.conv.weight']),
 ])
 @pytest.mark.parametrize('strict', [True, False])
-def test_another_nanodet_is_refused_with_both_named(weights, words, strict):
+def test_another_variant_is_rejected_with_both_described(weights, words, strict):
     detector = build()
     before = {key: tensor.clone() for key, tensor in detector.state_dict().items()}
     with pytest.raises(UserError) as error:
         detector.load_state_dict(prefixed('model.', nanodet(**weights)), strict=strict)
-    assert all(word in str(error.value) for word in ('These weights', 'the config', *words)), error.value
+    assert all(word in str(error.value) for word in ('weights', 'the config', *words)), error.value
     assert all(torch.equal(tensor, before[key]) for key, tensor in detector.state_dict().items())
 
 
 @pytest.mark.parametrize(('damage', 'words'), [
-    (lambda weights: {k: v for k, v in weights.items() if not k.startswith('fpn.')}, ['lack neck.lateral_convs.0']),
-    (lambda weights: weights | {'head.more.weight': torch.ones(1)}, ['unknown bbox_head.more.weight']),
+    (lambda weights: {k: v for k, v in weights.items() if not k.startswith('fpn.')}, ['missing keys: neck.lateral_']),
+    (lambda weights: weights | {'head.more.weight': torch.ones(1)}, ['unexpected keys: bbox_head.more.weight']),
 ])
-def test_parts_that_are_missing_or_unknown_are_named(damage, words):
+def test_missing_and_unexpected_keys_are_reported(damage, words):
     with pytest.raises(UserError) as error:
         build().load_state_dict(prefixed('model.', damage(nanodet())))
     assert all(word in str(error.value) for word in words), error.value
 
 
-def test_keys_of_other_detectors_are_not_nanodets():
+def test_nanodet_is_recognized_by_its_keys():
     assert checkpoint_layout.is_nanodet(['model.backbone.x', 'model.head.gfl_cls.0.weight'])
     assert checkpoint_layout.is_nanodet(['avg_model.head.cls_convs.0.0.depthwise.weight'])
     assert not checkpoint_layout.is_nanodet(['bbox_head.gfl_cls.weight', 'head.fc.weight', 'backbone.head.gfl_cls.x'])

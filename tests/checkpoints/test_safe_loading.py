@@ -28,7 +28,7 @@ from mmdet_shufflenetv2.checkpoints.unpickler import Record
 
 
 def save_as_mmengine_does(checkpoint, path):
-    """Without our rule for HistoryBuffer: pickled with its methods, by way of builtins.getattr."""
+    """Save without our reducer for HistoryBuffer: it is pickled with its methods, by builtins.getattr."""
     ours = copyreg.dispatch_table.pop(HistoryBuffer)
     try:
         torch.save(checkpoint, path)
@@ -37,7 +37,7 @@ def save_as_mmengine_does(checkpoint, path):
 
 
 def globals_in(path):
-    """Names in the pickle inside a checkpoint: an independent reading of it."""
+    """Names in the pickle inside a checkpoint, read independently."""
     with zipfile.ZipFile(path) as archive:
         data = archive.read(next(n for n in archive.namelist() if n.endswith('data.pkl')))
     return {arg.replace(' ', '.') for op, arg, _ in pickletools.genops(data) if op.name == 'GLOBAL'}
@@ -58,7 +58,7 @@ def assert_same_history(a, b):
     a.update(4.0)
 
 
-def test_other_peoples_mmengine_checkpoints_are_read(tmp_path):
+def test_checkpoints_of_plain_mmengine_are_read(tmp_path):
     theirs = dict(
         state_dict=OrderedDict(weight=torch.ones(2)),
         message_hub=dict(log_scalars=OrderedDict(loss=history()),
@@ -77,7 +77,7 @@ def test_other_peoples_mmengine_checkpoints_are_read(tmp_path):
         assert type(read['state_dict']) is OrderedDict
 
 
-def test_our_checkpoints_hold_no_code(tmp_path):
+def test_our_checkpoints_contain_no_code(tmp_path):
     path = tmp_path / 'ours.pth'
     torch.save(dict(log=history(), again=history()), path)
     names = globals_in(path)
@@ -100,17 +100,17 @@ class Calls:
         return self.function, self.args
 
 
-class NamesGetattr:
-    """What a forger writes: HistoryBuffer's stored getattr, aimed elsewhere."""
+class CallsGetattr:
+    """A forged pickle: HistoryBuffer's getattr with other arguments."""
 
     def __reduce__(self):
         return getattr, (HistoryBuffer, '__init__')
 
 
-def bent_history():
-    bent = history()
-    bent._statistics_methods = {'mean': NamesGetattr()}
-    return bent
+def forged_history():
+    forged = history()
+    forged._statistics_methods = {'mean': CallsGetattr()}
+    return forged
 
 
 EVIL = [
@@ -119,14 +119,14 @@ EVIL = [
     (lambda mark: Calls(exec, f'open({str(mark)!r}, "w")'), 'exec'),
     (lambda mark: Calls(getattr, os.path.join, '__globals__'), 'getattr|join'),
     (lambda mark: Calls(Calls(getattr, HistoryBuffer, '__init__').function, HistoryBuffer, '__reduce__'), 'getattr'),
-    (lambda mark: [NamesGetattr()], 'getattr'),
-    (lambda mark: {'log': bent_history()}, 'method'),
+    (lambda mark: [CallsGetattr()], 'getattr'),
+    (lambda mark: {'log': forged_history()}, 'method'),
     (lambda mark: Calls(open, str(mark), 'w'), 'open'),
     (lambda mark: np.array([{'an': 'object'}], dtype=object), "'O8'"),
     (lambda mark: np.array(['text']), "'U4'"),
     (lambda mark: {1, np.float64(2)}, 'scalar'),
 ]
-# Where a checkpoint holds weights, or what training resumes from.
+# Entries of a checkpoint with weights, or from which training resumes.
 NEEDED = [('state_dict', ), ('state_dict', 'weight'), ('model', ), ('ema', 'module'), ('optimizer', 'state'),
           ('param_schedulers', ), ('message_hub', 'log_scalars'), ('meta', 'cfg')]
 
@@ -139,18 +139,18 @@ def within(path, value):
 
 @pytest.mark.parametrize(('evil', 'named'), EVIL)
 @pytest.mark.parametrize('at', [('state_dict', 'weight'), ('meta', 'cfg')])
-def test_code_in_the_weights_or_in_what_is_resumed_is_refused_and_nothing_runs(evil, named, at, tmp_path):
+def test_code_in_the_weights_or_in_resumed_entries_is_rejected_and_not_executed(evil, named, at, tmp_path):
     mark, path = tmp_path / 'it-ran', tmp_path / 'evil.pth'
     save_as_mmengine_does({'state_dict': {}} | within(at, evil(mark)), path)
     for read in (lambda: load(path), lambda: load_checkpoint(torch.nn.Linear(1, 1), str(path))):
         with pytest.raises(UnsafeCheckpointError, match=named) as error:
             read()
-        assert 'evil.pth is refused' in str(error.value)
+        assert 'evil.pth' in str(error.value)
     assert not mark.exists()
 
 
 @pytest.mark.parametrize('at', NEEDED)
-def test_wherever_weights_or_what_is_resumed_name_code_the_entry_is_said(at, tmp_path):
+def test_the_entry_that_contains_code_is_reported(at, tmp_path):
     path = tmp_path / 'evil.pth'
     torch.save({'state_dict': {}} | within(at, Calls(os.system, f'touch {tmp_path / "it-ran"}')), path)
     with pytest.raises(UnsafeCheckpointError, match='posix.system') as error:
@@ -161,7 +161,7 @@ def test_wherever_weights_or_what_is_resumed_name_code_the_entry_is_said(at, tmp
 
 @pytest.mark.parametrize(('evil', 'named'), EVIL)
 @pytest.mark.parametrize('protocol', [2, 4, 5])
-def test_beside_the_weights_it_stays_unread_and_nothing_runs(evil, named, protocol, tmp_path):
+def test_code_in_other_entries_is_neither_read_nor_executed(evil, named, protocol, tmp_path):
     mark, path = tmp_path / 'it-ran', tmp_path / 'lightning.ckpt'
     ours = copyreg.dispatch_table.pop(HistoryBuffer)
     try:
@@ -176,7 +176,7 @@ def test_beside_the_weights_it_stays_unread_and_nothing_runs(evil, named, protoc
 
 
 class Settings(dict):
-    """Stands for Lightning's AttributeDict and omegaconf's containers."""
+    """As Lightning's AttributeDict and omegaconf's containers."""
 
 
 class Kinds(list):
@@ -188,7 +188,7 @@ class Precision(enum.Enum):
 
 
 class Holder:
-    """With slots, a state of its own and items."""
+    """An object with slots."""
 
     __slots__ = ('inner', )
 
@@ -196,7 +196,7 @@ class Holder:
         self.inner = inner
 
 
-def test_types_of_a_trainer_beside_the_weights_are_not_read(tmp_path):
+def test_types_of_a_trainer_outside_of_the_weights_are_not_read(tmp_path):
     path = tmp_path / 'trainer.pth'
     torch.save({
         'model': OrderedDict(weight=torch.arange(3.)), 'args': argparse.Namespace(lr=0.1, device=torch.device('cpu')),
@@ -213,7 +213,7 @@ def test_types_of_a_trainer_beside_the_weights_are_not_read(tmp_path):
     assert not any(map(callable, read.values()))
 
 
-def test_what_an_inert_record_is_asked_to_do_is_recorded_and_not_done(tmp_path):
+def test_operations_on_inert_records_are_not_executed(tmp_path):
     # REDUCE of the result of a REDUCE, BUILD with a state, items for it, and PyTorch's own rebuilding functions.
     path, mark = tmp_path / 'evil.ckpt', tmp_path / 'it-ran'
     system = Calls(os.system, f'touch {mark}')
@@ -230,7 +230,7 @@ def pickled(*instructions):
 
 
 def checkpoint_of(data, path):
-    """A checkpoint with a pickle that no pickler writes."""
+    """Write a checkpoint with a handmade pickle."""
     torch.save({'x': torch.zeros(2)}, path)
     with zipfile.ZipFile(path) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
@@ -272,8 +272,8 @@ HUGE = b'\x8a\x06' + (2**40).to_bytes(6, 'little')
     pickled(b'ccollections\nOrderedDict\n', b'](', b''.join(b'](K\x01K\x02e' for _ in range(2000)), b'e\x85q\x000',
             b'(' + b'ccollections\nOrderedDict\nh\x00R' * 600 + b't'),
 ], ids=len)
-def test_pickles_that_ask_for_years_gigabytes_or_the_process_are_refused_at_once(data, tmp_path):
-    copyreg._slotnames(torch.Tensor)  # noted in the class by whoever asks first
+def test_pickles_that_need_years_gigabytes_or_access_to_the_process_are_rejected_at_once(data, tmp_path):
+    copyreg._slotnames(torch.Tensor)  # cached in the class by the first call
     path, before, started = tmp_path / 'bomb.pth', dict(vars(torch.Tensor)), time.monotonic()
     checkpoint_of(data, path)
     with pytest.raises(UserError, match='bomb.pth'):
@@ -282,7 +282,7 @@ def test_pickles_that_ask_for_years_gigabytes_or_the_process_are_refused_at_once
     assert dict(vars(torch.Tensor)) == before
 
 
-def test_state_of_a_state_dict_other_than_versions_is_dropped(tmp_path):
+def test_attributes_of_a_state_dict_other_than_versions_are_dropped(tmp_path):
     weights = torch.nn.BatchNorm2d(1).state_dict()
     weights.copy = 'not a method'
     torch.save({'state_dict': weights}, tmp_path / 'x.pth')
@@ -291,7 +291,7 @@ def test_state_of_a_state_dict_other_than_versions_is_dropped(tmp_path):
     assert callable(read.copy)
 
 
-def test_torchscript_and_tar_files_are_refused(tmp_path):
+def test_torchscript_and_tar_files_are_rejected(tmp_path):
     torch.jit.script(torch.nn.ReLU()).save(tmp_path / 'script.pth')
     with pytest.raises(UnsafeCheckpointError, match='TorchScript'):
         load(tmp_path / 'script.pth')
@@ -303,14 +303,14 @@ def test_torchscript_and_tar_files_are_refused(tmp_path):
 
 @pytest.mark.parametrize('save', [lambda model: model, lambda model: {'model': model, 'epoch': 3},
                                   lambda model: {'epoch': 3, 'ema': model}])
-def test_a_pickled_model_is_refused_with_the_class_and_what_to_save(save, tmp_path):
-    torch.save(save(torch.nn.Linear(2, 2)), tmp_path / 'whole.pt')
+def test_a_pickled_model_is_rejected_with_its_class_and_the_remedy(save, tmp_path):
+    torch.save(save(torch.nn.Linear(2, 2)), tmp_path / 'model.pt')
     with pytest.raises(UnsafeCheckpointError, match=r'modules\.linear\.Linear.*torch\.save\(model\.state_dict'):
-        load(tmp_path / 'whole.pt')
+        load(tmp_path / 'model.pt')
 
 
 @pytest.mark.parametrize('zipped', [True, False])
-def test_tensors_of_all_kinds_are_read_as_they_were_saved(zipped, tmp_path):
+def test_tensors_of_all_kinds_are_read_unchanged(zipped, tmp_path):
     base = torch.arange(12.).reshape(3, 4)
     saved = dict(
         weight=torch.nn.Parameter(base.clone()), frozen=torch.nn.Parameter(base.clone(), requires_grad=False),
@@ -321,7 +321,7 @@ def test_tensors_of_all_kinds_are_read_as_they_were_saved(zipped, tmp_path):
         channels_last=torch.rand(1, 2, 3, 4).to(memory_format=torch.channels_last))
     saved['attribute'] = base.clone()
     saved['attribute'].note = 'own'
-    if not zipped:  # PyTorch has no such type for the format before 1.6
+    if not zipped:  # PyTorch does not support it in the format before 1.6
         del saved['unsigned']
     torch.save(saved, tmp_path / 'x.pth', _use_new_zipfile_serialization=zipped)
     read = load(tmp_path / 'x.pth')
@@ -346,7 +346,7 @@ def test_hooks_and_attributes_of_a_files_tensors_are_dropped(tmp_path):
     assert not any(tensor._backward_hooks for tensor in read.values())
 
 
-def test_it_is_refused_in_the_old_format_too(tmp_path):
+def test_code_is_rejected_in_the_old_format_too(tmp_path):
     path = tmp_path / 'evil.pth'
     path.write_bytes(pickle.dumps({'state_dict': Calls(os.system, f'touch {tmp_path / "it-ran"}')}, protocol=2))
     with pytest.raises(UserError, match='evil.pth'):
@@ -355,30 +355,30 @@ def test_it_is_refused_in_the_old_format_too(tmp_path):
 
 
 @pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04 cut off', bytes(range(256)) * 8])
-def test_a_file_that_is_no_checkpoint_is_named(content, tmp_path):
+def test_a_file_that_is_not_a_checkpoint_is_reported(content, tmp_path):
     path = tmp_path / 'photo.pth'
     path.write_bytes(content)
-    with pytest.raises(UserError, match='photo.pth is no PyTorch checkpoint'):
+    with pytest.raises(UserError, match=r'photo\.pth .*PyTorch checkpoint'):
         load(path)
 
 
 @pytest.mark.parametrize('opened', [False, True])
-def test_an_archive_that_unfolds_into_gigabytes_is_refused_before_it_does(opened, tmp_path):
-    whole, bomb = tmp_path / 'whole.pth', tmp_path / 'bomb.pth'
-    torch.save(dict(x=torch.zeros(2_000_000)), whole)
-    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(bomb, 'w', zipfile.ZIP_DEFLATED) as target:
+def test_a_decompression_bomb_is_rejected_before_it_is_unpacked(opened, tmp_path):
+    valid, bomb = tmp_path / 'valid.pth', tmp_path / 'bomb.pth'
+    torch.save(dict(x=torch.zeros(2_000_000)), valid)
+    with zipfile.ZipFile(valid) as source, zipfile.ZipFile(bomb, 'w', zipfile.ZIP_DEFLATED) as target:
         for entry in source.infolist():
             target.writestr(entry.filename, source.read(entry))
     assert bomb.stat().st_size < 100_000
-    with open(bomb, 'rb') as file, pytest.raises(UnsafeCheckpointError, match='more than its size'):
+    with open(bomb, 'rb') as file, pytest.raises(UnsafeCheckpointError, match='compressed'):
         load(file if opened else bomb)
-    with open(whole, 'rb') as file:
-        assert load(file if opened else whole)['x'].shape == (2_000_000, )
+    with open(valid, 'rb') as file:
+        assert load(file if opened else valid)['x'].shape == (2_000_000, )
 
 
 @pytest.mark.parametrize('nest', [lambda inner: (inner, inner), lambda inner: [inner, inner],
                                   lambda inner: dict(a=inner, b=inner)])
-def test_what_is_nested_into_billions_of_parts_is_read_once(nest, tmp_path):
+def test_an_object_with_billions_of_references_is_read_once(nest, tmp_path):
     nested = nest(torch.ones(1))
     for _ in range(60):
         nested = nest(nested)
@@ -386,20 +386,20 @@ def test_what_is_nested_into_billions_of_parts_is_read_once(nest, tmp_path):
     load(tmp_path / 'nested.pth')
 
 
-def test_a_truncated_checkpoint_is_named(tmp_path):
+def test_a_truncated_checkpoint_is_reported(tmp_path):
     path = tmp_path / 'cut.pth'
     torch.save({'weight': torch.rand(100, 100)}, path)
     path.write_bytes(path.read_bytes()[:20000])
-    with pytest.raises(UserError, match='cut.pth is no PyTorch checkpoint, or a damaged one'):
+    with pytest.raises(UserError, match=r'cut\.pth .*PyTorch checkpoint'):
         load(path)
 
 
-def test_a_missing_file_is_named():
-    with pytest.raises(UserError, match='There is no checkpoint nowhere.pth'):
+def test_a_missing_file_is_reported():
+    with pytest.raises(UserError, match=r'not found: nowhere\.pth'):
         _load_checkpoint('nowhere.pth')
 
 
-def test_what_a_user_has_allowed_stays_allowed_and_ours_does_not_leak(tmp_path):
+def test_types_allowed_by_the_user_are_read_and_no_others_are_added(tmp_path):
     path = tmp_path / 'own.pth'
     torch.save({'x': Allowed()}, path)
     with pytest.raises(UnsafeCheckpointError, match='Allowed'):
@@ -418,7 +418,7 @@ class Allowed:
     pass
 
 
-def test_downloads_go_through_the_safe_unpickler(tmp_path, monkeypatch, http_folder):
+def test_downloads_are_read_by_the_safe_unpickler(tmp_path, monkeypatch, http_folder):
     folder, url = http_folder
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
     save_as_mmengine_does({'log': history(), 'weight': torch.ones(3)}, folder / 'good.pth')
@@ -429,30 +429,30 @@ def test_downloads_go_through_the_safe_unpickler(tmp_path, monkeypatch, http_fol
     assert not (tmp_path / 'it-ran').exists()
 
 
-def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(tmp_path, monkeypatch):
+def test_a_failed_download_says_which_file_to_put_where(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
     for proxy in ('http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'):
-        monkeypatch.setenv(proxy, 'http://127.0.0.1:9')  # nobody listens there
+        monkeypatch.setenv(proxy, 'http://127.0.0.1:9')  # a closed port
     with pytest.raises(UserError) as error:
         _load_checkpoint('torchvision://shufflenet_v2_x1_0.imagenet1k_v1')
     message = str(error.value)
     assert 'cannot be downloaded' in message
-    assert 'shufflenetv2_x1-5666bf0f80.pth where there is a network' in message
+    assert 'https://download.pytorch.org/models/shufflenetv2_x1-5666bf0f80.pth' in message
     assert str(tmp_path / 'cache' / 'hub' / 'checkpoints' / 'shufflenetv2_x1-5666bf0f80.pth') in message
-    assert 'init_cfg' not in message  # whose weights these are is not known here
+    assert 'init_cfg' not in message  # the model is not known here
 
 
-def test_unknown_weights_of_torchvision_are_named_with_what_is_near():
+def test_unknown_torchvision_weights_are_reported_with_similar_ones():
     with pytest.raises(UserError, match=r'shufflenet_v2_x1_0\.imagenet1k_v1'):
         _load_checkpoint('torchvision://shufflenet_v2_x1_0.imagenet1k_v7')
 
 
-# Spelled so that a search for it finds no place where it is meant.
+# Split so that a search for this argument finds no real use.
 NO_CHECK = {'weights' + '_only': False}
 
 
-def test_a_loader_that_would_allow_more_is_not_let(tmp_path, monkeypatch):
-    # What the fork of MMEngine does: first a list of its own with getattr in it, then no check at all.
+def test_a_loader_with_lax_settings_is_overridden(tmp_path, monkeypatch):
+    # As the fork of MMEngine: first with its own allowlist, which contains getattr, then without a check.
     def lax_loader(filename, map_location=None):
         torch.serialization.add_safe_globals([getattr])
         try:
@@ -464,7 +464,7 @@ def test_a_loader_that_would_allow_more_is_not_let(tmp_path, monkeypatch):
     path, before = tmp_path / 'evil.pth', torch.serialization.get_safe_globals()
     load_before = torch.load
     try:
-        for evil, named in ((NamesGetattr(), 'getattr'), (Calls(os.system, f'touch {tmp_path / "it-ran"}'), 'system')):
+        for evil, named in ((CallsGetattr(), 'getattr'), (Calls(os.system, f'touch {tmp_path / "it-ran"}'), 'system')):
             torch.save({'state_dict': evil}, path)
             with pytest.raises(UnsafeCheckpointError, match=named):
                 _load_checkpoint(str(path))
@@ -480,8 +480,8 @@ def test_every_scheme_of_mmengine_is_guarded():
     assert all(hasattr(loader, '__wrapped__') for loader in CheckpointLoader._schemes.values())
 
 
-def test_threads_load_at_once_one_through_mmengine_and_one_as_it_asks_to(tmp_path, monkeypatch):
-    # Each waits within its loading for the other's, so the two surely overlap.
+def test_threads_load_concurrently_one_by_mmengine_and_one_by_plain_pytorch(tmp_path, monkeypatch):
+    # Each waits for the other while it loads, so the two always overlap.
     barrier, results = threading.Barrier(2, timeout=20), {}
 
     def local_loader(filename, map_location=None):
@@ -518,29 +518,29 @@ def test_threads_load_at_once_one_through_mmengine_and_one_as_it_asks_to(tmp_pat
     assert not (tmp_path / 'it-ran').exists()
 
 
-def test_installing_again_wraps_nothing_twice():
+def test_installing_again_has_no_effect():
     before = torch.load, dict(CheckpointLoader._schemes)
     install()
     assert (torch.load, dict(CheckpointLoader._schemes)) == before
 
 
-def test_the_config_that_mmengine_would_run_on_resuming_is_left_out(tmp_path):
+def test_a_config_that_mmengine_would_execute_is_left_out(tmp_path):
     path = tmp_path / 'x.pth'
     torch.save(dict(meta=dict(config='import os', cfg='model = 1', iter=3), state_dict={}), path)
     assert _load_checkpoint(str(path))['meta'] == dict(cfg='model = 1', iter=3)
 
 
-def test_what_takes_the_files_name_after_the_check_is_not_read(tmp_path, monkeypatch):
+def test_a_file_that_is_replaced_after_the_check_is_not_read(tmp_path, monkeypatch):
     path, other, checked = tmp_path / 'a.pth', tmp_path / 'script.pth', safe_loading._checked_sizes
     torch.save({'weight': torch.ones(2)}, path)
     torch.jit.script(torch.nn.ReLU()).save(str(other))
 
-    def check_and_exchange(*args):
+    def check_and_replace(*args):
         sizes = checked(*args)
         os.replace(other, path)
         return sizes
 
-    monkeypatch.setattr(safe_loading, '_checked_sizes', check_and_exchange)
+    monkeypatch.setattr(safe_loading, '_checked_sizes', check_and_replace)
     assert load(path)['weight'].tolist() == [1, 1]
     monkeypatch.undo()
     with pytest.raises(UserError, match='TorchScript'):

@@ -1,4 +1,4 @@
-"""The other code bases' layouts are rebuilt here from their own module trees, independently of the code under test."""
+"""The layouts of other code bases are taken from their own module trees, independently of the code under test."""
 
 import json
 import re
@@ -54,14 +54,14 @@ def state_dict_in(layout):
 @pytest.mark.parametrize('layout', LAYOUTS)
 @pytest.mark.parametrize('prefix', ['', 'module.', 'backbone.', 'module.backbone.', 'model.backbone.', '_orig_mod.'])
 @pytest.mark.parametrize('out_indices', [(1, 2, 3), (4, ), (0, 2)])
-def test_every_layout_loads_by_itself(layout, prefix, out_indices):
+def test_every_layout_is_recognized_and_loaded(layout, prefix, out_indices):
     backbone = ShuffleNetV2(widen_factor=0.5, out_indices=out_indices)
     backbone.load_state_dict({prefix + key: tensor for key, tensor in state_dict_in(layout).items()})
     assert_loaded(backbone)
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
-def test_the_callers_state_dict_is_left_alone(layout):
+def test_the_callers_state_dict_is_not_changed(layout):
     state_dict = state_dict_in(layout)
     keys = list(state_dict)
     ShuffleNetV2(widen_factor=0.5).load_state_dict(state_dict)
@@ -82,7 +82,7 @@ def test_init_cfg_reads_every_layout(layout, tmp_path, monkeypatch):
     assert (layout in lines[0]) == (layout != 'torchvision')
 
 
-def test_a_whole_detectors_checkpoint_loads_into_the_backbone():
+def test_a_detectors_checkpoint_loads_into_the_backbone():
     detector = nn.ModuleDict({'backbone': ShuffleNetV2(widen_factor=0.5), 'neck': nn.Conv2d(3, 4, 1)})
     backbone = ShuffleNetV2(widen_factor=0.5)
     backbone.load_state_dict({f'module.{key}': tensor for key, tensor in detector.state_dict().items()})
@@ -100,7 +100,7 @@ def test_a_backbone_inside_a_detector_reads_every_layout(layout, tmp_path):
     assert_loaded(detector['backbone'])
 
 
-def test_a_state_dict_without_the_backbone_is_pytorchs_matter():
+def test_a_state_dict_without_the_backbone_gets_pytorchs_own_error():
     detector = nn.ModuleDict({'backbone': ShuffleNetV2(widen_factor=0.5), 'neck': nn.Conv2d(3, 4, 1)})
     neck_only = {'neck.weight': torch.ones(4, 3, 1, 1), 'neck.bias': torch.ones(4)}
     missing = detector.load_state_dict(neck_only, strict=False).missing_keys
@@ -118,7 +118,7 @@ def test_a_state_dict_without_the_backbone_is_pytorchs_matter():
 ])
 @pytest.mark.parametrize('prefix', ['', 'module.backbone.'])
 @pytest.mark.parametrize('built', [(4, ), (1, 2)])
-def test_layers_of_every_kind_load_their_own_weights(layers, prefix, built):
+def test_layers_of_every_type_load_their_own_weights(layers, prefix, built):
     register_all_modules(init_default_scope=True)
     saved, backbone = (ShuffleNetV2(widen_factor=0.5, **dict(layers, out_indices=out)) for out in ((4, ), built))
     backbone.load_state_dict({prefix + key: tensor for key, tensor in saved.state_dict().items()})
@@ -126,15 +126,15 @@ def test_layers_of_every_kind_load_their_own_weights(layers, prefix, built):
     assert all(torch.equal(tensor, expected[key]) for key, tensor in backbone.state_dict().items())
 
 
-def test_weights_of_other_layers_are_refused():
+def test_weights_of_other_layers_are_rejected():
     prelu, relu = ShuffleNetV2(act_cfg=dict(type='PReLU')), ShuffleNetV2()
-    with pytest.raises(UserError, match=r'have unknown conv1\.2\.weight.*kinds of layers'):
+    with pytest.raises(UserError, match=r'unexpected keys: conv1\.2\.weight.*act_cfg'):
         relu.load_state_dict(prelu.state_dict())
-    with pytest.raises(UserError, match=r'lack conv1\.2\.weight'):
+    with pytest.raises(UserError, match=r'missing keys: conv1\.2\.weight'):
         prelu.load_state_dict(relu.state_dict())
 
 
-def test_ones_own_weights_of_another_width_are_refused():
+def test_weights_of_another_width_are_rejected():
     with pytest.raises(UserError, match='another width'):
         ShuffleNetV2(widen_factor=0.5).load_state_dict(ShuffleNetV2(widen_factor=1.0).state_dict())
 
@@ -144,16 +144,16 @@ def without(pattern):
 
 
 @pytest.mark.parametrize(('state_dict', 'words'), [
-    (lambda: {'layer1.0.conv1.weight': torch.ones(1), 'bn1.weight': torch.ones(1)}, ['no layout', 'bn1.weight']),
+    (lambda: {'layer1.0.conv1.weight': torch.ones(1), 'bn1.weight': torch.ones(1)}, ['layout', 'bn1.weight']),
     (lambda: {'state_dict': {}, 'meta': {}}, ["checkpoint['state_dict']"]),
-    (lambda: reference().state_dict() | {'conv9.weight': torch.ones(1)}, ['conv9.weight', 'no part']),
-    (lambda: reference().state_dict() | {'stage2.4.branch2.0.weight': torch.ones(1)}, ['unknown stage2.4.branch2.0']),
-    (lambda: in_layout('mmpretrain') | {'layers.0.0.branch1.2.conv.weight': torch.ones(1)}, ['mmpretrain', 'no part']),
-    (lambda: without(r'stage3\.2\.'), ['lack stage3.2.branch2.0.weight']),
+    (lambda: reference().state_dict() | {'conv9.weight': torch.ones(1)}, ['unexpected', 'conv9.weight']),
+    (lambda: reference().state_dict() | {'stage2.4.branch2.0.weight': torch.ones(1)}, ['keys: stage2.4.branch2.0']),
+    (lambda: in_layout('mmpretrain') | {'layers.0.0.branch1.2.conv.weight': torch.ones(1)}, ['unexpected', 'branch1']),
+    (lambda: without(r'stage3\.2\.'), ['missing keys: stage3.2.branch2.0.weight']),
     (lambda: torchvision.models.shufflenet_v2_x1_0().state_dict(), ['(116, 232, 464)', '(48, 96, 192)']),
     (lambda: torchvision.models.shufflenet_v2_x1_5().state_dict(), ['another width', 'widen_factor']),
 ])
-def test_weights_that_do_not_fit_are_refused(state_dict, words, tmp_path):
+def test_weights_that_do_not_match_are_rejected_and_change_nothing(state_dict, words, tmp_path):
     backbone = ShuffleNetV2(widen_factor=0.5)
     before = {key: tensor.clone() for key, tensor in backbone.state_dict().items()}
     for strict in (True, False):
@@ -163,8 +163,8 @@ def test_weights_that_do_not_fit_are_refused(state_dict, words, tmp_path):
     assert all(torch.equal(tensor, before[key]) for key, tensor in backbone.state_dict().items())
 
 
-def test_batch_norm_weights_do_not_go_into_a_group_norm():
-    with pytest.raises(UserError, match='kinds of layers'):
+def test_batch_norm_weights_are_rejected_by_a_group_norm():
+    with pytest.raises(UserError, match='norm_cfg'):
         ShuffleNetV2(widen_factor=0.5, norm_cfg=dict(type='GN', num_groups=2)).load_state_dict(reference().state_dict())
 
 

@@ -128,7 +128,7 @@ def test_what_was_measured_before_a_signal_is_kept_and_marked(tool, tmp_path, mo
     (['--device', 'meta'], ['--device meta']),
     (['--config', 'configs/nothing.py'], ['There is no config']),
     (['--config', ROOT / 'configs' / 'imagenet' / 'shufflenet_v2_0.5x.py'], ['is no detector', 'ImageClassifier']),
-    (['--checkpoint', 'weights.pth'], ['There is no checkpoint weights.pth']),
+    (['--checkpoint', 'weights.pth'], ['weights.pth', 'checkpoint']),
     (['--skip', ','], ['--skip , leaves nothing to measure of torchvision, eager, mmpretrain, eager']),
     (['--skip', 'eager', 'compiled', 'onnx', 'openvino', 'shuffle'], ['None of the forms', 'ncnn', 'not installed']),
 ])

@@ -36,7 +36,7 @@ def wide_weights(tmp_path_factory):
     ([*ROW, '--data-root', ROOT / 'docs', '--dry-run'], ['There is no folder', 'docs/train']),
     ([*ROW, '--weights', 'nowhere.pth'], ['There is no checkpoint nowhere.pth', '--weights FILE']),
     ([*ROW, '--config', 'configs/nothing.py'], ['There is no config configs/nothing.py']),
-    ([*ROW, '--weights', 'LICENSE'], ['LICENSE is no PyTorch checkpoint']),
+    ([*ROW, '--weights', 'LICENSE'], ['LICENSE', 'PyTorch checkpoint']),
     ([*ROW, '--gpus', '100'], ['--gpus 100: PyTorch finds']),
 ])
 def test_mistakes_end_in_a_sentence(tool, arguments, words, tmp_path):

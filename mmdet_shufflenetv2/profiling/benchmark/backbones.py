@@ -72,9 +72,9 @@ def _mmpretrains(task: Task) -> nn.Module:
     except Exception as error:  # it fails in several ways on a newer PyTorch
         raise UnavailableError(f'mmpretrain cannot be imported ({str(error).splitlines()[0]})') from error
     model = Theirs(task.widen_factor, out_indices=(0, 1, 2))
-    own_name = next(layout.own_name for layout in LAYOUTS if layout.name == 'mmpretrain')
+    our_key = next(layout.our_key for layout in LAYOUTS if layout.name == 'mmpretrain')
     weights = _torchvision_network(task).state_dict()
-    model.load_state_dict({key: weights[own_name(key)] for key in model.state_dict()})
+    model.load_state_dict({key: weights[our_key(key)] for key in model.state_dict()})
     model.eval()  # theirs returns nothing
     return model.to(task.device)
 
