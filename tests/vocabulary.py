@@ -1,0 +1,52 @@
+"""Phrases that slow a reader down, and what to write instead: ``make lint`` lists where they are.
+
+A line that needs one of them, as a quotation or a name of somebody else's, says so with ``vocabulary: NAME`` in a comment.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+INSTEAD = {
+    r'\bis no (?!longer\b|more\b|other\b|need\b|reason\b|\w+ (?:for|to|in|of|there)\b)': 'is not a',
+    r'\banew\b': 'again, from scratch',
+    r'\bnewest\b': 'latest',
+    r'\btorn\b': 'corrupt, truncated',
+    r'\bmend(?:s|ed|ing)?\b': 'fix',
+    r'\bis from before\b': 'name the checkpoint',
+    r'\bstands (?:twice|where|in front|beside|behind)\b': 'is duplicate, is at, precedes',
+    r'\blies (?:beside|in|at|where|below|there)\b': 'is',
+    r'\b(?:look(?:s|ed|ing)? at|told right|parted|worked on)\b': 'check, correct, split, processed',
+    r'\bpictures?\b': 'image (input), figure or visualization (output)',
+    r'\btaken for\b': 'treated as',
+    r'\b(?:a class an|an epoch anew|a class a|an image a)\b': 'each, per',
+    r'\bthat of which\b|\bthat which\b|\bof which there\b': 'rewrite the sentence',
+    r'\bfinds other things\b': 'its detections do not match',
+    r'\bfit for training\b': 'OK to train',
+    r'\bThere is no \w+ (?:file )?\{': 'X not found: {...}',
+}
+#: What others have said so: licences and their texts, and this list.
+SKIPPED = ('LICENSE', 'tests/vocabulary.py')
+
+
+def findings(root: Path = ROOT) -> list[str]:
+    """``path:line: phrase (instead)`` for each phrase in the text files that git knows."""
+    known = subprocess.run(['git', 'ls-files', '*.py', '*.md', '*.yml', '*.toml', '*.sh', 'Makefile'], cwd=root,
+                           capture_output=True, text=True, check=True).stdout.split()
+    found = []
+    for name in sorted(set(known) - set(SKIPPED)):
+        for number, line in enumerate((root / name).read_text(encoding='utf-8').splitlines(), 1):
+            for phrase, instead in INSTEAD.items():
+                if (match := re.search(phrase, line)) and 'vocabulary: ' not in line:
+                    found.append(f'{name}:{number}: "{match[0].strip()}" (better: {instead})')
+    return found
+
+
+if __name__ == '__main__':
+    lines = findings()
+    print('\n'.join(lines))
+    sys.exit(bool(lines))
