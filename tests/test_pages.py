@@ -29,7 +29,7 @@ OTHERS = {
     'mim': 'downloads', 'labelme2coco': 'not installed', 'supervision': 'not installed',
 }
 # What "your own config" builds on where a page does not say it.
-BASES = {'README.md': 'faster_rcnn_snv2.py', 'imagenet.md': 'faster_rcnn_snv2.py'}
+BASES = {'README.md': 'faster_rcnn_snv2.py', 'backbone.md': 'faster_rcnn_snv2.py', 'imagenet.md': 'faster_rcnn_snv2.py'}
 
 
 def blocks(page, language):
