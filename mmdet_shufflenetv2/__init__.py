@@ -1,7 +1,7 @@
 """ShuffleNet V2 for MMDetection 3. Importing this package registers every part of it (:mod:`.registration`).
 
 On a machine without PyTorch or MMEngine, which runs exported detectors, there are :class:`.Detector` and
-:class:`.deploy.OnnxDetector` alone.
+:class:`.deploy.ExportedDetector` alone.
 """
 
 from __future__ import annotations

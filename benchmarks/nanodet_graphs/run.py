@@ -3,7 +3,7 @@
     python benchmarks/nanodet_graphs/run.py nanodet_m.onnx nanodet_plus_m.onnx --coco COCO
 
 All run in turns in one process, from an image in memory to boxes. mAP is taken on val2017 of the folder; onnxruntime's
-own quantizer calibrates on the first images of its train2017. A graph NAME_openvino.onnx (``snv2 export --for
+own quantizer calibrates on the first images of its train2017. A graph NAME_openvino.onnx (``snv2 export --target
 openvino``) is what OpenVINO runs of NAME.onnx.
 """
 
@@ -22,34 +22,19 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mmdet_shufflenetv2.config.detector import category_ids
-from mmdet_shufflenetv2.deploy import OnnxDetector
-from mmdet_shufflenetv2.deploy.openvino_cpu import compile_for_cpu
+from mmdet_shufflenetv2.deploy import ExportedDetector
 from mmdet_shufflenetv2.profiling.timing import machine_name, summarize, time_alternating
 
 
 class Images(CalibrationDataReader):
     """Hands the quantizer one resized image after the other."""
 
-    def __init__(self, detector: OnnxDetector, paths: list[Path]) -> None:
+    def __init__(self, detector: ExportedDetector, paths: list[Path]) -> None:
         self.images = iter([detector.resized(cv2.imread(str(path))) for path in paths])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         image = next(self.images, None)
         return None if image is None else {'image': image}
-
-
-class OpenVinoDetector(OnnxDetector):
-    """The same, run by OpenVINO."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        super().__init__(path)
-        self._compiled = compile_for_cpu(path, threads)
-        self._session = self
-
-    def run(self, names: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """As onnxruntime's session does."""
-        outputs = self._compiled(list(inputs.values()))
-        return [outputs[place] for place in range(2)]
 
 
 def has_vnni() -> bool:
@@ -71,7 +56,7 @@ def quantized(path: Path, folder: Path, images: Images, per_channel: bool) -> Pa
     return out
 
 
-def mean_ap(detector: OnnxDetector, coco: COCO, folder: Path) -> float:
+def mean_ap(detector: ExportedDetector, coco: COCO, folder: Path) -> float:
     """mmAP on the images of an annotation file."""
     ids, results = category_ids(detector.classes), []
     for image in coco.loadImgs(coco.getImgIds()):
@@ -95,16 +80,17 @@ def main() -> None:
     args = parser.parse_args()
     paths = sorted((args.coco / 'train2017').iterdir())[:args.calibrate]
     coco = COCO(str(args.coco / 'annotations' / 'instances_val2017.json'))
-    forms: dict[tuple[str, str], OnnxDetector] = {}
+    forms: dict[tuple[str, str], ExportedDetector] = {}
     with tempfile.TemporaryDirectory() as folder:
         for graph in args.graphs:
-            forms[graph.stem, 'onnxruntime'] = OnnxDetector(graph, 2)
+            forms[graph.stem, 'onnxruntime'] = ExportedDetector(graph, 2)
             own = graph.with_stem(f'{graph.stem}_openvino')
-            forms[graph.stem, 'OpenVINO'] = OpenVinoDetector(own if own.is_file() else graph, 2)
+            forms[graph.stem, 'OpenVINO'] = ExportedDetector(
+                own if own.is_file() else graph, 2, 'openvino')
             for per_channel in (False, True):
-                out = quantized(graph, Path(folder), Images(OnnxDetector(graph), paths), per_channel)
+                out = quantized(graph, Path(folder), Images(ExportedDetector(graph), paths), per_channel)
                 kind = f'onnxruntime, int8, one scale per {"channel" if per_channel else "tensor"}'
-                forms[graph.stem, kind] = OnnxDetector(out, 2)
+                forms[graph.stem, kind] = ExportedDetector(out, 2)
     image = cv2.imread(str(paths[0]))
     seconds = time_alternating({name: lambda d=d: d(image) for name, d in forms.items()}, rounds=args.rounds)
     accuracy = {name: mean_ap(detector, coco, args.coco / 'val2017') for name, detector in forms.items()}

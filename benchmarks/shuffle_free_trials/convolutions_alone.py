@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from mmdet_shufflenetv2 import ShuffleNetV2
-from mmdet_shufflenetv2.deploy.openvino_cpu import compile_for_cpu
 from mmdet_shufflenetv2.deploy.shuffle_free import shuffle_free
+from mmdet_shufflenetv2.deploy.targets.openvino import compile_for_cpu
 from mmdet_shufflenetv2.profiling.timing import computing, machine_name, summarize, time_alternating
 
 SHAPE = (1, 3, 800, 1344)

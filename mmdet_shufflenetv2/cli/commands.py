@@ -57,8 +57,8 @@ def predict(options: o.PredictOptions) -> None:
 
 
 def export(options: o.ExportOptions) -> None:
-    from ..deploy import export_onnx
-    checked = export_onnx(options)
+    from ..deploy import export_model
+    checked = export_model(options)
     what = (f'features to {checked.difference:.1g}' if options.backbone_only else
             f'scores to {checked.difference:.1g}, boxes to {checked.box_difference:.1g} pixels; the whole image: '
             f'{checked.matched} of {checked.found} detections are the same')
@@ -258,8 +258,8 @@ GROUPS: dict[str, dict[str, Command]] = {
         'predict': Command(o.PredictOptions, predict, 'detect objects in images, videos and cameras',
                            function='inference.predict.predict'),
         'app': Command(o.AppOptions, app, 'try detectors in a browser'),
-        'export': Command(o.ExportOptions, export, 'write one ONNX graph from image to boxes',
-                          function='deploy.export_onnx'),
+        'export': Command(o.ExportOptions, export, 'write one file from image to boxes for another runtime',
+                          function='deploy.export_model'),
     },
     'Measure': {
         # Threads that spin while they wait would slow the runtime whose turn it is.

@@ -166,21 +166,21 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Export a trained detector as one ONNX graph from image to boxes, and check the file against the detector.
+    """Export a trained detector as one file from image to boxes, and check the file against the detector.
 
         snv2 export configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth detector.onnx
         snv2 export work_dirs/faster_rcnn_snv2/epoch_12.pth detector.onnx    # its config is inside
-        snv2 export CONFIG CHECKPOINT detector.onnx --for openvino --image photo.jpg
+        snv2 export CONFIG CHECKPOINT detector.xml --image photo.jpg    # for OpenVINO
         snv2 export CONFIG CHECKPOINT backbone.onnx --backbone-only
     """
 
     config: str | None = argument('config file; by default the one inside the checkpoint', nargs='?')
     checkpoint: str = argument("weights of the config's model")
-    out: str = argument('file to write', metavar='OUT.onnx')
+    out: str = argument('file to write; its suffix says what runs it: .onnx onnxruntime, .xml OpenVINO', metavar='OUT')
     backbone_only: bool = option(False, 'from normalised images to features')
     keep_shuffle: bool = option(False, 'leave the backbone as it is, not shuffle-free')
-    runtime: str = option('onnxruntime', 'onnxruntime (default) or openvino: which one shall be fastest; both run the '
-                          'file', flag='--for', metavar='RUNTIME')
+    target: str | None = option(None, 'runtime that the file is for, onnxruntime or openvino (default: by its suffix; '
+                                'both run .onnx)', metavar='TARGET')
     image: str | None = option(None, 'image on which the file is compared with the detector (default: a drawn one)',
                                metavar='FILE')
     cfg_options: dict[str, Any] | None = _cfg_options()

@@ -1,12 +1,17 @@
-"""What makes a trained detector fast: the shuffle-free form, and one graph from image to boxes."""
+"""What makes a trained detector fast: the shuffle-free form, and one file from image to boxes for each target."""
 
 from ..utils.installation import TRAINING
-from .onnx_detector import OnnxDetector
+from .exported import ExportedDetector
 
-__all__ = ['OnnxDetector']
+#: Names of earlier versions.
+OnnxDetector = ExportedDetector
+
+__all__ = ['ExportedDetector', 'OnnxDetector']
 
 if TRAINING:
-    from .onnx_export import export_onnx
+    from .export import export_model
     from .shuffle_free import shuffle_free, shuffle_free_detector
 
-    __all__ += ['export_onnx', 'shuffle_free', 'shuffle_free_detector']
+    export_onnx = export_model
+
+    __all__ += ['export_model', 'export_onnx', 'shuffle_free', 'shuffle_free_detector']

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..deploy.onnx_detector import Detections, OnnxDetector
+from ..deploy.exported import Detections, ExportedDetector
+from ..deploy.targets import is_exported
 from ..utils.errors import UserError
 from ..utils.installation import TRAINING
 from .views import Views
 
-__all__ = ['Detector', 'is_exported']
+__all__ = ['Detector']
 
 Image = str | os.PathLike | np.ndarray
 
@@ -23,12 +24,12 @@ class Detector:
     """A trained detector as a function from an image to what is in it.
 
     Args:
-        config_or_onnx: Config file, or a checkpoint with its config inside (all that were trained here, and NanoDet's
-            own files, by name too: ``nanodet-plus-m-416``), or an exported ``.onnx`` file, which needs no PyTorch. None
-            takes the config from ``weights``.
-        weights: Checkpoint of the config's model; none for a checkpoint or an ``.onnx`` file.
-        device: ``cpu``, ``cuda:0``; by default a GPU if there is one. An ``.onnx`` file runs on the CPU.
-        shuffle_free: Run the backbone in its shuffle-free form, see :mod:`..deploy`; an ``.onnx`` file has it already.
+        config_or_file: Config file, or a checkpoint with its config inside (all that were trained here, and NanoDet's
+            own files, by name too: ``nanodet-plus-m-416``), or a file that ``snv2 export`` made, which needs no
+            PyTorch. None takes the config from ``weights``.
+        weights: Checkpoint of the config's model; none for a checkpoint or an exported file.
+        device: ``cpu``, ``cuda:0``; by default a GPU if there is one. An exported file runs on the CPU.
+        shuffle_free: Run the backbone in its shuffle-free form, see :mod:`..deploy`; an exported file has it already.
         cfg_options: Config entries to override.
 
     Attributes:
@@ -46,25 +47,25 @@ class Detector:
         >>> [detector.classes[label] for label in labels[scores > 0.5]]          # doctest: +SKIP
     """
 
-    def __init__(self, config_or_onnx: str | os.PathLike | None, weights: str | os.PathLike | None = None, *,
+    def __init__(self, config_or_file: str | os.PathLike | None, weights: str | os.PathLike | None = None, *,
                  device: str | None = None, shuffle_free: bool = False,
                  cfg_options: dict[str, Any] | None = None) -> None:
-        if is_exported(config_or_onnx):
-            self._load_exported(config_or_onnx, {
+        if is_exported(config_or_file):
+            self._load_exported(config_or_file, {
                 str(weights): weights, '`device`': device not in (None, 'cpu'), '`shuffle_free`': shuffle_free,
                 '`cfg_options`': cfg_options})
             return
-        if weights is None and Path(config_or_onnx).suffix not in ('.py', '.json', '.yaml', '.yml'):
-            config_or_onnx, weights = None, config_or_onnx
+        if weights is None and Path(config_or_file).suffix not in ('.py', '.json', '.yaml', '.yml'):
+            config_or_file, weights = None, config_or_file
         if weights is None:
-            raise UserError(f'{config_or_onnx} needs weights: Detector(CONFIG, WEIGHTS), or a checkpoint or an .onnx '
-                            f'file alone.')
+            raise UserError(f'{config_or_file} needs weights: Detector(CONFIG, WEIGHTS), or a checkpoint or an '
+                            f'exported file alone.')
         if not TRAINING:
             raise UserError(f'{weights} needs PyTorch and MMDetection, which are not installed here. Export it where '
                             f'they are: snv2 export CONFIG CHECKPOINT detector.onnx')
         from ..config.detector import load_detector  # these need PyTorch, which exported detectors do not
         from .torch_detector import TorchDetector
-        model = load_detector(config_or_onnx, weights, device, cfg_options)
+        model = load_detector(config_or_file, weights, device, cfg_options)
         if shuffle_free:
             from ..deploy import shuffle_free_detector
             model = shuffle_free_detector(model)
@@ -76,7 +77,7 @@ class Detector:
         if given := [name for name, value in others.items() if value]:
             raise UserError(f'{path} is an exported detector: it has its weights and form in it and runs on the CPU. '
                             f'Leave out {", ".join(given)}.')
-        exported = OnnxDetector(path)
+        exported = ExportedDetector(path)
         self.classes, self.category_ids = exported.classes, exported.category_ids
         self._detect = lambda images: [exported(image) for image in images]
 
@@ -107,11 +108,6 @@ class Detector:
 
     def _detect_inside(self, images: Sequence[np.ndarray]) -> list[Detections]:
         return [_inside(found, image) for found, image in zip(self._detect(images), images)] if images else []
-
-
-def is_exported(path: str | os.PathLike | None) -> bool:
-    """Whether a file is an exported detector, by its name."""
-    return path is not None and Path(path).suffix.lower() == '.onnx'
 
 
 def _read(path: str | os.PathLike) -> np.ndarray:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from ..checkpoints.named import named_weights
 from ..checkpoints.safe_loading import load
 from ..config.load import CONFIG_SUFFIXES, load_checkpoint_config
-from ..deploy.onnx_detector import OnnxDetector
+from ..deploy.exported import ExportedDetector
+from ..deploy.targets import is_exported
 from ..utils.errors import UserError
-from .detector import is_exported
 
 __all__ = ['Model', 'find_models']
 
@@ -28,7 +28,7 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
     """Detectors by what to call them: their files' paths.
 
     Args:
-        arguments: ``[CONFIG] CHECKPOINT...`` and ``.onnx`` files. A config holds for the checkpoints behind it; one in
+        arguments: ``[CONFIG] CHECKPOINT...`` and exported files. A config holds for the checkpoints behind it; one in
             the folder of a run needs none, nor does one with its config inside, nor do NanoDet's own weights, whose
             names are taken too.
         work_dirs: Folder of runs, searched where no argument is given.
@@ -38,7 +38,8 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
     """
     if not arguments:
         folder = Path(work_dirs)
-        found = sorted([*folder.glob('*/*.pth'), *folder.glob('*/*.onnx')], key=lambda path: -path.stat().st_mtime)
+        found = sorted((path for path in folder.glob('*/*') if path.suffix == '.pth' or is_exported(path)),
+                       key=lambda path: -path.stat().st_mtime)
         models = {str(path): _model(path, None) for path in found if is_exported(path) or _config_beside(path)}
         if not models:
             raise UserError(f'There is no checkpoint in {folder}/*/. Name some: snv2 app [CONFIG] CHECKPOINT... or '
@@ -53,10 +54,10 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
             config = argument
         else:
             models[argument] = _model(file, config)
-    for config_or_onnx, weights in models.values():  # an invalid one is said before there is a page
+    for config_or_file, weights in models.values():  # an invalid one is said before there is a page
         if weights is None:
-            OnnxDetector(config_or_onnx)
-        elif config_or_onnx is None:
+            ExportedDetector(config_or_file)
+        elif config_or_file is None:
             load_checkpoint_config(weights)
         else:
             load(weights)

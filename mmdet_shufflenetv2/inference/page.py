@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compat.patches import replace
-from ..deploy.onnx_detector import Detections
+from ..deploy.exported import Detections
 from ..utils.errors import UserError
 from ..utils.images import check_image_file, read_image
 from ..visualization import class_color, draw_boxes

@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from ..config.load import CONFIG_SUFFIXES
 from ..config.options import PredictOptions
-from ..deploy.onnx_detector import Detections
+from ..deploy.exported import Detections
+from ..deploy.targets import is_exported
 from ..utils.errors import UserError
 from ..utils.images import IMAGE_SUFFIXES
 from ..utils.options import takes_options
-from .detector import Detector, is_exported
+from .detector import Detector
 from .savers import FORMATS, DrawingSaver
 from .sources import VIDEO_SUFFIXES, Frame, Source, TruncatedError, find_sources
 from .views import Views

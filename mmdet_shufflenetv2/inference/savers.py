@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from ..config.detector import category_ids
-from ..deploy.onnx_detector import Detections
+from ..deploy.exported import Detections
 from ..utils.errors import UserError
 from ..utils.files import to_json, unfinished_file, write_atomically
 from ..visualization import class_color, draw_boxes

@@ -10,7 +10,8 @@ from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
 from torch import nn
 
-from ..deploy.onnx_detector import Detections, check_image
+from ..deploy.exported import Detections
+from ..deploy.resizing import check_image
 
 __all__ = ['TorchDetector']
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..deploy.onnx_detector import Detections, check_image
+from ..deploy.exported import Detections
+from ..deploy.resizing import check_image
 from ..utils.errors import UserError
 
 __all__ = ['View', 'Views', 'merge']

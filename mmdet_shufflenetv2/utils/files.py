@@ -17,8 +17,8 @@ import numpy as np
 from .errors import UserError
 
 __all__ = [
-    'locked', 'make_folder', 'put_in_place', 'remove_leftovers', 'to_json', 'unfinished_file', 'unfinished_folder',
-    'write_atomically', 'write_json'
+    'locked', 'make_folder', 'put_in_place', 'remove_leftovers', 'to_json', 'unfinished_file', 'unfinished_files',
+    'unfinished_folder', 'write_atomically', 'write_json'
 ]
 
 
@@ -45,6 +45,26 @@ def unfinished_file(path: str | os.PathLike[str], suffix: str | None = None, syn
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def unfinished_files(path: str | os.PathLike) -> Iterator[Path]:
+    """:func:`unfinished_file` for a file with others beside it: all that is written beside the name gets in place.
+
+    Raises:
+        OSError: If they cannot be written, or ``path`` is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    folder = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
+    try:
+        folder.mkdir()
+        yield folder / path.name
+        for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the one that is named last
+            put_in_place(file, path.parent / file.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

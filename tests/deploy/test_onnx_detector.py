@@ -10,14 +10,14 @@ from mmdet.datasets import transforms
 from tiny_graph import write
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.deploy import OnnxDetector
-from mmdet_shufflenetv2.deploy.onnx_detector import INTERPOLATIONS, Resize
+from mmdet_shufflenetv2.deploy import ExportedDetector
+from mmdet_shufflenetv2.deploy.resizing import INTERPOLATIONS, Resize
 from mmdet_shufflenetv2.models.nanodet import FitResize, WarpResize
 
 
 @pytest.fixture
 def detector(tmp_path):
-    return OnnxDetector(write(tmp_path / 'd.onnx'))
+    return ExportedDetector(write(tmp_path / 'd.onnx'))
 
 
 @pytest.mark.parametrize('shape', [(100, 200), (200, 100), (7, 1000), (48, 64), (1, 1)])
@@ -87,14 +87,14 @@ def test_a_file_that_is_no_detector_of_ours_is_refused(content, words, tmp_path)
     elif content is not None:
         write(path, content)
     with pytest.raises(UserError) as error:
-        OnnxDetector(path)
+        ExportedDetector(path)
     assert all(word in str(error.value) for word in words), error.value
 
 
 @pytest.mark.parametrize('threads', [0, -3])
 def test_a_number_of_threads_that_cannot_be_is_refused(threads, tmp_path):
     with pytest.raises(UserError, match=f'threads={threads} does not fit'):
-        OnnxDetector(write(tmp_path / 'd.onnx'), threads=threads)
+        ExportedDetector(write(tmp_path / 'd.onnx'), threads=threads)
 
 
 def test_it_runs_where_neither_pytorch_nor_openmmlab_is_installed(tmp_path):
@@ -105,8 +105,8 @@ import sys
 for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet'):
     sys.modules[name] = None
 import cv2
-from mmdet_shufflenetv2.deploy import OnnxDetector
-boxes, scores, labels = OnnxDetector('d.onnx')(cv2.imread('photo.png'))
+from mmdet_shufflenetv2.deploy import ExportedDetector
+boxes, scores, labels = ExportedDetector('d.onnx')(cv2.imread('photo.png'))
 print(boxes.tolist(), labels.tolist())
 import mmdet_shufflenetv2
 print(mmdet_shufflenetv2.Detector('d.onnx')('photo.png').scores.tolist())

@@ -22,11 +22,12 @@ from torchvision.ops import box_iou
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.config.detector import load_detector
 from mmdet_shufflenetv2.data.shapes import draw_image
-from mmdet_shufflenetv2.deploy import OnnxDetector, export_onnx, graph
-from mmdet_shufflenetv2.deploy.export_check import _matched, check_detector
-from mmdet_shufflenetv2.deploy.onnx_detector import Detections
-from mmdet_shufflenetv2.deploy.onnx_export import _steps, export_detector
-from mmdet_shufflenetv2.deploy.openvino_cpu import compile_for_cpu
+from mmdet_shufflenetv2.deploy import ExportedDetector, export, export_model, graph
+from mmdet_shufflenetv2.deploy.check import _matched, check_detector
+from mmdet_shufflenetv2.deploy.export import export_detector
+from mmdet_shufflenetv2.deploy.exported import Detections
+from mmdet_shufflenetv2.deploy.pipeline import resize_and_padding
+from mmdet_shufflenetv2.deploy.targets.openvino import compile_for_cpu
 
 SMALL = """
 _base_ = ['{root}/configs/{base}.py']
@@ -137,7 +138,7 @@ def found_by(model, image):
 
 def assert_file_is(path, model, *images):
     """Part by part on identical inputs, then whole images."""
-    detector = OnnxDetector(path)
+    detector = ExportedDetector(path)
     for image in images:
         check_detector(model, path, image, 'it')
         cfg = model.test_cfg.get('rcnn', model.test_cfg)
@@ -145,26 +146,26 @@ def assert_file_is(path, model, *images):
 
 
 @pytest.mark.parametrize('name', DETECTORS)
-@pytest.mark.parametrize('options', [dict(), dict(keep_shuffle=True), dict(runtime='openvino')])
+@pytest.mark.parametrize('options', [dict(), dict(keep_shuffle=True), dict(target='openvino')])
 def test_the_file_finds_what_the_detector_finds_on_images_of_any_size(name, options, made, tmp_path):
     config, checkpoint = made(name)
-    checked = export_onnx(config, checkpoint, tmp_path / 'detector.onnx', **options)
+    checked = export_model(config, checkpoint, tmp_path / 'detector.onnx', **options)
     assert checked.found > 0
     model = load_detector(config, checkpoint, 'cpu')
-    assert OnnxDetector(tmp_path / 'detector.onnx').classes == tuple(model.dataset_meta['classes'])
+    assert ExportedDetector(tmp_path / 'detector.onnx').classes == tuple(model.dataset_meta['classes'])
     assert_file_is(tmp_path / 'detector.onnx', model, picture(1, 160), picture(2, 300))
 
 
 @pytest.mark.parametrize('name', LIGHT_DETECTORS)
 def test_the_light_detectors_too(name, made, tmp_path):
     config, checkpoint = made(name)
-    export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
+    export_model(config, checkpoint, tmp_path / 'detector.onnx')
     assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), picture(1, 160))
 
 
 def test_an_image_that_is_stretched_is_stretched_in_the_file_too(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x', keep_ratio=False)
-    export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
+    export_model(config, checkpoint, tmp_path / 'detector.onnx')
     assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), picture(4, 250))
 
 
@@ -172,18 +173,18 @@ def test_the_shuffle_free_file_holds_no_transpose_of_channels(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x')
     kinds = {}
     for name, options in (('plain', dict(keep_shuffle=True)), ('fast', dict())):
-        export_onnx(config, checkpoint, tmp_path / f'{name}.onnx', **options)
+        export_model(config, checkpoint, tmp_path / f'{name}.onnx', **options)
         nodes = onnx.load(tmp_path / f'{name}.onnx').graph.node
         kinds[name] = [node for node in nodes if node.op_type == 'Transpose' and len(node.attribute[0].ints) == 5]
     assert len(kinds['plain']) == 16
     assert kinds['fast'] == []
 
 
-@pytest.mark.parametrize('options', [dict(), dict(keep_shuffle=True), dict(runtime='openvino')])
+@pytest.mark.parametrize('options', [dict(), dict(keep_shuffle=True), dict(target='openvino')])
 def test_a_backbone_gives_its_features_for_any_batch_and_size(options, made, tmp_path):
     import onnxruntime
     config, checkpoint = made('retinanet_snv2_0.5x')
-    export_onnx(config, checkpoint, tmp_path / 'backbone.onnx', backbone_only=True, **options)
+    export_model(config, checkpoint, tmp_path / 'backbone.onnx', backbone_only=True, **options)
     backbone = load_detector(config, checkpoint, 'cpu').backbone
     x = torch.randn(3, 3, 75, 130)
     session = onnxruntime.InferenceSession(tmp_path / 'backbone.onnx', providers=['CPUExecutionProvider'])
@@ -195,9 +196,9 @@ def test_a_backbone_gives_its_features_for_any_batch_and_size(options, made, tmp
 def test_openvino_reads_the_same_file(made, tmp_path):
     pytest.importorskip('openvino', reason='needs openvino: pip install openvino')
     config, checkpoint = made('faster_rcnn_snv2_0.5x')
-    export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
+    export_model(config, checkpoint, tmp_path / 'detector.onnx')
     image = picture(5, 192)
-    expected = OnnxDetector(tmp_path / 'detector.onnx')._session.run(None, {'image': image})
+    expected = ExportedDetector(tmp_path / 'detector.onnx')._run(image)
     got = compile_for_cpu(tmp_path / 'detector.onnx')([image])
     assert_same(*(Detections(dets[:, :4], dets[:, 4], labels) for dets, labels in ((got[0], got[1]), expected)), 0.5)
 
@@ -209,8 +210,8 @@ def test_openvino_reads_the_same_file(made, tmp_path):
 def test_nanodets_file_finds_what_nanodet_finds_on_photographs(config, checkpoint, tmp_path):
     import cv2
     config, checkpoint = ROOT / 'configs' / f'{config}.py', SHARED / 'weights' / f'{checkpoint}.pth'
-    export_onnx(config, checkpoint, tmp_path / 'nanodet.onnx')
-    detector, model = OnnxDetector(tmp_path / 'nanodet.onnx'), load_detector(config, checkpoint, 'cpu')
+    export_model(config, checkpoint, tmp_path / 'nanodet.onnx')
+    detector, model = ExportedDetector(tmp_path / 'nanodet.onnx'), load_detector(config, checkpoint, 'cpu')
     for path in sorted((SHARED / 'coco_tiny' / 'val2017').iterdir())[:4]:
         image = cv2.imread(str(path))
         assert_same(detector(image), found_by(model, image), 0.6)
@@ -226,8 +227,8 @@ def test_boxes_without_area_are_left_out_where_the_detector_leaves_them_out(made
     boxes = inference_detector(model, picture(0, 320)).pred_instances.bboxes
     assert (boxes[:, 0] == boxes[:, 2]).any()
     model.test_cfg.min_bbox_size = 0
-    export_onnx(config, tmp_path / 'beyond.pth', tmp_path / 'd.onnx', cfg_options={'model.test_cfg.min_bbox_size': 0})
-    boxes, _, _ = OnnxDetector(tmp_path / 'd.onnx')(picture(0, 320))
+    export_model(config, tmp_path / 'beyond.pth', tmp_path / 'd.onnx', cfg_options={'model.test_cfg.min_bbox_size': 0})
+    boxes, _, _ = ExportedDetector(tmp_path / 'd.onnx')(picture(0, 320))
     assert (boxes[:, :2] < boxes[:, 2:]).all()
 
 
@@ -247,19 +248,18 @@ def test_filters_that_a_graph_cannot_do_are_refused_and_nothing_is_made(
 
 
 def test_a_file_that_differs_is_not_written_and_an_old_one_stays(made, tmp_path, monkeypatch):
-    from mmdet_shufflenetv2.deploy import onnx_export
     config, checkpoint = made('retinanet_snv2_0.5x')
-    right = onnx_export.shuffle_free_detector
+    right = export.shuffle_free_detector
 
     def wrong(model, **kwargs):
         fast = right(model, **kwargs)
         fast.backbone.parts[0].units[0].convs[0].weight.mul_(1.5)
         return fast
 
-    monkeypatch.setattr(onnx_export, 'shuffle_free_detector', wrong)
+    monkeypatch.setattr(export, 'shuffle_free_detector', wrong)
     (tmp_path / 'detector.onnx').write_text('an older export')
     with pytest.raises(UserError, match='does not compute what the detector does'):
-        export_onnx(config, checkpoint, tmp_path / 'detector.onnx')
+        export_model(config, checkpoint, tmp_path / 'detector.onnx')
     assert [path.name for path in tmp_path.iterdir()] == ['detector.onnx']
     assert (tmp_path / 'detector.onnx').read_text() == 'an older export'
 
@@ -453,7 +453,7 @@ def test_in_half_precision_a_file_finds_what_it_finds_in_full(name, quick, tmp_p
     threshold = model.test_cfg.get('rcnn', model.test_cfg).nms.iou_threshold
     image = picture(1, 160)
     image = image[:, :len(image)]  # a square, so that no box is cut to the image after NMS
-    full, got = (OnnxDetector(tmp_path / f'{file}.onnx')(image) for file in ('d', 'half'))
+    full, got = (ExportedDetector(tmp_path / f'{file}.onnx')(image) for file in ('d', 'half'))
     assert_same(got, full, threshold, apart=0.02)
     for label in set(got.labels):
         boxes = torch.from_numpy(got.boxes[got.labels == label])
@@ -510,7 +510,7 @@ def test_weights_that_are_no_numbers_are_told_apart(made, tmp_path):
     weights['bbox_head.gfl_cls.0.bias'][0] = torch.nan
     torch.save({'state_dict': weights}, tmp_path / 'nan.pth')
     with pytest.raises(UserError, match='detector itself computes .* not finite'):
-        export_onnx(config, tmp_path / 'nan.pth', tmp_path / 'd.onnx')
+        export_model(config, tmp_path / 'nan.pth', tmp_path / 'd.onnx')
     assert not (tmp_path / 'd.onnx').exists()
 
 
@@ -533,16 +533,16 @@ def test_a_detector_that_has_predicted_from_an_array_can_be_exported(made, tmp_p
     ('retinanet_snv2_lite', 'score_thr'), ('nanodet_m_snv2', 'score_thr'), ('faster_rcnn_snv2_lite', 'rcnn.score_thr')])
 def test_where_nothing_is_found_the_parts_are_compared_all_the_same(name, option, made, tmp_path):
     config, checkpoint = made(name)
-    checked = export_onnx(
+    checked = export_model(
         config, checkpoint, tmp_path / 'd.onnx', cfg_options={f'model.test_cfg.{option}': 1.0})
     assert (checked.found, checked.matched) == (0, 0)
-    assert [len(column) for column in OnnxDetector(tmp_path / 'd.onnx')(picture(1, 160))] == [0, 0, 0]
+    assert [len(column) for column in ExportedDetector(tmp_path / 'd.onnx')(picture(1, 160))] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(('args', 'words'), [
     (['detector.txt'], ['.onnx']),
     (['/dev/null/detector.onnx'], ['/dev/null', 'Choose another one']),
-    (['detector.onnx', '--for', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
+    (['detector.onnx', '--target', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
     (['detector.onnx', '--image', 'nothing.jpg'], ['nothing.jpg', 'missing']),
     (['detector.onnx', '--cfg-options', 'test_dataloader.dataset.pipeline.1.type=RandomFlip'], ['RandomFlip']),
 ])
@@ -555,7 +555,7 @@ def test_a_users_mistake_ends_with_status_2_and_a_line(args, words, made, tool, 
 
 
 def steps_of(*steps):
-    return _steps(Config(dict(test_dataloader=dict(dataset=dict(pipeline=list(steps))))))
+    return resize_and_padding(Config(dict(test_dataloader=dict(dataset=dict(pipeline=list(steps))))))
 
 
 LOAD, FIT = dict(type='LoadImageFromFile'), dict(type='Resize', scale=(192, 128), keep_ratio=True)

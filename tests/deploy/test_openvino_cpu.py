@@ -10,7 +10,7 @@ from torch import nn
 
 pytest.importorskip('openvino', reason='needs openvino: pip install openvino')
 
-from mmdet_shufflenetv2.deploy.openvino_cpu import compile_for_cpu
+from mmdet_shufflenetv2.deploy.targets.openvino import compile_for_cpu
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_signals_find_their_stack_when_models_are_released_in_the_order_of_their
     code = f'''
 import gc, signal, subprocess
 from pathlib import Path
-from mmdet_shufflenetv2.deploy.openvino_cpu import compile_for_cpu
+from mmdet_shufflenetv2.deploy.targets.openvino import compile_for_cpu
 first, second = (compile_for_cpu(Path({str(graph[1])!r})) for _ in range(2))
 del first
 gc.collect()

@@ -8,7 +8,7 @@ from conftest import SHARED, needs_shared
 from torchvision.ops import batched_nms, box_iou
 
 from mmdet_shufflenetv2 import Detector, UserError
-from mmdet_shufflenetv2.deploy.onnx_detector import Detections
+from mmdet_shufflenetv2.deploy.exported import Detections
 from mmdet_shufflenetv2.inference.views import Views, merge
 
 WEIGHTS = SHARED / 'weights' / 'nanodet_m_320.pth'

@@ -81,8 +81,8 @@ def test_inference_and_export_need_no_flag(tool, trained, config, tmp_path):
     pytest.importorskip('onnxruntime')
     ended = tool('export.py', config, checkpoint, tmp_path / 'own.onnx')
     assert ended.status == 0, ended.err
-    from mmdet_shufflenetv2.deploy import OnnxDetector
-    assert tuple(OnnxDetector(tmp_path / 'own.onnx').classes) == CLASSES
+    from mmdet_shufflenetv2.deploy import ExportedDetector
+    assert tuple(ExportedDetector(tmp_path / 'own.onnx').classes) == CLASSES
 
 
 @pytest.fixture(scope='module')

@@ -20,6 +20,7 @@ from mmdet_shufflenetv2.utils import files
 from mmdet_shufflenetv2.utils.files import (
     remove_leftovers,
     unfinished_file,
+    unfinished_files,
     unfinished_folder,
     write_atomically,
     write_json,
@@ -137,3 +138,13 @@ while True:
     assert len(set(content)) == 1
     remove_leftovers(tmp_path)
     assert os.listdir(tmp_path) == ['x']
+
+
+def test_a_file_and_those_beside_it_get_in_place_together_or_not_at_all(tmp_path):
+    with unfinished_files(tmp_path / 'd.xml') as path:
+        path.write_text('graph')
+        path.with_suffix('.bin').write_text('weights')
+        assert not (tmp_path / 'd.bin').exists()
+    with pytest.raises(FileNotFoundError), unfinished_files(tmp_path / 'd.xml') as path:
+        (path.with_suffix('.bin').write_text('others'), path.read_text())
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {'d.xml': 'graph', 'd.bin': 'weights'}

@@ -40,11 +40,11 @@ def test_a_function_takes_an_options_object_or_its_fields():
     (TrainOptions, '`no_python_config` takes JSON', '--no-python-config takes JSON'),
     (PredictOptions, '`no_python_config` takes JSON', '--no-python-config takes JSON'),
     (DownloadOptions, 'source=x.zip: not a COCO file', '--from x.zip: not a COCO file'),
-    (ExportOptions, 'runtime=tflite is unknown', '--for tflite is unknown'),
+    (ExportOptions, 'target=tflite is unknown', '--target tflite is unknown'),
     (ReproduceOptions, 'has no row `star` `se`', 'has no row --star --se'),
     # A positional argument has no flag.
     (CheckDataOptions, 'source=fish: not found', 'fish: not found'),
-    (ExportOptions, '`out`: cannot create the folder a', 'OUT.onnx: cannot create the folder a'),
+    (ExportOptions, '`out`: cannot create the folder a', 'OUT: cannot create the folder a'),
     # Empty values stay visible.
     (TrainOptions, 'data=: folder not found.', "--data '': folder not found."),
     (TrainOptions, 'data_root= is not a folder.', "--data-root '' is not a folder."),

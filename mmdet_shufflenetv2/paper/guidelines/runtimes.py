@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...deploy.onnx_detector import session
-from ...deploy.onnx_export import write_graph
+from ...deploy.onnx_graph import write_graph
+from ...deploy.targets.onnxruntime import session
 from ...utils.errors import UserError
 
 __all__ = ['RUNTIMES', 'check_runtime', 'onnx_session', 'prepared']

@@ -12,7 +12,8 @@ from torch import nn
 from ...checkpoints.shufflenet_layouts import LAYOUTS
 from ...compat.private import IntermediateLayerGetter
 from ...deploy import shuffle_free
-from ...deploy.onnx_export import BLOCKS, export_backbone
+from ...deploy.export import export_backbone
+from ...deploy.targets import TARGETS
 from ...models.backbones import ShuffleNetV2
 from .runtimes import compiled, graph_call, ncnn_call, no_grad_call
 from .task import Contender, Task, UnavailableError
@@ -34,7 +35,7 @@ def backbone_contenders(task: Task) -> list[Contender]:
         Contender('shuffle-free, compiled', lambda: compiled(_shuffle_free(task), _input(task)), 'ours, compiled',
                   runs_when_built=True),
     ]
-    for runtime, block in BLOCKS.items():
+    for runtime, block in ((target.name, target.block) for target in TARGETS.values()):
         plain = f'{runtime}, plain graph'
         contenders += [
             Contender(plain, partial(_graph, task, runtime, our_backbone)),

@@ -15,7 +15,8 @@ from ...config.checkpoint_meta import config_meta
 from ...config.detector import load_detector
 from ...config.load import load_config
 from ...deploy import shuffle_free_detector
-from ...deploy.onnx_export import BLOCKS, export_detector
+from ...deploy.export import export_detector
+from ...deploy.targets import TARGETS
 from ...models.build import build_model
 from .runtimes import graph_call, ncnn_call, no_grad_call
 from .task import Contender, Task, UnavailableError
@@ -32,7 +33,7 @@ def detector_contenders(task: Task) -> list[Contender]:
         Contender('shuffle-free, eager, channels_last',
                   partial(_eager, task, change=shuffle_free_detector, channels_last=True), 'eager, channels_last'),
     ]
-    for runtime, block in BLOCKS.items():
+    for runtime, block in ((target.name, target.block) for target in TARGETS.values()):
         plain = f'{runtime}, plain graph'
         contenders += [Contender(plain, partial(_graph, task, runtime, None)),
                        Contender(f'{runtime}, shuffle-free', partial(_graph, task, runtime, block), plain)]

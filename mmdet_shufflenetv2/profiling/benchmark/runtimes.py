@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...deploy.onnx_detector import session
-from ...deploy.openvino_cpu import compile_for_cpu
+from ...deploy.targets.onnxruntime import session
+from ...deploy.targets.openvino import compile_for_cpu
 from ...utils.errors import UserError
 from .task import Task, UnavailableError
 

@@ -1,32 +1,44 @@
-"""Compiling a graph with OpenVINO for the CPU, without what compiling leaves behind."""
+"""OpenVINO, on the CPU: its own ``.xml`` with a ``.bin`` beside it, and ONNX files."""
 
 from __future__ import annotations
 
 import ctypes
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ['compile_for_cpu']
+from ...utils.errors import UserError
+from .target import Loaded, Program, Target
+
+if TYPE_CHECKING:
+    from ...config.options import ExportOptions
+
+__all__ = ['TARGET', 'compile_for_cpu']
 
 
 def compile_for_cpu(path: Path, threads: int | None = None, shape: Sequence[int] | None = None) -> Any:
-    """OpenVINO's compiled model of an ONNX file, in float32.
+    """OpenVINO's compiled model of an ONNX file or its own, in float32, without what compiling leaves behind.
 
     Args:
+        path: The file.
         threads: Threads to compute with; None leaves it to OpenVINO.
         shape: Fixes the only input to this shape; None keeps its dynamic axes.
     """
     import openvino  # optional
-    core = openvino.Core()
-    model = core.read_model(path)
+    model = openvino.Core().read_model(path)
     if shape is not None:
         model.reshape(list(shape))
+    return _compiled(model, threads)
+
+
+def _compiled(model: Any, threads: int | None) -> Any:
+    import openvino
     options = dict(PERFORMANCE_HINT='LATENCY', INFERENCE_PRECISION_HINT='f32')
     with _same_signal_stack():
-        return core.compile_model(
+        return openvino.Core().compile_model(
             model, 'CPU', options if threads is None else options | dict(INFERENCE_NUM_THREADS=threads))
 
 
@@ -53,3 +65,26 @@ def _same_signal_stack() -> Iterator[None]:
         yield
     finally:
         libc.sigaltstack(ctypes.byref(before), None)
+
+
+def _export(program: Program, out: Path, options: ExportOptions) -> None:
+    if out.suffix == '.onnx':
+        shutil.copyfile(program.onnx, out)
+        return
+    import openvino
+    openvino.save_model(openvino.Core().read_model(program.onnx), out, compress_to_fp16=False)
+
+
+def _load(path: Path, threads: int | None) -> Loaded:
+    import openvino
+    try:
+        model = openvino.Core().read_model(path)
+        compiled = _compiled(model, threads)
+    except RuntimeError as error:
+        raise UserError(f'{path} cannot be read by OpenVINO: {str(error).splitlines()[-1]}') from error
+    about = model.get_rt_info().get('framework', {})  # where its reader of ONNX files puts metadata
+    return Loaded(lambda image: compiled(image).to_tuple(), {key: value.astype(str) for key, value in about.items()})
+
+
+TARGET = Target('openvino', ('.xml', '.onnx'), 'openvino', ('onnx', 'onnxruntime', 'openvino'), ('openvino', ), 1,
+                _export, _load)

@@ -30,10 +30,12 @@ from ..compat.patches import replaced
 from ..compat.private import bbox_post_process, roi_outputs
 from ..models.nanodet import NanoDetHead
 from ..utils.errors import UserError
+from .exported import Detections, ExportedDetector
 from .graph import ANCHORS, CANDIDATES, ROIS, feature_names, raw_names
-from .onnx_detector import Detections, OnnxDetector, Resize, session
+from .resizing import Resize
+from .targets.onnxruntime import session
 
-__all__ = ['Checked', 'check_detector', 'check_features']
+__all__ = ['Checked', 'check_detector', 'check_features', 'matched_detections']
 
 #: Largest difference of the network's outputs: of their range, and of the largest, which rounding may take.
 TOLERANCE, ROUNDING = 5e-5, 5e-6
@@ -71,7 +73,7 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
     Raises:
         UserError: If a part of the file computes something else.
     """
-    detector, parts = OnnxDetector(path), _Parts(path)
+    detector, parts = ExportedDetector(path), _Parts(path)
     two_stage = hasattr(model, 'roi_head')
     dense, prefix, chosen = (model.rpn_head, 'rpn_', ANCHORS) if two_stage else (model.bbox_head, '', CANDIDATES)
     names = raw_names(dense, prefix)
@@ -104,9 +106,14 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
         expected = _dense_suppressed(dense, some, meta)
         _same_detections('NMS of the proposals', expected._replace(boxes=proposals), expected)
         differences.append(_check_second_stage(model, parts, resized, features, meta, rng))
-    expected, got = _detect(model, picture), detector(picture)
     difference, box_difference = np.max(differences, axis=0)
-    return Checked(shown, len(expected.scores), float(difference), float(box_difference), _matched(expected, got))
+    return Checked(shown, len(_detect(model, picture).scores), float(difference), float(box_difference))
+
+
+@torch.no_grad()
+def matched_detections(model: nn.Module, detector: ExportedDetector, picture: np.ndarray) -> int:
+    """How many of the detections in an image the file finds too."""
+    return _matched(_detect(model, picture), detector(picture))
 
 
 def check_features(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> float:

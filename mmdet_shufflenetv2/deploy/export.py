@@ -1,0 +1,107 @@
+"""Exporting a trained detector for a target, and checking the file against the detector."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from ..config.detector import load_detector
+from ..config.options import ExportOptions
+from ..data import check_images
+from ..data.shapes import draw_image
+from ..models.backbones import ShuffleNetV2
+from ..utils.errors import UserError
+from ..utils.files import make_folder, unfinished_files
+from ..utils.installation import __version__
+from ..utils.options import takes_options
+from .check import Checked, check_detector, check_features, matched_detections
+from .exported import ExportedDetector
+from .graph import DetectionGraph
+from .onnx_graph import write_graph
+from .pipeline import resize_and_padding
+from .shuffle_free import shuffle_free, shuffle_free_detector
+from .targets import target_of
+from .targets.onnxruntime import session
+from .targets.target import MADE_BY, Program
+
+__all__ = ['Checked', 'export_backbone', 'export_detector', 'export_model']
+
+
+@takes_options(ExportOptions)
+def export_model(options: ExportOptions) -> Checked:
+    """Export a detector: ``export_model(ExportOptions(config, checkpoint, out))``, or ``export_model(config, ...)``.
+
+    Args:
+        options: What to export and how; see :class:`.ExportOptions`. ``out`` is written only if it passes the check.
+            With ``backbone_only`` it takes normalised images ``(N, 3, H, W)`` and gives the backbone's features.
+
+    Raises:
+        UserError: If config, checkpoint or image is invalid, if the detector has a head that is not supported or its
+            test pipeline a step that a file cannot do, or if the file computes something else.
+    """
+    out, image, target = Path(options.out), options.image, target_of(options.out, options.target)
+    if options.backbone_only and out.suffix != '.onnx':
+        raise UserError(f'{out}: `backbone_only` writes ONNX, expected a name that ends in .onnx.')
+    if image is not None:
+        check_images([Path(image)])
+    target.need(target.export_modules, 'Exporting')
+    model = load_detector(options.config, options.checkpoint, 'cpu', options.cfg_options)
+    make_folder(out.parent, 'out')
+    picture = draw_image(np.random.default_rng(0), size=320)[0] if image is None else cv2.imread(os.fspath(image))
+    shown = 'a drawn image' if image is None else os.fspath(image)
+    block = None if options.keep_shuffle else target.block
+    with unfinished_files(out) as unchecked:
+        if options.backbone_only:
+            return _write_backbone(model.backbone, unchecked, picture, shown, block)
+        onnx = unchecked.with_name('checked.onnx')
+        program = export_detector(model, onnx, picture, block)
+        checked = check_detector(model, onnx, picture, shown)
+        target.export(program, unchecked, options)
+        onnx.unlink()
+        detector = ExportedDetector(unchecked, target=target.name)
+        return checked._replace(matched=matched_detections(model, detector, picture))
+
+
+def _write_backbone(backbone: nn.Module, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:
+    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    export_backbone(backbone if block is None else shuffle_free(backbone, block=block), out, x)
+    # Two images of a size that the tracing has not seen.
+    x = torch.cat((x, x.flip(3)))[..., :max(x.shape[2] * 3 // 4, 1), :]
+    with torch.no_grad():
+        expected = [feature.numpy() for feature in backbone(x)]
+    return Checked(shown, 0, check_features(session(out).run(None, {'x': x.numpy()}), expected), 0.0)
+
+
+def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int | None) -> Program:
+    """Write a detector with its ``cfg`` and ``dataset_meta`` as an ONNX graph.
+
+    Args:
+        model: In eval mode, on the CPU.
+        out: File to write.
+        picture: ``(H, W, 3)`` uint8, to trace with.
+        block: See :func:`.shuffle_free`; None leaves the backbone as it is.
+    """
+    if block is not None and isinstance(model.backbone, ShuffleNetV2):
+        model = shuffle_free_detector(model, block=block)
+    resize, center_pad = resize_and_padding(model.cfg)
+    graph = DetectionGraph(model, center_pad).eval()
+    about = {MADE_BY: __version__, 'resize': json.dumps(resize._asdict())}
+    about |= {key: json.dumps(value) for key, value in model.dataset_meta.items() if key in ('classes', 'category_ids')}
+    program = Program(graph, torch.from_numpy(resize(picture)), about, out)
+    write_graph(graph, program.image, out, {'image': {0: 'height', 1: 'width'}},
+                {'dets': {0: 'found'}, 'labels': {0: 'found'}}, about, graph.part_names)
+    return program
+
+
+def export_backbone(backbone: nn.Module, out: Path, x: torch.Tensor) -> None:
+    """Write a backbone as a graph from ``x``, normalised images ``(N, 3, H, W)``, to ``feature0``, ``feature1``, ..."""
+    with torch.no_grad():
+        names = [f'feature{level}' for level in range(len(backbone(x)))]
+    write_graph(backbone, x, out, {'x': {0: 'batch', 2: 'height', 3: 'width'}}, {name: {0: 'batch'} for name in names},
+                {MADE_BY: __version__})

@@ -1,0 +1,43 @@
+"""Tracing a module into an ONNX file."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+__all__ = ['write_graph']
+
+OPSET = 17
+
+
+def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: dict[str, dict[int, str]],
+                outputs: dict[str, dict[int, str]], about: dict[str, str] | None = None,
+                parts: Sequence[str] = ()) -> None:
+    """Trace a module into an ONNX file.
+
+    Args:
+        module: In eval mode.
+        example: Input to trace with.
+        out: File to write.
+        inputs, outputs: Name of the input and of each output, and the names of its dimensions that vary.
+        about: Metadata entries.
+        parts: Names of what the module returns behind the outputs: they stay inside the graph under these names.
+    """
+    import onnx  # optional
+    with warnings.catch_warnings():
+        # Traced numbers that stay constant do so for every image; that sizes do not is what the tests try.
+        warnings.simplefilter('ignore')
+        # The tracing exporter: the newer one cannot leave the number of boxes open.
+        torch.onnx.export(module, (example, ), str(out), dynamo=False, opset_version=OPSET, input_names=list(inputs),
+                          output_names=[*outputs, *parts], dynamic_axes=inputs | outputs)
+    graph = onnx.load(out)
+    for part in list(graph.graph.output)[len(graph.graph.output) - len(parts):]:
+        part.type.tensor_type.ClearField('shape')  # the traced one
+        graph.graph.value_info.append(part)
+        graph.graph.output.remove(part)
+    onnx.helper.set_model_props(graph, about or {})
+    onnx.save(graph, out)

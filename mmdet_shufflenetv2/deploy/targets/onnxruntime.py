@@ -1,0 +1,54 @@
+"""onnxruntime: ONNX files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...utils.errors import UserError
+from .target import Loaded, Program, Target
+
+if TYPE_CHECKING:
+    from ...config.options import ExportOptions
+
+__all__ = ['TARGET', 'session']
+
+
+def session(path: str | os.PathLike | bytes, threads: int | None = None, profile_prefix: str | None = None) -> Any:
+    """An onnxruntime session of a file.
+
+    Args:
+        path: The file, or what is in it.
+        threads: Threads to compute on; None leaves their number to onnxruntime.
+        profile_prefix: What the name of the profile that onnxruntime writes begins with; None writes none.
+
+    Raises:
+        UserError: If the file is no graph.
+    """
+    import onnxruntime  # optional
+    options = onnxruntime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    # Threads that wait for work in a loop take it from whatever else the machine does.
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    options.log_severity_level = 3
+    if profile_prefix is not None:
+        options.enable_profiling, options.profile_file_prefix = True, profile_prefix
+    try:
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers=['CPUExecutionProvider'])
+    except Exception as error:  # its own classes, all direct children of Exception
+        raise UserError(f'{path} cannot be read as an ONNX graph: {str(error).splitlines()[0]}') from error
+
+
+def _export(program: Program, out: Path, options: ExportOptions) -> None:
+    shutil.copyfile(program.onnx, out)
+
+
+def _load(path: Path, threads: int | None) -> Loaded:
+    graph = session(path, threads)
+    return Loaded(lambda image: graph.run(None, {'image': image}), graph.get_modelmeta().custom_metadata_map)
+
+
+TARGET = Target('onnxruntime', ('.onnx', ), 'deploy', ('onnx', 'onnxruntime'), ('onnxruntime', ), 16, _export, _load)

@@ -1,0 +1,71 @@
+"""What a target is: the one interface that every file beside this one offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ...utils.errors import UserError
+
+if TYPE_CHECKING:  # running a file needs no PyTorch
+    from torch import Tensor, nn
+
+    from ...config.options import ExportOptions
+
+__all__ = ['MADE_BY', 'Loaded', 'Program', 'Target']
+
+#: Metadata entry that tells a file of ours.
+MADE_BY = 'mmdet_shufflenetv2'
+
+
+class Program(NamedTuple):
+    """A detector that is ready to be written."""
+
+    #: From ``image`` to what :class:`..graph.DetectionGraph` returns, in eval mode on the CPU.
+    graph: nn.Module
+    #: ``image`` to trace with: ``(H, W, 3)`` uint8.
+    image: Tensor
+    #: Metadata that the file has to carry: JSON by name.
+    about: dict[str, str]
+    #: The same as an ONNX file with this metadata, which has passed the check.
+    onnx: Path
+
+
+class Loaded(NamedTuple):
+    """A file that is ready to run."""
+
+    #: Takes ``image``, returns ``dets`` ``(N, 5)`` and ``labels`` ``(N,)`` (docs/deploy.md has a table of them).
+    run: Callable[[np.ndarray], Sequence[np.ndarray]]
+    #: The file's metadata: JSON by name.
+    about: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A runtime that detectors are exported for."""
+
+    name: str
+    #: Suffixes of files that it reads; the first is its own.
+    suffixes: tuple[str, ...]
+    #: Of this package: ``pip install '.[extra]'`` installs what exporting and running need.
+    extra: str
+    #: Modules that exporting needs, and that running needs.
+    export_modules: tuple[str, ...]
+    run_modules: tuple[str, ...]
+    #: ``block`` of the shuffle-free form that is fastest there, see :func:`..shuffle_free.shuffle_free`.
+    block: int | None
+    #: Write a program to a path that ends in one of ``suffixes``.
+    export: Callable[[Program, Path, ExportOptions], None]
+    #: Read a file that ``export`` wrote, to run on so many threads; None leaves their number to the runtime.
+    load: Callable[[Path, int | None], Loaded]
+
+    def need(self, modules: Sequence[str], what: str) -> None:
+        """Raise a :class:`UserError` that names the modules which are missing; ``what`` needs them."""
+        if missing := [module for module in modules if find_spec(module) is None]:
+            raise UserError(f"{what} needs {' and '.join(missing)}: pip install {' '.join(missing)}, or this package "
+                            f"with its extra: pip install '.[{self.extra}]'.")

@@ -1,0 +1,48 @@
+"""Choosing a target, and files of each."""
+
+import numpy as np
+import pytest
+from tiny_graph import write
+
+from mmdet_shufflenetv2 import Detector, UserError
+from mmdet_shufflenetv2.deploy import ExportedDetector
+from mmdet_shufflenetv2.deploy.targets import TARGETS, is_exported, target_of
+from mmdet_shufflenetv2.deploy.targets.target import Program
+
+
+@pytest.mark.parametrize(('path', 'name', 'expected'), [
+    ('d.onnx', None, 'onnxruntime'), ('d.ONNX', None, 'onnxruntime'), ('d.xml', None, 'openvino'),
+    ('d.onnx', 'openvino', 'openvino'), ('d.xml', 'openvino', 'openvino')])
+def test_the_suffix_decides_unless_a_target_is_named(path, name, expected):
+    assert target_of(path, name).name == expected
+    assert is_exported(path)
+
+
+@pytest.mark.parametrize(('path', 'name', 'words'), [
+    ('d.pth', None, 'd.pth: .*.onnx .onnxruntime., .xml or .onnx .openvino.'),
+    ('d.xml', 'onnxruntime', 'd.xml: expected a name that ends in .onnx .onnxruntime.'),
+    ('d.onnx', 'tensorflow', 'target=tensorflow is unknown: expected one of onnxruntime, openvino')])
+def test_what_no_target_reads_is_refused_with_what_they_do_read(path, name, words):
+    with pytest.raises(UserError, match=words):
+        target_of(path, name)
+
+
+def test_a_missing_package_is_named_with_the_extra():
+    with pytest.raises(UserError, match=r"needs no_such_module: pip install no_such_module.*'\.\[openvino\]'"):
+        TARGETS['openvino'].need(['json', 'no_such_module'], 'Exporting')
+
+
+@pytest.mark.parametrize('name', TARGETS)
+def test_a_file_of_each_target_finds_the_same_and_knows_its_classes(name, tmp_path):
+    target = TARGETS[name]
+    for module in target.run_modules:
+        pytest.importorskip(module, reason=f"needs {module}: pip install '.[{target.extra}]'")
+    onnx, out = write(tmp_path / 'checked.onnx'), tmp_path / f'd{target.suffixes[0]}'
+    target.export(Program(None, None, {}, onnx), out, None)
+    onnx.unlink()
+    image = np.zeros((30, 40, 3), np.uint8)
+    for detector in (ExportedDetector(out, threads=1, target=name), Detector(out)):
+        boxes, scores, labels = detector(image)
+        np.testing.assert_allclose(boxes, [[0, 0, 40, 30]], rtol=1e-5)
+        assert [detector.classes[label] for label in labels] == ['dog']
+        assert scores.tolist() == [0.75]
