@@ -82,7 +82,7 @@ def _load(path: Path, threads: int | None) -> Loaded:
         compiled = _compiled(model, threads)
     except RuntimeError as error:
         raise UserError(f'{path} cannot be read by OpenVINO: {str(error).splitlines()[-1]}') from error
-    about = model.get_rt_info().get('framework', {})  # where its reader of ONNX files puts metadata
+    about = dict(model.get_rt_info().items()).get('framework', {})  # where its reader of ONNX files puts metadata
     return Loaded(lambda image: compiled(image).to_tuple(), {key: value.astype(str) for key, value in about.items()})
 
 
