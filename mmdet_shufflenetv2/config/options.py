@@ -132,6 +132,7 @@ class PredictOptions:
         snv2 predict nanodet-plus-m-416 photo.jpg    # published weights by name, see snv2 download
         snv2 predict detector.onnx clip.mp4 'photos/**/*.jpg' --save coco yolo csv
         snv2 predict nanodet_m.ckpt webcam:0 --classes person 'traffic light' --score-thr 0.5    # ends with Ctrl-C
+        snv2 predict best.pth street.mp4 --track --region 0 200 640 480    # ids; one part of the image
         snv2 predict best.pth aerial.jpg --tiles 640    # small objects in large images
     """
 
@@ -146,6 +147,12 @@ class PredictOptions:
     score_thr: float = option(0.3, "lowest score that is drawn and saved; COCO's file has all (default: 0.3)",
                               metavar='S')
     classes: tuple[str, ...] | None = option(None, 'detect these classes only', metavar='NAME')
+    region: tuple[str, ...] | None = option(
+        None, 'keep objects whose center is inside: X1 Y1 X2 Y2 in pixels, the corners X Y X Y X Y ... of a polygon, '
+        "or a .json file of polygons, LabelMe's too", metavar='X|FILE')
+    min_size: float | None = option(None, 'leave out boxes whose longer side has fewer than N pixels', metavar='N')
+    max_size: float | None = option(None, 'leave out boxes whose longer side has more than N pixels', metavar='N')
+    track: bool = option(False, 'follow objects through videos: ids in the drawings and results; needs trackers')
     tiles: int | None = option(None, 'detect in square tiles of N pixels a side, too: for small objects in large '
                                'images', metavar='N')
     overlap: float | None = option(None, 'least overlap of neighboring tiles, as a fraction of their side '
@@ -160,6 +167,11 @@ class PredictOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.score_thr <= 1:
             raise UserError(f'score_thr={self.score_thr} is not a score: expected 0 to 1.')
+        for name in ('min_size', 'max_size'):
+            if (value := getattr(self, name)) is not None and not 0 <= value < float('inf'):
+                raise UserError(f'{name}={value}: expected a number of pixels.')
+        if (self.min_size or 0) > (self.max_size or float('inf')):
+            raise UserError(f'min_size={self.min_size} is larger than max_size={self.max_size}, which leaves no box.')
         if self.batch_size < 1:
             raise UserError(f'batch_size={self.batch_size}: expected 1 or more.')
 

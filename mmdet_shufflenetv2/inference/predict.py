@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +21,10 @@ from ..utils.errors import UserError
 from ..utils.images import IMAGE_SUFFIXES
 from ..utils.options import takes_options
 from .detector import Detector
+from .objects import Objects, Region, has_wanted_size, wanted_labels
 from .savers import FORMATS, DrawingSaver
 from .sources import VIDEO_SUFFIXES, Frame, Source, TruncatedError, find_sources
+from .tracking import Tracker
 from .views import Views
 
 __all__ = ['Predicted', 'predict', 'split_arguments']
@@ -70,27 +72,31 @@ def predict(options: PredictOptions) -> Predicted:
     for name in options.save:
         if name not in FORMATS:
             raise UserError(f'save={name} is unknown: expected one or more of {", ".join(FORMATS)}, behind the inputs.')
-    views = Views(options.tiles, options.overlap, options.tta)
+    views, region = Views(options.tiles, options.overlap, options.tta), Region(options.region)
     sources, out_dir = find_sources(options.inputs), Path(options.out_dir)
+    track = _tracker(options, sources)
     detector = Detector(options.config, options.weights, device=options.device, shuffle_free=options.shuffle_free,
                         cfg_options=options.cfg_options)
-    wanted = _labels(options.classes, detector.classes)
+    wanted = wanted_labels(options.classes, detector.classes)
     faults: list[TruncatedError] = []
     frames, stopped = 0, False
     with ExitStack() as stack:
         with _writing(out_dir):
             out_dir.mkdir(parents=True, exist_ok=True)
+            drawing = partial(DrawingSaver, polygons=region.polygons)
             savers = [(stack.enter_context(make(out_dir, sources, detector)), wants_all)
-                      for make, wants_all in [(DrawingSaver, False), *(FORMATS[name] for name in options.save)]]
+                      for make, wants_all in [(drawing, False), *(FORMATS[name] for name in options.save)]]
         lengths = [source.length for source in sources]
         bar = stack.enter_context(tqdm(total=None if None in lengths else sum(lengths), unit=' frames'))
         try:
             for frame, found in _detected(detector, _frames(sources, faults), views, options.batch_size):
-                found = _only(found, np.isin(found.labels, wanted))
-                seen = _only(found, found.scores >= options.score_thr)
+                objects = track(frame, Objects.untracked(found).only(np.isin(found.labels, wanted)))
+                objects = objects.only(region(objects.boxes, *frame.image.shape[:2])
+                                       & has_wanted_size(objects.boxes, options))
+                seen = objects.only(objects.scores >= options.score_thr)
                 with _writing(out_dir):
                     for saver, wants_all in savers:
-                        saver.write(frame, found if wants_all else seen)
+                        saver.write(frame, objects if wants_all else seen)
                 frames += 1
                 bar.update()
         except KeyboardInterrupt:  # the way to end a camera
@@ -99,7 +105,18 @@ def predict(options: PredictOptions) -> Predicted:
             stack.close()
     if faults:
         raise UserError(f'{faults[0]} Everything before that is in {out_dir}.')
+    if frames:
+        region.check_seen()
     return Predicted(frames, [saver.path for saver, _ in savers], stopped)
+
+
+def _tracker(options: PredictOptions, sources: Sequence[Source]) -> Callable[[Frame, Objects], Objects]:
+    if not options.track:
+        return lambda frame, objects: objects
+    if not any(source.is_video for source in sources):
+        raise UserError('track=True follows objects through the frames of videos and cameras, and there are images '
+                        'alone. Leave it out.')
+    return Tracker(options.score_thr)
 
 
 @contextmanager
@@ -124,18 +141,3 @@ def _detected(detector: Detector, frames: Iterator[Frame], views: Views,
               batch_size: int) -> Iterator[tuple[Frame, Detections]]:
     while batch := list(islice(frames, 1 if views.many else batch_size)):
         yield from zip(batch, detector([frame.image for frame in batch], **asdict(views), batch_size=batch_size))
-
-
-def _labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:
-    if names is None:
-        return list(range(len(classes)))
-    for name in names:
-        if name not in classes:
-            near = difflib.get_close_matches(name, classes, n=1)
-            hint = f' Near it: {near[0]!r}.' if near else ''
-            raise UserError(f'classes={name!r} is no class of this detector.{hint} It knows {", ".join(classes)}.')
-    return [classes.index(name) for name in names]
-
-
-def _only(found: Detections, keep: np.ndarray) -> Detections:
-    return Detections(*(part[keep] for part in found))

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 
 from ..config.detector import category_ids
-from ..deploy.exported import Detections
 from ..utils.errors import UserError
 from ..utils.files import to_json, unfinished_file, write_atomically
 from ..visualization import class_color, draw_boxes
 from .detector import Detector
+from .objects import Objects
 from .sources import Frame, Source
 
 __all__ = ['FORMATS', 'CocoSaver', 'CsvSaver', 'DrawingSaver', 'YoloSaver']
@@ -34,15 +34,19 @@ _DRAWN_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 class DrawingSaver(ExitStack):
     """``vis/``: each image drawn, and each video and camera as an .mp4.
 
+    With ids, the color is that of the object, else that of its class. Polygons ``(K, 2)`` are drawn, too.
+
     Raises:
         UserError: If a picture would be written over an input.
         OSError: If ``vis`` cannot be written, or a folder has a picture's name.
     """
 
-    def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector) -> None:
+    def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector,
+                 polygons: Sequence[np.ndarray] = ()) -> None:
         super().__init__()
         self.path = out_dir / 'vis'
         self._classes = detector.classes
+        self._polygons = [polygon.round().astype(np.int32) for polygon in polygons]
         self._video: tuple[Source, cv2.VideoWriter, tuple[int, int]] | None = None
         inputs = {_identity(Path(source.given)) for source in sources if source.kind != 'camera'}
         for source in sources:
@@ -52,10 +56,15 @@ class DrawingSaver(ExitStack):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(picture))
         self.path.mkdir(exist_ok=True)
 
-    def write(self, frame: Frame, found: Detections) -> None:
+    def write(self, frame: Frame, found: Objects) -> None:
         """Draw a frame; ``found`` is what is to be seen."""
-        names = [f'{self._classes[label]} {score:.2f}' for label, score in zip(found.labels, found.scores)]
-        drawn = draw_boxes(frame.image, found.boxes, names, [class_color(int(label)) for label in found.labels])
+        names = [f'{f"#{number} " if number >= 0 else ""}{self._classes[label]} {score:.2f}'
+                 for _, score, label, number in zip(*found)]
+        colors = [class_color(int(label if number < 0 else number)) for label, number in zip(found.labels, found.ids)]
+        drawn = draw_boxes(frame.image, found.boxes, names, colors)
+        if self._polygons:
+            drawn = cv2.polylines(np.ascontiguousarray(drawn), self._polygons, True, (255, 255, 255),
+                                  max(2, max(drawn.shape) // 320))
         if frame.source.is_video:
             self._write_video(frame, drawn)
         else:
@@ -87,8 +96,9 @@ class CocoSaver(ExitStack):
     """``results.json``: a list of detections as COCO's evaluation reads them.
 
     Each has ``image_id``, ``category_id``, ``bbox`` (x, y, width, height in pixels), ``score``, and besides
-    ``file_name``, ``category`` and, of a video, ``frame`` (from 0). All detections are in it, those below the threshold
-    too: the evaluation wants them. Images that are all named by numbers, as COCO's are, have those as ``image_id``;
+    ``file_name``, ``category`` and, of a video, ``frame`` (from 0), and ``track_id`` where objects are followed. All
+    detections are in it, those below the threshold too: the evaluation wants them. Images that are all named by
+    numbers, as COCO's are, have those as ``image_id``;
     else frames are counted from 1.
     """
 
@@ -106,23 +116,25 @@ class CocoSaver(ExitStack):
         self._file.write('[')
         self.callback(self._file.write, '\n]\n')
 
-    def write(self, frame: Frame, found: Detections) -> None:
+    def write(self, frame: Frame, found: Objects) -> None:
         self._frames += 1
         path = Path(frame.source.given)
         about: dict[str, Any] = dict(file_name=path.name)
         if frame.source.is_video:
             about['frame'] = frame.number
-        for (x1, y1, x2, y2), score, label in zip(*(part.tolist() for part in found)):
+        for (x1, y1, x2, y2), score, label, number in zip(*(part.tolist() for part in found)):
+            followed = dict(track_id=number) if number >= 0 else {}
             self._file.write((',\n' if self._written else '\n') + to_json(dict(
                 image_id=int(path.stem) if self._named else self._frames, category_id=self._ids[label],
-                bbox=[x1, y1, x2 - x1, y2 - y1], score=score, category=self._classes[label], **about)))
+                bbox=[x1, y1, x2 - x1, y2 - y1], score=score, category=self._classes[label], **about, **followed)))
             self._written += 1
 
 
 class YoloSaver(ExitStack):
     """``yolo/``: ``classes.txt``, and in ``labels/`` a text file an image, in a folder of its own a frame of a video.
 
-    A line an object: class (from 0), centre x and y, width and height as fractions of the image, score.
+    A line an object: class (from 0), centre x and y, width and height as fractions of the image, score; behind them the
+    id of an object that is followed.
     """
 
     def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector) -> None:
@@ -131,7 +143,7 @@ class YoloSaver(ExitStack):
         (self.path / 'labels').mkdir(parents=True, exist_ok=True)
         write_atomically(self.path / 'classes.txt', ''.join(f'{name}\n' for name in detector.classes))
 
-    def write(self, frame: Frame, found: Detections) -> None:
+    def write(self, frame: Frame, found: Objects) -> None:
         height, width = frame.image.shape[:2]
         x1, y1, x2, y2 = (found.boxes / np.array([width, height] * 2)).T
         centred = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, found.scores], axis=1)
@@ -139,7 +151,8 @@ class YoloSaver(ExitStack):
         if frame.source.is_video:
             path.mkdir(exist_ok=True)
             path /= f'{frame.number:06d}'
-        lines = [f'{label} {" ".join(f"{value:.6g}" for value in row)}\n' for label, row in zip(found.labels, centred)]
+        lines = [f'{label} {" ".join(f"{value:.6g}" for value in row)}{f" {number}" if number >= 0 else ""}\n'
+                 for label, row, number in zip(found.labels, centred, found.ids)]
         write_atomically(f'{path}.txt', ''.join(lines), sync=False)
 
 
@@ -152,12 +165,12 @@ class CsvSaver(ExitStack):
         self._classes = detector.classes
         unfinished = self.enter_context(unfinished_file(self.path))
         self._writer = csv.writer(self.enter_context(unfinished.open('w', newline='', encoding='utf-8')))
-        self._writer.writerow(['source', 'frame', 'class', 'score', 'x1', 'y1', 'x2', 'y2'])
+        self._writer.writerow(['source', 'frame', 'class', 'score', 'x1', 'y1', 'x2', 'y2', 'track_id'])
 
-    def write(self, frame: Frame, found: Detections) -> None:
-        for box, score, label in zip(*(part.tolist() for part in found)):
+    def write(self, frame: Frame, found: Objects) -> None:
+        for box, score, label, number in zip(*(part.tolist() for part in found)):
             self._writer.writerow([frame.source.given, frame.number, self._classes[label], f'{score:.4f}',
-                                   *(f'{value:.2f}' for value in box)])
+                                   *(f'{value:.2f}' for value in box), number if number >= 0 else ''])
 
 
 #: ``--save`` -> what writes it, and whether it gets the detections below the threshold too.

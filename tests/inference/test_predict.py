@@ -81,6 +81,29 @@ def test_what_tiles_and_mirror_images_find_is_merged(here):
     assert [result['bbox'] for result in results] == [[0, 0, 64, 48]] * 5
 
 
+def test_a_followed_object_has_one_id_in_every_result(here):
+    pytest.importorskip('trackers')
+    predict('d.onnx', None, ['clip.avi', 'a'], 'out', save=['coco', 'yolo', 'csv'], track=True, classes=['dog'])
+    results = json.loads((here / 'out' / 'results.json').read_text())
+    assert [result.get('track_id') for result in results] == [None, 0, 0, 0, 0, None]  # the last one is an image
+    rows = list(csv.DictReader((here / 'out' / 'results.csv').open()))
+    assert [row['track_id'] for row in rows] == ['', '0', '0', '0', '0', '']
+    assert (here / 'out' / 'yolo' / 'labels' / 'clip' / '000001.txt').read_text() == '1 0.5 0.5 1 1 0.75 0\n'
+
+
+@pytest.mark.parametrize(('options', 'count'), [
+    (dict(region=(0, 0, 8, 6)), 1), (dict(region=(0, 0, 3, 3)), 0), (dict(min_size=9), 0), (dict(max_size=8), 1)])
+def test_region_and_sizes_decide_what_is_saved(here, options, count):
+    predict('d.onnx', None, ['a'], 'out', **options)
+    assert len(json.loads((here / 'out' / 'results.json').read_text())) == count
+
+
+def test_a_region_is_drawn(here):
+    predict('d.onnx', None, ['clip.avi'], 'out', score_thr=1, region=(16, 12, 48, 36))
+    drawn = cv2.VideoCapture('out/vis/clip.mp4').read()[1]
+    assert drawn[12, 16:48].min() > 150 > drawn[20:28, 24:40].max()
+
+
 def test_an_input_is_never_written_over(here):
     predict('d.onnx', None, ['a'], 'out')
     before = (here / 'out' / 'vis' / 'x.png').read_bytes()
@@ -186,6 +209,10 @@ def test_a_full_disk_is_said(here, monkeypatch, frames):
     (dict(score_thr=30), 'score_thr=30'),
     (dict(batch_size=0), 'batch_size=0'),
     (dict(tiles=3), 'tiles=3'),
+    (dict(region=(1, 2, 3)), 'region=1 2 3'),
+    (dict(min_size=-1), 'min_size=-1'),
+    (dict(min_size=9, max_size=5), 'min_size=9 is larger than max_size=5'),
+    (dict(track=True), 'there are images alone'),
     (dict(overlap=0.3), 'Add their side in pixels: tiles=640'),
     (dict(classes=['dogs']), "'dogs' is no class of this detector. Near it: 'dog'. It knows cat, dog"),
     (dict(device='cuda:0'), 'Leave out `device`'),
