@@ -63,7 +63,7 @@ test-portable: install
 	@for setting in $(ARITHMETIC); do echo "$$setting"; env $$setting $(PYTEST) $(NUMERIC) || failed="$$failed $$setting"; \
 	done; test -z "$$failed" || { echo "failed under:$$failed"; exit 1; }
 
-# Kills, torn files, full disks, and files changed at random, thrown at training.
+# Kills, truncated files, full disks, and files changed at random, thrown at training.
 chaos: install
 	$(PY) tests/training/fault_tolerance/chaos.py
 

@@ -2,7 +2,7 @@
 _base_ = ['./_base_/light_head_rcnn.py', './_base_/shapes.py']
 
 model = dict(
-    # Shapes are 20 to 80 pixels wide: regions are proposed at stride 8 and looked at in a map of stride 16.
+    # Shapes are 20 to 80 pixels wide: regions are proposed at stride 8 and classified on a map of stride 16.
     backbone=dict(type='ShuffleNetV2', widen_factor=1.0, out_indices=(2, 3), strides=(2, 1, 2)),
     neck=dict(in_channels=464, kernel_size=9),
     rpn_head=dict(

@@ -15,5 +15,5 @@ auto_scale_lr = dict(enable=True, base_batch_size=16)
 val_evaluator = dict(classwise=True)
 test_evaluator = dict(classwise=True)
 
-# The newest checkpoints and the best one; a 1x run has 12.
+# The latest checkpoints and the best one; a 1x run has 12.
 default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=3, save_best='coco/bbox_mAP'))
