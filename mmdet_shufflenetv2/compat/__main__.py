@@ -1,4 +1,4 @@
-"""``python -m mmdet_shufflenetv2.compat`` prints what a bug report needs."""
+"""``python -m mmdet_shufflenetv2.compat`` prints the information for a bug report."""
 
 from .bug_report import report
 

@@ -1,4 +1,4 @@
-"""What is installed here, who serves mmcv's operators, and whether each of them runs: for a bug report."""
+"""Information for a bug report: installed versions, and the provider and the state of each mmcv operator."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import platform
 import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import mmcv._ext as ext
 import torch
@@ -16,7 +17,7 @@ from . import ops_are_served
 
 __all__ = ['report']
 
-#: What is called here -> the packages that provide it, the forks behind the originals.
+#: Name in the report -> the packages that provide it, the original first, then forks.
 _PACKAGES = {
     'torch': ('torch', ),
     'torchvision': ('torchvision', ),
@@ -27,21 +28,21 @@ _PACKAGES = {
     'opencv': ('opencv-python', 'opencv-python-headless'),
     'pycocotools': ('pycocotools', ),
 }
-# Who provides an operator that this package serves, where it is not plain PyTorch.
+# Providers of operators without compiled mmcv, if not plain PyTorch.
 _PROVIDERS = {**dict.fromkeys(('nms', 'roi_align', 'deform_conv2d', 'modulated_deform_conv2d'), 'torchvision'),
-              **dict.fromkeys(('bbox_overlaps', 'ms_deform_attn'), "mmcv's PyTorch form")}
+              **dict.fromkeys(('bbox_overlaps', 'ms_deform_attn'), "mmcv's PyTorch code")}
 
 
 def report() -> str:
-    """Versions, and a table of the operators with provider and state on the CPU and the GPU, in Markdown.
+    """Return versions, and a table of the operators with provider and state on the CPU and the GPU, in Markdown.
 
-    Each operator is called once on small inputs; ``yes`` means that it ran and gave finite numbers.
+    Each operator is called once on small inputs. ``yes`` means that it ran and its output is finite.
     """
     served = ops_are_served()
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     lines = [f'Python {platform.python_version()} on {platform.system()} {platform.machine()}, GPU: {gpu or "none"}',
              *(f'{name}: {_version_of(packages)}' for name, packages in _PACKAGES.items()),
-             f'mmcv operators: {"served by mmdet_shufflenetv2" if served else "compiled"}', '',
+             f'mmcv operators: {"provided by mmdet_shufflenetv2" if served else "compiled"}', '',
              '| operator | provider | CPU | CUDA |', '| --- | --- | --- | --- |']
     for name, call in _PROBES.items():
         provider = _PROVIDERS.get(name, 'PyTorch') if served else 'mmcv, compiled'
@@ -56,7 +57,7 @@ def _version_of(packages: tuple[str, ...]) -> str:
             found.append(f'{package} {version(package)}')
         except PackageNotFoundError:
             continue
-    # Two of them (mmcv and mmcv-lite, say) overwrite each other's files: worth seeing in a bug report.
+    # Two of them, such as mmcv and mmcv-lite, overwrite each other's files, so the report lists both.
     return ' and '.join(found) or 'not installed'
 
 
@@ -75,16 +76,16 @@ class _Inputs:
         self.boxes3d = torch.cat((self.cloud[:, :3], torch.ones(1, 3, 4, device=self.device)), dim=2)
         self.leaves: list[Tensor] = []
 
-    def of(self, values: list, dtype: torch.dtype | None = None) -> Tensor:
+    def of(self, values: list[Any], dtype: torch.dtype | None = None) -> Tensor:
         return torch.tensor(values, dtype=dtype, device=self.device)
 
     def leaf(self, *shape: int) -> Tensor:
-        """Ones; the gradient to the first of them is computed, too."""
+        """Ones. The gradient with respect to the first leaf is also computed."""
         self.leaves.append(torch.ones(shape, device=self.device, requires_grad=True))
         return self.leaves[-1]
 
     def filled(self, operator: Callable[..., None], out: Tensor, *inputs: Tensor, **settings: float) -> Tensor:
-        """What an operator of mmcv._ext fills; mmcv's Python side asks for CUDA first."""
+        """Call an operator of mmcv._ext and return its output; mmcv's Python side would require CUDA."""
         operator(*inputs, out, **settings)
         return out
 
@@ -92,18 +93,18 @@ class _Inputs:
 def _state(call: Callable[[_Inputs], Tensor], device: str) -> str:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of PyTorch, about calls that mmcv makes: they work all the same
+            warnings.simplefilter('ignore')  # PyTorch warns about calls in mmcv that still work
             x = _Inputs(device)
             out = call(x)
             if x.leaves:
                 out = torch.autograd.grad(out.sum(), x.leaves[0])[0]
-            return 'yes' if bool(out.isfinite().all()) else 'wrong numbers'
-    except Exception as error:  # whatever a broken installation raises is what the reader wants to see
+            return 'yes' if bool(out.isfinite().all()) else 'not finite'
+    except Exception as error:  # a broken installation can raise anything, and the report shows it
         return f'no: {str(error).splitlines()[0][:60] if str(error) else type(error).__name__}'
 
 
 _IMAGE, _INT = (1, 2, 9, 9), torch.int32
-# A call of each operator.
+# One call of each operator.
 _PROBES: dict[str, Callable[[_Inputs], Tensor]] = {
     'nms': lambda x: ops.nms(x.boxes, x.scores, 0.5)[0],
     'soft_nms': lambda x: ops.soft_nms(x.boxes, x.scores, 0.5)[0],
@@ -124,7 +125,7 @@ _PROBES: dict[str, Callable[[_Inputs], Tensor]] = {
     'masked_conv2d': lambda x: ops.masked_conv2d(*(torch.ones(shape, device=x.device) for shape in (
         _IMAGE, (1, 9, 9), (2, 2, 3, 3), (2, ))), 1),
     'carafe': lambda x: ops.carafe(x.leaf(1, 4, 3, 3), x.leaf(1, 9, 6, 6), 3, 1, 2),
-    # What MMRotate, MMOCR and MMDetection3D call, and MMDetection does not.
+    # Operators of MMRotate, MMOCR and MMDetection3D that MMDetection does not use.
     'roi_align_rotated': lambda x: ops.roi_align_rotated(x.leaf(*_IMAGE), x.rotated_rois, 3, 1.0, 2),
     'riroi_align_rotated': lambda x: ops.RiRoIAlignRotated((3, 3), 1.0, 2, 2)(x.leaf(*_IMAGE), x.rotated_rois),
     'rotated_feature_align': lambda x: ops.rotated_feature_align(

@@ -1,7 +1,7 @@
-"""An import finder that supplies ``mmcv._ext`` where no compiled one is installed.
+"""An import finder that provides ``mmcv._ext`` if no compiled one is installed.
 
-Its place is the end of ``sys.meta_path``: there Python asks it only after every other finder has failed, so a compiled
-``mmcv._ext`` always wins. Finding the module imports nothing; loading it imports torch and torchvision.
+It is the last finder in ``sys.meta_path``. Python only asks it after every other finder has failed, so a compiled
+``mmcv._ext`` always takes precedence. Finding the module imports nothing; loading it imports torch and torchvision.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ['SERVED_EXT_ORIGIN', 'ServedExtFinder']
 
 EXT_NAME = 'mmcv._ext'
 
-#: ``mmcv._ext.__spec__.origin`` when this package serves the operators.
+#: ``mmcv._ext.__spec__.origin`` if this package provides the operators.
 SERVED_EXT_ORIGIN = 'mmdet_shufflenetv2.compat.mmcv_ops'
 
 
@@ -27,8 +27,8 @@ class _ServedExtLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         from . import mmcv_ops  # imports torch, which finding the module must not
         vars(module).update(mmcv_ops.SERVED)
-        # Module-level __getattr__ (PEP 562): mmcv looks every operator's name up at import, long before one is called.
-        module.__getattr__ = mmcv_ops.unserved  # type: ignore[method-assign]
+        # Module-level __getattr__ (PEP 562): mmcv accesses every operator when it is imported, before any is called.
+        module.__getattr__ = mmcv_ops.unsupported_operator  # type: ignore[method-assign]  # set on this module only
 
 
 class ServedExtFinder(MetaPathFinder):

@@ -1,4 +1,4 @@
-"""MMEngine's JSON files, its logs among them, without NaN, which is not JSON."""
+"""JSON without NaN for MMEngine's files, such as its logs: NaN is not valid JSON."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ['StrictJsonHandler']
 
 
 class StrictJsonHandler(JsonHandler):
-    """MMEngine's writer of JSON, by which it writes its logs and metrics, in our form; see :func:`to_json`."""
+    """MMEngine's JSON writer for logs and metrics, with :func:`to_json`."""
 
     def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> None:
-        """Write ``obj`` into an open file."""
+        """Write ``obj`` to an open file."""
         file.write(self.dump_to_str(obj, **kwargs))
 
     def dump_to_str(self, obj: Any, **kwargs: Any) -> str:
-        """``obj`` as a string."""
+        """Return ``obj`` as a string."""
         return to_json(obj, **kwargs)
 
 

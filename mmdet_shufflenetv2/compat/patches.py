@@ -1,8 +1,8 @@
-"""The register of what this package replaces of PyTorch, MMEngine, MMDetection, mmcv, pycocotools and gradio.
+"""The register of patches of PyTorch, MMEngine, MMDetection, mmcv, pycocotools and gradio.
 
-Every replacement goes through :func:`replace`, :func:`replaced` or :func:`install`, under its name in :data:`PATCHES`.
-``README.md`` beside it also tells when each is put in, and what makes it needless. Nothing heavy is imported here:
-exported detectors run without PyTorch.
+Every patch is applied with :func:`replace`, :func:`replaced` or :func:`install`, under its name in :data:`PATCHES`.
+``README.md`` in this folder also lists when each patch is applied, and which upstream change makes it unnecessary. This
+module does not import PyTorch, because exported detectors run without it.
 """
 
 from __future__ import annotations
@@ -16,83 +16,85 @@ __all__ = ['PATCHES', 'install', 'replace', 'replaced']
 P = ParamSpec('P')
 R = TypeVar('R')
 
-#: What is replaced -> what goes wrong without it. The last part of a name is the attribute.
+#: Name of a patch -> the problem without it. The last part of the name is the attribute.
 PATCHES = {
     'sys.meta_path:mmcv._ext':
-        'mmcv-lite has no operators, and mmdet cannot be imported without; a compiled mmcv._ext comes first',
+        'mmcv-lite has no operators, and mmdet cannot be imported without them; a compiled mmcv._ext takes precedence',
     'mmcv.*, mmdet.*: placeholders of operators':
-        'the forks of MMDetection define placeholders for missing operators when they are imported',
+        'forks of MMDetection define placeholders for missing operators when they are imported',
     'warnings.filters:pkg_resources':
-        'MMEngine imports pkg_resources, which warns each time; users can do nothing about it',
+        'MMEngine imports pkg_resources, which warns each time; users cannot fix this',
     'mmdet.models.SSDHead.loss_cls':
-        'SSDHead has no loss_cls, which the prediction that it inherits asks for: no SSD can predict',
+        'SSDHead has no loss_cls, which its inherited predict method reads: no SSD can predict',
     'mmdet.datasets.api_wrappers.COCO.createIndex':
-        'pycocotools takes the annotation id 0 for "not found" and counts that object as missed',
+        'pycocotools treats the annotation id 0 as "not found" and counts that object as missed',
     'mmdet.datasets.api_wrappers.COCO.get_cat_ids':
-        "labels follow the file's order of categories in place of the order of the classes",
+        'labels follow the order of categories in the file instead of the order of the classes',
     'mmdet.evaluation.CocoMetric.results2json':
-        'detections of classes that the annotation file lacks are evaluated as others',
+        'detections of classes that are not in the annotation file are evaluated as other classes',
     'mmdet.evaluation.metrics.coco_metric.COCOeval':
-        "CocoMetric offers no choice of the evaluation; pycocotools' takes ten times as long as faster-coco-eval's",
-    'METRICS:CocoMetric': 'configs of MMDetection name CocoMetric, and should evaluate with faster-coco-eval, too',
+        'CocoMetric always evaluates with pycocotools, which takes ten times as long as faster-coco-eval',
+    'METRICS:CocoMetric': "MMDetection's configs contain CocoMetric, and should also evaluate with faster-coco-eval",
     'mmengine.fileio:json handler': 'MMEngine writes NaN into its logs and metrics, which is not JSON',
     'mmengine.fileio:atomic backend':
-        'MMEngine writes a checkpoint in place: a kill leaves a truncated file; registered beside its backends',
-    'CheckpointLoader:schemes': "MMEngine's loaders unpickle whatever a checkpoint names",
-    'copyreg:HistoryBuffer': "a HistoryBuffer's pickle names builtins.getattr, which no safe loader may allow",
-    'torch.load': 'loaders of others choose by themselves how they unpickle',
+        'MMEngine writes a checkpoint in place, so a killed process leaves a truncated file; this is an added backend',
+    'CheckpointLoader:schemes': "MMEngine's loaders unpickle any object in a checkpoint",
+    'copyreg:HistoryBuffer': "a HistoryBuffer's pickle contains builtins.getattr, which no safe loader may allow",
+    'torch.load': 'loaders of other packages choose their own unpickling options',
     'AnchorHead.get_targets':
-        'older dense heads divide the loss by the objects of their own process, not by the mean over all',
-    'BBoxHead.loss': 'heads of boxes divide the loss by the boxes of their own process, not by the mean over all',
+        'older dense heads divide the loss by the number of objects in their own process, not by the mean over all',
+    'BBoxHead.loss': 'box heads divide the loss by the number of boxes in their own process, not by the mean over all',
     'BaseSampler.sample':
-        'samplers draw from the process-wide generator: a resumed or distributed run would draw other boxes',
-    'DataLoader.worker_init_fn': 'Ctrl-C reaches the workers, too, and ends them before the step is done',
+        'samplers use the global random generator: a resumed or distributed run would sample other boxes',
+    'DataLoader.worker_init_fn': 'Ctrl-C also reaches the workers and ends them before the step is done',
     'CheckpointHook.file_backend': 'MMEngine removes the best checkpoint before it has saved the better one',
-    'signal:SIGINT and SIGTERM': 'Ctrl-C and a cluster end a run in the middle of a step',
-    'signal:SIGCHLD': "PyTorch's handler takes the end of the workers for a fault",
-    'atexit:workers': 'Python waits at its end for workers that ignore the signal to end',
+    'signal:SIGINT and SIGTERM': 'Ctrl-C or a cluster scheduler ends a run in the middle of a step',
+    'signal:SIGCHLD': "PyTorch's handler treats the end of the workers as an error",
+    'atexit:workers': 'at exit Python waits for workers that ignore the termination signal',
     'runner.logger:streams':
-        "MMEngine's log and a progress bar write over each other, and warnings of sound runs fill the screen",
-    'sys.stdout': 'what pycocotools prints would stand between the lines of the progress; it goes to the log',
-    'BaseDenseHead._bbox_post_process': 'the export check compares what enters NMS, which MMDetection does not return',
-    'gradio.Image.preprocess': 'gradio ends in a traceback on a file that is no image, and decodes whatever Pillow can',
+        "MMEngine's log and a progress bar overwrite each other, and harmless warnings fill the screen",
+    'sys.stdout': 'the output of pycocotools would interrupt the progress output; it goes to the log',
+    'BaseDenseHead._bbox_post_process':
+        'the export check compares the inputs of NMS, which MMDetection does not return',
+    'gradio.Image.preprocess':
+        'gradio shows a traceback for a file that is not an image, and decodes every format that Pillow supports',
 }
 
 
 def replace(patch: str, owner: Any, value: Any) -> Any:
-    """Replace an attribute of others.
+    """Replace an attribute of another package.
 
     Args:
-        patch: Its name in :data:`PATCHES`; the last part is the attribute.
+        patch: Name of the patch in :data:`PATCHES`; the last part is the attribute.
         owner: The module, class or object.
-        value: What takes its place.
+        value: The new value.
 
     Returns:
-        What was there before; None where there was nothing.
+        The original value, or None if there was none.
 
     Raises:
         KeyError: If the patch is not in the register.
     """
     _check(patch)
     name = patch.rpartition('.')[2]
-    before = getattr(owner, name, None)
+    original = getattr(owner, name, None)
     setattr(owner, name, value)
-    return before
+    return original
 
 
 @contextmanager
 def replaced(patch: str, owner: Any, value: Any) -> Iterator[None]:
-    """Within it, an attribute of others is replaced; arguments as :func:`replace` has them."""
+    """Replace an attribute of another package within a ``with`` block; arguments as in :func:`replace`."""
     name = patch.rpartition('.')[2]
-    of_its_own, before = name in vars(owner), replace(patch, owner, value)
+    is_own, original = name in vars(owner), replace(patch, owner, value)
     try:
         yield
     finally:
-        setattr(owner, name, before) if of_its_own else delattr(owner, name)
+        setattr(owner, name, original) if is_own else delattr(owner, name)
 
 
 def install(patch: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Replace something by a call of others, such as ``signal.signal``, and return what it returns.
+    """Apply a patch with a call of another package, such as ``signal.signal``, and return the call's result.
 
     Raises:
         KeyError: If the patch is not in the register.
@@ -103,4 +105,4 @@ def install(patch: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs)
 
 def _check(patch: str) -> None:
     if patch not in PATCHES:
-        raise KeyError(f'{patch} is not in the register of patches. Add it to PATCHES and to compat/README.md.')
+        raise KeyError(f'{patch} is not in the register of patches: add it to PATCHES and to compat/README.md.')

@@ -1,7 +1,7 @@
 """Private names of PyTorch, torchvision, mmcv, MMEngine and MMDetection, one function each.
 
-Nothing else in the package touches a private name of theirs: where a release renames one, this file is what changes.
-The releases that each was seen in, and the private methods that our classes override, are in ``README.md`` beside it.
+No other module of the package uses their private names, so if a release renames one, only this file changes.
+``README.md`` in this folder lists a tested release for each, and the private methods that our classes override.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ __all__ = [
 
 
 def shape_as_tensor(x: Tensor) -> Tensor:
-    """The shape of a tensor as one, which a trace keeps as an input of what follows."""
+    """The shape of a tensor as a tensor, which stays dynamic in a traced graph."""
     return torch._shape_as_tensor(x)
 
 
 def has_forward_hooks(module: nn.Module) -> bool:
-    """Whether something runs behind a module's ``forward``."""
+    """Whether hooks run after a module's ``forward``."""
     return bool(module._forward_hooks)
 
 
 def has_forward_pre_hooks(module: nn.Module) -> bool:
-    """Whether something runs before a module's ``forward``, as ``weight_norm`` and ``spectral_norm`` do."""
+    """Whether hooks run before a module's ``forward``, such as those of ``weight_norm`` and ``spectral_norm``."""
     return bool(module._forward_pre_hooks)
 
 
 def is_forked_from_cuda() -> bool:
-    """Whether this process was forked from one that uses a GPU, and cannot use it itself."""
+    """Whether this process was forked from a process that uses a GPU, and cannot use it itself."""
     return torch.cuda._is_in_bad_fork()
 
 
 def storage_id(tensor: Tensor) -> int:
-    """A number that tensors which share memory have in common; ``data_ptr`` is 0 for all on ``meta``."""
+    """An id that is equal for tensors that share memory; on ``meta`` every ``data_ptr`` is 0."""
     return tensor.untyped_storage()._cdata
 
 
 def roi_align_backward(*arguments: Any) -> Tensor:
-    """The gradient of ``torchvision.ops.roi_align``; arguments as torchvision registers the operator with them."""
+    """The gradient of ``torchvision.ops.roi_align``; arguments as in torchvision's operator."""
     return torch.ops.torchvision._roi_align_backward(*arguments)
 
 
@@ -70,8 +70,8 @@ def deform_conv2d_backward(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def bbox_overlaps_cpu(boxes1: Tensor, boxes2: Tensor, mode: str, aligned: bool, offset: int) -> Tensor:
-    """mmcv's overlap of boxes in PyTorch: ``(N, M)``, or ``(N,)`` with ``aligned``."""
-    from mmcv.ops.bbox import _bbox_overlaps_cpu  # mmcv.ops imports the operators that call this
+    """Box overlaps ``(N, M)``, or ``(N,)`` with ``aligned``, computed by mmcv in PyTorch."""
+    from mmcv.ops.bbox import _bbox_overlaps_cpu  # imported here because mmcv.ops imports our operators
     return _bbox_overlaps_cpu(boxes1, boxes2, mode, aligned, offset)
 
 
@@ -79,46 +79,46 @@ def bbox_overlaps_cpu(boxes1: Tensor, boxes2: Tensor, mode: str, aligned: bool, 
 
 
 def merge_into(entries: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """Entries of a config laid over those of its base, as ``_base_`` does.
+    """Merge the entries of a config into those of its base, as ``_base_`` does.
 
     Raises:
-        TypeError, KeyError, IndexError: If they do not fit the base.
+        TypeError, KeyError, IndexError: If an entry cannot be merged into the base.
     """
     return Config._merge_a_into_b(entries, base)
 
 
 def checkpoint_loaders() -> dict[str, Callable[..., Any]]:
-    """What reads checkpoints, by the beginning of their names, such as ``https://``."""
+    """Checkpoint loaders by URL prefix, such as ``https://``."""
     return dict(CheckpointLoader._schemes)
 
 
 def is_resuming(runner: Runner) -> bool:
-    """Whether the runner goes on with a run."""
+    """Whether the runner resumes a run."""
     return runner._resume
 
 
 def weights_to_load(runner: Runner) -> str | None:
-    """The checkpoint that the runner starts from, or goes on with."""
+    """The checkpoint that the runner loads or resumes from."""
     return runner._load_from
 
 
 def seed_of(runner: Runner) -> int | None:
-    """The seed that the config of a run sets."""
+    """The seed in the config of a run."""
     return runner._randomness_cfg.get('seed')
 
 
 def accumulated_batches(runner: Runner) -> int:
-    """Batches whose gradients are summed up for a step of the optimizer."""
+    """Number of batches whose gradients are accumulated for an optimizer step."""
     return runner.optim_wrapper._accumulative_counts
 
 
 def count_steps(scheduler: Any) -> None:
-    """Have a scheduler find that its optimizer counts steps, from 0."""
+    """Set the optimizer's step counter to 0, so that a scheduler that is stepped first does not warn."""
     scheduler.optimizer._global_step = 0
 
 
 def logs_initialization(module: nn.Module) -> bool:
-    """Whether MMEngine wants to be told where the weights come from, by ``update_init_info``."""
+    """Whether MMEngine logs the initializer of each weight, which ``update_init_info`` reports."""
     return hasattr(module, '_params_init_info')
 
 
@@ -127,24 +127,24 @@ def logs_initialization(module: nn.Module) -> bool:
 
 def normalizes(preprocessor: nn.Module) -> bool:
     """Whether a ``DetDataPreprocessor`` subtracts a mean and divides by a standard deviation."""
-    return preprocessor._enable_normalize
+    return bool(preprocessor._enable_normalize)
 
 
 def swaps_channels(preprocessor: nn.Module) -> bool:
-    """Whether a ``DetDataPreprocessor`` turns BGR into RGB or back."""
-    return preprocessor._channel_conversion
+    """Whether a ``DetDataPreprocessor`` converts BGR to RGB or back."""
+    return bool(preprocessor._channel_conversion)
 
 
-def bbox_post_process(head: nn.Module, results: Any, **arguments: Any) -> Any:
-    """What becomes of a dense head's candidates: rescaling and NMS; arguments as ``BaseDenseHead`` has them."""
+def bbox_post_process(head: Any, results: Any, **arguments: Any) -> Any:
+    """Rescale the candidates of a dense head and apply NMS; arguments as in ``BaseDenseHead``."""
     return head._bbox_post_process(results, **arguments)
 
 
-def roi_outputs(roi_head: nn.Module, features: Any, rois: Tensor) -> dict[str, Tensor]:
+def roi_outputs(roi_head: Any, features: Any, rois: Tensor) -> dict[str, Tensor]:
     """``cls_score`` and ``bbox_pred`` of a ``StandardRoIHead`` for RoIs ``(K, 5)``: image, x1, y1, x2, y2."""
     return roi_head._bbox_forward(features, rois)
 
 
 def coco_of(metric: Any) -> Any:
-    """The annotations that a ``CocoMetric`` compares with."""
+    """The ground truth of a ``CocoMetric``."""
     return metric._coco_api

@@ -17,7 +17,7 @@ from ..data.layouts.find import read_user_dataset
 from ..data.pipelines import base_dataset
 from ..data.prepared import load_prepared, prepare_user_dataset
 from ..data.summary import summary
-from ..models.class_layers import fits_class_layers
+from ..models.class_layers import has_same_num_classes
 from ..utils.errors import UserError
 from .access import is_detector, require_detector
 from .checkpoint_meta import apply_checkpoint_metadata, config_meta
@@ -107,7 +107,7 @@ def _detectors_classes(cfg: Config, loaded: dict[str, Any]) -> tuple[str, ...] |
         return known
     names = config_meta(cfg).get('classes') or ()
     heads = {head['num_classes'] for head in class_heads(cfg.model) if head.get('num_classes')}
-    if heads <= {len(names)} and fits_class_layers(cfg.model, loaded):
+    if heads <= {len(names)} and has_same_num_classes(cfg.model, loaded):
         return tuple(names)
     print('note: the checkpoint has no class names. They are taken to be those of the data, in their order.',
           file=sys.stderr)

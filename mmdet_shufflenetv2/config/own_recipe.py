@@ -14,7 +14,7 @@ from ..checkpoints.download import DownloadError
 from ..checkpoints.named import WEIGHTS, fetch_weights
 from ..checkpoints.nanodet_layout import has_guidance
 from ..checkpoints.unwrap import find_weights
-from ..models.class_layers import fits_class_layers
+from ..models.class_layers import has_same_num_classes
 from ..utils.errors import UserError
 from .options import TrainOptions
 from .plain import parse_config_text
@@ -104,7 +104,7 @@ def _fit_rate(cfg: Config, weights: dict[str, Any] | None) -> dict[str, str]:
         if text := ((weights or {}).get('meta') or {}).get('cfg'):
             scale_rate(cfg, parse_config_text(text, Path(cfg.load_from)).optim_wrapper.optimizer.lr / optimizer.lr)
         return {}
-    if weights is None or not fits_class_layers(cfg.model, weights):
+    if weights is None or not has_same_num_classes(cfg.model, weights):
         return {'learning rate': f"the config's, which {optimizer['type']} needs not scale; lr=X changes it"}
     scale_rate(cfg, _REFINING)
     return {'learning rate': f"{_REFINING} of the config's, as the weights know these classes; lr=X changes it"}

@@ -96,13 +96,13 @@ def _follow(units: Sequence[nn.Module],
     made = [_labels(0, widths[0]), _labels(1, widths[1])]
     consumer: dict[int, int] = {}
     reads: list[list[int]] = []
-    state = units[0].join(*made)
+    state = units[0].merge(*made)
     for number, unit in enumerate(units[1:]):
-        passed, worked = unit.part(state)
+        passed, worked = unit.split(state)
         reads.append(worked.flatten().tolist())
         consumer.update(dict.fromkeys(reads[-1], number))
         made.append(_labels(number + 2, worked.shape[1]))
-        state = unit.join(passed, made[-1])
+        state = unit.merge(passed, made[-1])
     reads.append(state.flatten().tolist())
     consumer.update(dict.fromkeys(reads[-1], len(units) - 1))
     return consumer, [labels.flatten().tolist() for labels in made], reads

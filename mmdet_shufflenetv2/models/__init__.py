@@ -1,4 +1,4 @@
-"""What configs build: backbones, necks, heads, detectors and classifiers, a folder for each family.
+"""Models: backbones, necks, heads, detectors and classifiers, one folder per family.
 
-Nothing here reads data sets or files; key layouts of published weights belong to :mod:`..checkpoints`.
+Nothing here reads datasets or files. The key layouts of published weights are in :mod:`..checkpoints`.
 """

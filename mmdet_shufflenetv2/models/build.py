@@ -1,4 +1,4 @@
-"""Building a whole model, or a part of one, outside of a training run."""
+"""Build a model, or a part of one, outside a training run."""
 
 from __future__ import annotations
 
@@ -20,45 +20,45 @@ from ..utils.errors import UserError
 __all__ = ['build_model', 'load_weights']
 
 
-def build_model(cfg: dict[str, Any], weights: str | os.PathLike | None = None, *,
+def build_model(cfg: dict[str, Any], weights: str | os.PathLike[str] | None = None, *,
                 for_training: bool = False) -> nn.Module:
-    """A model on the CPU, in eval mode. Nothing is downloaded but the weights that are named.
+    """Build a model on the CPU, in eval mode. Only ``weights`` are downloaded.
 
     Args:
-        cfg: ``cfg.model`` of a config, or the config of a part such as its backbone; it is not changed.
-        weights: A checkpoint's file or address. It must hold all weights and no others. None leaves the
-            model with random weights. Files that an ``init_cfg`` names are left out either way.
-        for_training: Also build what the model has for training only (``train_cfg``).
+        cfg: ``cfg.model`` of a config, or the config of a part such as its backbone. It is not changed.
+        weights: File or URL of a checkpoint, which must contain exactly the weights of the model. None: the weights
+            are random. Checkpoints in an ``init_cfg`` are ignored in both cases.
+        for_training: Also build the parts that only training needs (``train_cfg``).
 
     Raises:
-        UserError: If the config cannot be built or the weights are of another model.
+        UserError: If the config cannot be built, or if the weights belong to another model.
     """
     register_all_modules(init_default_scope=True)
     with registry_errors():
         cfg = ConfigDict(_without_pretrained(cfg))
         if 'train_cfg' in cfg and not for_training:
-            cfg.train_cfg = None
+            cfg['train_cfg'] = None
         model = revert_sync_batchnorm(MODELS.build(cfg))
     model.eval()  # mmdet's backbones do not return themselves
     if weights is None:
         return model
     loaded = CheckpointLoader.load_checkpoint(str(weights), map_location='cpu')
     if not isinstance(loaded, dict):
-        raise UserError(f'{weights} holds a {type(loaded).__name__}, not the weights of a model.')
+        raise UserError(f'Expected the weights of a model in {weights}, got a {type(loaded).__name__}.')
     load_weights(model, loaded, str(weights))
     return model
 
 
 def load_weights(model: nn.Module, checkpoint: dict[str, Any], name: str) -> None:
-    """Load all weights of a model, out of whatever wraps them.
+    """Load all weights of a model from a checkpoint, in whichever layout it has them.
 
     Args:
-        model: Changed in place.
-        checkpoint: As it was loaded.
-        name: What messages call it.
+        model: The model, changed in place.
+        checkpoint: Content of the checkpoint file.
+        name: Name of the checkpoint in messages.
 
     Raises:
-        UserError: If the weights are of another model.
+        UserError: If the weights belong to another model.
     """
     try:
         model.load_state_dict(unwrap_weights(checkpoint, model.state_dict().keys()))
@@ -67,7 +67,7 @@ def load_weights(model: nn.Module, checkpoint: dict[str, Any], name: str) -> Non
 
 
 def _without_pretrained(cfg: Any) -> Any:
-    """A copy of a config in which no ``init_cfg`` names a file; those of random weights stay."""
+    """Copy a config without each ``init_cfg`` that loads a checkpoint; those for random weights are kept."""
     if isinstance(cfg, dict):
         copied = {key: _without_pretrained(value) for key, value in cfg.items()}
         if (init_cfg := copied.get('init_cfg')) is not None:

@@ -1,4 +1,4 @@
-"""Starting from a detector of other classes: its class layers are left out, everything else is taken."""
+"""Start from a detector with other classes: re-initialize its class layers, load everything else."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .build import build_model
 from .nanodet.detector import NanoDet
 from .unwrap import unwrap_model
 
-__all__ = ['KeepClassLayersHook', 'fits_class_layers', 'keep_class_layers']
+__all__ = ['ReinitClassLayersHook', 'has_same_num_classes', 'reinit_class_layers']
 
 
-class KeepClassLayersHook(Hook):
-    """Lets ``load_from`` name a detector of another number of classes, and says so on one line."""
+class ReinitClassLayersHook(Hook):
+    """Allows ``load_from`` to be a detector with another number of classes, and logs the re-initialized layers."""
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Put the model's own values where a checkpoint's class layers do not fit."""
+        """Replace class layers of another number of classes by the model's own."""
         model = unwrap_model(runner.model)
         weights = unwrap_weights(checkpoint, model.state_dict().keys())
         if weights is not checkpoint:
@@ -31,30 +31,30 @@ class KeepClassLayersHook(Hook):
         from_nanodet = isinstance(model, NanoDet) and is_nanodet(weights)
         if from_nanodet:
             weights = checkpoint['state_dict'] = to_our_keys(weights)
-        kept = keep_class_layers(model, weights)
+        layers = reinit_class_layers(model, weights)
         if from_nanodet:
             check_fit(model.state_dict(), weights)
-        if kept:
-            print_log(f'The weights are of another number of classes: the class outputs of {", ".join(kept)} start '
-                      f'anew, everything else is loaded.', logger='current')
+        if layers:
+            print_log(f'The weights have another number of classes. Re-initialized class outputs: '
+                      f'{", ".join(layers)}. All other weights are loaded.', logger='current')
 
 
-def fits_class_layers(model_cfg: dict[str, Any], checkpoint: dict[str, Any]) -> bool:
-    """Whether a checkpoint's weights are of as many classes as the heads of a model config."""
+def has_same_num_classes(model_cfg: dict[str, Any], checkpoint: dict[str, Any]) -> bool:
+    """Whether a checkpoint and a model config have the same number of classes."""
     model = build_model(model_cfg)
     weights = unwrap_weights(checkpoint, model.state_dict().keys())
     weights = to_our_keys(weights) if isinstance(model, NanoDet) and is_nanodet(weights) else weights
-    return not keep_class_layers(model, dict(weights))
+    return not reinit_class_layers(model, dict(weights))
 
 
-def keep_class_layers(model: nn.Module, weights: dict[str, Any]) -> list[str]:
-    """Replace, in place, what in ``weights`` is of another number of classes by the model's own values.
+def reinit_class_layers(model: nn.Module, weights: dict[str, Any]) -> list[str]:
+    """Replace, in place, tensors in ``weights`` for another number of classes by the model's own values.
 
-    These are the tensors of heads with ``num_classes`` that differ in their first dimension alone. Where a layer gives
-    boxes behind the classes, as NanoDet's does, those outputs are taken over.
+    These are the tensors of heads with ``num_classes`` that differ only in their first dimension. If a layer has box
+    outputs after the class outputs, as NanoDet's does, the box outputs keep the loaded weights.
 
     Returns:
-        The layers.
+        Names of the layers.
     """
     own = model.state_dict()
     layers: dict[str, None] = {}
@@ -63,12 +63,12 @@ def keep_class_layers(model: nn.Module, weights: dict[str, Any]) -> list[str]:
             continue
         boxes = getattr(head, 'box_channels', 0)
         for key in (key for key in own if key.startswith(f'{name}.') and isinstance(weights.get(key), Tensor)):
-            given, wanted = weights[key], own[key]
-            if given.shape == wanted.shape or given.shape[1:] != wanted.shape[1:] or not given.dim():
+            given, expected = weights[key], own[key]
+            if given.shape == expected.shape or given.shape[1:] != expected.shape[1:] or not given.dim():
                 continue
-            fresh = wanted.clone()
+            replacement = expected.clone()
             if boxes:
-                fresh[-boxes:] = given[-boxes:]
-            weights[key] = fresh
+                replacement[-boxes:] = given[-boxes:]
+            weights[key] = replacement
             layers[key.rsplit('.', 1)[0]] = None
     return list(layers)

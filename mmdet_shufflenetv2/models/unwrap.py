@@ -1,4 +1,4 @@
-"""The model of a run, whether or not it is wrapped for several processes."""
+"""The model inside a wrapper for data-parallel training."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ __all__ = ['unwrap_model']
 
 
 def unwrap_model(model: nn.Module) -> nn.Module:
-    """The model inside MMEngine's or PyTorch's wrapper for data-parallel training; itself where it has none."""
-    return model.module if is_model_wrapper(model) else model
+    """Return the model inside MMEngine's or PyTorch's wrapper for data-parallel training, or the model itself."""
+    return model.get_submodule('module') if is_model_wrapper(model) else model

@@ -18,7 +18,7 @@ from ..config.resolve import resolve
 from ..config.run_flags import fit_warm_up, schedules_of, unfinished_warm_up
 from ..config.runner import build_runner
 from ..data.checks import prepare_data
-from ..models.class_layers import KeepClassLayersHook
+from ..models.class_layers import ReinitClassLayersHook
 from ..utils.errors import UserError
 from ..utils.files import make_folder
 from ..utils.options import takes_options
@@ -64,7 +64,7 @@ def _build(cfg: Config) -> Runner:
     runner.register_hook(StartWeightsHook())
     if cfg.get('load_from') and not cfg.get('resume'):
         # Before averages of the weights are loaded.
-        runner.register_hook(KeepClassLayersHook(), priority='VERY_HIGH')
+        runner.register_hook(ReinitClassLayersHook(), priority='VERY_HIGH')
     return runner
 
 

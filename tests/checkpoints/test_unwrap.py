@@ -89,7 +89,7 @@ def test_weights_of_another_model_are_rejected_with_the_file_name(tmp_path):
 
 def test_a_file_without_weights_is_rejected(tmp_path):
     torch.save([1, 2], tmp_path / 'list.pth')
-    with pytest.raises(UserError, match=r'list\.pth .*list'):
+    with pytest.raises(UserError, match=r'list\.pth.*list'):
         build_model(BACKBONE, tmp_path / 'list.pth')
 
 

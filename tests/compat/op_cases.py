@@ -1,7 +1,7 @@
 """Calls of mmcv's public operators on seeded inputs.
 
-The same calls are made twice: once on compiled mmcv 2.1.0 (CPU), whose results lie in ``tests/data/mmcv_ops.pt``, and
-in the tests on the served operators. To record again, where mmcv is compiled and this folder is on the path:
+The results of compiled mmcv 2.1.0 on a CPU are in ``tests/data/mmcv_ops.pt``. Tests compare this package's operators
+with them. To record them again, with compiled mmcv and this folder on the path:
 
     python tests/compat/op_cases.py
 """
@@ -24,7 +24,7 @@ def random(*shape: int, seed: int = 0, low: float = 0.0, high: float = 1.0) -> T
 
 
 def boxes(count: int, seed: int = 0, size: float = 100.0) -> Tensor:
-    """``(count, 4)`` corners; small enough an image for plenty of overlap."""
+    """``(count, 4)`` corners in a small image, so that many boxes overlap."""
     corner = random(count, 2, seed=seed, high=size)
     return torch.cat((corner, corner + random(count, 2, seed=seed + 1, low=1, high=size / 2)), dim=1)
 
@@ -39,7 +39,7 @@ def leaf(*shape: int, seed: int = 0) -> Tensor:
 
 
 def with_gradients(out: Tensor, seed: int = 99, **inputs: Tensor) -> dict[str, Tensor]:
-    """The output, and the gradient of each input for one fixed gradient of the output."""
+    """The output, and the gradient of each input for a fixed gradient of the output."""
     out.backward(random(*out.shape, seed=seed, low=-1))
     return {'out': out.detach(), **{f'grad_{name}': tensor.grad for name, tensor in inputs.items()}}
 
@@ -69,7 +69,7 @@ def cases() -> Iterator[tuple[str, Case]]:
         for offset in (0, 1):
             yield f'soft_nms {method} {offset}', lambda m=method, o=offset: named(
                 'out', *soft_nms(boxes(120), random(120, seed=5), 0.3, sigma=0.4, min_score=0.05, method=m, offset=o))
-        # Scores in steps of a fifth: which of two equals comes first depends on earlier swaps.
+        # Scores in steps of 0.2: the order of equal scores depends on earlier swaps.
         yield f'soft_nms {method} ties', lambda m=method: named(
             'out', *soft_nms(boxes(60), (random(60, seed=5) * 5).ceil() / 5, 0.3, min_score=0.15, method=m))
     yield 'nms_match', lambda: {
@@ -114,7 +114,7 @@ def cases() -> Iterator[tuple[str, Case]]:
                    lambda g=groups, d=deform_groups, s=stride, k=dilation, b=bias: modulated(g, d, s, k, b))
 
     def larger_maps() -> dict[str, Tensor]:
-        # What MMDetection's DyHead does: offset and mask are those of a level with larger maps.
+        # As in MMDetection's DyHead, offset and mask come from a level with larger maps.
         x, weight = leaf(2, 4, 3, 4), leaf(6, 4, 3, 3, seed=1)
         offset = random(2, 18, 6, 7, seed=2, low=-2, high=2).requires_grad_()
         mask = random(2, 9, 6, 7, seed=3).requires_grad_()
@@ -124,7 +124,7 @@ def cases() -> Iterator[tuple[str, Case]]:
     yield 'modulated_deform_conv2d larger maps', larger_maps
 
     def at_zero(modulated: bool) -> dict[str, Tensor]:
-        # Where training starts: with a padding of one cell the outermost samples lie exactly at -1.
+        # Initial offsets in training: with a padding of one cell the outermost samples are exactly at -1.
         x, weight, offset = leaf(2, 4, 5, 7), leaf(6, 4, 3, 3, seed=1), torch.zeros(2, 18, 5, 7, requires_grad=True)
         if not modulated:
             out = ops.deform_conv2d(x, offset, weight, 1, 1)
@@ -137,8 +137,8 @@ def cases() -> Iterator[tuple[str, Case]]:
     yield 'modulated_deform_conv2d zero offsets', lambda: at_zero(True)
 
     def rotated(count: int, seed: int = 0) -> Tensor:
-        centre, size = random(count, 2, seed=seed, high=60), random(count, 2, seed=seed + 1, low=2, high=40)
-        return torch.cat((centre, size, random(count, 1, seed=seed + 2, low=-3.2, high=3.2)), dim=1)
+        center, size = random(count, 2, seed=seed, high=60), random(count, 2, seed=seed + 1, low=2, high=40)
+        return torch.cat((center, size, random(count, 1, seed=seed + 2, low=-3.2, high=3.2)), dim=1)
 
     for mode in ('iou', 'iof'):
         for clockwise in (True, False):
@@ -213,7 +213,7 @@ def cases() -> Iterator[tuple[str, Case]]:
             yield f'psa_mask {kind} {size}', lambda k=kind, s=size: psa_mask(k, s)
 
     def text_maps() -> tuple[Tensor, Tensor]:
-        """Labels of three small kernels and masks that grow from them."""
+        """Labels of small kernels, and larger masks around them."""
         from scipy import ndimage
         smooth = torch.from_numpy(ndimage.gaussian_filter(random(24, 30, seed=8).numpy(), 1.5))
         masks = torch.stack([smooth > smooth.quantile(q) for q in (0.4, 0.6, 0.8)])
@@ -236,7 +236,7 @@ def cases() -> Iterator[tuple[str, Case]]:
 
 
 def record() -> None:
-    import mmcv._ext  # a compiled one: nothing here serves it
+    import mmcv._ext  # the compiled one, as mmdet_shufflenetv2 is not imported
     outputs, skipped = {}, []
     for name, case in cases():
         try:

@@ -1,4 +1,4 @@
-"""Deformable convolution whose samples lie on whole cells, on the border above all: where every training starts."""
+"""Deformable convolution with samples exactly on cells and on the border, as at the start of training."""
 
 import pytest
 import torch
@@ -6,11 +6,11 @@ from op_cases import random
 
 from mmdet_shufflenetv2 import compat
 
-pytestmark = pytest.mark.skipif(not compat.ops_are_served(), reason='a compiled mmcv is installed: nothing is served')
+pytestmark = pytest.mark.skipif(not compat.ops_are_served(), reason='a compiled mmcv is installed')
 
 
 def sampled(image, y, x):
-    """``(C, *y.shape)`` bilinear values of ``(C, H, W)``; a point in or past row or column -1, H or W is outside."""
+    """``(C, *y.shape)`` bilinear values of ``(C, H, W)``; 0 for a point at or beyond row or column -1, H or W."""
     height, width = image.shape[1:]
     outside = ~((y > -1) & (x > -1) & (y < height) & (x < width))
     y, x = y.masked_fill(outside, 0), x.masked_fill(outside, 0)
@@ -51,7 +51,7 @@ GEOMETRIES = [  # kernel, stride, padding, dilation, groups, deformable groups
 
 @pytest.mark.parametrize('modulated', [False, True])
 @pytest.mark.parametrize('geometry', GEOMETRIES, ids=str)
-def test_values_and_gradients_are_those_of_mmcvs_kernel(geometry, modulated):
+def test_values_and_gradients_equal_the_definition(geometry, modulated):
     from mmcv.ops import deform_conv2d, modulated_deform_conv2d
     kernel, stride, padding, dilation, groups, deform_groups = geometry
     size = [(n + 2 * p - d * (k - 1) - 1) // s + 1
@@ -59,9 +59,9 @@ def test_values_and_gradients_are_those_of_mmcvs_kernel(geometry, modulated):
     points = deform_groups * kernel[0] * kernel[1]
     offset = random(2 * points, *size, seed=2, low=-3, high=3)
     is_row = (torch.arange(2 * points) % 2 == 0)[:, None, None]
-    offset = torch.stack([  # an image each
+    offset = torch.stack([  # one per image
         torch.zeros_like(offset), offset.round(), (offset * 2).round() / 2,
-        offset * 1e-9,  # in float32 a point at -1 + 1e-9 is at -1
+        offset * 1e-9,  # in float32, -1 + 1e-9 is -1
         torch.where(is_row, offset.round().clamp(max=-1), offset.round().clamp(min=1)),  # beyond both borders
         offset.round() * 1e12]).requires_grad_()
     x = random(6, 8, 5, 6, low=-1).requires_grad_()
@@ -82,12 +82,12 @@ def test_values_and_gradients_are_those_of_mmcvs_kernel(geometry, modulated):
 
 @pytest.mark.parametrize('modulated', [False, True])
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf'), 1e30])
-def test_an_offset_that_is_no_number_puts_its_point_outside(value, modulated):
+def test_a_point_with_an_offset_that_is_not_finite_is_outside(value, modulated):
     from mmcv.ops import deform_conv2d, modulated_deform_conv2d
     x, weight = random(1, 2, 5, 6).requires_grad_(), random(3, 2, 3, 3, seed=1).requires_grad_()
     offset, mask = random(1, 18, 5, 6, seed=2), torch.ones(1, 9, 5, 6)
-    strange = offset.clone()
-    strange[0, ::5] = value
+    invalid = offset.clone()
+    invalid[0, ::5] = value
     offset[0, ::5] = 1e6
 
     def run(o):
@@ -96,5 +96,5 @@ def test_an_offset_that_is_no_number_puts_its_point_outside(value, modulated):
         out = (modulated_deform_conv2d if modulated else deform_conv2d)(x, o, *settings)
         return out, *torch.autograd.grad(out.sum(), (x, o, weight))
 
-    for one, other in zip(run(strange), run(offset), strict=True):
+    for one, other in zip(run(invalid), run(offset), strict=True):
         torch.testing.assert_close(one, other)

@@ -1,4 +1,4 @@
-"""The served operators against compiled mmcv, torchvision and definitions written out."""
+"""mmcv's operators against compiled mmcv, torchvision and their definitions."""
 
 import pytest
 import torch
@@ -6,10 +6,10 @@ from op_cases import RECORDED, boxes, cases, random, rois
 
 from mmdet_shufflenetv2 import compat
 
-pytestmark = pytest.mark.skipif(not compat.ops_are_served(), reason='a compiled mmcv is installed: nothing is served')
+pytestmark = pytest.mark.skipif(not compat.ops_are_served(), reason='a compiled mmcv is installed')
 
 COMPILED = torch.load(RECORDED, weights_only=True)
-# The places of their samples are rounded, and with them the weights.
+# Positions and weights of their samples have rounding errors.
 SAMPLED = ('roi_align_rotated', 'bezier_align', 'rotated_feature_align')
 SERVED = ('nms ', 'nms_match', 'batched_nms', 'soft_nms', 'roi_align', 'deform_conv2d', 'modulated_deform_conv2d',
           'box_iou_rotated', 'nms_rotated', *SAMPLED, 'box_iou_quadri', 'nms_quadri', 'points_in_boxes_cpu',
@@ -18,7 +18,7 @@ CASES = {name: case for name, case in cases() if name.startswith(SERVED)}
 
 
 @pytest.mark.parametrize('name', CASES)
-def test_outputs_and_gradients_equal_those_of_compiled_mmcv(name):
+def test_outputs_and_gradients_equal_compiled_mmcv(name):
     ours, compiled = CASES[name](), COMPILED[name]
     assert ours.keys() == compiled.keys()
     for key, expected in compiled.items():
@@ -30,7 +30,7 @@ def test_outputs_and_gradients_equal_those_of_compiled_mmcv(name):
             assert torch.equal(ours[key], expected), key
 
 
-def test_every_served_operator_was_recorded():
+def test_every_operator_was_recorded():
     assert all(any(name.startswith(start) for name in COMPILED) for start in SERVED)
 
 
@@ -48,7 +48,7 @@ def focal_loss(logits, target, weight, gamma, alpha):
 @pytest.mark.parametrize('gamma', [0.5, 2.0])
 @pytest.mark.parametrize('weighted', [False, True])
 @pytest.mark.parametrize('reduction', ['none', 'sum', 'mean'])
-def test_sigmoid_focal_loss_is_the_papers(gamma, weighted, reduction):
+def test_sigmoid_focal_loss_equals_the_paper(gamma, weighted, reduction):
     from mmcv.ops import sigmoid_focal_loss
     logits = random(40, 7, low=-6, high=6).double().requires_grad_()
     target = torch.arange(40) % 8  # 7 is background
@@ -72,7 +72,7 @@ def test_sigmoid_focal_loss_stays_finite_at_extreme_logits():
 
 
 @pytest.mark.parametrize('aligned', [False, True])
-def test_gradients_of_roi_align_are_those_of_its_output(aligned):
+def test_gradients_of_roi_align_match_its_output(aligned):
     from mmcv.ops import roi_align
     x = random(2, 2, 6, 7).double().requires_grad_()
     regions = rois(4, 2).double()
@@ -80,17 +80,17 @@ def test_gradients_of_roi_align_are_those_of_its_output(aligned):
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_half_precision_on_the_cpu_is_rounded_float32(dtype):
+def test_half_precision_on_the_cpu_equals_rounded_float32(dtype):
     from mmcv.ops import nms, roi_align
     x, regions = random(1, 3, 12, 12).to(dtype), torch.tensor([[0, 4.0, 4.0, 40.0, 36.0]], dtype=dtype)
     out = roi_align(x, regions, 3, 0.25, 2, 'avg', True)
     assert out.dtype == dtype
     assert torch.equal(out, roi_align(x.float(), regions.float(), 3, 0.25, 2, 'avg', True).to(dtype))
-    some, scores = boxes(50).to(dtype), random(50, seed=1).to(dtype)
-    assert torch.equal(nms(some, scores, 0.5)[1], nms(some.float(), scores.float(), 0.5)[1])
+    candidates, scores = boxes(50).to(dtype), random(50, seed=1).to(dtype)
+    assert torch.equal(nms(candidates, scores, 0.5)[1], nms(candidates.float(), scores.float(), 0.5)[1])
 
 
-def test_it_works_under_autocast():
+def test_operators_work_under_autocast():
     from mmcv.ops import batched_nms, roi_align
     x = random(1, 3, 12, 12).requires_grad_()
     weight = random(4, 3, 1, 1, seed=2)
@@ -104,18 +104,18 @@ def test_it_works_under_autocast():
     assert len(kept)
 
 
-def test_non_contiguous_inputs_do():
+def test_inputs_can_be_non_contiguous():
     from mmcv.ops import nms, roi_align
-    wide = random(50, 8)[:, ::2].cumsum(dim=1) * 50
+    candidates = random(50, 8)[:, ::2].cumsum(dim=1) * 50
     scores = random(100, seed=1)[::2]
-    assert torch.equal(nms(wide, scores, 0.5)[1], nms(wide.contiguous(), scores.contiguous(), 0.5)[1])
+    assert torch.equal(nms(candidates, scores, 0.5)[1], nms(candidates.contiguous(), scores.contiguous(), 0.5)[1])
     x = random(1, 3, 12, 14).transpose(2, 3)
     torch.testing.assert_close(roi_align(x, rois(5, 1), 3), roi_align(x.contiguous(), rois(5, 1), 3))
 
 
 @pytest.mark.parametrize('device', [
     'cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU'))])
-def test_the_served_operators_run_on(device):
+def test_operators_run_on(device):
     from mmcv.ops import nms, roi_align, sigmoid_focal_loss
     kept = nms(boxes(100).to(device), random(100, seed=1).to(device), 0.5)[1]
     assert torch.equal(kept.cpu(), nms(boxes(100), random(100, seed=1), 0.5)[1])
@@ -127,7 +127,7 @@ def test_the_served_operators_run_on(device):
     assert sigmoid_focal_loss(logits, target).isfinite()
 
 
-def test_an_operator_that_is_not_served_says_so_only_when_it_is_called():
+def test_an_unsupported_operator_raises_only_when_it_is_called():
     import mmcv._ext
     op = mmcv._ext.border_align_forward
     with pytest.raises(NotImplementedError, match=r'border_align_forward.*pip install'):

@@ -11,8 +11,8 @@ register_all_modules()
 
 
 @pytest.mark.parametrize('first_id', [0, 1])
-def test_an_object_is_found_whatever_its_id(shapes_root, tmp_path, first_id):
-    """Ground truth itself as detections."""
+def test_an_object_is_matched_for_every_annotation_id(shapes_root, tmp_path, first_id):
+    """The detections are the ground truth."""
     content = json.loads((shapes_root / 'annotations' / 'instances_val2017.json').read_text())
     for number, annotation in enumerate(content['annotations'], start=first_id):
         annotation['id'] = number
@@ -20,42 +20,42 @@ def test_an_object_is_found_whatever_its_id(shapes_root, tmp_path, first_id):
     metric = METRICS.build(dict(type='CocoMetric', ann_file=str(tmp_path / 'a.json')))
     metric.dataset_meta = dict(classes=tuple(category['name'] for category in content['categories']))
     for image in content['images']:
-        of_it = [a for a in content['annotations'] if a['image_id'] == image['id']]
-        x, y, w, h = np.array([a['bbox'] for a in of_it]).T
-        found = dict(bboxes=np.stack((x, y, x + w, y + h), axis=1), scores=np.ones(len(of_it)),
-                     labels=np.array([a['category_id'] - 1 for a in of_it]))
+        own = [a for a in content['annotations'] if a['image_id'] == image['id']]
+        x, y, w, h = np.array([a['bbox'] for a in own]).T
+        detections = dict(bboxes=np.stack((x, y, x + w, y + h), axis=1), scores=np.ones(len(own)),
+                          labels=np.array([a['category_id'] - 1 for a in own]))
         metric.results.append((dict(width=image['width'], height=image['height'], img_id=image['id']),
-                               dict(found, img_id=image['id'])))
+                               dict(detections, img_id=image['id'])))
     assert metric.evaluate(len(content['images']))['coco/bbox_mAP'] == 1
 
 
-def evaluated(ann_file, classes, results):
-    """MMDetection's scores, each class's too, of results that name their category."""
+def evaluate(ann_file, classes, results):
+    """MMDetection's metrics, also per class, of results with category names."""
     metric = METRICS.build(dict(type='CocoMetric', ann_file=str(ann_file), classwise=True))
     metric.dataset_meta = dict(classes=classes)
     for image in json.loads(ann_file.read_text())['images']:
-        of_it = [one for one in results if one['image_id'] == image['id']]
-        x, y, w, h = np.array([one['bbox'] for one in of_it], dtype=float).reshape(-1, 4).T
-        found = dict(bboxes=np.stack((x, y, x + w, y + h), axis=1), scores=np.array([one['score'] for one in of_it]),
-                     labels=np.array([classes.index(one['name']) for one in of_it], dtype=int))
+        own = [one for one in results if one['image_id'] == image['id']]
+        x, y, w, h = np.array([one['bbox'] for one in own], dtype=float).reshape(-1, 4).T
+        detections = dict(bboxes=np.stack((x, y, x + w, y + h), axis=1), scores=np.array([one['score'] for one in own]),
+                          labels=np.array([classes.index(one['name']) for one in own], dtype=int))
         metric.results.append((dict(width=image['width'], height=image['height'], img_id=image['id']),
-                               dict(found, img_id=image['id'])))
+                               dict(detections, img_id=image['id'])))
     return metric.evaluate(len(metric.results))
 
 
 @pytest.fixture
 def annotated(shapes_root, tmp_path):
-    """A file, its content, and results that are right for two classes, of which one has small scores, and none else."""
+    """The path of an annotation file, its content, and results that are correct for two classes and miss the others."""
     content = json.loads((shapes_root / 'annotations' / 'instances_val2017.json').read_text())
     names = {category['id']: category['name'] for category in content['categories']}
-    found = [dict(image_id=a['image_id'], bbox=a['bbox'], name=names[a['category_id']], score=0.9)
-             for a in content['annotations'] if names[a['category_id']] in ('square', 'star')]
-    return tmp_path / 'a.json', content, found
+    results = [dict(image_id=a['image_id'], bbox=a['bbox'], name=names[a['category_id']], score=0.9)
+               for a in content['annotations'] if names[a['category_id']] in ('square', 'star')]
+    return tmp_path / 'a.json', content, results
 
 
 ORDERS = {
-    'as it is': lambda categories: categories,
-    'backwards': lambda categories: categories[::-1],
+    'unchanged': lambda categories: categories,
+    'reversed': lambda categories: categories[::-1],
     'by name': lambda categories: sorted(categories, key=lambda category: category['name']),
 }
 
@@ -63,9 +63,9 @@ ORDERS = {
 @pytest.mark.parametrize('file_order', ORDERS)
 @pytest.mark.parametrize('order', ORDERS)
 @pytest.mark.parametrize('first_id', [0, 7])
-def test_a_label_means_the_class_of_that_name_whatever_the_order_in_the_file_and_in_the_config(
+def test_labels_do_not_depend_on_the_order_of_categories_in_the_file_and_in_the_config(
         annotated, file_order, order, first_id):
-    path, content, found = annotated
+    path, content, results = annotated
     categories = content['categories']
     classes = tuple(category['name'] for category in ORDERS[order](categories))
     for entry, key in [(c, 'id') for c in categories] + [(a, 'category_id') for a in content['annotations']]:
@@ -74,32 +74,32 @@ def test_a_label_means_the_class_of_that_name_whatever_the_order_in_the_file_and
     dataset = DATASETS.build(dict(type='CocoDataset', ann_file=str(path), pipeline=[],
                                   metainfo=dict(classes=classes), data_prefix=dict(img='')))
     names = {category['id']: category['name'] for category in categories}
-    assert [classes[instance['bbox_label']] for place in range(len(dataset))
-            for instance in dataset.get_data_info(place)['instances']] == [
+    assert [classes[instance['bbox_label']] for index in range(len(dataset))
+            for instance in dataset.get_data_info(index)['instances']] == [
         names[a['category_id']] for image in sorted(content['images'], key=lambda image: image['id'])
         for a in content['annotations'] if a['image_id'] == image['id']]
-    scores = evaluated(path, classes, found)
-    assert {key: value for key, value in scores.items() if key.endswith('_precision')} == {
+    metrics = evaluate(path, classes, results)
+    assert {key: value for key, value in metrics.items() if key.endswith('_precision')} == {
         f'coco/{name}_precision': float(name in ('square', 'star')) for name in names.values()}
 
 
-def test_classes_that_a_file_lacks_shift_no_label_and_are_not_evaluated(annotated):
-    path, content, found = annotated
+def test_classes_that_are_not_in_the_file_are_not_evaluated(annotated):
+    path, content, results = annotated
     kept = {category['id']: category['name'] for category in content['categories'] if category['name'] != 'square'}
     content['categories'] = [category for category in content['categories'] if category['id'] in kept]
     content['annotations'] = [a for a in content['annotations'] if a['category_id'] in kept]
     path.write_text(json.dumps(content))
-    scores = evaluated(path, ('comet', 'circle', 'square', 'triangle', 'star', 'cross'), found)
-    assert {key for key in scores if key.endswith('_precision')} == {
+    metrics = evaluate(path, ('comet', 'circle', 'square', 'triangle', 'star', 'cross'), results)
+    assert {key for key in metrics if key.endswith('_precision')} == {
         f'coco/{name}_precision' for name in kept.values()}
-    assert scores['coco/star_precision'] == 1
-    assert scores['coco/bbox_mAP'] == pytest.approx(1 / len({a['category_id'] for a in content['annotations']}),
+    assert metrics['coco/star_precision'] == 1
+    assert metrics['coco/bbox_mAP'] == pytest.approx(1 / len({a['category_id'] for a in content['annotations']}),
                                                     abs=1e-3)
 
 
-def test_two_categories_of_one_name_are_refused(annotated):
+def test_duplicate_category_names_are_rejected(annotated):
     path, content, _ = annotated
     content['categories'].append(dict(id=99, name='star'))
     path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match="two categories of the name 'star'"):
-        evaluated(path, ('star', ), [])
+    with pytest.raises(UserError, match="category.*'star'"):
+        evaluate(path, ('star', ), [])

@@ -1,4 +1,4 @@
-"""Operators for turned boxes, text and points that MMDetection itself never calls, held against definitions."""
+"""Operators for rotated boxes and points that MMDetection does not call, compared with their definitions."""
 
 import math
 
@@ -8,22 +8,22 @@ from op_cases import random
 
 from mmdet_shufflenetv2 import compat
 
-pytestmark = pytest.mark.skipif(not compat.ops_are_served(), reason='a compiled mmcv is installed: nothing is served')
+pytestmark = pytest.mark.skipif(not compat.ops_are_served(), reason='a compiled mmcv is installed')
 
 
 def quadrilaterals(kind, count, seed=0):
-    """``(count, 8)`` simple ones: turned squares pulled at one corner, outwards or past the middle."""
+    """``(count, 8)`` corners of rotated squares with one corner moved outwards, or inwards beyond the center."""
     angle = random(count, 1, seed=seed, high=6) + torch.arange(4) * math.pi / 2
     radius = random(count, 1, seed=seed + 1, low=5, high=20).expand(-1, 4).clone()
     radius[:, 1] *= 1.3 if kind == 'convex' else -0.2
-    centre = random(count, 1, 2, seed=seed + 2, high=40)
-    return (centre + torch.stack((angle.cos(), angle.sin()), dim=2) * radius[..., None]).flatten(1)
+    center = random(count, 1, 2, seed=seed + 2, high=40)
+    return (center + torch.stack((angle.cos(), angle.sin()), dim=2) * radius[..., None]).flatten(1)
 
 
 @pytest.mark.parametrize('reverse', [False, True])
 @pytest.mark.parametrize('mode', ['iou', 'iof'])
 @pytest.mark.parametrize('kind', ['convex', 'concave'])
-def test_overlap_of_quadrilaterals_is_shapelys(kind, mode, reverse):
+def test_overlap_of_quadrilaterals_equals_shapely(kind, mode, reverse):
     from mmcv.ops import box_iou_quadri
     from shapely.geometry import Polygon
     first, second = quadrilaterals(kind, 12), quadrilaterals(kind, 9, seed=5)
@@ -49,39 +49,39 @@ def test_quadrilaterals_that_overlap_a_better_one_are_dropped():
     assert nms_quadri(boxes, scores, 0.3)[1].tolist() == kept
 
 
-def test_no_or_flat_quadrilaterals_overlap_nothing():
+def test_quadrilaterals_without_area_do_not_overlap():
     from mmcv.ops import box_iou_quadri
     flat = torch.tensor([[0., 0, 5, 5, 9, 9, 3, 3]])
     assert box_iou_quadri(flat, torch.cat((flat, quadrilaterals('convex', 2)))).tolist() == [[0, 0, 0]]
     assert box_iou_quadri(flat[:0], flat).shape == (0, 1)
 
 
-def turned_regions(count):
-    """``(count, 6)``: image, centre, size and angle."""
+def rotated_regions(count):
+    """``(count, 6)``: image, center, size and angle."""
     return torch.cat(((torch.arange(count) % 2)[:, None], random(count, 2, seed=1, high=60), random(
         count, 2, seed=2, low=4, high=50), random(count, 1, seed=3, low=-3, high=3)), dim=1).double()
 
 
 @pytest.mark.parametrize('clockwise', [False, True])
-def test_orientations_turn_with_the_region(clockwise):
+def test_orientations_are_shifted_by_the_angle_of_the_region(clockwise):
     from mmcv.ops import RiRoIAlignRotated, roi_align_rotated
-    x, regions, orientations = random(2, 8, 16, 20).double(), turned_regions(6), 4
+    x, regions, orientations = random(2, 8, 16, 20).double(), rotated_regions(6), 4
     out = RiRoIAlignRotated((3, 4), 0.25, 2, orientations, clockwise)(x, regions)
     pooled = roi_align_rotated(x, regions, (3, 4), 0.25, 2, False, clockwise)
     for k, angle in enumerate(regions[:, 5].tolist()):
         steps = angle * orientations / (2 * math.pi)
-        whole = math.floor(steps)
+        integer = math.floor(steps)
         for channel in range(8):
             feature, o = divmod(channel, orientations)
-            first, second = (feature * orientations + (o - whole + i) % orientations for i in (0, 1))
-            expected = (1 - (steps - whole)) * pooled[k, first] + (steps - whole) * pooled[k, second]
+            first, second = (feature * orientations + (o - integer + i) % orientations for i in (0, 1))
+            expected = (1 - (steps - integer)) * pooled[k, first] + (steps - integer) * pooled[k, second]
             torch.testing.assert_close(out[k, channel], expected)
 
 
 @pytest.mark.parametrize('name', ['roi_align_rotated', 'riroi', 'bezier', 'rotated_feature_align'])
-def test_gradients_of_aligned_features_are_those_of_their_output(name):
+def test_gradients_match_the_output(name):
     from mmcv import ops
-    x, regions = random(2, 4, 5, 6).double().requires_grad_(), turned_regions(3)
+    x, regions = random(2, 4, 5, 6).double().requires_grad_(), rotated_regions(3)
     call = {
         'roi_align_rotated': lambda x: ops.roi_align_rotated(x, regions, 2, 0.1, 0, True, True),
         'riroi': lambda x: ops.RiRoIAlignRotated((2, 2), 0.1, 2, 4, False)(x, regions),
@@ -93,12 +93,12 @@ def test_gradients_of_aligned_features_are_those_of_their_output(name):
     assert torch.autograd.gradcheck(call, x, fast_mode=True)
 
 
-def test_upright_turned_regions_are_pooled_as_upright_ones_are():
+def test_rotated_roi_align_with_angle_zero_equals_roi_align():
     from mmcv.ops import roi_align, roi_align_rotated
-    x, regions = random(2, 3, 16, 20), turned_regions(9).float()
+    x, regions = random(2, 3, 16, 20), rotated_regions(9).float()
     regions[:, 5] = 0
-    image, centre, half = regions[:, :1], regions[:, 1:3], regions[:, 3:5] / 2
-    corners = torch.cat((image, centre - half, centre + half), dim=1)
+    image, center, half = regions[:, :1], regions[:, 1:3], regions[:, 3:5] / 2
+    corners = torch.cat((image, center - half, center + half), dim=1)
     for ratio in (0, 2):
         torch.testing.assert_close(roi_align_rotated(x, regions, 3, 0.25, ratio, True),
                                    roi_align(x, corners, 3, 0.25, ratio, 'avg', True), rtol=1e-4, atol=1e-4)
@@ -108,7 +108,7 @@ def cloud(count, seed=0):
     return random(2, count, 3, seed=seed, low=-5, high=5)
 
 
-def test_points_find_all_their_boxes_and_the_first():
+def test_all_boxes_and_the_first_box_of_each_point_are_found():
     import mmcv._ext
     from mmcv.ops import points_in_boxes_cpu
     boxes, points = torch.cat((cloud(5, seed=3), random(2, 5, 4, seed=4, low=1, high=6)), dim=2), cloud(90)
@@ -122,16 +122,16 @@ def test_points_find_all_their_boxes_and_the_first():
     assert first.tolist() == [[row.index(1) if 1 in row else -1 for row in rows] for rows in every.tolist()]
 
 
-def test_points_in_polygons_are_those_that_shapely_finds():
+def test_points_in_polygons_equals_shapely():
     from mmcv.ops import points_in_polygons
     from shapely.geometry import Point, Polygon
     polygons, points = torch.cat([quadrilaterals(kind, 4) for kind in ('convex', 'concave')]), random(60, 2, high=40)
     shapes = [Polygon(corners.view(4, 2).tolist()) for corners in polygons]
-    expected = [[float(shape.contains(Point(*place))) for shape in shapes] for place in points.tolist()]
+    expected = [[float(shape.contains(Point(*point))) for shape in shapes] for point in points.tolist()]
     assert points_in_polygons(points, polygons).tolist() == expected
 
 
-def test_boxes_seen_from_above_overlap_as_shapely_says_and_suppress_one_another():
+def test_overlap_and_nms_in_birds_eye_view_equal_shapely():
     import mmcv._ext
     from mmcv.ops import boxes_overlap_bev, nms3d
     from shapely.affinity import rotate
@@ -146,33 +146,33 @@ def test_boxes_seen_from_above_overlap_as_shapely_says_and_suppress_one_another(
         if not any(expected[i, k] / shapes[i].union(shapes[k]).area > 0.1 for k in kept):
             kept.append(i)
     assert nms3d(boxes, scores, 0.1).tolist() == kept
-    upright, count = torch.zeros(30, dtype=torch.long), torch.zeros((), dtype=torch.long)
-    mmcv._ext.iou3d_nms3d_normal_forward(boxes, upright, count, nms_overlap_thresh=0.1)
+    axis_aligned, count = torch.zeros(30, dtype=torch.long), torch.zeros((), dtype=torch.long)
+    mmcv._ext.iou3d_nms3d_normal_forward(boxes, axis_aligned, count, nms_overlap_thresh=0.1)
     boxes[:, 6] = 0
-    assert upright[:count].tolist() == nms3d(boxes, torch.arange(30, 0, -1.0), 0.1).tolist()
+    assert axis_aligned[:count].tolist() == nms3d(boxes, torch.arange(30, 0, -1.0), 0.1).tolist()
 
 
-def test_neighbors_are_the_nearest_and_the_first_within_a_shell():
+def test_neighbors_equal_brute_force():
     import mmcv._ext
     from mmcv.ops import ball_query, three_nn
-    points, centres = cloud(40), cloud(11, seed=1)
-    distance = torch.cdist(centres, points)
+    points, centers = cloud(40), cloud(11, seed=1)
+    distance = torch.cdist(centers, points)
     nearest = distance.sort(dim=2)
     idx, squared = torch.zeros(2, 11, 5, dtype=torch.int32), torch.zeros(2, 11, 5)
-    mmcv._ext.knn_forward(points, centres, idx, squared, b=2, n=40, m=11, nsample=5)
+    mmcv._ext.knn_forward(points, centers, idx, squared, b=2, n=40, m=11, nsample=5)
     assert torch.equal(idx.long(), nearest.indices[:, :, :5])
     torch.testing.assert_close(squared.sqrt(), nearest.values[:, :, :5], rtol=1e-4, atol=1e-4)
-    dist, idx = three_nn(centres, points)
+    dist, idx = three_nn(centers, points)
     assert torch.equal(idx.long(), nearest.indices[:, :, :3])
     torch.testing.assert_close(dist, nearest.values[:, :, :3], rtol=1e-4, atol=1e-4)
-    found = ball_query(1.0, 3.0, 4, points, centres)
+    found = ball_query(1.0, 3.0, 4, points, centers)
     for b in range(2):
         for m in range(11):
             within = [n for n in range(40) if 1 <= distance[b, m, n] < 3][:4]
             assert found[b, m].tolist() == (within + within[:1] * 4 if within else [0] * 4)[:4]
 
 
-def test_features_are_gathered_and_their_gradients_go_back():
+def test_gathered_features_and_their_gradients_are_correct():
     from mmcv.ops import gather_points, grouping_operation, three_interpolate
     features, idx = random(2, 3, 7).double().requires_grad_(), (random(2, 4, 3) * 7).int()
     weight = random(2, 4, 3, seed=1).double()
@@ -188,7 +188,7 @@ def test_features_are_gathered_and_their_gradients_go_back():
         assert torch.autograd.gradcheck(call, features)
 
 
-def test_each_point_sampled_is_the_one_farthest_from_those_before():
+def test_each_sampled_point_is_the_furthest_from_the_previous_ones():
     import mmcv._ext
     points = cloud(30)
     distance = torch.cdist(points, points).square()
@@ -197,7 +197,7 @@ def test_each_point_sampled_is_the_one_farthest_from_those_before():
         idx, nearest = torch.zeros(2, 6, dtype=torch.int32), torch.full((2, 30), 1e10)
         getattr(mmcv._ext, name)(given, nearest, idx, b=2, n=30, m=6)
         for b in range(2):
-            taken = [0]
+            sampled = [0]
             for _ in range(5):
-                taken.append(int(distance[b, taken].amin(dim=0).argmax()))
-            assert idx[b].tolist() == taken
+                sampled.append(int(distance[b, sampled].amin(dim=0).argmax()))
+            assert idx[b].tolist() == sampled

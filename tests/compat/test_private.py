@@ -1,4 +1,4 @@
-"""Private names of others: :mod:`.compat.private` alone reaches for them, and the README has a table of them."""
+"""Private names of other packages are only used in :mod:`.compat.private`, and the README has a table of them."""
 
 import ast
 import inspect
@@ -13,10 +13,10 @@ from mmdet_shufflenetv2.compat import private
 PACKAGE = Path(mmdet_shufflenetv2.__file__).parent
 README = (PACKAGE / 'compat' / 'README.md').read_text()
 TREES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob('*.py'))}
-# Named tuples' methods, public in spite of their names, and the module that compat serves.
+# Public methods of named tuples, and the module that compat provides.
 PUBLIC = {'_asdict', '_replace', '_fields', '_ext'}
 
-# What checkpoints/ needs to read files: names that stand in PyTorch's format, and Python's own unpickler.
+# Names that checkpoints/ needs to read files: names in PyTorch's format, and Python's own unpickler.
 FORMAT = {'_C', '_Unpickler', '_metadata', '_rebuild_parameter', '_untyped_storage', '_utils'}
 
 
@@ -25,7 +25,7 @@ def is_private(name: str) -> bool:
 
 
 def names_of(tree: ast.AST) -> set[str]:
-    """What a module defines: functions, classes, variables and attributes of its own objects."""
+    """Names of the functions, classes, variables and own attributes that a module defines."""
     nodes = list(ast.walk(tree))
     stored = [node for node in nodes if isinstance(node, (ast.Attribute, ast.Name)) and isinstance(node.ctx, ast.Store)]
     return {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))} | {
@@ -37,7 +37,7 @@ OWN = set().union(*map(names_of, TREES.values()))
 
 
 def private_names(tree: ast.AST) -> Iterator[str]:
-    """The private names that a module takes from others."""
+    """The private names of other packages that a module uses."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in OWN:
             yield node.attr
@@ -51,13 +51,13 @@ def private_names(tree: ast.AST) -> Iterator[str]:
                         and is_private(str(each.value)) and each.value not in OWN)
 
 
-def test_only_one_module_uses_private_names_of_others():
+def test_only_one_module_uses_private_names_of_other_packages():
     assert not [f'{path.relative_to(PACKAGE)}: {name}' for path, tree in TREES.items()
                 if path != PACKAGE / 'compat' / 'private.py' for name in private_names(tree)
                 if not (path.parent.name == 'checkpoints' and name in FORMAT)]
 
 
-def test_the_readme_lists_each_private_name_and_no_other():
+def test_the_readme_lists_the_private_names():
     table = README.partition('## Private names')[2].partition('\n## ')[0]
     listed = {line.split('`')[1] for line in table.splitlines() if line.startswith('| `')}
     assert listed == set(private.__all__)
@@ -65,12 +65,12 @@ def test_the_readme_lists_each_private_name_and_no_other():
     assert not [name for name in used if name not in table]
 
 
-# Python's own, and this package.
+# Modules of Python and this package.
 OURS = ('mmdet_shufflenetv2', 'typing', 'enum')
 
 
 def overridden() -> Iterator[str]:
-    """``Base.method`` for each private method of others that a class of the package has in its place."""
+    """Yield ``Base.method`` for each private method of other packages that a class of this package overrides."""
     for module in pkgutil.walk_packages(mmdet_shufflenetv2.__path__, 'mmdet_shufflenetv2.'):
         if module.name.endswith('__main__'):
             continue
@@ -81,10 +81,10 @@ def overridden() -> Iterator[str]:
                                 if inspect.isroutine(vars(base).get(name)) and not base.__module__.startswith(OURS))
 
 
-def test_the_readme_lists_each_private_method_that_is_overridden():
+def test_the_readme_lists_the_overridden_private_methods():
     table = README.partition('## Overridden private methods')[2].partition('\n## ')[0]
     listed = {line.split('`')[1] for line in table.splitlines() if line.startswith('| `')}
     found = set(overridden())
-    # A method of a base may be overridden in bases between, too: the table has the one that was there first.
+    # Intermediate base classes may also override a method; the table has the class that defines it.
     assert {each.split('.')[1] for each in found} == {each.split('.')[1] for each in listed}
     assert listed <= found

@@ -15,18 +15,18 @@ from mmdet_shufflenetv2.compat.registry_errors import registry_errors
     (dict(type='ShuffleNetV2', width=1), "unexpected keyword argument 'width'"),
     (dict(type='ShuffleNetV9'), 'ShuffleNetV9'),
 ])
-def test_a_config_that_does_not_fit_is_the_users_mistake(cfg, words):
+def test_unknown_types_and_arguments_are_user_errors(cfg, words):
     with pytest.raises(UserError, match=words), registry_errors():
         MODELS.build(cfg)
 
 
 @pytest.mark.parametrize('entry', [dict(max_epoch=3), dict(max_epochs=3)])
-def test_so_are_arguments_that_a_class_hands_on_to_its_base(entry):
+def test_invalid_arguments_of_a_base_class_are_user_errors(entry):
     with pytest.raises(UserError, match=r'EpochBasedTrainLoop.__init__\(\)'), registry_errors():
         LOOPS.build(dict(type='ResumableEpochLoop', **entry))
 
 
-def test_a_class_that_builds_its_own_parts_wrongly_is_a_bug():
+def test_an_error_inside_a_class_is_a_bug():
 
     @MODELS.register_module(force=True)
     class BuildsItsPartsWrongly:
@@ -40,7 +40,7 @@ def test_a_class_that_builds_its_own_parts_wrongly_is_a_bug():
 
 @pytest.mark.parametrize('error', [
     TypeError("Hook.__init__() got an unexpected keyword argument 'x'"), KeyError('loss')])
-def test_an_error_from_elsewhere_keeps_its_type(error):
+def test_other_errors_keep_their_type(error):
     with pytest.raises(type(error)), registry_errors():
         raise error
 
@@ -48,7 +48,7 @@ def test_an_error_from_elsewhere_keeps_its_type(error):
 @pytest.mark.parametrize(('backend', 'package'), [
     ('Wandb', 'wandb'), ('MLflow', 'mlflow'), ('ClearML', 'clearml'), ('Neptune', 'neptune'), ('DVCLive', 'pygit2'),
     ('DVCLive', 'dvclive'), ('Aim', 'aim'), ('Tensorboard', 'tensorboard')])
-def test_the_package_of_a_visualizer_backend_is_named(backend, package, tmp_path, monkeypatch):
+def test_the_error_for_a_visualizer_backend_contains_its_package(backend, package, tmp_path, monkeypatch):
     if package == 'dvclive':
         monkeypatch.setitem(sys.modules, 'pygit2', ModuleType('pygit2'))
     hidden = [name for name in sys.modules if name.split('.')[0] == package or name == 'torch.utils.tensorboard']
@@ -56,11 +56,10 @@ def test_the_package_of_a_visualizer_backend_is_named(backend, package, tmp_path
         monkeypatch.delitem(sys.modules, name, raising=False)
     find = PathFinder.find_spec
     monkeypatch.setattr(PathFinder, 'find_spec', lambda name, *args: None if name == package else find(name, *args))
-    with pytest.raises(UserError, match=rf'^{backend}VisBackend needs {package}, .* pip install {package}\.'
-                       ), registry_errors():
+    with pytest.raises(UserError, match=rf'{backend}VisBackend.*pip install {package}\b'), registry_errors():
         Visualizer(vis_backends=[dict(type=f'{backend}VisBackend')], save_dir=str(tmp_path)).add_scalar('loss', 1.0)
 
 
-def test_another_import_that_fails_keeps_its_traceback():
+def test_other_import_errors_keep_their_type():
     with pytest.raises(ModuleNotFoundError), registry_errors():
         importlib.import_module('there_is_no_such_module')

@@ -13,10 +13,10 @@ def rows(text):
             and (cells := line.split('|'))}
 
 
-def test_the_report_tells_versions_and_the_state_of_every_operator():
+def test_the_report_contains_versions_and_the_state_of_every_operator():
     text = compat.report()
     assert f'torch: torch {version("torch")}' in text
-    assert f'mmcv operators: {"served by" if compat.ops_are_served() else "compiled"}' in text
+    assert f'mmcv operators: {"provided by" if compat.ops_are_served() else "compiled"}' in text
     table = rows(text)
     assert len(table) > 15
     for name, (provider, cpu, cuda) in table.items():
@@ -28,13 +28,13 @@ def test_the_report_tells_versions_and_the_state_of_every_operator():
         assert cuda == ('yes' if torch.cuda.is_available() else 'no GPU')
 
 
-def test_an_operator_that_fails_is_shown_with_its_reason(monkeypatch):
+def test_the_report_contains_the_error_of_a_failed_operator(monkeypatch):
     class Broken:
 
         def __getattr__(self, name):
             raise RuntimeError('undefined symbol: broken')
 
-    # mmcv.ops.nms is the function; the module of that name is in sys.modules only.
+    # mmcv.ops.nms is the function; the module of that name is only in sys.modules.
     monkeypatch.setattr(sys.modules['mmcv.ops.nms'], 'ext_module', Broken())
     assert rows(compat.report())['nms'][1] == 'no: undefined symbol: broken'
 

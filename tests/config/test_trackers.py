@@ -82,7 +82,7 @@ def test_a_tracker_that_cannot_begin_is_one_line(small_config, tmp_path, monkeyp
     wandb.init = refuse
     monkeypatch.setitem(sys.modules, 'wandb', wandb)
     monkeypatch.setattr(HERE, lambda package: object())
-    with pytest.raises(UserError, match=r'^WandbVisBackend cannot begin: api_key not configured \(no-tty\)\. Or leave'):
+    with pytest.raises(UserError, match=r'WandbVisBackend.*api_key not configured.*tracker'):
         train(small_config, work_dir=str(tmp_path), tracker=('wandb', ))
 
 

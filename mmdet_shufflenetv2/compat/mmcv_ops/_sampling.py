@@ -1,4 +1,4 @@
-"""Averages of bilinear samples, which the operators that align features to a region have in common."""
+"""Averages of bilinear samples, shared by the operators that align features to regions."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._kernels import check_columns, check_inputs, computable, usable_regions
+from ._kernels import check_columns, check_inputs, to_kernel_dtype, valid_rois
 
-__all__ = ['cells_around', 'gradient_to_features', 'mean_samples', 'pool_regions', 'pool_regions_backward',
+__all__ = ['add_feature_gradient', 'mean_samples', 'neighboring_cells', 'pool_regions', 'pool_regions_backward',
            'samples_of_bins', 'write_gradients']
 
 
-def cells_around(y: Tensor, x: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+def neighboring_cells(y: Tensor, x: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Row, column and weight of the four cells around each point; weight 0 for points more than a cell outside."""
     outside = ~((y >= -1) & (y <= height) & (x >= -1) & (x <= width))
-    # A number that is none must not become an address.
+    # NaN must not become an address.
     y, x = y.masked_fill(outside, 0).clamp(0, height - 1), x.masked_fill(outside, 0).clamp(0, width - 1)
     top, left = y.floor().long(), x.floor().long()
     bottom, right = (top + 1).clamp(max=height - 1), (left + 1).clamp(max=width - 1)
@@ -28,16 +28,16 @@ def cells_around(y: Tensor, x: Tensor, height: int, width: int) -> list[tuple[Te
 
 
 def samples_of_bins(size: Tensor, bins: tuple[int, int], sampling_ratio: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Where in its bin each sample of ``K`` regions lies.
+    """Compute the positions of the samples in the bins of ``K`` regions.
 
     Args:
         size: ``(K, 2)`` height and width of the regions in cells.
         bins: Rows and columns of bins.
-        sampling_ratio: Samples a bin and axis; 0 for as many as the bin has cells, rounded up.
+        sampling_ratio: Samples per bin and axis; 0 for the number of cells in the bin, rounded up.
 
     Returns:
-        ``(K * rows * columns,)`` samples of each bin, then of each sample ``(T,)`` its bin, and its row and column in
-        that bin, from 0 to 1.
+        ``(K * rows * columns,)`` number of samples of each bin; then, of each sample ``(T,)``, the index of its bin and
+        its row and column in that bin, from 0 to 1.
     """
     if sampling_ratio > 0:
         grid = torch.full_like(size, sampling_ratio, dtype=torch.long)
@@ -53,19 +53,19 @@ def samples_of_bins(size: Tensor, bins: tuple[int, int], sampling_ratio: int) ->
 
 
 def mean_samples(features: Tensor, image: Tensor, y: Tensor, x: Tensor, count: Tensor) -> Tensor:
-    """Average of the bilinear samples of each bin.
+    """Average the bilinear samples of each bin.
 
     Args:
         features: ``(N, C, H, W)``.
-        image: ``(T,)`` int64 image of each sample.
+        image: ``(T,)`` int64 image index of each sample.
         y, x: ``(T,)`` row and column in cells.
-        count: ``(B,)`` samples of each bin; those of a bin follow one another.
+        count: ``(B,)`` number of samples of each bin; the samples are sorted by bin.
 
     Returns:
         ``(B, C)``, 0 for a bin without samples.
     """
     c, height, width = features.shape[1:]
-    corners = cells_around(y, x, height, width)
+    corners = neighboring_cells(y, x, height, width)
     cells = torch.stack([(image * height + row) * width + column for row, column, _ in corners], dim=1)
     share = 1 / count.clamp(min=1).to(features.dtype).repeat_interleave(count)
     weights = torch.stack([weight.to(features.dtype) * share for _, _, weight in corners], dim=1)
@@ -73,8 +73,8 @@ def mean_samples(features: Tensor, image: Tensor, y: Tensor, x: Tensor, count: T
                            mode='sum', per_sample_weights=weights.flatten())
 
 
-def gradient_to_features(function: Callable[[Tensor], Tensor], grad_output: Tensor, grad_input: Tensor) -> None:
-    """Add to ``grad_input`` the gradient of a function that is linear in features of its shape."""
+def add_feature_gradient(function: Callable[[Tensor], Tensor], grad_output: Tensor, grad_input: Tensor) -> None:
+    """Add the gradient of a function that is linear in the features to ``grad_input``."""
     with torch.enable_grad():
         features = torch.zeros_like(grad_input, dtype=grad_output.dtype).requires_grad_()
         out = function(features)
@@ -83,7 +83,7 @@ def gradient_to_features(function: Callable[[Tensor], Tensor], grad_output: Tens
 
 def write_gradients(function: Callable[..., Tensor], inputs: Sequence[Tensor], grad_output: Tensor,
                     targets: Sequence[Tensor]) -> None:
-    """Write into ``targets`` the gradients of ``function(*inputs)`` to each input."""
+    """Write the gradient of ``function(*inputs)`` with respect to each input into ``targets``."""
     with torch.enable_grad():
         inputs = [tensor.detach().requires_grad_() for tensor in inputs]
         out = function(*inputs)
@@ -93,30 +93,30 @@ def write_gradients(function: Callable[..., Tensor], inputs: Sequence[Tensor], g
 
 def pool_regions(features: Tensor, regions: Tensor, columns: int, output: Tensor, pool: Callable[..., Tensor],
                  **settings: float) -> None:
-    """Fill ``output`` ``(K, C, *bins)`` with what ``pool`` makes of the regions; NaN for a region that is unusable.
+    """Fill ``output`` ``(K, C, *bins)`` with the pooled regions, with NaN for invalid regions on a GPU.
 
     Args:
         features: ``(N, C, H, W)``.
         regions: ``(K, columns)``: image index, then the region.
-        columns: How many there must be.
+        columns: Expected number of columns.
         output: Filled.
-        pool: Takes features in the kernel's precision, usable regions, the rows and columns of bins, and ``settings``.
+        pool: Called with features in the kernel's dtype, valid regions, the rows and columns of bins, and ``settings``.
 
     Raises:
-        ValueError: On a CPU, for a region that is not finite or names no image.
+        ValueError: On a CPU, if a region is not finite or has an invalid image index.
     """
     check_inputs(features=features, regions=regions)
     check_columns(columns, regions=regions)
-    x = computable(features)
-    usable, unusable = usable_regions(regions.to(x.dtype), len(x))
-    output.copy_(pool(x, usable, output.shape[2:], **settings))
-    if unusable is not None:
-        output.masked_fill_(unusable[:, None, None, None], torch.nan)
+    x = to_kernel_dtype(features)
+    valid, invalid = valid_rois(regions.to(x.dtype), len(x))
+    output.copy_(pool(x, valid, output.shape[2:], **settings))
+    if invalid is not None:
+        output.masked_fill_(invalid[:, None, None, None], torch.nan)
 
 
 def pool_regions_backward(grad_output: Tensor, regions: Tensor, grad_features: Tensor, pool: Callable[..., Tensor],
                           **settings: float) -> None:
     """The gradient of :func:`pool_regions`, added to ``grad_features`` ``(N, C, H, W)``."""
-    grad = computable(grad_output)
-    usable, _ = usable_regions(regions.to(grad.dtype), len(grad_features))
-    gradient_to_features(lambda x: pool(x, usable, grad.shape[2:], **settings), grad, grad_features)
+    grad = to_kernel_dtype(grad_output)
+    valid, _ = valid_rois(regions.to(grad.dtype), len(grad_features))
+    add_feature_gradient(lambda x: pool(x, valid, grad.shape[2:], **settings), grad, grad_features)

@@ -1,6 +1,6 @@
-"""Neighbours in sets of points, and features taken from them (Qi et al., PointNet++, NeurIPS 2017).
+"""Neighbors in point sets, and their features (Qi et al., PointNet++, NeurIPS 2017).
 
-mmcv also hands in the sizes of the tensors (``b``, ``c``, ``n``, ``m``, ...), which they have themselves.
+mmcv also passes the sizes of the tensors (``b``, ``c``, ``n``, ``m``, ...), which are not used.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ __all__ = [
     'three_interpolate_backward', 'three_interpolate_forward', 'three_nn_forward'
 ]
 
-# Distances computed at once.
+# Number of distances computed at once.
 _PAIRS_AT_ONCE = 1 << 24
 
 
 def knn_forward(xyz: Tensor, new_xyz: Tensor, idx: Tensor, dist2: Tensor, nsample: int, **sizes: int) -> None:
-    """The nearest points, nearest first.
+    """Find the nearest points, in order of distance.
 
     Args:
         xyz: ``(B, N, 3)`` points.
-        new_xyz: ``(B, M, 3)`` centres.
-        idx: ``(B, M, nsample)`` int32, filled with indices of points; with fewer points the rest stays as it is.
-        dist2: The squared distances, of the same shape; filled.
+        new_xyz: ``(B, M, 3)`` centers.
+        idx: ``(B, M, nsample)`` int32, filled with the indices of the points; with fewer points the rest is unchanged.
+        dist2: ``(B, M, nsample)``, filled with the squared distances.
     """
     check_inputs(xyz=xyz, new_xyz=new_xyz)
     k = min(nsample, xyz.size(1))
@@ -39,8 +39,10 @@ def knn_forward(xyz: Tensor, new_xyz: Tensor, idx: Tensor, dist2: Tensor, nsampl
 
 
 def three_nn_forward(unknown: Tensor, known: Tensor, dist2: Tensor, idx: Tensor, **sizes: int) -> None:
-    """Squared distances ``(B, N, 3)`` and indices of the three of ``known`` ``(B, M, 3)`` nearest to ``unknown``
-    ``(B, N, 3)``; with fewer points the rest has index 0 and an infinite distance."""
+    """Find the three points of ``known`` ``(B, M, 3)`` nearest to each of ``unknown`` ``(B, N, 3)``.
+
+    Squared distances and indices are ``(B, N, 3)``. With fewer points the rest has index 0 and an infinite distance.
+    """
     dist2.fill_(torch.inf)
     idx.zero_()
     knn_forward(known, unknown, idx, dist2, nsample=3)
@@ -48,14 +50,14 @@ def three_nn_forward(unknown: Tensor, known: Tensor, dist2: Tensor, idx: Tensor,
 
 def ball_query_forward(new_xyz: Tensor, xyz: Tensor, idx: Tensor, min_radius: float, max_radius: float, nsample: int,
                        **sizes: int) -> None:
-    """The first points within a shell around each centre; a point at the centre counts.
+    """Find the first points within a range of distances from each center; a point at the center counts.
 
     Args:
-        new_xyz: ``(B, M, 3)`` centres.
+        new_xyz: ``(B, M, 3)`` centers.
         xyz: ``(B, N, 3)`` points.
-        idx: ``(B, M, nsample)`` int32, filled with indices, the first of them again where there are too few; left as it
-            is where there is none.
-        min_radius, max_radius: The shell; the greater one does not belong to it.
+        idx: ``(B, M, nsample)`` int32, filled with indices. With too few points the first index is repeated; with none
+            the row is unchanged.
+        min_radius, max_radius: Smallest distance (inclusive) and largest distance (exclusive).
     """
     check_inputs(new_xyz=new_xyz, xyz=xyz)
     count = xyz.size(1)
@@ -72,36 +74,39 @@ def ball_query_forward(new_xyz: Tensor, xyz: Tensor, idx: Tensor, min_radius: fl
         idx[:, part] = torch.where(first < count, out, idx[:, part]).to(idx.dtype)
 
 
-def _distances(centres: Tensor, points: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Slices of the centres with their ``(B, centres, N)`` squared distances, as the compiled kernels sum them."""
+def _distances(centers: Tensor, points: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Yield slices of the centers and their ``(B, centers, N)`` squared distances, summed as in compiled mmcv."""
     step = max(1, _PAIRS_AT_ONCE // max(1, points[..., 0].numel()))
-    for start in range(0, centres.size(1), step):
+    for start in range(0, centers.size(1), step):
         part = slice(start, start + step)
-        x, y, z = ((centres[:, part, None, axis] - points[:, None, :, axis]).square() for axis in range(3))
+        x, y, z = ((centers[:, part, None, axis] - points[:, None, :, axis]).square() for axis in range(3))
         yield part, x + y + z
 
 
 def furthest_point_sampling_forward(points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor,
                                     **sizes: int) -> None:
-    """Points far from one another: the first, then always the one farthest from all before.
+    """Furthest point sampling: the first point, then repeatedly the point furthest from all sampled points.
 
     Args:
         points_tensor: ``(B, N, 3)``.
-        temp_tensor: ``(B, N)`` squared distances to the nearest point taken, large at first; filled.
+        temp_tensor: ``(B, N)`` squared distances to the nearest sampled point, initially large; filled.
         idx_tensor: ``(B, m)`` int32, filled.
     """
-    _take_furthest(lambda last: (points_tensor - points_tensor.gather(1, last[:, None, None].expand(-1, 1, 3))).square(
-        ).sum(dim=2), temp_tensor, idx_tensor)
+    def distance_to(last: Tensor) -> Tensor:
+        sampled = points_tensor.gather(1, last[:, None, None].expand(-1, 1, 3))
+        return (points_tensor - sampled).square().sum(dim=2)
+
+    _sample_furthest(distance_to, temp_tensor, idx_tensor)
 
 
 def furthest_point_sampling_with_dist_forward(points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor,
                                               **sizes: int) -> None:
-    """:func:`furthest_point_sampling_forward` with distances ``(B, N, N)`` in place of points."""
-    _take_furthest(lambda last: points_tensor.gather(
+    """:func:`furthest_point_sampling_forward` with distances ``(B, N, N)`` instead of points."""
+    _sample_furthest(lambda last: points_tensor.gather(
         1, last[:, None, None].expand(-1, 1, points_tensor.size(2)))[:, 0], temp_tensor, idx_tensor)
 
 
-def _take_furthest(distance_to: Callable[[Tensor], Tensor], nearest: Tensor, idx: Tensor) -> None:
+def _sample_furthest(distance_to: Callable[[Tensor], Tensor], nearest: Tensor, idx: Tensor) -> None:
     last = torch.zeros(len(idx), dtype=torch.long, device=idx.device)
     for i in range(idx.size(1)):
         if i:
@@ -111,40 +116,40 @@ def _take_furthest(distance_to: Callable[[Tensor], Tensor], nearest: Tensor, idx
 
 
 def gather_points_forward(points_tensor: Tensor, idx_tensor: Tensor, out_tensor: Tensor, **sizes: int) -> None:
-    """Features ``(B, C, N)`` at indices ``(B, M)``, into ``out_tensor`` ``(B, C, M)``."""
+    """Gather features ``(B, C, N)`` at indices ``(B, M)`` into ``out_tensor`` ``(B, C, M)``."""
     out_tensor.copy_(points_tensor.gather(2, idx_tensor.long()[:, None].expand(-1, points_tensor.size(1), -1)))
 
 
 def gather_points_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor,
                            **sizes: int) -> None:
-    """The gradient of :func:`gather_points_forward`, added to ``grad_points_tensor`` ``(B, C, N)``."""
+    """Add the gradient of :func:`gather_points_forward` to ``grad_points_tensor`` ``(B, C, N)``."""
     grad_points_tensor.scatter_add_(2, idx_tensor.long()[:, None].expand_as(grad_out_tensor), grad_out_tensor)
 
 
 def group_points_forward(points_tensor: Tensor, idx_tensor: Tensor, out_tensor: Tensor, **sizes: int) -> None:
-    """Features ``(B, C, N)`` at indices ``(B, M, nsample)``, into ``out_tensor`` ``(B, C, M, nsample)``."""
+    """Gather features ``(B, C, N)`` at indices ``(B, M, nsample)`` into ``out_tensor`` ``(B, C, M, nsample)``."""
     gather_points_forward(points_tensor, idx_tensor.flatten(1), out_tensor.flatten(2))
 
 
 def group_points_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor,
                           **sizes: int) -> None:
-    """The gradient of :func:`group_points_forward`, added to ``grad_points_tensor`` ``(B, C, N)``."""
+    """Add the gradient of :func:`group_points_forward` to ``grad_points_tensor`` ``(B, C, N)``."""
     gather_points_backward(grad_out_tensor.flatten(2), idx_tensor.flatten(1), grad_points_tensor)
 
 
 def three_interpolate_forward(points_tensor: Tensor, idx_tensor: Tensor, weight_tensor: Tensor, out_tensor: Tensor,
                               **sizes: int) -> None:
-    """Weighted sums of the features ``(B, C, M)`` of three points each, into ``out_tensor`` ``(B, C, N)``.
+    """Write weighted sums of the features ``(B, C, M)`` of three points each into ``out_tensor`` ``(B, C, N)``.
 
     Args:
         idx_tensor, weight_tensor: ``(B, N, 3)``.
     """
     index = idx_tensor.long().flatten(1)[:, None].expand(-1, points_tensor.size(1), -1)
-    out_tensor.copy_((points_tensor.gather(2, index).unflatten(2, (-1, 3)) * weight_tensor[:, None]).sum(dim=3))
+    out_tensor.copy_((points_tensor.gather(2, index).view(*out_tensor.shape, 3) * weight_tensor[:, None]).sum(dim=3))
 
 
 def three_interpolate_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, weight_tensor: Tensor,
                                grad_points_tensor: Tensor, **sizes: int) -> None:
-    """The gradient of :func:`three_interpolate_forward`, added to ``grad_points_tensor`` ``(B, C, M)``."""
+    """Add the gradient of :func:`three_interpolate_forward` to ``grad_points_tensor`` ``(B, C, M)``."""
     shares = (grad_out_tensor[..., None] * weight_tensor[:, None]).flatten(2)
     gather_points_backward(shares, idx_tensor.flatten(1), grad_points_tensor)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ._kernels import check_inputs, computable
-from ._sampling import gradient_to_features, mean_samples, pool_regions, pool_regions_backward, samples_of_bins
+from ._kernels import check_inputs, to_kernel_dtype
+from ._sampling import add_feature_gradient, mean_samples, pool_regions, pool_regions_backward, samples_of_bins
 
 __all__ = [
     'bezier_align_backward', 'bezier_align_forward', 'riroi_align_rotated_backward', 'riroi_align_rotated_forward',
@@ -22,18 +23,19 @@ def roi_align_rotated_forward(input: Tensor, rois: Tensor, output: Tensor, **set
 
     Args:
         input: ``(N, C, H, W)`` features.
-        rois: ``(K, 6)``: image index, centre x, y, width, height in pixels of the image, angle in radians.
+        rois: ``(K, 6)``: image index, center x, y, width, height in pixels of the image, angle in radians.
         output: ``(K, C, pooled_height, pooled_width)``, filled.
-        settings: ``pooled_height``, ``pooled_width`` and what :func:`_pool_rotated` takes.
+        settings: ``pooled_height``, ``pooled_width`` and the keyword arguments of :func:`_pool_rotated`.
 
     Raises:
-        ValueError: On a CPU, for a row of ``rois`` that is not finite or names no image. On a GPU its output is NaN.
+        ValueError: On a CPU, if a row of ``rois`` is not finite or has an invalid image index. On a GPU its output is
+            NaN.
     """
     pool_regions(input, rois, 6, output, _pool_rotated, **settings)
 
 
 def roi_align_rotated_backward(top_grad: Tensor, rois: Tensor, bottom_grad: Tensor, **settings: float) -> None:
-    """The gradient of :func:`roi_align_rotated_forward`, added to ``bottom_grad`` ``(N, C, H, W)``."""
+    """Add the gradient of :func:`roi_align_rotated_forward` to ``bottom_grad`` ``(N, C, H, W)``."""
     pool_regions_backward(top_grad, rois, bottom_grad, _pool_rotated, **settings)
 
 
@@ -42,33 +44,33 @@ def _pool_rotated(x: Tensor, rois: Tensor, bins: tuple[int, int], *, spatial_sca
     """RoIAlign of rotated boxes.
 
     Args:
-        spatial_scale: Feature cells a pixel, ``1 / stride``.
-        sampling_ratio: Samples a bin and axis; 0 for as many as there are cells.
+        spatial_scale: Feature cells per pixel, ``1 / stride``.
+        sampling_ratio: Samples per bin and axis; 0 for the number of cells in the bin.
         aligned: Shift by half a cell. Otherwise boxes are at least one cell wide and high.
-        clockwise: The direction of positive angles in the image; False for counterclockwise.
+        clockwise: Whether positive angles are clockwise in the image.
     """
     rows, columns = bins
-    centre = rois[:, [2, 1]] * spatial_scale - (0.5 if aligned else 0)
+    center = rois[:, [2, 1]] * spatial_scale - (0.5 if aligned else 0)
     size = rois[:, [4, 3]] * spatial_scale
     if not aligned:
         size = size.clamp(min=1)
     count, bin_index, down, over = samples_of_bins(size, bins, sampling_ratio)
-    region, place = bin_index // (rows * columns), bin_index % (rows * columns)
+    region, index = bin_index // (rows * columns), bin_index % (rows * columns)
     height, width = size[region].unbind(1)
-    y = ((place // columns + down) / rows - 0.5) * height
-    z = ((place % columns + over) / columns - 0.5) * width
+    y = ((index // columns + down) / rows - 0.5) * height
+    z = ((index % columns + over) / columns - 0.5) * width
     angle = rois[region, 5] * (-1 if clockwise else 1)
     cos, sin = angle.cos(), angle.sin()
-    out = mean_samples(x, rois[region, 0].long(), y * cos - z * sin + centre[region, 0],
-                       y * sin + z * cos + centre[region, 1], count)
+    out = mean_samples(x, rois[region, 0].long(), y * cos - z * sin + center[region, 0],
+                       y * sin + z * cos + center[region, 1], count)
     return out.view(len(rois), rows, columns, x.size(1)).permute(0, 3, 1, 2)
 
 
 def riroi_align_rotated_forward(features: Tensor, rois: Tensor, output: Tensor, **settings: float) -> None:
-    """RoIAlign that turns oriented channels with the box as well (Han et al., ReDet, CVPR 2021, section 3.3).
+    """RoIAlign that also shifts orientation channels by the box angle (Han et al., ReDet, CVPR 2021, section 3.3).
 
     Args:
-        features: ``(N, C * num_orientations, H, W)``; each feature has a channel for each direction.
+        features: ``(N, C * num_orientations, H, W)``; each feature has one channel per orientation.
         rois, output: As in :func:`roi_align_rotated_forward`; boxes are at least one cell wide and high.
         settings: As there, but ``num_samples`` for ``sampling_ratio``, ``num_orientations``, and no ``aligned``.
     """
@@ -76,55 +78,56 @@ def riroi_align_rotated_forward(features: Tensor, rois: Tensor, output: Tensor, 
 
 
 def riroi_align_rotated_backward(top_grad: Tensor, rois: Tensor, bottom_grad: Tensor, **settings: float) -> None:
-    """The gradient of :func:`riroi_align_rotated_forward`, added to ``bottom_grad``."""
+    """Add the gradient of :func:`riroi_align_rotated_forward` to ``bottom_grad``."""
     pool_regions_backward(top_grad, rois, bottom_grad, _pool_oriented, **settings)
 
 
 def _pool_oriented(x: Tensor, rois: Tensor, bins: tuple[int, int], *, num_samples: int, num_orientations: int,
-                   **settings: float) -> Tensor:
+                   **settings: Any) -> Tensor:
     pooled = _pool_rotated(x, rois, bins, sampling_ratio=num_samples, aligned=False, **settings)
-    # Shift the orientations by the angle of the box, between two of them linearly.
+    # Shift the orientations by the angle of the box, with linear interpolation.
     steps = rois[:, 5] * num_orientations / (2 * math.pi)
-    whole = steps.floor()
-    part = (steps - whole)[:, None, None, None, None]
-    parts = pooled.unflatten(1, (-1, num_orientations))
-    first = (torch.arange(num_orientations, device=pooled.device) - whole.long()[:, None]) % num_orientations
+    integer = steps.floor()
+    fraction = (steps - integer)[:, None, None, None, None]
+    parts = torch.unflatten(pooled, 1, (-1, num_orientations))
+    first = (torch.arange(num_orientations, device=pooled.device) - integer.long()[:, None]) % num_orientations
 
     def at(index: Tensor) -> Tensor:
         return parts.gather(2, index[:, None, :, None, None].expand_as(parts))
 
-    return ((1 - part) * at(first) + part * at((first + 1) % num_orientations)).flatten(1, 2)
+    return ((1 - fraction) * at(first) + fraction * at((first + 1) % num_orientations)).flatten(1, 2)
 
 
 def rotated_feature_align_forward(features: Tensor, best_bboxes: Tensor, output: Tensor, spatial_scale: float,
                                   points: int) -> None:
-    """Each cell plus what the map shows at points of the box predicted there (Yang et al., R3Det, AAAI 2021).
+    """Add features sampled at points of the predicted box of each cell (Yang et al., R3Det, AAAI 2021).
 
     Args:
         features: ``(N, C, H, W)``.
-        best_bboxes: ``(N, H, W, 5)``: centre y, x, width, height in pixels of the image, angle in radians.
+        best_bboxes: ``(N, H, W, 5)``: center y, x, width, height in pixels of the image, angle in radians.
         output: ``(N, C, H, W)``, filled.
-        spatial_scale: Feature cells a pixel, ``1 / stride``.
-        points: 1 for the centre, 5 for the four corners as well.
+        spatial_scale: Feature cells per pixel, ``1 / stride``.
+        points: 1 for the center, 5 for the center and the four corners.
     """
     check_inputs(features=features, best_bboxes=best_bboxes)
-    output.copy_(_refined(computable(features), best_bboxes, spatial_scale, points))
+    output.copy_(_refine(to_kernel_dtype(features), best_bboxes, spatial_scale, points))
 
 
 def rotated_feature_align_backward(top_grad: Tensor, best_bboxes: Tensor, bottom_grad: Tensor, spatial_scale: float,
                                    points: int) -> None:
-    """The gradient of :func:`rotated_feature_align_forward`, added to ``bottom_grad`` ``(N, C, H, W)``."""
-    gradient_to_features(lambda x: _refined(x, best_bboxes, spatial_scale, points), computable(top_grad), bottom_grad)
+    """Add the gradient of :func:`rotated_feature_align_forward` to ``bottom_grad`` ``(N, C, H, W)``."""
+    add_feature_gradient(lambda x: _refine(x, best_bboxes, spatial_scale, points), to_kernel_dtype(top_grad),
+                         bottom_grad)
 
 
-def _refined(x: Tensor, boxes: Tensor, spatial_scale: float, points: int) -> Tensor:
+def _refine(x: Tensor, boxes: Tensor, spatial_scale: float, points: int) -> Tensor:
     n, c, height, width = x.shape
     boxes = boxes.to(x.dtype).reshape(-1, 5)
-    centre, half = boxes[:, None, :2] * spatial_scale, boxes[:, None, 2:4] * spatial_scale / 2
+    center, half = boxes[:, None, :2] * spatial_scale, boxes[:, None, 2:4] * spatial_scale / 2
     signs = x.new_tensor([(0, 0), (1, 1), (-1, 1), (-1, -1), (1, -1)][:points])
     along, across = (signs * half).unbind(2)
     cos, sin = boxes[:, 4:].cos(), boxes[:, 4:].sin()
-    y, z = centre[..., 0] + along * sin + across * cos, centre[..., 1] + along * cos - across * sin
+    y, z = center[..., 0] + along * sin + across * cos, center[..., 1] + along * cos - across * sin
     image = torch.arange(n, device=x.device).repeat_interleave(height * width * points)
     count = torch.full((len(boxes), ), points, device=x.device)
     sampled = points * mean_samples(x, image, y.flatten(), z.flatten(), count)
@@ -132,7 +135,7 @@ def _refined(x: Tensor, boxes: Tensor, spatial_scale: float, points: int) -> Ten
 
 
 def bezier_align_forward(input: Tensor, beziers: Tensor, output: Tensor, **settings: float) -> None:
-    """Average of samples around the points of a grid between two Bezier curves (Liu et al., ABCNet, CVPR 2020).
+    """Average samples around the points of a grid between two Bezier curves (Liu et al., ABCNet, CVPR 2020).
 
     Args:
         input: ``(N, C, H, W)`` features.
@@ -140,13 +143,16 @@ def bezier_align_forward(input: Tensor, beziers: Tensor, output: Tensor, **setti
             left to right and of the lower one from right to left.
         output: ``(K, C, aligned_height, aligned_width)``, filled.
         settings: ``aligned_height``, ``aligned_width``; ``spatial_scale``, ``sampling_ratio`` and ``aligned`` as in
-            :func:`roi_align_rotated_forward`, which also tells what is raised.
+            :func:`roi_align_rotated_forward`.
+
+    Raises:
+        ValueError: As in :func:`roi_align_rotated_forward`.
     """
     pool_regions(input, beziers, 17, output, _pool_curved, **settings)
 
 
 def bezier_align_backward(grad_output: Tensor, beziers: Tensor, grad_input: Tensor, **settings: float) -> None:
-    """The gradient of :func:`bezier_align_forward`, added to ``grad_input`` ``(N, C, H, W)``."""
+    """Add the gradient of :func:`bezier_align_forward` to ``grad_input`` ``(N, C, H, W)``."""
     pool_regions_backward(grad_output, beziers, grad_input, _pool_curved, **settings)
 
 
@@ -161,11 +167,11 @@ def _pool_curved(x: Tensor, beziers: Tensor, bins: tuple[int, int], *, spatial_s
     u = torch.arange(columns, device=x.device, dtype=x.dtype) / columns
     v = (torch.arange(rows, device=x.device, dtype=x.dtype) / rows)[:, None, None]
     bernstein = torch.stack(((1 - u)**3, 3 * u * (1 - u)**2, 3 * u**2 * (1 - u), u**3), dim=1)
-    # (K, rows, columns, 2): a point for each bin, on the way from the upper to the lower curve.
-    centre = (bernstein @ lower)[:, None] * v + (bernstein @ upper)[:, None] * (1 - v) - (0.5 if aligned else 0)
+    # (K, rows, columns, 2): one point per bin, between the upper and the lower curve.
+    center = (bernstein @ lower)[:, None] * v + (bernstein @ upper)[:, None] * (1 - v) - (0.5 if aligned else 0)
     count, bin_index, down, over = samples_of_bins(sides, bins, sampling_ratio)
     region = bin_index // (rows * columns)
     step = torch.stack(((down - 0.5) / rows, (over - 0.5) / columns), dim=1) * sides[region]
-    y, z = (centre.reshape(-1, 2)[bin_index] + step).unbind(1)
+    y, z = (center.reshape(-1, 2)[bin_index] + step).unbind(1)
     out = mean_samples(x, beziers[region, 0].long(), y, z, count)
     return out.view(len(beziers), rows, columns, x.size(1)).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""ShuffleNet V2 and the checkpoints that it reads."""
+"""The ShuffleNet V2 backbone."""
 
 from .shufflenet_v2 import FeatureInfo, ShuffleNetV2
 

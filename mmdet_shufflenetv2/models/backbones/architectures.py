@@ -1,6 +1,6 @@
 """Widths, depths and strides of the published networks.
 
-Table 5 of the ShuffleNet V2 paper, and of the deep variants in its appendix the one whose units are these.
+They are the networks of table 5 of the ShuffleNet V2 paper and ShuffleNet V2-50 of its appendix.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from typing import NamedTuple
 
 from ...utils.errors import UserError
 
-__all__ = ['DEEP', 'TABLE_5', 'VARIANTS', 'Architecture', 'architecture']
+__all__ = ['DEEP', 'TABLE_5', 'VARIANTS', 'Architecture', 'get_architecture']
 
 
 class Architecture(NamedTuple):
-    """What distinguishes one network from another; the first stage is called stage2, as in the paper."""
+    """Widths, depths and strides of one network. The first stage is called stage2, as in the paper."""
 
     #: Channels of the stem.
     stem: int
     #: Channels of each stage.
     stages: tuple[int, ...]
-    #: Units of each stage, the first one, which may halve the size, included.
+    #: Units of each stage, including the first unit, which may downsample.
     depths: tuple[int, ...]
     #: Stride of each stage's first unit.
     strides: tuple[int, ...]
@@ -37,12 +37,12 @@ class Architecture(NamedTuple):
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels after the stem and each part."""
+        """Output channels of the stem and of each part."""
         return (self.stem, *self.stages, self.last)
 
     @property
     def feature_strides(self) -> tuple[int, ...]:
-        """Stride in input pixels after the stem and each part."""
+        """Output stride of the stem and of each part, in input pixels."""
         strides = [4]
         for stride in self.strides:
             strides.append(strides[-1] * stride)
@@ -60,45 +60,45 @@ TABLE_5 = {
 #: depth -> network (appendix; its conv2_x to conv5_x and conv6 are stage2 to stage5 and conv6 here).
 DEEP = {50: Architecture(64, (244, 488, 976, 1952), (3, 4, 6, 3), (1, 2, 2, 2), 2048)}
 
-#: The two networks that bear the name, see :mod:`.shuffle_unit`.
+#: The two published implementations of the network, see :mod:`.shuffle_unit`.
 VARIANTS = ('torchvision', 'authors')
 
 
-def architecture(widen_factor: float, depth: int | None, stage_channels: Sequence[int] | None,
-                 strides: Sequence[int] | None, dilations: Sequence[int] | None) -> Architecture:
-    """The network that the backbone's arguments of the same names describe.
+def get_architecture(widen_factor: float, depth: int | None, stage_channels: Sequence[int] | None,
+                     strides: Sequence[int] | None, dilations: Sequence[int] | None) -> Architecture:
+    """Return the network that these arguments of the backbone describe.
 
     Raises:
-        UserError: If an argument is out of range; it says what is allowed.
+        UserError: If an argument is out of range. The message lists the allowed values.
     """
     if depth is not None and depth not in DEEP:
-        raise UserError(f'depth={depth!r} is no deep variant: allowed are {", ".join(map(str, DEEP))}, or None for '
-                        f'the networks of table 5, which widen_factor chooses.')
+        raise UserError(f'Unknown depth={depth!r}: allowed are {", ".join(map(str, DEEP))}, or None for the networks '
+                        f'of table 5, which widen_factor selects.')
     if widen_factor not in TABLE_5:
-        raise UserError(f'widen_factor={widen_factor!r} is not in the paper: allowed are '
-                        f'{", ".join(map(str, TABLE_5))}; for another width give stage_channels=(a, b, c).')
+        raise UserError(f'Unknown widen_factor={widen_factor!r}: allowed are {", ".join(map(str, TABLE_5))}. For '
+                        f'other widths set stage_channels=(a, b, c).')
     if depth is not None and widen_factor != 1.0:
-        raise UserError(f'depth={depth} and widen_factor={widen_factor} exclude each other: the deep variants have '
-                        f'one width. For another one give stage_channels.')
+        raise UserError(f'depth={depth} and widen_factor={widen_factor} cannot be combined: the deep variants have '
+                        f'one width. For other widths set stage_channels.')
     net = TABLE_5[widen_factor] if depth is None else DEEP[depth]
     stages = ', '.join(net.part_names[:-1])
     if stage_channels is not None:
         count = {3: 'three', 4: 'four'}[len(net.stages)]
-        what = f'{count} even widths, those of {stages}, such as {net.stages}'
+        what = f'{count} even widths, one for each of {stages}, such as {net.stages}'
         channels = _numbers('stage_channels', stage_channels, net, lambda c: c >= 2 and c % 2 == 0, what)
         net = net._replace(stages=channels)
     if strides is not None:
         what = f'1 or 2 for each of {stages}, such as {net.strides}'
         net = net._replace(strides=_numbers('strides', strides, net, lambda s: s in (1, 2), what))
     ones = (1, ) * len(net.stages)
-    what = f'a number from 1 up for each of {stages}, such as {ones}'
+    what = f'a number of at least 1 for each of {stages}, such as {ones}'
     dilations = ones if dilations is None else dilations
     return net._replace(dilations=_numbers('dilations', dilations, net, lambda d: d >= 1, what))
 
 
-def _numbers(name: str, given: Sequence[int], net: Architecture, fits: Callable[[int], bool],
+def _numbers(name: str, given: Sequence[int], net: Architecture, is_valid: Callable[[int], bool],
              what: str) -> tuple[int, ...]:
     numbers = tuple(given) if isinstance(given, (tuple, list)) else (given, )
-    if len(numbers) != len(net.stages) or any(type(n) is not int or not fits(n) for n in numbers):
-        raise UserError(f'{name}={given!r} does not fit: expected {what}.')
+    if len(numbers) != len(net.stages) or any(type(n) is not int or not is_valid(n) for n in numbers):
+        raise UserError(f'Invalid {name}={given!r}: expected {what}.')
     return numbers

@@ -1,4 +1,4 @@
-"""Training with the statistics of the norms as they are."""
+"""Batch norms whose running statistics stay fixed during training."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from torch import nn
 
 from ...compat.private import BatchNorm
 
-__all__ = ['batch_norms_to_eval', 'folded_norms']
+__all__ = ['folded_norms', 'set_batch_norms_to_eval']
 
-# Folded with an epsilon of 1e-3 or less, a variance is 1 minus that.
-_NEARLY_ONE = 2e-3
+# The variance of a folded batch norm is 1 - eps, with an eps of 1e-3 or less.
+_TOLERANCE = 2e-3
 
 
-def batch_norms_to_eval(network: nn.Module) -> None:
-    """Put all batch norms of a network (``SyncBN`` too) in eval mode: they normalise by what they have gathered."""
+def set_batch_norms_to_eval(network: nn.Module) -> None:
+    """Set all batch norms of a network, also ``SyncBN``, to eval mode: they normalize with their running statistics."""
     for module in network.modules():
         if isinstance(module, BatchNorm):
             module.eval()
 
 
 def folded_norms(network: nn.Module) -> Iterator[tuple[str, BatchNorm]]:
-    """Name and module of the batch norms that were folded into the convolutions in front of them.
+    """Yield name and module of each batch norm that was folded into the preceding convolution.
 
-    Their mean is 0 and their variance 1 in every channel, which no data give, and they still add a bias. A norm that
-    was not trained yet has such statistics, too; its bias, however, is the same in all channels.
+    Such a norm has a mean of 0 and a variance of 1 in every channel, which does not occur in training, and still adds
+    a bias. An untrained norm has the same statistics, but its bias is the same in all channels.
     """
     for name, norm in network.named_modules():
-        if isinstance(norm, BatchNorm) and norm.running_mean is not None and norm.bias is not None:
-            untouched = not norm.running_mean.any() and bool(((norm.running_var - 1).abs() < _NEARLY_ONE).all())
-            if untouched and bool((norm.bias != norm.bias[0]).any()):
-                yield name, norm
+        if not isinstance(norm, BatchNorm):
+            continue
+        mean, var, bias = norm.running_mean, norm.running_var, norm.bias
+        if mean is None or var is None or bias is None:
+            continue
+        if not mean.any() and bool(((var - 1).abs() < _TOLERANCE).all() and (bias != bias[0]).any()):
+            yield name, norm

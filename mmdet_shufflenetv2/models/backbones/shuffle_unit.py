@@ -1,12 +1,12 @@
-"""The two units of ShuffleNet V2 (Ma et al., ECCV 2018, figure 3 c and d), as torchvision and the authors build them.
+"""The two units of ShuffleNet V2 (Ma et al., ECCV 2018, figure 3 c and d), in torchvision's and the authors' form.
 
-A unit works on half of its channels and passes the other half through untouched; the channel shuffle at its end lets
-the halves meet. Parameter names are torchvision's: ``branch1`` and ``branch2`` are flat sequences of convolution, norm
-and activation, and what the paper's larger variants add stands in them under a name of its own (``field``, ``se``).
+A unit transforms half of its channels and forwards the other half unchanged. The channel shuffle at its end mixes the
+halves. Parameter names are torchvision's: ``branch1`` and ``branch2`` are flat sequences of convolution, norm and
+activation. The layers of the paper's larger variants are in these sequences under the names ``field`` and ``se``.
 
-The authors' own release (https://github.com/megvii-model/ShuffleNet-Series, ShuffleNetV2), whose multiply-adds are the
-paper's, divides channels in another way. Its branches bear the authors' names, so weights of the one network never load
-into the other by mistake, not even at 0.5x, where all shapes agree.
+The authors' own release (https://github.com/megvii-model/ShuffleNet-Series, ShuffleNetV2) has the multiply-adds of the
+paper and splits channels differently. Its branches have the authors' names, so weights of one network never load into
+the other by mistake, not even at 0.5x, where all shapes are equal.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ['AuthorsBasicUnit', 'AuthorsDownsampleUnit', 'BasicUnit', 'Downsample
 
 
 class UnitStyle(NamedTuple):
-    """What all units of a network have in common; the switches are arguments of :class:`.ShuffleNetV2`."""
+    """Settings that all units of a network share; the flags are arguments of :class:`.ShuffleNetV2`."""
 
-    conv_cfg: dict | None
-    norm_cfg: dict
-    act_cfg: dict
+    conv_cfg: dict[str, Any] | None
+    norm_cfg: dict[str, Any]
+    act_cfg: dict[str, Any]
     large_receptive_field: bool = False
     with_se: bool = False
     with_residual: bool = False
@@ -37,7 +37,7 @@ class UnitStyle(NamedTuple):
 
 def conv_norm(in_channels: int, out_channels: int, kernel_size: int, style: UnitStyle, *, stride: int = 1,
               dilation: int = 1, groups: int = 1, act: bool = True) -> list[nn.Module]:
-    """A convolution that keeps the size (over the stride), its norm and, with ``act``, an activation."""
+    """A convolution with "same" padding, its norm and, with ``act``, an activation."""
     conv = build_conv_layer(
         style.conv_cfg, in_channels, out_channels, kernel_size, stride=stride, padding=dilation * (kernel_size // 2),
         dilation=dilation, groups=groups, bias=False)
@@ -48,16 +48,16 @@ def conv_norm(in_channels: int, out_channels: int, kernel_size: int, style: Unit
 
 
 def depthwise(channels: int, style: UnitStyle, **kwargs: Any) -> list[nn.Module]:
-    """A depthwise 3x3 convolution and its norm; no activation follows one in this network."""
+    """A depthwise 3x3 convolution and its norm, without an activation."""
     return conv_norm(channels, channels, 3, style, groups=channels, act=False, **kwargs)
 
 
 def transformation(in_channels: int, middle: int, out_channels: int, style: UnitStyle, *, stride: int = 1,
                    dilation: int = 1, act: bool = True) -> nn.Sequential:
-    """The branch that does a unit's work: 1x1, depthwise 3x3, 1x1.
+    """The main branch of a unit: 1x1, depthwise 3x3 and 1x1 convolution.
 
-    V2* has one more depthwise convolution in front (``field``), an SE network its gate in front of the last activation
-    (``se``; without reduction, as in the authors' SE release). ``act=False`` leaves that activation to the caller.
+    V2* adds a depthwise convolution at the start (``field``). SE networks add a gate before the last activation
+    (``se``; without reduction, as in the authors' SE release). ``act=False`` leaves the last activation to the caller.
     """
     layers = conv_norm(in_channels, middle, 1, style)
     layers += depthwise(middle, style, stride=stride, dilation=dilation)
@@ -65,7 +65,7 @@ def transformation(in_channels: int, middle: int, out_channels: int, style: Unit
     named: OrderedDict[str, nn.Module] = OrderedDict()
     if style.large_receptive_field:
         named['field'] = nn.Sequential(*depthwise(in_channels, style, dilation=dilation))
-    named.update((str(place), layer) for place, layer in enumerate(layers))
+    named.update((str(index), layer) for index, layer in enumerate(layers))
     if style.with_se:
         named['se'] = SELayer(out_channels, ratio=1, act_cfg=(dict(type='ReLU'), dict(type='Sigmoid')))
         if act:
@@ -74,22 +74,22 @@ def transformation(in_channels: int, middle: int, out_channels: int, style: Unit
 
 
 def projection(in_channels: int, out_channels: int, style: UnitStyle, *, stride: int, dilation: int) -> nn.Sequential:
-    """The other branch of a stage's first unit: depthwise 3x3, 1x1."""
+    """The second branch of a stage's first unit: depthwise 3x3 and 1x1 convolution."""
     return nn.Sequential(
         *depthwise(in_channels, style, stride=stride, dilation=dilation),
         *conv_norm(in_channels, out_channels, 1, style))
 
 
 class BasicUnit(nn.Module):
-    """Keeps size and width: the second half of the channels is transformed, the first passes through.
+    """Unit that keeps size and width: it transforms the second half of the channels and forwards the first half.
 
     Args:
-        channels: Width of input and output; even.
-        style: What it shares with the other units.
-        dilation: Of the depthwise convolutions.
+        channels: Channels of input and output; even.
+        style: Settings shared by all units.
+        dilation: Dilation of the depthwise convolutions.
     """
 
-    #: What the transformed branch is called in the names of its weights.
+    #: Parameter name of the transformed branch.
     branch = 'branch2'
 
     def __init__(self, channels: int, style: UnitStyle, *, dilation: int = 1) -> None:
@@ -101,35 +101,35 @@ class BasicUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` -> ``(N, C, H, W)``."""
-        passed, worked = self.part(x)
-        out = self.get_submodule(self.branch)(worked)
+        identity, selected = self.split(x)
+        out = self.get_submodule(self.branch)(selected)
         if self.act is not None:
-            out = self.act(worked + out)
-        return self.join(passed, out)
+            out = self.act(selected + out)
+        return self.merge(identity, out)
 
     @staticmethod
-    def part(x: Tensor) -> tuple[Tensor, Tensor]:
-        """The channels that pass, and those that the unit works on; ``(N, C / 2, H, W)`` each."""
+    def split(x: Tensor) -> tuple[Tensor, ...]:
+        """The channels to forward and the channels to transform, ``(N, C / 2, H, W)`` each."""
         return x.chunk(2, dim=1)
 
     @staticmethod
-    def join(passed: Tensor, out: Tensor) -> Tensor:
-        """The unit's output from what passed and what it made of the rest."""
-        return channel_shuffle(torch.cat((passed, out), dim=1), 2)
+    def merge(identity: Tensor, out: Tensor) -> Tensor:
+        """The unit's output from the forwarded and the transformed channels."""
+        return channel_shuffle(torch.cat((identity, out), dim=1), 2)
 
 
 class DownsampleUnit(nn.Module):
-    """First of a stage, with stride 2 as a rule: both branches see all channels and give half of the output each.
+    """First unit of a stage, usually with stride 2: both branches read all channels and give half of the output each.
 
     Args:
-        in_channels: Width of the input.
-        out_channels: Width of the output; even.
-        style: What it shares with the other units.
-        stride: 2 halves the size; 1 where a dilated stage keeps it.
-        dilation: Of the depthwise convolutions.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output; even.
+        style: Settings shared by all units.
+        stride: 2 halves the size; 1 keeps it, for dilated stages.
+        dilation: Dilation of the depthwise convolutions.
     """
 
-    #: What the projected and the transformed branch are called in the names of their weights.
+    #: Parameter names of the projected and the transformed branch.
     branches = ('branch1', 'branch2')
 
     def __init__(self, in_channels: int, out_channels: int, style: UnitStyle, *, stride: int = 2,
@@ -142,39 +142,38 @@ class DownsampleUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` -> ``(N, out_channels, ceil(H / stride), ceil(W / stride))``."""
-        return self.join(*(branch(x) for branch in self.children()))
+        return self.merge(*(branch(x) for branch in self.children()))
 
     @staticmethod
     def projected_width(in_channels: int, out_channels: int) -> int:
-        """How many of the output's channels the projected branch gives."""
+        """Output channels of the projected branch."""
         return out_channels // 2
 
-    join = staticmethod(BasicUnit.join)
+    merge = staticmethod(BasicUnit.merge)
 
 
 class AuthorsBasicUnit(BasicUnit):
-    """The authors' :class:`BasicUnit`: odd channels are transformed, even ones pass through and come first.
+    """The authors' :class:`BasicUnit`: odd channels are transformed; even channels are forwarded and come first.
 
-    So channels are not shuffled behind a unit but parted in front of one, and features leave a stage as ``cat`` leaves
-    them.
+    Channels are split at the start of a unit instead of shuffled at its end, so the output of a stage is not shuffled.
     """
 
     branch = 'branch_main'
 
     @staticmethod
-    def part(x: Tensor) -> tuple[Tensor, Tensor]:
+    def split(x: Tensor) -> tuple[Tensor, ...]:
         # A shuffle of C / 2 groups of two puts the even channels first.
         return channel_shuffle(x, x.shape[1] // 2).chunk(2, dim=1)
 
     @staticmethod
-    def join(passed: Tensor, out: Tensor) -> Tensor:
-        return torch.cat((passed, out), dim=1)
+    def merge(identity: Tensor, out: Tensor) -> Tensor:
+        return torch.cat((identity, out), dim=1)
 
 
 class AuthorsDownsampleUnit(DownsampleUnit):
-    """The authors' :class:`DownsampleUnit`: the projected branch keeps the input's width, the other gives the rest.
+    """The authors' :class:`DownsampleUnit`: the projected branch keeps ``in_channels``, the other gives the rest.
 
-    Stage2 of the 1.0x network is 24 + 92 channels, not 58 + 58. ``out_channels`` is more than ``in_channels``.
+    Stage2 of the 1.0x network has 24 + 92 channels, not 58 + 58. ``out_channels`` must exceed ``in_channels``.
     """
 
     branches = ('branch_proj', 'branch_main')
@@ -183,4 +182,4 @@ class AuthorsDownsampleUnit(DownsampleUnit):
     def projected_width(in_channels: int, out_channels: int) -> int:
         return in_channels
 
-    join = staticmethod(AuthorsBasicUnit.join)
+    merge = staticmethod(AuthorsBasicUnit.merge)

@@ -1,4 +1,4 @@
-"""ImageNet: the backbone with its classifier, to pre-train what nobody publishes and to evaluate what is published."""
+"""ImageNet classification: pre-train backbones and evaluate published weights."""
 
 from .classifier import ImageClassifier, TopKAccuracy
 from .image_folder import ImageFolder

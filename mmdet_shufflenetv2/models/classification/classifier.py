@@ -1,4 +1,4 @@
-"""ShuffleNet V2 as the paper first trains it: to tell 1000 classes of images apart (table 5, the last two rows)."""
+"""ShuffleNet V2 as an ImageNet classifier (table 5 of the paper, the last two rows)."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ __all__ = ['ImageClassifier', 'TopKAccuracy']
 class ImageClassifier(BaseModel):
     """A backbone, global average pooling, dropout and one fully connected layer.
 
-    Images come normalised from the data set. The weights of a whole classifier load in every layout that the backbone
-    reads (:mod:`...checkpoints.shufflenet_layouts`); a checkpoint of this class, in turn, is a backbone's ``init_cfg``.
+    The dataset normalizes the images. Weights of a complete classifier load in every layout that the backbone reads
+    (:mod:`...checkpoints.shufflenet_layouts`). A checkpoint of this class can be the ``init_cfg`` of a backbone.
 
     Args:
-        backbone: Config of the backbone; its last output is pooled, conv5 in the paper.
+        backbone: Config of the backbone. Its last output is pooled, conv5 in the paper.
         num_classes: Number of classes.
-        dropout: Share of the pooled features that training drops.
-        fc_bias: Whether the fully connected layer has a bias; the authors' has none.
-        label_smoothing: Share of the target that all classes divide among them.
-        mixup_alpha: Train on blends of two images; of Beta(alpha, alpha) is the share of the first. 0 for none.
-        cutmix_alpha: Train on images with a patch of another. Where ``mixup_alpha`` is given too, each batch is
-            treated in one of the two ways.
-        init_cfg: MMEngine's initialisation config.
+        dropout: Dropout rate of the pooled features.
+        fc_bias: Whether the fully connected layer has a bias; the authors' layer has none.
+        label_smoothing: Label smoothing, 0 to 1.
+        mixup_alpha: Train with MixUp; the mixing ratio is from Beta(alpha, alpha). 0 turns it off.
+        cutmix_alpha: Train with CutMix, likewise. If both are on, each batch uses one of the two.
+        init_cfg: MMEngine's initialization config.
 
     Example:
         >>> import torch
@@ -45,9 +44,9 @@ class ImageClassifier(BaseModel):
         torch.Size([2, 1000])
     """
 
-    def __init__(self, backbone: dict, num_classes: int = 1000, dropout: float = 0.0, fc_bias: bool = True,
+    def __init__(self, backbone: dict[str, Any], num_classes: int = 1000, dropout: float = 0.0, fc_bias: bool = True,
                  label_smoothing: float = 0.0, mixup_alpha: float = 0.0, cutmix_alpha: float = 0.0,
-                 init_cfg: dict | list[dict] | None = None) -> None:
+                 init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
         self.dropout = nn.Dropout(dropout)
@@ -59,26 +58,34 @@ class ImageClassifier(BaseModel):
 
     def forward(self, inputs: Tensor, labels: Tensor | None = None,
                 mode: str = 'tensor') -> Tensor | dict[str, Tensor] | tuple[Tensor, Tensor | None]:
-        """Class scores, or what MMEngine's training and evaluation make of them.
+        """Compute logits, or what MMEngine's training and evaluation need.
 
         Args:
-            inputs: ``(N, 3, H, W)`` normalised images.
-            labels: ``(N, )`` class numbers.
+            inputs: ``(N, 3, H, W)`` normalized images.
+            labels: ``(N, )`` class indices; required with ``mode='loss'``.
             mode: ``tensor``, ``loss`` or ``predict``.
 
         Returns:
             ``(N, num_classes)`` logits; with ``loss`` the cross entropy as ``{'loss': ()}``; with ``predict`` logits
             and labels, which :class:`.TopKAccuracy` compares.
+
+        Raises:
+            ValueError: With ``mode='loss'``, if there are no labels.
         """
-        if mode == 'loss' and self.blend is not None:
-            inputs, labels = self.blend(inputs, labels)
-        logits = self.fc(self.dropout(self.backbone(inputs)[-1].mean((2, 3))))
         if mode == 'loss':
-            return dict(loss=F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing))
+            if labels is None:
+                raise ValueError("mode='loss' needs labels: got None.")
+            if self.blend is not None:
+                inputs, labels = self.blend(inputs, labels)
+            return dict(loss=F.cross_entropy(self._logits(inputs), labels, label_smoothing=self.label_smoothing))
+        logits = self._logits(inputs)
         return (logits, labels) if mode == 'predict' else logits
 
+    def _logits(self, inputs: Tensor) -> Tensor:
+        return self.fc(self.dropout(self.backbone(inputs)[-1].mean((2, 3))))
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # The backbone knows the layouts; it only has to find its part under its own name, and fc the rest.
+        # The backbone converts the layouts; here the keys only get the prefix of the backbone or of fc.
         for key in [key for key in state_dict if key.startswith(prefix)]:
             state_dict[prefix + _own_name(key.removeprefix(prefix))] = state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -96,7 +103,7 @@ def _own_name(key: str) -> str:
 
 @METRICS.register_module()
 class TopKAccuracy(BaseMetric):
-    """Percentage of images whose class is among the ``topk`` that score highest: ``accuracy/top1``, ``accuracy/top5``.
+    """Top-k accuracy in percent: ``accuracy/top1``, ``accuracy/top5``.
 
     Other arguments are those of ``mmengine.evaluator.BaseMetric``.
     """
@@ -108,13 +115,13 @@ class TopKAccuracy(BaseMetric):
         self.topk = topk
 
     def process(self, data_batch: Any, data_samples: tuple[Tensor, Tensor]) -> None:
-        """Note, for each image, which of the best classes is right, of ``(N, C)`` logits and ``(N, )`` labels."""
+        """Store, per image, which of the top classes is correct, from ``(N, C)`` logits and ``(N, )`` labels."""
         logits, labels = data_samples
         best = logits.topk(min(max(self.topk), logits.shape[1])).indices
-        # One row per image: MMEngine drops the images that fill up the last batch of several processes.
+        # One row per image: MMEngine drops the images that pad the last batch of several processes.
         self.results.extend((best == labels[:, None]).tolist())
 
     def compute_metrics(self, results: list[list[bool]]) -> dict[str, float]:
-        """Percentages over the rows of all processes."""
+        """Compute the accuracies over the rows of all processes."""
         hits = np.array(results)
         return {f'top{k}': 100 * float(hits[:, :k].any(axis=1).mean()) for k in self.topk}

@@ -1,4 +1,4 @@
-"""ImageNet, or any folder of images that lie in one folder per class."""
+"""ImageNet, or any dataset with one image folder per class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...utils.images import IMAGE_SUFFIXES, files_below
 
 __all__ = ['ImageFolder', 'ToBGR']
 
-# As ``torchvision/Resize`` and so on, the names that mmpretrain gives them.
+# Registered as ``torchvision/Resize`` and so on, as in mmpretrain.
 for _name, _class in list(vars(transforms).items()):
     if isinstance(_class, type) and not issubclass(_class, Enum):
         TRANSFORMS.register_module(name=f'torchvision/{_name}', module=_class)
@@ -26,7 +26,7 @@ for _name, _class in list(vars(transforms).items()):
 
 @TRANSFORMS.register_module()
 class ToBGR(nn.Module):
-    """Blue, green, red from 0 to 255, the input of the authors' release."""
+    """Convert RGB to BGR from 0 to 255, the input of the authors' release."""
 
     def forward(self, image: Tensor) -> Tensor:
         """``(3, H, W)`` uint8 RGB -> ``(3, H, W)`` float BGR."""
@@ -35,17 +35,17 @@ class ToBGR(nn.Module):
 
 @DATASETS.register_module()
 class ImageFolder(datasets.ImageFolder):
-    """torchvision's ``ImageFolder``: ``DATA_ROOT/SPLIT/CLASS/*.jpeg``; classes are numbered in alphabetical order.
+    """torchvision's ``ImageFolder``: ``DATA_ROOT/SPLIT/CLASS/*.jpeg``, with classes in alphabetical order.
 
-    ImageNet's own folder names (``n01440764``, ...) so get the numbers that all published weights use.
+    With ImageNet's own folder names (``n01440764``, ...) the class indices are those of all published weights.
 
     Args:
-        data_root: Folder of the data set.
-        split: Folder of the split below it, ``train`` or ``val``.
-        pipeline: Configs of what happens to an image, such as ``dict(type='torchvision/CenterCrop', size=224)``.
+        data_root: Folder of the dataset.
+        split: Subfolder of the split, ``train`` or ``val``.
+        pipeline: Configs of the transforms, such as ``dict(type='torchvision/CenterCrop', size=224)``.
 
     Raises:
-        BrokenImageError: While reading, if an image is truncated or none.
+        BrokenImageError: When an image is read, if it is corrupt or not an image.
     """
 
     def __init__(self, data_root: str, split: str, pipeline: Sequence[dict[str, Any]]) -> None:
@@ -55,41 +55,43 @@ class ImageFolder(datasets.ImageFolder):
 
     @staticmethod
     def make_dataset(directory: str, class_to_idx: dict[str, int], *_: Any, **__: Any) -> list[tuple[str, int]]:
-        """The images of each class: torchvision goes into folders that links lead to again and again, and knows fewer
-        suffixes.
+        """List path and class index of each image.
+
+        torchvision's method follows cyclic links endlessly and supports fewer file extensions.
         """
         return [(str(path), class_to_idx[name]) for name in sorted(class_to_idx)
                 for path in sorted(files_below(os.path.join(directory, name)))]
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """What MMEngine keeps of a data set in the checkpoints."""
+        """Dataset metadata that MMEngine stores in checkpoints."""
         return dict(classes=tuple(self.classes))
 
     @staticmethod
     def prepare(data_root: str, split: str, num_classes: int | None = None, **_: Any) -> None:
-        """Look whether the folders are there, before a run starts; the images are looked at when they are read.
+        """Check the folders before a run starts. Images are checked when they are read.
 
         Raises:
-            UserError: If there is no folder of the split, if a class has no image, or if there are not
-                ``num_classes``, the model's.
+            UserError: If the folder of the split does not exist, if a class has no image, or if the number of classes
+                is not the model's ``num_classes``.
         """
         root = os.path.join(data_root, split)
         classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir()) if os.path.isdir(root) else []
         if not classes:
             raise UserError(f'There {"are no class folders in" if os.path.isdir(root) else "is no folder"} {root}. '
-                            f'Expected is {os.path.join(data_root, "{train,val}", "CLASS", "*.jpeg")}.\nPut the data '
-                            f'there, or name the folder that has it: data_root=DIR.')
+                            f'Expected {os.path.join(data_root, "{train,val}", "CLASS", "*.jpeg")}.\nPut the data '
+                            f'there, or set the folder that contains it: data_root=DIR.')
         for name in classes:
             if not any(files_below(os.path.join(root, name))):
-                raise UserError(f'{os.path.join(root, name)} has no image. Looked for {", ".join(IMAGE_SUFFIXES)}.')
+                raise UserError(f'{os.path.join(root, name)} has no images. Supported: {", ".join(IMAGE_SUFFIXES)}.')
         if num_classes not in (None, len(classes)):
-            raise UserError(f'{root} has {len(classes)} class folders, and the config\'s model {num_classes} classes. '
-                            f'For another data set than ImageNet: `cfg_options` model.num_classes={len(classes)}.')
+            raise UserError(f'{root} has {len(classes)} class folders, but the model of the config has {num_classes} '
+                            f'classes. For other datasets than ImageNet set `cfg_options` '
+                            f'model.num_classes={len(classes)}.')
 
 
 def _load(path: str) -> Image.Image:
     try:
         return pil_loader(path)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BrokenImageError(f'{path} is truncated or no image ({str(error).splitlines()[0]}).') from error
+        raise BrokenImageError(f'{path} is corrupt or not an image ({str(error).splitlines()[0]}).') from error

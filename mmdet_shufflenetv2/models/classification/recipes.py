@@ -1,4 +1,4 @@
-"""What published training recipes do that MMEngine does not: a start, an order of the images, an end."""
+"""Parts of published training recipes that MMEngine lacks: an initializer, a sampler and a hook."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ __all__ = ['AuthorsInit', 'NormStatisticsHook', 'RepeatedAugmentationSampler']
 
 @WEIGHT_INITIALIZERS.register_module()
 class AuthorsInit:
-    """Initialise a network as megvii-model/ShuffleNet-Series does, where another init has said nothing.
+    """Initialize a network as in megvii-model/ShuffleNet-Series.
 
-    Normal distributions around 0: standard deviation 0.01 in the stem and the fully connected layer, elsewhere one over
-    the input channels of a group, so 1 in a depthwise convolution. Batch norms start at weight 1 and bias 0.0001.
+    Weights are normally distributed around 0. The standard deviation is 0.01 in the stem and the fully connected layer,
+    elsewhere 1 / (input channels per group), which is 1 in a depthwise convolution. Batch norms have weight 1 and bias
+    0.0001.
     """
 
     def __call__(self, module: nn.Module) -> None:
-        """Set all parameters of the module, in place."""
+        """Initialize all parameters of the module, in place."""
         for name, layer in module.named_modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.normal_(layer.weight, 0, 0.01 if 'conv1.0' in name else 1 / layer.weight.shape[1])
@@ -42,21 +43,21 @@ class AuthorsInit:
                 nn.init.normal_(layer.weight, 0, 0.01)
             if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-        if logs_initialization(module):  # MMEngine logs where each value comes from
+        if logs_initialization(module):  # MMEngine logs the initializer of each parameter
             update_init_info(module, init_info='AuthorsInit')
 
 
 @DATA_SAMPLERS.register_module()
 class RepeatedAugmentationSampler(Sampler[int]):
-    """Each image several times in a row, augmented anew each time, each view for another process.
+    """Repeated augmentation (Hoffer et al., CVPR 2020): several differently augmented views of each image.
 
-    Repeated augmentation (Hoffer et al., CVPR 2020), as torchvision's training reference has it: an epoch is as long as
-    without, so it shows every ``repeats``-th image only.
+    As in torchvision's training reference, the views of an image follow each other and go to different processes. An
+    epoch has the usual length, so it contains only one in ``repeats`` images.
 
     Args:
-        dataset: What to sample from.
-        repeats: Views of an image.
-        seed: Seed of the order, the same in all processes; None for a random one.
+        dataset: The dataset.
+        repeats: Views per image.
+        seed: Seed of the order, the same in all processes. None means a random seed.
     """
 
     def __init__(self, dataset: Sized, repeats: int, seed: int | None = None) -> None:
@@ -75,30 +76,31 @@ class RepeatedAugmentationSampler(Sampler[int]):
         return len(self.dataset) // self.world_size
 
     def set_epoch(self, epoch: int) -> None:
-        """Shuffle anew."""
+        """Set the epoch, on which the order depends."""
         self.epoch = epoch
 
 
 @HOOKS.register_module()
 class NormStatisticsHook(Hook):
-    """At the end of a training, average the statistics of all batch norms over an epoch of the final weights.
+    """At the end of training, recompute the statistics of all batch norms with the final weights.
 
-    What they hold until then is a moving average over weights that have changed since. The authors' release ends its
-    training so (``bn_process`` in megvii-model/ShuffleNet-Series).
+    Until then they are moving averages over changing weights. The authors' release does the same (``bn_process`` in
+    megvii-model/ShuffleNet-Series).
 
     Args:
-        num_batches: Batches to average over, at most an epoch's.
+        num_batches: Batches to average over, at most one epoch.
     """
 
     def __init__(self, num_batches: int) -> None:
         self.num_batches = num_batches
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Behind the last epoch, in front of its checkpoint and evaluation."""
+        """Recompute the statistics after the last epoch, before its checkpoint and evaluation."""
         if not self.is_last_train_epoch(runner):
             return
-        runner.logger.info(f'Average batch norm statistics over {self.num_batches} batches')
+        runner.logger.info(f'Averaging batch norm statistics over {self.num_batches} batches')
         model = unwrap_model(runner.model)
+        preprocess = model.get_submodule('data_preprocessor')
         batches = islice(runner.train_dataloader, self.num_batches)
-        update_bn((model.data_preprocessor(batch, training=True)[0] for batch in batches), model)
+        update_bn((preprocess(batch, training=True)[0] for batch in batches), model)
         all_reduce_params([buffer for buffer in model.buffers() if buffer.is_floating_point()], op='mean')

@@ -1,7 +1,7 @@
 """NanoDet-m and NanoDet-Plus: real-time detectors on ShuffleNet V2.
 
 Origin: https://github.com/RangiLyu/nanodet (Apache-2.0), its ``config/legacy_v0.x_configs/nanodet-m.yml`` and
-``config/nanodet-plus-m_320.yml``. Its published weights load as they are: :mod:`...checkpoints.nanodet_layout`.
+``config/nanodet-plus-m_320.yml``. Its published weights load unchanged: :mod:`...checkpoints.nanodet_layout`.
 """
 
 from .assign_guidance import AssignGuidance, AssignGuidanceHead, AssignGuidanceHook

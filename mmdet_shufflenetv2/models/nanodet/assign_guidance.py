@@ -1,7 +1,7 @@
-"""What NanoDet-Plus learns with and does without afterwards: a second neck and a larger head that guide the assignment.
+"""The assign guidance of NanoDet-Plus: an auxiliary neck and a larger head, for training only.
 
-A small detector is a poor judge of which cell should learn which box. The auxiliary head sees twice the channels and
-learns the same; cells are matched with boxes by what it predicts, for both heads.
+The predictions of a small detector are too poor to decide which cell should learn which box. The auxiliary head has
+twice the channels and the same targets. Its predictions decide the assignment for both heads.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = ['AssignGuidance', 'AssignGuidanceHead', 'AssignGuidanceHook']
 
 @MODELS.register_module()
 class AssignGuidanceHead(NanoDetPlusHead):
-    """The auxiliary head: MMDetection's ``GFLHead``, its towers shared by all levels, with the losses of NanoDet-Plus.
+    """The auxiliary head: MMDetection's ``GFLHead``, whose levels share towers, with the losses of NanoDet-Plus.
 
     Its arguments are those of :class:`.NanoDetPlusHead`.
     """
 
-    #: None in the layer of classes; distances have one of their own.
+    #: Box outputs in the class layer: none, distances have their own layer.
     box_channels = 0
 
     forward = GFLHead.forward
@@ -46,31 +46,31 @@ class AssignGuidanceHead(NanoDetPlusHead):
 class AssignGuidance(BaseModule):
     """Auxiliary neck and head (NanoDet, ``nanodet/model/arch/nanodet_plus.py`` and ``head/simple_conv_head.py``).
 
-    Both are configured by those of the detector. The head reads the detector's features beside the auxiliary neck's.
+    The auxiliary head reads the outputs of both necks.
 
     Args:
-        neck, bbox_head: Configs of the detector's.
+        neck, bbox_head: Configs of the detector's neck and head.
         stacked_convs: Convolutions in each of the auxiliary head's two towers.
-        norm_cfg: Of these; GroupNorm of 32 groups by default.
+        norm_cfg: Config of their norms; GroupNorm with 32 groups by default.
     """
 
     def __init__(self, neck: dict[str, Any], bbox_head: dict[str, Any], stacked_convs: int = 4,
-                 norm_cfg: dict | None = None) -> None:
+                 norm_cfg: dict[str, Any] | None = None) -> None:
         super().__init__()
         width = 2 * bbox_head['in_channels']
         self.neck = MODELS.build(neck)
         self.head = MODELS.build(dict(
             bbox_head, type='AssignGuidanceHead', in_channels=width, feat_channels=width, stacked_convs=stacked_convs,
             norm_cfg=norm_cfg or dict(type='GN', num_groups=32, requires_grad=True)))
-        #: Whether it learns without teaching the detector; :class:`AssignGuidanceHook` decides.
+        #: Whether its gradients stop before the detector; set by :class:`AssignGuidanceHook`.
         self.detached = False
 
     def forward(self, features: Sequence[Tensor], levels: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Raw outputs of the auxiliary head, in the shapes of :meth:`.NanoDetHead.forward`.
+        """Compute the raw outputs of the auxiliary head, with the shapes of :meth:`.NanoDetHead.forward`.
 
         Args:
-            features: The backbone's, one ``(N, C_i, H_i, W_i)`` a stage.
-            levels: The detector's neck's, one ``(N, in_channels, H_i, W_i)`` a level.
+            features: Outputs of the backbone, one ``(N, C_i, H_i, W_i)`` per stage.
+            levels: Outputs of the detector's neck, one ``(N, in_channels, H_i, W_i)`` per level.
         """
         if self.detached:
             features, levels = ([x.detach() for x in xs] for xs in (features, levels))
@@ -79,15 +79,15 @@ class AssignGuidance(BaseModule):
 
 @HOOKS.register_module()
 class AssignGuidanceHook(Hook):
-    """Ends the influence of the guidance on the detector after some epochs, and keeps it out of what is for inference.
+    """Detaches the guidance from the detector after some epochs, and removes it from checkpoints for inference.
 
-    A checkpoint without the state of an optimizer, such as the best one, cannot be resumed and is for inference.
+    A checkpoint without an optimizer state, such as the best one, cannot be resumed and is for inference.
 
     Args:
-        switch_epoch: Epochs in which the gradients of the auxiliary head reach the detector.
+        switch_epoch: Number of epochs in which the gradients of the auxiliary head reach the detector.
     """
 
-    priority = 'VERY_LOW'  # behind the hook that exchanges the weights with their average
+    priority = 'VERY_LOW'  # after the hook that swaps the weights with their moving average
 
     def __init__(self, switch_epoch: int = 10) -> None:
         self.switch_epoch = switch_epoch

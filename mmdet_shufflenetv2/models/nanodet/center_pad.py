@@ -1,4 +1,4 @@
-"""The second half of NanoDet's letterbox: the image stands in the middle of a square of neutral colour."""
+"""The second half of NanoDet's letterbox: pad an image on all sides to a fixed size."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from ...utils.errors import UserError
 __all__ = ['CenterPad', 'top_left_padding']
 
 
-class _PaddedShape(tuple):
-    """Height and width that know of their ``padding``: every pipeline packs ``img_shape``, but not ``padding``."""
+class _PaddedShape(tuple[int, int]):
+    """Height and width with their ``padding``: every pipeline packs ``img_shape``, but not ``padding``."""
 
     padding: tuple[int, int, int, int]
 
 
 @TRANSFORMS.register_module()
 class CenterPad(BaseTransform):
-    """Pad an image on all sides; MMDetection's ``Pad`` does so on the right and at the bottom.
+    """Pad an image on all sides; MMDetection's ``Pad`` only pads on the right and at the bottom.
 
-    Behind :class:`.FitResize` it makes the input that NanoDet's weights expect. Filled with the data preprocessor's
-    mean, the border is exactly 0 once normalised; since means are fractions, the image becomes float32.
+    After :class:`.FitResize`, the result is the input that NanoDet's weights expect. With the data preprocessor's mean
+    as ``pad_val`` the border is exactly 0 after normalization. Means are fractions, so the image becomes float32.
 
-    Changed: ``img``, ``img_shape``, ``gt_bboxes``, ``gt_masks``. Added: ``padding``, pixels on the left, on top, on
-    the right and at the bottom. It has to be among the ``meta_keys`` of ``PackDetInputs``, or boxes cannot be brought
-    back to the original image, which :func:`top_left_padding` refuses.
+    Changed: ``img``, ``img_shape``, ``gt_bboxes``, ``gt_masks``. Added: ``padding``, the pixels added on the left, at
+    the top, on the right and at the bottom. It must be in the ``meta_keys`` of ``PackDetInputs``; without it boxes
+    cannot be mapped to the original image, and :func:`top_left_padding` raises an error.
 
     Args:
         size: Width and height to pad to, in pixels.
-        pad_val: Value of the border, one a channel.
+        pad_val: Value of the border, one per channel.
 
     Raises:
         UserError: (a ``ValueError``) If an image is larger than ``size``.
@@ -45,14 +45,14 @@ class CenterPad(BaseTransform):
         self.size = tuple(size)
         self.pad_val = tuple(pad_val)
 
-    @autocast_box_type()
+    @autocast_box_type()  # type: ignore[untyped-decorator]  # MMDetection has no types
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Pad what one image's results hold."""
+        """Pad the image, boxes and masks of ``results``."""
         img = results['img']
         (width, height), (h, w) = self.size, img.shape[:2]
         if w > width or h > height:
-            raise UserError(f'CenterPad(size={self.size}) got an image of {w} x {h} pixels. Put FitResize(scale='
-                            f'{self.size}) in front of it.')
+            raise UserError(f'The image is larger than CenterPad(size={self.size}): {w} x {h} pixels. Add '
+                            f'FitResize(scale={self.size}) before it.')
         left, top = (width - w) // 2, (height - h) // 2
         results['padding'] = (left, top, width - w - left, height - h - top)
         results['img'] = mmcv.impad(img.astype(np.float32), padding=results['padding'], pad_val=self.pad_val)
@@ -69,17 +69,17 @@ class CenterPad(BaseTransform):
 
 
 def top_left_padding(img_meta: dict[str, Any]) -> tuple[int, int]:
-    """Pixels that were added on the left and on top of an image; (0, 0) where :class:`CenterPad` was not used.
+    """Pixels added on the left and at the top of an image; (0, 0) without :class:`CenterPad`.
 
-    An image that was flipped after it had been padded has the sides exchanged.
+    If the image was flipped after the padding, the opposite sides count.
 
     Raises:
         UserError: (a ``ValueError``) If the image was padded and its ``padding`` was not packed.
     """
     if 'padding' not in img_meta and any(getattr(img_meta['img_shape'], 'padding', ())):
-        raise UserError("CenterPad moved an image, and its 'padding' was not packed: boxes cannot be brought back to "
-                        "the original image. Add 'padding' to the meta_keys of PackDetInputs in test_pipeline and in "
-                        'tta_pipeline, as configs/nanodet_m_snv2.py does.')
+        raise UserError("The metadata of an image padded by CenterPad has no 'padding': boxes cannot be mapped to the "
+                        "original image. Add 'padding' to the meta_keys of PackDetInputs in test_pipeline and "
+                        'tta_pipeline, as in configs/nanodet_m_snv2.py.')
     left, top, right, bottom = img_meta.get('padding', (0, 0, 0, 0))
     direction = img_meta.get('flip_direction') if img_meta.get('flip') else None
     return (right if direction in ('horizontal', 'diagonal') else left,

@@ -1,4 +1,4 @@
-"""The colour augmentation of NanoDet."""
+"""The color augmentation of NanoDet."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ['ColorDistortion']
 
 @TRANSFORMS.register_module()
 class ColorDistortion(PhotoMetricDistortion):
-    """Brightness, contrast and saturation, in this order, each changed in one image of two.
+    """Change brightness, contrast and saturation, in this order, each with probability 0.5.
 
-    MMDetection's ``PhotoMetricDistortion`` also shifts hues and exchanges the colour channels; what a stain or a
-    signal means is lost by that, and NanoDet does neither.
+    MMDetection's ``PhotoMetricDistortion`` also shifts the hue and swaps color channels. NanoDet does neither, so
+    classes that differ only in color remain distinguishable.
 
     Args:
         kwargs: ``brightness_delta``, ``contrast_range`` and ``saturation_range`` of ``PhotoMetricDistortion``.
@@ -24,6 +24,6 @@ class ColorDistortion(PhotoMetricDistortion):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(hue_delta=0, **kwargs)
 
-    def _random_flags(self) -> tuple:
+    def _random_flags(self) -> tuple[Any, ...]:
         _, *flags, _ = super()._random_flags()
-        return 1, *flags, [0, 1, 2]  # contrast before saturation, and the order of the channels
+        return 1, *flags, [0, 1, 2]  # contrast before saturation; keep the order of the channels

@@ -1,4 +1,4 @@
-"""NanoDet as a detector of MMDetection: a single-stage detector that also reads NanoDet's own checkpoints."""
+"""NanoDet as an MMDetection detector: a single-stage detector that also reads NanoDet's own checkpoints."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ['NanoDet']
 class NanoDet(SingleStageDetector):
     """Backbone, :class:`.LightPAN` and :class:`.NanoDetHead`.
 
-    Its arguments are those of ``mmdet.models.SingleStageDetector``. Checkpoints of NanoDet load as they are.
+    Its arguments are those of ``mmdet.models.SingleStageDetector``. Checkpoints of NanoDet load unchanged.
 
     Raises:
-        UserError: When weights are loaded, if they are of another NanoDet.
+        UserError: When weights are loaded, if they belong to another NanoDet.
     """
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # The one place that every way of loading passes: load_state_dict, init_cfg, load_from, the tools.
+        # Every way of loading calls this: load_state_dict, init_cfg, load_from, the tools.
         convert_state_dict(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)

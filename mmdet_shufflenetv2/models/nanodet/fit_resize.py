@@ -1,4 +1,4 @@
-"""The first half of NanoDet's letterbox: an image becomes as large as fits into a width and a height."""
+"""The first half of NanoDet's letterbox: resize an image to fit a width and a height."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ['FitResize']
 
 @TRANSFORMS.register_module()
 class FitResize(FixScaleResize):
-    """Resize an image so that it fits into ``scale``, and keep its ratio; fractions of a pixel are cut off.
+    """Resize an image to the largest size that fits ``scale``, keeping its aspect ratio; sizes are rounded down.
 
-    The transforms of MMDetection take ``scale`` as a long and a short side, whichever way an image lies, so that
-    neither is a limit to its width. In a square there is no difference.
+    MMDetection's transforms treat ``scale`` as the long and the short side of the image, so neither limits its width.
+    With a square ``scale`` there is no difference.
 
     Args:
         scale: Width and height in pixels.
@@ -26,6 +26,6 @@ class FitResize(FixScaleResize):
 
     def _resize_img(self, results: dict[str, Any]) -> None:
         (width, height), (h, w) = self.scale, results['img'].shape[:2]
-        if (width - height) * (w - h) < 0:  # it lies the other way: its long side has to fit into the short one
+        if (width - height) * (w - h) < 0:  # portrait in landscape or vice versa: the long side must fit the short one
             results['scale'] = (min(self.scale), ) * 2
         super()._resize_img(results)

@@ -1,12 +1,13 @@
 """The neck of NanoDet-Plus: a path aggregation network (Liu et al., CVPR 2018) of ghost blocks.
 
 A ghost module (Han et al., CVPR 2020) computes half of its channels with a 1x1 convolution and the other half from
-these with a depthwise one. A ghost block is two of them beside a separable shortcut.
+these with a depthwise convolution. A ghost block consists of two ghost modules and a separable shortcut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule, build_activation_layer, build_norm_layer
@@ -20,18 +21,18 @@ __all__ = ['GhostPAN']
 
 @MODELS.register_module()
 class GhostPAN(BaseModule):
-    """Path aggregation with ghost blocks, and one level more (NanoDet, ``nanodet/model/fpn/ghost_pan.py``).
+    """Path aggregation with ghost blocks and an extra level (NanoDet, ``nanodet/model/fpn/ghost_pan.py``).
 
-    Downwards, a level is the block of what the coarser one, resized, and its own input show together; upwards again of
-    the finer one, its resolution halved by a convolution, and itself. The extra level halves the coarsest input and
-    the coarsest output and adds them.
+    Top-down, the block of a level reads the resized coarser level and the level itself. Bottom-up, it reads the finer
+    level, downsampled by a convolution, and the level itself. The extra level is the sum of the downsampled coarsest
+    input and the downsampled coarsest output.
 
     Args:
-        in_channels: Width of each input, finest level first; each level has half the resolution of the one before.
-        out_channels: Width of every output; even.
-        kernel_size: Of the depthwise convolutions between levels and in shortcuts.
+        in_channels: Channels of each input, finest level first. Each level has half the resolution of the previous.
+        out_channels: Channels of every output; even.
+        kernel_size: Kernel size of the depthwise convolutions between levels and in shortcuts.
         norm_cfg, act_cfg: Layer configs as in MMDetection; BN and LeakyReLU of slope 0.1 by default.
-        init_cfg: MMEngine's initialisation config.
+        init_cfg: MMEngine's initialization config.
 
     Example:
         >>> import torch
@@ -43,8 +44,8 @@ class GhostPAN(BaseModule):
     """
 
     def __init__(self, in_channels: Sequence[int], out_channels: int, kernel_size: int = 5,
-                 norm_cfg: dict | None = None, act_cfg: dict | None = None,
-                 init_cfg: dict | list[dict] | None = None) -> None:
+                 norm_cfg: dict[str, Any] | None = None, act_cfg: dict[str, Any] | None = None,
+                 init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None) -> None:
         super().__init__(init_cfg)
         layers = dict(norm_cfg=norm_cfg or dict(type='BN'),
                       act_cfg=act_cfg or dict(type='LeakyReLU', negative_slope=0.1))
@@ -53,33 +54,34 @@ class GhostPAN(BaseModule):
             return nn.ModuleList(_GhostBlock(2 * out_channels, out_channels, kernel_size, **layers)
                                  for _ in in_channels[1:])
 
-        def halving() -> nn.Module:
+        def downsample() -> nn.Module:
             return DepthwiseSeparableConvModule(
                 out_channels, out_channels, kernel_size, stride=2, padding=kernel_size // 2, **layers)
 
         self.reduce_layers = nn.ModuleList(ConvModule(width, out_channels, 1, **layers) for width in in_channels)
         self.top_down_blocks = blocks()  # coarsest first
-        self.downsamples = nn.ModuleList(halving() for _ in in_channels[1:])
+        self.downsamples = nn.ModuleList(downsample() for _ in in_channels[1:])
         self.bottom_up_blocks = blocks()
-        self.extra_lvl_in_conv = halving()
-        self.extra_lvl_out_conv = halving()
+        self.extra_lvl_in_conv = downsample()
+        self.extra_lvl_out_conv = downsample()
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """One ``(N, C_i, H_i, W_i)`` a level, finest first -> as many ``(N, out_channels, H_i, W_i)``, and one more."""
+        """One ``(N, C_i, H_i, W_i)`` per level, finest first -> ``(N, out_channels, H_i, W_i)`` each, and one more."""
         *finer, coarsest = (layer(x) for layer, x in zip(self.reduce_layers, inputs, strict=True))
         levels = [coarsest]
         for reduced, block in zip(reversed(finer), self.top_down_blocks, strict=True):
-            # To the other's size, not by a factor of 2: the same for sizes that strides divide, right for all others.
+            # Resized to the finer level's size, not by a factor of 2, which is wrong for odd sizes.
             above = interpolate(levels[0], size=reduced.shape[-2:], mode='bilinear', align_corners=False)
             levels.insert(0, block(torch.cat((above, reduced), dim=1)))
-        for i, (halved, block) in enumerate(zip(self.downsamples, self.bottom_up_blocks, strict=True)):
-            levels[i + 1] = block(torch.cat((halved(levels[i]), levels[i + 1]), dim=1))
+        for i, (conv, block) in enumerate(zip(self.downsamples, self.bottom_up_blocks, strict=True)):
+            levels[i + 1] = block(torch.cat((conv(levels[i]), levels[i + 1]), dim=1))
         return *levels, self.extra_lvl_in_conv(coarsest) + self.extra_lvl_out_conv(levels[-1])
 
 
 class _GhostBlock(nn.Module):
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, norm_cfg: dict, act_cfg: dict) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, norm_cfg: dict[str, Any],
+                 act_cfg: dict[str, Any]) -> None:
         super().__init__()
         self.ghost1 = _GhostModule(in_channels, out_channels, norm_cfg, act_cfg)
         self.ghost2 = _GhostModule(out_channels, out_channels, norm_cfg, None)
@@ -93,7 +95,8 @@ class _GhostBlock(nn.Module):
 
 class _GhostModule(nn.Module):
 
-    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict, act_cfg: dict | None) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict[str, Any],
+                 act_cfg: dict[str, Any] | None) -> None:
         super().__init__()
         half = out_channels // 2
         activation = [build_activation_layer(act_cfg)] if act_cfg else []
@@ -105,8 +108,8 @@ class _GhostModule(nn.Module):
         return torch.cat((primary, self.cheap_operation(primary)), dim=1)
 
 
-def _conv_norm(in_channels: int, out_channels: int, kernel_size: int, norm_cfg: dict,
+def _conv_norm(in_channels: int, out_channels: int, kernel_size: int, norm_cfg: dict[str, Any],
                groups: int = 1) -> tuple[nn.Module, nn.Module]:
-    """With PyTorch's initial weights, as NanoDet leaves them; ``ConvModule`` would draw others."""
+    """A convolution and a norm with PyTorch's initialization, as in NanoDet; ``ConvModule`` has another one."""
     return (nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False),
             build_norm_layer(norm_cfg, out_channels)[1])

@@ -1,8 +1,8 @@
 """The head of NanoDet-m: Generalized Focal Loss (Li et al., NeurIPS 2020) on towers of depthwise convolutions.
 
-A cell predicts for each class how well a box of it would fit, and four distances, from its centre to the left, top,
-right and bottom of the box, each as a distribution over 0 to ``reg_max`` strides. Against MMDetection's ``GFLHead``
-each level has a tower of its own, one tower serves classes and boxes, and its convolutions are depthwise separable.
+A cell predicts a score per class, which estimates the IoU of its box, and the distances from its center to the left,
+top, right and bottom of the box, each as a distribution over 0 to ``reg_max`` strides. Unlike in MMDetection's
+``GFLHead``, each level has its own tower, classes and boxes share it, and its convolutions are depthwise separable.
 Losses and the assignment of boxes to cells (ATSS) are ``GFLHead``'s.
 """
 
@@ -22,7 +22,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ...compat.private import bbox_post_process
-from ..backbones.norm_eval import batch_norms_to_eval
+from ..backbones.norm_eval import set_batch_norms_to_eval
 from .center_pad import top_left_padding
 
 __all__ = ['NanoDetHead']
@@ -34,20 +34,20 @@ class NanoDetHead(GFLHead):
 
     Args:
         num_classes: Number of classes.
-        in_channels: Width of every level.
-        feat_channels: Width of the towers.
-        stacked_convs: Depthwise separable convolutions a tower.
-        kernel_size: Of the depthwise ones.
-        reg_max: Longest distance that a cell can predict, in strides.
+        in_channels: Channels of every level.
+        feat_channels: Channels of the towers.
+        stacked_convs: Depthwise separable convolutions per tower.
+        kernel_size: Kernel size of the depthwise convolutions.
+        reg_max: Largest distance that a cell can predict, in strides.
         norm_cfg, act_cfg: Layer configs as in MMDetection.
-        norm_eval: Keep all batch norms in eval mode while training, as weights need whose norms are folded.
-        kwargs: Arguments of ``mmdet.models.GFLHead``. Its ``anchor_generator`` says where the cells stand: strides, and
-            ``center_offset=0.5`` for a centre at ``(x + 0.5) * stride``. The anchors' size matters to ATSS only.
+        norm_eval: Keep all batch norms in eval mode while training; needed for weights with folded norms.
+        kwargs: Arguments of ``mmdet.models.GFLHead``. Its ``anchor_generator`` defines the centers of the cells: the
+            strides, and ``center_offset=0.5`` for ``(x + 0.5) * stride``. Only ATSS uses the size of the anchors.
     """
 
     def __init__(self, num_classes: int, in_channels: int, feat_channels: int = 96, stacked_convs: int = 2,
-                 kernel_size: int = 3, reg_max: int = 7, norm_cfg: dict | None = None, act_cfg: dict | None = None,
-                 norm_eval: bool = False, **kwargs: Any) -> None:
+                 kernel_size: int = 3, reg_max: int = 7, norm_cfg: dict[str, Any] | None = None,
+                 act_cfg: dict[str, Any] | None = None, norm_eval: bool = False, **kwargs: Any) -> None:
         self.kernel_size = kernel_size
         self.act_cfg = act_cfg or dict(type='LeakyReLU', negative_slope=0.1)
         self.norm_eval = norm_eval
@@ -69,7 +69,7 @@ class NanoDetHead(GFLHead):
 
     @property
     def box_channels(self) -> int:
-        """Outputs for the distances; they stand behind the classes in each level's last layer."""
+        """Number of distance outputs, which follow the class outputs in each level's last layer."""
         return 4 * (self.reg_max + 1)
 
     @property
@@ -77,21 +77,21 @@ class NanoDetHead(GFLHead):
         return self.cls_out_channels, self.box_channels
 
     def train(self, mode: bool = True) -> NanoDetHead:
-        """Set the mode, keeping all batch norms in eval mode with ``norm_eval``."""
+        """Set the mode; with ``norm_eval`` all batch norms stay in eval mode."""
         super().train(mode)
         if self.norm_eval:
-            batch_norms_to_eval(self)
+            set_batch_norms_to_eval(self)
         return self
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Raw outputs of all levels.
+        """Compute the raw outputs of all levels.
 
         Args:
-            x: One ``(N, in_channels, H_i, W_i)`` a level.
+            x: One ``(N, in_channels, H_i, W_i)`` per level.
 
         Returns:
-            Class logits, one ``(N, num_classes, H_i, W_i)`` a level, and distance logits, one
-            ``(N, 4 * (reg_max + 1), H_i, W_i)`` a level.
+            Class logits, one ``(N, num_classes, H_i, W_i)`` per level, and distance logits, one
+            ``(N, 4 * (reg_max + 1), H_i, W_i)`` per level.
         """
         return multi_apply(self.forward_single, x, self.cls_convs, self.gfl_cls)
 
@@ -101,14 +101,14 @@ class NanoDetHead(GFLHead):
         return cls_score, bbox_pred.float()
 
     def decode(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Boxes and scores of all cells. It holds tensor operations alone, so that it can be traced into a graph.
+        """Decode the boxes and scores of all cells, with tensor operations only, so that it can be traced.
 
         Args:
-            cls_scores, bbox_preds: What :meth:`forward` returns.
+            cls_scores, bbox_preds: Outputs of :meth:`forward`.
 
         Returns:
-            Boxes, ``(N, cells, 4)`` as x1, y1, x2, y2 in pixels of the network's input, not clipped to it, and scores
-            in 0 to 1, ``(N, cells, num_classes)``. The cells of the first level come first, row by row.
+            Boxes ``(N, cells, 4)`` as x1, y1, x2, y2 in pixels of the network's input, not clipped, and scores from 0
+            to 1, ``(N, cells, num_classes)``. The cells of the first level come first, in row-major order.
         """
         priors = self.prior_generator.grid_priors(
             [scores.shape[-2:] for scores in cls_scores], dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
@@ -122,23 +122,23 @@ class NanoDetHead(GFLHead):
         return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)
 
     def predict_by_feat(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
-                        score_factors: None = None, batch_img_metas: Sequence[dict] = (),
+                        score_factors: None = None, batch_img_metas: Sequence[dict[str, Any]] = (),
                         cfg: ConfigDict | None = None, rescale: bool = False,
                         with_nms: bool = True) -> list[InstanceData]:
-        """Detections in a batch of images; arguments as in ``mmdet.models.BaseDenseHead``, whose method this is.
+        """Compute the detections in a batch of images; arguments as in ``mmdet.models.BaseDenseHead``.
 
         Returns:
-            An ``InstanceData`` an image with ``bboxes``, ``scores`` and ``labels``, best first. With ``rescale`` the
-            boxes are those of the original image and inside it: the ``padding`` that :class:`.CenterPad` noted is taken
-            off. Else they are inside the network's input.
+            One ``InstanceData`` per image with ``bboxes``, ``scores`` and ``labels``, best score first. With
+            ``rescale`` the boxes are in pixels of the original image, without the ``padding`` of :class:`.CenterPad`,
+            and clipped to it. Otherwise they are clipped to the network's input.
         """
         cfg = cfg or self.test_cfg
-        found = []
+        detections = []
         for boxes, scores, img_meta in zip(*self.decode(cls_scores, bbox_preds), batch_img_metas, strict=True):
             scores, labels, cells, _ = filter_scores_and_topk(
                 scores.detach(), cfg.score_thr, cfg.get('nms_pre', scores.numel()))
             height, width = img_meta['img_shape'][:2]
-            # As in NanoDet: before NMS to the network's input, behind it to the image.
+            # As in NanoDet, boxes are clipped to the network's input before NMS, and to the image after it.
             bboxes = boxes.detach()[cells].clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
             if rescale:
                 bboxes = bboxes - boxes.new_tensor(top_left_padding(img_meta) * 2)
@@ -148,5 +148,5 @@ class NanoDetHead(GFLHead):
             if rescale:
                 height, width = img_meta['ori_shape'][:2]
                 results.bboxes = results.bboxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
-            found.append(results)
-        return found
+            detections.append(results)
+        return detections

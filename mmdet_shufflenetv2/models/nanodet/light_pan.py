@@ -1,12 +1,13 @@
-"""The neck of NanoDet-m: a path aggregation network (Liu et al., CVPR 2018) of which the convolutions are left out.
+"""The neck of NanoDet-m: a path aggregation network (Liu et al., CVPR 2018) without convolutions between the levels.
 
-All that it learns is a 1x1 convolution a level that brings the backbone's features to one width. The levels then
-exchange information by resizing and adding, downwards and up again.
+Only the 1x1 convolution of each level, which maps the backbone's features to one width, has weights. The levels are
+then resized and added, top-down and bottom-up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
@@ -22,9 +23,9 @@ class LightPAN(BaseModule):
     """Path aggregation without convolutions between the levels (NanoDet, ``nanodet/model/fpn/pan.py``).
 
     Args:
-        in_channels: Width of each input, finest level first.
-        out_channels: Width of every output.
-        init_cfg: MMEngine's initialisation config; Xavier as in NanoDet by default.
+        in_channels: Channels of each input, finest level first.
+        out_channels: Channels of every output.
+        init_cfg: MMEngine's initialization config; Xavier as in NanoDet by default.
 
     Example:
         >>> import torch
@@ -36,21 +37,21 @@ class LightPAN(BaseModule):
     """
 
     def __init__(self, in_channels: Sequence[int], out_channels: int,
-                 init_cfg: dict | list[dict] | None = None) -> None:
+                 init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None) -> None:
         super().__init__(init_cfg or dict(type='Xavier', layer='Conv2d', distribution='uniform'))
         self.lateral_convs = nn.ModuleList(
             ConvModule(channels, out_channels, 1, act_cfg=None) for channels in in_channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """One ``(N, C_i, H_i, W_i)`` a level, finest first -> one ``(N, out_channels, H_i, W_i)`` a level."""
+        """One ``(N, C_i, H_i, W_i)`` per level, finest first -> one ``(N, out_channels, H_i, W_i)`` per level."""
         levels = [conv(x) for conv, x in zip(self.lateral_convs, inputs, strict=True)]
         for i in range(len(levels) - 1, 0, -1):
-            levels[i - 1] = levels[i - 1] + _resized(levels[i], levels[i - 1])
+            levels[i - 1] = levels[i - 1] + _resize(levels[i], levels[i - 1])
         for i in range(len(levels) - 1):
-            levels[i + 1] = levels[i + 1] + _resized(levels[i], levels[i + 1])
+            levels[i + 1] = levels[i + 1] + _resize(levels[i], levels[i + 1])
         return tuple(levels)
 
 
-def _resized(x: Tensor, like: Tensor) -> Tensor:
-    # To the other's size, not by a factor of 2: the same for sizes that strides divide, and right for all others.
+def _resize(x: Tensor, like: Tensor) -> Tensor:
+    # Resized to the other level's size, not by a factor of 2, which is wrong for odd sizes.
     return interpolate(x, size=like.shape[-2:], mode='bilinear', align_corners=False)

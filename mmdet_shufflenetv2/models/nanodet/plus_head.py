@@ -1,7 +1,7 @@
-"""The head of NanoDet-Plus: NanoDet-m's with longer depthwise convolutions, trained with dynamic soft labels.
+"""The head of NanoDet-Plus: NanoDet-m's with larger depthwise kernels, trained with dynamic soft labels.
 
-Which cells learn which box is decided anew in every step, from what an auxiliary head sees in the image (see
-:mod:`.assign_guidance`), and the class of such a cell learns how well the auxiliary box fits: its IoU.
+The predictions of an auxiliary head decide in every step which cell learns which box (see :mod:`.assign_guidance`).
+The target of the class score of such a cell is the IoU of the auxiliary head's box.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ __all__ = ['NanoDetPlusHead', 'SoftTargets']
 
 
 class SoftTargets(NamedTuple):
-    """What every cell of a batch learns; the cells of all images in one row."""
+    """Targets of all cells of a batch, with the cells of all images concatenated."""
 
     #: ``(N * cells,)`` int64: class, or ``num_classes`` for background.
     labels: Tensor
-    #: ``(N * cells,)``: IoU of the guiding box with the matched one; 0 for background.
+    #: ``(N * cells,)``: IoU of the predicted box with the matched box; 0 for background.
     ious: Tensor
     #: ``(N * cells, 4)``: matched box as x1, y1, x2, y2 in pixels; 0 for background.
     boxes: Tensor
@@ -37,27 +37,27 @@ class NanoDetPlusHead(NanoDetHead):
     """Head of NanoDet-Plus (NanoDet, ``nanodet/model/head/nanodet_plus_head.py``).
 
     Args:
-        args, kernel_size, kwargs: Arguments of :class:`.NanoDetHead`. A cell stands at ``(x, y) * stride``:
-            ``anchor_generator`` needs ``center_offset=0``. ``train_cfg.assigner`` is MMDetection's
-            ``DynamicSoftLabelAssigner``; see :meth:`assign`.
+        num_classes, in_channels, kernel_size, kwargs: Arguments of :class:`.NanoDetHead`. The center of a cell is at
+            ``(x, y) * stride``, so ``anchor_generator`` needs ``center_offset=0``. ``train_cfg.assigner`` is
+            MMDetection's ``DynamicSoftLabelAssigner``; see :meth:`assign`.
     """
 
-    def __init__(self, *args: Any, kernel_size: int = 5, **kwargs: Any) -> None:
-        super().__init__(*args, kernel_size=kernel_size, **kwargs)
+    def __init__(self, num_classes: int, in_channels: int, *, kernel_size: int = 5, **kwargs: Any) -> None:
+        super().__init__(num_classes, in_channels, kernel_size=kernel_size, **kwargs)
 
     def loss_by_feat(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
-                     batch_gt_instances: Sequence[InstanceData], batch_img_metas: Sequence[dict],
+                     batch_gt_instances: Sequence[InstanceData], batch_img_metas: Sequence[dict[str, Any]],
                      batch_gt_instances_ignore: Sequence[InstanceData] | None = None,
                      targets: SoftTargets | None = None) -> dict[str, Tensor]:
-        """Quality focal loss of all cells; GIoU and distribution focal loss of those that have a box.
+        """Compute the quality focal loss of all cells, and the GIoU and distribution focal loss of cells with a box.
 
-        The two of boxes are weighted by the largest class score of the cell and divided by the sum of these weights.
+        The box losses are weighted by the largest class score of the cell and divided by the sum of these weights.
 
         Args:
-            cls_scores, bbox_preds: What :meth:`forward` returns.
-            batch_gt_instances: Ground truth, an image each. Boxes to be ignored have no effect.
+            cls_scores, bbox_preds: Outputs of :meth:`forward`.
+            batch_gt_instances: Ground truth, one per image. Ignored boxes have no effect.
             batch_img_metas, batch_gt_instances_ignore: Not used.
-            targets: What the cells learn; None decides it by these very outputs.
+            targets: Targets of the cells. None: :meth:`assign` computes them from these outputs.
 
         Returns:
             ``loss_cls``, ``loss_bbox`` and ``loss_dfl``.
@@ -74,24 +74,23 @@ class NanoDetPlusHead(NanoDetHead):
         weight = logits.detach().sigmoid().max(dim=1).values
         total = reduce_mean(weight.sum()).clamp(min=1)
         centers, strides = (part.repeat(len(cls_scores[0]), 1)[has_box] for part in self._cells(cls_scores))
-        wanted = self.bbox_coder.encode(centers / strides, targets.boxes[has_box] / strides, self.reg_max)
+        expected = self.bbox_coder.encode(centers / strides, targets.boxes[has_box] / strides, self.reg_max)
         loss_bbox = self.loss_bbox(boxes[has_box], targets.boxes[has_box], weight=weight, avg_factor=total)
-        loss_dfl = self.loss_dfl(distances.reshape(-1, self.reg_max + 1), wanted.flatten(),
+        loss_dfl = self.loss_dfl(distances.reshape(-1, self.reg_max + 1), expected.flatten(),
                                  weight=weight[:, None].expand(-1, 4).flatten(), avg_factor=4 * total)
         return dict(loss_cls=loss_cls, loss_bbox=loss_bbox, loss_dfl=loss_dfl)
 
     @torch.no_grad()
     def assign(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
                batch_gt_instances: Sequence[InstanceData]) -> SoftTargets:
-        """Match cells with boxes by what a head predicts.
+        """Match cells with boxes by the predictions of a head.
 
-        NanoDet's assigner is MMDetection's ``DynamicSoftLabelAssigner`` without its preference for cells near a box's
-        centre: ``10 ** (distance - soft_center_radius)`` is 0 with a ``soft_center_radius`` of 1000, whatever the
-        distance.
+        NanoDet's assigner is MMDetection's ``DynamicSoftLabelAssigner`` without the preference for cells near the
+        center of a box: with a ``soft_center_radius`` of 1000, ``10 ** (distance - soft_center_radius)`` is always 0.
 
         Args:
-            cls_scores, bbox_preds: What :meth:`forward` returns.
-            batch_gt_instances: Ground truth, an image each.
+            cls_scores, bbox_preds: Outputs of :meth:`forward`.
+            batch_gt_instances: Ground truth, one per image.
         """
         boxes = self._boxes(cls_scores, bbox_preds)
         logits, (centers, strides) = _flattened(cls_scores), self._cells(cls_scores)
@@ -110,12 +109,12 @@ class NanoDetPlusHead(NanoDetHead):
         return SoftTargets(labels, ious, boxes)
 
     def _boxes(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor]) -> Tensor:
-        """Of :meth:`decode`, in full precision: in half of it, a box beyond 256 pixels moves by quarters of a pixel."""
+        """Boxes of :meth:`decode` in float32: float16 coordinates above 256 have steps of a quarter of a pixel."""
         with torch.autocast(bbox_preds[0].device.type, enabled=False):
             return self.decode(cls_scores, bbox_preds)[0]
 
     def _cells(self, cls_scores: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Where the cells of all levels stand, ``(cells, 2)``, and their strides, ``(cells, 1)``, in pixels."""
+        """Centers ``(cells, 2)`` and strides ``(cells, 1)`` of the cells of all levels, in pixels."""
         anchors = self.prior_generator.grid_priors(
             [scores.shape[-2:] for scores in cls_scores], dtype=torch.float32, device=cls_scores[0].device)
         strides = [level.new_full((len(level), 1), stride[0])
@@ -124,5 +123,5 @@ class NanoDetPlusHead(NanoDetHead):
 
 
 def _flattened(levels: Sequence[Tensor]) -> Tensor:
-    """One ``(N, C, H_i, W_i)`` a level -> ``(N, cells, C)``."""
+    """One ``(N, C, H_i, W_i)`` per level -> ``(N, cells, C)``."""
     return torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in levels], dim=1).float()

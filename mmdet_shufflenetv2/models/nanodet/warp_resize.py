@@ -1,4 +1,4 @@
-"""NanoDet-Plus's way to its input: everything that moves a pixel is one matrix, and the image is interpolated once."""
+"""The geometric augmentation of NanoDet-Plus: one matrix and one interpolation."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ __all__ = ['WarpResize']
 
 @TRANSFORMS.register_module()
 class WarpResize(BaseTransform):
-    """Warp an image to one size, its ratio not kept, and on the way scale, stretch, mirror and shift it at random.
+    """Resize an image without keeping its aspect ratio, and randomly scale, stretch, flip and translate it.
 
-    Without ranges it only resizes. Pixels are aligned by the coordinates of their corners, not of their centres as in
-    ``cv2.resize``, so images differ from those of MMDetection's ``Resize`` by a shift of half a pixel at most. What
-    comes from outside the image is black. Boxes are clipped to the result.
+    Without ranges it only resizes. Pixels are aligned by their corners, not by their centers as in ``cv2.resize``, so
+    images are shifted by up to half a pixel against those of MMDetection's ``Resize``. Areas outside the image are
+    black. Boxes are clipped to the result.
 
     Changed: ``img``, ``img_shape``, ``gt_bboxes``. Added: ``scale``, ``scale_factor``, ``keep_ratio``,
     ``homography_matrix``.
 
     Args:
         scale: Width and height of the result, in pixels.
-        scaling_ratio_range: Factors of the image's size about its centre.
-        stretching_ratio_range: Factors of its width and of its height, drawn independently.
-        flip_prob: How often it is mirrored horizontally.
-        max_translate_ratio: How far its centre moves at most, in parts of its width and of its height.
+        scaling_ratio_range: Range of the scale factor, about the center of the image.
+        stretching_ratio_range: Range of the factors of width and height, which are independent.
+        flip_prob: Probability of a horizontal flip.
+        max_translate_ratio: Largest translation, as a fraction of the width and of the height.
     """
 
     def __init__(self, scale: tuple[int, int], scaling_ratio_range: tuple[float, float] = (1.0, 1.0),
                  stretching_ratio_range: tuple[float, float] = (1.0, 1.0), flip_prob: float = 0.0,
                  max_translate_ratio: float = 0.0) -> None:
         self.scale = tuple(scale)
-        self.scaling_ratio_range = tuple(scaling_ratio_range)
-        self.stretching_ratio_range = tuple(stretching_ratio_range)
+        self.scaling_ratio_range = scaling_ratio_range
+        self.stretching_ratio_range = stretching_ratio_range
         self.flip_prob = flip_prob
         self.max_translate_ratio = max_translate_ratio
 
-    @cache_randomness
+    @cache_randomness  # type: ignore[untyped-decorator]  # mmcv has no types
     def _draw(self) -> tuple[float, float, float, float]:
-        """Factors of width and height, negative for a mirror image, and the shift in parts of the two."""
+        """Draw the factors of width and height, negative for a flip, and the translations as fractions of these."""
         factors = np.random.uniform(*self.scaling_ratio_range) * np.random.uniform(*self.stretching_ratio_range, 2)
         if np.random.rand() < self.flip_prob:
             factors[0] *= -1
         return *factors, *np.random.uniform(-self.max_translate_ratio, self.max_translate_ratio, 2)
 
-    @autocast_box_type()
+    @autocast_box_type()  # type: ignore[untyped-decorator]  # MMDetection has no types
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Warp what one image's results hold."""
+        """Warp the image and the boxes of ``results``."""
         height, width = results['img'].shape[:2]
         x_factor, y_factor, x_shift, y_shift = self._draw()
         about_center = np.array([[x_factor, 0, width * (0.5 - 0.5 * x_factor + x_shift)],

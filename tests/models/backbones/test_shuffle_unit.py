@@ -19,7 +19,7 @@ def test_channel_shuffle_interleaves_the_groups(groups, expected):
 
 
 @pytest.mark.parametrize('groups', [2, 4])
-def test_channel_shuffle_equals_pytorchs_own(groups):
+def test_channel_shuffle_equals_pytorch(groups):
     x = torch.rand(2, 8, 5, 3)
     assert torch.equal(channel_shuffle(x, groups), nn.ChannelShuffle(groups)(x))
 
@@ -29,7 +29,7 @@ def test_channel_shuffle_equals_pytorchs_own(groups):
     (lambda: DownsampleUnit(12, 20, STYLE), lambda: torchvision_v2.InvertedResidual(12, 20, 2)),
 ])
 @pytest.mark.parametrize('size', [(8, 8), (7, 9), (1, 2)])
-def test_a_unit_computes_what_torchvisions_does(unit, reference, size):
+def test_a_unit_equals_torchvisions(unit, reference, size):
     unit, reference = unit().eval(), reference().eval()
     unit.load_state_dict(reference.state_dict())
     x = torch.randn(2, reference.branch2[0].in_channels * (2 if isinstance(unit, BasicUnit) else 1), *size)

@@ -12,7 +12,7 @@ TORCHVISION = {width: f'shufflenet_v2_x{str(width).replace(".", "_")}' for width
 
 
 def torchvision_model(width, **kwargs):
-    """torchvision's network with random weights and running statistics that matter."""
+    """torchvision's network with random weights and random running statistics."""
     torch.manual_seed(0)
     model = torchvision.models.get_model(TORCHVISION[width], **kwargs)
     for module in model.modules():
@@ -34,7 +34,7 @@ def torchvision_features(model, x):
 
 @pytest.mark.parametrize('width', TABLE_5)
 @pytest.mark.parametrize('size', [(32, 32), (33, 47), (64, 96), (101, 75)])
-def test_features_equal_torchvisions(width, size):
+def test_features_equal_torchvision(width, size):
     reference = torchvision_model(width)
     backbone = ShuffleNetV2(widen_factor=width, out_indices=(0, 1, 2, 3, 4)).eval()
     backbone.load_state_dict(reference.state_dict())
@@ -46,14 +46,14 @@ def test_features_equal_torchvisions(width, size):
 
 
 @pytest.mark.parametrize('width', TABLE_5)
-def test_the_state_dict_is_torchvisions_without_the_classifier(width):
+def test_the_state_dict_equals_torchvisions_without_the_classifier(width):
     theirs = torchvision_model(width).state_dict()
     ours = ShuffleNetV2(widen_factor=width, out_indices=(4, )).state_dict()
     assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items() if not k.startswith('fc.')}
 
 
 @pytest.mark.parametrize(('width', 'parameters'), [(0.5, 1.37), (1.0, 2.28), (1.5, 3.50), (2.0, 7.39)])
-def test_parameters_with_conv5_and_a_classifier_are_the_papers(width, parameters):
+def test_parameters_with_conv5_and_a_classifier_equal_the_paper(width, parameters):
     backbone = ShuffleNetV2(widen_factor=width, out_indices=(4, ))
     classifier = nn.Linear(backbone.feature_info[-1].channels, 1000)
     count = sum(p.numel() for module in (backbone, classifier) for p in module.parameters())
@@ -61,7 +61,7 @@ def test_parameters_with_conv5_and_a_classifier_are_the_papers(width, parameters
 
 
 @pytest.mark.parametrize(('width', 'madds'), [(0.5, 40.5), (1.0, 144.9), (1.5, 295.8), (2.0, 583.3)])
-def test_multiply_adds_at_224_are_torchvisions(width, madds):
+def test_multiply_adds_at_224_equal_torchvision(width, madds):
     from torch.utils.flop_counter import FlopCounterMode
     backbone = ShuffleNetV2(widen_factor=width, out_indices=(4, )).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -71,7 +71,7 @@ def test_multiply_adds_at_224_are_torchvisions(width, madds):
 
 
 @pytest.mark.parametrize('out_indices', [(0, ), (1, ), (0, 2), (1, 2, 3), (3, 4), (0, 1, 2, 3, 4)])
-def test_every_parameter_is_used_and_feature_info_is_true(out_indices):
+def test_every_parameter_is_used_and_feature_info_is_correct(out_indices):
     backbone = ShuffleNetV2(widen_factor=0.5, out_indices=out_indices)
     outs = backbone(torch.randn(2, 3, 64, 96))
     assert [(info.index, info.channels, info.stride) for info in backbone.feature_info] == [
@@ -81,29 +81,29 @@ def test_every_parameter_is_used_and_feature_info_is_true(out_indices):
 
 
 @pytest.mark.parametrize('frozen_stages', [-1, 0, 1, 2, 3, 4])
-def test_frozen_parts_get_no_gradient_and_their_norms_stay_in_eval_mode(frozen_stages):
+def test_frozen_parts_have_no_gradient_and_their_norms_stay_in_eval_mode(frozen_stages):
     backbone = ShuffleNetV2(widen_factor=0.5, out_indices=(0, 1, 2, 3, 4), frozen_stages=frozen_stages)
     parts = ['conv1', 'stage2', 'stage3', 'stage4', 'conv5']
-    for mode in ('fresh', 'train', 'eval then train'):
+    for mode in ('new', 'train', 'eval then train'):
         if mode == 'eval then train':
             backbone.eval()
-        if mode != 'fresh':
+        if mode != 'new':
             backbone.train()
-        for place, name in enumerate(parts):
+        for index, name in enumerate(parts):
             part = getattr(backbone, name)
-            frozen = place <= frozen_stages
+            frozen = index <= frozen_stages
             assert all(p.requires_grad is not frozen for p in part.parameters())
             norms = [m for m in part.modules() if isinstance(m, _BatchNorm)]
             assert norms
             assert all(m.training is not frozen for m in norms)
 
 
-def test_running_statistics_of_a_frozen_stem_do_not_move():
+def test_running_statistics_of_a_frozen_stem_do_not_change():
     backbone = ShuffleNetV2(widen_factor=0.5, frozen_stages=0).train()
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     backbone(torch.randn(2, 3, 64, 64))
-    moved = {key.split('.')[0] for key, value in backbone.state_dict().items() if not torch.equal(value, before[key])}
-    assert moved == {'stage2', 'stage3', 'stage4'}
+    changed = {key.split('.')[0] for key, value in backbone.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {'stage2', 'stage3', 'stage4'}
 
 
 def test_norm_eval_keeps_all_batch_norms_in_eval_mode():
@@ -120,22 +120,22 @@ def test_train_and_eval_return_the_backbone():
     assert backbone.eval() is backbone
 
 
-def test_recomputing_changes_neither_outputs_nor_gradients_nor_statistics():
+def test_checkpointing_does_not_change_outputs_gradients_or_statistics():
     torch.manual_seed(0)
     plain = ShuffleNetV2(widen_factor=0.5, out_indices=(1, 4))
-    saving = ShuffleNetV2(widen_factor=0.5, out_indices=(1, 4), with_cp=True)
-    saving.load_state_dict(plain.state_dict())
+    checkpointed = ShuffleNetV2(widen_factor=0.5, out_indices=(1, 4), with_cp=True)
+    checkpointed.load_state_dict(plain.state_dict())
     x = torch.randn(2, 3, 64, 64)
-    for backbone in (plain, saving):
+    for backbone in (plain, checkpointed):
         sum(out.square().mean() for out in backbone(x)).backward()
-    for (name, a), b in zip(plain.named_parameters(), saving.parameters(), strict=True):
+    for (name, a), b in zip(plain.named_parameters(), checkpointed.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, msg=name)
-    for (name, a), b in zip(plain.named_buffers(), saving.buffers(), strict=True):
+    for (name, a), b in zip(plain.named_buffers(), checkpointed.buffers(), strict=True):
         assert torch.equal(a, b), name
-    assert all(m.track_running_stats for m in saving.modules() if isinstance(m, _BatchNorm))
+    assert all(m.track_running_stats for m in checkpointed.modules() if isinstance(m, _BatchNorm))
 
 
-def test_recomputing_keeps_fewer_activations():
+def test_checkpointing_saves_activation_memory():
 
     def bytes_kept(with_cp):
         backbone = ShuffleNetV2(widen_factor=0.5, with_cp=with_cp)
@@ -161,14 +161,14 @@ def test_recomputing_keeps_fewer_activations():
 def test_other_norms_and_activations_can_be_built_and_trained(norm_cfg, act_cfg):
     backbone = ShuffleNetV2(widen_factor=0.5, norm_cfg=norm_cfg, act_cfg=act_cfg)
     if norm_cfg['type'] == 'SyncBN':
-        backbone.eval()  # it computes on the CPU in eval mode only
+        backbone.eval()  # on the CPU it only runs in eval mode
     out = backbone(torch.randn(2, 3, 64, 64))[-1]
     out.mean().backward()
     assert out.isfinite().all()
 
 
 @pytest.mark.parametrize('stage_channels', [(32, 64, 128), (224, 488, 976), (2, 4, 6)])
-def test_other_widths_come_from_stage_channels(stage_channels):
+def test_stage_channels_sets_other_widths(stage_channels):
     backbone = ShuffleNetV2(stage_channels=stage_channels)
     assert tuple(info.channels for info in backbone.feature_info) == stage_channels
     assert tuple(out.shape[1] for out in backbone(torch.rand(2, 3, 64, 64))) == stage_channels
@@ -178,7 +178,7 @@ def test_it_is_registered_with_mmdetection():
     assert isinstance(MODELS.build(dict(type='ShuffleNetV2', widen_factor=0.5)), ShuffleNetV2)
 
 
-def test_it_exports_and_scripts_like_any_module():
+def test_it_can_be_traced():
     backbone = ShuffleNetV2(widen_factor=0.5).eval()
     x = torch.rand(1, 3, 64, 64)
     traced = torch.jit.trace(backbone, x)
@@ -189,14 +189,14 @@ def test_it_exports_and_scripts_like_any_module():
     (dict(widen_factor=0.75), ['widen_factor=0.75', '0.5, 1.0, 1.5, 2.0', 'stage_channels']),
     (dict(out_indices=(1, 5)), ['out_indices=(1, 5)', '4 (conv5']),
     (dict(out_indices=(-1, )), ['out_indices']),
-    (dict(out_indices=(3, 1)), ['ascending']),
+    (dict(out_indices=(3, 1)), ['out_indices=(3, 1)', 'ascending']),
     (dict(out_indices=()), ['out_indices']),
     (dict(frozen_stages=5), ['frozen_stages=5', '-1', '4 (and conv5)']),
     (dict(frozen_stages=-2), ['frozen_stages=-2']),
-    (dict(stage_channels=(116, 231, 464)), ['three even widths']),
-    (dict(stage_channels=(116, 232)), ['three even widths']),
+    (dict(stage_channels=(116, 231, 464)), ['stage_channels=(116, 231, 464)', 'three', 'even']),
+    (dict(stage_channels=(116, 232)), ['stage_channels=(116, 232)', 'three']),
 ])
-def test_arguments_out_of_range_are_refused_with_what_is_allowed(kwargs, words):
+def test_errors_for_arguments_out_of_range_list_the_allowed_values(kwargs, words):
     with pytest.raises(ValueError) as error:  # noqa: PT011 - the words are checked below
         ShuffleNetV2(**kwargs)
     assert all(word in str(error.value) for word in words), error.value

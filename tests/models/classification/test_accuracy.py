@@ -22,12 +22,12 @@ def test_accuracy_equals_a_plain_loop():
     assert 0 < expected['accuracy/top1'] < expected['accuracy/top5'] < 100
 
 
-def test_images_that_only_fill_up_the_last_batch_do_not_count():
+def test_padding_of_the_last_batch_does_not_count():
     logits = torch.eye(4)
     labels = torch.tensor([0, 1, 3, 3])
     assert evaluate(TopKAccuracy(), logits, labels)['accuracy/top1'] == 75
     assert evaluate(TopKAccuracy(), logits, labels, size=2)['accuracy/top1'] == 100
 
 
-def test_fewer_classes_than_k_are_all_among_the_best():
+def test_with_fewer_classes_than_k_every_image_is_correct():
     assert evaluate(TopKAccuracy(), torch.randn(9, 3), torch.zeros(9, dtype=torch.long))['accuracy/top5'] == 100

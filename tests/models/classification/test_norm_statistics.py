@@ -18,7 +18,7 @@ def classifier():
     return ImageClassifier(dict(type='ShuffleNetV2', widen_factor=0.5, out_indices=(4, )), num_classes=3)
 
 
-def test_the_stems_norm_gets_the_mean_over_the_batches_of_its_inputs_statistics(classifier):
+def test_statistics_are_the_mean_over_the_batches(classifier):
     batches = [[torch.randn(4, 3, 32, 32), torch.zeros(4)] for _ in range(5)]
     NormStatisticsHook(num_batches=3).after_train_epoch(runner(classifier, batches, epoch=2))
     conv, norm = classifier.backbone.conv1[:2]
@@ -29,7 +29,7 @@ def test_the_stems_norm_gets_the_mean_over_the_batches_of_its_inputs_statistics(
     assert norm.momentum == 0.1
 
 
-def test_only_the_last_epoch_ends_so(classifier):
+def test_statistics_only_change_after_the_last_epoch(classifier):
     before = {key: tensor.clone() for key, tensor in classifier.state_dict().items()}
     batches = [[torch.randn(4, 3, 32, 32), torch.zeros(4)]]
     NormStatisticsHook(num_batches=1).after_train_epoch(runner(classifier, batches, epoch=1))

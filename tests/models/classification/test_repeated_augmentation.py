@@ -13,10 +13,10 @@ def samples(monkeypatch, rank, world_size, epoch=0, images=24, repeats=3):
     return list(sampler)
 
 
-def test_an_epoch_shows_a_third_of_the_images_three_times_in_a_row(monkeypatch):
-    shown = samples(monkeypatch, 0, 1)
-    assert set(Counter(shown).values()) == {3}
-    assert shown == [image for image in shown[::3] for _ in range(3)]
+def test_an_epoch_has_a_third_of_the_images_three_times_in_a_row(monkeypatch):
+    indices = samples(monkeypatch, 0, 1)
+    assert set(Counter(indices).values()) == {3}
+    assert indices == [image for image in indices[::3] for _ in range(3)]
 
 
 @pytest.mark.parametrize('world_size', [2, 3, 4])
@@ -26,6 +26,6 @@ def test_the_views_of_an_image_go_to_different_processes(monkeypatch, world_size
     assert len(set(parts[0])) == len(parts[0])
 
 
-def test_each_epoch_has_an_order_of_its_own(monkeypatch):
+def test_each_epoch_has_its_own_order(monkeypatch):
     assert samples(monkeypatch, 0, 1, epoch=1) != samples(monkeypatch, 0, 1, epoch=2)
     assert samples(monkeypatch, 0, 1, epoch=1) == samples(monkeypatch, 0, 1, epoch=1)

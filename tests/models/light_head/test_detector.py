@@ -1,4 +1,4 @@
-"""The whole of Light-Head R-CNN: its numbers against the papers', and any backbone under it."""
+"""The Light-Head R-CNN detector: sizes and multiply-adds of the paper, and other backbones."""
 
 import pytest
 import torch
@@ -34,12 +34,12 @@ def light_head(name):
         'model.neck.in_channels': c5,
         'model.rpn_head.in_channels': c4,
         'model.roi_head.bbox_roi_extractor.featmap_strides': [stride],
-        'model.test_cfg.rcnn.score_thr': 0.0})  # untrained, it is sure of nothing
+        'model.test_cfg.rcnn.score_thr': 0.0})  # an untrained model has low scores
     return cfg.model
 
 
 @pytest.mark.parametrize('name', BACKBONES)
-def test_it_trains_a_step_and_predicts_on_any_backbone(name):
+def test_it_trains_and_predicts_with_any_backbone(name):
     torch.manual_seed(0)
     model = MODELS.build(light_head(name))
     batch = demo_mm_inputs(2, [[3, 128, 160]] * 2, num_classes=80, use_box_type=True)
@@ -47,13 +47,13 @@ def test_it_trains_a_step_and_predicts_on_any_backbone(name):
     total, _ = model.parse_losses(losses)
     assert total.isfinite()
     total.backward()
-    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
-    assert not without
+    missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert not missing
     batch = demo_mm_inputs(1, [[3, 128, 160]], num_classes=80)
     with torch.no_grad():
-        found = model.eval().forward(**model.data_preprocessor(batch, False), mode='predict')[0].pred_instances
-    assert len(found) == 100
-    assert found.bboxes.isfinite().all()
+        detections = model.eval().forward(**model.data_preprocessor(batch, False), mode='predict')[0].pred_instances
+    assert len(detections) == 100
+    assert detections.bboxes.isfinite().all()
 
 
 @pytest.fixture(scope='module')
@@ -75,11 +75,11 @@ def detector():
     ('roi_head.bbox_head.fc_cls', (80 + 1, 2048)),
     ('roi_head.bbox_head.fc_reg', (80 * 4, 2048)),
 ])
-def test_its_weights_have_the_papers_sizes(detector, weight, shape):
+def test_weights_have_the_sizes_of_the_paper(detector, weight, shape):
     assert tuple(detector.get_submodule(weight).weight.shape) == shape
 
 
-def test_its_anchors_are_five_sizes_in_three_ratios(detector):
+def test_anchors_have_five_sizes_and_three_ratios(detector):
     anchors, = detector.rpn_head.prior_generator.base_anchors
     width, height = (anchors[:, 2:] - anchors[:, :2]).T
     areas = {round(side) for side in (width * height).sqrt().tolist()}
@@ -98,7 +98,7 @@ def test_batch_norm_is_frozen(detector):
     assert not any(m.training or m.weight.requires_grad or m.bias.requires_grad for m in norms)
 
 
-def test_the_negatives_of_the_second_stage_are_the_hardest(detector):
+def test_the_second_stage_samples_the_hardest_negatives(detector):
     torch.manual_seed(0)
     head = detector.roi_head
     thin = torch.rand(1, 490, 20, 30) * 5
@@ -106,27 +106,27 @@ def test_the_negatives_of_the_second_stage_are_the_hardest(detector):
     boxes = torch.cat((corners, corners + 20 + torch.rand(600, 2) * 60), dim=1)
     truth = InstanceData(bboxes=boxes[:3].clone(), labels=torch.tensor([5, 7, 9]))
     sample = DetDataSample(gt_instances=truth, ignored_instances=InstanceData(bboxes=torch.zeros(0, 4)))
-    drawn = []
-    draw = head.bbox_sampler.sample
-    head.bbox_sampler.sample = lambda *args, **kwargs: drawn.append(draw(*args, **kwargs)) or drawn[-1]
+    results = []
+    sample_boxes = head.bbox_sampler.sample
+    head.bbox_sampler.sample = lambda *args, **kwargs: results.append(sample_boxes(*args, **kwargs)) or results[-1]
     try:
         head.loss((thin, ), [InstanceData(bboxes=boxes)], [sample])
     finally:
         del head.bbox_sampler.sample
-    chosen, = drawn
-    assert len(chosen.pos_inds) + len(chosen.neg_inds) == 256
+    sampled, = results
+    assert len(sampled.pos_inds) + len(sampled.neg_inds) == 256
     rois = torch.cat((torch.zeros(len(boxes), 1), boxes), dim=1)
     with torch.no_grad():
         scores = head.bbox_head(head.bbox_roi_extractor((thin, ), rois))[0]
     background = -scores.log_softmax(dim=1)[:, -1]  # the loss of a negative
-    negatives = chosen.neg_inds - 3  # the sampler puts the three true boxes in front
-    positives = chosen.pos_inds[chosen.pos_inds >= 3] - 3
-    left_out = torch.ones(600, dtype=torch.bool)
-    left_out[negatives] = left_out[positives] = False
-    assert background[negatives].min() >= background[left_out].max()
+    negatives = sampled.neg_inds - 3  # the sampler adds the three true boxes first
+    positives = sampled.pos_inds[sampled.pos_inds >= 3] - 3
+    not_sampled = torch.ones(600, dtype=torch.bool)
+    not_sampled[negatives] = not_sampled[positives] = False
+    assert background[negatives].min() >= background[not_sampled].max()
 
 
-def test_its_multiply_adds_are_those_of_the_closed_form():
+def test_multiply_adds_equal_the_closed_form():
     row = detector_complexity(ROOT / 'configs' / 'light_head_rcnn_snv2.py', 256, 384)
     cells = 16 * 24
     thin = cells * 2 * 15 * 64 * (464 + 490)

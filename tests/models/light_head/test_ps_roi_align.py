@@ -1,4 +1,4 @@
-"""Position-sensitive RoI align against a plain loop over regions, bins, channels and samples."""
+"""Position-sensitive RoI align against loops over regions, bins, channels and samples."""
 
 import pytest
 import torch
@@ -8,14 +8,14 @@ from mmdet_shufflenetv2.models.light_head import PSRoIAlignExtractor
 REGIONS = [
     [0, 16, 16, 80, 96],
     [1, 3.5, 7.25, 61.75, 40.125],
-    [1, -20, -9, 30, 20],  # leaves the image at the upper left
-    [0, 90, 70, 150, 130],  # and at the lower right
+    [1, -20, -9, 30, 20],  # exceeds the image at the top left
+    [0, 90, 70, 150, 130],  # exceeds it at the bottom right
     [0, 40, 40, 41, 41],  # smaller than a cell
 ]
 
 
 def bilinear(plane, y, x):
-    """Value at a place given in cells, the first cell's centre at 0; nothing is outside by more than a cell."""
+    """Value at a position in cells, with the center of the first cell at 0; 0 more than a cell outside."""
     height, width = plane.shape
     if not (-1 <= y <= height and -1 <= x <= width):
         return 0.0
@@ -28,7 +28,7 @@ def bilinear(plane, y, x):
 
 
 def plain_loop(feature, rois, out_channels, bins, stride, samples):
-    """As section 3 of the R-FCN paper defines it, with samples in place of the pixels of a bin."""
+    """The definition in section 3 of the R-FCN paper, with samples instead of the pixels of a bin."""
     out = torch.zeros(len(rois), out_channels, bins, bins, dtype=torch.float64)
     for index, (image, x1, y1, x2, y2) in enumerate(rois.tolist()):
         bin_height, bin_width = (y2 - y1) / bins / stride, (x2 - x1) / bins / stride
@@ -47,7 +47,7 @@ def plain_loop(feature, rois, out_channels, bins, stride, samples):
 
 
 @pytest.mark.parametrize(('bins', 'stride', 'samples'), [(7, 16, 2), (3, 8, 1), (2, 32, 3)])
-def test_it_computes_what_the_plain_loop_does(bins, stride, samples):
+def test_outputs_equal_the_loop(bins, stride, samples):
     torch.manual_seed(0)
     feature = torch.randn(2, 3 * bins**2, 8, 10, dtype=torch.float64)
     rois = torch.tensor(REGIONS, dtype=torch.float64)
@@ -55,20 +55,20 @@ def test_it_computes_what_the_plain_loop_does(bins, stride, samples):
     torch.testing.assert_close(extractor([feature], rois), plain_loop(feature, rois, 3, bins, stride, samples))
 
 
-def test_its_gradient_is_that_of_the_plain_loop():
+def test_the_gradient_equals_the_loop():
     feature = torch.randn(2, 2 * 4, 5, 6, dtype=torch.float64, requires_grad=True)
     rois = torch.tensor(REGIONS, dtype=torch.float64)
     extractor = PSRoIAlignExtractor(2, [16], output_size=2)
     weight = torch.randn(len(rois), 2, 2, 2, dtype=torch.float64)
     (weight * extractor([feature], rois)).sum().backward()
-    # It is linear in the map, so the gradient is the difference that a unit step makes.
+    # The output is linear in the features, so the gradient is the change for a unit step.
     step = torch.zeros_like(feature)
     step[1, 3, 2, 1] = 1
     expected = (weight * plain_loop(step, rois, 2, 2, 16, 2)).sum()
     torch.testing.assert_close(feature.grad[1, 3, 2, 1], expected)
 
 
-def test_a_region_about_one_cell_shows_that_cell():
+def test_a_region_of_one_cell_has_the_value_of_that_cell():
     feature = torch.arange(4 * 6.).view(1, 1, 4, 6)
     y, x, stride = 2, 3, 16
     region = torch.tensor([[0, x * stride, y * stride, (x + 1) * stride, (y + 1) * stride]], dtype=torch.float32)
@@ -77,7 +77,7 @@ def test_a_region_about_one_cell_shows_that_cell():
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_half_precision_costs_no_place(dtype):
+def test_half_precision_does_not_move_regions(dtype):
     feature = torch.rand(1, 4, 8, 80).to(dtype)
     rois = torch.tensor([[0, 1051.3, 20.7, 1190.9, 99.1]])
     extractor = PSRoIAlignExtractor(1, [16], output_size=2)
@@ -86,5 +86,5 @@ def test_half_precision_costs_no_place(dtype):
     torch.testing.assert_close(out, extractor([feature.float()], rois).to(dtype))
 
 
-def test_no_region_gives_no_feature():
+def test_no_regions_give_an_empty_output():
     assert PSRoIAlignExtractor(10, [16])([torch.rand(1, 490, 4, 4)], torch.zeros(0, 5)).shape == (0, 10, 7, 7)

@@ -31,7 +31,7 @@ def padded(height, width, size, pad_val=(1.5, 2, 3), **more):
 @pytest.mark.parametrize(('height', 'width', 'padding'), [
     (20, 32, (0, 6, 0, 6)), (21, 32, (0, 5, 0, 6)), (32, 13, (9, 0, 10, 0)), (32, 32, (0, 0, 0, 0)),
     (5, 7, (12, 13, 13, 14))])
-def test_an_image_stands_in_the_middle_of_its_border(height, width, padding):
+def test_an_image_is_padded_on_all_sides(height, width, padding):
     results = padded(height, width, (32, 32))
     left, top, right, bottom = results['padding']
     assert results['padding'] == padding
@@ -51,13 +51,13 @@ def test_boxes_and_masks_move_with_the_image():
     assert results['gt_masks'].get_bboxes('hbox').tensor.tolist() == [[7, 10, 12, 16]]
 
 
-def test_an_image_that_is_too_large_is_an_error_that_says_what_to_put_in_front():
-    with pytest.raises(UserError, match='20 x 33 pixels. Put FitResize'):
+def test_the_error_for_an_image_that_is_too_large_suggests_fit_resize():
+    with pytest.raises(UserError, match='20 x 33 pixels.*FitResize'):
         padded(33, 20, (32, 32))
 
 
 @pytest.mark.parametrize(('height', 'width'), [(427, 640), (500, 333), (300, 300), (51, 640), (480, 641)])
-def test_the_configs_input_equals_nanodets(height, width):
+def test_the_configs_input_equals_nanodet(height, width):
     pixels = image(height, width)
     results = Compose(CFG.test_pipeline[1:3])(dict(img=pixels, img_shape=pixels.shape[:2]))
     inputs = torch.from_numpy(results['img']).permute(2, 0, 1)
@@ -65,7 +65,7 @@ def test_the_configs_input_equals_nanodets(height, width):
     batch = preprocessor(dict(inputs=[inputs], data_samples=None))['inputs']
     expected, matrix = letterbox(pixels, 320)
     assert torch.allclose(batch, expected, atol=1e-5)
-    assert torch.equal(batch == 0, expected == 0)  # the border is 0, not nearly so
+    assert torch.equal(batch == 0, expected == 0)  # the border is exactly 0
     assert results['scale_factor'] == pytest.approx((matrix[0, 0], matrix[1, 1]))
     assert results['padding'][:2] == (matrix[0, 2], matrix[1, 2])
 
@@ -76,17 +76,17 @@ def packed(meta_keys, height, width, pipeline=CFG.test_pipeline):
     return Compose(steps)(dict(img=pixels, img_shape=pixels.shape[:2], ori_shape=pixels.shape[:2]))['data_samples']
 
 
-def test_boxes_are_not_brought_back_by_guess_where_the_padding_was_not_packed():
+def test_padding_that_was_not_packed_is_an_error():
     default = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
-    with pytest.raises(UserError, match="Add 'padding' to the meta_keys of PackDetInputs"):
+    with pytest.raises(UserError, match="'padding'.*meta_keys of PackDetInputs"):
         top_left_padding(pickle.loads(pickle.dumps(packed(default, 240, 320))).metainfo)  # as a worker sends it
     assert top_left_padding(packed((*default, 'padding'), 240, 320).metainfo) == (0, 40)
-    assert top_left_padding(packed(default, 320, 320).metainfo) == (0, 0)  # nothing was added
+    assert top_left_padding(packed(default, 320, 320).metainfo) == (0, 0)  # no padding
     assert top_left_padding(dict(img_shape=(320, 320))) == (0, 0)  # no CenterPad
 
 
 @pytest.mark.parametrize('name', ['nanodet_m_snv2', 'nanodet_m_snv2_416'])
-def test_the_configs_pipeline_for_tta_is_that_of_the_test_and_a_flip(name):
+def test_the_configs_tta_pipeline_is_the_test_pipeline_and_a_flip(name):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
     assert cfg.tta_pipeline[:-1] == cfg.test_pipeline[:-1]
     assert cfg.tta_pipeline[2].size == cfg.size

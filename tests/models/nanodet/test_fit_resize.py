@@ -14,7 +14,7 @@ def resized(cfg, height, width, **more):
 
 @pytest.mark.parametrize('size', [(224, 160), (160, 224), (256, 96), (192, 192)])
 @pytest.mark.parametrize(('height', 'width'), [(240, 320), (320, 240), (300, 300), (51, 640), (640, 51), (160, 224)])
-def test_an_image_is_as_large_as_fits_into_width_and_height(size, height, width):
+def test_an_image_is_resized_to_fit_width_and_height(size, height, width):
     results = resized(dict(type='FitResize', scale=size), height, width)
     factor = min(size[0] / width, size[1] / height)
     assert results['img_shape'] == (int(height * factor), int(width * factor))
@@ -23,7 +23,7 @@ def test_an_image_is_as_large_as_fits_into_width_and_height(size, height, width)
 
 
 @pytest.mark.parametrize(('height', 'width'), [(427, 640), (640, 427), (300, 300)])
-def test_in_a_square_it_is_mmdetections_resize(height, width):
+def test_with_a_square_scale_it_equals_mmdetections_resize(height, width):
     ours, theirs = (resized(dict(cfg, scale=(320, 320)), height, width, gt_bboxes=HorizontalBoxes([[3, 4, 80, 100]]))
                     for cfg in (dict(type='FitResize'), dict(type='FixScaleResize', keep_ratio=True)))
     assert ours['img_shape'] == theirs['img_shape']

@@ -11,7 +11,7 @@ def features(sizes):
 
 
 @pytest.mark.parametrize('sizes', [[(16, 24), (8, 12), (4, 6)], [(13, 9), (7, 5), (4, 3)], [(1, 1), (1, 1), (1, 1)]])
-def test_levels_keep_their_sizes_and_one_of_half_the_last_is_added(sizes):
+def test_levels_keep_their_sizes_and_the_extra_level_has_half_the_last_size(sizes):
     neck = GhostPAN(CHANNELS, 6).eval()
     extra = tuple((side + 1) // 2 for side in sizes[-1])
     assert [tuple(out.shape) for out in neck(features(sizes))] == [(2, 6, *size) for size in (*sizes, extra)]

@@ -30,7 +30,7 @@ def detector():
 
 
 def random_outputs(head, sizes=((4, 6), (2, 3), (1, 2)), batch=2):
-    """Class and distance logits of an input of 32 x 48 pixels."""
+    """Class and distance logits for an input of 32 x 48 pixels."""
     torch.manual_seed(1)
     return ([torch.randn(batch, head.num_classes, h, w) for h, w in sizes],
             [torch.randn(batch, 32, h, w) * 2 for h, w in sizes])
@@ -50,16 +50,16 @@ def test_raw_outputs_equal_a_direct_computation_from_the_published_weights(size)
         assert torch.allclose(torch.cat((cls_score, bbox_pred), dim=1), level, atol=1e-4)
 
 
-def test_a_new_head_scores_everything_at_one_percent(detector):
+def test_initial_scores_are_one_percent(detector):
     with torch.no_grad():
         cls_scores, bbox_preds = detector(torch.rand(1, 3, 64, 64))
     for scores in cls_scores:
         assert scores.sigmoid().mean().item() == pytest.approx(0.01, abs=1e-3)
-    for pred in bbox_preds:  # and prefers no distance
+    for pred in bbox_preds:  # initial distances are uniform
         assert pred.reshape(4, 8, -1).softmax(1).sub(1 / 8).abs().max() < 0.01
 
 
-def test_decoding_equals_a_plain_loop_over_cells(detector):
+def test_decoding_equals_a_loop_over_cells(detector):
     head = detector.bbox_head
     cls_scores, bbox_preds = random_outputs(head)
     boxes, scores = head.decode(cls_scores, bbox_preds)
@@ -79,10 +79,10 @@ def test_decoding_equals_a_plain_loop_over_cells(detector):
 @pytest.mark.parametrize(('flip', 'padding'), [
     (None, (0, 0, 0, 0)), (None, (3, 5, 4, 6)), ('horizontal', (3, 5, 4, 6)), ('vertical', (3, 5, 4, 6)),
     ('diagonal', (3, 5, 4, 6))])
-def test_boxes_go_back_to_the_original_image(detector, flip, padding):
+def test_boxes_are_mapped_to_the_original_image(detector, flip, padding):
     head = detector.bbox_head
     outputs = random_outputs(head, batch=1)
-    # What is left of 48 x 32 pixels without the padding, at twice the width and four times the height.
+    # 48 x 32 pixels without the padding, at twice the width and four times the height.
     width, height = (48 - padding[0] - padding[2]) * 2, (32 - padding[1] - padding[3]) * 4
     meta = dict(img_shape=(32, 48), ori_shape=(height, width), scale_factor=(0.5, 0.25), padding=padding,
                 flip=flip is not None, flip_direction=flip)
@@ -90,34 +90,34 @@ def test_boxes_go_back_to_the_original_image(detector, flip, padding):
     padded, original = (head.predict_by_feat(*outputs, batch_img_metas=[meta], cfg=cfg, rescale=rescale)[0]
                         for rescale in (False, True))
     assert len(padded) > 5
-    # What lies in the padded image left of the original one's first column, and above its first row.
+    # Padding on the left and at the top of the image.
     left = padding[2] if flip in ('horizontal', 'diagonal') else padding[0]
     top = padding[3] if flip in ('vertical', 'diagonal') else padding[1]
     moved = (padded.bboxes - torch.tensor([left, top] * 2)) / torch.tensor([0.5, 0.25] * 2)
     inside = moved.clamp(min=0).minimum(torch.tensor([width, height] * 2))
-    assert (inside != moved).any() == any(padding)  # some reach into the padding
+    assert (inside != moved).any() == any(padding)  # some boxes overlap the padding
     assert torch.allclose(original.bboxes, inside, atol=1e-4)
     assert torch.equal(original.scores, padded.scores)
     assert padded.bboxes.min() >= 0
     assert (padded.bboxes.max(0).values <= torch.tensor([48, 32, 48, 32])).all()
 
 
-def test_detections_are_the_best_scores_that_no_better_box_of_their_class_covers(detector):
+def test_detections_equal_brute_force_per_class_nms(detector):
     head = detector.bbox_head
     outputs = random_outputs(head, batch=1)
     cfg = Config(dict(score_thr=0.5, nms=dict(type='nms', iou_threshold=0.4), max_per_img=20))
-    found = head.predict_by_feat(*outputs, batch_img_metas=[dict(img_shape=(32, 48))], cfg=cfg)[0]
+    detections = head.predict_by_feat(*outputs, batch_img_metas=[dict(img_shape=(32, 48))], cfg=cfg)[0]
     boxes, scores = (output[0] for output in head.decode(*outputs))
     bound = torch.tensor([48., 32., 48., 32.])
     candidates = sorted(((s.item(), label, box.clamp(min=0).minimum(bound)) for box, cell in zip(boxes, scores)
                          for label, s in enumerate(cell) if s > 0.5), key=lambda c: -c[0])
     kept = []
     for score, label, box in candidates:
-        if all(label != other or iou(box, taken) <= 0.4 for _, other, taken in kept):
+        if all(label != other or iou(box, better) <= 0.4 for _, other, better in kept):
             kept.append((score, label, box))
-    assert found.scores.tolist() == pytest.approx([score for score, _, _ in kept[:20]])
-    assert found.labels.tolist() == [label for _, label, _ in kept[:20]]
-    assert torch.allclose(found.bboxes, torch.stack([box for _, _, box in kept[:20]]), atol=1e-4)
+    assert detections.scores.tolist() == pytest.approx([score for score, _, _ in kept[:20]])
+    assert detections.labels.tolist() == [label for _, label, _ in kept[:20]]
+    assert torch.allclose(detections.bboxes, torch.stack([box for _, _, box in kept[:20]]), atol=1e-4)
 
 
 def iou(a, b):
@@ -126,12 +126,12 @@ def iou(a, b):
     return width * height / (sum(areas) - width * height)
 
 
-def test_nothing_found_is_an_empty_result(detector):
+def test_without_detections_the_result_is_empty(detector):
     head = detector.bbox_head
     cfg = Config(dict(score_thr=1.0, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100))
-    found = head.predict_by_feat(*random_outputs(head, batch=1), batch_img_metas=[
+    detections = head.predict_by_feat(*random_outputs(head, batch=1), batch_img_metas=[
         dict(img_shape=(32, 48), ori_shape=(32, 48), scale_factor=(1.0, 1.0))], cfg=cfg, rescale=True)[0]
-    assert found.bboxes.shape == (0, 4)
+    assert detections.bboxes.shape == (0, 4)
 
 
 class ImageToBoxes(nn.Module):
@@ -145,16 +145,16 @@ class ImageToBoxes(nn.Module):
 
 
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
-def test_image_to_boxes_traces_into_a_graph_for_all_sizes(detector):
-    whole = ImageToBoxes(detector)
-    traced = torch.jit.trace(whole, torch.rand(1, 3, 64, 96), check_trace=False)
+def test_the_traced_graph_accepts_all_sizes(detector):
+    model = ImageToBoxes(detector)
+    traced = torch.jit.trace(model, torch.rand(1, 3, 64, 96), check_trace=False)
     for shape in ((1, 3, 64, 96), (2, 3, 96, 32), (1, 3, 128, 160)):
         x = torch.rand(shape)
-        for ours, expected in zip(traced(x), whole(x)):
+        for ours, expected in zip(traced(x), model(x)):
             assert torch.allclose(ours, expected, atol=1e-4)
 
 
-def test_norm_eval_keeps_all_statistics(detector):
+def test_norm_eval_keeps_all_running_statistics(detector):
     def statistics(module):
         return {key: value.clone() for key, value in module.state_dict().items() if 'running' in key}
 
@@ -168,7 +168,7 @@ def test_norm_eval_keeps_all_statistics(detector):
         assert all(same) if norm_eval else not any(same)
 
 
-def test_a_box_is_learned_where_it_lies():
+def test_training_on_one_box_detects_that_box():
     """One image, one box: after some steps the best detection is that box."""
     torch.manual_seed(0)
     detector = MODELS.build(model_cfg(num_classes=3))
@@ -183,7 +183,7 @@ def test_a_box_is_learned_where_it_lies():
     detector.train()
     for module in detector.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # one image: its statistics are all there is
+            module.momentum = 1.0  # there is only one image
     for _ in range(40):
         loss, _ = detector.parse_losses(detector.loss(x, [sample]))
         optimizer.zero_grad()

@@ -19,7 +19,7 @@ def neck():
     return neck
 
 
-def test_levels_are_added_downwards_and_then_upwards():
+def test_levels_are_added_top_down_and_then_bottom_up():
     pan, inputs = neck(), features([(16, 24), (8, 12), (4, 6)])
     with torch.no_grad():
         outs = pan(inputs)
@@ -32,7 +32,7 @@ def test_levels_are_added_downwards_and_then_upwards():
         assert torch.allclose(out, expected, atol=1e-6)
 
 
-def test_sizes_that_strides_do_not_divide_are_kept():
+def test_odd_sizes_are_kept():
     sizes = [(13, 9), (7, 5), (4, 3)]
     assert [tuple(out.shape) for out in neck()(features(sizes))] == [(2, 5, *size) for size in sizes]
 

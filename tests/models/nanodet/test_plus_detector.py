@@ -1,4 +1,4 @@
-"""What guides the training of NanoDet-Plus: when it teaches the detector, and where it is and is not."""
+"""The assign guidance of NanoDet-Plus: its gradients, and its weights in checkpoints."""
 
 from copy import deepcopy
 
@@ -13,7 +13,7 @@ from mmengine.structures import InstanceData
 
 from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.models.build import build_model, load_weights
-from mmdet_shufflenetv2.models.class_layers import keep_class_layers
+from mmdet_shufflenetv2.models.class_layers import reinit_class_layers
 
 register_all_modules()
 
@@ -38,8 +38,8 @@ def batch():
         DetDataSample(gt_instances=gt, metainfo=dict(img_shape=(64, 96))) for _ in range(2)]
 
 
-def gradients(detector, kind):
-    """Sizes of the gradients that losses of one kind, ``loss_`` or ``aux_loss_``, give to each part."""
+def parts_with_gradient(detector, kind):
+    """Names of the parts that get a gradient from losses of one kind, ``loss_`` or ``aux_loss_``."""
     detector.zero_grad()
     losses = detector.loss(*batch())
     sum(loss for name, loss in losses.items() if name.startswith(kind)).backward()
@@ -49,35 +49,35 @@ def gradients(detector, kind):
             if any(p.grad is not None and p.grad.abs().max() > 0 for p in part.parameters())}
 
 
-@pytest.mark.parametrize(('detached', 'kind', 'taught'), [
+@pytest.mark.parametrize(('detached', 'kind', 'parts'), [
     (False, 'loss_', {'backbone', 'neck', 'head'}),
     (False, 'aux_loss_', {'backbone', 'neck', 'aux_neck', 'aux_head'}),
     (True, 'loss_', {'backbone', 'neck', 'head'}),
     (True, 'aux_loss_', {'aux_neck', 'aux_head'}),
 ])
-def test_the_guidance_teaches_the_detector_until_it_is_detached(detached, kind, taught):
+def test_gradients_of_the_guidance_reach_the_detector_until_it_is_detached(detached, kind, parts):
     detector = built()
     detector.assign_guidance.detached = detached
-    assert gradients(detector, kind) == taught
+    assert parts_with_gradient(detector, kind) == parts
 
 
-def test_both_heads_learn_what_the_auxiliary_one_decides():
+def test_the_auxiliary_head_decides_the_targets_of_both_heads():
     detector = built()
     losses = detector.loss(*batch())
     assert set(losses) == {f'{aux}loss_{kind}' for aux in ('', 'aux_') for kind in ('cls', 'bbox', 'dfl')}
-    # Another auxiliary head, other targets for the head itself.
+    # Another auxiliary head gives the detector's head other targets.
     with torch.no_grad():
         detector.assign_guidance.head.gfl_reg.bias.copy_(torch.linspace(-5, 5, 32))
     assert detector.loss(*batch())['loss_bbox'] != losses['loss_bbox']
 
 
-def test_its_neck_begins_as_a_copy_of_the_detectors():
+def test_the_auxiliary_neck_starts_as_a_copy_of_the_detectors():
     detector = built()
     for ours, theirs in zip(detector.assign_guidance.neck.parameters(), detector.neck.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
 
-def test_a_detector_for_inference_has_none_and_reads_a_training_checkpoint():
+def test_a_detector_for_inference_has_no_guidance_and_loads_a_training_checkpoint():
     trained = built()
     detector = build_model(model_cfg())
     assert detector.assign_guidance is None
@@ -85,7 +85,7 @@ def test_a_detector_for_inference_has_none_and_reads_a_training_checkpoint():
     assert torch.equal(detector.neck.reduce_layers[0].conv.weight, trained.neck.reduce_layers[0].conv.weight)
 
 
-def test_weights_for_inference_start_a_training_with_the_neck_twice():
+def test_weights_for_inference_also_initialize_the_auxiliary_neck():
     weights = build_model(model_cfg()).state_dict()
     detector = built()
     head = deepcopy(detector.assign_guidance.head.state_dict())
@@ -97,7 +97,7 @@ def test_weights_for_inference_start_a_training_with_the_neck_twice():
 
 
 def renamed_as_nanodet(weights):
-    """Our names to NanoDet's, which are other at the places that are listed here."""
+    """Rename our keys to NanoDet's."""
     def theirs(key):
         for ours, named in (('assign_guidance.neck.', 'aux_fpn.'), ('assign_guidance.head.', 'aux_head.'),
                             ('bbox_head.', 'head.'), ('.depthwise_conv.conv.', '.depthwise.'),
@@ -111,8 +111,8 @@ def renamed_as_nanodet(weights):
 
 
 @pytest.mark.parametrize('prefix', ['', 'model.'])
-def test_nanodets_own_file_with_its_training_parts_loads_whole(prefix):
-    """``nanodet_model_best.pth`` has them and no prefix."""
+def test_nanodet_checkpoints_with_the_guidance_load(prefix):
+    """``nanodet_model_best.pth`` has the guidance and no prefix."""
     trained, detector = built(), built()
     with torch.no_grad():
         for tensor in trained.state_dict().values():
@@ -126,10 +126,10 @@ def test_nanodets_own_file_with_its_training_parts_loads_whole(prefix):
     load_weights(build_model(model_cfg()), {'state_dict': weights}, 'nanodet_model_best.pth')
 
 
-def test_another_number_of_classes_starts_the_class_outputs_of_both_heads_anew():
+def test_with_another_number_of_classes_the_class_outputs_of_both_heads_are_re_initialized():
     weights = built(**{'model.bbox_head.num_classes': 5}).state_dict()
     detector = built()
-    layers = keep_class_layers(detector, weights)
+    layers = reinit_class_layers(detector, weights)
     assert layers == [*(f'bbox_head.gfl_cls.{level}' for level in range(4)), 'assign_guidance.head.gfl_cls']
     detector.load_state_dict(weights)
 
@@ -138,7 +138,7 @@ def test_another_number_of_classes_starts_the_class_outputs_of_both_heads_anew()
     ({'name': 'nanodet_m_snv2', 'model.train_cfg': None}, ['NanoDet-Plus (', 'NanoDet (']),
     ({'name': 'nanodet_plus_m_snv2_1.5x'}, ['116, 232, 464', '176, 352, 704']),
     ({'model.bbox_head.num_classes': 7}, ['3 classes', '7 classes'])])
-def test_weights_of_another_nanodet_are_refused_both_ways(options, words):
+def test_weights_of_another_nanodet_are_rejected_in_both_directions(options, words):
     if 'model.train_cfg' in options:
         cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_m_snv2.py').model
         cfg.bbox_head.num_classes = 3

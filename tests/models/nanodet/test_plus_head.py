@@ -1,4 +1,4 @@
-"""NanoDet-Plus against its published weights, and its losses and assignment against a second derivation."""
+"""NanoDet-Plus against its published weights, and its losses and assignment against an independent implementation."""
 
 import math
 
@@ -15,7 +15,7 @@ from nanodet_plus_reference import STRIDES, raw_outputs
 from mmdet_shufflenetv2.models.build import build_model
 
 CLASSES = 3
-SIZES = ((8, 12), (4, 6), (2, 3), (1, 2))  # of an input of 96 x 64 pixels
+SIZES = ((8, 12), (4, 6), (2, 3), (1, 2))  # for an input of 96 x 64 pixels
 PUBLISHED = {'m_320': 'nanodet_plus_m_snv2', 'm_416': 'nanodet_plus_m_snv2_416',
              'm_1.5x_416': 'nanodet_plus_m_snv2_1.5x_416'}
 
@@ -60,7 +60,7 @@ def test_raw_outputs_equal_a_direct_computation_from_the_published_weights(name,
 
 
 def cells():
-    """``x, y, stride`` of every cell, level by level, row by row."""
+    """``x, y, stride`` of every cell, by level, in row-major order."""
     return [(x * stride, y * stride, stride) for stride, (h, w) in zip(STRIDES, SIZES)
             for y in range(h) for x in range(w)]
 
@@ -84,7 +84,7 @@ def iou_of(a, b):
 
 
 def assigned_by_hand(logits, boxes, gt):
-    """The box that each cell learns, or None, by NanoDet's rule: loops over cells and boxes, nothing vectorised."""
+    """Index of the box that each matched cell learns, and all IoUs, computed with loops over cells and boxes."""
     candidates = [i for i, (x, y, _) in enumerate(cells())
                   if any(x1 < x < x2 and y1 < y < y2 for x1, y1, x2, y2 in gt.bboxes.tolist())]
     cost, overlap = {}, {}
@@ -105,15 +105,14 @@ def assigned_by_hand(logits, boxes, gt):
             for i, matched in chosen.items()}, overlap
 
 
-def test_boxes_are_matched_as_brute_force_over_all_costs_says(head, outputs):
+def test_the_assignment_equals_brute_force_over_all_costs(head, outputs):
     targets = head.assign(*outputs, TRUTH)
     number = len(cells())
     for image, gt in enumerate(TRUTH):
         logits, distances = (per_cell(part, image).detach() for part in outputs)
         matched, overlap = assigned_by_hand(logits, decoded(distances), gt)
         assert len(matched) > 3
-        mine = slice(image * number, (image + 1) * number)
-        labels, ious, boxes = (part[mine] for part in targets)
+        labels, ious, boxes = (part[image * number:(image + 1) * number] for part in targets)
         assert (labels < CLASSES).nonzero()[:, 0].tolist() == sorted(matched)
         for cell, g in matched.items():
             assert labels[cell] == gt.labels[g]
@@ -121,7 +120,7 @@ def test_boxes_are_matched_as_brute_force_over_all_costs_says(head, outputs):
             assert float(ious[cell]) == pytest.approx(overlap[cell, g], abs=1e-5)
 
 
-def test_the_losses_are_those_that_are_written_down(head, outputs):
+def test_the_losses_equal_their_definitions(head, outputs):
     losses = head.loss_by_feat(*outputs, TRUTH, [{}] * 2)
     targets = head.assign(*outputs, TRUTH)
     logits = torch.cat([per_cell(outputs[0], image) for image in range(2)])
@@ -130,11 +129,11 @@ def test_the_losses_are_those_that_are_written_down(head, outputs):
     quality, giou, dfl, weights = 0.0, 0.0, 0.0, 0.0
     positives = (targets.labels < CLASSES).nonzero()[:, 0].tolist()
     for cell in range(len(logits)):
-        wanted = torch.zeros(CLASSES)
+        expected = torch.zeros(CLASSES)
         if cell in positives:
-            wanted[targets.labels[cell]] = targets.ious[cell]
+            expected[targets.labels[cell]] = targets.ious[cell]
         p = logits[cell].sigmoid()
-        quality += (F.binary_cross_entropy(p, wanted, reduction='none') * (wanted - p) ** 2).sum()
+        quality += (F.binary_cross_entropy(p, expected, reduction='none') * (expected - p) ** 2).sum()
     for cell in positives:
         weight = float(logits[cell].sigmoid().max())
         weights += weight
@@ -165,7 +164,7 @@ def test_an_image_without_a_match_is_background(head, outputs, gt):
     assert all(level.grad is not None for level in (*outputs[0], *outputs[1]))
 
 
-def test_a_box_that_no_cell_predicts_well_still_gets_one(head):
+def test_a_box_that_no_cell_predicts_well_still_gets_a_cell(head):
     logits = [torch.full((1, CLASSES, h, w), -4.6) for h, w in SIZES]
     distances = [torch.zeros(1, 32, h, w) for h, w in SIZES]  # every cell: 3.5 strides to each side
     targets = head.assign(logits, distances, [truth([[7., 7., 10., 10.]], [2])])

@@ -1,4 +1,4 @@
-"""NanoDet-Plus through the training: what is saved, what the hook decides, and that a resumed run is exact."""
+"""Training of NanoDet-Plus: checkpoints, the hook, and exact resuming."""
 
 import signal
 
@@ -14,7 +14,7 @@ from mmdet_shufflenetv2.models.unwrap import unwrap_model
 from mmdet_shufflenetv2.training.train import train
 from mmdet_shufflenetv2.utils.errors import StoppedError
 
-# Two epochs of three steps; the warp is as random as it is on COCO.
+# Two epochs of three steps, with the random warp of the COCO config.
 CONFIG = """
 _base_ = ['{root}/configs/nanodet_plus_m_snv2_shapes.py']
 randomness = dict(seed=7)
@@ -45,8 +45,8 @@ default_hooks = dict(logger=dict(interval=1), checkpoint=dict(max_keep_ckpts=1))
 
 
 @HOOKS.register_module(force=True)
-class NoteGuidance(Hook):
-    """Notes whether the guidance was detached, and stops the run after a step."""
+class RecordGuidance(Hook):
+    """Records whether the guidance is detached, and stops the run after a step."""
 
     seen: list = []  # noqa: RUF012
 
@@ -65,29 +65,29 @@ def config(tmp_path, shapes_root):
     def write(stop_after=None):
         path = tmp_path / f'plus_{stop_after}.py'
         path.write_text(CONFIG.format(root=ROOT, data=shapes_root,
-                                      hooks=f"dict(type='NoteGuidance', stop_after={stop_after})"))
+                                      hooks=f"dict(type='RecordGuidance', stop_after={stop_after})"))
         return path
 
     return write
 
 
-def test_a_resumed_run_is_exact_and_only_what_can_be_resumed_has_the_guidance(config, tmp_path):
-    NoteGuidance.seen = []
-    written = train(config(), work_dir=str(tmp_path / 'whole'))
-    assert NoteGuidance.seen == [False] * 3 + [True] * 3
+def test_a_resumed_run_is_exact_and_only_resumable_checkpoints_have_the_guidance(config, tmp_path):
+    RecordGuidance.seen = []
+    complete = train(config(), work_dir=str(tmp_path / 'complete'))
+    assert RecordGuidance.seen == [False] * 3 + [True] * 3
     with pytest.raises(StoppedError):
         train(config(4), work_dir=str(tmp_path / 'stopped'))
-    NoteGuidance.seen = []
+    RecordGuidance.seen = []
     resumed = train(config(), work_dir=str(tmp_path / 'stopped'), resume='auto')
-    assert NoteGuidance.seen == [True] * 2
+    assert RecordGuidance.seen == [True] * 2
 
-    whole, again, best = (load(run[name]) for run, name in (
-        (written, 'checkpoint'), (resumed, 'checkpoint'), (written, 'best')))
+    last, last_resumed, best = (load(run[name]) for run, name in (
+        (complete, 'checkpoint'), (resumed, 'checkpoint'), (complete, 'best')))
     for part in ('state_dict', 'ema_state_dict'):
-        assert any('assign_guidance.' in key for key in whole[part])
+        assert any('assign_guidance.' in key for key in last[part])
         assert not any('assign_guidance.' in key for key in best[part])
-        assert whole[part].keys() == again[part].keys()
-        for key, tensor in whole[part].items():
-            assert torch.equal(tensor, again[part][key]), key
+        assert last[part].keys() == last_resumed[part].keys()
+        for key, tensor in last[part].items():
+            assert torch.equal(tensor, last_resumed[part][key]), key
     for name in ('checkpoint', 'best'):
-        assert load_detector(None, written[name], 'cpu').assign_guidance is None
+        assert load_detector(None, complete[name], 'cpu').assign_guidance is None

@@ -16,7 +16,7 @@ def warped(image, boxes, **options):
         img=image, img_shape=(height, width), gt_bboxes=HorizontalBoxes(np.array(boxes, np.float32))))
 
 
-def test_without_ranges_it_is_one_warp_and_boxes_are_scaled():
+def test_without_ranges_image_and_boxes_are_only_resized():
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     results = warped(image, [[12, 9, 60, 90], [0, 0, 120, 45]], scale=(64, 96))
     assert np.array_equal(results['img'], cv2.warpPerspective(image, np.diag([64 / 120, 96 / 90, 1]), (64, 96)))
@@ -25,30 +25,30 @@ def test_without_ranges_it_is_one_warp_and_boxes_are_scaled():
     assert results['gt_bboxes'].tensor.numpy() == pytest.approx(np.array([[6.4, 9.6, 32, 96], [0, 0, 64, 48]]))
 
 
-def test_boxes_go_where_their_pixels_go():
+def test_boxes_move_with_their_pixels():
     np.random.seed(0)
     image = np.zeros((200, 300, 3), np.uint8)
     image[80:120, 120:200] = 255
-    seen = []
+    boxes = []
     for _ in range(40):
         results = warped(image, [[120, 80, 200, 120]], scale=(160, 160), **RANDOM)
         rows, columns = (np.flatnonzero(results['img'][..., 0].max(axis=axis) > 127) for axis in (1, 0))
         box = results['gt_bboxes'].tensor[0].tolist()
         assert box == pytest.approx([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], abs=1.6)
-        seen.append(box)
-    widths, heights = (np.array([box[i + 2] - box[i] for box in seen]) for i in (0, 1))
+        boxes.append(box)
+    widths, heights = (np.array([box[i + 2] - box[i] for box in boxes]) for i in (0, 1))
     factors = widths / 80 * 300 / 160, heights / 40 * 200 / 160
     for factor in factors:
         assert 0.6 * 0.8 - 0.05 < factor.min() < 0.7
         assert 1.3 < factor.max() < 1.4 * 1.2 + 0.05
-    assert (factors[0] / factors[1]).min() < 0.8  # stretched, not scaled alone
-    centers = np.array([[(box[0] + box[2]) / 320, (box[1] + box[3]) / 320] for box in seen])
-    assert (np.abs(centers - 0.5) < 0.2 + 0.06).all()  # the box is not quite in the centre
+    assert (factors[0] / factors[1]).min() < 0.8  # stretched, not only scaled
+    centers = np.array([[(box[0] + box[2]) / 320, (box[1] + box[3]) / 320] for box in boxes])
+    assert (np.abs(centers - 0.5) < 0.2 + 0.06).all()  # the box is slightly off center
     assert (centers.min(axis=0) < 0.4).all()
     assert (centers.max(axis=0) > 0.6).all()
 
 
-def test_one_image_of_two_is_mirrored():
+def test_half_of_the_images_are_flipped():
     np.random.seed(0)
     image = np.zeros((64, 64, 3), np.uint8)
     image[:, :32] = 255
