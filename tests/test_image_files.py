@@ -8,12 +8,15 @@ import mmcv
 import numpy as np
 import pytest
 import tiny_graph
+from mmdet.registry import TRANSFORMS
 from own_data_layouts import huge_png
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from mmdet_shufflenetv2 import Detector, UserError
+from mmdet_shufflenetv2.inference.sources import find_sources
 from mmdet_shufflenetv2.training.fault_tolerance.broken_images import LoadCompleteImage
+from mmdet_shufflenetv2.utils.image_decoding import pillow_formats
 from mmdet_shufflenetv2.utils.images import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
@@ -135,7 +138,7 @@ def test_what_systems_and_editors_leave_in_a_folder_is_known(path, clutter):
 def test_a_folder_is_searched_for_what_pillow_and_opencv_read_and_for_what_torchvision_does(tmp_path):
     from torchvision.datasets.folder import IMG_EXTENSIONS
     known = {suffix for suffix, kind in Image.registered_extensions().items()
-             if kind in ('BMP', 'GIF', 'JPEG', 'JPEG2000', 'MPO', 'PNG', 'PPM', 'TIFF', 'WEBP')}
+             if kind in ('AVIF', 'BMP', 'GIF', 'HEIF', 'JPEG', 'JPEG2000', 'MPO', 'PNG', 'PPM', 'TIFF', 'WEBP')}
     assert set(IMG_EXTENSIONS) <= set(IMAGE_SUFFIXES)
     assert known - set(IMAGE_SUFFIXES) == {'.pfm'}  # floating point, not to be told from an image's range
 
@@ -144,10 +147,137 @@ def test_a_folder_is_searched_for_what_pillow_and_opencv_read_and_for_what_torch
 def test_an_image_of_every_suffix_is_looked_at_and_read(tmp_path, suffix):
     if suffix == '.gif' and int(cv2.__version__.split('.')[0]) < 5:
         pytest.skip('OpenCV reads GIF from 4.11 on')
+    if Image.registered_extensions().get(suffix) is None:
+        pytest.skip('not a format of this Pillow')
     image = Image.new({'.pbm': '1', '.pgm': 'L'}.get(suffix, 'RGB'), (40, 20))
     image.save(tmp_path / f'a{suffix}')
     assert check_image_file(tmp_path / f'a{suffix}') == ((40, 20), None, None)
     assert read_image(tmp_path / f'a{suffix}').shape == (20, 40, 3)
+
+
+SIZE = (60, 40)
+
+
+def drawn(kind='RGB'):
+    """An image whose quarters and channels differ."""
+    ramp = np.add.outer(np.arange(SIZE[1]) * 3, np.arange(SIZE[0]) * 2).astype(np.uint8)
+    image = Image.fromarray(np.stack([ramp, ramp[::-1], ramp[:, ::-1]], -1))
+    return image if kind == 'RGB' else image.convert(kind)
+
+
+def transparent():
+    image = drawn()
+    image.putalpha(Image.fromarray(np.tile(np.arange(SIZE[0], dtype=np.uint8) * 4, (SIZE[1], 1))))
+    return image
+
+
+def of_16_bits(path, channels=3):
+    pixels = np.asarray(drawn())[..., ::-1].astype(np.uint16) * 256 + 77
+    cv2.imwrite(str(path), pixels if channels == 3 else pixels[..., 0])
+
+
+def quarter_turn(number):
+    exif = Image.Exif()
+    exif[0x0112] = number
+    return dict(exif=exif)
+
+
+MORE = dict(save_all=True, append_images=[drawn().rotate(180)])
+# Each: suffix, how a file of this kind is written, and what Pillow makes of it, unless it is what it opens.
+FILES = {
+    'JPEG': ('.jpg', lambda path: drawn().save(path)), 'progressive': ('.jpg', lambda path: drawn().save(
+        path, progressive=True)), 'grey JPEG': ('.jpg', lambda path: drawn('L').save(path)),
+    'CMYK JPEG': ('.jpg', lambda path: drawn('CMYK').save(path, quality=95)),
+    'CMYK TIFF': ('.tif', lambda path: drawn('CMYK').save(path)),
+    'grey PNG': ('.png', lambda path: drawn('L').save(path)), 'one bit': ('.png', lambda path: drawn('1').save(path)),
+    'alpha': ('.png', lambda path: transparent().save(path)), 'grey with alpha': (
+        '.png', lambda path: transparent().convert('LA').save(path)),
+    'palette': ('.png', lambda path: drawn().quantize(64).save(path)),
+    'palette with alpha': ('.png', lambda path: drawn().quantize(64).save(path, transparency=0)),
+    '16 bits': ('.png', of_16_bits), 'grey of 16 bits': ('.png', lambda path: of_16_bits(path, 1)),
+    'TIFF of 16 bits': ('.tif', of_16_bits), 'TIFF of pages': ('.tif', lambda path: drawn().save(path, **MORE)),
+    'GIF': ('.gif', lambda path: drawn().quantize(64).save(path)), 'animated GIF': (
+        '.gif', lambda path: drawn().quantize(64).save(path, save_all=True, append_images=[
+            drawn().rotate(180).quantize(64)])),
+    'animated PNG': ('.png', lambda path: drawn().save(path, **MORE)),
+    'WebP': ('.webp', lambda path: drawn().save(path)),
+    'WebP with alpha': ('.webp', lambda path: transparent().save(path, lossless=True, exact=True)),
+    'animated WebP': ('.webp', lambda path: drawn().save(path, lossless=True, **MORE)),
+    'AVIF': ('.avif', lambda path: drawn().save(path)),
+    'AVIF with alpha': ('.avif', lambda path: transparent().save(path)),
+    'animated AVIF': ('.avif', lambda path: drawn().save(path, **MORE)),
+    'HEIC': ('.heic', lambda path: drawn().save(path)), 'HEIC in capitals': ('.HEIC', lambda path: drawn().save(
+        path, format='HEIF')),
+    **{f'{suffix} turned as {number}': (suffix, lambda path, number=number: drawn().save(path, **quarter_turn(number)))
+       for suffix in ('.jpg', '.png', '.webp', '.tif', '.avif', '.heic') for number in (3, 5, 6, 8)},
+}
+
+
+@pytest.mark.parametrize('kind', FILES)
+def test_training_prediction_and_exported_detectors_get_the_same_pixels(tmp_path, kind):
+    suffix, write = FILES[kind]
+    if suffix == '.gif' and int(cv2.__version__.split('.')[0]) < 5:
+        pytest.skip('OpenCV reads GIF from 4.11 on')
+    for name, needed in {'.avif': 'AVIF', '.heic': 'HEIF'}.items():
+        if suffix.lower() == name and needed not in pillow_formats():
+            pytest.skip(f'Pillow has no {needed} here')
+    path = tmp_path / f'a{suffix}'
+    write(path)
+    if '16 bits' in kind:  # Pillow has no such modes
+        expected = np.asarray(drawn()) if 'grey' not in kind else np.asarray(drawn())[..., 2:].repeat(3, -1)
+    else:
+        with Image.open(path) as image:
+            expected = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    exported, given = Detector(tiny_graph.write(tmp_path / 'd.onnx')), []
+    exported._detect = lambda images: given.extend(images) or []
+    exported([str(path)])
+    pixels = {
+        'training': TRANSFORMS.build(dict(type='LoadImageFromFile')).transform(dict(img_path=str(path)))['img'],
+        'with fault tolerance': LoadCompleteImage().transform(dict(img_path=str(path)))['img'],
+        'predict': next(find_sources([path])[0].frames()).image, 'exported': given[0], 'figures': mmcv.imread(path),
+        'read_image': read_image(path)}
+    for array in pixels.values():
+        assert array.dtype == np.uint8
+        assert np.array_equal(array, pixels['training'])
+    assert check_image_file(path).size == expected.shape[1::-1]
+    # Conversions from CMYK and to full colour differ by rounding.
+    assert np.abs(pixels['training'].astype(int) - expected[..., ::-1]).mean() < 2
+
+
+def test_avif_as_it_is_stored_is_what_ignoring_the_orientation_gives(tmp_path):
+    if 'AVIF' not in pillow_formats():
+        pytest.skip('Pillow has no AVIF here')
+    FILES['.avif turned as 6'][1](tmp_path / 'a.avif')
+    assert mmcv.imread(tmp_path / 'a.avif', 'color_ignore_orientation').shape == (40, 60, 3)
+    assert check_image_file(tmp_path / 'a.avif', upright=False).size == (60, 40)
+    assert mmcv.imread(tmp_path / 'a.avif', 'grayscale').shape == (60, 40)
+    assert (mmcv.imread(tmp_path / 'a.avif', channel_order='rgb') == mmcv.imread(tmp_path / 'a.avif')[..., ::-1]).all()
+
+
+@pytest.mark.parametrize('kind', ['AVIF', 'HEIC'])
+@pytest.mark.parametrize('kept', [0.3, 0.9])
+def test_truncated_avif_and_heic_are_found(tmp_path, kind, kept):
+    suffix, write = FILES[kind]
+    if dict(AVIF='AVIF', HEIC='HEIF')[kind] not in pillow_formats():
+        pytest.skip(f'Pillow has no {kind} here')
+    path = tmp_path / f'a{suffix}'
+    write(path)
+    path.write_bytes(path.read_bytes()[:int(kept * path.stat().st_size)])
+    assert check_image_file(path).kind == 'image_broken'
+
+
+def test_what_heic_needs_is_said(tmp_path, monkeypatch):
+    (tmp_path / 'a.heic').write_bytes(b'\0\0\0\x18ftypheic' + bytes(99))
+    monkeypatch.setattr('mmdet_shufflenetv2.utils.images.pillow_formats', lambda: ('JPEG', ))
+    assert 'pip install pillow-heif' in check_image_file(tmp_path / 'a.heic').fault
+
+
+def test_an_image_of_32_bits_a_sample_is_refused_before_a_training(tmp_path):
+    Image.new('F', SIZE).save(tmp_path / 'a.tif')
+    look = check_image_file(tmp_path / 'a.tif')
+    assert look.kind == 'image_broken'
+    assert '8 or 16' in look.fault
+    assert check_image_file(tmp_path / 'a.tif', 'pillow').kind is None
 
 
 def test_linked_folders_are_searched_once_and_loops_not_at_all(tmp_path):

@@ -5,7 +5,8 @@
 * raises an error with the pip command if mmcv is missing,
 * provides ``mmcv._ext`` with torchvision's operators if no compiled one is installed (:mod:`.mmcv_ops`), also for
   modules of mmdet that are already imported (:mod:`.placeholders`),
-* fixes bugs of MMDetection 3.3 and pycocotools (:mod:`.mmdet_fixes`).
+* fixes bugs of MMDetection 3.3 and pycocotools (:mod:`.mmdet_fixes`),
+* lets mmcv load AVIF and HEIC (:mod:`.image_formats`).
 
 All patches of other packages are in a register (:mod:`.patches`), and their private names are only used in
 :mod:`.private`. ``README.md`` has a table of both.
@@ -41,8 +42,9 @@ def prepare() -> None:
     if ops_are_served():
         from . import placeholders  # imports mmcv, which needs the finder above
         placeholders.replace_placeholders()
-    from . import mmdet_fixes
+    from . import image_formats, mmdet_fixes
     mmdet_fixes.apply_fixes()
+    image_formats.read_more_formats()
 
 
 def ops_are_served() -> bool:

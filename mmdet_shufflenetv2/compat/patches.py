@@ -38,6 +38,7 @@ PATCHES = {
     'mmengine.fileio:json handler': 'MMEngine writes NaN into its logs and metrics, which is not JSON',
     'mmengine.fileio:atomic backend':
         'MMEngine writes a checkpoint in place, so a killed process leaves a truncated file; this is an added backend',
+    'mmcv.imfrombytes': 'mmcv does not load HEIC, and loads AVIF without the rotation that it stores',
     'CheckpointLoader:schemes': "MMEngine's loaders unpickle any object in a checkpoint",
     'copyreg:HistoryBuffer': "a HistoryBuffer's pickle contains builtins.getattr, which no safe loader may allow",
     'torch.load': 'loaders of other packages choose their own unpickling options',

@@ -6,7 +6,6 @@ import json
 import os
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -18,6 +17,7 @@ from ..data.shapes import draw_image
 from ..models.backbones import ShuffleNetV2
 from ..utils.errors import UserError
 from ..utils.files import make_folder, unfinished_files
+from ..utils.images import decode_image
 from ..utils.installation import __version__
 from ..utils.options import takes_options
 from .check import Checked, check_detector, check_features, matched_detections
@@ -53,7 +53,7 @@ def export_model(options: ExportOptions) -> Checked:
     target.need(target.export_modules, 'Exporting')
     model = load_detector(options.config, options.checkpoint, 'cpu', options.cfg_options)
     make_folder(out.parent, 'out')
-    picture = draw_image(np.random.default_rng(0), size=320)[0] if image is None else cv2.imread(os.fspath(image))
+    picture = draw_image(np.random.default_rng(0), size=320)[0] if image is None else decode_image(image)
     shown = 'a drawn image' if image is None else os.fspath(image)
     block = None if options.keep_shuffle else target.block
     with unfinished_files(out) as unchecked:

@@ -21,6 +21,8 @@ from .errors import UserError
 
 try:
     from PIL import Image, ImageFile
+
+    from .image_decoding import decode, is_avif_or_heic, pillow_formats
 except ImportError as error:
     raise UserError('Pillow is not installed; it is needed to read image files: pip install pillow. Or pass an array '
                     '(H, W, 3) of uint8, as cv2.imread returns it.') from error
@@ -28,22 +30,23 @@ except ImportError as error:
 __all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'ImageCheck', 'check_image_file', 'check_image_files', 'decode_image',
            'files_below', 'is_clutter', 'printable', 'read_image']
 
-#: Image files that a folder is searched for: those that both Pillow and OpenCV read.
+#: Image files that a folder is searched for: those that both Pillow and OpenCV read, AVIF and HEIC.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.bmp', '.webp', '.tif', '.tiff', '.ppm',
-                  '.pgm', '.pbm', '.pnm', '.gif', '.jp2', '.j2k', '.jpc', '.jpf', '.jpx', '.j2c')
+                  '.pgm', '.pbm', '.pnm', '.gif', '.jp2', '.j2k', '.jpc', '.jpf', '.jpx', '.j2c', '.avif', '.avifs',
+                  '.heic', '.heics', '.heif', '.heifs', '.hif')
 
 #: Largest image that is decoded. A header may state any size, so that a file of a megabyte can fill the memory. This is
 #: Pillow's own limit, a square of 13377 pixels.
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # None if the limit was switched off
-
-# Formats that OpenCV, and therefore training, reads. Pillow would start Ghostscript for others.
-_FORMATS = ('BMP', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
 
 # Number of images from which a check takes more than a second and shows a progress bar.
 _MANY = 5000
 
 # First bytes of a format -> last bytes of a complete file.
 _ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'\xaeB`\x82'}
+
+# Pillow's modes of 32 bits a sample, which a file may have that OpenCV does not read.
+_WIDE = ('F', 'I')
 
 # EXIF tag of the orientation, and its values for a rotation by 90 degrees.
 _ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
@@ -126,11 +129,13 @@ def check_image_file(path: str | os.PathLike[str], backend: str = 'cv2', upright
     size = None
     name = printable(path)
     try:
-        with _strict(), Image.open(path, formats=_FORMATS) as image:
+        with _strict(), Image.open(path, formats=pillow_formats()) as image:
             size = _decoded_size(path, image, backend, upright)
             if not _is_complete(path):
                 # Another format, or extra bytes after the image, which some cameras write: it has to be decoded.
                 image.load()
+            if image.mode in _WIDE and backend == 'cv2' and _decode(path, upright) is None:
+                raise ValueError('OpenCV does not read samples of 32 bits: save it with 8 or 16')
     except FileNotFoundError:
         return ImageCheck(None, 'image_missing', f'{name} is missing')
     except Image.DecompressionBombError:
@@ -138,12 +143,25 @@ def check_image_file(path: str | os.PathLike[str], backend: str = 'cv2', upright
     except Exception as error:  # a corrupt header can raise anything
         decoded = _decoded_anyway(path, upright) if backend == 'cv2' else None
         if decoded is None:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = _missing_plugin(path) or (str(error).splitlines() or [type(error).__name__])[0]
             return ImageCheck(size, 'image_broken', f'{name} is truncated or not an image ({reason})')
         size = decoded
         if size[0] * size[1] > MAX_PIXELS:
             return ImageCheck(None, 'image_too_large', f'{name} has more than {MAX_PIXELS} pixels')
     return ImageCheck(size)
+
+
+def _missing_plugin(path: str | os.PathLike[str]) -> str:
+    """What to install to read an image; empty if nothing is missing."""
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(12)
+    except (OSError, ValueError):  # ValueError: an invalid file name
+        return ''
+    avif = start[8:11] == b'avi'
+    if not is_avif_or_heic(start) or ('AVIF' if avif else 'HEIF') in pillow_formats():
+        return ''
+    return 'AVIF needs a later Pillow: pip install -U pillow' if avif else 'HEIC needs: pip install pillow-heif'
 
 
 @contextmanager
@@ -158,7 +176,7 @@ def _strict() -> Iterator[None]:
 
 def _decoded_size(path: str | os.PathLike[str], image: Image.Image, backend: str, upright: bool) -> tuple[int, int]:
     """Width and height of an opened image after decoding. OpenCV decodes it if it may swap them."""
-    if backend == 'pillow':
+    if backend == 'pillow' or image.format in ('AVIF', 'HEIF'):
         if image.format == 'TIFF' and _may_be_rotated(path, image):
             image.load()  # rotates it in any case
         width, height = image.size
@@ -204,10 +222,9 @@ def _decode(path: str | os.PathLike[str], upright: bool, reduced: bool = False) 
     log = getattr(cv2.utils, 'logging', cv2)  # releases before 5 have it elsewhere
     level = log.setLogLevel(0)
     try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), (
-            cv2.IMREAD_REDUCED_COLOR_8 if reduced else cv2.IMREAD_COLOR) | (
-            0 if upright else cv2.IMREAD_IGNORE_ORIENTATION))
-    except cv2.error:
+        content = np.fromfile(path, np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_REDUCED_COLOR_8) if reduced else decode(content, upright)
+    except Exception:  # a corrupt file can raise anything
         return None
     finally:
         log.setLogLevel(level)
@@ -268,9 +285,8 @@ def decode_image(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         UserError: If OpenCV does not support its format.
     """
-    import cv2
     # Not imread: on Windows it cannot read names with non-ASCII characters.
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    image = decode(np.fromfile(path, np.uint8))
     if image is None:
         raise UserError(f'{path} has a format that OpenCV does not support. Save it as .jpg or .png.')
     return image

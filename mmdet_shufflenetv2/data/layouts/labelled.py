@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ...utils.errors import UserError
-from ...utils.images import check_image_files, files_below
+from ...utils.images import IMAGE_SUFFIXES, check_image_files, files_below
 from ..audit import leaves_folder
 from ..problems import few, shown
 from .description import SPLITS, Split, UserDataset, split_named
@@ -293,7 +293,8 @@ class _Index:
     def find(self, image: Image, split: str | None) -> tuple[Path | None, str, str]:
         """The file of an image, or None with a problem and an example; with a file the example is a remark, or empty.
         """
-        stem = re.sub(r'\.(jpe?g|png|bmp|tiff?|webp)$', '', image.source.stem, flags=re.IGNORECASE)
+        stem = image.source.stem
+        stem = Path(stem).stem if stem.lower().endswith(IMAGE_SUFFIXES) else stem
         stated = _path_of(image.name)
         if not stated and not image.alone:
             return None, 'label_line', f'{image.where}: names no image. Export it again, with the names of the images'
