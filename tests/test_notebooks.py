@@ -25,8 +25,8 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
         weights = SHARED / 'weights' / 'nanodet_plus_m_320.pth'
         if not weights.exists():
             pytest.skip('needs the published weights')
-        subprocess.run([sys.executable, '-m', 'mmdet_shufflenetv2', 'download', 'nanodet-plus-m-320', '--from', weights],
-                       check=True, capture_output=True)
+        download = ['-m', 'mmdet_shufflenetv2', 'download', 'nanodet-plus-m-320', '--from', weights]
+        subprocess.run([sys.executable, *download], check=True, capture_output=True)
     for cell in notebook.cells:
         cell.source = cell.source.replace('epochs = 11', 'epochs = 1').replace('epochs = 12', 'epochs = 1')
     nbclient.NotebookClient(notebook, timeout=300, resources={'metadata': {'path': str(tmp_path)}}).execute()
