@@ -21,4 +21,5 @@ from .models import nanodet as nanodet  # noqa: E402
 from .models.backbones import FeatureInfo as FeatureInfo  # noqa: E402
 from .models.backbones import ShuffleNetV2 as ShuffleNetV2  # noqa: E402
 from .training import fault_tolerance as fault_tolerance  # noqa: E402
+from .training import patience as patience  # noqa: E402
 from .visualization import visualizer as visualizer  # noqa: E402

@@ -76,7 +76,7 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: A
         extra.setdefault('nargs', 2 if pair else ('*' if positional and optional else '+'))
         extra['type'] = inner[0] if inner[0] in (int, float, Path) else str
     elif kind in (int, float, Path):
-        extra['type'] = kind
+        extra.setdefault('type', kind)
     if positional:
         if optional:
             extra |= dict(default=field.default)

@@ -17,7 +17,7 @@ from ..utils.errors import UserError
 from ..utils.files import write_atomically
 from .access import coco_metrics_of, datasets_of, metrics_of
 
-__all__ = ['augment', 'cap_workers', 'check_load_from', 'coco_metrics', 'set_data_root', 'set_launcher',
+__all__ = ['augment', 'cap_workers', 'check_load_from', 'coco_metrics', 'end_early', 'set_data_root', 'set_launcher',
            'set_resume', 'show_class_wise']
 
 
@@ -112,6 +112,23 @@ def augment(cfg: Config) -> None:
         cfg.tta_pipeline = [*transforms, dict(type='TestTimeAug', transforms=[flips, [pack]])]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline
+
+
+def end_early(cfg: Config, patience: int) -> None:
+    """End the run after so many evaluations without a better score, that of ``best.pth``.
+
+    Raises:
+        UserError: If the config does not evaluate, or no one metric decides which checkpoint is the best.
+    """
+    best = cfg.get('default_hooks', {}).get('checkpoint', {}).get('save_best')
+    best = best[0] if isinstance(best, (list, tuple)) and len(best) == 1 else best
+    if not isinstance(best, str) or not cfg.get('val_dataloader'):
+        raise UserError(f'patience={patience} needs evaluations and one metric that says which checkpoint is the best, '
+                        f'and {cfg.filename} has save_best={best}. Name one: `cfg_options` '
+                        f'default_hooks.checkpoint.save_best=auto')
+    # A checkpoint's own config has the hook of its run.
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') != 'PatienceHook']
+    cfg.custom_hooks = [*hooks, dict(type='PatienceHook', patience=patience)]
 
 
 def set_launcher(cfg: Config) -> None:

@@ -29,11 +29,18 @@ def add_fault_tolerance(cfg: Config, *, max_broken_images: int = 10,
     """
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     checkpoint = hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
+    if checkpoint.get('type') == 'FaultTolerantCheckpointHook':  # the config is from a checkpoint of such a run
+        checkpoint.interval_minutes = checkpoint_interval_minutes
     if checkpoint.get('type') == 'CheckpointHook':
         checkpoint.update(type='FaultTolerantCheckpointHook', interval_minutes=checkpoint_interval_minutes)
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *(dict(type=hook) for hook in _HOOKS)]
     loader = cfg.train_dataloader
     loop = cfg.get('train_cfg') or {}
+    broken_list = os.path.join(cfg.work_dir, BROKEN_IMAGES)
+    for hook in cfg.get('custom_hooks') or []:
+        if hook.get('type') == 'BrokenImagesHook':
+            hook.update(file=broken_list, limit=max_broken_images)
+            loader.dataset.broken_list = broken_list
     epochs = loop.get('type') == 'EpochBasedTrainLoop' or ('type' not in loop and loop.get('by_epoch', True))
     if not isinstance(loader, dict) or not epochs:
         return
@@ -41,7 +48,6 @@ def add_fault_tolerance(cfg: Config, *, max_broken_images: int = 10,
     loop['type'] = 'ResumableEpochLoop'
     loader.batch_sampler = dict(
         type='ResumableBatchSampler', batches=loader.get('batch_sampler'), drop_last=loader.pop('drop_last', False))
-    broken_list = os.path.join(cfg.work_dir, BROKEN_IMAGES)
     _load_whole_images(loader.dataset)
     loader.dataset = dict(type='FaultTolerantDataset', dataset=loader.dataset, broken_list=broken_list)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []),

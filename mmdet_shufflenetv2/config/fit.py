@@ -20,11 +20,13 @@ from ..data.summary import summary
 from ..models.class_layers import has_same_num_classes
 from ..utils.errors import UserError
 from .access import is_detector, require_detector
+from .batch_memory import fit_batch_to_memory
 from .checkpoint_meta import apply_checkpoint_metadata, config_meta
 from .classes import apply_prepared_data, class_heads
 from .options import TrainOptions
-from .own_recipe import fit_assignment, fit_recipe
+from .own_recipe import fit_evaluations, fit_recipe, largest_batch
 from .run_flags import set_run_flags
+from .start import fit_assignment, start_from_published, start_weights
 
 __all__ = ['fit_data', 'fit_run', 'follow_run']
 
@@ -38,12 +40,22 @@ def fit_run(cfg: Config, options: TrainOptions) -> dict[str, str]:
     Raises:
         UserError: If data or flags are invalid.
     """
-    set_run_flags(cfg, freeze=options.freeze, image_size=options.image_size, batch_size=options.batch_size,
-                  epochs=options.epochs, lr=options.lr)
+    fits_memory = options.batch_size == 'auto'
+    set_run_flags(cfg, freeze=options.freeze, image_size=options.image_size,
+                  batch_size=None if fits_memory else options.batch_size, epochs=options.epochs, lr=options.lr)
     if options.data is None:
-        return fit_assignment(cfg, options)
+        notes = fit_assignment(cfg, options, start_weights(cfg))
+        return notes | (fit_batch_to_memory(cfg, options.lr) if fits_memory else {})
     own = fit_data(cfg, options.data)
-    notes = fit_recipe(cfg, len(own.splits['train'].annotations['images']), options) | fit_assignment(cfg, options)
+    notes = start_from_published(cfg, options)
+    weights = start_weights(cfg)
+    notes |= fit_assignment(cfg, options, weights)
+    images = len(own.splits['train'].annotations['images'])
+    if fits_memory:
+        notes |= fit_batch_to_memory(cfg, options.lr, largest_batch(images))
+    notes |= fit_recipe(cfg, images, options, weights)
+    if 'train_cfg.val_interval' not in (options.cfg_options or {}):
+        notes |= fit_evaluations(cfg, images, len(own.splits['val'].annotations['images']))
     # What other tools are then given: the best and the last checkpoint.
     checkpoint = cfg.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
     checkpoint.setdefault('save_best', 'coco/bbox_mAP')

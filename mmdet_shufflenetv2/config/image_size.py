@@ -10,10 +10,10 @@ from ..data.pipelines import image_size, steps
 from ..utils.errors import UserError
 from .access import datasets_of
 
-__all__ = ['parse_image_size', 'set_image_size']
+__all__ = ['SIZE_KEYS', 'parse_image_size', 'set_image_size']
 
-# What transforms call a size in pixels, width first.
-_KEYS = ('scale', 'scales', 'size', 'img_scale', 'crop_size')
+#: What transforms call a size in pixels, width first.
+SIZE_KEYS = ('scale', 'scales', 'size', 'img_scale', 'crop_size')
 # Strides of 32 must divide an input that is not padded any more.
 _STRIDE = 32
 
@@ -53,7 +53,7 @@ def set_image_size(cfg: Config, size: tuple[int, int]) -> None:
         if step['type'] == 'CenterPad' and any(side % _STRIDE for side in size):
             raise UserError(f'image_size={size[0]}x{size[1]}: this detector takes multiples of {_STRIDE}, such as '
                             f'{max(size[0] // _STRIDE, 1) * _STRIDE}x{max(size[1] // _STRIDE, 1) * _STRIDE}.')
-        for key in _KEYS:
+        for key in SIZE_KEYS:
             if key in step:
                 step[key] = _scaled(step[key], factors)
     for dataset in datasets_of(cfg):

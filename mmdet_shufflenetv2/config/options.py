@@ -41,6 +41,10 @@ def _device(default: str | None = None) -> Any:
     return option(default, f'cpu, cuda:0, ... (default: {default or "a GPU if there is one"})')
 
 
+def images_per_step(text: str) -> int | str:
+    return text if text == 'auto' else int(text)
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """Train a detector, or a classifier to start it from.
@@ -65,9 +69,11 @@ class TrainOptions:
                                 metavar='N')
     image_size: str | None = option(None, 'what an image must fit into, in pixels; WxH either way round, except with '
                                     'NanoDet', metavar='N|WxH')
-    batch_size: int | None = option(None, 'images per step on each device; the learning rate follows', metavar='N')
+    batch_size: int | str | None = option(None, 'images per step on each device, the learning rate follows; auto takes '
+                                          'the largest that memory takes', metavar='N|auto', type=images_per_step)
     epochs: int | None = option(None, 'length of the run; its schedules follow', metavar='N')
     lr: float | None = option(None, 'learning rate, used as it is', metavar='X')
+    patience: int | None = option(None, 'end the run after N evaluations without a better score', metavar='N')
     data_root: str | None = _data_root()
     amp: bool = option(False, 'train with automatic mixed precision')
     auto_scale_lr: bool = option(False, 'scale the learning rate to the batch size')
@@ -82,10 +88,13 @@ class TrainOptions:
     launcher: str = _launcher()
 
     def __post_init__(self) -> None:
-        for name in ('batch_size', 'epochs', 'lr', 'checkpoint_interval_minutes'):
+        for name in ('batch_size', 'epochs', 'lr', 'patience', 'checkpoint_interval_minutes'):
             value = getattr(self, name)
-            if value is not None and not 0 < value < float('inf'):
-                raise UserError(f'{name}={value}: expected a positive number.')
+            if value is None or (name, value) == ('batch_size', 'auto'):
+                continue
+            if isinstance(value, str) or not 0 < value < float('inf'):
+                raise UserError(f'{name}={value}: expected a positive number'
+                                f'{" or auto" if name == "batch_size" else ""}.')
         if unknown := [name for name in self.tracker if name not in TRACKERS]:
             raise UserError(f'tracker={unknown[0]} is not known. Expected {", ".join(TRACKERS)}.')
 

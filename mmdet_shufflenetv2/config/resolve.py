@@ -23,6 +23,7 @@ from .fault_tolerance import add_fault_tolerance
 from .fit import fit_data, fit_run, follow_run
 from .load import load_checkpoint_config, load_config
 from .options import BrowseOptions, EvaluateOptions, TrainOptions
+from .start import start_from_checkpoint
 from .trackers import add_trackers, drop_trackers, require_trackers
 
 __all__ = ['Resolved', 'resolve']
@@ -57,10 +58,13 @@ def _for_training(cfg: Config, options: TrainOptions) -> dict[str, str]:
     add_trackers(cfg, options.tracker)
     require_trackers(cfg)
     edits.set_data_root(cfg, options.data_root, options.data)
+    start_from_checkpoint(cfg, options)
     edits.set_resume(cfg, options.resume)
     edits.check_load_from(cfg)
     notes = fit_run(cfg, options)
     edits.show_class_wise(cfg)
+    if options.patience is not None:
+        edits.end_early(cfg, options.patience)
     if options.amp:
         _mix_precisions(cfg)
     if options.auto_scale_lr:

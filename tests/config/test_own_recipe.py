@@ -3,34 +3,49 @@
 import pytest
 import torch
 from conftest import ROOT
+from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
 from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.config.classes import set_classes
 from mmdet_shufflenetv2.config.options import TrainOptions
-from mmdet_shufflenetv2.config.own_recipe import fit_assignment, fit_recipe
+from mmdet_shufflenetv2.config.own_recipe import fit_evaluations, fit_recipe
 from mmdet_shufflenetv2.config.run_flags import set_run_flags
+from mmdet_shufflenetv2.config.start import fit_assignment, start_from_published, start_weights
 from mmdet_shufflenetv2.models.build import build_model
 
 
-def fitted(name, images, load_from=None, **options):
+@pytest.fixture(autouse=True)
+def device(monkeypatch):
+    """Call it with the device to train on; a GPU if it is not called."""
+    def use(name):
+        monkeypatch.setattr('mmdet_shufflenetv2.config.own_recipe.get_device', lambda: name)
+    use('cuda')
+    return use
+
+
+def fitted(name, images, **options):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
-    cfg.load_from = load_from
-    options.setdefault('cfg_options', {}).setdefault('load_from', None)  # not the published weights
     options = TrainOptions(name, data='fish', **options)
     set_run_flags(cfg, batch_size=options.batch_size, epochs=options.epochs)
     return cfg, fit_recipe(cfg, images, options)
 
 
-@pytest.mark.parametrize(('images', 'epochs'), [(20, 100), (300, 78), (1500, 15), (100_000, 12)])
-def test_the_length_follows_the_number_of_images(images, epochs):
+@pytest.mark.parametrize(('kind', 'images', 'epochs'), [
+    ('cuda', 20, 100), ('cuda', 300, 78), ('cuda', 1500, 15), ('cuda', 100_000, 12),
+    ('cpu', 20, 100), ('cpu', 300, 15), ('cpu', 1500, 12)])
+def test_the_length_follows_the_number_of_images_and_the_device(device, kind, images, epochs):
+    device(kind)
     cfg, notes = fitted('faster_rcnn_snv2', images)
-    assert notes == dict(length=f'chosen for {images} images; epochs=N changes it')
+    assert set(notes) == {'length'}
+    assert notes['length'].startswith(f'chosen for {images} images')
+    assert ('CPU' in notes['length']) == (kind == 'cpu')
     assert cfg.train_cfg.max_epochs == epochs
     assert cfg.param_scheduler[1].milestones == [round(8 * epochs / 12), round(11 * epochs / 12)]
 
 
 @pytest.mark.parametrize(('images', 'batch', 'epochs'), [
-    (40, 8, 100), (300, 15, 100), (1000, 50, 100), (5000, 96, 56), (118_000, 96, 12)])
+    (40, 8, 100), (300, 8, 78), (1000, 25, 75), (5000, 96, 56), (118_000, 96, 12)])
 def test_a_large_batch_becomes_one_that_leaves_an_epoch_some_steps(images, batch, epochs):
     cfg, notes = fitted('nanodet_plus_m_snv2', images)
     assert cfg.train_dataloader.batch_size == batch
@@ -42,19 +57,52 @@ def test_a_large_batch_becomes_one_that_leaves_an_epoch_some_steps(images, batch
     assert notes['learning rate'].startswith("the config's, which AdamW")
 
 
-@pytest.mark.parametrize(('classes', 'factor'), [(80, 0.1), (5, 1.0)])
-def test_weights_that_know_the_classes_are_refined_by_small_steps(tmp_path, classes, factor):
+COCO = CocoDataset.METAINFO['classes']
+REFINING = 0.03  # of fewer than 500 images
+
+
+@pytest.mark.parametrize(('classes', 'named', 'refined'), [
+    (COCO, None, True), (COCO, COCO, True), (COCO[:5], None, False), (COCO[:5], COCO[:5], True),
+    (COCO[:5], COCO[4::-1], False)])
+def test_weights_that_know_the_classes_are_refined_by_small_steps(tmp_path, classes, named, refined):
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
-    weights = build_model(cfg.model).state_dict()
-    torch.save({'state_dict': weights}, tmp_path / 'coco.pth')
-    cfg.load_from, cfg.model.bbox_head.num_classes = str(tmp_path / 'coco.pth'), classes
-    notes = fit_recipe(cfg, 300, TrainOptions('nanodet_plus_m_snv2', data='fish'))
-    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.001 * factor)
+    cfg.model.bbox_head.num_classes = len(named or COCO)
+    weights = dict(state_dict=build_model(cfg.model).state_dict())
+    if named:
+        weights['meta'] = dict(dataset_meta=dict(classes=named))
+    set_classes(cfg, classes)
+    notes = fit_recipe(cfg, 300, TrainOptions('nanodet_plus_m_snv2', data='fish'), weights)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.001 * (REFINING if refined else 1))
     assert cfg.param_scheduler[1].eta_min_ratio == 0.05
-    assert ('know' in notes['learning rate']) == (classes == 80)
+    assert ('know' in notes['learning rate']) == refined
 
 
-@pytest.mark.parametrize(('images', 'epochs', 'horizon'), [(300, 10, 10), (300, None, 100), (10**6, 300, 2000)])
+@pytest.mark.parametrize(('images', 'factor', 'epochs'), [(50, 0.03, 17), (300, 0.03, 12), (500, 0.1, 12)])
+def test_refining_takes_few_steps_and_of_few_images_smaller_ones(images, factor, epochs):
+    cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
+    weights = dict(state_dict=build_model(cfg.model).state_dict())
+    fit_recipe(cfg, images, TrainOptions('nanodet_plus_m_snv2', data='fish'), weights)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.001 * factor)
+    assert cfg.train_cfg.max_epochs == epochs
+
+
+@pytest.mark.parametrize(('images', 'evaluated', 'interval'), [(300, 60, 1), (50, 50, 5), (50, 5000, 12)])
+def test_evaluation_takes_a_small_part_of_the_time(images, evaluated, interval):
+    cfg = Config(dict(train_cfg=dict(max_epochs=12, val_interval=1)))
+    notes = fit_evaluations(cfg, images, evaluated)
+    assert cfg.train_cfg.val_interval == interval
+    assert ('evaluation' in notes) == (interval > 1)
+
+
+def test_a_run_from_the_checkpoint_of_another_begins_with_the_rate_of_the_config():
+    cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
+    options = TrainOptions('nanodet_plus_m_snv2', data='fish')
+    for weights, factor in ((dict(state_dict=build_model(cfg.model).state_dict()), REFINING), (None, 1)):
+        fit_recipe(cfg, 300, options, weights)
+        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.001 * factor)
+
+
+@pytest.mark.parametrize(('images', 'epochs', 'horizon'), [(300, 10, 19), (300, None, 148), (10**6, 300, 2000)])
 def test_averages_reach_over_a_twentieth_of_the_run_at_most(images, epochs, horizon):
     cfg, notes = fitted('nanodet_plus_m_snv2', images, epochs=epochs)
     average = cfg.custom_hooks[1]
@@ -88,7 +136,7 @@ def test_a_guidance_is_trained_where_the_weights_bring_one_or_an_option_names_it
     torch.save({'state_dict': {key: torch.zeros(1)}}, path)
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
     cfg.load_from = path
-    notes = fit_assignment(cfg, TrainOptions('nanodet_plus_m_snv2', data=data, cfg_options=options))
+    notes = fit_assignment(cfg, TrainOptions('nanodet_plus_m_snv2', data=data, cfg_options=options), start_weights(cfg))
     assert (cfg.model.train_cfg.assign_guidance is not None) == kept
     assert ('assignment' in notes) != kept
 
@@ -98,13 +146,14 @@ def test_a_resumed_run_keeps_the_learning_rate_that_it_began_with(tmp_path, save
     """What is resumed knows its classes, whatever the weights did that the run began with."""
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
     weights = build_model(cfg.model).state_dict()
-    text = Config(dict(optim_wrapper=dict(optimizer=dict(lr=saved)))).pretty_text
-    torch.save({'state_dict': weights, 'meta': {'cfg': text}}, tmp_path / 'epoch_3.pth')
+    text = Config(dict(optim_wrapper=dict(optimizer=dict(lr=saved)), refines_classes=saved < 0.001)).pretty_text
     cfg.load_from, cfg.resume = str(tmp_path / 'epoch_3.pth'), True
-    notes = fit_recipe(cfg, 300, TrainOptions('nanodet_plus_m_snv2', data='fish', resume='auto'))
+    notes = fit_recipe(cfg, 300, TrainOptions('nanodet_plus_m_snv2', data='fish', resume='auto'),
+                       {'state_dict': weights, 'meta': {'cfg': text}})
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(saved)
     assert not cfg.auto_scale_lr.enable
     assert 'learning rate' not in notes
+    assert cfg.train_cfg.max_epochs == (12 if saved < 0.001 else 78)
 
 
 @pytest.fixture
@@ -122,7 +171,7 @@ def cache(tmp_path, monkeypatch):
 
 def recipe(path, **options):
     cfg = Config.fromfile(path)
-    return cfg, fit_recipe(cfg, 300, TrainOptions(str(path), data='fish', **options))
+    return cfg, start_from_published(cfg, TrainOptions(str(path), data='fish', **options))
 
 
 @pytest.mark.parametrize(('config', 'name'), [
@@ -143,5 +192,5 @@ def test_published_weights_are_the_start_of_their_config(cache, tmp_path, config
 
 def test_a_new_detector_has_its_guidance():
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
-    assert fit_assignment(cfg, TrainOptions('nanodet_plus_m_snv2', data='fish')) == {}
+    assert fit_assignment(cfg, TrainOptions('nanodet_plus_m_snv2', data='fish'), None) == {}
     assert cfg.model.train_cfg.assign_guidance

@@ -49,6 +49,17 @@ def test_the_checkpoint_knows_classes_and_image_size(trained):
     assert len(checkpoint['message_hub']['log_scalars']['train/loss'].data[0]) == 4  # 12 images, 3 a step
 
 
+def test_a_checkpoint_in_place_of_a_config_is_trained_further_on_other_data(trained, layout, tmp_path, capfd):
+    from mmdet_shufflenetv2.training.train import train
+    train(trained[2], work_dir=str(tmp_path / 'more'), data=str(layout('coco')), epochs=1, lr=1e-12)
+    before, after = load(trained[2]), load(tmp_path / 'more' / 'epoch_1.pth')
+    for key, weight in before['state_dict'].items():
+        if key.endswith('weight'):
+            assert torch.allclose(weight, after['state_dict'][key], atol=1e-6), key
+    assert str(tmp_path / 'more' / 'broken_images.jsonl') in after['meta']['cfg']
+    assert str(trained[1]) not in after['meta']['cfg'].replace(str(trained[2]), '')
+
+
 @pytest.mark.parametrize('other', [None, 'roboflow_coco', 'roboflow_voc'])
 def test_evaluation_gives_what_the_training_gave_with_no_flag_or_the_same_data_in_another_format(
         tool, trained, config, layout, tmp_path, other):

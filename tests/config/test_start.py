@@ -1,0 +1,31 @@
+"""What a training starts from where no option names it."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmdet_shufflenetv2.config.options import TrainOptions
+from mmdet_shufflenetv2.config.start import start_from_checkpoint
+
+
+def started(checkpoint, of_config, **options):
+    cfg = Config(dict(work_dir=of_config))
+    start_from_checkpoint(cfg, TrainOptions(checkpoint, **options))
+    return cfg.get('load_from'), cfg.work_dir
+
+
+def test_a_checkpoint_in_place_of_a_config_is_what_a_run_starts_from_and_its_folder_stays_as_it_is():
+    assert started('work_dirs/fish/best.pth', 'work_dirs/fish', data='new') == (
+        'work_dirs/fish/best.pth', 'work_dirs/fish_from_best')
+    assert started(str(Path('work_dirs/fish/best.pth').absolute()), 'work_dirs/fish')[1] == 'work_dirs/fish_from_best'
+
+
+@pytest.mark.parametrize(('checkpoint', 'options', 'expected'), [
+    ('elsewhere/best.pth', {}, ('elsewhere/best.pth', 'work_dirs/fish')),
+    ('work_dirs/fish/best.pth', dict(work_dir='work_dirs/fish'), ('work_dirs/fish/best.pth', 'work_dirs/fish')),
+    ('work_dirs/fish/best.pth', dict(resume='auto'), (None, 'work_dirs/fish')),
+    ('work_dirs/fish/best.pth', dict(cfg_options=dict(load_from=None)), (None, 'work_dirs/fish')),
+    ('fish.py', {}, (None, 'work_dirs/fish'))])
+def test_what_is_named_stays(checkpoint, options, expected):
+    assert started(checkpoint, 'work_dirs/fish', **options) == expected
