@@ -26,10 +26,10 @@ from torch import nn
 
 import mmdet_shufflenetv2  # noqa: F401  (prepares mmcv)
 from mmdet_shufflenetv2.paper.guidelines.networks import balanced, bottlenecks, fragmented, grouped, random_input
-from mmdet_shufflenetv2.paper.guidelines.runtimes import RUNTIMES, prepared
+from mmdet_shufflenetv2.paper.guidelines.runtimes import RUNTIMES, make_call
 from mmdet_shufflenetv2.paper.guidelines.verdict import compare
 from mmdet_shufflenetv2.profiling.complexity import count_multiply_adds
-from mmdet_shufflenetv2.profiling.timing import computing, machine_name, summarize, time_alternating
+from mmdet_shufflenetv2.profiling.timing import hardware_title, machine_name, summarize, time_alternating
 
 # The paper's network, and one whose widths are multiples of 16.
 PAIRS = {
@@ -49,7 +49,7 @@ def blocks(runtime: str, rounds: int) -> None:
     for name, networks in PAIRS.items():
         inputs = [random_input(network) for network in networks]
         counts = [count_multiply_adds(*each) for each in zip(networks, inputs)]
-        taken = time_alternating({str(number): prepared(runtime, network.eval(), x)
+        taken = time_alternating({str(number): make_call(runtime, network.eval(), x)
                                   for number, (network, x) in enumerate(zip(networks, inputs))}, rounds=rounds)
         theirs, aligned = ([seconds / count for seconds in taken[str(number)]] for number, count in enumerate(counts))
         ratio, low, high, _ = compare(aligned, theirs)
@@ -67,7 +67,7 @@ def fusion(runtime: str, rounds: int) -> None:
         name = f'{channels} | {"yes" if relu else "no"} | {"yes" if shortcut else "no"}'
         stack = bottlenecks(channels, relu, shortcut)
         networks[name] = stack, nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), *stack)
-    calls = {(name, place): prepared(runtime, network.eval(), random_input(network))
+    calls = {(name, place): make_call(runtime, network.eval(), random_input(network))
              for name, pair in networks.items() for place, network in enumerate(pair)}
     taken = time_alternating(calls, rounds=rounds)
     print('| c | ReLU | shortcut | alone (ms) | over neither | behind a convolution (ms) | over neither |\n' +
@@ -86,7 +86,7 @@ def memory(runtime: str, rounds: int) -> None:
         'G2 x4, 1 group': grouped(256, 1), 'G2 x4, 4 groups': grouped(512, 4), 'G2 x4, 8 groups': grouped(720, 8)}
     print('| network | milliseconds | spread | page faults a run |\n| --- | --- | --- | --- |')
     for name, network in networks.items():  # not in turns: one network would keep memory for another
-        call = prepared(runtime, network.eval(), random_input(network))
+        call = make_call(runtime, network.eval(), random_input(network))
         call()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         timing = summarize(time_alternating({name: call}, rounds=rounds, warmup=0)[name])
@@ -97,9 +97,10 @@ def memory(runtime: str, rounds: int) -> None:
 def pooling(runtime: str, rounds: int) -> None:
     image, x = torch.rand(1, 3, 224, 224), torch.rand(1, 24, 112, 112)
     conv, pool = nn.Conv2d(3, 24, 3, stride=2, padding=1).eval(), nn.MaxPool2d(3, stride=2, padding=1)
-    calls = {'convolution 3 -> 24, stride 2': prepared(runtime, conv, image), 'max pooling': prepared(runtime, pool, x)}
+    calls = {'convolution 3 -> 24, stride 2': make_call(runtime, conv, image),
+             'max pooling': make_call(runtime, pool, x)}
     if runtime == 'torch':
-        calls['max pooling, channels last'] = prepared(runtime, pool, x.contiguous(memory_format=torch.channels_last))
+        calls['max pooling, channels last'] = make_call(runtime, pool, x.contiguous(memory_format=torch.channels_last))
     print('| layer | milliseconds | spread |\n| --- | --- | --- |')
     for name, seconds in time_alternating(calls, rounds=rounds).items():
         timing = summarize(seconds)
@@ -116,7 +117,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     runtime = args.runtime or ('onnxruntime' if args.question == 'fusion' else 'torch')
-    print(f'{computing(machine_name(), "cpu", args.threads)}, {runtime}; medians of {args.rounds} rounds\n')
+    print(f'{hardware_title(machine_name(), "cpu", args.threads)}, {runtime}; medians of {args.rounds} rounds\n')
     questions[args.question](runtime, args.rounds)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mmdet_shufflenetv2 import ShuffleNetV2
 from mmdet_shufflenetv2.deploy.shuffle_free import shuffle_free
 from mmdet_shufflenetv2.deploy.targets.openvino import compile_for_cpu
-from mmdet_shufflenetv2.profiling.timing import computing, machine_name, summarize, time_alternating
+from mmdet_shufflenetv2.profiling.timing import hardware_title, machine_name, summarize, time_alternating
 
 SHAPE = (1, 3, 800, 1344)
 THREADS = 2
@@ -57,7 +57,7 @@ def main() -> None:
             request = compile_for_cpu(path, THREADS, SHAPE).create_infer_request()
             calls[name] = lambda request=request: request.infer([x.numpy()])
     seconds = time_alternating(calls, rounds=61)
-    print(computing(machine_name(), 'cpu', THREADS))
+    print(hardware_title(machine_name(), 'cpu', THREADS))
     for name in calls:
         ratio = np.median(np.divide(seconds['plain graph'], seconds[name]))
         print(f'{name}: {summarize(seconds[name]).median * 1e3:.1f} ms, {ratio:.2f}x')

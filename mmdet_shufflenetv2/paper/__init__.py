@@ -1,5 +1,5 @@
-"""The ShuffleNet V2 paper as software: its four guidelines measured and checked here, its variants, and the way to
-reproduce its tables.
+"""The ShuffleNet V2 paper as software: its four guidelines measured and checked, its variants, and its tables
+reproduced.
 
 The network itself is :mod:`..models.backbones`.
 """

@@ -1,4 +1,4 @@
-"""Multiply-adds and parameters of every variant of the network beside the published ones."""
+"""Multiply-adds and parameters of all variants of the network, compared to the published ones."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Variant(NamedTuple):
     """One network on a 224x224 image, with conv5 and a classifier of 1000 classes."""
 
     name: str
-    #: What the paper prints; empty where it prints nothing.
+    #: The figure in the paper; empty if there is none.
     published: str
     multiply_adds: int
     parameters: int
 
 
-# Name, arguments, multiply-adds as the paper prints them: tables 5, 6, 8. Of V2* table 7 has complexity classes only.
+# Name, arguments, multiply-adds in tables 5, 6 and 8 of the paper. For V2*, table 7 gives only complexity classes.
 _VARIANTS: tuple[tuple[str, dict[str, Any], str], ...] = (
     *((f'{width}x, {variant}', dict(widen_factor=width, variant=variant), f'{IMAGENET[width, ""].mflops}M')
       for variant in ('authors', 'torchvision') for width in LEVELS.values()),
@@ -38,7 +38,7 @@ CLASSES = 1000
 
 
 def variants() -> list[Variant]:
-    """Count every variant."""
+    """Count the multiply-adds and parameters of all variants."""
     rows = []
     for name, kwargs, published in _VARIANTS:
         last = 5 if 'depth' in kwargs else 4

@@ -1,4 +1,4 @@
-"""What a network costs: multiply-adds, memory access, and the latency of every form of it on this machine.
+"""Cost of a network: multiply-adds, memory access, and latency in every form and runtime on this machine.
 
-What the paper says about costs belongs to :mod:`..paper`.
+The paper's guidelines on cost belong to :mod:`..paper`.
 """

@@ -1,8 +1,8 @@
 """Parameters and multiply-adds of a detector.
 
-Multiply-adds (MAdds; papers on light networks call them FLOPs) are those of convolutions and matrix products, counted
-by PyTorch's own counter while the network runs. Norms, activations and post-processing are not counted, as in table 5
-of the ShuffleNet V2 paper.
+Multiply-adds (MAdds; papers on light networks call them FLOPs) of convolutions and matrix products are counted with
+PyTorch's own counter while the network runs. Norms, activations and post-processing are not counted, as in table 5 of
+the ShuffleNet V2 paper.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from typing import Any, NamedTuple
 
 import torch
+from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -24,7 +25,7 @@ __all__ = ['Complexity', 'count_multiply_adds', 'detector_complexity', 'detector
 
 
 class Complexity(NamedTuple):
-    """Cost of a detector on one image; parameters and multiply-adds are plain counts."""
+    """Parameters and multiply-adds of a detector on one image, as counts."""
 
     name: str
     parameters: int
@@ -40,24 +41,24 @@ def count_multiply_adds(model: nn.Module, *args: Any, **kwargs: Any) -> int:
     return counter.get_total_flops() // 2
 
 
-def detector_complexity(config: str | os.PathLike, height: int = 800, width: int = 1333) -> Complexity:
+def detector_complexity(config: str | os.PathLike[str], height: int = 800, width: int = 1333) -> Complexity:
     """Cost of a config's detector with random weights.
 
     Args:
         config: Config file of a detector.
-        height, width: Size of the image in pixels; as in inference it is padded to what the config asks for. A
-            two-stage detector is counted with the most proposals that its RPN hands on, 1000 in MMDetection's standard.
+        height, width: Size of the image in pixels; it is padded as in inference. A two-stage detector is counted with
+            the maximum number of proposals of its RPN, by default 1000 in MMDetection.
 
     Raises:
         UserError: If the config is invalid or the image too small.
     """
     if min(height, width) < 32:
-        raise UserError(f'shape={height} {width}: expected 32 pixels or more a side.')
+        raise UserError(f'shape={height} {width}: expected at least 32 pixels per side.')
     cfg = load_config(config)
     if 'rpn' in cfg.model.get('test_cfg', {}):
-        cfg.model.test_cfg.rpn.nms.iou_threshold = 1.0  # so that random proposals are not thinned out
+        cfg.model.test_cfg.rpn.nms.iou_threshold = 1.0  # keeps all random proposals
     torch.manual_seed(0)
-    model = build_model(cfg.model)
+    model: BaseDetector = build_model(cfg.model)
     batch = _one_image(model, height, width)
     return Complexity(
         name=os.path.splitext(os.path.basename(config))[0],
@@ -67,13 +68,13 @@ def detector_complexity(config: str | os.PathLike, height: int = 800, width: int
         backbone_multiply_adds=count_multiply_adds(model.backbone, batch['inputs']))
 
 
-def detector_multiply_adds(model: nn.Module, height: int, width: int) -> int:
-    """Multiply-adds of a detector in eval mode, as it is, on one image of zeros of that size in pixels."""
+def detector_multiply_adds(model: BaseDetector, height: int, width: int) -> int:
+    """Multiply-adds of a detector in eval mode on one image of that size in pixels."""
     return count_multiply_adds(model, **_one_image(model, height, width), mode='tensor')
 
 
-def _one_image(model: nn.Module, height: int, width: int) -> dict[str, Any]:
-    """What the detector takes for an image of zeros, padded to what its config asks for."""
+def _one_image(model: BaseDetector, height: int, width: int) -> dict[str, Any]:
+    """The detector's input for an image of zeros, padded as in its config."""
     sample = DetDataSample(metainfo=dict(
         img_shape=(height, width), ori_shape=(height, width), scale_factor=(1.0, 1.0), batch_input_shape=None))
     inputs = [torch.zeros(3, height, width, dtype=torch.uint8)]

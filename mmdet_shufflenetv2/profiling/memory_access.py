@@ -1,8 +1,8 @@
-"""Memory access cost of a network, operation by operation, beside its multiply-adds.
+"""Memory access cost and multiply-adds of a network, operation by operation.
 
-The ShuffleNet V2 paper (section 2) counts what a convolution must touch at least: the elements of its input, of its
-output and of its weights. A linear layer is a pointwise convolution and is counted as one. Element-wise operations
-and copies touch memory too, but hardly compute; they are listed apart, since its fourth guideline is about them.
+The ShuffleNet V2 paper (section 2) counts the elements of a convolution's input, output and weights, which is the
+minimum that it has to access. A linear layer is counted as a pointwise convolution. Element-wise operations and copies
+access memory with few computations; they are listed separately, since the paper's fourth guideline is about them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ['Convolution', 'Kind', 'Operation', 'convolution_mac', 'elements_by_k
 
 
 class Kind(StrEnum):
-    """What an operation spends its time on, as in figure 2 of the paper."""
+    """Kind of an operation, as in figure 2 of the paper."""
 
     CONVOLUTION = 'convolution'
     #: Linear layers, and the products of attention.
@@ -33,28 +33,28 @@ class Kind(StrEnum):
     ELEMENTWISE = 'element-wise'
     #: Copies, such as concatenation and channel shuffle.
     DATA_MOVEMENT = 'data movement'
-    #: Pooling, resizing and all the rest.
+    #: Pooling, resizing and all other operations.
     OTHER = 'other'
 
 
 class Convolution(NamedTuple):
-    """What the closed forms of the paper need to know of a convolution, for a single image."""
+    """Parameters of a convolution in the closed forms of the paper, for a single image."""
 
     in_channels: int
     out_channels: int
     #: Empty for a linear layer.
     kernel_size: tuple[int, ...]
     groups: int
-    #: Places of the input's and of the output's map (h * w in the paper); a linear layer's are the vectors it reads.
-    in_places: int
-    out_places: int
+    #: Positions of the input's and the output's feature map (h * w in the paper); for a linear layer its input vectors.
+    in_positions: int
+    out_positions: int
 
 
 class Operation(NamedTuple):
-    """One operation that a network runs, and what it costs.
+    """One operation of a network and its cost.
 
-    ``layer`` is the name of the module that runs it, empty for the network itself. Elements are plain counts over the
-    whole batch.
+    ``layer`` is the name of the module that runs it, empty for the network itself. Elements are counted over the whole
+    batch.
     """
 
     layer: str
@@ -63,23 +63,23 @@ class Operation(NamedTuple):
     multiply_adds: int
     elements_in: int
     elements_out: int
-    #: Weights of a convolution or linear layer without its bias, as in the paper; for all else they count as input.
+    #: Weights of a convolution or linear layer without its bias, as in the paper; in other operations they are input.
     weights: int = 0
-    #: Of a convolution or linear layer. A product of two activations, as in attention, has no channels to compare.
+    #: Of a convolution or linear layer; None for a product of two activations, as in attention.
     convolution: Convolution | None = None
-    #: Which operations before it, by their place in the list, wrote what it reads; -1 stands for the network's input.
+    #: Indices of the operations that wrote its inputs; -1 for the network's input.
     sources: tuple[int, ...] = ()
 
     @property
     def mac(self) -> int:
-        """Memory access cost in elements: read and written."""
+        """Memory access cost: elements read and written."""
         return self.elements_in + self.elements_out + self.weights
 
 
 def trace_operations(model: nn.Module, *args: Any, **kwargs: Any) -> list[Operation]:
-    """Run ``model(*args, **kwargs)`` once and list what it does, in order.
+    """Run ``model(*args, **kwargs)`` once and list its operations in order.
 
-    Operations that only look at the same memory otherwise (views, splits) cost nothing and are left out.
+    Views and splits share memory and cost nothing; they are left out.
     """
     weights = {storage_id(parameter) for parameter in model.parameters()}
     with torch.no_grad(), ModuleTracker() as tracker, _Tracer(tracker, _tensors((args, kwargs)), weights) as tracer:
@@ -88,7 +88,7 @@ def trace_operations(model: nn.Module, *args: Any, **kwargs: Any) -> list[Operat
 
 
 def elements_by_kind(operations: Iterable[Operation]) -> dict[Kind, int]:
-    """Memory access cost in sum; that of convolutions and linear layers is the paper's MAC."""
+    """Total memory access cost by kind; that of convolutions and linear layers is the paper's MAC."""
     elements = dict.fromkeys(Kind, 0)
     for operation in operations:
         elements[operation.kind] += operation.mac
@@ -102,18 +102,18 @@ def convolution_mac(convolution: Convolution) -> int:
     """
     c = convolution
     weights = c.in_channels * c.out_channels * math.prod(c.kernel_size) // c.groups
-    return c.in_places * c.in_channels + c.out_places * c.out_channels + weights
+    return c.in_positions * c.in_channels + c.out_positions * c.out_channels + weights
 
 
 def least_mac(convolution: Convolution) -> float:
-    """Lower bound of the memory access cost among convolutions of as many multiply-adds, groups and places.
+    """Lower bound of the memory access cost of convolutions with the same multiply-adds, groups and positions.
 
     With B multiply-adds of a pointwise convolution this is ``2 * sqrt(h * w * B) + B / (h * w)`` (section 2, equation
-    2), reached at equal channel widths. Where a convolution changes the size of its map, the sum of the two maps is
-    least where they have equally many elements.
+    2), reached at equal channel widths. If a convolution changes the size of the feature map, the sum is lowest when
+    both maps have the same number of elements.
     """
     c = convolution
-    maps = 2 * math.sqrt(c.in_places * c.in_channels * c.out_places * c.out_channels)
+    maps = 2 * math.sqrt(c.in_positions * c.in_channels * c.out_positions * c.out_channels)
     return maps + c.in_channels * c.out_channels * math.prod(c.kernel_size) / c.groups
 
 
@@ -125,7 +125,7 @@ def operation_kind(operator: str) -> Kind:
         return Kind.MATRIX_PRODUCT
     if operator.endswith(('batch_norm', 'layer_norm', 'group_norm', 'softmax')) or 'batch_norm' in operator:
         return Kind.ELEMENTWISE
-    if operator.rstrip('_') in _COPIES:  # ahead of the tags: PyTorch calls a copy point-wise
+    if operator.rstrip('_') in _COPIES:  # before the tags: PyTorch tags a copy as pointwise
         return Kind.DATA_MOVEMENT
     return Kind.ELEMENTWISE if operator in _UNTAGGED_ELEMENTWISE or _is_tagged_pointwise(operator) else Kind.OTHER
 
@@ -144,34 +144,35 @@ def _is_tagged_pointwise(operator: str) -> bool:
         torch.Tag.pointwise in getattr(packet, overload).tags for overload in packet.overloads())
 
 
-class _Tracer(TorchDispatchMode):
-    """Sees every operator that PyTorch runs."""
+class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of PyTorch
+    """Records every operator that PyTorch runs."""
 
     def __init__(self, tracker: ModuleTracker, given: list[Tensor], weights: set[int]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # of PyTorch
         self.tracker = tracker
         self.weights = weights
         self.operations: list[Operation] = []
-        # Memory -> the operation that wrote it last. Views share the memory of what they view.
+        # Storage -> index of the operation that wrote it last. Views share the storage of their base.
         self.writers = {storage_id(tensor): -1 for tensor in given}
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (),
+                           kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         name = func.overloadpacket.__name__
         inputs, outputs = _tensors((args, kwargs)), _tensors(out)
         if not outputs or func.is_view or name in ('_unsafe_view', 'detach'):
             return out
-        if inputs and name != 'empty_like':  # what makes a tensor out of nothing reads no memory
+        if inputs and name != 'empty_like':  # a new tensor reads no memory
             self.operations.append(self._operation(func, name, inputs, outputs, args, kwargs))
             self.writers |= {storage_id(tensor): len(self.operations) - 1 for tensor in outputs}
         else:
-            for tensor in outputs:  # perhaps at the place of a tensor that is no more
+            for tensor in outputs:  # may reuse the memory of a freed tensor
                 self.writers.pop(storage_id(tensor), None)
         return out
 
-    def _operation(self, func: Any, name: str, inputs: list[Tensor], outputs: list[Tensor], args: tuple,
-                   kwargs: dict) -> Operation:
+    def _operation(self, func: Any, name: str, inputs: list[Tensor], outputs: list[Tensor],
+                   args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation:
         flops = flop_registry.get(func.overloadpacket)
         out = outputs[0]
         read, weights, convolution = inputs, 0, None
@@ -180,8 +181,8 @@ class _Tracer(TorchDispatchMode):
             convolution = Convolution(x.shape[1], out.shape[1], tuple(weight.shape[2:]), args[8],
                                       math.prod(x.shape[2:]), math.prod(out.shape[2:]))
         elif name in ('mm', 'addmm') and storage_id(inputs[-1]) in self.weights:
-            x, weight = inputs[-2:]  # in front of them may stand the bias
-            convolution = Convolution(*weight.shape, (), 1, len(x), len(x))
+            x, weight = inputs[-2:]  # after the bias, if any
+            convolution = Convolution(weight.shape[0], weight.shape[1], (), 1, len(x), len(x))
         if convolution is not None:
             read, weights, outputs = [x], weight.numel(), [out]
         return Operation(
@@ -190,7 +191,7 @@ class _Tracer(TorchDispatchMode):
             tuple(sorted({self.writers[storage_id(t)] for t in inputs if storage_id(t) in self.writers})))
 
     def _layer(self) -> str:
-        # The names that the tracker is in begin with the network's class and grow by one part a level.
+        # The tracker's current module names start with the network's class and have one more part per level.
         deepest = max(self.tracker.parents - {'Global'}, key=lambda name: name.count('.'), default='')
         return deepest.partition('.')[2]
 

@@ -1,7 +1,7 @@
-"""Timing things beside each other on a machine that does other work too.
+"""Timing several calls against each other on a machine that may be busy.
 
-What is compared takes turns, round by round, so that a slow minute of the machine slows all of it alike; what one call
-leaves in the caches is evened out by turning the order around every other round.
+The calls alternate, round by round, so that a slow phase of the machine affects all of them alike. Every other round
+runs in reverse order, which evens out the effects of the caches.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-__all__ = ['Timing', 'computing', 'machine_name', 'slug', 'summarize', 'time_alternating']
+__all__ = ['Timing', 'hardware_title', 'machine_name', 'slug', 'summarize', 'time_alternating']
 
 
 class Timing(NamedTuple):
-    """What a number of rounds came to: seconds a call, and how far they lie apart."""
+    """Statistics of the timed rounds: seconds per call, and their spread."""
 
     median: float
-    #: Nine of ten calls took no longer than this many seconds.
+    #: 90th percentile.
     p90: float
-    #: Interquartile range over median; 0.1 says that the middle half of the rounds lies within a tenth of the median.
+    #: Interquartile range over median; 0.1 means that the middle half of the rounds spans a tenth of the median.
     spread: float
 
 
 def time_alternating(calls: dict[str, Callable[[], object]], *, rounds: int, warmup: int = 3, device: str = 'cpu',
                      progress: str | None = None,
                      seconds: dict[str, list[float]] | None = None) -> dict[str, list[float]]:
-    """Time calls in turns: each once a round, in the given order and, every other round, from the last to the first.
+    """Time calls alternately: each once per round, in the given order and every other round in reverse.
 
     Args:
-        calls: What to time, by name. A call that computes on a GPU may return before the GPU is done.
+        calls: Name -> call to time. A call that computes on a GPU may return before the GPU has finished.
         rounds: Number of timed rounds.
-        warmup: Rounds before them that are not timed.
-        device: Where the calls compute. On ``cuda`` devices the GPU's own events give the time, else the clock.
-        progress: What to call the progress bar; None shows none.
-        seconds: Gets what is returned while it is measured, for whoever stops that.
+        warmup: Number of earlier rounds that are not timed.
+        device: Device of the calls. On ``cuda`` devices CUDA events measure the time, otherwise the clock.
+        progress: Title of the progress bar; None shows none.
+        seconds: Receives the result during the measurement, so that it is available after an interruption.
 
     Returns:
-        Seconds of each round by name. Round i of one and round i of another stand beside each other in time.
+        Name -> seconds of each round. Rounds with the same index ran next to each other in time.
     """
     timed = _seconds_on_gpu if torch.device(device).type == 'cuda' else _seconds
     seconds = {} if seconds is None else seconds
@@ -65,7 +65,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def _seconds_on_gpu(call: Callable[[], object]) -> float:
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]  # of PyTorch
     torch.cuda.synchronize()
     start.record()
     call()
@@ -75,17 +75,17 @@ def _seconds_on_gpu(call: Callable[[], object]) -> float:
 
 
 def summarize(seconds: Sequence[float]) -> Timing:
-    """Median, 90th percentile and spread of a series of rounds."""
+    """Median, 90th percentile and spread of the rounds."""
     low, median, high, p90 = np.percentile(seconds, (25, 50, 75, 90)).tolist()
     return Timing(median, p90, (high - low) / median)
 
 
 def machine_name(device: str = 'cpu', cpuinfo: Path = Path('/proc/cpuinfo')) -> str:
-    """Name of the processor or GPU that computes, as its maker calls it, such as ``AMD EPYC 7763 64-Core Processor``.
+    """Model name of the processor or GPU, such as ``AMD EPYC 7763 64-Core Processor``.
 
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        cpuinfo: Where Linux names the processor; elsewhere Python's ``platform`` is asked.
+        cpuinfo: File with the processor's name on Linux; on other systems Python's ``platform`` is used.
     """
     if torch.device(device).type == 'cuda':
         return torch.cuda.get_device_name(device)
@@ -93,11 +93,11 @@ def machine_name(device: str = 'cpu', cpuinfo: Path = Path('/proc/cpuinfo')) -> 
     return named[1].strip() if named else platform.processor() or platform.machine()
 
 
-def computing(machine: str, device: str, threads: int) -> str:
-    """What computes, for a title: ``AMD EPYC, 2 threads``, or a GPU's name alone."""
+def hardware_title(machine: str, device: str, threads: int) -> str:
+    """Title of the hardware: ``AMD EPYC, 2 threads``, or only the GPU's name."""
     return f'{machine}, {threads} thread{"s" * (threads > 1)}' if torch.device(device).type == 'cpu' else machine
 
 
 def slug(name: str) -> str:
-    """A name as a folder's: ``AMD EPYC 7763 64-Core Processor`` becomes ``amd-epyc-7763-64-core-processor``."""
+    """A name as a folder name: ``AMD EPYC 7763 64-Core Processor`` becomes ``amd-epyc-7763-64-core-processor``."""
     return re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')

@@ -17,7 +17,7 @@ SMALL = Task(64, 96, threads=1, widen_factor=0.5)
 
 
 def outputs(call):
-    """What a form returns, as a list of arrays."""
+    """Outputs of a form, as a list of arrays."""
     returned = call()
     values = list(returned.values()) if hasattr(returned, 'values') else list(returned)
     return [value.numpy() if isinstance(value, torch.Tensor) else np.asarray(value) for value in values]
@@ -40,7 +40,7 @@ def test_every_form_of_a_backbone_computes_the_same_features(name):
         assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max()
 
 
-def test_a_peer_that_is_not_installed_is_left_out_with_a_line(monkeypatch):
+def test_a_runtime_that_is_not_installed_is_left_out_with_the_reason(monkeypatch):
     monkeypatch.setattr('mmdet_shufflenetv2.profiling.benchmark.runtimes.find_spec', lambda name: None)
 
     def few(task):
@@ -51,10 +51,10 @@ def test_a_peer_that_is_not_installed_is_left_out_with_a_line(monkeypatch):
     done = measure.benchmark(SMALL, rounds=2, memory=False)
     assert [row.name for row in done.rows] == ['one']
     assert list(done.left_out) == ['onnxruntime, plain graph', 'openvino, plain graph', 'ncnn, plain']
-    assert 'Left out: onnxruntime, plain graph: onnx is not installed (pip install onnx).' in report.markdown(done)
+    assert re.search(r'onnxruntime, plain graph: .*pip install onnx', report.markdown(done))
 
 
-def test_multiply_adds_and_memory_access_are_those_of_the_network(monkeypatch):
+def test_multiply_adds_and_memory_access_are_those_of_the_plain_network(monkeypatch):
     monkeypatch.setattr(measure, 'contenders', lambda task: [Contender('one', lambda: lambda: None)])
     done = measure.benchmark(Task(224, 224, widen_factor=1.0), rounds=1, memory=False)
     # torchvision's count, without conv5 (464 x 1024 at 7x7) and the classifier.
@@ -83,7 +83,7 @@ def test_a_detector_is_measured_from_image_to_boxes():
     assert dets.shape == (len(labels), 5)
 
 
-def test_the_tool_writes_a_table_figures_and_numbers(tool, tmp_path):
+def test_the_command_writes_a_table_a_figure_and_json(tool, tmp_path):
     ended = tool('benchmark.py', '--width', 0.5, '--shape', 32, 64, '--rounds', 1, '--threads', 1, '--no-memory',
                  '--skip', 'compiled', 'left to', '--out-dir', tmp_path)
     assert ended.status == 0, ended.err
@@ -94,10 +94,10 @@ def test_the_tool_writes_a_table_figures_and_numbers(tool, tmp_path):
 
 
 @pytest.mark.parametrize(('number', 'at', 'rounds', 'tasks'), [
-    (signal.SIGINT, 5, 2, 1),  # three rounds are not timed
+    (signal.SIGINT, 5, 2, 1),  # three warm-up rounds
     (signal.SIGTERM, 8 + 4, 1, 2),  # in the second task
 ])
-def test_what_was_measured_before_a_signal_is_kept_and_marked(tool, tmp_path, monkeypatch, number, at, rounds, tasks):
+def test_measurements_before_a_signal_are_kept_as_partial(tool, tmp_path, monkeypatch, number, at, rounds, tasks):
     calls = itertools.count()
 
     def call():
@@ -112,7 +112,7 @@ def test_what_was_measured_before_a_signal_is_kept_and_marked(tool, tmp_path, mo
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended.status == 128 + number, ended.err
-    assert 'marked as partial' in ended.err
+    assert 'partial' in ended.err
     done = json.loads((tmp_path / 'results.json').read_text())
     assert [result['stopped'] for result in done] == [None] * (tasks - 1) + [f'stopped after {rounds} of 5 rounds']
     report = (tmp_path / 'README.md').read_text()
@@ -126,13 +126,13 @@ def test_what_was_measured_before_a_signal_is_kept_and_marked(tool, tmp_path, mo
     (['--threads', '0'], ['--threads 0']),
     (['--device', 'cuda:9'], ['cuda:9']),
     (['--device', 'meta'], ['--device meta']),
-    (['--config', 'configs/nothing.py'], ['There is no config']),
-    (['--config', ROOT / 'configs' / 'imagenet' / 'shufflenet_v2_0.5x.py'], ['is no detector', 'ImageClassifier']),
+    (['--config', 'configs/nothing.py'], ['configs/nothing.py']),
+    (['--config', ROOT / 'configs' / 'imagenet' / 'shufflenet_v2_0.5x.py'], ['detector', 'ImageClassifier']),
     (['--checkpoint', 'weights.pth'], ['weights.pth', 'checkpoint']),
-    (['--skip', ','], ['--skip , leaves nothing to measure of torchvision, eager, mmpretrain, eager']),
-    (['--skip', 'eager', 'compiled', 'onnx', 'openvino', 'shuffle'], ['None of the forms', 'ncnn', 'not installed']),
+    (['--skip', ','], ['--skip , ', 'torchvision, eager, mmpretrain, eager']),
+    (['--skip', 'eager', 'compiled', 'onnx', 'openvino', 'shuffle'], ['ncnn', 'not installed']),
 ])
-def test_a_users_mistake_ends_with_status_2_and_a_line(args, words, tool, tmp_path, monkeypatch):
+def test_a_mistake_exits_with_status_2_and_one_line(args, words, tool, tmp_path, monkeypatch):
     monkeypatch.setattr('mmdet_shufflenetv2.profiling.benchmark.runtimes.find_spec', lambda name: None)
     ended = tool('benchmark.py', '--rounds', 1, '--no-memory', '--out-dir', tmp_path, *args)
     assert ended.status == 2
@@ -140,8 +140,8 @@ def test_a_users_mistake_ends_with_status_2_and_a_line(args, words, tool, tmp_pa
     assert 'Traceback' not in ended.err
 
 
-def test_a_folder_that_cannot_be_made_is_said_before_anything_is_measured(tool, tmp_path, monkeypatch):
-    monkeypatch.setattr('mmdet_shufflenetv2.profiling.benchmark.benchmark', None)  # to call it would fail
+def test_a_folder_that_cannot_be_created_is_reported_before_the_measurement(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmdet_shufflenetv2.profiling.benchmark.benchmark', None)  # fails if called
     (tmp_path / 'file').touch()
     ended = tool('benchmark.py', '--out-dir', tmp_path / 'file')
     assert ended.status == 2

@@ -13,14 +13,14 @@ from mmdet_shufflenetv2.profiling.complexity import Complexity, count_multiply_a
     (nn.Linear(7, 5), (4, 7), 4 * 7 * 5),
     (nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()), (1, 3, 4, 4), 0),
 ])
-def test_multiply_adds_are_those_of_the_closed_form(layer, shape, expected):
+def test_multiply_adds_match_the_closed_form(layer, shape, expected):
     assert count_multiply_adds(layer.eval(), torch.rand(shape)) == expected
 
 
 def test_a_detector_is_counted_with_all_its_parts():
     row = detector_complexity(ROOT / 'configs' / 'retinanet_snv2_0.5x.py', 64, 96)
     assert row.name == 'retinanet_snv2_0.5x'
-    # Level sizes of a 64x96 image; two towers of four 256-wide 3x3 convolutions, 9 anchors a place.
+    # Level sizes of a 64x96 image; two towers of four 256-wide 3x3 convolutions, 9 anchors per position.
     cells = sum(h * w for h, w in ((8, 12), (4, 6), (2, 3), (1, 2), (1, 1)))
     towers = cells * (2 * 4 * 256 * 256 * 9 + 256 * 9 * 9 * (80 + 4))
     lateral = 256 * (96 * 48 + 24 * 96 + 6 * 192)
@@ -29,12 +29,12 @@ def test_a_detector_is_counted_with_all_its_parts():
     assert '| retinanet_snv2_0.5x | ' in markdown_table([row])
 
 
-def test_a_missing_config_is_said():
-    with pytest.raises(UserError, match='There is no config'):
+def test_a_missing_config_is_reported():
+    with pytest.raises(UserError, match=r'configs/nothing\.py'):
         detector_complexity('configs/nothing.py')
 
 
-def test_the_tool_says_which_config_it_counts(tool, monkeypatch):
+def test_the_command_reports_its_progress(tool, monkeypatch):
     monkeypatch.setattr('mmdet_shufflenetv2.profiling.complexity.detector_complexity',
                         lambda config, *size: Complexity(config, 1, 1, 1, 1))
     ended = tool('complexity.py', 'a.py', 'b.py')

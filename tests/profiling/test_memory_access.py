@@ -20,7 +20,7 @@ def pointwise(c1, c2, h, w, groups=1):
 
 
 @pytest.mark.parametrize(('c1', 'c2', 'groups'), [(128, 128, 1), (36, 432, 1), (360, 360, 8), (24, 24, 24)])
-def test_a_pointwise_convolution_costs_what_the_paper_says(c1, c2, groups):
+def test_a_pointwise_convolution_has_the_cost_of_the_paper(c1, c2, groups):
     h, w = 7, 9
     [operation] = trace_operations(nn.Conv2d(c1, c2, 1, groups=groups), torch.rand(1, c1, h, w))
     assert operation.multiply_adds == h * w * c1 * c2 // groups
@@ -52,7 +52,7 @@ def test_the_bound_of_a_dense_pointwise_convolution_is_the_papers():
 
 @pytest.mark.parametrize('bias', [True, False])
 @pytest.mark.parametrize('shape', [(1, 63, 24), (1, 7, 9, 24), (63, 24)])
-def test_a_linear_layer_costs_what_the_pointwise_convolution_does(bias, shape):
+def test_a_linear_layer_costs_as_much_as_a_pointwise_convolution(bias, shape):
     [conv] = trace_operations(nn.Conv2d(24, 40, 1), torch.rand(1, 24, 7, 9))
     [linear] = trace_operations(nn.Linear(24, 40, bias=bias), torch.rand(shape))
     assert linear.kind == Kind.MATRIX_PRODUCT
@@ -77,7 +77,7 @@ def test_a_product_of_two_activations_is_counted_and_has_no_channels():
 
 
 class Residual(nn.Module):
-    """A layer of every kind: two convolutions with what stands between them, a sum, a copy, a pooling."""
+    """Operations of every kind: convolutions, a norm, an activation, a sum, a copy, pooling."""
 
     def __init__(self):
         super().__init__()
@@ -89,30 +89,30 @@ class Residual(nn.Module):
         return self.pool(torch.cat((right, left), dim=1))
 
 
-def test_operations_carry_their_layer_and_kind_in_order():
+def test_operations_are_listed_in_order_with_layer_and_kind():
     operations = trace_operations(Residual().eval(), torch.rand(1, 4, 6, 6))
     assert [(o.layer, o.kind) for o in operations] == [
         ('body.0', Kind.CONVOLUTION), ('body.1', Kind.ELEMENTWISE), ('body.2', Kind.ELEMENTWISE),
         ('body.3', Kind.CONVOLUTION), ('', Kind.ELEMENTWISE), ('', Kind.DATA_MOVEMENT), ('pool', Kind.OTHER)]
 
 
-def test_element_wise_and_copied_elements_are_summed_apart():
+def test_element_wise_and_copied_elements_are_summed_separately():
     elements = elements_by_kind(trace_operations(Residual().eval(), torch.rand(1, 4, 6, 6)))
-    places = 6 * 6
-    assert elements[Kind.CONVOLUTION] == 2 * places * (4 + 6) + 4 * 6 * 9 + 6 * 4
-    norm = places * 6 * 2 + 4 * 6  # the norm reads its four vectors too
-    assert elements[Kind.ELEMENTWISE] == norm + places * 6 * 2 + places * 4 * 3
-    assert elements[Kind.DATA_MOVEMENT] == places * 4 * 2
+    positions = 6 * 6
+    assert elements[Kind.CONVOLUTION] == 2 * positions * (4 + 6) + 4 * 6 * 9 + 6 * 4
+    norm = positions * 6 * 2 + 4 * 6  # the norm reads its four vectors too
+    assert elements[Kind.ELEMENTWISE] == norm + positions * 6 * 2 + positions * 4 * 3
+    assert elements[Kind.DATA_MOVEMENT] == positions * 4 * 2
 
 
-def test_operations_know_whose_output_they_read():
+def test_operations_list_the_sources_of_their_inputs():
     operations = trace_operations(Residual().eval(), torch.rand(1, 4, 6, 6))
-    # Convolution, norm, ReLU, convolution, each behind the other; then the sum, both of its halves, the pooling.
+    # Convolution, norm, ReLU and convolution in sequence; then the sum, the concatenation of its halves, the pooling.
     assert [o.sources for o in operations] == [(-1, ), (0, ), (1, ), (2, ), (-1, 3), (4, ), (5, )]
 
 
 class Branches(nn.Module):
-    """Two ways from one convolution, one of them in place, and memory that is used anew."""
+    """Two branches after a convolution, one with an in-place operation, one that writes to new memory."""
 
     def __init__(self):
         super().__init__()
@@ -127,14 +127,14 @@ class Branches(nn.Module):
 
 
 @pytest.mark.parametrize('device', ['cpu', 'meta'])
-def test_branches_and_writing_in_place_are_followed(device):
+def test_sources_follow_branches_and_in_place_operations(device):
     operations = trace_operations(Branches().to(device), torch.rand(1, 4, 6, 6, device=device))
     assert [(o.operator, o.sources) for o in operations] == [
         ('convolution', (-1, )), ('convolution', (0, )), ('relu_', (1, )), ('convolution', (0, )), ('copy_', (3, )),
         ('add', (2, 4))]
 
 
-def test_a_layer_alone_is_traced():
+def test_a_single_layer_is_traced():
     [operation] = trace_operations(nn.ReLU(), torch.rand(1, 4, 6, 6))
     assert (operation.layer, operation.kind, operation.mac) == ('', Kind.ELEMENTWISE, 2 * 4 * 6 * 6)
 
@@ -148,11 +148,11 @@ def test_a_layer_alone_is_traced():
     ('_scaled_dot_product_flash_attention_for_cpu', Kind.MATRIX_PRODUCT), ('native_layer_norm', Kind.ELEMENTWISE),
     ('_softmax', Kind.ELEMENTWISE), ('no_such_operator', Kind.OTHER),
 ])
-def test_operators_of_every_runtime_are_sorted(operator, kind):
+def test_operators_of_all_backends_are_classified(operator, kind):
     assert operation_kind(operator) == kind
 
 
-def test_the_operations_of_the_backbone_add_up():
+def test_the_operations_of_the_backbone_sum_up_to_its_cost():
     backbone = ShuffleNetV2(widen_factor=0.5).eval()
     x = torch.rand(1, 3, 64, 64)
     operations = trace_operations(backbone, x)

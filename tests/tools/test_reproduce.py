@@ -24,17 +24,17 @@ def wide_weights(tmp_path_factory):
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    ([], ['Name a row', '--table', '--width']),
+    ([], ['a row', '--table', '--width']),
     (['--table', 'coco', '--width', '0.7'], ['no row of width 0.7', '0.5, 1.0, 1.5, 2.0']),
-    (['--table', 'voc', '--width', '1.0'], ['There is no table voc']),
+    (['--table', 'voc', '--width', '1.0'], ['--table voc']),
     (['--table', 'nanodet-plus', '--width', '1.0', '--size', '640'], ['no row of size 640', '320, 416']),
-    ([*ROW, '--size', '416'], ['no row of size 416', 'leave --size out']),
+    ([*ROW, '--size', '416'], ['no row of size 416', 'omit --size']),
     ([*ROW, '--star'], ['has no row --star']),
     ([*ROW, '--pretrain'], ['--pretrain is for table coco']),
     ([*ROW, '--data-root', '/nowhere'], ['--data-root /nowhere is not a folder']),
     ([*ROW, '--data-root', ROOT / 'docs'], ['There is no folder', 'docs/train', '{train,val}/CLASS/*.jpeg']),
     ([*ROW, '--data-root', ROOT / 'docs', '--dry-run'], ['There is no folder', 'docs/train']),
-    ([*ROW, '--weights', 'nowhere.pth'], ['There is no checkpoint nowhere.pth', '--weights FILE']),
+    ([*ROW, '--weights', 'nowhere.pth'], ['nowhere.pth', '--weights FILE']),
     ([*ROW, '--config', 'configs/nothing.py'], ['There is no config configs/nothing.py']),
     ([*ROW, '--weights', 'LICENSE'], ['LICENSE', 'PyTorch checkpoint']),
     ([*ROW, '--gpus', '100'], ['--gpus 100: PyTorch finds']),

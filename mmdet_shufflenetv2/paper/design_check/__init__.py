@@ -1,5 +1,5 @@
-"""Where a backbone violates the four guidelines, and what that costs on the machine at hand.
+"""Check of a backbone against the four guidelines, with the cost of each violation on this machine.
 
-:mod:`.violations` finds all four kinds of violation, :mod:`.latency` turns counts into seconds, :mod:`.check` does it
-for the backbone of a config, :mod:`.report` and :mod:`.figure` show it.
+:mod:`.violations` finds the violations, :mod:`.latency` converts counts to seconds, :mod:`.check` checks the backbones
+of configs, and :mod:`.report` and :mod:`.figure` show the result.
 """

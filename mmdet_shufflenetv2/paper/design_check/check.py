@@ -1,4 +1,4 @@
-"""The check of one or more configs' backbones, timed against each other."""
+"""Checking the backbones of one or more configs, timed against each other."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch import nn
 from ...config.load import load_config
 from ...models.build import build_model
 from ...profiling.memory_access import Kind, Operation, elements_by_kind, trace_operations
-from ...profiling.timing import Timing, computing, machine_name, summarize, time_alternating
+from ...profiling.timing import Timing, hardware_title, machine_name, summarize, time_alternating
 from ...utils.device import usable_device
 from ...utils.errors import UserError
 from ..guidelines.breakdown import time_by_kind
-from ..guidelines.runtimes import prepared
+from ..guidelines.runtimes import make_call
 from .latency import LatencyModel, calibration_networks, fit, is_depthwise
 from .violations import Violation, find_violations
 
@@ -26,7 +26,7 @@ __all__ = ['Checked', 'DesignCheck', 'build_backbone', 'check_designs']
 
 
 class Checked(NamedTuple):
-    """One backbone: its counts, its violations of the guidelines, and its latency."""
+    """Result for one backbone: its counts, violations and latency."""
 
     #: Name of the config, and type of its backbone.
     config: str
@@ -34,13 +34,13 @@ class Checked(NamedTuple):
     multiply_adds: int
     #: Elements read and written by kind.
     elements: dict[Kind, int]
-    #: Those of the depthwise ones among them.
+    #: Elements read and written by depthwise convolutions.
     depthwise_elements: int
-    breaks: list[Violation]
-    #: Seconds per image by the latency model and by the clock.
+    violations: list[Violation]
+    #: Seconds per image, predicted by the latency model and measured.
     predicted: float
     measured: Timing
-    #: The profiler's seconds by kind of operation.
+    #: Seconds by kind of operation, from the profiler.
     times: dict[Kind, float]
 
     @property
@@ -50,12 +50,12 @@ class Checked(NamedTuple):
 
     def total(self, guideline: str) -> tuple[int, float, float]:
         """Number, elements and predicted seconds of the violations of one guideline."""
-        breaks = [entry for entry in self.breaks if entry.guideline == guideline]
-        return len(breaks), sum(entry.elements for entry in breaks), sum(entry.seconds for entry in breaks)
+        found = [entry for entry in self.violations if entry.guideline == guideline]
+        return len(found), sum(entry.elements for entry in found), sum(entry.seconds for entry in found)
 
 
 class DesignCheck(NamedTuple):
-    """Backbones beside each other, and the machine and image size that they were timed on."""
+    """Results for several backbones, with the machine and the image size."""
 
     machine: str
     device: str
@@ -67,21 +67,22 @@ class DesignCheck(NamedTuple):
 
     @property
     def title(self) -> str:
-        """On what it was measured."""
-        machine = computing(self.machine, self.device, self.threads)
+        """Title with the machine and the image size."""
+        machine = hardware_title(self.machine, self.device, self.threads)
         return f'{machine}, PyTorch; one image of {self.height}x{self.width} pixels'
 
 
-def check_designs(configs: Sequence[str | os.PathLike], *, height: int = 320, width: int = 320, device: str = 'cpu',
-                  threads: int | None = None, rounds: int = 20, progress: bool = True) -> DesignCheck:
-    """Check the backbones of some configs on this machine, in PyTorch, with random weights and norms folded.
+def check_designs(configs: Sequence[str | os.PathLike[str]], *, height: int = 320, width: int = 320,
+                  device: str = 'cpu', threads: int | None = None, rounds: int = 20,
+                  progress: bool = True) -> DesignCheck:
+    """Check the backbones of configs on this machine, in PyTorch, with random weights and fused norms.
 
     Args:
         configs: Config files, or names such as ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``.
         height, width: Size of the image in pixels.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        threads: Threads on the CPU; None leaves PyTorch's own choice.
-        rounds: How often each backbone is timed, in turns.
+        threads: Threads on the CPU; None keeps PyTorch's default.
+        rounds: Number of timed runs of each backbone; the backbones alternate.
 
     Raises:
         UserError: If a config, its backbone or the device is invalid.
@@ -94,10 +95,10 @@ def check_designs(configs: Sequence[str | os.PathLike], *, height: int = 320, wi
     x = torch.rand(1, 3, height, width, device=device)
     backbones = {str(config): build_backbone(config).to(device) for config in configs}
     operations = {config: _operations(config, backbone, x) for config, backbone in backbones.items()}
-    # The networks that set the prices take their turns beside the backbones, so that both meet the same machine.
+    # The calibration networks alternate with the backbones, so that both run under the same conditions.
     references = {f'reference {number}': network for number, network in enumerate(calibration_networks(device))}
-    calls = {name: prepared('torch', *network) for name, network in references.items()}
-    calls |= {config: prepared('torch', backbone, x) for config, backbone in backbones.items()}
+    calls = {name: make_call('torch', *network) for name, network in references.items()}
+    calls |= {config: make_call('torch', backbone, x) for config, backbone in backbones.items()}
     taken = time_alternating(calls, rounds=rounds, device=device, progress='design check' if progress else None)
     model = fit([trace_operations(*network) for network in references.values()],
                 [summarize(taken[name]).median for name in references])
@@ -108,7 +109,7 @@ def check_designs(configs: Sequence[str | os.PathLike], *, height: int = 320, wi
             multiply_adds=sum(o.multiply_adds for o in operations[config]),
             elements=elements_by_kind(operations[config]),
             depthwise_elements=sum(o.mac for o in operations[config] if is_depthwise(o)),
-            breaks=find_violations(operations[config], model),
+            violations=find_violations(operations[config], model),
             predicted=sum(map(model.seconds, operations[config])),
             measured=summarize(taken[config]),
             times=time_by_kind(backbone, x, runs=rounds))
@@ -125,14 +126,14 @@ def _operations(config: str, backbone: nn.Module, x: torch.Tensor) -> list[Opera
                         f'{str(error).splitlines()[0]}') from error
 
 
-def build_backbone(config: str | os.PathLike) -> nn.Module:
-    """The backbone of a config as it is deployed: random weights, norms folded into the convolutions before them.
+def build_backbone(config: str | os.PathLike[str]) -> nn.Module:
+    """The backbone of a config with random weights, and norms fused into the convolutions as for deployment.
 
     Raises:
         UserError: If the config is invalid or has no backbone.
     """
     cfg = load_config(config)
     if 'backbone' not in cfg.model:
-        raise UserError(f'{config} has no backbone: its model, {cfg.model.get("type")}, is built of '
-                        f'{", ".join(key for key in cfg.model if key != "type") or "nothing"}.')
+        raise UserError(f'{config} has no backbone: its model, {cfg.model.get("type")}, has only '
+                        f'{", ".join(key for key in cfg.model if key != "type") or "a type"}.')
     return fuse_conv_bn(build_model(cfg.model.backbone))

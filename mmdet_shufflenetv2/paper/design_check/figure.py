@@ -1,4 +1,4 @@
-"""Backbones side by side: what they compute, what they touch in memory, and what they take."""
+"""Figure that compares the multiply-adds, memory access and latency of backbones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ['draw']
 
-#: What an element is read or written for: colors of figure 2's kinds, the convolutions (linear layers too) divided.
+#: Colors by the purpose of a memory access: figure 2's kinds, with convolutions (and linear layers) divided further.
 _ELEMENT_COLORS = {
     'convolution': KIND_COLORS[Kind.CONVOLUTION], 'convolution: MAC above the lower bound (G1)': '#08306b',
     'convolution: MAC above that of one group (G2)': '#807dba', 'depthwise convolution (G4)': '#9ecae1',
@@ -26,14 +26,14 @@ _PREDICTED = 'latency predicted from the counts'
 
 
 def draw(check: DesignCheck, path: Path) -> None:
-    """Write the figure as a picture."""
-    # Not pyplot: it holds state of the whole process.
+    """Draw the figure and write it to a file."""
+    # Not pyplot, which has global state.
     from matplotlib.figure import Figure  # takes a second, and only figures need it
 
     names = [f'{checked.backbone}\n{checked.config}' for checked in check.checked]
     figure = Figure(figsize=(15, 2.4 + 0.7 * len(names)), layout='constrained')
     panels = figure.subplots(1, 3, sharey=True)
-    figure.suptitle(f'{check.title}, norms folded')
+    figure.suptitle(f'{check.title}, norms fused')
     _bars(panels[0], 'multiply-adds (G)', names, [
         {'convolution': checked.multiply_adds / 1e9} for checked in check.checked], _ELEMENT_COLORS)
     _bars(panels[1], 'elements read and written (M)', names, [_elements(checked) for checked in check.checked],
@@ -46,9 +46,9 @@ def draw(check: DesignCheck, path: Path) -> None:
     panels[0].invert_yaxis()
     handles, labels = panels[1].get_legend_handles_labels()
     more, more_labels = panels[2].get_legend_handles_labels()
-    beside = [_PREDICTED] + [Kind.MATRIX_PRODUCT.value] * any(
+    extra = [_PREDICTED] + [Kind.MATRIX_PRODUCT.value] * any(
         checked.elements[Kind.MATRIX_PRODUCT] for checked in check.checked)
-    figure.legend([*handles, *(more[more_labels.index(label)] for label in beside)], [*labels, *beside],
+    figure.legend([*handles, *(more[more_labels.index(label)] for label in extra)], [*labels, *extra],
                   loc='outside lower center', ncols=4)
     with unfinished_file(path) as unfinished:
         figure.savefig(unfinished, dpi=110)
@@ -63,7 +63,7 @@ def _elements(checked: Checked) -> dict[str, float]:
 
 
 def _bars(panel: Axes, title: str, names: list[str], rows: list[dict[str, float]], colors: dict[str, str]) -> None:
-    """Stacked bars with their sums beside them. What no backbone has is left out, of the legend too."""
+    """Draw stacked bars labeled with their sums. Parts that are 0 for all backbones are left out."""
     left = [0.0] * len(names)
     for part in rows[0]:
         widths = [row[part] for row in rows]
@@ -71,7 +71,7 @@ def _bars(panel: Axes, title: str, names: list[str], rows: list[dict[str, float]
             continue
         panel.barh(names, widths, left=left, color=colors[part], label=part)
         left = [start + width for start, width in zip(left, widths)]
-    for place, total in enumerate(left):
-        panel.text(total, place, f' {total:.3g}', va='center')
+    for position, total in enumerate(left):
+        panel.text(total, position, f' {total:.3g}', va='center')
     panel.set_xlim(0, 1.2 * max(left))
     panel.set_title(title)

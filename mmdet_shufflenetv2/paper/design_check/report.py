@@ -1,4 +1,4 @@
-"""A design check in words: layer by layer for one backbone, in sum for several beside each other."""
+"""Report of a design check in Markdown: layer by layer for one backbone, in total for several."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ __all__ = ['layers_markdown', 'sums_markdown']
 
 
 def sums_markdown(check: DesignCheck) -> str:
-    """One row per backbone: counts, what violating each guideline costs, predicted and measured latency."""
+    """One row per backbone: counts, cost of the violations of each guideline, predicted and measured latency."""
     columns = ('config', 'backbone', 'multiply-adds', 'MAC', 'element-wise', 'copied', 'G1: unequal widths',
                'G2: groups', 'G3: fragments', 'G4: element-wise, copies, depthwise', 'predicted', 'measured', 'spread')
     return '\n'.join([
-        f'{check.title}, norms folded. Prices by a model that is off by {check.model.error:.0%} in the median of the '
-        f'networks that it was fitted to.\n', f'| {" | ".join(columns)} |', '| --- ' * len(columns) + '|',
+        f'{check.title}, norms fused. The latency model has a median error of {check.model.error:.0%} on the networks '
+        f'that it was fitted to.\n', f'| {" | ".join(columns)} |', '| --- ' * len(columns) + '|',
         *(f'| {" | ".join(_cells(checked))} |' for checked in check.checked)])
 
 
 def layers_markdown(checked: Checked) -> str:
-    """One row per violation, in the network's order."""
+    """One row per violation, in the order of the network."""
     lines = ['| layer | guideline | what | elements | costs here |', '| --- ' * 5 + '|']
     lines += [f'| {entry.layer} | {entry.guideline} | {entry.what} | '
               f'{f"{entry.elements / 1e3:.0f}k" if entry.elements else ""} | {entry.seconds * 1e3:.3f} ms |'
-              for entry in checked.breaks]
+              for entry in checked.violations]
     return '\n'.join(lines)
 
 

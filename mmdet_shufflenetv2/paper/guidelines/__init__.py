@@ -1,6 +1,7 @@
-"""The four guidelines of the ShuffleNet V2 paper, measured on the machine at hand.
+"""The four guidelines of the ShuffleNet V2 paper, measured on this machine.
 
-:mod:`.networks` builds what tables 1 to 4 time, :mod:`.tables` says which widths, speeds and order the paper gives,
-:mod:`.runtimes` runs a network, :mod:`.verdict` tells whether an order was seen, :mod:`.measure` puts these together,
-:mod:`.breakdown` says what ShuffleNet V2 itself spends its time on, :mod:`.report` and :mod:`.figure` show it all.
+:mod:`.networks` builds the networks of tables 1 to 4, :mod:`.tables` contains the paper's widths, speeds and order,
+:mod:`.runtimes` runs a network, :mod:`.verdict` decides whether the measured order is the claimed one, :mod:`.measure`
+combines these, :mod:`.breakdown` measures the run time of ShuffleNet V2 by kind of operation, and :mod:`.report` and
+:mod:`.figure` show the results.
 """

@@ -1,4 +1,4 @@
-"""What ShuffleNet V2 spends its time on: convolutions, element-wise operations, copies (figure 2 of the paper)."""
+"""Run time of ShuffleNet V2 by kind of operation: convolutions, element-wise, copies (figure 2 of the paper)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tqdm import tqdm
 from ...models.backbones import ShuffleNetV2
 from ...models.backbones.architectures import TABLE_5
 from ...profiling.memory_access import Kind, operation_kind
-from .runtimes import onnx_session, prepared
+from .runtimes import make_call, onnx_session
 
 __all__ = ['kinds_of', 'shares', 'shufflenet_breakdown', 'time_by_kind']
 
-#: Side of the image in pixels, that of the paper's classifiers.
+#: Height and width of the image in pixels, as for the paper's classifiers.
 IMAGE = 224
 
-# ONNX Runtime's operators. It folds norms, and most ReLUs, into the convolutions; Reorder* are its copies into and out
-# of channel blocks.
+# ONNX Runtime's operators. It fuses norms and most ReLUs into the convolutions. Reorder* are copies into and out of
+# channel blocks.
 _ONNX_KINDS = {
     Kind.CONVOLUTION: ('Conv', 'FusedConv', 'ConvTranspose'),
     Kind.ELEMENTWISE: ('Relu', 'Clip', 'LeakyRelu', 'Add', 'Mul', 'Sigmoid', 'HardSigmoid', 'HardSwish', 'QuickGelu',
@@ -45,9 +45,9 @@ def shufflenet_breakdown(runtime: str = 'torch', device: str = 'cpu', runs: int 
 
 
 def time_by_kind(network: nn.Module, x: Tensor, runtime: str = 'torch', runs: int = 50) -> dict[Kind, float]:
-    """Seconds that one run of ``network`` on ``x`` spends in each kind of operation, by the runtime's profiler.
+    """Seconds of one run of ``network`` on ``x`` in each kind of operation, from the runtime's profiler.
 
-    Time between operations (Python, and launching on a GPU) belongs to none of them and is left out.
+    Time between operations (Python, and kernel launches on a GPU) is left out.
     """
     profiled = _profile_onnxruntime if runtime == 'onnxruntime' else _profile_torch
     times = dict.fromkeys(Kind, 0.0)
@@ -57,25 +57,25 @@ def time_by_kind(network: nn.Module, x: Tensor, runtime: str = 'torch', runs: in
 
 
 def shares(times: dict[Kind, float]) -> dict[Kind, float]:
-    """The same as shares of their sum."""
+    """The times as shares of their sum."""
     total = sum(times.values())
     return {kind: seconds / total for kind, seconds in times.items()}
 
 
 def kinds_of(breakdown: Mapping[str, Mapping[Kind, float]]) -> list[Kind]:
-    """The kinds that take any time in one of the networks."""
+    """The kinds with a nonzero time in any of the networks."""
     return [kind for kind in Kind if any(times.get(kind) for times in breakdown.values())]
 
 
 def _profile_torch(network: nn.Module, x: Tensor, runs: int) -> list[tuple[Kind, float]]:
     on_gpu = x.device.type == 'cuda'
-    call = prepared('torch', network, x)
+    call = make_call('torch', network, x)
     for _ in range(3):
         call()
     with profile(activities=[ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * on_gpu) as profiler:
         for _ in range(runs):
             call()
-    # An operator's own time is that of the kernels that it launched, on the CPU that of itself without those it calls.
+    # An operator's own time: on a GPU that of the kernels it launched, on the CPU that without the operators it calls.
     return [(operation_kind(event.key.removeprefix('aten::')),
              (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6)
             for event in profiler.key_averages() if event.key.startswith('aten::')]
@@ -89,5 +89,5 @@ def _profile_onnxruntime(network: nn.Module, x: Tensor, runs: int) -> list[tuple
             graph.run(None, {'x': x.numpy()})
         events = json.loads(Path(graph.end_profiling()).read_text())
     nodes = [event for event in events if event.get('cat') == 'Node' and event['name'].endswith('_kernel_time')]
-    timed = nodes[3 * len(nodes) // (runs + 3):]  # the first three runs warm up
+    timed = nodes[3 * len(nodes) // (runs + 3):]  # the first three runs are warm-up
     return [(kinds.get(event['args']['op_name'], Kind.OTHER), event['dur'] / 1e6) for event in timed]

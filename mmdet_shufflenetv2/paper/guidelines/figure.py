@@ -1,4 +1,4 @@
-"""A run as one figure: one panel per guideline, and the breakdown of ShuffleNet V2."""
+"""Figure of a run: one panel per guideline, and the breakdown of ShuffleNet V2."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 __all__ = ['KIND_COLORS', 'draw']
 
 _SIZE_COLORS = ('#9ecae1', '#4292c6', '#08519c')
-KIND_COLORS = {Kind.CONVOLUTION: '#4292c6', Kind.MATRIX_PRODUCT: '#41b6c4', Kind.ELEMENTWISE: '#f16913',
-               Kind.DATA_MOVEMENT: '#74c476', Kind.OTHER: '#bdbdbd'}
+KIND_COLORS: dict[str, str] = {
+    Kind.CONVOLUTION: '#4292c6', Kind.MATRIX_PRODUCT: '#41b6c4', Kind.ELEMENTWISE: '#f16913',
+    Kind.DATA_MOVEMENT: '#74c476', Kind.OTHER: '#bdbdbd'}
 
 
 def draw(run: Run, path: Path) -> None:
-    """Write the figure of a complete run as a picture."""
-    # Not pyplot: it holds state of the whole process.
+    """Draw the figure of a complete run and write it to a file."""
+    # Not pyplot, which has global state.
     from matplotlib.figure import Figure  # takes a second, and only figures need it
 
     figure = Figure(figsize=(14, 7.2), layout='constrained')
@@ -38,17 +39,17 @@ def draw(run: Run, path: Path) -> None:
 
 
 def _draw_table(panel: Axes, table: TableResult) -> None:
-    """Bars: speed relative to the row that follows the guideline, with its spread; circles: the paper's."""
+    """Draw bars for the speed relative to the row that follows the guideline, and circles for the paper's."""
     rows = TABLES[table.guideline].rows
     width = 0.8 / len(SIZES)
     for number, (size, color) in enumerate(zip(SIZES, _SIZE_COLORS)):
         column = [m for m in table.measurements if m.cost.size == size]
-        places = [row + (number - 1) * width for row in range(len(rows))]
+        positions = [row + (number - 1) * width for row in range(len(rows))]
         below = [m.relative - m.relative_range[0] for m in column]
         above = [m.relative_range[1] - m.relative for m in column]
-        panel.bar(places, [m.relative for m in column], width, yerr=(below, above), color=color, ecolor='gray',
+        panel.bar(positions, [m.relative for m in column], width, yerr=(below, above), color=color, ecolor='gray',
                   label=f'x{size}: {table.verdict(size)}')
-        panel.plot(places, [m.paper_relative for m in column], 'o', markersize=5, markerfacecolor='white',
+        panel.plot(positions, [m.paper_relative for m in column], 'o', markersize=5, markerfacecolor='white',
                    markeredgecolor='black', linestyle='none', label='paper' if size == SIZES[-1] else None)
     panel.axhline(1, color='gray', linewidth=0.8)
     panel.set_xticks(range(len(rows)), [row.name.replace(' in ', '\nin ').replace(', ', ',\n') for row in rows])
@@ -63,9 +64,9 @@ def _draw_breakdown(panel: Axes, breakdown: dict[str, dict[Kind, float]]) -> Non
     for kind in kinds_of(breakdown):
         heights = [shares(times)[kind] for times in breakdown.values()]
         panel.bar(list(breakdown), heights, 0.7, bottom, color=KIND_COLORS[kind], label=kind)
-        for place, (height, low) in enumerate(zip(heights, bottom)):
-            if height > 0.03:  # a smaller share has no room for its number
-                panel.text(place, low + height / 2, f'{height:.0%}', ha='center', va='center')
+        for position, (height, low) in enumerate(zip(heights, bottom)):
+            if height > 0.03:  # a smaller bar has no room for its label
+                panel.text(position, low + height / 2, f'{height:.0%}', ha='center', va='center')
         bottom = [low + height for low, height in zip(bottom, heights)]
     panel.set_xticks(range(len(breakdown)), [
         f'{width}\n{sum(times.values()) * 1e3:.1f} ms' for width, times in breakdown.items()])

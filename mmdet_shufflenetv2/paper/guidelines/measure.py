@@ -7,47 +7,47 @@ from typing import NamedTuple
 from ...profiling.memory_access import Kind, elements_by_kind, trace_operations
 from ...profiling.timing import Timing, summarize, time_alternating
 from .networks import random_input
-from .runtimes import prepared
+from .runtimes import make_call
 from .tables import SIZES, TABLES
 from .verdict import PARTS, Comparison, Verdict, compare, verdict
 
 __all__ = ['Cost', 'Measurement', 'Pair', 'TableResult', 'costs', 'measure_table']
 
-#: Rounds that a column is timed at least, however long they take: three for each part of the run.
+#: Minimum number of timed rounds of a column: three for each part of the run.
 MIN_ROUNDS = 3 * PARTS
 
 
 class Cost(NamedTuple):
-    """What a network of the tables costs by count, on one image."""
+    """Counted cost of a network of the tables, on one image."""
 
     row: str
     size: int
-    #: Channels that its first convolution reads and writes.
+    #: Input and output channels of its first convolution.
     channels: tuple[int, int]
     multiply_adds: int
     #: Memory access cost of the convolutions, in elements.
     mac: int
-    #: Elements that element-wise operations read and write.
+    #: Elements read and written by element-wise operations.
     elementwise: int
 
 
 class Measurement(NamedTuple):
-    """What it costs in time."""
+    """Measured speed of a network of the tables."""
 
     cost: Cost
     timing: Timing
     #: Images per second, here and in the paper.
     speed: float
     paper_speed: float
-    #: Speed over that of the row that follows the guideline: the median of the rounds, and the lowest and highest
-    #: of the parts of the run.
+    #: Speed relative to the row that follows the guideline: the median of the rounds, and the minimum and maximum over
+    #: the parts of the run.
     relative: float
     relative_range: tuple[float, float]
     paper_relative: float
 
 
 class Pair(NamedTuple):
-    """One claim of a guideline: the first row should be faster than the second."""
+    """One claim of a guideline: the first row is faster than the second."""
 
     size: int
     faster: str
@@ -56,7 +56,7 @@ class Pair(NamedTuple):
 
 
 class TableResult(NamedTuple):
-    """A measured table: its rows by size, and what became of each claim."""
+    """A measured table: its rows by size, and the result for each claim."""
 
     guideline: str
     measurements: list[Measurement]
@@ -68,7 +68,7 @@ class TableResult(NamedTuple):
 
 
 def costs(guideline: str, family: str) -> list[Cost]:
-    """Multiply-adds and memory access cost of every network of a table; nothing is computed."""
+    """Multiply-adds and memory access cost of all networks of a table, counted on the meta device."""
     found = []
     for size in SIZES:
         for row in TABLES[guideline].rows:
@@ -84,13 +84,13 @@ def costs(guideline: str, family: str) -> list[Cost]:
 
 def measure_table(guideline: str, family: str, *, runtime: str = 'torch', device: str = 'cpu', seconds: float = 10,
                   progress: bool = True) -> TableResult:
-    """Time a table column by column, one image at a time; the rows of a column take turns.
+    """Time a table column by column, one image at a time; the rows of a column alternate.
 
     Args:
         guideline: ``G1`` to ``G4``.
-        family: Which of the paper's channel counts to build, ``gpu`` or ``arm``.
+        family: Set of the paper's channel counts, ``gpu`` or ``arm``.
         runtime: ``torch`` or ``onnxruntime``.
-        seconds: How long to time a column; slow networks take longer, for at least 21 rounds.
+        seconds: Duration of a column; slow networks take longer, since at least 21 rounds are timed.
     """
     table = TABLES[guideline]
     measurements: list[Measurement] = []
@@ -98,7 +98,7 @@ def measure_table(guideline: str, family: str, *, runtime: str = 'torch', device
     all_costs = iter(costs(guideline, family))
     for column, size in enumerate(SIZES):
         networks = [row.build(family, size).to(device) for row in table.rows]
-        calls = {row.name: prepared(runtime, network, random_input(network, device))
+        calls = {row.name: make_call(runtime, network, random_input(network, device))
                  for row, network in zip(table.rows, networks)}
         trial = time_alternating(calls, rounds=1, device=device)
         rounds = max(MIN_ROUNDS, round(seconds / sum(map(sum, trial.values()))))

@@ -1,9 +1,10 @@
-"""A run as Markdown tables beside the paper's, and as JSON."""
+"""Report of a run as Markdown tables with the paper's figures, and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ...profiling.memory_access import Kind
 from ...utils import files as storage
@@ -21,8 +22,8 @@ def save(run: Run, out_dir: Path) -> list[Path]:
     """Write tables, JSON and, of a complete run, the figure.
 
     Returns:
-        The files: ``RUNTIME_CHANNELS[_Nthreads].md``, ``.json`` and ``.png``; a run of single guidelines bears their
-        names too and leaves the files of a complete one alone.
+        The files: ``RUNTIME_CHANNELS[_Nthreads].md``, ``.json`` and ``.png``. For a run of single guidelines the names
+        also contain these, so that the files of a complete run are kept.
     """
     complete = len(run.tables) == len(TABLES)
     stem = '_'.join([run.name, *(() if complete else (table.guideline for table in run.tables))])
@@ -37,8 +38,9 @@ def save(run: Run, out_dir: Path) -> list[Path]:
 
 
 def to_json(run: Run) -> str:
-    """Everything that was measured; times in seconds."""
-    def plain(value: object) -> object:
+    """All measurements; times in seconds."""
+
+    def plain(value: Any) -> Any:
         if hasattr(value, '_asdict'):
             return {name: plain(entry) for name, entry in value._asdict().items()}
         if isinstance(value, list):
@@ -52,7 +54,7 @@ def to_json(run: Run) -> str:
 
 
 def markdown(run: Run) -> str:
-    """The tables beside the paper's, the verdicts below each, and the breakdown."""
+    """The tables with the paper's figures, the verdicts on each, and the breakdown."""
     parts = [f'{run.title}; channel counts of the {run.family.upper()} columns. Images per second, one at a time; the '
              f'spread is the interquartile range over the median. Paper: {FAMILIES[run.family]}.']
     for table in run.tables:
@@ -96,7 +98,7 @@ def _verdicts(table: TableResult) -> Iterator[str]:
 
 def _breakdown(breakdown: dict[str, dict[Kind, float]]) -> Iterator[str]:
     kinds = kinds_of(breakdown)
-    yield '### What ShuffleNet V2 spends its time on (224x224)\n'
+    yield '### Run time of ShuffleNet V2 by kind of operation (224x224)\n'
     yield f'| width | milliseconds | {" | ".join(kinds)} |'
     yield '| --- ' * (len(kinds) + 2) + '|'
     for width, times in breakdown.items():

@@ -1,4 +1,4 @@
-"""Running a network: PyTorch as it stands, or ONNX Runtime on the exported graph."""
+"""Running a network in PyTorch, or exported in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from ...deploy.onnx_graph import write_graph
 from ...deploy.targets.onnxruntime import session
 from ...utils.errors import UserError
 
-__all__ = ['RUNTIMES', 'check_runtime', 'onnx_session', 'prepared']
+__all__ = ['RUNTIMES', 'check_runtime', 'make_call', 'onnx_session']
 
 RUNTIMES = ('torch', 'onnxruntime')
 
 
 def check_runtime(runtime: str, device: torch.device) -> None:
-    """Raise a :class:`UserError` where a runtime is not installed or does not serve the device."""
+    """Raise a :class:`UserError` if a runtime is unknown, is not installed or does not support the device."""
     if runtime not in RUNTIMES:
-        raise UserError(f'There is no runtime {runtime!r}: allowed are {", ".join(RUNTIMES)}.')
+        raise UserError(f'runtime={runtime} is unknown: expected {" or ".join(RUNTIMES)}.')
     if runtime == 'onnxruntime':
         missing = [name for name in ('onnx', 'onnxruntime') if find_spec(name) is None]
         if missing:
-            raise UserError(f'The runtime onnxruntime needs {" and ".join(missing)}: pip install {" ".join(missing)}.')
+            raise UserError(f'runtime=onnxruntime needs {" and ".join(missing)}: pip install {" ".join(missing)}.')
         if device.type != 'cpu':
-            raise UserError(f'The runtime onnxruntime is timed on the CPU alone, not on {device}: take device=cpu '
-                            f'or runtime=torch.')
+            raise UserError(f'runtime=onnxruntime is measured on the CPU only, not on {device}. Use device=cpu or '
+                            f'runtime=torch.')
 
 
-def prepared(runtime: str, network: nn.Module, x: Tensor) -> Callable[[], object]:
-    """A call that runs ``network`` on ``x`` in that runtime, on as many threads as PyTorch is set to use."""
+def make_call(runtime: str, network: nn.Module, x: Tensor) -> Callable[[], object]:
+    """A call that runs ``network`` on ``x`` in that runtime, with PyTorch's number of threads."""
     if runtime == 'onnxruntime':
         graph, feed = onnx_session(network, x), {'x': x.numpy()}
         return lambda: graph.run(None, feed)
@@ -47,7 +47,7 @@ def prepared(runtime: str, network: nn.Module, x: Tensor) -> Callable[[], object
 
 
 def onnx_session(network: nn.Module, x: Tensor, profile_prefix: str | None = None) -> Any:
-    """A session of ONNX Runtime with the network, for inputs of the shape of ``x``, perhaps with its profiler on."""
+    """A session of ONNX Runtime for inputs of the shape of ``x``; a ``profile_prefix`` enables its profiler."""
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / 'graph.onnx'
         write_graph(network, x, graph, inputs={'x': {}}, outputs={})

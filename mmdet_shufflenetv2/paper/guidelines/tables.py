@@ -1,4 +1,4 @@
-"""Tables 1 to 4 of the ShuffleNet V2 paper: rows, widths, speeds, and the order that each guideline claims."""
+"""Tables 1 to 4 of the ShuffleNet V2 paper: rows, widths, speeds, and the claimed order of the rows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ['FAMILIES', 'SIZES', 'TABLES', 'Row', 'Table']
 #: Columns of a table: channels times 1, 2 and 4.
 SIZES = (1, 2, 4)
 
-#: The paper's two sets of channel counts, and the machine whose speeds stand beside them.
+#: The paper's two sets of channel counts -> the machine of its speeds.
 FAMILIES = {'gpu': 'GTX 1080 Ti', 'arm': 'Snapdragon 810'}
 
 
 class Row(NamedTuple):
-    """One network of a table at all its sizes."""
+    """One network of a table in all sizes."""
 
     name: str
     #: Builds the network from channel counts.
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     speeds: dict[str, tuple[float, float, float]]
 
     def widths(self, family: str, size: int) -> tuple[int, ...]:
-        """Channel counts that the paper gives at that size."""
+        """The paper's channel counts at that size."""
         return tuple(channels * size for channels in self.channels[family])
 
     def build(self, family: str, size: int) -> nn.Module:
@@ -41,13 +41,13 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """One guideline and the networks that show it."""
+    """One guideline and the networks that demonstrate it."""
 
     title: str
     rows: tuple[Row, ...]
-    #: Number of the row that follows the guideline; speeds are shown relative to it.
+    #: Index of the row that follows the guideline; speeds are shown relative to it.
     best: int
-    #: (faster, slower) row numbers: the order that the guideline claims, transitively complete.
+    #: The claimed order as (faster, slower) row indices, transitively complete.
     claims: tuple[tuple[int, int], ...]
 
 

@@ -1,4 +1,4 @@
-"""Whether a measured order is the one that a guideline claims."""
+"""Deciding whether the measured order is the claimed one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 __all__ = ['Comparison', 'Verdict', 'compare', 'verdict']
 
-#: A run is cut into this many parts; chance alone seldom puts the same side ahead in all of them (1 in 64).
+#: Number of parts that a run is split into; by chance, the same network is faster in all of them only 1 in 64 times.
 PARTS = 7
 
-#: Differences below this share say nothing: where a network's tensors come to lie in memory makes as much.
+#: Smaller differences are ignored: the memory addresses of the tensors have an effect of this size.
 NEGLIGIBLE = 0.02
 
 
 class Verdict(StrEnum):
-    """What the measurement says to a claim."""
+    """Result for a claim."""
 
     HOLDS = 'holds'
     FAILS = 'does not hold'
@@ -27,24 +27,24 @@ class Verdict(StrEnum):
 
 
 class Comparison(NamedTuple):
-    """How much longer the one takes that should take longer: 1.25 says a quarter."""
+    """Ratio of the times of the network that should be slower and the other one; 1.25 means 25% longer."""
 
     ratio: float
-    #: Lowest and highest ratio of the parts of the run: its spread.
+    #: Minimum and maximum of the ratio over the parts of the run.
     low: float
     high: float
     verdict: Verdict
 
 
 def compare(faster: Sequence[float], slower: Sequence[float]) -> Comparison:
-    """Hold two series of rounds, timed in turns, against the claim that the first takes less time.
+    """Test the claim that the first of two calls, timed alternately, takes less time.
 
-    Rounds are compared one by one, so what slows both does not count. The run is cut into consecutive parts, as if it
-    had been made several times, since a busy machine disturbs many rounds in a row: the claim holds, or fails, only
-    where all parts agree.
+    Rounds are compared one by one, so that slowdowns of both have no effect. The run is split into consecutive parts,
+    like repeated runs, since a busy machine disturbs many rounds in a row. The claim holds, or fails, only if all parts
+    agree.
 
     Args:
-        faster, slower: Seconds of each round, at least 7.
+        faster, slower: Seconds of each round, at least 7 rounds.
     """
     ratios = np.asarray(slower) / np.asarray(faster)
     parts = [float(np.median(part)) for part in np.array_split(ratios, PARTS)]
@@ -59,7 +59,7 @@ def compare(faster: Sequence[float], slower: Sequence[float]) -> Comparison:
 
 
 def verdict(verdicts: Iterable[Verdict]) -> Verdict:
-    """The verdict on a whole order: it holds where all of its pairs do, and fails where one of them fails."""
+    """The verdict on an order: it holds if all its pairs hold, and fails if one of them fails."""
     found = set(verdicts)
     if Verdict.FAILS in found:
         return Verdict.FAILS

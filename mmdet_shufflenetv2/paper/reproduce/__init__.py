@@ -1,1 +1,1 @@
-"""The paper's tables 7 and 8, a row at a time: what was published, and the way from a data set to the same figure."""
+"""Reproducing tables 7 and 8 of the paper, one row at a time, from the data set to the published figure."""

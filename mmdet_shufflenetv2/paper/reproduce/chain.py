@@ -1,4 +1,4 @@
-"""One row of a table, from the data to its figures."""
+"""Running one row of a table, from the data to its figures."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ['check_weights', 'run_row']
 
 
 def run_row(request: Request, *, resume: bool = False) -> Iterator[str]:
-    """Run what is left of a row.
+    """Run the remaining steps of a row.
 
-    A run that was stopped leaves its state in the output folder; the next one with ``resume`` goes on there.
+    A stopped run leaves its state in the output folder; the next one with ``resume`` continues there.
 
     Yields:
-        Lines for people: where it is, at the end the row as a Markdown table and how it came about.
+        Lines to print: the progress, and at the end the row as a Markdown table with its provenance.
 
     Raises:
-        UserError: If data, weights or the output folder are invalid; before anything is run where that can be told.
+        UserError: If data, weights or the output folder are invalid; if possible, before anything runs.
     """
     if request.gpus > max(1, torch.cuda.device_count()):
-        raise UserError(f'gpus={request.gpus}: PyTorch finds {torch.cuda.device_count()} here.')
+        raise UserError(f'gpus={request.gpus}: PyTorch finds {torch.cuda.device_count()} on this machine.')
     register_all_modules(init_default_scope=True)
     check_weights(request)
     steps = request.steps
@@ -51,30 +51,31 @@ def run_row(request: Request, *, resume: bool = False) -> Iterator[str]:
 
 
 def check_weights(request: Request) -> None:
-    """Look at the weights from which the row starts, where they are a file.
+    """Check the weights from which the row starts, if they are a file.
 
     Raises:
-        UserError: If it is missing or holds another network than the config's.
+        UserError: If the file is missing or does not match the config's network.
     """
-    weights = request.start if request.row.table == 'coco' else request.weights
+    weights = request.start_weights if request.row.table == 'coco' else request.weights
     if weights is None or '://' in weights:
         return
     if not is_named(weights) and not os.path.isfile(weights):
-        raise UserError(f'There is no checkpoint {weights} to start from. Name one: weights=FILE'
-                        f'{". Or train one first: pretrain=True" * (request.row.table == "coco")}.')
+        raise UserError(f'Checkpoint not found: {weights}. Set weights=FILE'
+                        f'{", or train one first with pretrain=True" * (request.row.table == "coco")}.')
     model = request.steps[0].cfg.model
     build_model(model if request.row.table == 'nanodet-plus' else model.backbone, weights)
 
 
 def _result(request: Request) -> dict[str, Any]:
     steps = request.steps
-    metrics = next(step.metrics for step in steps if isinstance(step, Evaluation))
+    metrics = next(step.metrics for step in steps if isinstance(step, Evaluation) and step.metrics is not None)
     values = {}
     if 'accuracy/top1' in metrics:
         values['top1_error'] = 100 - metrics['accuracy/top1']
-    if 'coco/bbox_mAP' in metrics or not metrics:  # COCO's metric says nothing at all of a detector that finds nothing
+    if 'coco/bbox_mAP' in metrics or not metrics:  # COCO's metric returns nothing for a detector without detections
         values['mmap'] = 100 * metrics.get('coco/bbox_mAP', 0.0)
     for step in steps:
         if isinstance(step, Speed) and step.measured:
             values['images_per_second'] = step.measured['images_per_second']
-    return request.settings | dict(values=values, steps={step.name: step.account for step in steps if step.account})
+    ran = {step.name: step.provenance for step in steps if step.provenance}
+    return request.settings | dict(values=values, steps=ran)

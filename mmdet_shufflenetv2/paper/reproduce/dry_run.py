@@ -1,4 +1,4 @@
-"""What a row would run, and how long that would take here."""
+"""Dry run of a row: its steps, and how long they would take on this machine."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ['dry_run']
 
 
 def dry_run(request: Request) -> Iterator[str]:
-    """Estimate what is left of a row; nothing is written.
+    """Estimate the remaining time of a row; nothing is written.
 
-    A few steps of the config's own model and batch size are timed on made-up images; reading images and writing
-    checkpoints come on top. Data need not be there: without, the number of images is that of the whole data set.
+    A few steps with the config's model and batch size are timed on synthetic images. Reading images and writing
+    checkpoints are not included. Without data, the number of images of the full data set is used.
 
     Yields:
-        One line per step, and the hours in all.
+        One line per step, and the total hours.
 
     Raises:
-        UserError: If data or weights are named and are invalid.
+        UserError: If given data or weights are invalid.
     """
     register_all_modules(init_default_scope=True)
     if request.weights:
@@ -48,32 +48,33 @@ def dry_run(request: Request) -> Iterator[str]:
 
 
 def _work(step: Step, device: str) -> tuple[str, float]:
-    """What is left to do in words and in seconds."""
+    """The remaining work of a step, as text and in seconds."""
     print(f'{step.name}: counting images', file=sys.stderr)
-    images, whose = _images(step)
+    images, note = _images(step)
     cfg = step.cfg
     print(f'{step.name}: timing steps of {cfg.val_dataloader.batch_size} images to evaluate', file=sys.stderr)
     evaluating = seconds_per_step(cfg, 'val', device)
     if not isinstance(step, Training):
         steps = count_steps(cfg.test_dataloader, images['val'])
-        return f'{steps:,} steps of {evaluating:.3g} s for {images["val"]:,} images{whose}', steps * evaluating
-    steps = schedule(cfg, images, step.gpus)
+        return f'{steps:,} steps of {evaluating:.3g} s for {images["val"]:,} images{note}', steps * evaluating
+    total = schedule(cfg, images, step.gpus)
     print(f'{step.name}: timing steps of {cfg.train_dataloader.batch_size} images to train', file=sys.stderr)
     training = seconds_per_step(cfg, 'train', device)
-    return (f'{steps.train:,} steps of {training:.3g} s for {images["train"]:,} images{whose}, evaluations of '
-            f'{steps.val:,} steps of {evaluating:.3g} s'), step.left * (steps.train * training + steps.val * evaluating)
+    return (f'{total.train:,} steps of {training:.3g} s for {images["train"]:,} images{note}, evaluations of '
+            f'{total.val:,} steps of {evaluating:.3g} s'), (
+                step.remaining * (total.train * training + total.val * evaluating))
 
 
 def _images(step: Step) -> tuple[dict[str, int], str]:
-    """Number of images of each split, and where that is known from."""
+    """Number of images of each split, and a note if the data set was not found."""
     try:
         step.check()
     except UserError:
         if step.data_root:
             raise
-        # Nothing was named, and nothing lies where the config looks by itself.
+        # No folder was given, and the config's own does not exist.
         of_imagenet = step.cfg.model.type == 'ImageClassifier'
-        return IMAGES['imagenet' if of_imagenet else 'coco'], ' (not there yet)'
+        return IMAGES['imagenet' if of_imagenet else 'coco'], ' (data set not found)'
     splits = dict(train='train', val='val') if isinstance(step, Training) else dict(val='test')
     return {name: count_images(step.cfg, split) for name, split in splits.items()}, ''
 

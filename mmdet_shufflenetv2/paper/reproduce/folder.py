@@ -1,4 +1,4 @@
-"""What lies in an output folder: whose it is, and on what each step ran."""
+"""Files of an output folder: the run that it belongs to, its result, and the provenance of each step."""
 
 from __future__ import annotations
 
@@ -13,52 +13,52 @@ from ...profiling.timing import machine_name
 from ...utils.errors import UserError
 from ...utils.files import write_json
 
-__all__ = ['ACCOUNT', 'RESULT', 'RUN', 'account_of', 'claim', 'read_json', 'write_json']
+__all__ = ['PROVENANCE', 'RESULT', 'RUN', 'claim', 'collect_provenance', 'read_json', 'write_json']
 
-#: Whose the folder is.
+#: Settings of the run that the folder belongs to.
 RUN = 'run.json'
-#: What came out.
+#: Result of the run.
 RESULT = 'result.json'
-#: On what a step ran, in its own folder: later, data, machine and date may be others.
-ACCOUNT = 'account.json'
+#: Data, machine and date of a step, in its own folder: they may differ between steps.
+PROVENANCE = 'provenance.json'
 
 
 def claim(folder: Path, run: dict[str, Any], resume: bool) -> None:
-    """Take a folder for a run (``run`` says which: its row, configs and weights), or go on with the one that it holds.
+    """Reserve a folder for a run (given by its row, configs and weights), or check that it can be resumed there.
 
     Raises:
-        UserError: If it holds another run, the same one and ``resume`` is not set, or other files.
+        UserError: If the folder contains another run, the same one without ``resume``, or other files.
     """
     found = read_json(folder / RUN)
     if found is None:
         if folder.is_dir() and any(folder.iterdir()):
-            raise UserError(f'{folder} holds other files. Name another folder: out=DIR.')
+            raise UserError(f'{folder} contains other files. Choose another folder: out=DIR.')
         write_json(folder / RUN, run)
         return
     differing = [key for key in sorted({*found, *run}) if found.get(key) != run.get(key)]
     if differing:
-        said = '; '.join(f'{key} {found.get(key)}, not {run.get(key)}' for key in differing)
-        raise UserError(f'{folder} holds the run of another row or with other settings: {said}. Name another folder: '
-                        f'out=DIR.')
-    if not resume:
-        raise UserError(f'{folder} holds a run of {run["row"]} already. Go on with it: `resume`. Or name another '
+        differences = '; '.join(f'{key} {found.get(key)}, not {run.get(key)}' for key in differing)
+        raise UserError(f'{folder} contains a run of another row or with other settings: {differences}. Choose another '
                         f'folder: out=DIR.')
+    if not resume:
+        raise UserError(f'{folder} already contains a run of {run["row"]}. Continue it with `resume`, or choose '
+                        f'another folder: out=DIR.')
 
 
 def read_json(path: Path) -> Any:
-    """What a file says, None where it is missing or was not written to its end."""
+    """Content of a JSON file; None if it is missing or incomplete."""
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (FileNotFoundError, ValueError):
         return None
 
 
-def account_of(before: dict[str, Any] | None, images: int | None = None) -> dict[str, Any]:
-    """What is to be told of a step that runs now, and, with ``before``, of the part that ran before it was stopped.
+def collect_provenance(before: dict[str, Any] | None, images: int | None = None) -> dict[str, Any]:
+    """Provenance of a step that runs now; ``before`` is that of the part that ran before it was stopped.
 
     Returns:
-        ``images`` (None for a step that reads none), ``machine`` and ``torch`` (the version), several of them where it
-        went on elsewhere, and ``date``, today's.
+        ``images`` (None for a step that reads none), ``machine`` and ``torch`` (its version), several of them if the
+        step was resumed elsewhere, and today's ``date``.
     """
     now = dict(machine=machine_name('cuda' if torch.cuda.is_available() else 'cpu'), torch=torch.__version__)
     for key, value in (before or {}).items():

@@ -1,4 +1,4 @@
-"""What is asked for, and the steps that lead there."""
+"""The requested row with its settings, and the steps to run."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ __all__ = ['Request']
 
 @dataclass(frozen=True)
 class Request:
-    """A row, and how to come by it.
+    """A row to reproduce, and its settings.
 
     Attributes:
         row: The row.
         out: Output folder.
         data_root: Folder of the table's data set; None for the config's own.
-        pretrain: Train the backbone of a detector on ImageNet first.
+        pretrain: Whether to train the backbone of a detector on ImageNet first.
         imagenet_root: Folder of ImageNet for that; None for the config's own.
-        weights: In place of a training on ImageNet: what a detector starts from, or what is evaluated.
-        config: Config to run in place of the row's own.
-        classifier_config: Config of the training on ImageNet in place of the row's own. It also says which input a
-            detector's backbone is used to (its ``detector_input``).
-        gpus: GPUs of this machine to train on.
+        weights: Weights to use instead of training on ImageNet: a detector starts from them, a classifier is evaluated.
+        config: Config to run instead of the row's own.
+        classifier_config: Config of the training on ImageNet instead of the row's own. Its ``detector_input`` gives the
+            input normalization of the detector.
+        gpus: Number of GPUs of this machine to train on.
 
     Raises:
-        UserError: If what is asked for does not go together.
+        UserError: If settings are invalid or contradict each other.
     """
 
     row: Row
@@ -51,16 +51,16 @@ class Request:
             raise UserError('pretrain=True is for table coco: the rows of table imagenet are the pre-training, and '
                             'NanoDet-Plus starts from torchvision\'s weights.')
         if self.pretrain and self.weights:
-            raise UserError('`pretrain` and `weights` exclude each other: one makes the weights, the other names them.')
+            raise UserError('`pretrain` and `weights` exclude each other: use one of them.')
         if self.gpus < 1:
-            raise UserError(f'gpus={self.gpus}: expected a number from 1 up.')
+            raise UserError(f'gpus={self.gpus}: expected at least 1.')
         for flag, root in (('data_root', self.data_root), ('imagenet_root', self.imagenet_root)):
             if root is not None and not os.path.isdir(root):
                 raise UserError(f'{flag}={root} is not a folder.')
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What tells its run from that of another request. Folders of data may move, and GPUs may come and go."""
+        """Settings that identify the run. The data folders and the number of GPUs may change."""
         return dict(
             row=self.row.name, config=self.config or self.row.config, pretrain=self.pretrain, weights=self.weights,
             classifier_config=self.classifier_config or self.row.classifier_config)
@@ -68,9 +68,9 @@ class Request:
     @cached_property
     def steps(self) -> list[Step]:
         """The steps, in order."""
-        return self._detector_steps() if self.row.table == 'coco' else self._steps_of_a_whole()
+        return self._detector_steps() if self.row.table == 'coco' else self._training_steps()
 
-    def _steps_of_a_whole(self) -> list[Step]:
+    def _training_steps(self) -> list[Step]:
         config = self.settings['config']
         training = Training('train', config, self.out / 'train', self.data_root, gpus=self.gpus)
         test = Evaluation('test', config, self.out / 'test', self.data_root,
@@ -81,11 +81,11 @@ class Request:
         config = self.settings['config']
         pretraining = Training('pretrain', self.settings['classifier_config'], self.out / 'pretrain',
                                self.imagenet_root, gpus=self.gpus)
-        start = str(pretraining.checkpoint) if self.pretrain else self.start
-        options = {}
+        start = str(pretraining.checkpoint) if self.pretrain else self.start_weights
+        options: dict[str, Any] = {}
         if start:
             options['model.backbone.init_cfg'] = dict(type='Pretrained', checkpoint=start)
-            # What the weights have seen in training is what the detector has to show them.
+            # The detector must normalize its input as in the training of the weights.
             for key, value in pretraining.cfg.get('detector_input', {}).items():
                 options[f'model.data_preprocessor.{key}'] = value
         training = Training('train', config, self.out / 'train', self.data_root, options, self.gpus)
@@ -94,8 +94,8 @@ class Request:
         return [pretraining, training, test, speed] if self.pretrain else [training, test, speed]
 
     @cached_property
-    def start(self) -> str | None:
-        """Weights that lie ready for the backbone; None leaves the matter to the config, or to ``pretrain``."""
+    def start_weights(self) -> str | None:
+        """Existing weights for the backbone; None leaves them to the config, or to ``pretrain``."""
         if self.weights or self.config or self.pretrain:
             return self.weights
         return load_config(self.row.config).model.backbone.init_cfg.checkpoint

@@ -1,28 +1,28 @@
-"""What was published, what was obtained here and what never ran, as Markdown."""
+"""Report of the published figures, the reproduced ones and those not run, in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...utils.errors import UserError
 from ...utils.files import make_folder, write_atomically
 from .folder import RESULT, read_json
-from .rows import COCO_IMAGES_A_SECOND, COCO_MMAP, IMAGENET, LEVELS, ROWS, Row
+from .rows import COCO_IMAGES_PER_SECOND, COCO_MMAP, IMAGENET, LEVELS, ROWS, Row
 
 __all__ = ['provenance', 'report', 'table', 'write_report']
 
-#: A row and what its run left, None where there was none.
+#: A row and the result of its run, None if it was not run.
 Finished = tuple[Row, dict[str, Any] | None]
 
-#: Images of the data sets behind the tables. Of COCO's 118,287 images to train on, 117,266 show an object.
+#: Number of images of the tables' data sets. Of COCO's 118,287 training images, 117,266 contain objects.
 IMAGES = dict(imagenet=dict(train=1281167, val=50000), coco=dict(train=117266, val=5000))
 IMAGES['nanodet-plus'] = IMAGES['coco']
 
 
 def table(finished: Iterable[Finished]) -> str:
-    """One line per figure, with a column for what was published, for what was obtained here and for what never ran."""
+    """One line per figure, with columns for the published figure, the one obtained here, and what was not run."""
     lines = ['| network | figure | published | obtained here | not run |', '| --- ' * 5 + '|']
     for row, result in finished:
         values = result['values'] if result else {}
@@ -35,7 +35,7 @@ def table(finished: Iterable[Finished]) -> str:
 
 
 def provenance(result: dict[str, Any]) -> str:
-    """One line that says how a result came about."""
+    """One line with the configs, weights, data and machines of a result."""
     steps = result['steps']
     where = {name: f'{step["machine"]}, PyTorch {step["torch"]}, {step["date"]}' for name, step in steps.items()}
 
@@ -52,12 +52,12 @@ def provenance(result: dict[str, Any]) -> str:
         parts.append(f'trained on {steps["train"]["images"]:,} images{elsewhere("train")}')
     parts.append(f'tested on {steps["test"]["images"]:,}')
     if 'speed' in steps and elsewhere('speed'):
-        parts.append(f'timed apart{elsewhere("speed")}')
+        parts.append(f'timed separately{elsewhere("speed")}')
     return f'{result["row"]}: {", ".join([*parts, where["test"]])}.'
 
 
-def is_of_the_table(row: Row, result: dict[str, Any]) -> bool:
-    """Whether a result was obtained with the row's own configs on whole data sets, so that it may be compared."""
+def is_comparable(row: Row, result: dict[str, Any]) -> bool:
+    """Whether a result was obtained with the row's own configs on the full data sets."""
     official = dict(pretrain=IMAGES['imagenet']['train'], train=IMAGES[row.table]['train'],
                     test=IMAGES[row.table]['val'])
     steps = result.get('steps', {})
@@ -66,11 +66,11 @@ def is_of_the_table(row: Row, result: dict[str, Any]) -> bool:
 
 
 def report(root: Path) -> str:
-    """The Markdown page ``docs/results.md``: all tables, with the results in the output folders below ``root``."""
+    """The Markdown page ``docs/results.md``: all tables, with the results in the output folders in ``root``."""
     results = [result for path in sorted(root.glob(f'*/{RESULT}')) if (result := read_json(path))]
-    found = {row: next((r for r in results if r['row'] == row.name and is_of_the_table(row, r)), None) for row in ROWS}
+    found = {row: next((r for r in results if r['row'] == row.name and is_comparable(row, r)), None) for row in ROWS}
     cells = [(row, name) for row in ROWS for name in row.cells]
-    open_cells = [cell for cell in cells if not found[cell[0]] or cell[1] not in found[cell[0]]['values']]
+    open_cells = [cell for cell in cells if (result := found[cell[0]]) is None or cell[1] not in result['values']]
     runs = [f'* {provenance(result)}' for result in found.values() if result]
     return _PAGE.format(
         never='All' if len(open_cells) == len(cells) else f'{len(open_cells)} of', total=len(cells),
@@ -78,7 +78,7 @@ def report(root: Path) -> str:
         coco=table((row, found[row]) for row in ROWS if row.table == 'coco'),
         nanodet_plus=table((row, found[row]) for row in ROWS if row.table == 'nanodet-plus'),
         runs='\n'.join(runs) or 'None yet.',
-        mmap=_peers(COCO_MMAP), speed=_peers(COCO_IMAGES_A_SECOND),
+        mmap=_peers(COCO_MMAP), speed=_peers(COCO_IMAGES_PER_SECOND),
         mflops=', '.join(f'{row.network.removeprefix("ShuffleNet V2 ")} {IMAGENET[row.width, row.kind].mflops}M'
                          for row in ROWS if row.table == 'imagenet'))
 
@@ -87,15 +87,15 @@ def write_report(path: Path, root: Path) -> None:
     """Write the page to a file.
 
     Raises:
-        UserError: If that is a folder, or its folder cannot be made.
+        UserError: If the path is a folder, or its folder cannot be created.
     """
     if path.is_dir():
-        raise UserError(f'report={path} is a folder: expected the name of a file, such as {path}/results.md.')
+        raise UserError(f'report={path} is a folder. Expected a file, such as {path}/results.md.')
     make_folder(path.parent, 'report')
     write_atomically(path, report(root))
 
 
-def _peers(rows: dict[str, tuple[float, ...]]) -> str:
+def _peers(rows: Mapping[str, Sequence[float]]) -> str:
     lines = [f'| backbone | {" | ".join(LEVELS)} |', '| --- ' * (len(LEVELS) + 1) + '|']
     return '\n'.join(lines + [f'| {name} | {" | ".join(map(str, values))} |' for name, values in rows.items()])
 

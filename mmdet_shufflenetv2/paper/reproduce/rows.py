@@ -1,5 +1,5 @@
-"""What the ShuffleNet V2 paper published (Ma et al., ECCV 2018, arXiv 1807.11164), NanoDet-Plus's figures, and the
-configs that run them.
+"""Published figures of the ShuffleNet V2 paper (Ma et al., ECCV 2018, arXiv 1807.11164) and of NanoDet-Plus, and the
+configs to reproduce them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ...utils.errors import UserError
 
 __all__ = [
-    'COCO_IMAGES_A_SECOND', 'COCO_MMAP', 'IMAGENET', 'LEVELS', 'NANODET_PLUS_MMAP', 'ROWS', 'Cell', 'ImageNetRow',
+    'COCO_IMAGES_PER_SECOND', 'COCO_MMAP', 'IMAGENET', 'LEVELS', 'NANODET_PLUS_MMAP', 'ROWS', 'Cell', 'ImageNetRow',
     'Row', 'find_row'
 ]
 
@@ -18,7 +18,7 @@ class ImageNetRow(NamedTuple):
     """A row of table 8."""
 
     mflops: int
-    #: Top-1 error in percent, one crop of 224 pixels.
+    #: Top-1 error in percent, single 224x224 crop.
     top1_error: float
 
 
@@ -44,7 +44,7 @@ COCO_MMAP = {
 }
 
 #: Table 7: backbone -> images per second at each level; batches of 4 on one GTX 1080 Ti.
-COCO_IMAGES_A_SECOND = {
+COCO_IMAGES_PER_SECOND = {
     'Xception': (178, 131, 101, 83),
     'ShuffleNet v1': (152, 85, 76, 60),
     'MobileNet v2': (146, 111, 94, 72),
@@ -59,30 +59,30 @@ NANODET_PLUS_MMAP = {(1.0, 320): 27.0, (1.0, 416): 30.4, (1.5, 320): 29.9, (1.5,
 class Cell(NamedTuple):
     """One figure of a row."""
 
-    #: What is measured, as the heading of a column.
+    #: Name of the metric.
     quantity: str
     published: float
 
 
 class Row(NamedTuple):
-    """A network in a table of the paper, or a NanoDet-Plus."""
+    """A network in a table of the paper, or a variant of NanoDet-Plus."""
 
     #: ``imagenet`` (table 8), ``coco`` (table 7) or ``nanodet-plus``.
     table: str
     width: float
     #: '', ``star`` (V2*, for detection) or ``se`` (squeeze-and-excitation).
     kind: str = ''
-    #: Of NanoDet-Plus's input, in pixels; 0 for the others, which have one each.
+    #: Input size of NanoDet-Plus in pixels; 0 for the others, which have a single one.
     size: int = 0
 
     @property
     def name(self) -> str:
-        """Such as ``coco_star_1.0x``, the name of its folder."""
+        """Name of its folder, such as ``coco_star_1.0x``."""
         return '_'.join(filter(None, (self.table, self.kind, f'{self.width}x', str(self.size or ''))))
 
     @property
     def network(self) -> str:
-        """As the paper calls it."""
+        """Name of the network in the paper."""
         if self.table == 'nanodet-plus':
             return f'NanoDet-Plus-m{"" if self.width == 1.0 else f"-{self.width}x"} at {self.size} pixels'
         return f'ShuffleNet V2{"*" if self.kind == "star" else ""} {self.width}x{" with SE" * (self.kind == "se")}'
@@ -94,7 +94,7 @@ class Row(NamedTuple):
 
     @property
     def config(self) -> str:
-        """Config whose evaluation is the row's figure."""
+        """Config whose evaluation gives the row's figure."""
         if self.table == 'imagenet':
             return self.classifier_config
         detector = 'nanodet_plus_m_snv2' if self.size else 'light_head_rcnn_snv2'
@@ -103,7 +103,7 @@ class Row(NamedTuple):
 
     @property
     def cells(self) -> dict[str, Cell]:
-        """Its figures, by the names that :mod:`.chain` gives them."""
+        """Its figures, by their names in :mod:`.chain`."""
         if self.table == 'imagenet':
             return dict(top1_error=Cell('top-1 error %', IMAGENET[self.width, self.kind].top1_error))
         if self.table == 'nanodet-plus':
@@ -112,10 +112,10 @@ class Row(NamedTuple):
         level = list(LEVELS.values()).index(self.width)
         return dict(
             mmap=Cell('mmAP %', COCO_MMAP[backbone][level]),
-            images_per_second=Cell('img/s', COCO_IMAGES_A_SECOND[backbone][level]))
+            images_per_second=Cell('img/s', COCO_IMAGES_PER_SECOND[backbone][level]))
 
 
-#: Table by table, in the paper's order, then NanoDet-Plus.
+#: All rows: the paper's tables in order, then NanoDet-Plus.
 ROWS = (*(Row('imagenet', width, kind) for width, kind in IMAGENET),
         *(Row('coco', width, kind) for kind in ('', 'star') for width in LEVELS.values()),
         *(Row('nanodet-plus', width, size=size) for width, size in NANODET_PLUS_MMAP))
@@ -123,23 +123,23 @@ ROWS = (*(Row('imagenet', width, kind) for width, kind in IMAGENET),
 
 def find_row(table: str | None, width: str | None, *, star: bool = False, se: bool = False,
              size: int | None = None) -> Row:
-    """The row that a command line names.
+    """Find a row by its properties.
 
     Args:
         table: ``imagenet``, ``coco`` or ``nanodet-plus``.
-        width: ``0.5``, ``1.0``, ``1.5`` or ``2.0``; an x behind it does not matter.
-        star: ShuffleNet V2*.
-        se: With squeeze-and-excitation.
-        size: Of NanoDet-Plus's input, in pixels; 320 if it is not named.
+        width: ``0.5``, ``1.0``, ``1.5`` or ``2.0``, optionally followed by an x.
+        star: Whether it is ShuffleNet V2*.
+        se: Whether it has squeeze-and-excitation.
+        size: Input size of NanoDet-Plus in pixels, by default 320.
 
     Raises:
-        UserError: If there is no such row; it says which there are.
+        UserError: If there is no such row. The message lists the existing ones.
     """
     if table is None or width is None:
-        raise UserError('Name a row: table=imagenet, coco or nanodet-plus, width=0.5, 1.0, 1.5 or 2.0.')
+        raise UserError('Choose a row: table=imagenet, coco or nanodet-plus, and width=0.5, 1.0, 1.5 or 2.0.')
     rows = [row for row in ROWS if row.table == table]
     if not rows:
-        raise UserError(f'There is no table {table}: those are imagenet (the paper\'s table 8), coco (table 7) and '
+        raise UserError(f'table={table} is unknown: expected imagenet (the paper\'s table 8), coco (table 7) or '
                         f'nanodet-plus.')
     kind = ' and '.join(['star'] * star + ['se'] * se)
     if not any(row.kind == kind for row in rows):
@@ -148,7 +148,7 @@ def find_row(table: str | None, width: str | None, *, star: bool = False, se: bo
     sizes = dict.fromkeys(row.size for row in rows)
     if size is not None and size not in filter(None, sizes):
         raise UserError(f'Table {table} has no row of size {size}: ' + (
-            'its input is the same for all, leave `size` out.' if sizes == {0: None} else
+            'all its networks have the same input size, omit `size`.' if sizes == {0: None} else
             f'the sizes are {", ".join(map(str, sizes))}.'))
     rows = [row for row in rows if row.size == (size or next(iter(sizes)))]
     for row in rows:

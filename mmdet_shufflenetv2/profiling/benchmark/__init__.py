@@ -1,4 +1,4 @@
-"""Latency, memory and cost of one network in every form in which it can be run here, beside its peers."""
+"""Benchmark of a network's latency, memory and cost in every form and runtime, compared to other implementations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...utils.device import usable_device
 from ...utils.errors import StoppedError, UserError
 from ...utils.files import make_folder
 from ..timing import machine_name, slug
-from .measure import benchmark, chosen, contenders
+from .measure import Benchmark, benchmark, contenders, select_contenders
 from .report import save
 from .task import Task
 
@@ -25,23 +25,23 @@ __all__ = ['Task', 'benchmark', 'run_benchmarks']
 
 def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memory: bool,
                    skip: Sequence[str] = (), command: str) -> Path:
-    """Measure as ``snv2 benchmark`` does, see :func:`benchmark`, and return the folder of the report.
+    """Run :func:`benchmark` on several tasks, write a report and return its folder; ``snv2 benchmark`` calls this.
 
     Args:
         out: That folder; by default ``benchmarks/latency/`` and the machine's name.
-        command: What was typed, for the report.
+        command: Command line, for the report.
 
     Raises:
-        UserError: If an argument does not fit, the device is not there, a config is invalid, or the folder cannot be
-            made.
-        StoppedError: If Ctrl-C or SIGTERM stopped it; what was measured until then is written.
+        UserError: If an argument or a config is invalid, the device is not available, or the folder cannot be created.
+        StoppedError: If Ctrl-C or SIGTERM stopped it; the measurements up to then are written.
     """
-    tasks = [task._replace(config=task.config or task.checkpoint) for task in tasks]  # its config is inside
+    tasks = [task._replace(config=task.config or task.checkpoint) for task in tasks]  # which contains its config
     for task in tasks:
         _check_task(task, rounds, skip)
-    # Made first, so that nothing is measured that cannot be saved.
+    # Created first, so that a failure is reported before the measurement.
     out = make_folder(out or Path('benchmarks/latency') / slug(machine_name(tasks[0].device)), 'out_dir')
-    results, received = [], []
+    results: list[Benchmark] = []
+    received: list[int] = []
 
     def stop(number: int, frame: Any) -> None:
         received.append(number)
@@ -61,28 +61,28 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
         _on_sigterm(before)
     save(results, out, command, [task.title for task in tasks[len(results):]])
     if received:
-        raise StoppedError(f'Stopped. What was measured until then is in {out}/README.md and results.json, marked as '
+        raise StoppedError(f'Stopped. The measurements up to then are in {out}/README.md and results.json, marked as '
                            f'partial.', 128 + received[0])
     return out
 
 
 def _check_task(task: Task, rounds: int, skip: Sequence[str]) -> None:
     if min(task.height, task.width) < 32:
-        raise UserError(f'shape={task.height} {task.width} is too small: expected 32 pixels or more a side.')
+        raise UserError(f'shape={task.height} {task.width} is too small: expected at least 32 pixels per side.')
     if task.widen_factor not in TABLE_5:
         raise UserError(f'width={task.widen_factor} is not in the paper: expected {", ".join(map(str, TABLE_5))}.')
     if task.threads < 1 or rounds < 1:
-        raise UserError(f'threads={task.threads} rounds={rounds}: expected 1 or more of each.')
+        raise UserError(f'threads={task.threads} rounds={rounds}: expected at least 1.')
     if task.config is not None:
-        require_detector(load_config(task.config), 'Measured is the way from an image to boxes')
+        require_detector(load_config(task.config), 'The benchmark measures detection from an image to boxes')
     usable_device(task.device)
-    if not chosen(task, skip):
-        raise UserError(f'skip={" ".join(skip)} leaves nothing to measure of '
+    if not select_contenders(task, skip):
+        raise UserError(f'skip={" ".join(skip)} excludes all forms: '
                         f'{", ".join(form.name for form in contenders(task))}.')
 
 
 def _on_sigterm(handler: Any) -> Any:
-    """Set what SIGTERM does, where that is possible; returns what it did before."""
+    """Set the handler of SIGTERM if this is the main thread, and return the previous one."""
     if handler is not None and threading.current_thread() is threading.main_thread():
         return install('signal:SIGINT and SIGTERM', signal.signal, signal.SIGTERM, handler)
     return None

@@ -1,4 +1,4 @@
-"""Every form of a backbone: torchvision's, mmpretrain's and ours, all with the same weights."""
+"""Forms of a backbone to benchmark: torchvision's, mmpretrain's and ours, all with the same weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ['backbone_contenders', 'our_backbone']
 
 
 def backbone_contenders(task: Task) -> list[Contender]:
-    """The forms of a backbone, the peers first."""
+    """The forms of a backbone, those of other packages first."""
     contenders = [
         Contender('torchvision, eager', partial(_eager, task, _torchvisions)),
         Contender('mmpretrain, eager', partial(_eager, task, _mmpretrains)),
@@ -57,7 +57,7 @@ def _input(task: Task) -> torch.Tensor:
 
 
 def _torchvision_network(task: Task) -> nn.Module:
-    """With the weights that all contenders have."""
+    """torchvision's network, whose weights all contenders share."""
     torch.manual_seed(0)
     return torchvision.models.get_model(f'shufflenet_v2_x{str(task.widen_factor).replace(".", "_")}')
 
@@ -70,18 +70,18 @@ def _torchvisions(task: Task) -> nn.Module:
 def _mmpretrains(task: Task) -> nn.Module:
     try:
         from mmpretrain.models.backbones import ShuffleNetV2 as Theirs
-    except Exception as error:  # it fails in several ways on a newer PyTorch
+    except Exception as error:  # it can raise anything on a newer PyTorch
         raise UnavailableError(f'mmpretrain cannot be imported ({str(error).splitlines()[0]})') from error
     model = Theirs(task.widen_factor, out_indices=(0, 1, 2))
     our_key = next(layout.our_key for layout in LAYOUTS if layout.name == 'mmpretrain')
     weights = _torchvision_network(task).state_dict()
-    model.load_state_dict({key: weights[our_key(key)] for key in model.state_dict()})
-    model.eval()  # theirs returns nothing
+    model.load_state_dict({key: weights[ours] for key in model.state_dict() if (ours := our_key(key))})
+    model.eval()  # not chained: their eval() returns None
     return model.to(task.device)
 
 
 def our_backbone(task: Task) -> ShuffleNetV2:
-    """Our backbone with the weights that all contenders have."""
+    """Our backbone with the weights that all contenders share."""
     backbone = ShuffleNetV2(task.widen_factor)
     weights = _torchvision_network(task).state_dict()
     backbone.load_state_dict({key: weights[key] for key in backbone.state_dict()})

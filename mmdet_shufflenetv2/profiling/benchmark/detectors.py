@@ -1,13 +1,14 @@
-"""Every form of a whole detector, from a resized image to boxes."""
+"""Forms of a detector to benchmark, from a resized image to boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
-from mmdet.models.detectors import SingleStageDetector
+from mmdet.models.detectors import BaseDetector, SingleStageDetector
 from mmdet.structures import DetDataSample
 from torch import nn
 
@@ -40,13 +41,14 @@ def detector_contenders(task: Task) -> list[Contender]:
     return [*contenders, Contender('ncnn, plain, without decoding and NMS', partial(_ncnn, task))]
 
 
-def make_detector(task: Task) -> nn.Module:
-    """The detector with the checkpoint's weights, or with random ones, which propose as many regions."""
+def make_detector(task: Task) -> BaseDetector:
+    """The detector with the checkpoint's weights or, without a checkpoint, with random ones."""
+    assert task.config is not None  # without a config, a backbone is measured
     if task.checkpoint is not None:
         return load_detector(task.config, task.checkpoint, task.device)
     cfg = load_config(task.config)
     torch.manual_seed(0)
-    model = build_model(cfg.model)
+    model: BaseDetector = build_model(cfg.model)
     model.init_weights()
     model.cfg, model.dataset_meta = cfg, config_meta(cfg)
     return model.eval().to(task.device)
@@ -56,14 +58,14 @@ def _image(task: Task) -> np.ndarray:
     return np.random.default_rng(0).integers(256, size=(task.height, task.width, 3), dtype=np.uint8)
 
 
-def detector_batch(task: Task) -> dict:
-    """What MMDetection's data loader hands to the detector for one image of the task's size."""
+def detector_batch(task: Task) -> dict[str, Any]:
+    """A batch of one image of the task's size, as from MMDetection's data loader."""
     size = (task.height, task.width)
     sample = DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0)))
     return dict(inputs=[torch.from_numpy(_image(task)).permute(2, 0, 1)], data_samples=[sample])
 
 
-def _eager(task: Task, change: Callable[[nn.Module], nn.Module] = lambda model: model,
+def _eager(task: Task, change: Callable[[BaseDetector], BaseDetector] = lambda model: model,
            channels_last: bool = False) -> Callable[[], object]:
     model = change(make_detector(task))
     if channels_last:
@@ -80,7 +82,7 @@ def _graph(task: Task, runtime: str, block: int | None) -> Callable[[], object]:
 
 
 class _RawOutputs(nn.Module):
-    """A one-stage detector up to its head's convolutions."""
+    """A one-stage detector up to the raw outputs of its head."""
 
     def __init__(self, model: SingleStageDetector) -> None:
         super().__init__()
@@ -94,5 +96,5 @@ class _RawOutputs(nn.Module):
 def _ncnn(task: Task) -> Callable[[], object]:
     model = make_detector(task)
     if not isinstance(model, SingleStageDetector):
-        raise UnavailableError('a two-stage detector is no plain feed-forward network')
+        raise UnavailableError('only one-stage detectors are supported')
     return ncnn_call(task, _RawOutputs(model).eval(), torch.rand(1, 3, task.height, task.width))

@@ -1,4 +1,4 @@
-"""Running every form of a network in turns."""
+"""Measuring all forms of a network alternately."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .detectors import detector_batch, detector_contenders, make_detector
 from .memory import peak_memory
 from .task import Contender, Task, UnavailableError
 
-__all__ = ['Benchmark', 'Row', 'benchmark', 'chosen', 'contenders']
+__all__ = ['Benchmark', 'Row', 'benchmark', 'contenders', 'select_contenders']
 
 
 class Row(NamedTuple):
@@ -26,90 +26,91 @@ class Row(NamedTuple):
 
     name: str
     timing: Timing
-    #: Median over the rounds of the first form's time over this form's in the same round; above 1 is faster.
+    #: Median over the rounds of the ratio of the first form's time to this form's; above 1 is faster.
     speedup: float
-    #: Likewise against the same runtime's plain form; None for a plain form.
+    #: The same against the plain form in the same runtime; None for a plain form.
     against_plain: float | None
-    #: MiB, see :func:`.peak_memory`.
+    #: Peak memory in MiB, see :func:`.peak_memory`.
     memory: float | None
 
 
 class Benchmark(NamedTuple):
-    """What a task came to. Multiply-adds and memory access cost are those of the network as it is written."""
+    """Result of a task. Multiply-adds and memory access cost are those of the plain network."""
 
     task: Task
     machine: str
     versions: dict[str, str]
     multiply_adds: int
-    #: Elements that its convolutions read and write, as the paper counts (section 2).
+    #: Elements read and written by convolutions, as in the paper (section 2).
     convolution_mac: int
-    #: Elements that element-wise operations, and that copies, read and write.
+    #: Elements read and written by element-wise operations, and by copies.
     elementwise: int
     copied: int
     rows: list[Row]
-    #: Name of a form that could not be measured, and why.
+    #: Form that could not be measured -> reason.
     left_out: dict[str, str]
-    #: How far it came before it was stopped; None where it came to its end.
+    #: Progress when it was interrupted; None if it is complete.
     stopped: str | None = None
 
 
 def contenders(task: Task) -> list[Contender]:
-    """Every form of the task's network; the first that is here is what the others are compared with."""
+    """All forms of the task's network; the first one that can run is the reference."""
     return backbone_contenders(task) if task.config is None else detector_contenders(task)
 
 
-def chosen(task: Task, skip: Sequence[str]) -> list[Contender]:
-    """The forms that have none of the words in their name."""
+def select_contenders(task: Task, skip: Sequence[str]) -> list[Contender]:
+    """The forms whose names contain none of the words."""
     return [contender for contender in contenders(task) if not any(word in contender.name for word in skip)]
 
 
 def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[str] = ()) -> Benchmark:
-    """Measure all forms of a network in turns, with the same weights, input and threads.
+    """Measure all forms of a network alternately, with the same weights, input and threads.
 
     Args:
         task: The network and its input.
         rounds: Timed rounds; each form runs once in each.
-        memory: Measure peak memory too, each form in a process of its own.
+        memory: Whether to measure peak memory too, each form in its own process.
         skip: Forms with one of these words in their name are not measured.
 
     Returns:
-        Of what was measured, also where Ctrl-C has stopped it after a round at least.
+        The result, partial if Ctrl-C stopped it after at least one round.
 
     Raises:
-        UserError: If the config is invalid, or if none of the forms runs here.
-        KeyboardInterrupt: If it was stopped before.
+        UserError: If the config is invalid, or none of the forms can run.
+        KeyboardInterrupt: If it was stopped in the first round.
     """
     torch.set_num_threads(task.threads)
-    forms, calls, left_out = chosen(task, skip), {}, {}
+    forms, calls, left_out = select_contenders(task, skip), {}, {}
     for contender in tqdm(forms, desc='building', unit='form'):
         try:
             calls[contender.name] = contender.build()
         except UnavailableError as error:
             left_out[contender.name] = str(error)
     if not calls:
-        raise UserError(f'None of the forms that are left runs here: '
+        raise UserError(f'None of the selected forms can run: '
                         f'{"; ".join(f"{name}: {why}" for name, why in left_out.items())}.')
     seconds: dict[str, list[float]] = {}
-    stopped, memories = None, dict.fromkeys(calls)
+    stopped, memories = None, dict[str, float | None].fromkeys(calls)
     try:
         seconds |= time_alternating(calls, rounds=rounds, device=task.device, progress=task.title, seconds=seconds)
         for name in tqdm(calls if memory else (), desc='memory', unit='form', disable=not memory):
             memories[name] = peak_memory(task, name, contenders)
     except KeyboardInterrupt:
-        whole = min(map(len, seconds.values()), default=0)
-        if not whole:
+        complete = min(map(len, seconds.values()), default=0)
+        if not complete:
             raise
-        seconds = {name: times[:whole] for name, times in seconds.items()}
-        stopped = f'stopped after {whole} of {rounds} rounds' if whole < rounds else 'stopped before all peak memory'
+        seconds = {name: times[:complete] for name, times in seconds.items()}
+        stopped = (f'stopped after {complete} of {rounds} rounds' if complete < rounds else
+                   'stopped while measuring peak memory')
     return Benchmark(task, machine_name(task.device), _versions(), *_cost(task), _rows(forms, seconds, memories),
                      left_out, stopped)
 
 
 def _rows(forms: Sequence[Contender], seconds: dict[str, list[float]], memories: dict[str, float | None]) -> list[Row]:
-    plain = {contender.name: contender.plain for contender in forms}
+    plain = {contender.name: seconds.get(contender.plain or '') for contender in forms}
     first = next(iter(seconds.values()))
     return [Row(name, summarize(times), _ratio(first, times),
-                _ratio(seconds[plain[name]], times) if plain[name] in seconds else None, memories[name])
+                _ratio(reference, times) if (reference := plain[name]) else None, memories[name])
             for name, times in seconds.items()]
 
 

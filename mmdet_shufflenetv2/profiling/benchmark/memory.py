@@ -1,4 +1,4 @@
-"""Peak memory of one form of a network, in a process of its own."""
+"""Peak memory of one form of a network, measured in its own process."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ['peak_memory']
 
 
 def peak_memory(task: Task, name: str, contenders: Callable[[Task], list[Contender]]) -> float | None:
-    """Most memory that running the form needs beyond what holding it needs, in MiB; None if it cannot be told.
+    """Peak memory of running the form, in addition to that of the loaded network, in MiB; None if it is unknown.
 
-    On the CPU that is how far the resident size of the process rises in the first three runs, weights that a runtime
-    lays out anew included; on a GPU what PyTorch has allocated at most.
+    On the CPU this is the increase of the process's resident size in the first three runs, including weights that a
+    runtime rearranges; on a GPU the maximum that PyTorch has allocated.
     """
-    ignore = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    ignore = (signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     with multiprocessing.get_context('spawn').Pool(1, signal.signal, ignore) as pool:
         return pool.apply(_peak, (task, name, contenders))
 
@@ -42,7 +42,7 @@ def _peak(task: Task, name: str, contenders: Callable[[Task], list[Contender]]) 
 def _rise_of_resident_memory(call: Callable[[], object]) -> float | None:
     reset, status = Path('/proc/self/clear_refs'), Path('/proc/self/status')
     if not reset.exists():
-        return None  # Linux alone forgets a peak, that of building the network here
+        return None  # only Linux can reset the peak, which includes building the network
     reset.write_text('5')
     held = _kib(status, 'VmRSS')
     for _ in range(3):

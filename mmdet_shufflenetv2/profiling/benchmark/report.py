@@ -1,9 +1,10 @@
-"""A benchmark as Markdown, JSON and a bar chart."""
+"""Report of a benchmark as Markdown, JSON and a bar chart."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ...utils.files import unfinished_file, write_atomically, write_json
 from .measure import Benchmark
@@ -12,7 +13,7 @@ __all__ = ['markdown', 'save']
 
 
 def markdown(done: Benchmark) -> str:
-    """Heading, what it was measured on, the table, and what was left out."""
+    """A section with the machine, the table, and the forms that were left out."""
     task = done.task
     lines = [
         f'## {task.title}', '', *([f'**Partial: {done.stopped}.**', ''] if done.stopped else []),
@@ -34,13 +35,14 @@ def markdown(done: Benchmark) -> str:
 
 
 def save(results: Sequence[Benchmark], out: Path, command: str, missing: Sequence[str] = ()) -> None:
-    """Write ``README.md``, ``results.json`` and ``latency.png`` into a folder, which is made.
+    """Write ``README.md``, ``results.json`` and ``latency.png`` to a folder, which is created.
 
-    ``command`` is what was typed, ``missing`` are titles of tasks that it was stopped before.
+    ``command`` is the command line, ``missing`` the titles of tasks that were not started.
     """
     out.mkdir(parents=True, exist_ok=True)
-    head = (f'# Latency on {results[0].machine}\n\nWritten by `{command}`. The forms of a network run in turns in one '
-            f'process, so a ratio says more than the milliseconds do; "speed" is the median of the rounds\' ratios.\n')
+    head = (f'# Latency on {results[0].machine}\n\nWritten by `{command}`. The forms of a network run alternately '
+            f'in one process, so ratios are more reliable than milliseconds; "speed" is the median of the rounds\' '
+            f'ratios.\n')
     if missing:
         head += f'\n**Partial: stopped before {", ".join(missing)}.**\n'
     tables = '\n\n'.join(markdown(done) for done in results)
@@ -49,7 +51,7 @@ def save(results: Sequence[Benchmark], out: Path, command: str, missing: Sequenc
     _draw(results, out / 'latency.png')
 
 
-def _plain(done: Benchmark) -> dict:
+def _plain(done: Benchmark) -> dict[str, Any]:
     return done._asdict() | dict(
         task=done.task._asdict(),
         rows=[row._asdict() | dict(timing=row.timing._asdict()) for row in done.rows])

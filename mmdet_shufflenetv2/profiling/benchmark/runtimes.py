@@ -1,4 +1,4 @@
-"""Calls that run a network: PyTorch in its several ways, onnxruntime, OpenVINO, ncnn."""
+"""Calls that run a network in PyTorch, onnxruntime, OpenVINO or ncnn."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ __all__ = ['compiled', 'graph_call', 'ncnn_call', 'no_grad_call']
 
 
 def no_grad_call(call: Callable[[], object]) -> Callable[[], object]:
-    """The call without autograd's bookkeeping."""
+    """The call without autograd."""
     return torch.no_grad()(call)
 
 
 def compiled(module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
-    """The module behind ``torch.compile``, compiled already."""
+    """A call of the module compiled by ``torch.compile``; compilation is already done."""
     fast = torch.compile(module)
     call = no_grad_call(lambda: fast(x))
     try:
         call()
-    except Exception as error:  # whatever the compiler behind it runs into
+    except Exception as error:  # the compiler can raise anything
         raise UnavailableError(f'torch.compile does not work here ({str(error).splitlines()[0]})') from error
     return call
 
 
 def graph_call(task: Task, runtime: str, export: Callable[[Path], None], feed: np.ndarray) -> Callable[[], object]:
-    """A graph in onnxruntime or OpenVINO.
+    """A call of an exported graph in onnxruntime or OpenVINO.
 
     Args:
-        task: Says how many threads.
+        task: Gives the number of threads.
         runtime: ``onnxruntime`` or ``openvino``.
-        export: Writes the graph to a file; its only input gets ``feed``.
-        feed: The input. OpenVINO's graph is fixed to its size, as it is where every image has one size.
+        export: Writes the graph to a file.
+        feed: Its only input. OpenVINO's graph is compiled for this size.
     """
     _need(task, 'onnx', runtime)
     with tempfile.TemporaryDirectory() as folder:
@@ -60,8 +60,9 @@ def graph_call(task: Task, runtime: str, export: Callable[[Path], None], feed: n
 
 
 def ncnn_call(task: Task, module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
-    """A network in ncnn, converted by its own ``pnnx``; ``module`` makes a tuple of feature maps of ``x``,
-    ``(1, 3, H, W)``.
+    """A call of a network in ncnn, converted by ncnn's own ``pnnx``.
+
+    ``module`` returns a tuple of feature maps for ``x``, ``(1, 3, H, W)``.
     """
     _need(task, 'pnnx', 'ncnn')
     import ncnn

@@ -1,4 +1,4 @@
-"""What is measured, and what a form of a network is to the measurement."""
+"""Tasks and contenders of a benchmark."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ['Contender', 'Task', 'UnavailableError']
 
 
 class UnavailableError(Exception):
-    """A runtime or peer that is not installed, or that cannot run this network; says why."""
+    """A runtime or package is not installed or cannot run this network. The message gives the reason."""
 
 
 class Task(NamedTuple):
     """One network on one input.
 
-    With ``config`` a whole detector is measured, from a resized image to boxes; without, the backbone alone, from
-    normalised images to the features of stage2, stage3 and stage4.
+    With a ``config``, a detector is measured from a resized image to boxes; without one, only the backbone from a
+    normalized image to the features of stage2, stage3 and stage4.
     """
 
     height: int
@@ -29,18 +29,18 @@ class Task(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The network and its input in words."""
+        """The network and its input size."""
         network = f'ShuffleNet V2 {self.widen_factor}x' if self.config is None else self.config
         return f'{network} at {self.height}x{self.width}'
 
 
 class Contender(NamedTuple):
-    """One form of the network."""
+    """One form of the network, in one runtime."""
 
     name: str
-    #: Makes what is to be timed: a call without arguments. Raises :class:`UnavailableError`.
+    #: Builds the call to time, which takes no arguments. Raises :class:`UnavailableError`.
     build: Callable[[], Callable[[], object]]
-    #: Name of the form from which it differs by being shuffle-free alone.
+    #: Name of the same form that is not shuffle-free.
     plain: str | None = None
-    #: It has run once when it is built, so what its first run needs cannot be told afterwards.
+    #: Whether building it runs it once, so that the memory of its first run cannot be measured.
     runs_when_built: bool = False

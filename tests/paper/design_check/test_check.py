@@ -20,7 +20,7 @@ def calibrated(monkeypatch):
     monkeypatch.setattr(check, 'fit', lambda *args: MODEL)
 
 
-def test_backbones_are_counted_priced_and_timed(calibrated):
+def test_backbones_are_counted_predicted_and_timed(calibrated):
     mmdet = 'mmdet::ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py'
     ours, theirs = check_designs([OURS, mmdet], height=64, width=96, rounds=2, progress=False).checked
     assert (ours.config, ours.backbone, theirs.backbone) == ('retinanet_snv2_0.5x', 'ShuffleNetV2', 'MobileNetV2')
@@ -30,26 +30,26 @@ def test_backbones_are_counted_priced_and_timed(calibrated):
         assert checked.measured.median > 0
         assert checked.depthwise_elements < checked.elements[Kind.CONVOLUTION]
         assert checked.times[Kind.CONVOLUTION] > 0
-    # What the guidelines are about: of the elements that MobileNet V2 touches, more lie above the lower bound.
+    # MobileNet V2 has a larger share of memory accesses above the lower bound.
     assert theirs.total('G1')[1] / theirs.elements[Kind.CONVOLUTION] > 4 * (
         ours.total('G1')[1] / ours.elements[Kind.CONVOLUTION])
 
 
-def test_the_linear_layers_of_a_transformer_count_as_convolutions_do(calibrated):
+def test_linear_layers_of_a_transformer_count_as_convolutions(calibrated):
     [swin] = check_designs(['mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py'], height=96, width=96, rounds=1,
                            progress=False).checked
-    # Embedding 4x4 patches (24x24 places) is its only convolution.
+    # The embedding of 4x4 patches (24x24 positions) is the only convolution.
     assert swin.elements[Kind.CONVOLUTION] == 3 * 96 * 96 + 96 * 24 * 24 + 96 * 3 * 4 * 4
     linear = sum(module.weight.numel() for module in build_backbone(
         'mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py').modules() if isinstance(module, torch.nn.Linear))
     assert swin.mac > linear > 25e6
-    widening = [entry for entry in swin.breaks if entry.what == 'linear, 96 -> 384 channels']
+    widening = [entry for entry in swin.violations if entry.what == 'linear, 96 -> 384 channels']
     assert len(widening) == 2  # the first stage has two blocks
     assert swin.times[Kind.MATRIX_PRODUCT] > swin.times[Kind.OTHER]
 
 
 @pytest.mark.parametrize('config', [OURS, 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'])
-def test_folded_norms_leave_the_features_as_they_were(config):
+def test_fused_norms_do_not_change_the_features(config):
     from mmdet.registry import MODELS
 
     from mmdet_shufflenetv2.config.load import load_config
@@ -65,7 +65,7 @@ def test_folded_norms_leave_the_features_as_they_were(config):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_a_backbone_is_built_without_the_weights_that_its_config_would_download():
+def test_a_backbone_is_built_without_downloading_weights():
     assert 'Pretrained' not in str(build_backbone('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py').init_cfg)
 
 
@@ -80,28 +80,28 @@ def written(tmp_path):
 
 
 @pytest.mark.parametrize(('model', 'words'), [
-    (dict(type='DDQDETR', neck=dict(type='FPN')), 'config.py has no backbone: its model, DDQDETR, is built of neck'),
-    (dict(type='RetinaNet', backbone=dict(type='NoNet')), 'NoNet is not in the'),
+    (dict(type='DDQDETR', neck=dict(type='FPN')), 'config.py has no backbone: .*DDQDETR.*neck'),
+    (dict(type='RetinaNet', backbone=dict(type='NoNet')), 'NoNet'),
     (dict(type='RetinaNet', backbone=dict(type='ResNet', depth=18, wide=2)), 'wide'),
 ])
-def test_a_config_that_has_no_such_backbone_is_said(written, model, words):
+def test_a_config_without_a_valid_backbone_is_reported(written, model, words):
     with pytest.raises(UserError, match=words):
         build_backbone(written(**model))
 
 
 @pytest.mark.parametrize(('options', 'words'), [
-    (dict(device='nowhere'), 'device=nowhere cannot be used'),
+    (dict(device='nowhere'), 'device=nowhere'),
     (dict(rounds=0), 'rounds=0'),
     (dict(height=0), 'shape=0 64'),
-    (dict(height=1, width=1, config='mmdet::vgg'), 'cannot be read as a config|is no config'),
+    (dict(height=1, width=1, config='mmdet::vgg'), 'mmdet::vgg'),
 ])
-def test_what_cannot_be_checked_is_said(calibrated, options, words):
+def test_invalid_arguments_are_reported(calibrated, options, words):
     options = dict(height=64, width=64, progress=False) | options
     with pytest.raises(UserError, match=words):
         check_designs([options.pop('config', OURS)], **options)
 
 
-def test_an_image_that_the_backbone_cannot_read_is_said(calibrated, written):
+def test_an_image_that_the_backbone_cannot_read_is_reported(calibrated, written):
     config = written(type='RetinaNet', backbone=dict(type='ResNet', depth=18, in_channels=4))
     with pytest.raises(UserError, match='cannot read an image of 64x64 pixels: '):
         check_designs([config], height=64, width=64, progress=False)

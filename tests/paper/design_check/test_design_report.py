@@ -27,13 +27,13 @@ def check(checked):
     return DesignCheck('AMD EPYC', 'cpu', 2, 320, 480, LatencyModel({}, 0.11), [checked, checked._replace(config='b')])
 
 
-def test_each_break_is_a_row(checked):
+def test_each_violation_is_a_row(checked):
     lines = layers_markdown(checked).splitlines()
     assert lines[2] == '| conv1 | G1 | 7x7, 3 -> 64 channels | 250k | 2.000 ms |'
     assert lines[3] == '| layer1.0 | G3 | 4 convolutions |  | 0.010 ms |'
 
 
-def test_breaks_are_summed_by_guideline(check):
+def test_violations_are_summed_by_guideline(check):
     text = sums_markdown(check)
     assert 'AMD EPYC, 2 threads, PyTorch; one image of 320x480 pixels' in text
     assert ('| retinanet | ResNet | 4M | 9.0M | 3.0M | 2.0M | 1.00M elements, 3.00 ms | none | 1 block, 0.01 ms '
@@ -47,8 +47,8 @@ def test_backbones_are_drawn_side_by_side(check, tmp_path):
     assert Image.open(tmp_path / 'backbones.png').size[0] > 1000
 
 
-@pytest.mark.parametrize(('name', 'words'), [('backbones.doc', 'not a kind of image'), ('none/b.png', 'no folder')])
-def test_a_picture_that_cannot_be_written_is_said(tmp_path, name, words):
+@pytest.mark.parametrize(('name', 'words'), [('backbones.doc', 'doc'), ('none/b.png', 'none')])
+def test_a_figure_that_cannot_be_written_is_reported(tmp_path, name, words):
     with pytest.raises(UserError, match=words):
         check_plot_file(tmp_path / name, '--figure')
     check_plot_file(tmp_path / 'backbones.svg', '--figure')

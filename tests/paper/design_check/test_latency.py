@@ -19,7 +19,7 @@ def traces():
     return [trace_operations(layer, torch.rand(1, channels, 16, 16)) for layer, channels in LAYERS]
 
 
-def test_prices_that_made_the_times_are_found_again():
+def test_known_prices_are_recovered():
     truth = LatencyModel(PRICES, 0)
     model = fit(traces(), [sum(map(truth.seconds, operations)) for operations in traces()])
     assert model.prices == pytest.approx(PRICES, rel=1e-6)
@@ -32,12 +32,12 @@ def test_prices_that_made_the_times_are_found_again():
     (nn.ReLU(), 1e-5 + 7e-9 * 16 * 256),
     (nn.Linear(16, 4), 1e-5 + 2e-10 * 16 * 4 * 128 + 4e-9 * ((16 + 4) * 128 + 16 * 4)),
 ])
-def test_an_operation_costs_its_counts_times_their_prices(layer, expected):
+def test_the_time_of_an_operation_is_its_counts_times_their_prices(layer, expected):
     [operation] = trace_operations(layer, torch.rand(1, 8, 16, 16))
     assert LatencyModel(PRICES, 0).seconds(operation) == pytest.approx(expected)
 
 
-def test_no_price_is_below_zero_and_the_error_is_that_of_the_median():
+def test_prices_are_nonnegative_and_the_error_is_the_median():
     seconds = np.random.default_rng(0).uniform(1e-4, 1e-3, len(LAYERS))
     model = fit(traces(), seconds)
     assert min(model.prices.values()) >= 0
@@ -46,18 +46,18 @@ def test_no_price_is_below_zero_and_the_error_is_that_of_the_median():
 
 
 @pytest.mark.parametrize(('groups', 'expected'), [(1, False), (4, False), (8, True)])
-def test_depthwise_is_one_channel_a_group(groups, expected):
+def test_depthwise_means_one_channel_per_group(groups, expected):
     [operation] = trace_operations(nn.Conv2d(8, 8, 1, groups=groups), torch.rand(1, 8, 4, 4))
     assert is_depthwise(operation) == expected
 
 
-def test_a_single_channel_is_no_depthwise_convolution():
+def test_a_convolution_of_a_single_channel_is_not_depthwise():
     [operation] = trace_operations(nn.Conv2d(1, 8, 1), torch.rand(1, 1, 4, 4))
     assert not is_depthwise(operation)
 
 
-def test_the_calibration_tells_all_prices_apart(monkeypatch):
-    monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.networks.PLACES', 7)
+def test_the_calibration_networks_determine_all_prices(monkeypatch):
+    monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.networks.MAP_SIZE', 7)
     operations = [trace_operations(network, x) for network, x in calibration_networks()]
     truth = LatencyModel(PRICES, 0)
     model = fit(operations, [sum(map(truth.seconds, each)) for each in operations])

@@ -1,4 +1,4 @@
-"""The networks against the words of tables 1 to 4, and their costs against the closed forms of section 2."""
+"""The networks against the description in tables 1 to 4, and their costs against the closed forms of section 2."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from mmdet_shufflenetv2.paper.guidelines.networks import (
     random_input,
 )
 
-PLACES = 56 * 56
+AREA = 56 * 56
 
 
 def convolutions(network):
@@ -23,18 +23,18 @@ def convolutions(network):
 
 def pointwise_mac(c1, c2, groups=1):
     """Section 2: h * w * (c1 + c2) + c1 * c2 / g."""
-    return PLACES * (c1 + c2) + c1 * c2 // groups
+    return AREA * (c1 + c2) + c1 * c2 // groups
 
 
 @pytest.mark.parametrize(('network', 'block'), [
     (balanced(90, 180), [(90, 180, 1, 1), (180, 90, 1, 1)]),
     (grouped(360, 8), [(360, 360, 1, 8)]),
-    (grouped(180, 8), [(184, 184, 1, 8)]),  # 180 channels cannot be put into 8 groups
+    (grouped(180, 8), [(184, 184, 1, 8)]),  # 180 is not divisible by 8
     (fragmented(45, 2), [(45, 45, 1, 1)] * 2),
     (fragmented(32, 4, parallel=True), [(32, 32, 1, 1)] * 4),
     (bottlenecks(64, relu=True, shortcut=True), [(64, 16, 1, 1), (16, 16, 3, 1), (16, 64, 1, 1)]),
 ])
-def test_a_network_is_ten_blocks_of_the_tables_convolutions(network, block):
+def test_a_network_has_ten_blocks_of_the_tables_convolutions(network, block):
     assert convolutions(network) == block * 10
     x = random_input(network)
     assert x.shape == (1, block[0][0], 56, 56)
@@ -61,7 +61,7 @@ def test_a_bottleneck_with_its_shortcut_is_resnets(relu):
     reference = Bottleneck(32, 8).eval()
     reference.relu = relu
     for norm in (module for module in reference.modules() if isinstance(module, nn.BatchNorm2d)):
-        norm.eps = 0.0  # an untrained norm then passes everything through
+        norm.eps = 0.0  # an untrained norm is then the identity
     block = bottlenecks(32, relu=isinstance(relu, nn.ReLU), shortcut=True)[0]
     for conv, theirs in zip(block.convs, (reference.conv1, reference.conv2, reference.conv3)):
         theirs.weight.data.copy_(conv.weight.data)
@@ -83,10 +83,10 @@ def test_a_bottleneck_without_shortcut_is_its_convolutions(relu):
 CLOSED_FORMS = {
     'G1': lambda row, c1, c2: (2 * c1 * c2, 2 * pointwise_mac(c1, c2), 0),
     'G2': lambda row, c, g: (c * c // g, pointwise_mac(c, c, g), 0),
-    'G3': lambda row, c, n: (n * c * c, n * pointwise_mac(c, c), (n - 1) * 3 * c * PLACES if 'parallel' in row else 0),
+    'G3': lambda row, c, n: (n * c * c, n * pointwise_mac(c, c), (n - 1) * 3 * c * AREA if 'parallel' in row else 0),
     'G4': lambda row, c, _: (
-        c * c // 2 + 9 * c * c // 16, 2 * pointwise_mac(c, c // 4) + 2 * PLACES * c // 4 + 9 * c * c // 16,
-        ('ReLU' in row) * 2 * PLACES * (c + 2 * (c // 4)) + ('shortcut' in row) * 3 * PLACES * c),
+        c * c // 2 + 9 * c * c // 16, 2 * pointwise_mac(c, c // 4) + 2 * AREA * c // 4 + 9 * c * c // 16,
+        ('ReLU' in row) * 2 * AREA * (c + 2 * (c // 4)) + ('shortcut' in row) * 3 * AREA * c),
 }
 
 # Row -> channels at x1 (GPU, ARM) and the closed form's second argument.
@@ -102,7 +102,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize('family', ['gpu', 'arm'])
 @pytest.mark.parametrize('guideline', list(CLOSED_FORMS))
-def test_every_row_costs_what_the_closed_form_says(guideline, family):
+def test_the_cost_of_every_row_matches_the_closed_form(guideline, family):
     found = costs(guideline, family)
     assert [(cost.size, cost.row) for cost in found] == [(n, row) for n in (1, 2, 4) for row in EXPECTED[guideline]]
     for cost in found:
@@ -113,12 +113,12 @@ def test_every_row_costs_what_the_closed_form_says(guideline, family):
         if (guideline, family, cost.row, cost.size) == ('G2', 'arm', '8 groups', 1):
             c = 184
         multiply_adds, mac, elementwise = CLOSED_FORMS[guideline](cost.row, c, second)
-        assert cost[3:] == (10 * PLACES * multiply_adds, 10 * mac, 10 * elementwise), cost
+        assert cost[3:] == (10 * AREA * multiply_adds, 10 * mac, 10 * elementwise), cost
 
 
 @pytest.mark.parametrize('family', ['gpu', 'arm'])
 @pytest.mark.parametrize('guideline', list(CLOSED_FORMS))
-def test_the_rows_of_a_column_have_about_the_same_multiply_adds(guideline, family):
+def test_the_rows_of_a_column_have_similar_multiply_adds(guideline, family):
     for size in (1, 2, 4):
         column = [cost.multiply_adds for cost in costs(guideline, family) if cost.size == size]
         assert max(column) / min(column) < 1.06

@@ -1,4 +1,4 @@
-"""A whole row on small data, its harness killed on the way."""
+"""A row on small data that is killed and resumed."""
 
 import os
 import re
@@ -35,7 +35,7 @@ param_scheduler = dict(end=4)
 
 @pytest.fixture(scope='module')
 def configs(tmp_path_factory, small_config, small_classifier):
-    """A detector of one epoch, and a classifier of four to start it from."""
+    """A detector trained for one epoch, and a classifier trained for four as its start."""
     folder = tmp_path_factory.mktemp('configs')
     (folder / 'detector.py').write_text(DETECTOR.format(base=small_config))
     (folder / 'classifier.py').write_text(CLASSIFIER.format(base=small_classifier))
@@ -44,7 +44,7 @@ def configs(tmp_path_factory, small_config, small_classifier):
 
 @pytest.fixture(scope='module')
 def killed(configs, tmp_path_factory):
-    """The output folder of a row that was killed while it pre-trained its second epoch or a later one."""
+    """The output folder of a row that was killed in or after the second epoch of pre-training."""
     out = tmp_path_factory.mktemp('runs') / 'coco'
     command = [sys.executable, ROOT / 'tools' / 'reproduce.py', '--table', 'coco', '--width', '0.5', '--pretrain',
                '--config', configs[0], '--classifier-config', configs[1], '--out', out]
@@ -60,7 +60,7 @@ def killed(configs, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def finished(killed, configs):
-    """The same row, gone on with; and what it said."""
+    """The same row after resuming, and its output."""
     from mmengine.logging import MMLogger
     MMLogger._instance_dict.clear()
     out = shutil.copytree(killed, killed.parent / 'resumed')
@@ -69,13 +69,13 @@ def finished(killed, configs):
     return request, list(run_row(request, resume=True))
 
 
-def test_a_killed_run_leaves_what_it_had_reached(killed):
+def test_a_killed_run_leaves_its_checkpoints(killed):
     assert {path.name for path in killed.iterdir()} == {'run.json', 'pretrain'}
     assert (killed / 'pretrain' / 'epoch_1.pth').is_file()
     assert not (killed / 'pretrain' / 'epoch_4.pth').exists()
 
 
-def test_it_goes_on_where_it_was_killed(finished):
+def test_the_run_is_resumed_where_it_was_killed(finished):
     request, lines = finished
     assert lines[0].startswith('pretrain: epoch 1 of 4')
     newest = max((request.out / 'pretrain').glob('*/*.log'))
@@ -83,18 +83,18 @@ def test_it_goes_on_where_it_was_killed(finished):
     assert [line for line in lines if 'done' in line] == ['pretrain: done', 'train: done', 'test: done']
 
 
-def test_the_detector_starts_from_the_end_of_the_pre_training(finished):
+def test_the_detector_starts_from_the_pre_trained_weights(finished):
     request, _ = finished
     classifier = load(request.out / 'pretrain' / 'epoch_4.pth')['state_dict']
     log = max((request.out / 'train').glob('*/*.log')).read_text()
     assert 'ShuffleNetV2 weights: taken from backbone.*, not from fc' in log
     detector = load(request.out / 'train' / 'epoch_1.pth')['state_dict']
-    # One epoch at a small rate leaves the stem near where it started.
+    # One epoch with a small learning rate hardly changes the stem.
     drift = (detector['backbone.conv1.0.weight'] - classifier['backbone.conv1.0.weight']).abs().max()
     assert drift < 0.1 * classifier['backbone.conv1.0.weight'].abs().max()
 
 
-def test_it_ends_in_the_row(finished):
+def test_the_result_is_the_row(finished):
     request, lines = finished
     result = read_json(request.out / 'result.json')
     metrics = read_json(request.out / 'test' / 'metrics.json')
@@ -105,7 +105,7 @@ def test_it_ends_in_the_row(finished):
             in lines[-1])
 
 
-def test_a_finished_row_is_not_run_again(finished):
+def test_a_finished_row_does_not_run_again(finished):
     request, lines = finished
     before = {path: path.stat().st_mtime for path in request.out.rglob('*.pth')}
     again = list(run_row(request, resume=True))
@@ -113,11 +113,11 @@ def test_a_finished_row_is_not_run_again(finished):
     assert {path: path.stat().st_mtime for path in request.out.rglob('*.pth')} == before
 
 
-def test_what_is_told_of_a_finished_row_is_what_was_so_when_it_ran(finished, shapes_root, tmp_path):
+def test_the_provenance_of_a_finished_row_is_that_of_its_run(finished, shapes_root, tmp_path):
     request, _ = finished
     for step in ('pretrain', 'train', 'test'):
-        account = read_json(request.out / step / 'account.json')
-        write_json(request.out / step / 'account.json', account | dict(machine='Z80', torch='0.1', date='1999-12-31'))
+        path = request.out / step / 'provenance.json'
+        write_json(path, read_json(path) | dict(machine='Z80', torch='0.1', date='1999-12-31'))
     fewer = shutil.copytree(shapes_root, tmp_path / 'fewer')
     path = fewer / 'annotations' / 'instances_val2017.json'
     annotations = read_json(path)
@@ -126,13 +126,13 @@ def test_what_is_told_of_a_finished_row_is_what_was_so_when_it_ran(finished, sha
     assert 'tested on 6, Z80, PyTorch 0.1, 1999-12-31.' in again[-1]
 
 
-def test_a_detector_that_found_nothing_has_an_mmap_of_zero(finished):
+def test_a_detector_without_detections_has_an_mmap_of_zero(finished):
     request, _ = finished
-    write_json(request.out / 'test' / 'metrics.json', {})  # COCO's metric leaves an empty table
+    write_json(request.out / 'test' / 'metrics.json', {})  # COCO's metric returns nothing
     assert '| ShuffleNet V2 0.5x | mmAP % | 22.5 | 0.0 |  |' in list(run_row(request, resume=True))[-1]
 
 
-def test_what_was_measured_has_the_names_of_the_rows_cells(tmp_path):
+def test_results_have_the_names_of_the_rows_cells(tmp_path):
     write_json(tmp_path / 'metrics.json', {'coco/bbox_mAP': 0.29})
     write_json(tmp_path / 'speed.json', dict(images_per_second=146.0))
     steps = [Evaluation('test', '', tmp_path), Speed('speed', '', tmp_path)]
@@ -141,7 +141,7 @@ def test_what_was_measured_has_the_names_of_the_rows_cells(tmp_path):
 
 
 @needs_shared('weights/nanodet_plus_m_320.pth')
-def test_given_weights_have_to_be_a_whole_nanodet_plus_of_the_rows_width(tmp_path, monkeypatch):
+def test_given_weights_must_be_a_nanodet_plus_of_the_rows_width(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     weights = str(SHARED / 'weights' / 'nanodet_plus_m_320.pth')
     check_weights(Request(Row('nanodet-plus', 1.0, size=416), tmp_path, weights=weights))

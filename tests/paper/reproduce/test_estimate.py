@@ -24,7 +24,7 @@ register_all_modules()
     (dict(batch_size=8), 100, 4, 4),  # 25 images each
     (dict(batch_size=128, drop_last=True), 1281167, 8, 1251),
 ])
-def test_batches_are_counted_as_the_data_loader_deals_them(loader, images, gpus, steps):
+def test_batches_are_counted_as_by_the_data_loader(loader, images, gpus, steps):
     assert count_steps(ConfigDict(loader), images, gpus) == steps
     if gpus == 1 and images < 1000:
         loader = torch.utils.data.DataLoader(range(images), **loader)
@@ -37,7 +37,7 @@ def test_batches_are_counted_as_the_data_loader_deals_them(loader, images, gpus,
     (dict(max_epochs=5), (5 * 1251, 5 * 49)),
     (dict(max_iters=1000, val_interval=300), (1000, 4 * 49)),
 ])
-def test_a_schedule_has_its_steps_and_those_of_its_evaluations(loop, expected):
+def test_a_schedule_counts_training_and_evaluation_steps(loop, expected):
     cfg = Config(dict(train_cfg=loop, train_dataloader=dict(batch_size=1024, drop_last=True),
                       val_dataloader=dict(batch_size=1024)))
     assert schedule(cfg, dict(train=1281167, val=50000)) == expected
@@ -47,13 +47,13 @@ def test_a_schedule_has_its_steps_and_those_of_its_evaluations(loop, expected):
     ('imagenet/shufflenet_v2_1.0x.py', (2, 3, 224, 224)),
     ('imagenet/shufflenet_v2_torchvision_1.0x.py', (2, 3, 176, 176)),
 ])
-def test_made_up_images_are_of_a_classifiers_training_size(config, shape):
+def test_synthetic_images_have_the_training_size_of_a_classifier(config, shape):
     images, labels = synthetic_batch(Config.fromfile(ROOT / 'configs' / config), 'train', 2)
     assert tuple(images.shape) == shape
     assert tuple(labels.shape) == (2, )
 
 
-def test_made_up_images_are_of_a_detectors_size_with_objects_in_them():
+def test_synthetic_images_have_the_size_of_a_detector_and_contain_objects():
     batch = synthetic_batch(Config.fromfile(ROOT / 'configs' / 'faster_rcnn_snv2.py'), 'train', 2)
     assert [tuple(image.shape) for image in batch['inputs']] == [(3, 800, 1067)] * 2  # 480x640 in 800x1333
     boxes = batch['data_samples'][0].gt_instances.bboxes.tensor
@@ -63,21 +63,21 @@ def test_made_up_images_are_of_a_detectors_size_with_objects_in_them():
 
 
 @pytest.mark.parametrize('kind', ['small_classifier', 'small_config'])
-def test_images_are_counted_as_they_are_read(request, kind):
+def test_the_images_of_a_data_loader_are_counted(request, kind):
     cfg = Config.fromfile(request.getfixturevalue(kind))
     assert count_images(cfg, 'train') == (72 if kind == 'small_classifier' else 12)
 
 
 @pytest.mark.parametrize('name', ['faster_rcnn_snv2_shapes', 'nanodet_plus_m_snv2_shapes'])
-def test_a_step_of_a_detectors_training_is_timed_with_its_losses(name):
+def test_a_training_step_of_a_detector_is_timed(name):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
     cfg.train_dataloader.batch_size = 2
     assert seconds_per_step(cfg, 'train', 'cpu', rounds=1) > 0
 
 
-def test_an_estimate_is_near_what_the_training_takes(small_classifier, tmp_path):
+def test_an_estimate_is_close_to_the_duration_of_the_training(small_classifier, tmp_path):
     cfg = Config.fromfile(small_classifier)
-    # As large as matters: the small images of the other tests are read as slowly as they are computed.
+    # Larger images than in the other tests, so that reading them is not as slow as computing.
     cfg.merge_from_dict({'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 2, 'custom_hooks': [],
                          'default_hooks.checkpoint.interval': 9})
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):

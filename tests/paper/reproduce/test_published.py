@@ -4,7 +4,7 @@ import pytest
 from conftest import SHARED, needs_shared
 
 from mmdet_shufflenetv2.paper.reproduce.rows import (
-    COCO_IMAGES_A_SECOND,
+    COCO_IMAGES_PER_SECOND,
     COCO_MMAP,
     IMAGENET,
     LEVELS,
@@ -20,7 +20,7 @@ def paper_rows(heading):
 
 
 @needs_shared('paper.md')
-def test_table_8_is_the_papers():
+def test_table_8_matches_the_paper():
     _, rows = paper_rows('ImageNet (table 8)')
     found = {(float(name.split('x')[0]), 'se' if 'SE' in name else ''): (int(mflops), float(error))
              for name, mflops, error in rows}
@@ -28,19 +28,19 @@ def test_table_8_is_the_papers():
 
 
 @needs_shared('paper.md')
-def test_table_7_is_the_papers():
+def test_table_7_matches_the_paper():
     header, rows = paper_rows('COCO detection (table 7)')
     assert [re.search(r'\d+M', cell)[0] for cell in header[1:]] == [*LEVELS, *LEVELS]
     assert {row[0]: tuple(map(float, row[1:5])) for row in rows} == COCO_MMAP
-    assert {row[0]: tuple(map(int, row[5:])) for row in rows} == COCO_IMAGES_A_SECOND
+    assert {row[0]: tuple(map(int, row[5:])) for row in rows} == COCO_IMAGES_PER_SECOND
 
 
 @needs_shared('nanodet_plus.md')
-def test_nanodet_plus_is_as_released():
+def test_nanodet_plus_matches_the_release():
     rows = re.findall(r'^\| m(?:-(1\.5)x)? (\d+) \| ([\d.]+) ', (SHARED / 'nanodet_plus.md').read_text(), re.M)
     assert {(float(width or 1), int(size)): float(mmap) for width, size, mmap in rows} == NANODET_PLUS_MMAP
 
 
-@pytest.mark.parametrize('table', [COCO_MMAP, COCO_IMAGES_A_SECOND])
-def test_each_backbone_has_a_figure_at_each_level(table):
+@pytest.mark.parametrize('table', [COCO_MMAP, COCO_IMAGES_PER_SECOND])
+def test_each_backbone_has_a_figure_for_each_level(table):
     assert {len(values) for values in table.values()} == {len(LEVELS)}

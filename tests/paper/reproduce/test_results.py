@@ -23,23 +23,23 @@ RESULTS = {
 }
 
 
-def test_a_figure_stands_beside_the_published_one_and_what_never_ran_says_so():
+def test_the_table_shows_published_and_obtained_figures_and_those_not_run():
     assert table([(COCO, RESULTS[COCO])]).splitlines()[2:] == [
         '| ShuffleNet V2* 1.0x | mmAP % | 29.6 | 29.7 |  |', '| ShuffleNet V2* 1.0x | img/s | 138 |  | not run |']
     assert table([(IMAGENET, None)]).splitlines()[2:] == ['| ShuffleNet V2 1.0x | top-1 error % | 30.6 |  | not run |']
 
 
-def test_weights_that_were_only_evaluated_are_no_training():
+def test_evaluated_weights_are_shown_without_a_training():
     given = RESULTS[IMAGENET] | dict(weights='/somewhere/theirs.pth', steps=dict(test=ran(50000)))
     assert table([(IMAGENET, given)]).endswith('| 30.6 | 30.4 (weights given) | training |')
     assert provenance(given) == ('imagenet_1.0x: shufflenet_v2_1.0x.py, weights of theirs.pth, tested on 50,000, GPU, '
                                  'PyTorch 2.9, 2026-01-31.')
 
 
-def test_the_page_counts_what_was_never_run(tmp_path):
+def test_the_page_counts_the_figures_that_were_not_run(tmp_path):
     page = report(tmp_path)
     assert 'All 25 figures have never' in page
-    assert page.count('not run |\n') == 25 + 3  # and the three headings
+    assert page.count('not run |\n') == 25 + 3  # and in three headings
     for row, result in RESULTS.items():
         write_json(tmp_path / row.name / 'result.json', result)
     page = report(tmp_path)
@@ -56,22 +56,22 @@ def test_the_page_counts_what_was_never_run(tmp_path):
     (COCO, dict(steps=dict(pretrain=ran(50), train=ran(117266), test=ran(5000)))),
     (COCO, dict(steps={})),
 ])
-def test_a_run_of_something_else_is_no_figure_of_the_table(tmp_path, row, other):
+def test_a_run_with_other_configs_or_data_is_not_part_of_the_table(tmp_path, row, other):
     write_json(tmp_path / 'x' / 'result.json', RESULTS[row] | other)
     assert 'All 25 figures' in report(tmp_path)
 
 
-def test_a_step_that_ran_elsewhere_says_so():
+def test_a_step_that_ran_on_another_machine_is_marked():
     steps = RESULTS[COCO]['steps']
     other = dict(train=steps['train'] | dict(machine='two GPUs', date='2026-01-20'),
                  speed=ran(None) | dict(machine='GTX 1080 Ti'))
     assert provenance(RESULTS[COCO] | dict(steps=steps | other)) == (
         'coco_star_1.0x: light_head_rcnn_snv2_star.py, pre-trained by shufflenet_v2_star_1.0x.py on 1,281,167 images, '
-        'trained on 117,266 images (two GPUs, PyTorch 2.9, 2026-01-20), tested on 5,000, timed apart (GTX 1080 Ti, '
-        'PyTorch 2.9, 2026-01-31), GPU, PyTorch 2.9, 2026-01-31.')
+        'trained on 117,266 images (two GPUs, PyTorch 2.9, 2026-01-20), tested on 5,000, timed separately '
+        '(GTX 1080 Ti, PyTorch 2.9, 2026-01-31), GPU, PyTorch 2.9, 2026-01-31.')
 
 
-def test_the_page_of_the_project_is_the_tools(tmp_path):
+def test_the_projects_page_is_up_to_date(tmp_path):
     assert (ROOT / 'docs' / 'results.md').read_text() == report(tmp_path)
 
 

@@ -6,7 +6,7 @@ from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.paper.reproduce.rows import ROWS, Row, find_row
 
 
-def test_the_papers_rows_are_21_figures():
+def test_the_papers_rows_have_21_figures():
     assert len(ROWS) == len(set(ROWS)) == 13 + 4
     assert sum(len(row.cells) for row in ROWS if not row.size) == 5 + 2 * 8
 
@@ -22,7 +22,7 @@ def test_the_papers_rows_are_21_figures():
     (dict(table='nanodet-plus', width='1.5x', size=416), Row('nanodet-plus', 1.5, size=416),
      'nanodet_plus_m_snv2_1.5x_416', [34.1]),
 ])
-def test_a_command_line_finds_its_row(arguments, row, config, published):
+def test_a_row_is_found_by_its_properties(arguments, row, config, published):
     found = find_row(**arguments)
     assert found == row
     assert found.config == f'configs/{config}.py'
@@ -30,7 +30,7 @@ def test_a_command_line_finds_its_row(arguments, row, config, published):
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (dict(table='voc', width='1.0'), ['There is no table voc', 'imagenet', 'coco']),
+    (dict(table='voc', width='1.0'), ['table=voc', 'imagenet', 'coco']),
     (dict(table='coco', width='0.7'), ['no row of width 0.7', '0.5, 1.0, 1.5, 2.0']),
     (dict(table='coco', width='wide', star=True), ['no row of width wide `star`', '0.5, 1.0, 1.5, 2.0']),
     (dict(table='imagenet', width='1.0', se=True), ['no row of width 1.0 `se`', 'the widths are 2.0']),
@@ -39,17 +39,17 @@ def test_a_command_line_finds_its_row(arguments, row, config, published):
     (dict(table='nanodet-plus', width='2.0'), ['no row of width 2.0', 'the widths are 1.0, 1.5']),
     (dict(table='nanodet-plus', width='1.0', size=640), ['no row of size 640', 'the sizes are 320, 416']),
     (dict(table='nanodet-plus', width='1.0', star=True), ['has no row `star`']),
-    (dict(table='coco', width='1.0', size=416), ['no row of size 416', 'leave `size` out']),
-    (dict(table='coco', width='1.0', size=0), ['no row of size 0', 'leave `size` out']),
+    (dict(table='coco', width='1.0', size=416), ['no row of size 416', 'omit `size`']),
+    (dict(table='coco', width='1.0', size=0), ['no row of size 0', 'omit `size`']),
 ])
-def test_a_row_that_the_paper_lacks_is_refused(arguments, words):
+def test_an_unknown_row_is_rejected_with_the_existing_ones(arguments, words):
     with pytest.raises(UserError) as error:
         find_row(**arguments)
     assert all(word in str(error.value) for word in words), error.value
 
 
 @pytest.mark.parametrize('row', [row for row in ROWS if not row.size], ids=lambda row: row.name)
-def test_a_rows_configs_build_its_network(row):
+def test_the_configs_of_a_row_build_its_network(row):
     for config in {row.classifier_config, row.config}:
         backbone = Config.fromfile(ROOT / config).model.backbone
         assert backbone.widen_factor == row.width
@@ -59,7 +59,7 @@ def test_a_rows_configs_build_its_network(row):
 
 
 @pytest.mark.parametrize('row', [row for row in ROWS if row.size], ids=lambda row: row.name)
-def test_a_nanodet_plus_rows_config_has_its_width_size_and_recipe(row):
+def test_the_config_of_a_nanodet_plus_row_has_its_width_size_and_recipe(row):
     cfg = Config.fromfile(ROOT / row.config)
     backbone, train = cfg.model.backbone, cfg.train_dataloader
     assert backbone.widen_factor == row.width
@@ -71,7 +71,7 @@ def test_a_nanodet_plus_rows_config_has_its_width_size_and_recipe(row):
 
 
 @pytest.mark.parametrize('row', [row for row in ROWS if row.table == 'coco'], ids=lambda row: row.name)
-def test_a_detector_shows_its_backbone_what_the_classifier_saw(row):
+def test_a_detector_normalizes_its_input_as_the_classifier(row):
     seen = Config.fromfile(ROOT / row.classifier_config).detector_input
     shown = Config.fromfile(ROOT / row.config).model.data_preprocessor
     assert {key: shown[key] for key in seen} == seen

@@ -21,7 +21,7 @@ def trained(small_config, tmp_path):
     return cfg, tmp_path / 'epoch_1.pth'
 
 
-def test_images_a_second_are_those_of_whole_batches(trained, monkeypatch):
+def test_images_per_second_are_measured_on_batches_of_4(trained, monkeypatch):
     shown = []
 
     def test_step(model, batch):
@@ -35,12 +35,12 @@ def test_images_a_second_are_those_of_whole_batches(trained, monkeypatch):
     assert len(shown[0]) == 4
 
 
-def test_the_papers_size_reaches_the_detector(monkeypatch):
+def test_the_detector_gets_images_of_the_papers_size(monkeypatch):
     cfg = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_snv2.py')
     batch = estimate.synthetic_batch(cfg, 'test', estimate.BATCH, estimate.SIZE)
     assert [tuple(image.shape) for image in batch['inputs']] == [(3, 800, 1200)] * 4
 
 
-def test_a_detector_runs_on_it(trained, monkeypatch):
+def test_a_detector_is_timed(trained, monkeypatch):
     monkeypatch.setattr(estimate, 'SIZE', (96, 96))
     assert estimate.images_per_second(*trained, 'cpu', rounds=1) > 0
