@@ -1,7 +1,7 @@
-"""ShuffleNet V2 for MMDetection 3. Importing this package registers every part of it (:mod:`.registration`).
+"""ShuffleNet V2 for MMDetection 3. Importing this package registers all its parts (:mod:`.registration`).
 
-On a machine without PyTorch or MMEngine, which runs exported detectors, there are :class:`.Detector` and
-:class:`.deploy.ExportedDetector` alone.
+On a machine without PyTorch or MMEngine, only :class:`.Detector` and :class:`.deploy.ExportedDetector` are available,
+which run exported detectors.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ['TRAINING', 'Detector', 'FeatureInfo', 'ShuffleNetV2', 'UserError', '__version__', 'compat', 'register']
 
-# Where the public names are; all but Detector need PyTorch.
+# Modules of the public names; all except Detector need PyTorch.
 _PUBLIC = {'Detector': 'inference', 'FeatureInfo': 'models.backbones', 'ShuffleNetV2': 'models.backbones'}
 
 
 def register() -> None:
-    """Make everything here known to MMDetection. Importing the package does so; calling it again changes nothing."""
+    """Register everything with MMDetection. Importing the package does this; calling it again has no effect."""
     if TRAINING:
         import_module('.registration', __name__)
 
@@ -42,10 +42,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _is_command_line() -> bool:
-    """Whether the process is ``snv2``, which registers by itself: ``snv2 --help`` must not wait for PyTorch."""
+    """Whether this process is ``snv2``, which registers later: ``snv2 --help`` must not wait for PyTorch."""
     main, multiprocessing = sys.modules.get('__main__'), sys.modules.get('multiprocessing.process')
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
-        return False  # a worker of such a process has its name, but no command line
+        return False  # a worker has the name of its parent, but not its command line
     return (hasattr(main, 'SNV2_COMMAND') or Path(sys.argv[0]).stem == 'snv2'
             or (sys.argv[0] == '-m' and ('-m', __name__) in zip(sys.orig_argv, sys.orig_argv[1:])))
 

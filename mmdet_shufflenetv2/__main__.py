@@ -1,4 +1,4 @@
-"""``python -m mmdet_shufflenetv2`` is ``snv2``."""
+"""``python -m mmdet_shufflenetv2`` is the same as ``snv2``."""
 
 from .cli import main
 

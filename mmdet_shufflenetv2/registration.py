@@ -1,14 +1,14 @@
-"""Everything that a config can name, registered by name: a dumped config of another machine must load here.
+"""Registers everything that a config can refer to, so that configs dumped on another machine can be loaded.
 
-First the ground is prepared: mmdet cannot be imported on today's PyTorch before that, and checkpoints are read safely
-from then on.
+The patches come first: without them, mmdet cannot be imported on current PyTorch. From then on, checkpoints are read
+safely.
 """
 
 from .compat import prepare
 
 prepare()
 
-from .checkpoints import guard  # noqa: E402 - after the ground is prepared, as all that follows
+from .checkpoints import guard  # noqa: E402 - like all imports below, after the patches
 
 guard.install()
 

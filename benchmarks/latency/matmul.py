@@ -9,7 +9,7 @@ import argparse
 
 import torch
 
-from mmdet_shufflenetv2.profiling.timing import computing, machine_name, summarize, time_alternating
+from mmdet_shufflenetv2.profiling.timing import hardware_title, machine_name, summarize, time_alternating
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument('--sizes', type=int, nargs='+', default=[1024, 2048, 4096])
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    print(computing(machine_name(), 'cpu', args.threads))
+    print(hardware_title(machine_name(), 'cpu', args.threads))
     for size in args.sizes:
         a, b = torch.rand(size, size), torch.rand(size, size)
         seconds = time_alternating({'product': lambda a=a, b=b: a @ b}, rounds=15)['product']
