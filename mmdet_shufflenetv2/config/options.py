@@ -134,7 +134,7 @@ class EvaluateOptions:
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """Detect objects in images, videos and cameras: draws them, and writes them as COCO JSON, YOLO txt or CSV.
+    """Detect objects in images, videos and cameras: draws them, and writes them as COCO JSON, YOLO txt, CSV or labels.
 
         snv2 predict configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth photo.jpg holiday/
         snv2 predict best.pth photo.jpg              # its config is inside
@@ -152,7 +152,8 @@ class PredictOptions:
     inputs: Sequence[str] = argument('image and video files, folders, patterns, webcam:0 or a number', metavar='INPUT')
     out_dir: str = option('outputs', 'gets vis/ and the results (default: outputs)', metavar='DIR', kw_only=False)
     save: tuple[str, ...] = option(
-        ('coco', ), 'coco (results.json), yolo (yolo/), csv (results.csv); default: coco', metavar='FORMAT')
+        ('coco', ), 'coco (results.json), yolo (yolo/), csv (results.csv), or labels to correct, with the images: voc '
+        '(voc/), cvat (cvat/), labelme (labelme/); default: coco', metavar='FORMAT')
     score_thr: float = option(0.3, "lowest score that is drawn and saved; COCO's file has all (default: 0.3)",
                               metavar='S')
     classes: tuple[str, ...] | None = option(None, 'detect these classes only', metavar='NAME')

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,27 @@ class Detections(NamedTuple):
     scores: np.ndarray
     #: ``(N,)`` int64, indices into ``ExportedDetector.classes``.
     labels: np.ndarray
+
+    @property
+    def pred_instances(self) -> _Instances:
+        """The same as MMDetection's results have it, for ``supervision.Detections.from_mmdetection``."""
+        return _Instances(**{name: part.view(_Array) for name, part in zip(('bboxes', 'scores', 'labels'), self)})
+
+
+class _Array(np.ndarray):
+    """NumPy's array with the methods that make one of a tensor."""
+
+    def cpu(self) -> _Array:
+        return self
+
+    def numpy(self) -> np.ndarray:
+        return np.asarray(self)
+
+
+class _Instances(SimpleNamespace):
+
+    def __contains__(self, name: str) -> bool:
+        return hasattr(self, name)
 
 
 class ExportedDetector:

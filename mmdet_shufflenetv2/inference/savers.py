@@ -1,4 +1,4 @@
-"""What is written about each frame: drawn pictures and videos, COCO JSON, YOLO txt, CSV.
+"""What is written about each frame: drawn pictures and videos, COCO JSON, YOLO txt, CSV; labels in ``label_savers``.
 
 Everything is written as it comes: an hour of video does not fit into memory. Each saver is a context manager: what it
 writes over many frames takes the place of an older file when the context ends well, and is removed when it does not.
@@ -22,6 +22,7 @@ from ..utils.errors import UserError
 from ..utils.files import to_json, unfinished_file, write_atomically
 from ..visualization import class_color, draw_boxes
 from .detector import Detector
+from .label_savers import CvatSaver, LabelMeSaver, VocSaver
 from .objects import Objects
 from .sources import Frame, Source
 
@@ -175,7 +176,8 @@ class CsvSaver(ExitStack):
 
 #: ``--save`` -> what writes it, and whether it gets the detections below the threshold too.
 FORMATS: dict[str, tuple[Callable[[Path, Sequence[Source], Detector], Any], bool]] = {
-    'coco': (CocoSaver, True), 'yolo': (YoloSaver, False), 'csv': (CsvSaver, False)}
+    'coco': (CocoSaver, True), 'yolo': (YoloSaver, False), 'csv': (CsvSaver, False), 'voc': (VocSaver, False),
+    'cvat': (CvatSaver, False), 'labelme': (LabelMeSaver, False)}
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -64,3 +64,11 @@ def test_a_batch_finds_what_mmdetections_own_inference_finds(shuffle_free):
         np.testing.assert_allclose(boxes[:strong.sum()],
                                    expected.bboxes[strong].clip(0, [width, height, width, height]), atol=0.05)
         assert (labels[:strong.sum()] == expected.labels[strong]).all()
+
+
+def test_supervision_takes_what_is_found_in_one_call(graph):
+    sv = pytest.importorskip('supervision')
+    found = Detector(graph)(np.zeros((20, 30, 3), np.uint8))
+    detections = sv.Detections.from_mmdetection(found)
+    assert detections == sv.Detections(xyxy=found.boxes, confidence=found.scores, class_id=found.labels)
+    assert type(detections.xyxy) is np.ndarray

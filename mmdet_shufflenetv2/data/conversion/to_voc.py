@@ -16,7 +16,7 @@ from ..layouts.labelled import NO_CLASSES
 from ..problems import shown
 from .target import Target, WrittenBox
 
-__all__ = ['write_voc']
+__all__ = ['voc_xml', 'write_voc']
 
 _IMAGES = 'JPEGImages'
 
@@ -38,7 +38,7 @@ def write_voc(target: Target) -> None:
             boxes = [box._replace(name=spelled[box.name]) for box in target.boxes(split, image, found)]
             stems.append(_stem(file))
             (target.root / 'Annotations' / f'{stems[-1]}.xml').write_text(
-                _xml(file, image, list(_counted_from_one(target, boxes, name, file))), encoding='utf-8')
+                voc_xml(file, image, list(_counted_from_one(target, boxes, name, file))), encoding='utf-8')
         (target.root / 'ImageSets' / 'Main' / f'{name}.txt').write_text(''.join(f'{stem}\n' for stem in stems),
                                                                       encoding='utf-8')
 
@@ -85,7 +85,8 @@ def _counted_from_one(target: Target, boxes: list[WrittenBox], split: str, file:
         yield box._replace(corners=(x1 + 1, y1 + 1, x2, y2))
 
 
-def _xml(file: str, image: dict[str, Any], boxes: list[WrittenBox]) -> str:
+def voc_xml(file: str, image: dict[str, Any], boxes: list[WrittenBox]) -> str:
+    """The label file of an image: ``image`` has its ``width`` and ``height``, and ``boxes`` are counted from 1."""
     objects = []
     for box in boxes:
         sides = (f'<{key}>{_number(value)}</{key}>' for key, value in zip(('xmin', 'ymin', 'xmax', 'ymax'),
