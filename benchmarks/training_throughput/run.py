@@ -62,10 +62,9 @@ def compare(name: str, images: int, rounds: int, forms: list[str]) -> None:
     cfg = load_config(CONFIGS / f'{name}.py')
     width, height = image_size(cfg)
     torch.manual_seed(0)
+    if 'train_cfg' in cfg.model:
+        cfg.model.train_cfg.pop('assign_guidance', None)  # fine-tuning has none
     model = build_model(cfg.model, for_training=True).train()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()  # as fine-tuning has it where norms are folded
     data = demo_mm_inputs(images, [(3, height, width)] * images, num_items=[7] * images, num_classes=5)
     models = {form: copy.deepcopy(model) for form in forms}
     for form, own in models.items():

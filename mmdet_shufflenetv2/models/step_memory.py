@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import re
 from collections.abc import Callable
@@ -101,6 +102,8 @@ def _fits_cpu(model: torch.nn.Module, size: tuple[int, int]) -> Callable[[int], 
 def _peak(call: Callable[[], None]) -> int:
     """Bytes by which the memory of this process grows at most during a call."""
     gc.collect()
+    if hasattr(trim := ctypes.CDLL(None), 'malloc_trim'):
+        trim.malloc_trim(0)  # what earlier calls have freed would be taken again, unseen
     try:
         Path('/proc/self/clear_refs').write_text('5')  # the peak begins at what is held now
         before = _status('VmRSS')
