@@ -22,6 +22,7 @@ from ..utils.errors import UserError
 from .access import is_detector, require_detector
 from .batch_memory import fit_batch_to_memory
 from .checkpoint_meta import apply_checkpoint_metadata, config_meta
+from .class_balance import balance_classes
 from .classes import apply_prepared_data, class_heads
 from .options import TrainOptions
 from .own_recipe import fit_evaluations, fit_recipe, largest_batch
@@ -50,7 +51,9 @@ def fit_run(cfg: Config, options: TrainOptions) -> dict[str, str]:
     notes = start_from_published(cfg, options)
     weights = start_weights(cfg)
     notes |= fit_assignment(cfg, options, weights)
-    images = len(own.splits['train'].annotations['images'])
+    train = own.splits['train'].annotations
+    images = len(train['images'])
+    notes |= balance_classes(cfg, train, options.class_balance)
     if fits_memory:
         notes |= fit_batch_to_memory(cfg, options.lr, largest_batch(images))
     notes |= fit_recipe(cfg, images, options, weights)

@@ -73,6 +73,8 @@ class TrainOptions:
                                           'the largest that memory takes', metavar='N|auto', type=images_per_step)
     epochs: int | None = option(None, 'length of the run; its schedules follow', metavar='N')
     lr: float | None = option(None, 'learning rate, used as it is', metavar='X')
+    class_balance: str = option('auto', 'repeat images of rare classes of `data`: auto where few images have a class',
+                                choices=('auto', 'on', 'off'))
     patience: int | None = option(None, 'end the run after N evaluations without a better score', metavar='N')
     data_root: str | None = _data_root()
     amp: bool = option(False, 'train with automatic mixed precision')

@@ -27,7 +27,7 @@ _STEPS_AN_EPOCH, _SMALLEST_BATCH = 40, 8
 _AVERAGED_SHARE = 20
 #: Part of the learning rate by which weights are refined that know the classes, by as many steps; with few images less
 #: of it, or they forget more than they learn.
-_REFINING, _REFINING_FEW, _FEW, _REFINING_STEPS = 0.1, 0.03, 500, 120
+_REFINING, _REFINING_FEW, _FEW, _REFINING_STEPS = 0.1, 0.01, 500, 84
 #: Images trained on for each that is evaluated: evaluation then takes about a tenth of the time.
 _TRAINED_PER_EVALUATED = 5
 

@@ -58,7 +58,7 @@ def test_a_large_batch_becomes_one_that_leaves_an_epoch_some_steps(images, batch
 
 
 COCO = CocoDataset.METAINFO['classes']
-REFINING = 0.03  # of fewer than 500 images
+REFINING = 0.01  # of fewer than 500 images
 
 
 @pytest.mark.parametrize(('classes', 'named', 'refined'), [
@@ -77,7 +77,7 @@ def test_weights_that_know_the_classes_are_refined_by_small_steps(tmp_path, clas
     assert ('know' in notes['learning rate']) == refined
 
 
-@pytest.mark.parametrize(('images', 'factor', 'epochs'), [(50, 0.03, 17), (300, 0.03, 12), (500, 0.1, 12)])
+@pytest.mark.parametrize(('images', 'factor', 'epochs'), [(20, 0.01, 28), (50, 0.01, 12), (500, 0.1, 12)])
 def test_refining_takes_few_steps_and_of_few_images_smaller_ones(images, factor, epochs):
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
     weights = dict(state_dict=build_model(cfg.model).state_dict())
