@@ -110,7 +110,8 @@ class Labels:
 
     def split_of(self, path: Path) -> str | None:
         """The split that a path in the data set's folder names."""
-        return next(filter(None, map(split_named, path.relative_to(self.root).with_suffix('').parts)), None)
+        path = path.relative_to(self.root)
+        return next(filter(None, map(split_named, (*path.parent.parts, path.stem))), None)
 
     def read_each(self, files: Iterable[Path]) -> Iterable[tuple[Path, Any]]:
         """Each label file and its parsed content; those that cannot be read become faults."""
@@ -150,7 +151,8 @@ class Labels:
         parts: dict[str | None, dict[Path, list[Image]]] = defaultdict(dict)
         elsewhere: list[str] = []
         for image in self.images:
-            hint = image.split or self.split_of(image.source)
+            # The name of an image or of its own label file is not a split: test_001.xml may be one to train on.
+            hint = image.split or self.split_of(image.source.parent if image.alone else image.source)
             path, problem, said = index.find(image, hint)
             if path is None:
                 self.faults.append((hint, problem, said))
@@ -160,7 +162,7 @@ class Labels:
             self.known.add(path.stem)
             if said:
                 elsewhere.append(said)
-            of_split = parts[hint or self.split_of(path)]
+            of_split = parts[hint or self.split_of(path.parent)]
             if path in of_split:
                 self.faults.append((hint, 'image_twice', f'{image.where}: {shown(path.name)}'))
             of_split.setdefault(path, []).append(image)

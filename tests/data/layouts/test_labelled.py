@@ -303,6 +303,9 @@ def test_a_mask_that_would_fill_the_memory_is_not_unpacked(tmp_path):
     ({'train/a.xml': voc(BOX), 'valid/a.xml': voc(BOX)}, ('train/a.jpg', 'valid/a.jpg'),
      {'train': ['a.jpg'], 'val': ['a.jpg']}),
     ({'labels/a.xml': voc(BOX)}, ('images/a.jpg', ), {'train': ['a.jpg']}),
+    ({'labels/test_1.xml': voc(BOX), 'labels/val_2.xml': voc(BOX)}, ('images/test_1.jpg', 'images/val_2.jpg'),
+     {'train': ['test_1.jpg', 'val_2.jpg']}),
+    ({'data.csv': f'{TF}test_1.jpg,100,80,cat,10,20,40,60'}, ('images/test_1.jpg', ), {'train': ['test_1.jpg']}),
     ({'annotations.xml': CVAT.format(
         '<image id="0" name="a.jpg" subset="Train"><box label="cat" xtl="1" ytl="2" xbr="40" ybr="60"/></image>'
         '<image id="1" name="b.jpg" subset="Validation"/>')}, ('images/a.jpg', 'images/b.jpg'),
