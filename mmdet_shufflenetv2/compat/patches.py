@@ -45,6 +45,8 @@ PATCHES = {
     'AnchorHead.get_targets':
         'older dense heads divide the loss by the number of objects in their own process, not by the mean over all',
     'BBoxHead.loss': 'box heads divide the loss by the number of boxes in their own process, not by the mean over all',
+    'torch.distributed.is_initialized':
+        'heads share numbers with the other processes, which may have fewer batches to compute a validation loss on',
     'BaseSampler.sample':
         'samplers use the global random generator: a resumed or distributed run would sample other boxes',
     'DataLoader.worker_init_fn': 'Ctrl-C also reaches the workers and ends them before the step is done',
@@ -52,9 +54,12 @@ PATCHES = {
     'signal:SIGINT and SIGTERM': 'Ctrl-C or a cluster scheduler ends a run in the middle of a step',
     'signal:SIGCHLD': "PyTorch's handler treats the end of the workers as an error",
     'atexit:workers': 'at exit Python waits for workers that ignore the termination signal',
-    'runner.logger:streams':
-        "MMEngine's log and a progress bar overwrite each other, and harmless warnings fill the screen",
-    'sys.stdout': 'the output of pycocotools would interrupt the progress output; it goes to the log',
+    'MMLogger.callHandlers':
+        "MMEngine's log and a progress bar overwrite each other, and harmless messages fill the screen",
+    'sys.stdout':
+        'the output of pycocotools and others would interrupt the progress output; it goes to the log',
+    'warnings.showwarning':
+        'warnings of other packages fill the screen, and users cannot fix them',
     'BaseDenseHead._bbox_post_process':
         'the export check compares the inputs of NMS, which MMDetection does not return',
     'gradio.Image.preprocess':

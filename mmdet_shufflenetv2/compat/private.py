@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.visualization import BaseVisBackend, Visualizer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,7 +21,8 @@ from torch.utils._pytree import tree_leaves
 from torchvision.models._utils import IntermediateLayerGetter
 
 __all__ = [
-    'BatchNorm', 'IntermediateLayerGetter', 'TorchDispatchMode', 'accumulated_batches', 'bbox_overlaps_cpu',
+    'BatchNorm', 'IntermediateLayerGetter', 'TorchDispatchMode', 'accumulated_batches', 'backends_of',
+    'bbox_overlaps_cpu',
     'bbox_post_process', 'checkpoint_loaders', 'coco_of', 'count_steps', 'deform_conv2d_backward',
     'has_forward_hooks', 'has_forward_pre_hooks', 'is_forked_from_cuda', 'is_resuming',
     'logs_initialization', 'merge_into', 'normalizes', 'roi_align_backward', 'roi_outputs', 'seed_of',
@@ -110,6 +112,11 @@ def seed_of(runner: Runner) -> int | None:
 def accumulated_batches(runner: Runner) -> int:
     """Number of batches whose gradients are accumulated for an optimizer step."""
     return runner.optim_wrapper._accumulative_counts
+
+
+def backends_of(visualizer: Visualizer) -> list[BaseVisBackend]:
+    """What a visualizer writes to."""
+    return list(visualizer._vis_backends.values())
 
 
 def count_steps(scheduler: Any) -> None:

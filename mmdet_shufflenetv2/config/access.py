@@ -36,9 +36,9 @@ def is_detector(cfg: Config) -> bool:
     return model_type is None or issubclass(model_type, BaseDetector)
 
 
-def datasets_of(cfg: Config) -> Iterator[Any]:
-    """Every data set config, the wrapped ones included."""
-    dataloaders = [cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')]
+def datasets_of(cfg: Config, *splits: str) -> Iterator[Any]:
+    """Every data set config of these splits (``train``, ``val``, ``test``), or of all; the wrapped ones included."""
+    dataloaders = [cfg.get(f'{split}_dataloader') for split in splits or ('train', 'val', 'test')]
     pending = [dataloader.dataset for dataloader in dataloaders if dataloader]
     while pending:
         dataset = pending.pop()

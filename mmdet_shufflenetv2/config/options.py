@@ -85,6 +85,8 @@ class TrainOptions:
         None, 'save in the middle of an epoch, too, every M minutes', metavar='M')
     max_broken_images: int = option(10, 'end the run when more than N images cannot be read (default: 10)',
                                     metavar='N')
+    val_loss: bool = option(False, 'compute the loss on the validation images, too; evaluations take 2 to 3 times as '
+                            'long')
     tracker: tuple[str, ...] = option((), 'log there, too: ' + ', '.join(TRACKERS), metavar='NAME')
     cfg_options: dict[str, Any] | None = _cfg_options()
     launcher: str = _launcher()

@@ -25,6 +25,7 @@ from .load import load_checkpoint_config, load_config
 from .options import BrowseOptions, EvaluateOptions, TrainOptions
 from .start import start_from_checkpoint
 from .trackers import add_trackers, drop_trackers, require_trackers
+from .validation_loss import add_validation_loss
 
 __all__ = ['Resolved', 'resolve']
 
@@ -71,6 +72,8 @@ def _for_training(cfg: Config, options: TrainOptions) -> dict[str, str]:
         _scale_learning_rate(cfg, options.config)
     workers = edits.cap_workers(cfg)
     edits.set_launcher(cfg)
+    if options.val_loss:
+        add_validation_loss(cfg)
     add_fault_tolerance(cfg, max_broken_images=options.max_broken_images,
                         checkpoint_interval_minutes=options.checkpoint_interval_minutes)
     return notes | ({'workers': workers} if workers else {})

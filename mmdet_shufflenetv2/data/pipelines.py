@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-__all__ = ['base_dataset', 'image_size', 'steps']
+__all__ = ['base_dataset', 'image_size', 'step_name', 'steps']
 
 
 def base_dataset(cfg: Config, split: str) -> Any:
@@ -36,3 +36,9 @@ def steps(pipeline: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(pipeline, dict):
         yield pipeline
         yield from steps(pipeline.get('transforms'))
+
+
+def step_name(step: dict[str, Any]) -> str:
+    """What a transform is called, without the scope of its registry."""
+    kind = step['type']
+    return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__

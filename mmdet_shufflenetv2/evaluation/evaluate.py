@@ -11,10 +11,12 @@ from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from tqdm import tqdm
 
 from ..checkpoints.mismatch import weights_mismatch
 from ..checkpoints.unwrap import strip_prefixes, unwrap_weights
 from ..compat.registry_errors import registry_errors
+from ..compat.screen import quiet_screen
 from ..config.access import is_detector, metrics_of
 from ..config.edits import coco_metrics
 from ..config.options import EvaluateOptions
@@ -29,6 +31,8 @@ from .evaluation_data import EvaluationData, evaluation_data, write_note
 
 __all__ = ['evaluate']
 
+# How lines of COCO's tables begin.
+_RESULTS = (' Average ', '\n+--')
 # Where X11 and Wayland say that there is one.
 _DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
 
@@ -49,6 +53,11 @@ def evaluate(options: EvaluateOptions) -> dict[str, float]:
     if options.show and sys.platform.startswith('linux') and not any(map(os.environ.get, _DISPLAYS)):
         raise UserError('show=True needs a display to open windows on, and there is none here. Write figures instead: '
                         'show_dir=DIR')
+    with quiet_screen(_RESULTS):
+        return _evaluate(options)
+
+
+def _evaluate(options: EvaluateOptions) -> dict[str, float]:
     cfg, _ = resolve(options)
     tested = evaluation_data(cfg) if is_detector(cfg) else None
     scored = _is_scored(cfg, tested, options.out)
@@ -64,6 +73,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, float]:
     runner = build_runner(cfg)
     if options.out and scored and not options.out.endswith('.json'):
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=options.out))
+    runner.register_hook(_Bar())
     runner.register_hook(_LoadEveryWeight(str(options.checkpoint), options.shuffle_free), priority='LOWEST')
     with registry_errors():
         metrics = runner.test()
@@ -79,11 +89,28 @@ def _write(options: EvaluateOptions, work_dir: str, tested: EvaluationData | Non
         if tested:
             write_note(options.out, tested, checkpoint=str(options.checkpoint), metrics=metrics or {})
     if metrics is not None:
+        if not any(name.startswith('coco/') for name in metrics):  # else there was a table
+            print(', '.join(f'{name} {value:.4g}' for name, value in metrics.items()) or 'no boxes were found')
         write_json(Path(work_dir) / 'metrics.json', metrics)
+        print(f'metrics: {Path(work_dir) / "metrics.json"}')
 
 
 def _is_first_process() -> bool:
     return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0
+
+
+class _Bar(Hook):
+    """How far an evaluation is, on a terminal."""
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        self.bar = tqdm(total=len(runner.test_dataloader), unit='batch', disable=None, leave=False, dynamic_ncols=True,
+                        desc='evaluating')
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        self.bar.update()
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self.bar.close()
 
 
 class _LoadEveryWeight(Hook):

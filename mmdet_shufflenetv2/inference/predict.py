@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -19,6 +19,7 @@ from ..deploy.exported import Detections
 from ..deploy.targets import is_exported
 from ..utils.errors import UserError
 from ..utils.images import IMAGE_SUFFIXES
+from ..utils.installation import TRAINING
 from ..utils.options import takes_options
 from .detector import Detector
 from .objects import Objects, Region, has_wanted_size, wanted_labels
@@ -72,6 +73,18 @@ def predict(options: PredictOptions) -> Predicted:
     for name in options.save:
         if name not in FORMATS:
             raise UserError(f'save={name} is unknown: expected one or more of {", ".join(FORMATS)}, behind the inputs.')
+    with _quiet_screen():
+        return _predict(options)
+
+
+def _quiet_screen() -> AbstractContextManager[object]:
+    if not TRAINING:  # an exported detector, on a machine without MMEngine
+        return nullcontext()
+    from ..compat.screen import quiet_screen
+    return quiet_screen()
+
+
+def _predict(options: PredictOptions) -> Predicted:
     views, region = Views(options.tiles, options.overlap, options.tta), Region(options.region)
     sources, out_dir = find_sources(options.inputs), Path(options.out_dir)
     track = _tracker(options, sources)

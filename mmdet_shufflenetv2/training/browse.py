@@ -17,6 +17,7 @@ from ..compat.registry_errors import registry_errors
 from ..config.options import BrowseOptions
 from ..config.resolve import resolve
 from ..data.checks import prepare_data
+from ..data.pipelines import step_name
 from ..utils.errors import UserError
 from ..utils.files import make_folder, write_atomically
 from ..utils.options import takes_options
@@ -71,16 +72,12 @@ def _loading_first(dataset: dict[str, Any]) -> dict[str, Any]:
     """
     changed = dict(dataset)
     if 'pipeline' in dataset:
-        changed['pipeline'] = sorted(dataset['pipeline'], key=lambda step: not _name(step['type']).startswith('Load'))
+        changed['pipeline'] = sorted(dataset['pipeline'], key=lambda step: not step_name(step).startswith('Load'))
     if 'dataset' in dataset:
         changed['dataset'] = _loading_first(dataset['dataset'])
     if 'datasets' in dataset:
         changed['datasets'] = [_loading_first(each) for each in dataset['datasets']]
     return changed
-
-
-def _name(kind: str | type) -> str:
-    return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__
 
 
 def _drawn(dataset: Any, place: int) -> tuple[np.ndarray, str]:

@@ -2,109 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
-import io
-import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from tqdm import tqdm
 
-from ..compat.patches import install, replaced
+from ..compat.screen import Screen
 from ..visualization.curves import SCORES
 
-__all__ = ['ProgressHook', 'quiet_screen']
+__all__ = ['ProgressHook']
 
-_PACKAGE = str(Path(__file__).parents[1])
 #: Seconds between two lines within an epoch where there is no bar.
 _EVERY = 60
-# Warnings that MMEngine and MMDetection give in sound runs, or that a line here tells, too.
-_USUAL = ('The prefix is not set in metric class', 'Failed to search registry with scope', '"FileClient" will be',
-          '"HardDiskBackend" is the alias', 'Since `metrics` is an empty dict', 'The testing results of the whole',
-          'Advance dataloader', 'Reach the end of the dataloader')
-
-
-@contextmanager
-def quiet_screen(runner: Runner) -> Iterator[None]:
-    """Within it, the screen shows this package's messages, warnings and progress; all other goes to the log file.
-
-    That is MMEngine's log, and what pycocotools and others print. The runner gets a :class:`ProgressHook`.
-    """
-    screen, progress = sys.stdout, ProgressHook(sys.stdout, bar=sys.stderr.isatty())
-    if runner.rank == 0:
-        runner.register_hook(progress, priority='LOWEST')
-    handlers = [(handler, handler.stream) for handler in runner.logger.handlers
-                if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)]
-    for handler, stream in handlers:
-        handler.addFilter(_is_for_the_screen)
-        install('runner.logger:streams', handler.setStream, _AboveTheBar(stream))
-    try:
-        with replaced('sys.stdout', sys, _ToTheLog(runner.logger, screen)):
-            yield
-    finally:
-        progress.close()
-        for handler, stream in handlers:
-            handler.removeFilter(_is_for_the_screen)
-            install('runner.logger:streams', handler.setStream, stream)
-
-
-def _is_for_the_screen(record: logging.LogRecord) -> bool:
-    if getattr(record, 'printed', False):
-        return False
-    if record.levelno >= logging.WARNING:
-        return not record.getMessage().startswith(_USUAL)
-    return _origin(record).startswith(_PACKAGE)
-
-
-def _origin(record: logging.LogRecord) -> str:
-    """File that a record is from; of MMEngine's ``print_log``, the caller's."""
-    frame = inspect.currentframe() if record.funcName == 'print_log' else None
-    while frame and frame.f_code.co_name != 'print_log':
-        frame = frame.f_back
-    return frame.f_back.f_code.co_filename if frame and frame.f_back else record.pathname
-
-
-class _AboveTheBar(io.TextIOBase):
-    """A stream whose text appears above a bar that may be there."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-
-    def write(self, text: str) -> int:
-        with suppress(BrokenPipeError):  # whoever read has enough; the log file has it all
-            tqdm.write(text, file=self.stream, end='')
-        return len(text)
-
-
-class _ToTheLog(io.TextIOBase):
-    """What others print, as lines of the log file."""
-
-    def __init__(self, logger: logging.Logger, screen: TextIO) -> None:
-        self.logger, self.screen = logger, screen
-        self.line = ''
-
-    def write(self, text: str) -> int:
-        *lines, self.line = (self.line + text).split('\n')
-        for line in filter(str.strip, lines):
-            self.logger.info(line, extra=dict(printed=True))
-        return len(text)
-
-    def fileno(self) -> int:
-        return self.screen.fileno()
 
 
 class ProgressHook(Hook):
-    """Shows where a training is: lines on ``screen``, and a ``bar`` on stderr or a line a minute with the time left."""
+    """Shows where a training is: lines on ``screen``, and a bar on stderr or a line a minute with the time left."""
 
-    def __init__(self, screen: TextIO, bar: bool) -> None:
-        self.screen, self.has_bar = screen, bar
+    def __init__(self, screen: Screen) -> None:
+        self.screen, self.has_bar = screen, sys.stderr.isatty()
         self.bar = self.evaluation = None
         self._begin()
 
@@ -132,8 +54,8 @@ class ProgressHook(Hook):
             self.said = time.monotonic()
             done = runner.iter + 1
             left = (self.said - self.start) / (done - self.first) * (runner.max_iters - done)
-            self._say(f'{self._where(runner)}, step {done} of {runner.max_iters}: loss {self.loss / self.steps:.4g}, '
-                      f'{tqdm.format_interval(left)} left')
+            self.screen.show(f'{self._where(runner)}, step {done} of {runner.max_iters}: loss '
+                             f'{self.loss / self.steps:.4g}, {tqdm.format_interval(left)} left')
 
     def after_train_epoch(self, runner: Runner) -> None:
         self._say_steps(runner)
@@ -148,23 +70,18 @@ class ProgressHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         self.evaluation.close()
-        if not metrics:
-            self._say('    evaluation: no boxes found yet')
-            self._begin()
-            return
-        main = [name for name in metrics if name.rsplit('/', 1)[-1] in SCORES] or list(metrics)[:3]
         best = runner.message_hub.runtime_info.get('best_ckpt')
         is_best = best and Path(best).stem.endswith((f'epoch_{runner.epoch}', f'iter_{runner.iter}'))
-        shown = ', '.join(f'{name} {metrics[name]:.3f}' for name in main)
-        self._say(f'    {shown}' + (f' (the best so far: {Path(best).name})' if is_best else ''))
+        shown = ', '.join(_scores(metrics or {})) or 'no boxes found yet'
+        self.screen.show(f'    {shown}' + (f' (the best so far: {Path(best).name})' if is_best else ''))
         self._begin()
 
     def _say_steps(self, runner: Runner) -> None:
         """One line on the steps since the last."""
         if self.steps:
             rate = max(group['lr'] for group in runner.optim_wrapper.param_groups)
-            self._say(f'{self._where(runner)}: loss {self.loss / self.steps:.4g}, learning rate {rate:.4g}, '
-                      f'{tqdm.format_interval(time.monotonic() - self.began)}')
+            self.screen.show(f'{self._where(runner)}: loss {self.loss / self.steps:.4g}, learning rate {rate:.4g}, '
+                             f'{tqdm.format_interval(time.monotonic() - self.began)}')
         self._begin()
 
     def _where(self, runner: Runner) -> str:
@@ -172,12 +89,17 @@ class ProgressHook(Hook):
             return f'epoch {min(runner.epoch + 1, runner.max_epochs)}/{runner.max_epochs}'
         return f'iteration {runner.iter}/{runner.max_iters}'
 
-    def _say(self, line: str) -> None:
-        tqdm.write(line, file=self.screen)
-        self.screen.flush()
-
     def close(self) -> None:
         """Take the bars off the screen."""
         for bar in (self.evaluation, self.bar):
             if bar is not None:
                 bar.close()
+
+
+def _scores(metrics: dict[str, float]) -> Iterator[str]:
+    """The metrics that matter, in the words of the curves."""
+    known = [name for name in metrics if name.rsplit('/', 1)[-1] in SCORES]
+    for name in known or list(metrics)[:3]:
+        yield f'{SCORES[name.rsplit("/", 1)[-1]][0] if known else name} {metrics[name]:.3f}'
+    if 'val_loss' in metrics:
+        yield f'validation loss {metrics["val_loss"]:.4g}'

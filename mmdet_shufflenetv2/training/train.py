@@ -15,6 +15,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..checkpoints.latest import latest_valid_checkpoint
 from ..compat.registry_errors import registry_errors
+from ..compat.screen import Screen, quiet_screen
+from ..config.access import is_detector
 from ..config.options import TrainOptions
 from ..config.resolve import resolve
 from ..config.run_flags import fit_warm_up, schedules_of, unfinished_warm_up
@@ -29,7 +31,8 @@ from .fault_tolerance.checkpoint_hook import BEST_CHECKPOINT, is_disk_full
 from .fault_tolerance.distributed import join_processes
 from .fault_tolerance.resume_command import resume_command
 from .first_screen import FirstScreenHook
-from .progress import quiet_screen
+from .progress import ProgressHook
+from .samples import SampleImagesHook
 from .start_weights import StartWeightsHook, download_advice
 
 __all__ = ['train']
@@ -40,25 +43,27 @@ def train(options: TrainOptions) -> dict[str, Path]:
     """Train a model: ``train(TrainOptions(config, epochs=20))``, or ``train(config, epochs=20)``.
 
     Returns:
-        What was written, by name: ``log``, ``checkpoint``, ``best`` and ``curves``, as far as they are there.
+        What was written, by name: ``log``, ``checkpoint``, ``best``, ``curves`` and ``samples``, as far as they are
+        there.
 
     Raises:
         UserError: If the config, the data or a checkpoint is invalid, or if the disk is full.
         StoppedError: If a signal asked the run to stop; it has been saved.
     """
-    cfg, notes = resolve(options)
-    say = options.data is None  # else the summary has said it
-    prepare_data(cfg, 'train', max_broken=options.max_broken_images, say=say)
-    prepare_data(cfg, 'val', say=say)
-    make_folder(cfg.work_dir, 'work_dir')
-    join_processes(cfg)
-    with _disk_errors(cfg.work_dir), download_advice(cfg):
-        runner = _build(cfg)
-        with registry_errors(), quiet_screen(runner):
-            notes |= _fit_schedules(runner, is_own_data=options.data is not None)
-            runner.register_hook(FirstScreenHook(**notes), priority='LOWEST')
-            runner.train()
-    return _written(runner, cfg.work_dir)
+    with quiet_screen() as screen:
+        cfg, notes = resolve(options)
+        say = options.data is None  # else the summary has said it
+        prepare_data(cfg, 'train', max_broken=options.max_broken_images, say=say)
+        prepare_data(cfg, 'val', say=say)
+        make_folder(cfg.work_dir, 'work_dir')
+        join_processes(cfg)
+        with _disk_errors(cfg.work_dir), download_advice(cfg):
+            runner = _build(cfg)
+            with registry_errors(), _progress(runner, screen):
+                notes |= _fit_schedules(runner, is_own_data=options.data is not None)
+                runner.register_hook(FirstScreenHook(**notes), priority='LOWEST')
+                runner.train()
+        return _written(runner, cfg.work_dir)
 
 
 def _build(cfg: Config) -> Runner:
@@ -66,10 +71,23 @@ def _build(cfg: Config) -> Runner:
     if get_device() == 'cpu' and cfg.launcher == 'none':  # faster there, see benchmarks/training_throughput
         runner.model.to(memory_format=torch.channels_last)
     runner.register_hook(StartWeightsHook())
+    if cfg.get('val_dataloader') and is_detector(cfg):
+        runner.register_hook(SampleImagesHook())
     if cfg.get('load_from') and not cfg.get('resume'):
         # Before averages of the weights are loaded.
         runner.register_hook(ReinitClassLayersHook(), priority='VERY_HIGH')
     return runner
+
+
+@contextmanager
+def _progress(runner: Runner, screen: Screen) -> Iterator[None]:
+    progress = ProgressHook(screen)
+    if runner.rank == 0:
+        runner.register_hook(progress, priority='LOWEST')
+    try:
+        yield
+    finally:
+        progress.close()
 
 
 def _fit_schedules(runner: Runner, is_own_data: bool) -> dict[str, str]:
@@ -87,6 +105,8 @@ def _written(runner: Runner, work_dir: str) -> dict[str, Path]:
     written = {name: _as_named(path, work_dir) for name, path in paths.items() if path}
     if runner.rank == 0 and (curves := draw_curves(work_dir)):
         written['curves'] = curves
+    if (samples := Path(work_dir) / 'samples').is_dir():
+        written['samples'] = samples
     return written
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Collection, Sequence
 from itertools import chain, cycle
+from math import isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure  # takes a second, and only figures need it
 
-__all__ = ['SCORES', 'check_plot_file', 'draw_curves', 'draw_runs', 'plot_runs', 'read_scalars']
+__all__ = ['SCORES', 'check_plot_file', 'draw_class_curves', 'draw_curves', 'draw_runs', 'plot_runs', 'read_scalars']
 
 Series = dict[str, dict[int, float]]
+#: Classes that are drawn in one figure at most.
+_CLASSES = 20
 
 
 def read_scalars(work_dir: str | os.PathLike) -> tuple[Series, Series]:
@@ -57,6 +60,8 @@ def read_scalars(work_dir: str | os.PathLike) -> tuple[Series, Series]:
 def draw_curves(work_dir: str | os.PathLike, picture: str | os.PathLike | None = None) -> Path | None:
     """Draw one run: losses, learning rate and AP or accuracy over the iterations.
 
+    A detector that was evaluated more than once also gets :func:`draw_class_curves`, ``class_curves.png`` beside it.
+
     Returns:
         The picture, by default ``curves.png`` in the work dir; None where nothing was logged yet.
     """
@@ -65,15 +70,49 @@ def draw_curves(work_dir: str | os.PathLike, picture: str | os.PathLike | None =
         return None
     scores = _scores(val)
     losses = {name: series for name, series in train.items() if 'loss' in name}
+    losses |= {name: series for name, series in val.items() if name == 'val_loss'}
     figure, panels = _panels(bool(scores))
     for panel, series in zip(panels, (losses, {'lr': train.get('lr', {})}, scores)):
         for name, points in sorted(series.items(), key=lambda item: item[0] != 'loss'):
             panel.plot(list(points), list(points.values()), label=name,
-                       linewidth=2 if name in ('loss', 'lr') or series is scores else 1,
-                       marker='o' if series is scores else _marker(points), markersize=3)
+                       linewidth=2 if name in ('loss', 'val_loss', 'lr') or series is scores else 1,
+                       color='black' if name == 'val_loss' else None,
+                       marker='o' if series is scores or name == 'val_loss' else _marker(points), markersize=3)
         if len(series) > 1:
             panel.legend(fontsize='small')
-    return _save(figure, Path(picture or Path(work_dir) / 'curves.png'))
+    picture = Path(picture or Path(work_dir) / 'curves.png')
+    draw_class_curves(val, picture.with_name(f'class_{picture.name}'))
+    return _save(figure, picture)
+
+
+def draw_class_curves(val: Series, picture: Path) -> Path | None:
+    """Draw the AP of each class over the iterations; of many, the :data:`_CLASSES` with the lowest at the end.
+
+    Args:
+        val: Validation series, as :func:`read_scalars` returns them.
+        picture: File to write.
+
+    Returns:
+        The picture; None where no class was evaluated twice.
+    """
+    classes = {name.rpartition('_')[0].rpartition('/')[2]: points for name, points in val.items()
+               if name.endswith('_precision') and any(map(isfinite, points.values()))}
+    if max(map(len, classes.values()), default=0) < 2:
+        return None
+    from matplotlib.figure import Figure
+    last = {name: list(points.values())[-1] for name, points in classes.items()}
+    shown = sorted(sorted(last, key=last.__getitem__)[:_CLASSES], key=last.__getitem__, reverse=True)
+    figure = Figure(figsize=(10, 5), layout='constrained')
+    panel = figure.subplots()
+    for place, name in enumerate(shown):
+        panel.plot(list(classes[name]), list(classes[name].values()), color=f'C{place % 10}', marker='o', markersize=3,
+                   linestyle=('-', '--')[place // 10], label=f'{last[name]:.3f} {name}')
+    part = f'the {len(shown)} lowest of {len(last)} classes' if len(last) > len(shown) else 'each class'
+    panel.set(title=f'box mmAP of {part}', xlabel='iteration')
+    panel.set_ylim(bottom=0)
+    panel.grid(alpha=0.3)
+    figure.legend(loc='outside right upper', fontsize='small', title='at the end')
+    return _save(figure, picture)
 
 
 def draw_runs(work_dirs: Sequence[str | os.PathLike], picture: str | os.PathLike) -> Path:
@@ -179,7 +218,7 @@ def _panels(scored: bool) -> tuple[Figure, Sequence[Axes]]:
 
     figure = Figure(figsize=(12, 3.6), layout='constrained')
     panels = figure.subplots(1, 3)
-    for panel, title in zip(panels, ('training loss', 'learning rate', 'validation score')):
+    for panel, title in zip(panels, ('loss', 'learning rate', 'validation score')):
         panel.set_title(title)
         panel.set_xlabel('iteration')
         panel.grid(alpha=0.3)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mmdet_shufflenetv2 import UserError
+from mmdet_shufflenetv2.visualization import curves
 from mmdet_shufflenetv2.visualization.curves import _run_names, draw_curves, plot_runs, read_scalars
 
 
@@ -108,3 +109,42 @@ def test_what_is_no_run_is_said_with_a_run_that_is_one(tmp_path, monkeypatch, ru
     log(tmp_path / 'work_dirs' / 'real', '1', step(10, 3.0))
     with pytest.raises(UserError, match=words):
         plot_runs(runs, out)
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are saved, by the names of their files."""
+    saved = {}
+    monkeypatch.setattr(curves, '_save', lambda figure, path: saved.setdefault(path.name, figure) and path)
+    return saved
+
+
+def lines(figure):
+    return {line.get_label(): dict(zip(line.get_xdata(), line.get_ydata())) for line in figure.axes[0].get_lines()}
+
+
+def evaluated(epoch, **classes):
+    return {**{f'coco/{name}_precision': ap for name, ap in classes.items()}, 'coco/bbox_mAP': 0.3,
+            'val_loss': 1 / epoch, 'step': epoch}
+
+
+def test_each_class_has_a_line_from_the_best_to_the_worst(tmp_path, figures):
+    log(tmp_path, '1', step(10, 3.0), evaluated(1, cat=0.1, big_dog=0.2, ghost=float('nan')), step(20, 2.0),
+        evaluated(2, cat=0.4, big_dog=0.3, ghost=float('nan')))
+    draw_curves(tmp_path)
+    assert lines(figures['class_curves.png']) == {'0.400 cat': {10: 0.1, 20: 0.4}, '0.300 big_dog': {10: 0.2, 20: 0.3}}
+    assert lines(figures['curves.png'])['val_loss'] == {10: 1.0, 20: 0.5}
+
+
+def test_of_many_classes_the_lowest_are_drawn(tmp_path, figures):
+    classes = {f'c{number}': number / 100 for number in range(80)}
+    log(tmp_path, '1', step(10, 3.0), evaluated(1, **classes), step(20, 2.0), evaluated(2, **classes))
+    draw_curves(tmp_path)
+    assert [label.split()[1] for label in lines(figures['class_curves.png'])] == [f'c{n}' for n in range(19, -1, -1)]
+    assert '20 lowest of 80' in figures['class_curves.png'].axes[0].get_title()
+
+
+def test_a_single_evaluation_makes_no_curves_of_classes(tmp_path, figures):
+    log(tmp_path, '1', step(10, 3.0), evaluated(1, cat=0.1))
+    draw_curves(tmp_path)
+    assert list(figures) == ['curves.png']

@@ -37,7 +37,7 @@ def convert(data: str | os.PathLike, out: str | os.PathLike, to: str = 'coco') -
         What was read back, with notes on ``data`` and on what the format cannot hold.
 
     Raises:
-        UserError: If a training would refuse ``data``, or if ``out`` is there and not empty.
+        UserError: If ``data`` is not fit for training, or ``out`` is there and not empty.
     """
     if to not in _WRITERS:
         raise UserError(f'to={to}: expected {", ".join(_WRITERS)}.')

@@ -35,8 +35,8 @@ def without_part(stem: str) -> str:
 def join_parts(parts: list[Split]) -> Split:
     """One split of several, whose ids may be the same and whose categories may have other ids.
 
-    An image in several parts is one image with the annotations of all. Entries that are not objects, or have no id,
-    are kept, for the audit to find.
+    An image in several parts is one image with the annotations of all. What is no object, or has no id, stays as it
+    is, for the audit to find.
     """
     folder = Path(os.path.commonpath([part.images for part in parts]))
     joined: dict[str, list] = dict(images=[], annotations=[], categories=[])
@@ -94,7 +94,7 @@ def _renumbered(one: Any, ids: dict[str, dict[Any, int]]) -> Any:
 
 
 def _number_again(annotations: list) -> None:
-    """Count annotations from 1 if an id is a duplicate, as in parts that were written independently."""
+    """Count annotations from 1 if an id stands twice, as parts that were written one by one have it."""
     ids = [one.get('id') for one in annotations if isinstance(one, dict)]
     if len(set(map(_key, ids))) < len(ids):
         for number, one in enumerate(annotations, 1):
