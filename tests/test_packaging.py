@@ -57,6 +57,7 @@ def test_the_wheel_carries_configs_and_tools_where_mim_looks(built):
     for name in [*CONFIGS, 'configs/_base_/light_head_rcnn.py', 'configs/metafile.yml', 'model-index.yml',
                  'tools/train.py', 'tools/_tool.py', 'tools/dist_train.sh']:
         assert f'mmdet_shufflenetv2/.mim/{name}' in wheel
+    assert 'mmdet_shufflenetv2/deploy/targets/web_page/index.html' in wheel
     assert not [name for name in wheel if name.startswith(('tests/', 'benchmarks/')) or '__pycache__' in name]
 
 
@@ -75,7 +76,8 @@ def test_the_wheel_installs_the_command_snv2(folder, tmp_path):
 
 def test_the_source_archive_has_all_that_the_wheel_is_built_from(built):
     for name in [*CONFIGS, 'model-index.yml', 'CHANGELOG.md', 'tools/train.py',
-                 'mmdet_shufflenetv2/models/backbones/shufflenet_v2.py']:
+                 'mmdet_shufflenetv2/models/backbones/shufflenet_v2.py',
+                 'mmdet_shufflenetv2/deploy/targets/web_page/index.html']:
         assert name in built[1]
 
 

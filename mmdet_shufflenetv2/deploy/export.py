@@ -48,6 +48,8 @@ def export_model(options: ExportOptions) -> Checked:
     out, image, target = Path(options.out), options.image, target_of(options.out, options.target)
     if options.backbone_only and out.suffix != '.onnx':
         raise UserError(f'{out}: `backbone_only` writes ONNX, expected a name that ends in .onnx.')
+    if target.is_folder:
+        _check_folder(out)
     if image is not None:
         check_images([Path(image)])
     target.need(target.export_modules, 'Exporting')
@@ -66,6 +68,14 @@ def export_model(options: ExportOptions) -> Checked:
         onnx.unlink()
         detector = ExportedDetector(unchecked, target=target.name)
         return checked._replace(matched=matched_detections(model, detector, picture))
+
+
+def _check_folder(out: Path) -> None:
+    """Raise a :class:`UserError` if there is a file, or a folder with something in it."""
+    if out.is_dir() and not any(out.iterdir()):
+        out.rmdir()
+    if out.exists():
+        raise UserError(f'`out` already exists: {out}. Choose a new folder, or delete it.')
 
 
 def _write_backbone(backbone: nn.Module, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:

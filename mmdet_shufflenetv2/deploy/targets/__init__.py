@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 
 from ...utils.errors import UserError
-from . import onnxruntime, openvino
+from . import onnxruntime, openvino, web
 from .target import Target
 
 __all__ = ['TARGETS', 'is_exported', 'target_of']
 
 #: All of them by name. Of those that read files of one suffix, the first does unless another is asked for.
-TARGETS: dict[str, Target] = {target.name: target for target in (onnxruntime.TARGET, openvino.TARGET)}
+TARGETS: dict[str, Target] = {target.name: target for target in (
+    onnxruntime.TARGET, openvino.TARGET, web.TARGET)}
 
 
 def is_exported(path: str | os.PathLike | None) -> bool:
@@ -29,8 +30,8 @@ def target_of(path: str | os.PathLike, name: str | None = None) -> Target:
     if name is not None and name not in TARGETS:
         raise UserError(f'target={name} is unknown: expected one of {", ".join(TARGETS)}.')
     for target in TARGETS.values() if name is None else [TARGETS[name]]:
-        if Path(path).suffix.lower() in target.suffixes:
+        if Path(path).suffix.lower() in target.suffixes or (name is not None and target.is_folder):
             return target
     raise UserError(f'{path}: expected a name that ends in ' + ', '.join(
-        f'{" or ".join(target.suffixes)} ({target.name})' for target in TARGETS.values() if name in (None, target.name))
-        + '.')
+        f'{" or ".join(target.suffixes)} ({target.name})' for target in TARGETS.values()
+        if name in (None, target.name) and not target.is_folder) + '.')

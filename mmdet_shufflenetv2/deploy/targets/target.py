@@ -50,7 +50,7 @@ class Target:
     """A runtime that detectors are exported for."""
 
     name: str
-    #: Suffixes of files that it reads; the first is its own.
+    #: Suffixes of files that it reads; the first is its own. None if it writes a folder: then it has to be named.
     suffixes: tuple[str, ...]
     #: Of this package: ``pip install '.[extra]'`` installs what exporting and running need.
     extra: str
@@ -59,10 +59,15 @@ class Target:
     run_modules: tuple[str, ...]
     #: ``block`` of the shuffle-free form that is fastest there, see :func:`..shuffle_free.shuffle_free`.
     block: int | None
-    #: Write a program to a path that ends in one of ``suffixes``.
+    #: Write a program to a path that ends in one of ``suffixes``, or to a new folder.
     export: Callable[[Program, Path, ExportOptions], None]
     #: Read a file that ``export`` wrote, to run on so many threads; None leaves their number to the runtime.
     load: Callable[[Path, int | None], Loaded]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it writes a folder, which other programs run, and not a file."""
+        return not self.suffixes
 
     def need(self, modules: Sequence[str], what: str) -> None:
         """Raise a :class:`UserError` that names the modules which are missing; ``what`` needs them."""

@@ -35,7 +35,8 @@ def backbone_contenders(task: Task) -> list[Contender]:
         Contender('shuffle-free, compiled', lambda: compiled(_shuffle_free(task), _input(task)), 'ours, compiled',
                   runs_when_built=True),
     ]
-    for runtime, block in ((target.name, target.block) for target in TARGETS.values()):
+    for runtime, block in ((target.name, target.block) for target in TARGETS.values()
+                           if not target.is_folder):
         plain = f'{runtime}, plain graph'
         contenders += [
             Contender(plain, partial(_graph, task, runtime, our_backbone)),

@@ -34,7 +34,8 @@ def detector_contenders(task: Task) -> list[Contender]:
         Contender('shuffle-free, eager, channels_last',
                   partial(_eager, task, change=shuffle_free_detector, channels_last=True), 'eager, channels_last'),
     ]
-    for runtime, block in ((target.name, target.block) for target in TARGETS.values()):
+    for runtime, block in ((target.name, target.block) for target in TARGETS.values()
+                           if not target.is_folder):
         plain = f'{runtime}, plain graph'
         contenders += [Contender(plain, partial(_graph, task, runtime, None)),
                        Contender(f'{runtime}, shuffle-free', partial(_graph, task, runtime, block), plain)]
