@@ -15,6 +15,7 @@ import pytest
 import torch
 from mmengine.config import config as mmengine_config
 from mmengine.logging import MMLogger
+from mmengine.visualization import Visualizer
 from PIL import Image
 
 from mmdet_shufflenetv2.data import make_shapes
@@ -63,8 +64,15 @@ def needs_shared(*parts: str) -> pytest.MarkDecorator:
 
 @pytest.fixture(autouse=True)
 def _fresh_logger() -> None:
-    """MMEngine's logger keeps the stdout of the test in which it was made; writing there later is an error."""
+    """MMEngine's logger keeps the stdout of the test in which it was made; writing there later is an error.
+
+    Its visualizer is called by the second in which a run began, and tests can begin two in one.
+    """
     MMLogger._instance_dict.clear()
+    kinds = [Visualizer]
+    for kind in kinds:
+        kind._instance_dict.clear()
+        kinds += kind.__subclasses__()
 
 
 @pytest.fixture(scope='session')
