@@ -63,7 +63,7 @@ def test_a_partial_file_longer_than_the_file_is_discarded(fetch, tmp_path):
     ([403], {}, '403'),
     ([500] * ATTEMPTS, {}, f'500 .*{ATTEMPTS} attempts.*try again later'),
     ([], dict(size=SIZE + 1), 'expected 300001'),
-    (['torn'], {}, f'MD5 .*{MD5}'),
+    (['torn'], {}, 'MD5'),
     (['web page'], {}, 'web page'),
     (['HTML'], {}, 'web page'),
     (['cut', 'web page'], {}, 'web page'),
