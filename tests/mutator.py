@@ -24,6 +24,6 @@ def mutate(content, rng):
         elif what == 'repeat' and isinstance(holder, list):
             holder.append(copy.deepcopy(holder[key]))
         else:
-            holder[key] = rng.choice(STRANGE)
+            holder[key] = json.loads(json.dumps(rng.choice(STRANGE)))  # a copy: the next damage may be within it
         if not content:
             return

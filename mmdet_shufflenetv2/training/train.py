@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..checkpoints.latest import latest_valid_checkpoint
@@ -68,8 +66,6 @@ def train(options: TrainOptions) -> dict[str, Path]:
 
 def _build(cfg: Config) -> Runner:
     runner = build_runner(cfg)
-    if get_device() == 'cpu' and cfg.launcher == 'none':  # faster there, see benchmarks/training_throughput
-        runner.model.to(memory_format=torch.channels_last)
     runner.register_hook(StartWeightsHook())
     if cfg.get('val_dataloader') and is_detector(cfg):
         runner.register_hook(SampleImagesHook())

@@ -71,7 +71,7 @@ def rename_category(data):
     ([CONFIG, '--cfg-options', 'model.backbone.widen_factor=0.7'], ['0.5, 1.0, 1.5, 2.0']),
     ([CONFIG, '--cfg-options', 'model.backbone.out_indices=(1,9)'], ['out_indices=(1, 9)']),
     ([CONFIG, '--cfg-options', 'model.backbone.frozen_stages=7'], ['frozen_stages=7']),
-    ([CONFIG, '--cfg-options', 'model.backbone.type=ShuffleNetV3'], ['ShuffleNetV3', 'registered']),
+    ([CONFIG, '--cfg-options', 'model.backbone.type=ShuffleNetV3'], ['ShuffleNetV3', 'registry']),
     ([CONFIG, '--cfg-options', 'model.backbone.width=1'], ['width']),
     ([CONFIG, '--data-root', '/nowhere'], ['--data-root /nowhere is no folder']),
     pytest.param([CONFIG, '--amp'], ['--amp needs a GPU'], marks=pytest.mark.skipif(
@@ -172,7 +172,7 @@ def test_an_image_in_front_of_the_detector_is_told_its_place(tool, arguments):
 @pytest.mark.parametrize(('arguments', 'words'), [
     (['config.py', 'photo.jpg'], ['Got only config.py photo.jpg', 'CONFIG CHECKPOINT INPUT']),
     (['ours.pth', 'photo.jpg'], ['ours.pth has no config inside', 'named in front of it: CONFIG ours.pth']),
-    (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is of NanoDet']),
+    (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is for NanoDet']),
 ])
 def test_infer_without_a_config_says_what_is_missing(tool, shapes_root, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)

@@ -49,12 +49,6 @@ def test_the_checkpoint_knows_classes_and_image_size(trained):
     assert len(checkpoint['message_hub']['log_scalars']['train/loss'].data[0]) == 4  # 12 images, 3 a step
 
 
-def test_a_cpu_trains_in_channels_last(trained):
-    weights = [weight for weight in load(trained[2])['state_dict'].values() if weight.dim() == 4]
-    assert len(weights) > 50
-    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
-
-
 def test_a_checkpoint_in_place_of_a_config_is_trained_further_on_other_data(trained, layout, tmp_path, capfd):
     from mmdet_shufflenetv2.training.train import train
     train(trained[2], work_dir=str(tmp_path / 'more'), data=str(layout('coco')), epochs=1, lr=1e-12)

@@ -106,9 +106,9 @@ def test_a_folder_appears_under_its_name_when_it_is_complete(tmp_path):
 # Files that may be incomplete: they are appended to or resumed, or are inside an unfinished file or folder.
 DIRECT_WRITERS = {
     'cli/errors.py', 'data/coco/prepare.py', 'data/coco/unpack.py', 'data/conversion/to_voc.py',
-    'data/conversion/to_yolo.py', 'data/shapes.py',
-    'inference/savers.py', 'profiling/benchmark/memory.py', 'training/fault_tolerance/broken_images.py',
-    'utils/download.py', 'utils/files.py'}
+    'data/conversion/to_yolo.py', 'data/shapes.py', 'deploy/targets/web.py', 'inference/label_savers.py',
+    'inference/savers.py', 'models/step_memory.py', 'profiling/benchmark/memory.py',
+    'training/fault_tolerance/broken_images.py', 'utils/download.py', 'utils/files.py'}
 
 
 def test_every_other_file_is_written_by_this_module():

@@ -92,10 +92,10 @@ def test_labels_without_an_image_are_found_in_every_folder_and_are_no_reason_to_
     for path in lost:
         path.write_text('0 0.5 0.5 0.5 0.5')
     (root / 'images' / 'train' / 'deeper' / 'still').mkdir(parents=True)
-    (root / 'images' / 'train' / 'deeper' / 'still' / 'photo.heic').write_bytes(b'')
+    (root / 'images' / 'train' / 'deeper' / 'still' / 'photo.svg').write_bytes(b'')
     data = read_user_dataset(root)
     assert [example.split(': ')[0] for _, example in data.faults['train']] == sorted(map(str, lost))
-    assert 'photo.heic is none that is read' in str(data.faults['train'])
+    assert 'photo.svg is none that is read' in str(data.faults['train'])
     prepare_user_dataset(data, tmp_path / 'run')
     assert any('train: 3 x a label file has no image: ' in note for note in data.notes)
 
