@@ -17,6 +17,7 @@ from ..utils.device import usable_device
 from ..utils.errors import UserError
 from .access import require_detector, require_entries
 from .checkpoint_meta import apply_checkpoint_metadata, config_meta
+from .image_size import parse_image_size, set_image_size
 from .load import load_checkpoint_config, load_config
 
 __all__ = ['category_ids', 'load_detector']
@@ -26,7 +27,7 @@ _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 
 def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLike, device: str | None = None,
-                  cfg_options: dict[str, Any] | None = None) -> torch.nn.Module:
+                  cfg_options: dict[str, Any] | None = None, image_size: str | None = None) -> torch.nn.Module:
     """A detector with its weights, in eval mode.
 
     Classes and image size are those that the checkpoint was trained on, whatever the config says.
@@ -36,6 +37,7 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
         checkpoint: Weights of that config's model.
         device: ``cpu``, ``cuda:0``; by default a GPU if there is one.
         cfg_options: Config entries to override.
+        image_size: What an image must fit into, see :func:`.parse_image_size`; None for that of the training.
 
     Returns:
         The detector, with its config as ``cfg`` and, in ``dataset_meta``, its ``classes`` and ``category_ids``, the
@@ -54,6 +56,8 @@ def load_detector(config: str | os.PathLike | None, checkpoint: str | os.PathLik
     require_detector(cfg, 'Boxes are drawn by a detector')
     require_entries(cfg, 'test_dataloader')
     apply_checkpoint_metadata(cfg, loaded)
+    if image_size is not None:
+        set_image_size(cfg, parse_image_size(image_size))
     model = build_model(cfg.model)
     load_weights(model, loaded, str(checkpoint))
     model.cfg = cfg

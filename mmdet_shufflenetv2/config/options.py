@@ -209,6 +209,8 @@ class ExportOptions:
     keep_shuffle: bool = option(False, 'leave the backbone as it is, not shuffle-free')
     target: str | None = option(None, 'runtime that the file is for: onnxruntime, openvino or web (default: by its '
                                 'suffix; the first two run .onnx)', metavar='TARGET')
+    image_size: str | None = option(None, 'what an image must fit into, in pixels (default: as the config says)',
+                                    metavar='N|WxH')
     image: str | None = option(None, 'image on which the file is compared with the detector (default: a drawn one)',
                                metavar='FILE')
     cfg_options: dict[str, Any] | None = _cfg_options()
