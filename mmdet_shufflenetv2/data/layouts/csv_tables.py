@@ -7,6 +7,7 @@ may be missing. Without one they are ``path,x1,y1,x2,y2,class``. A line whose bo
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from .description import Format, UserDataset
 from .label_files import find_label_files
 from .labelled import Box, Image, Labels
 
-__all__ = ['CSV']
+__all__ = ['CSV', 'named_cells']
 
 _NAME = 'CSV'
 _COLUMNS = {
@@ -57,16 +58,23 @@ def _header(cells: list[str]) -> dict[str, int] | None:
     return columns if set(_PLAIN) <= columns.keys() else None
 
 
-def _read_rows(rows: list[tuple[int, list[str]]], columns: dict[str, int], path: Path, labels: Labels) -> None:
-    images: dict[str, Image] = {}
+def named_cells(rows: list[tuple[int, list[str]]], columns: dict[str, int], needed: Iterable[str], path: Path,
+                labels: Labels) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each line of a table as ``path:line`` and its cells by column; one without the needed columns becomes a fault."""
+    last = max(columns[key] for key in needed)
     for line, cells in rows:
         where = f'{path}:{line}'
-        if len(cells) <= max(columns[key] for key in _CORNERS):
+        if len(cells) <= last:
             labels.fault('label_line', f'{where}: {len(cells)} cells, expected {max(columns.values()) + 1}', path)
             continue
-        row = {key: cells[place] if place < len(cells) else '' for key, place in columns.items()}
-        image = images.setdefault(row['name'], Image(row['name'], path, where, size=(row.get('width'),
-                                                                                     row.get('height'))))
+        yield where, {key: cells[index] if index < len(cells) else '' for key, index in columns.items()}
+
+
+def _read_rows(rows: list[tuple[int, list[str]]], columns: dict[str, int], path: Path, labels: Labels) -> None:
+    images: dict[str, Image] = {}
+    for where, row in named_cells(rows, columns, _CORNERS, path, labels):
+        size = row.get('width'), row.get('height')
+        image = images.setdefault(row['name'], Image(row['name'], path, where, size=size))
         if any(row[key] for key in (*_CORNERS, 'class')):
             image.boxes.append(Box(row['class'], tuple(row[key] for key in _CORNERS), where))
     labels.images += images.values()

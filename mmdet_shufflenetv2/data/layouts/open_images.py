@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ...utils.images import files_below
 from ..problems import shown
+from .csv_tables import named_cells
 from .description import Format, UserDataset
 from .label_files import LabelFileError, find_label_files, label_files, read_csv
 from .labelled import Box, Corners, Image, Labels, float_of
@@ -65,12 +66,7 @@ def _class_names(labels: Labels) -> dict[str, str]:
 def _images(path: Path, rows: list[tuple[int, list[str]]], columns: dict[str, int], names: dict[str, str],
             labels: Labels) -> list[Image]:
     images: dict[str, Image] = {}
-    for line, cells in rows:
-        where = f'{path}:{line}'
-        if len(cells) <= max(columns[key] for key in _COLUMNS):
-            labels.fault('label_line', f'{where}: {len(cells)} cells, expected {len(columns)}', path)
-            continue
-        row = dict(zip(columns, cells))
+    for where, row in named_cells(rows, columns, _COLUMNS, path, labels):
         name = row['imageid'] if Path(row['imageid']).suffix else f'{row["imageid"]}.jpg'
         image = images.setdefault(name, Image(name, path, where))
         image.boxes.append(Box(names.get(row['labelname'], row['labelname']),
