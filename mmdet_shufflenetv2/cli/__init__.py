@@ -1,7 +1,7 @@
-"""The command line ``snv2``: one sub-command for each thing that the package does.
+"""The command line ``snv2``: parsers, printed lines and exit statuses.
 
-Here are parsers, printed lines and exit statuses. What is done lies in the rooms below; errors arrive in Python's words
-and are translated to flags in :func:`main` alone.
+Each sub-command calls a function of another room. Errors name Python's arguments; only :func:`main` translates them to
+flags.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ __all__ = ['main']
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run ``snv2`` with ``argv``, or this process's command line, and exit with its status: 2 after a user's mistake.
-    """
+    """Run ``snv2`` with ``argv``, by default ``sys.argv[1:]``. The process exits with status 2 after a user error."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ('-h', '--help'):
         print(_help())
@@ -47,9 +46,9 @@ def _run(argv: list[str]) -> None:
         register()
         status = command.run(options)
     except ImportError as error:
-        if not MISSING and find_spec('mmcv'):  # nothing that this package can name
+        if not MISSING and find_spec('mmcv'):  # not a missing dependency
             raise
-        hint = "Run 'make install', or pip install -e '.[mmcv-lite]', in the folder of this project."
+        hint = "Run 'make install' or pip install -e '.[mmcv-lite]' in the folder of this project."
         print(f'error: {error}\n{hint if "mmcv" not in str(error) else ""}'.strip(), file=sys.stderr)
         sys.exit(2)
     if status:
@@ -57,7 +56,7 @@ def _run(argv: list[str]) -> None:
 
 
 def _help() -> str:
-    lines = ['usage: snv2 COMMAND ...            snv2 COMMAND --help shows what it takes',
+    lines = ['usage: snv2 COMMAND ...            snv2 COMMAND --help lists its options',
              'ShuffleNet V2 for MMDetection: train, evaluate, use and export light detectors.', '']
     for group, commands in GROUPS.items():
         lines += [f'{group if number == 0 else "":<10}{name:<14}{command.summary}'

@@ -1,7 +1,7 @@
-"""What each command does: it calls the package and prints what came out.
+"""One function per command: it calls the package and prints the result.
 
-Everything is imported where it is used: ``--help`` must not wait seconds for PyTorch, and a machine without PyTorch can
-run the commands that need none.
+Modules are imported inside the functions. So ``--help`` does not wait for PyTorch, and commands that do not need
+PyTorch run without it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def train(options: o.TrainOptions) -> None:
         model = [f'{key}={value}' for key, value in (options.cfg_options or {}).items() if key.startswith('model.')]
         more = f' --cfg-options {shlex.join(model)}' if model else ''
         last, config = Path(written.get('best') or written['checkpoint']), Path(options.config)
-        named = config.suffix in CONFIG_SUFFIXES  # else it is inside
+        named = config.suffix in CONFIG_SUFFIXES  # otherwise the checkpoint contains it
         files = shlex.join([options.config] * named + [str(last)])
         graph = f' {shlex.quote(config.stem if named else last.parent.name)}.onnx'
         print('next:')
@@ -46,12 +46,12 @@ def evaluate(options: o.EvaluateOptions) -> None:
 
 def predict(options: o.PredictOptions) -> None:
     from ..inference.predict import predict, split_arguments
-    # Whether the first one is a config can only be told from its name.
+    # Only the suffix of the first argument tells whether it is a config.
     given = [argument for argument in (options.config, options.weights, *options.inputs) if argument is not None]
     config, weights, inputs = split_arguments(given)
     done = predict(replace(options, config=config, weights=weights, inputs=inputs))
     print(f'{"stopped after" if done.stopped else "done:"} {done.frames} images or frames\n'
-          f'pictures: {done.written[0]}')
+          f'figures:  {done.written[0]}')
     for path in done.written[1:]:
         print(f'results:  {path}')
 
@@ -60,9 +60,9 @@ def export(options: o.ExportOptions) -> None:
     from ..deploy import export_model
     checked = export_model(options)
     what = (f'features to {checked.difference:.1g}' if options.backbone_only else
-            f'scores to {checked.difference:.1g}, boxes to {checked.box_difference:.1g} pixels; the whole image: '
-            f'{checked.matched} of {checked.found} detections are the same')
-    print(f'{options.out}: equal to the detector on {checked.image} ({what})')
+            f'scores to {checked.difference:.1g}, boxes to {checked.box_difference:.1g} pixels; full image: '
+            f'{checked.matched} of {checked.found} detections match')
+    print(f'{options.out}: matches the PyTorch detector on {checked.image} ({what})')
 
 
 def browse(options: o.BrowseOptions) -> None:
@@ -119,10 +119,10 @@ def download(options: o.DownloadOptions) -> None:
 def complexity(options: o.ComplexityOptions) -> None:
     if bool(options.configs) == options.variants:
         from ..utils.errors import UserError
-        raise UserError('Name config files, or `variants`.')
+        raise UserError('Expected either config files or `variants`.')
     if options.variants:
         from ..paper.variants import variants, variants_table
-        print('counting every variant of the backbone', file=sys.stderr)
+        print('counting parameters and multiply-adds of every backbone variant', file=sys.stderr)
         print(variants_table(variants()))
         return
     from ..profiling.complexity import detector_complexity, markdown_table
@@ -138,8 +138,8 @@ def benchmark(options: o.BenchmarkOptions) -> None:
     tasks = [Task(*shape, threads=options.threads, device=options.device, widen_factor=options.width, config=config,
                   checkpoint=options.checkpoint)
              for config in options.config or [None] for shape in options.shape]
-    typed = sys.argv[2:] if sys.argv[1:2] == ['benchmark'] else sys.argv[1:]  # as snv2, or as tools/benchmark.py
-    out = run_benchmarks(tasks, out=options.out_dir and Path(options.out_dir), rounds=options.rounds,
+    typed = sys.argv[2:] if sys.argv[1:2] == ['benchmark'] else sys.argv[1:]  # snv2 benchmark or tools/benchmark.py
+    out = run_benchmarks(tasks, out=Path(options.out_dir) if options.out_dir else None, rounds=options.rounds,
                          memory=not options.no_memory, skip=options.skip,
                          command=shlex.join(['snv2', 'benchmark', *typed]))
     print((out / 'README.md').read_text())
@@ -200,17 +200,17 @@ def demo(options: o.DemoOptions) -> None:
     from ..evaluation.evaluate import evaluate
     from ..training.train import train
     if 'OMP_NUM_THREADS' not in os.environ:
-        # What a step computes is too little to split: two threads wait for each other and for the data workers' cores.
+        # A step is too small to split: two threads would only compete with the data workers for cores.
         torch.set_num_threads(1)
     work_dir = Path(options.work_dir or Path('work_dirs') / Path(options.config).stem)
     written = train(options.config, work_dir=str(work_dir), resume='auto')
-    pictures = work_dir / 'pictures'
+    figures = work_dir / 'figures'
     metrics = evaluate(options.config, str(written['checkpoint']), work_dir=str(work_dir),
-                       show_dir=str(pictures.resolve()))
-    print(f'\nAP50 on images that it did not train on: {metrics["coco/bbox_mAP_50"]:.3f}, '
+                       show_dir=str(figures.resolve()))
+    print(f'\nAP50 on images outside the training set: {metrics["coco/bbox_mAP_50"]:.3f}, '
           f'mmAP {metrics["coco/bbox_mAP"]:.3f}')
     print(f'checkpoint  {written["checkpoint"]}\nmetrics     {work_dir / "metrics.json"}\n'
-          f'curves      {written["curves"]}\npictures    {pictures} (ground truth left, detections right)')
+          f'curves      {written["curves"]}\nfigures     {figures} (ground truth left, detections right)')
 
 
 def env(options: o.EnvOptions) -> None:
@@ -238,40 +238,40 @@ class Command(NamedTuple):
 
 GROUPS: dict[str, dict[str, Command]] = {
     'Data': {
-        'check-data': Command(o.CheckDataOptions, check_data, 'find every problem of a data set'),
+        'check-data': Command(o.CheckDataOptions, check_data, 'list all problems of a data set'),
         'convert': Command(o.ConvertOptions, convert, 'write a data set as COCO, YOLO or VOC',
                            function='data.conversion.convert'),
-        'browse': Command(o.BrowseOptions, browse, 'draw the data as the model sees it',
+        'browse': Command(o.BrowseOptions, browse, 'draw the images that the model is trained on',
                           function='training.browse.browse'),
-        'download': Command(o.DownloadOptions, download, 'fetch COCO 2017, or published weights by name'),
+        'download': Command(o.DownloadOptions, download, 'download COCO 2017 or published weights'),
     },
     'Training': {
-        'train': Command(o.TrainOptions, train, 'train a detector, or a classifier to start it from',
+        'train': Command(o.TrainOptions, train, 'train a detector, or a classifier for its backbone',
                          function='training.train.train'),
         'eval': Command(o.EvaluateOptions, evaluate, 'evaluate a checkpoint',
                         function='evaluation.evaluate.evaluate'),
-        'analyze': Command(o.AnalyzeOptions, analyze, 'report what a detector gets wrong'),
-        'plot': Command(o.PlotOptions, plot, 'draw loss, learning rate and AP of runs'),
+        'analyze': Command(o.AnalyzeOptions, analyze, "report a detector's mistakes"),
+        'plot': Command(o.PlotOptions, plot, 'plot loss, learning rate and AP of runs'),
         'demo': Command(o.DemoOptions, demo, 'train, evaluate and draw on built-in data'),
     },
     'Use': {
         'predict': Command(o.PredictOptions, predict, 'detect objects in images, videos and cameras',
                            function='inference.predict.predict'),
         'app': Command(o.AppOptions, app, 'try detectors in a browser'),
-        'export': Command(o.ExportOptions, export, 'write one file from image to boxes for another runtime',
+        'export': Command(o.ExportOptions, export, 'export a detector to one file for another runtime',
                           function='deploy.export_model'),
     },
     'Measure': {
-        # Threads that spin while they wait would slow the runtime whose turn it is.
-        'benchmark': Command(o.BenchmarkOptions, benchmark, 'time every form of a backbone or detector',
+        # Waiting threads that spin would slow down the runtime that is being timed.
+        'benchmark': Command(o.BenchmarkOptions, benchmark, 'measure latency of a backbone or detector',
                              {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '0'}),
         'complexity': Command(o.ComplexityOptions, complexity, 'count parameters and multiply-adds'),
-        'guidelines': Command(o.GuidelinesOptions, guidelines, 'measure the four guidelines on this machine'),
+        'guidelines': Command(o.GuidelinesOptions, guidelines, "measure the paper's four guidelines on this machine"),
         'design-check': Command(o.DesignCheckOptions, design_check, 'check backbones against the guidelines'),
-        'reproduce': Command(o.ReproduceOptions, reproduce, "run a row of the paper's tables or a NanoDet-Plus"),
+        'reproduce': Command(o.ReproduceOptions, reproduce, "reproduce a row of the paper's tables or a NanoDet-Plus"),
     },
     'Setup': {
-        'env': Command(o.EnvOptions, env, 'print what a bug report needs'),
+        'env': Command(o.EnvOptions, env, 'print versions for a bug report'),
         'run': Command(o.RunOptions, run, "run one of MMDetection's own tools"),
     },
 }

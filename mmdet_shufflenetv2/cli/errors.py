@@ -1,7 +1,9 @@
-"""How a command ends: a user's mistake is a line or two and exit status 2, Ctrl-C a line and 130, a reader that has
-enough (``| head``) silence and 141, all else a traceback.
+"""How a command ends.
 
-A file that the system refuses is a mistake, too: whatever was to be read or written, its name came from a user.
+A user error prints one or two lines and exits with status 2. Ctrl-C prints one line and exits with 130. A closed pipe
+(``| head``) exits silently with 141. Any other error keeps its traceback.
+
+A file that cannot be opened counts as a user error, because its name came from the user.
 """
 
 from __future__ import annotations
@@ -19,19 +21,19 @@ from ..utils.options import in_words
 
 __all__ = ['run_command']
 
-# MMEngine's registry puts this in front of an error that a class raised while it was built, once a level.
+# MMEngine's registry prepends this to an error that a class raised while it was built, once per level.
 _BUILT_FROM = re.compile(r'^(class `\w+` in [\w/.]+: )+')
-# PyTorch wraps what a data loader's worker raised in its traceback; the message itself follows the type's name.
+# PyTorch adds the traceback of a data loader worker to its error. The message follows the name of the type.
 _FROM_WORKER = re.compile(r'^Caught \w+ in DataLoader worker.*\berrors\.\w+: ', re.DOTALL)
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run what a command does and leave the process as described above."""
+    """Run ``main`` and exit the process as described above."""
     try:
         try:
             _run(main)
         finally:
-            sys.stdout.flush()  # else Python finds out at its very end
+            sys.stdout.flush()  # otherwise the closed pipe raises at interpreter exit
     except BrokenPipeError:
         if not any([_is_closed(sys.stdout), _is_closed(sys.stderr)]):
             raise
@@ -39,7 +41,7 @@ def run_command(main: Callable[[], None]) -> None:
 
 
 def _is_closed(stream: TextIO) -> bool:
-    """Whether nobody reads a stream any more; what it still holds then goes nowhere."""
+    """Whether the reader of a stream has gone. What is still buffered is then discarded."""
     try:
         number = stream.fileno()
     except OSError:  # not a file
@@ -62,10 +64,10 @@ def _run(main: Callable[[], None]) -> None:
         print(f'error: {in_words(message)}', file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        if error.filename is None:  # nothing that could be named otherwise
+        if error.filename is None:
             raise
-        print(f'error: {error.filename} cannot be read or written: {error.strerror or error}. Name another place, or '
-              f'make this one accessible.', file=sys.stderr)
+        print(f'error: {error.filename} cannot be read or written: {error.strerror or error}. Choose another path or '
+              f'fix its permissions.', file=sys.stderr)
         sys.exit(2)
     except StoppedError as stop:
         print(stop, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""From a command's options, a dataclass, to its parser, and from what was typed to the options."""
+"""Build the argument parser of a command from its options dataclass, and parse a command line to such options."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ['describe', 'make_parser', 'parse']
 
 
 def parse(options: type, argv: list[str], prog: str) -> Any:
-    """The options, a dataclass of :func:`..utils.options.option` fields, that a command line asks for.
+    """Parse a command line to options, a dataclass of :func:`..utils.options.option` fields.
 
     Raises:
-        UserError: If an entry of ``--cfg-options`` is malformed; other mistakes end the process as argparse does.
+        UserError: If an entry of ``--cfg-options`` is malformed. Other errors end the process, as in argparse.
     """
     given = vars(make_parser(options, prog).parse_args(argv))
     if 'local_rank' in given:  # torch.distributed.launch passes it
         os.environ.setdefault('LOCAL_RANK', str(given.pop('local_rank')))
     if given.pop('no_python_config', False):
-        os.environ['MMDET_SNV2_NO_PYTHON_CONFIG'] = '1'  # for processes that the command starts, too
+        os.environ['MMDET_SNV2_NO_PYTHON_CONFIG'] = '1'  # subprocesses inherit it
     defaults = {field.name for field in dataclasses.fields(options) if field.default is not dataclasses.MISSING}
     return options(**{name: value for name, value in given.items() if value is not None or name not in defaults})
 
@@ -45,12 +45,13 @@ def make_parser(options: type, prog: str) -> _Parser:
         parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     if 'config' in kinds or 'configs' in kinds:
         parser.add_argument('--no-python-config', action='store_true', help=(
-            'take a config in JSON or YAML only, and nothing in it that could run code: for configs from strangers'))
+            'for untrusted configs: accept only JSON and YAML, and refuse entries that could run code'))
     return parser
 
 
 def describe(options: type) -> str:
-    """What a command does: its options' docstring with the examples indented, which Python 3.13 takes away."""
+    """The description of a command: the docstring of its options. Python 3.13 removes the indentation of its examples,
+    which is restored here."""
     paragraphs = map(textwrap.dedent, inspect.cleandoc(options.__doc__ or '').split('\n\n'))
     return '\n\n'.join(textwrap.indent(part, '    ') if part.startswith('snv2 ') else part for part in paragraphs)
 
@@ -83,13 +84,13 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: A
             extra.setdefault('nargs', '?')
         parser.add_argument(field.name, **extra)
     else:
-        # What is given repeatedly takes the place of the default, which argparse would add to.
+        # A repeated flag replaces the default; argparse would append to it.
         default = None if extra.get('action') == 'append' else field.default
         parser.add_argument(flag_of(field), dest=field.name, default=default, **extra)
 
 
 class _Entries(argparse.Action):
-    """``KEY=VALUE ...`` to a dict, as MMEngine reads it, which has asserts for a user's mistakes."""
+    """Parse ``KEY=VALUE ...`` to a dict as MMEngine does. Its assertion errors become user errors."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
                  option_string: str | None = None) -> None:
@@ -101,20 +102,20 @@ class _Entries(argparse.Action):
                     raise ValueError(text)
                 entries[key] = _value(value)
             except (ValueError, AssertionError) as error:
-                what = 'brackets that are not balanced' if equals else 'no ='
+                what = 'unbalanced brackets' if equals else 'no ='
                 raise UserError(f'{option_string} {text} has {what}. Expected KEY=VALUE, such as '
                                 f'train_cfg.max_epochs=24.') from error
         setattr(namespace, self.dest, entries)
 
 
 def _value(text: str) -> Any:
-    """A value as MMEngine reads it, but for spaces in quoted names, which it takes out."""
-    from mmengine.config import DictAction  # takes a second, which --help has not
+    """Parse a value as MMEngine does, but keep spaces in quoted names, which MMEngine removes."""
+    from mmengine.config import DictAction  # importing it takes a second, too long for --help
     try:
         quoted = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         quoted = None
-    if isinstance(quoted, (list, tuple)) and text[0] in '[(':  # without brackets it is a list for MMEngine
+    if isinstance(quoted, (list, tuple)) and text[0] in '[(':  # without brackets MMEngine reads a list
         return quoted
     values = argparse.Namespace()
     DictAction(['--entry'], 'values')(argparse.ArgumentParser(), values, [f'value={text}'])
@@ -122,11 +123,11 @@ def _value(text: str) -> Any:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Answers a mistake with a line, as every other part of a command does."""
+    """Reports an error in one line, like every other part of a command."""
 
     def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
         action = super().add_argument(*args, **kwargs)
-        self.added = [*getattr(self, 'added', []), action]  # in order, for the page of all options
+        self.added = [*getattr(self, 'added', []), action]  # in order, for docs/commands.md
         return action
 
     def error(self, message: str) -> NoReturn:

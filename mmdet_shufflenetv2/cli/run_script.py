@@ -1,8 +1,9 @@
-"""Running a script of others with this package imported first, as ``snv2 run SCRIPT ARGS...`` does.
+"""Run any script with this package imported first: ``snv2 run SCRIPT ARGS...``.
 
-MMDetection's own tools import mmdet before they read the config whose ``custom_imports`` names this package, which is
-too late without compiled operators. They also read MMEngine's checkpoints with ``torch.load``, which refuses the log in
-them since PyTorch 2.6; here it reads them safely (:func:`..checkpoints.guard.mmengine_checkpoints_by_default`).
+MMDetection's tools import mmdet before they read the config whose ``custom_imports`` names this package. That is too
+late without compiled operators. The tools also read MMEngine's checkpoints with ``torch.load``, which rejects the log
+inside them since PyTorch 2.6. Here it loads them safely, see
+:func:`..checkpoints.guard.mmengine_checkpoints_by_default`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ['find_script', 'run_script']
 
 
 def run_script(name: str, arguments: Sequence[str]) -> None:
-    """Run a script, named as :func:`find_script` takes it, as Python itself does."""
+    """Run a script as ``python SCRIPT ARGS...`` would. ``name`` is as in :func:`find_script`."""
     script = find_script(name)
     sys.argv, sys.path[0] = [str(script), *arguments], str(script.parent.resolve())
     with mmengine_checkpoints_by_default():
@@ -29,16 +30,17 @@ def run_script(name: str, arguments: Sequence[str]) -> None:
 
 
 def find_script(name: str) -> Path:
-    """The file ``name``, or the tool of the installed mmdet whose path ends so; ``.py`` may be left out.
+    """The file ``name``, or else the tool of the installed mmdet whose path ends with ``name``.
 
-    Of two tools of one name, the one that lies less deep is taken.
+    The suffix ``.py`` is optional. If two tools have the same name, the one in the shallower folder is used.
 
     Raises:
-        UserError: If there is none.
+        UserError: If neither exists.
     """
     if Path(name).is_file():
         return Path(name)
-    folder = Path(find_spec('mmdet').origin).parent / '.mim' / 'tools'
+    mmdet = find_spec('mmdet')
+    folder = Path((mmdet and mmdet.origin) or '').parent / '.mim' / 'tools'
     tools = {path.relative_to(folder).with_suffix('').as_posix(): path for path in folder.rglob('*.py')}
     wanted = name.removeprefix('tools/').removesuffix('.py')
     found = [tool for tool in tools if f'/{tool}'.endswith(f'/{wanted}')]

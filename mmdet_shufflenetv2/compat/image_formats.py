@@ -1,4 +1,4 @@
-"""AVIF and HEIC for everything that loads images with mmcv: users' own configs, data sets and visualizers."""
+"""AVIF and HEIC for everything that loads images with mmcv: custom configs, data sets and visualizers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_more_formats() -> None:
         return
 
     def imfrombytes(content: bytes, flag: str = 'color', channel_order: str = 'bgr',
-                    backend: str | None = None) -> np.ndarray:
+                    backend: str | None = None) -> np.ndarray | None:
         if not is_avif_or_heic(content):
             return own(content, flag, channel_order, backend)
         image = decode(content, upright=not flag.endswith('ignore_orientation'))

@@ -1,5 +1,5 @@
-"""From what a user asked for to one config: reading it, also without running code, and the edits that lay data,
-classes, image size, schedule and fault tolerance over it, each in one file.
+"""From a command's options to one resolved config.
 
-Edits of a config belong here. Running one belongs to :mod:`..training` and :mod:`..evaluation`.
+This room loads configs, with or without running their code, and edits them: data, classes, image size, schedule and
+fault tolerance, one file per subject. :mod:`..training` and :mod:`..evaluation` run the result.
 """

@@ -1,4 +1,4 @@
-"""As many images per step as memory takes."""
+"""``batch_size=auto``: the largest batch that fits in memory."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _STRIDE = 32
 
 
 def fit_batch_to_memory(cfg: Config, lr: float | None, most: int | None = None) -> dict[str, str]:
-    """Set the largest power of two of images per step that memory takes; the learning rate follows.
+    """Set the batch size to the largest power of two that fits in memory, and scale the learning rate with it.
 
     Args:
         cfg: Changed in place; its classes and image size are set already.
-        lr: The learning rate that an option names, which does not follow.
-        most: What the number of images to train on makes sense for; None if there is no such limit.
+        lr: Learning rate set by an option, which is not scaled; None to scale the config's.
+        most: Largest batch size that makes sense for the number of training images; None for no limit.
 
     Returns:
-        What was chosen and why, by the name of the first screen's line.
+        What was chosen and why, by the name of its line on the first screen.
 
     Raises:
-        UserError: If it is not a detector's config, if several processes train, or if memory takes less than two.
+        UserError: If the model is not a detector, if several processes train, or if fewer than two images fit.
     """
     require_detector(cfg, 'batch_size=auto trains on random boxes')
     if cfg.get('launcher', 'none') != 'none' or int(os.environ.get('WORLD_SIZE', 1)) > 1:
-        raise UserError('batch_size=auto measures the memory of one process, and several share this machine. Name a '
-                        'number.')
+        raise UserError('batch_size=auto does not support distributed training: it measures the memory of one process. '
+                        'Set batch_size to a number.')
     sizes = list(_train_sizes(cfg)) or [image_size(cfg) or (1333, 800)]
     width, height = (-(-max(sides) // _STRIDE) * _STRIDE for sides in zip(*sizes))
     batch, why = images_that_fit(cfg.model, (width, height), min(most or _MOST, _MOST))
@@ -47,7 +47,7 @@ def fit_batch_to_memory(cfg: Config, lr: float | None, most: int | None = None) 
 
 
 def _train_sizes(cfg: Config) -> Iterator[tuple[int, int]]:
-    """Widths and heights that the training pipeline makes of images."""
+    """All (width, height) that the training pipeline resizes or crops images to."""
     for step in steps(base_dataset(cfg, 'train').get('pipeline')):
         for key in SIZE_KEYS:
             yield from _pairs(step.get(key))

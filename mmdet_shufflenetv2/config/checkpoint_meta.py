@@ -1,8 +1,8 @@
-"""What a checkpoint knows about the data that it was trained on, put to use wherever it is loaded.
+"""Apply the metadata of a checkpoint (class names, image size) to a config.
 
-MMEngine writes the training data's ``metainfo`` into each checkpoint: class names, colours and, after ``image_size``,
-the size. So ``snv2 eval``, ``predict`` and ``export`` need no flag for a detector of other classes than the
-config's.
+MMEngine writes the ``metainfo`` of the training data into each checkpoint: class names, colors and, if ``image_size``
+was set, the image size. So ``snv2 eval``, ``predict`` and ``export`` need no flag for a detector that was trained on
+other classes than the config's.
 """
 
 from __future__ import annotations
@@ -23,28 +23,32 @@ __all__ = ['apply_checkpoint_metadata', 'config_meta']
 
 
 def apply_checkpoint_metadata(cfg: Config, checkpoint: dict[str, Any]) -> None:
-    """Give a config the classes and the image size of a checkpoint where they differ; ``cfg`` is changed in place.
+    """Set the classes and the image size of a checkpoint in a config, where they differ.
 
-    Where the checkpoint has no names and the config has others than its heads have classes, they are called
-    ``class 0``, ``class 1``, ..., and a line says how to give them. The config is the one that the checkpoint was
-    trained with, but for the data. A checkpoint that says nothing about its data changes nothing.
+    If the checkpoint has no class names, and the config's names do not match the number of classes of its heads, the
+    classes are named ``class 0``, ``class 1``, ..., and a note says how to name them. A checkpoint without metadata
+    changes nothing.
+
+    Args:
+        cfg: The config that the checkpoint was trained with, except for its data. Changed in place.
+        checkpoint: The loaded checkpoint.
     """
     meta = checkpoint_meta(checkpoint)
-    # Of the same names the config's heads are as they were trained, whatever number they state, unless it was set.
+    # With the same names, the heads are as they were trained, even if their num_classes differs, unless it was set.
     if 'classes' in meta and (meta['set'] or meta['classes'] != tuple(config_meta(cfg).get('classes') or ())):
         set_classes(cfg, meta['classes'])
-    elif 'classes' not in meta and (unnamed := _classes_without_a_name(cfg)):
+    elif 'classes' not in meta and (unnamed := _num_unnamed_classes(cfg)):
         set_classes(cfg, [f'class {label}' for label in range(unnamed)])
         print(in_words(
-              f'note: the checkpoint has no class names, and those of the config are not of {unnamed} classes, so they '
-              f'are called class 0, class 1, ... To name them: `cfg_options` '
+              f'note: the checkpoint has no class names, and the config has names for another number than {unnamed}. '
+              f'The classes are named class 0, class 1, ... To set their names: `cfg_options` '
               f'test_dataloader.dataset.metainfo.classes="[\'cat\',\'dog\',...]"'), file=sys.stderr)
     if 'image_size' in meta:
         set_image_size(cfg, meta['image_size'])
 
 
-def _classes_without_a_name(cfg: Config) -> int:
-    """How many classes the config's heads have; 0 where it has as many names, or states no number."""
+def _num_unnamed_classes(cfg: Config) -> int:
+    """Number of classes of the config's heads; 0 if the config has as many names, or no number."""
     numbers = {head['num_classes'] for head in class_heads(cfg.model) if head.get('num_classes')}
     names = config_meta(cfg).get('classes') or ()
     names = (names, ) if isinstance(names, str) else names
@@ -52,6 +56,6 @@ def _classes_without_a_name(cfg: Config) -> int:
 
 
 def config_meta(cfg: Config) -> dict[str, Any]:
-    """``metainfo`` of the config's test data, without reading them."""
+    """``metainfo`` of the config's test data set, without loading annotations."""
     with registry_errors():
         return DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True)).metainfo

@@ -1,31 +1,33 @@
-"""Images of rare classes are trained on more often."""
+"""``class_balance``: repeat images of rare classes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from statistics import median
+from typing import Any
 
 from mmengine.config import Config
 
 __all__ = ['balance_classes']
 
-#: Rare is a class that so many times fewer images have than have the median class.
+#: A class is rare if the median class has this many times more images.
 _RARE = 8
 
 
-def balance_classes(cfg: Config, train: dict[str, list], wanted: str) -> dict[str, str]:
-    """Repeat the images of classes that few images have, by MMDetection's ``ClassBalancedDataset``.
+def balance_classes(cfg: Config, train: dict[str, list[Any]], wanted: str) -> dict[str, str]:
+    """Repeat images of rare classes with MMDetection's ``ClassBalancedDataset``.
 
-    An image is repeated by the square root of how many times fewer images have its rarest class than half of what have
-    the median one, as in "LVIS: A Dataset for Large Vocabulary Instance Segmentation" (arXiv 1908.03195, appendix B).
+    The repeat factor of a class is ``sqrt(t / f)``, where ``f`` is the number of its images and ``t`` half of that of
+    the median class. The factor of an image is the largest of its classes. See "LVIS: A Dataset for Large Vocabulary
+    Instance Segmentation" (arXiv 1908.03195, appendix B).
 
     Args:
-        cfg: Changed in place; the data are set already.
+        cfg: Changed in place; its data are set already.
         train: ``images``, ``annotations`` and ``categories`` to train on, in COCO's format.
-        wanted: ``on``, ``off``, or ``auto`` for doing so where a class is rare.
+        wanted: ``on``, ``off``, or ``auto``: on if a class is rare.
 
     Returns:
-        What was chosen and why, by the name of the first screen's line.
+        What was chosen and why, by the name of its line on the first screen.
     """
     pairs = {(each['category_id'], each['image_id']) for each in train['annotations'] if not each.get('iscrowd')}
     counts = Counter(category for category, _ in pairs)
@@ -38,9 +40,9 @@ def balance_classes(cfg: Config, train: dict[str, list], wanted: str) -> dict[st
     cfg.train_dataloader.dataset = dict(type='ClassBalancedDataset', oversample_thr=middle / 2 / len(train['images']),
                                         dataset=cfg.train_dataloader.dataset)
     name = next(each['name'] for each in train['categories'] if each['id'] == rarest)
-    return {'class balance': f'images of rare classes are repeated: {fewest} have {name}, {middle:.0f} the median '
-                             'class; `class_balance` off does not'}
+    return {'class balance': f'images of rare classes are repeated ({name}: {fewest} images, median class: '
+                             f'{middle:.0f}); `class_balance` off disables this'}
 
 
-def _nested(dataset: dict) -> list[dict]:
+def _nested(dataset: dict[str, Any]) -> list[dict[str, Any]]:
     return [dataset, *(_nested(dataset['dataset']) if 'dataset' in dataset else [])]

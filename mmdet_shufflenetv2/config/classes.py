@@ -1,4 +1,4 @@
-"""Classes over a config: MMDetection keeps them in a dozen places, and here all of them are set at once."""
+"""Set the classes of a config. MMDetection keeps them in many entries; here all of them are set together."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ __all__ = ['apply_prepared_data', 'class_heads', 'set_classes']
 
 
 def set_classes(cfg: Config, classes: Sequence[str]) -> None:
-    """Set the classes of every data set, their colours, and their number in every head; ``cfg`` is changed in place.
+    """Set class names and colors of every data set, and ``num_classes`` of every head. ``cfg`` is changed in place.
 
-    The number stands in ``metainfo`` too: from there it gets into checkpoints and says that the heads have it.
+    ``metainfo`` also gets ``num_classes``. It ends up in checkpoints and shows there that the heads were adapted.
     """
     for head in class_heads(cfg.model):
         head['num_classes'] = len(classes)
     for dataset in datasets_of(cfg):
-        if 'dataset' in dataset or 'datasets' in dataset:  # RepeatDataset, ... have that of the inner ones
+        if 'dataset' in dataset or 'datasets' in dataset:  # RepeatDataset, ... take it from the inner ones
             continue
         dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes), num_classes=len(classes),
                                    palette=[class_color(label) for label in range(len(classes))])
 
 
 def class_heads(part: Any, name: str = 'model') -> Iterator[dict[str, Any]]:
-    """The parts of a model config that have to know how many classes there are.
+    """The parts of a model config that depend on the number of classes.
 
-    These are the parts that state ``num_classes``, and the heads that leave it to their default. An RPN, which tells
-    object from background, is none of them. ``name`` is the key under which the ``part`` stands.
+    These are the parts with ``num_classes``, and the heads that use its default. An RPN is excluded, because it only
+    separates objects from background. ``name`` is the key of ``part``.
     """
     if isinstance(part, (list, tuple)):
         for entry in part:
@@ -47,16 +47,16 @@ def class_heads(part: Any, name: str = 'model') -> Iterator[dict[str, Any]]:
 
 
 def _takes_classes(kind: str | type) -> bool:
-    built = MODELS.get(kind) if isinstance(kind, str) else kind
+    built: Any = MODELS.get(kind) if isinstance(kind, str) else kind
     return built is not None and any(
-        'num_classes' in inspect.signature(base.__init__).parameters for base in inspect.getmro(built)[:-1])
+        'num_classes' in inspect.signature(base.__init__).parameters for base in built.__mro__[:-1])
 
 
 def apply_prepared_data(cfg: Config, data: Prepared) -> None:
-    """Have a config train on, validate on and test on a user's data; ``cfg`` is changed in place.
+    """Set a user's data as the training, validation and test data of a config, which is changed in place.
 
-    Pipelines, filters, samplers and batch sizes stay the config's. What it tests on is the ``test`` split, or ``val``
-    where there is none.
+    Pipelines, filters, samplers and batch sizes stay as in the config. Without a ``test`` split, the test data are
+    those of ``val``.
     """
     splits = dict(data.splits, test=data.splits.get('test', data.splits['val']))
     for name, (ann_file, images) in splits.items():
@@ -71,13 +71,13 @@ def apply_prepared_data(cfg: Config, data: Prepared) -> None:
 
 
 def _dataset(dataset: dict[str, Any], ann_file: str, images: str) -> dict[str, Any]:
-    """A data set config with another one's files; of several that are joined, the first gives pipeline and filters."""
+    """A data set config with other files. For a concatenated data set, pipeline and filters of the first are kept."""
     if 'datasets' in dataset:
         return _dataset(dataset['datasets'][0], ann_file, images)
     if 'dataset' in dataset:  # RepeatDataset, MultiImageMixDataset, ...
         return dict(dataset, dataset=_dataset(dataset['dataset'], ann_file, images))
-    kept = {key: dataset[key] for key in ('pipeline', 'filter_cfg', 'test_mode', 'backend_args', 'indices', 'metainfo')
-            if key in dataset}
-    if kept.get('filter_cfg'):  # small images are the user's own
+    keys = ('pipeline', 'filter_cfg', 'test_mode', 'backend_args', 'indices', 'metainfo')
+    kept: dict[str, Any] = {key: dataset[key] for key in keys if key in dataset}
+    if kept.get('filter_cfg'):  # keep small images
         kept['filter_cfg'] = {key: value for key, value in kept['filter_cfg'].items() if key != 'min_size'}
     return dict(kept, type='CocoDataset', data_root='', ann_file=ann_file, data_prefix=dict(img=images))

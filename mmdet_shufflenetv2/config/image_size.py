@@ -1,4 +1,4 @@
-"""Another input size for a config: every transform of its pipelines follows."""
+"""Set the input size of a config in all transforms of its pipelines."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .access import datasets_of
 
 __all__ = ['SIZE_KEYS', 'parse_image_size', 'set_image_size']
 
-#: What transforms call a size in pixels, width first.
+#: Arguments of transforms that are a (width, height) in pixels.
 SIZE_KEYS = ('scale', 'scales', 'size', 'img_scale', 'crop_size')
-# Strides of 32 must divide an input that is not padded any more.
+# The largest stride. It must divide the size of an input that is not padded later.
 _STRIDE = 32
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
-    """``640`` or ``1333x800`` as width and height.
+    """Parse ``640`` or ``1333x800`` to (width, height).
 
     Raises:
-        UserError: If it is neither, or too small for a map of stride 32.
+        UserError: If it is neither, or smaller than the stride of 32.
     """
     sides = text.lower().split('x')
     if not (len(sides) in (1, 2) and all(side.isdecimal() for side in sides) and min(map(int, sides)) >= _STRIDE):
@@ -32,26 +32,27 @@ def parse_image_size(text: str) -> tuple[int, int]:
 
 
 def set_image_size(cfg: Config, size: tuple[int, int]) -> None:
-    """Have a config's pipelines make images of another size, and its data sets remember it in their ``metainfo``.
+    """Set the image size of a config's pipelines, and store it in the ``metainfo`` of its data sets.
 
-    The size of the test pipeline becomes ``size``; others, such as those of multi-scale training, change in proportion.
+    The size of the test pipeline becomes ``size``. Other sizes, such as those of multi-scale training, are scaled in
+    proportion.
 
     Args:
-        cfg: The config, changed in place.
-        size: Width and height that an image must fit into, in pixels; under MMDetection's own resizes the long and the
-            short side, whichever way an image lies.
+        cfg: Changed in place.
+        size: (width, height) in pixels that an image is fitted into. MMDetection's own ``Resize`` fits the long side
+            of an image to the larger number and its short side to the smaller one.
 
     Raises:
-        UserError: If the config's test pipeline resizes nothing, or pads to a size that has to be a multiple of 32.
+        UserError: If the test pipeline has no resize, or pads to a size that must be a multiple of 32.
     """
     old = image_size(cfg)
     if old is None:
-        raise UserError(f'`image_size` needs a Resize with a scale in the test pipeline of {cfg.filename}, and there '
-                        f'is none. Set the size in its pipelines.')
+        raise UserError(f'`image_size` needs a Resize with a scale, but the test pipeline of {cfg.filename} has none. '
+                        f'Set the size in its pipelines.')
     factors = size[0] / old[0], size[1] / old[1]
     for step in steps([dataset.get('pipeline') for dataset in datasets_of(cfg)] + [cfg.get('tta_pipeline')]):
         if step['type'] == 'CenterPad' and any(side % _STRIDE for side in size):
-            raise UserError(f'image_size={size[0]}x{size[1]}: this detector takes multiples of {_STRIDE}, such as '
+            raise UserError(f'image_size={size[0]}x{size[1]}: this detector needs multiples of {_STRIDE}, such as '
                             f'{max(size[0] // _STRIDE, 1) * _STRIDE}x{max(size[1] // _STRIDE, 1) * _STRIDE}.')
         for key in SIZE_KEYS:
             if key in step:

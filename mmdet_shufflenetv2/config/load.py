@@ -1,4 +1,4 @@
-"""Reading a config: from a file, from an installed package, or from inside a checkpoint."""
+"""Load a config from a file, from an installed package, or from inside a checkpoint."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.ckpt')
 
 
-def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = None, work_dir: str | None = None,
+def load_config(path: str | os.PathLike[str], cfg_options: dict[str, Any] | None = None, work_dir: str | None = None,
                 launcher: str = 'none') -> Config:
-    """Read a config file.
+    """Load a config.
 
     Args:
-        path: Config file, or one of an installed package, such as
-            ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``, or a checkpoint with its config inside, or a name of
-            published weights, which become ``load_from`` of their config.
+        path: A config file; or one of an installed package, such as ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``;
+            or a checkpoint with its config inside; or a name of published weights, which become ``load_from`` of their
+            config.
         cfg_options: Entries to override, by dotted key.
-        work_dir: Where the run writes; by default what the config says, else ``work_dirs/NAME_OF_CONFIG``.
+        work_dir: Folder that the run writes to; by default that of the config, or else ``work_dirs/NAME_OF_CONFIG``.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
 
     Raises:
-        UserError: If there is no such file, if it is no config, or if an option does not fit it.
+        UserError: If the file is missing or not a config, or if an option does not match it.
     """
     path = Path(path)
     if path.suffix in CHECKPOINT_SUFFIXES or is_named(path):
@@ -47,21 +47,21 @@ def load_config(path: str | os.PathLike, cfg_options: dict[str, Any] | None = No
     packaged = '::' in str(path)
     if not packaged and not path.is_file():
         near = ', '.join([*map(str, _near(path)), *near_weights(path)])
-        hint = f'Near it: {near}' if near else f'Those of this project lie in {project_configs()}'
-        raise UserError(f'There is no config {path}. {hint}.')
+        hint = f'Did you mean {near}?' if near else f'The configs of this project are in {project_configs()}.'
+        raise UserError(f'Config not found: {path}. {hint}')
     if path.suffix not in CONFIG_SUFFIXES:
-        raise UserError(f'{path} is no config: expected a file that ends in {", ".join(CONFIG_SUFFIXES)}.')
+        raise UserError(f'{path} is not a config file: expected the suffix {", ".join(CONFIG_SUFFIXES)}.')
     try:
         if 'MMDET_SNV2_NO_PYTHON_CONFIG' in os.environ:  # set by --no-python-config
             cfg = load_plain_config(path)
-        elif packaged:  # MMEngine reads a package's config as a base only, so it becomes the base of an empty one
+        elif packaged:  # MMEngine accepts a package's config only as a base, so an empty config is based on it
             cfg = Config.fromstring(f'_base_ = {str(path)!r}', '.py')
         else:
             cfg = Config.fromfile(path)
     except UserError:
         raise
     except (SyntaxError, NameError, KeyError, TypeError, ValueError, FileNotFoundError, ImportError,
-            AssertionError) as error:  # the last of a package without configs
+            AssertionError) as error:  # AssertionError: a package without configs
         raise UserError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
     return _finished(cfg, path, cfg_options, work_dir, launcher)
 
@@ -75,18 +75,18 @@ def _finished(cfg: Config, path: Path, cfg_options: dict[str, Any] | None, work_
     return cfg
 
 
-def load_checkpoint_config(checkpoint: str | os.PathLike, cfg_options: dict[str, Any] | None = None,
+def load_checkpoint_config(checkpoint: str | os.PathLike[str], cfg_options: dict[str, Any] | None = None,
                            work_dir: str | None = None, launcher: str = 'none') -> Config:
-    """The config that a checkpoint was trained with, or the one for NanoDet's own files and for weights by name.
+    """The config inside a checkpoint, or the matching config for NanoDet's own files and for published weights.
 
-    Whoever made the checkpoint wrote it, so it is read without running anything, and where its run wrote and logged is
-    left out.
+    A checkpoint may come from anybody, so its config is parsed without running code. Output folders and loggers of its
+    run are removed.
 
-    Arguments are as :func:`load_config` has them, but ``work_dir`` is by default the folder in ``work_dirs`` of the
-    name that the checkpoint's has.
+    The arguments are those of :func:`load_config`, but ``work_dir`` is by default ``work_dirs/NAME``, where NAME is the
+    folder of the checkpoint.
 
     Raises:
-        UserError: If it is not a checkpoint, or has no config, or one that holds more than plain values.
+        UserError: If it is not a checkpoint, has no config, or has one with more than plain values.
     """
     checkpoint = Path(checkpoint)
     work_dir = work_dir or os.path.join('work_dirs', checkpoint.parent.name or (
@@ -102,14 +102,15 @@ def _config_inside(checkpoint: Path) -> Config:
     try:
         loaded = load(named_weights(checkpoint), 'cpu')
     except FileNotFoundError as error:
-        raise UserError(f'There is no checkpoint {checkpoint}.') from error
+        raise UserError(f'Checkpoint not found: {checkpoint}.') from error
     meta = loaded.get('meta') if isinstance(loaded, dict) else None
     text = meta.get('cfg') if isinstance(meta, dict) else None
     if isinstance(text, str) and text.strip():
         try:
             cfg = parse_config_text(text, checkpoint)
         except UserError as error:
-            raise UserError(f'{error}\nName its config in front of it, if you trust it: CONFIG {checkpoint}') from error
+            raise UserError(f'{error}\nIf you have its config, name it before the checkpoint: CONFIG {checkpoint}'
+                            ) from error
         for key in ('work_dir', 'resume', 'load_from', 'visualizer', 'vis_backends', 'launcher'):
             cfg.pop(key, None)
         cfg.visualizer = dict(type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
@@ -119,10 +120,10 @@ def _config_inside(checkpoint: Path) -> Config:
         return cfg
     variant = variant_of(find_weights(loaded)) if isinstance(loaded, dict) else None
     if variant is None:
-        raise UserError(f'{checkpoint} has no config inside, so its config has to be named in front of it: '
+        raise UserError(f'{checkpoint} has no config inside. Name its config before the checkpoint: '
                         f'CONFIG {checkpoint}')
-    # The tensors do not tell the size of the input. A NanoDet that has no config here gets one, and loading then says
-    # that the weights do not fit.
+    # The tensors do not tell the input size, so the file name decides. For a NanoDet without a config here, loading the
+    # weights reports the mismatch.
     fitting = [known.config for known in WEIGHTS.values() if known.variant and known.variant[:2] == variant[:2]]
     large = '416' in checkpoint.name
     name = next((config for config in fitting if config.endswith('_416') == large), (*fitting, 'nanodet_m_snv2')[0])
@@ -131,7 +132,7 @@ def _config_inside(checkpoint: Path) -> Config:
 
 
 def _near(path: Path) -> list[Path]:
-    """Configs of nearly that name: those beside it first, then this project's."""
+    """Configs with a similar name: first in the same folder, then in this project."""
     found: dict[str, Path] = {}
     for config in (*path.parent.glob('*.py'), *project_configs().rglob('*.py')):
         if '_base_' not in config.parts:

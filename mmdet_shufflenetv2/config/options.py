@@ -1,6 +1,6 @@
-"""What a user can ask of each command: one frozen dataclass each, for Python, the command line and the docs alike.
+"""The options of each command, one frozen dataclass per command. Python, the command line and the docs use the same.
 
-Nothing here imports PyTorch, so that ``--help`` is there at once.
+Nothing here imports PyTorch, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = [
     'TrainOptions'
 ]
 
-#: What a training can be logged to.
+#: Services that a training can be logged to.
 TRACKERS = ('tensorboard', 'wandb', 'mlflow', 'clearml', 'neptune', 'aim', 'dvclive')
 
 
@@ -34,7 +34,7 @@ def _launcher() -> Any:
 
 
 def _data_root() -> Any:
-    return option(None, "folder in the layout of the config's data root, to use in its place", metavar='DIR')
+    return option(None, "folder with the same layout as the config's data root, used instead of it", metavar='DIR')
 
 
 def _device(default: str | None = None) -> Any:
@@ -47,11 +47,11 @@ def images_per_step(text: str) -> int | str:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Train a detector, or a classifier to start it from.
+    """Train a detector, or a classifier for its backbone.
 
         snv2 train configs/faster_rcnn_snv2.py
         snv2 train configs/faster_rcnn_snv2.py --data fish/ --epochs 20 --batch-size 4 --image-size 640
-        snv2 train nanodet-plus-m-416 --data fish/    # published weights by name, with their config
+        snv2 train nanodet-plus-m-416 --data fish/    # published weights, with their config
         snv2 train configs/retinanet_snv2.py --data-root /data/coco --amp
         snv2 train configs/faster_rcnn_snv2.py --resume
         torchrun --nproc-per-node 8 tools/train.py configs/faster_rcnn_snv2.py --checkpoint-interval-minutes 30
@@ -59,35 +59,35 @@ class TrainOptions:
         snv2 train configs/imagenet/shufflenet_v2_1.0x.py --data-root /data/imagenet
     """
 
-    config: str = argument('config file, or a name of weights to start from, see snv2 download')
+    config: str = argument('config file, checkpoint to start from, or name of published weights (snv2 download)')
     work_dir: str | None = option(
-        None, 'where checkpoints and logs go (default: work_dirs/NAME_OF_CONFIG)', metavar='DIR')
+        None, 'folder for checkpoints and logs (default: work_dirs/NAME_OF_CONFIG)', metavar='DIR')
     data: str | None = option(
-        None, 'your own data set (snv2 check-data --formats): classes, their number and paths are set everywhere',
+        None, 'your own data set (formats: snv2 check-data --formats); sets classes and paths in the config',
         metavar='DIR')
-    freeze: int | None = option(None, 'freeze the first parts of the backbone: 0 the stem, 1 to 4 as many stages too',
-                                metavar='N')
-    image_size: str | None = option(None, 'what an image must fit into, in pixels; WxH either way round, except with '
-                                    'NanoDet', metavar='N|WxH')
-    batch_size: int | str | None = option(None, 'images per step on each device, the learning rate follows; auto takes '
-                                          'the largest that memory takes', metavar='N|auto', type=images_per_step)
-    epochs: int | None = option(None, 'length of the run; its schedules follow', metavar='N')
-    lr: float | None = option(None, 'learning rate, used as it is', metavar='X')
-    class_balance: str = option('auto', 'repeat images of rare classes of `data`: auto where few images have a class',
+    freeze: int | None = option(None, 'freeze the first parts of the backbone: 0 for the stem, 1 to 4 for the stem and '
+                                'that many stages', metavar='N')
+    image_size: str | None = option(None, 'size in pixels that images are fitted into; the order of W and H matters '
+                                    'only for NanoDet', metavar='N|WxH')
+    batch_size: int | str | None = option(None, 'images per step on each device; the learning rate is scaled with it; '
+                                          'auto: the largest that fits in memory', metavar='N|auto',
+                                          type=images_per_step)
+    epochs: int | None = option(None, 'number of epochs; schedules are scaled to it', metavar='N')
+    lr: float | None = option(None, 'learning rate, not scaled any further', metavar='X')
+    class_balance: str = option('auto', 'repeat images of rare classes (with `data`); auto: if a class is rare',
                                 choices=('auto', 'on', 'off'))
-    patience: int | None = option(None, 'end the run after N evaluations without a better score', metavar='N')
+    patience: int | None = option(None, 'stop after N evaluations without a better score', metavar='N')
     data_root: str | None = _data_root()
     amp: bool = option(False, 'train with automatic mixed precision')
     auto_scale_lr: bool = option(False, 'scale the learning rate to the batch size')
-    resume: str | None = option(None, 'continue from CHECKPOINT, or from the latest one in the work dir',
+    resume: str | None = option(None, 'continue from CHECKPOINT (default: the latest valid one in the work dir)',
                                 metavar='CHECKPOINT', nargs='?', const='auto')
     checkpoint_interval_minutes: float | None = option(
-        None, 'save in the middle of an epoch, too, every M minutes', metavar='M')
-    max_broken_images: int = option(10, 'end the run when more than N images cannot be read (default: 10)',
+        None, 'also save during an epoch, every M minutes', metavar='M')
+    max_broken_images: int = option(10, 'stop if more than N images cannot be read (default: 10)',
                                     metavar='N')
-    val_loss: bool = option(False, 'compute the loss on the validation images, too; evaluations take 2 to 3 times as '
-                            'long')
-    tracker: tuple[str, ...] = option((), 'log there, too: ' + ', '.join(TRACKERS), metavar='NAME')
+    val_loss: bool = option(False, 'also compute the validation loss; evaluations take 2 to 3 times as long')
+    tracker: tuple[str, ...] = option((), 'also log to: ' + ', '.join(TRACKERS), metavar='NAME')
     cfg_options: dict[str, Any] | None = _cfg_options()
     launcher: str = _launcher()
 
@@ -100,12 +100,12 @@ class TrainOptions:
                 raise UserError(f'{name}={value}: expected a positive number'
                                 f'{" or auto" if name == "batch_size" else ""}.')
         if unknown := [name for name in self.tracker if name not in TRACKERS]:
-            raise UserError(f'tracker={unknown[0]} is not known. Expected {", ".join(TRACKERS)}.')
+            raise UserError(f'tracker={unknown[0]} is unknown. Expected one of {", ".join(TRACKERS)}.')
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """Evaluate a checkpoint: prints COCO's table and the AP of each class, or top-1 and top-5; writes metrics.json.
+    """Evaluate a checkpoint. Prints COCO metrics and the AP per class, or top-1 and top-5; writes metrics.json.
 
         snv2 eval configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth
         snv2 eval work_dirs/faster_rcnn_snv2/epoch_12.pth    # its config is inside
@@ -115,84 +115,85 @@ class EvaluateOptions:
 
     config: str | None = argument('config file; by default the one inside the checkpoint', nargs='?')
     checkpoint: str = argument("weights of the config's model")
-    work_dir: str | None = option(None, 'where metrics.json goes (default: work_dirs/NAME_OF_CONFIG)', metavar='DIR')
-    data: str | None = option(None, "your own data set, in any format that is read (default: that of the run)",
+    work_dir: str | None = option(None, 'folder for metrics.json (default: work_dirs/NAME_OF_CONFIG)', metavar='DIR')
+    data: str | None = option(None, "your own data set, in any supported format (default: that of the training)",
                                metavar='DIR')
     data_root: str | None = _data_root()
-    out: str | None = option(None, "detections: .json for COCO's format, .pkl for MMDetection's", metavar='FILE')
+    out: str | None = option(None, 'file for detections: .json (COCO results) or .pkl (MMDetection)', metavar='FILE')
     show: bool = option(False, 'open one window per image')
     show_dir: str | None = option(
-        None, 'folder, below the log, for figures: ground truth left, detections right', metavar='DIR')
-    wait_time: float = option(2, 'seconds that a window stays (default: 2)', metavar='S')
-    tta: bool = option(False, 'test-time augmentation: merge the detections in each image and in its mirror image')
-    shuffle_free: bool = option(False, 'run the backbone in its shuffle-free form')
+        None, 'folder for figures, inside the folder of the log: ground truth left, detections right', metavar='DIR')
+    wait_time: float = option(2, 'seconds to show each window (default: 2)', metavar='S')
+    tta: bool = option(False, 'test-time augmentation: merge the detections of each image and its mirror image')
+    shuffle_free: bool = option(False, 'use the shuffle-free form of the backbone: same results, faster')
     cfg_options: dict[str, Any] | None = _cfg_options()
     launcher: str = _launcher()
 
     def __post_init__(self) -> None:
         out = None if self.out is None else Path(self.out)
         if out and (out.suffix not in ('.json', '.pkl', '.pickle') or out.is_dir()):
-            raise UserError(f"out={self.out}: expected a name of a file that ends in .json (COCO results) or .pkl "
-                            f"(MMDetection's).")
+            raise UserError(f'out={self.out}: expected a file with the suffix .json (COCO results) or .pkl '
+                            f'(MMDetection).')
 
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """Detect objects in images, videos and cameras: draws them, and writes them as COCO JSON, YOLO txt, CSV or labels.
+    """Detect objects in images, videos and cameras. Draws them, and writes COCO JSON, YOLO txt, CSV or labels.
 
         snv2 predict configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth photo.jpg holiday/
         snv2 predict best.pth photo.jpg              # its config is inside
-        snv2 predict nanodet-plus-m-416 photo.jpg    # published weights by name, see snv2 download
+        snv2 predict nanodet-plus-m-416 photo.jpg    # published weights, see snv2 download
         snv2 predict detector.onnx clip.mp4 'photos/**/*.jpg' --save coco yolo csv
-        snv2 predict nanodet_m.ckpt webcam:0 --classes person 'traffic light' --score-thr 0.5    # ends with Ctrl-C
+        snv2 predict nanodet_m.ckpt webcam:0 --classes person 'traffic light' --score-thr 0.5    # Ctrl-C stops it
         snv2 predict best.pth street.mp4 --track --region 0 200 640 480    # ids; one part of the image
         snv2 predict best.pth aerial.jpg --tiles 640    # small objects in large images
     """
 
-    config: str | None = argument('config file; by default the one inside the checkpoint; an exported file needs none',
+    config: str | None = argument('config file (default: the one inside the checkpoint); exported files need none',
                                   metavar='CONFIG', nargs='?')
-    weights: str | None = argument("weights of the config's model, or a file that snv2 export made",
+    weights: str | None = argument("weights of the config's model, or a file from snv2 export",
                                    metavar='CHECKPOINT')
-    inputs: Sequence[str] = argument('image and video files, folders, patterns, webcam:0 or a number', metavar='INPUT')
-    out_dir: str = option('outputs', 'gets vis/ and the results (default: outputs)', metavar='DIR', kw_only=False)
+    inputs: Sequence[str] = argument('images, videos, folders, patterns, webcam:0 or a number', metavar='INPUT')
+    out_dir: str = option('outputs', 'folder for figures (vis/) and results (default: outputs)', metavar='DIR',
+                          kw_only=False)
     save: tuple[str, ...] = option(
-        ('coco', ), 'coco (results.json), yolo (yolo/), csv (results.csv), or labels to correct, with the images: voc '
+        ('coco', ), 'coco (results.json), yolo (yolo/), csv (results.csv), or pre-labels together with the images: voc '
         '(voc/), cvat (cvat/), labelme (labelme/); default: coco', metavar='FORMAT')
-    score_thr: float = option(0.3, "lowest score that is drawn and saved; COCO's file has all (default: 0.3)",
+    score_thr: float = option(0.3, 'lowest score that is drawn and saved; results.json has all (default: 0.3)',
                               metavar='S')
     classes: tuple[str, ...] | None = option(None, 'detect these classes only', metavar='NAME')
     region: tuple[str, ...] | None = option(
-        None, 'keep objects whose center is inside: X1 Y1 X2 Y2 in pixels, the corners X Y X Y X Y ... of a polygon, '
-        "or a .json file of polygons, LabelMe's too", metavar='X|FILE')
-    min_size: float | None = option(None, 'leave out boxes whose longer side has fewer than N pixels', metavar='N')
-    max_size: float | None = option(None, 'leave out boxes whose longer side has more than N pixels', metavar='N')
-    track: bool = option(False, 'follow objects through videos: ids in the drawings and results; needs trackers')
-    tiles: int | None = option(None, 'detect in square tiles of N pixels a side, too: for small objects in large '
-                               'images', metavar='N')
-    overlap: float | None = option(None, 'least overlap of neighboring tiles, as a fraction of their side '
+        None, 'keep objects whose center is in this region: X1 Y1 X2 Y2 in pixels, the corners X Y X Y X Y ... of a '
+        'polygon, or a .json file of polygons (LabelMe files, too)', metavar='X|FILE')
+    min_size: float | None = option(None, 'drop boxes whose longer side is shorter than N pixels', metavar='N')
+    max_size: float | None = option(None, 'drop boxes whose longer side is longer than N pixels', metavar='N')
+    track: bool = option(False, 'track objects in videos: adds ids to figures and results; needs the package trackers')
+    tiles: int | None = option(None, 'for small objects in large images: also detect in square tiles of N pixels',
+                               metavar='N')
+    overlap: float | None = option(None, 'minimum overlap of neighboring tiles, as a fraction of their size '
                                    '(default: 0.2)', metavar='F')
-    tta: bool = option(False, 'test-time augmentation: merge the detections in each image and in its mirror image')
-    batch_size: int = option(1, 'images, or tiles of one, that are computed at once; an .onnx file takes one '
-                             '(default: 1)', metavar='N')
+    tta: bool = option(False, 'test-time augmentation: merge the detections of each image and its mirror image')
+    batch_size: int = option(1, 'images, or tiles of an image, per batch; .onnx files support only 1 (default: 1)',
+                             metavar='N')
     device: str | None = _device()
-    shuffle_free: bool = option(False, 'run the backbone in its shuffle-free form')
+    shuffle_free: bool = option(False, 'use the shuffle-free form of the backbone: same results, faster')
     cfg_options: dict[str, Any] | None = _cfg_options()
 
     def __post_init__(self) -> None:
         if not 0 <= self.score_thr <= 1:
-            raise UserError(f'score_thr={self.score_thr} is not a score: expected 0 to 1.')
+            raise UserError(f'score_thr={self.score_thr}: expected a score from 0 to 1.')
         for name in ('min_size', 'max_size'):
             if (value := getattr(self, name)) is not None and not 0 <= value < float('inf'):
-                raise UserError(f'{name}={value}: expected a number of pixels.')
+                raise UserError(f'{name}={value}: expected a positive number of pixels.')
         if (self.min_size or 0) > (self.max_size or float('inf')):
-            raise UserError(f'min_size={self.min_size} is larger than max_size={self.max_size}, which leaves no box.')
+            raise UserError(f'min_size={self.min_size} is larger than max_size={self.max_size}, so no box is left.')
         if self.batch_size < 1:
             raise UserError(f'batch_size={self.batch_size}: expected 1 or more.')
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Export a trained detector as one file from image to boxes, and check the file against the detector.
+    """Export a detector to one file that maps an image to boxes, and compare the file with the PyTorch model.
 
         snv2 export configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth detector.onnx
         snv2 export work_dirs/faster_rcnn_snv2/epoch_12.pth detector.onnx    # its config is inside
@@ -203,33 +204,33 @@ class ExportOptions:
 
     config: str | None = argument('config file; by default the one inside the checkpoint', nargs='?')
     checkpoint: str = argument("weights of the config's model")
-    out: str = argument('file to write; its suffix says what runs it: .onnx onnxruntime, .xml OpenVINO. '
+    out: str = argument('file to write; the suffix selects the runtime: .onnx for onnxruntime, .xml for OpenVINO. '
                         'With --target web, a new folder', metavar='OUT')
-    backbone_only: bool = option(False, 'from normalised images to features')
-    keep_shuffle: bool = option(False, 'leave the backbone as it is, not shuffle-free')
-    target: str | None = option(None, 'runtime that the file is for: onnxruntime, openvino or web (default: by its '
-                                'suffix; the first two run .onnx)', metavar='TARGET')
-    image: str | None = option(None, 'image on which the file is compared with the detector (default: a drawn one)',
+    backbone_only: bool = option(False, 'export only the backbone: from normalized images to features')
+    keep_shuffle: bool = option(False, 'do not convert the backbone to its shuffle-free form')
+    target: str | None = option(None, 'runtime of the file: onnxruntime, openvino or web (default: by the suffix; the '
+                                'first two run .onnx)', metavar='TARGET')
+    image: str | None = option(None, 'image for comparing the file with the PyTorch model (default: a drawn one)',
                                metavar='FILE')
     cfg_options: dict[str, Any] | None = _cfg_options()
 
 
 @dataclass(frozen=True)
 class BrowseOptions:
-    """Draw sheets of the data before training: images after augmentation with the boxes that the model learns from.
+    """Draw sheets of training data: images after augmentation, with the boxes that the model is trained on.
 
         snv2 browse configs/faster_rcnn_snv2.py                        # writes data_sheets/sheet_1.jpg, ...
         snv2 browse configs/nanodet_m_snv2.py --data-root /data/coco --count 60 --seed 1
         snv2 browse CONFIG --data fish/                                # your own data, see snv2 train
-        snv2 browse CONFIG --split val                                 # what evaluation sees
+        snv2 browse CONFIG --split val                                 # images of the evaluation
     """
 
     config: str = argument('config file, or a checkpoint with its config inside')
-    out_dir: str = option('data_sheets', 'gets the sheets (default: data_sheets)', metavar='DIR', kw_only=False)
+    out_dir: str = option('data_sheets', 'folder for the sheets (default: data_sheets)', metavar='DIR', kw_only=False)
     count: int = option(24, 'images to draw (default: 24)', metavar='N')
-    split: str = option('train', 'default: train', choices=('train', 'val', 'test'))
-    seed: int = option(0, 'of the augmentation (default: 0)', metavar='N')
-    data: str | None = option(None, 'your own data set, in any format that is read', metavar='DIR')
+    split: str = option('train', 'data to draw (default: train)', choices=('train', 'val', 'test'))
+    seed: int = option(0, 'random seed of the augmentation (default: 0)', metavar='N')
+    data: str | None = option(None, 'your own data set, in any supported format', metavar='DIR')
     data_root: str | None = _data_root()
     cfg_options: dict[str, Any] | None = _cfg_options()
 
@@ -240,62 +241,62 @@ class BrowseOptions:
 
 @dataclass(frozen=True)
 class CheckDataOptions:
-    """Every problem of a data set in one pass: what is wrong, how often, and examples.
+    """List all problems of a data set in one pass: what is wrong, how often, and examples.
 
         snv2 check-data annotations/instances_train.json --images images/
         snv2 check-data fish/ --json problems.json
         snv2 check-data configs/faster_rcnn_snv2.py
         snv2 check-data --formats
 
-    Ends with exit status 1 if a problem is fatal for training, else 0; 2 if there is nothing to check.
+    Exit status: 0 if training is possible, 1 if a problem prevents training, 2 if there is nothing to check.
     """
 
     source: str | None = argument(
-        "annotation file in COCO's format, folder of a data set in any format that is read, or a config, whose data "
-        'are checked', default=None, metavar='ANNOTATIONS.json|DIR|CONFIG')
-    images: str | None = option(None, 'folder of its images (default: found near it)', metavar='DIR')
-    data: str | None = option(None, 'the same as naming the folder alone', metavar='DIR')
-    json: str | None = option(None, 'write the reports there too', metavar='OUT')
-    formats: bool = option(False, 'list the formats that --data reads, and what a folder is recognised by')
+        'COCO annotation file, folder of a data set in any supported format, or a config to check its data',
+        default=None, metavar='ANNOTATIONS.json|DIR|CONFIG')
+    images: str | None = option(None, 'folder of the images (default: searched near the annotations)', metavar='DIR')
+    data: str | None = option(None, 'folder of a data set, the same as naming it without --data', metavar='DIR')
+    json: str | None = option(None, 'also write the reports to this file', metavar='OUT')
+    formats: bool = option(False, 'list the supported formats, and the files that each is recognized by')
 
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """Write a data set of any format that is read as COCO, YOLO or Pascal VOC, and read it back to check it.
+    """Convert a data set of any supported format to COCO, YOLO or Pascal VOC, and check the result.
 
         snv2 convert fish/ fish_coco/
         snv2 convert fish/ fish_yolo/ --to yolo
 
-    Images are copied. What a format cannot hold is listed with counts.
+    Images are copied. Annotations that the target format cannot represent are listed with counts.
     """
 
-    data: str = argument('folder of a data set (snv2 check-data --formats), or the .yaml or .data of YOLO\'s',
+    data: str = argument('folder of a data set (formats: snv2 check-data --formats), or a .yaml or .data file of YOLO',
                          metavar='DIR')
-    out: str = argument('folder to write, which is new or empty', metavar='OUT')
+    out: str = argument('output folder, new or empty', metavar='OUT')
     to: str = option('coco', 'format to write (default: coco)', choices=('coco', 'yolo', 'voc'))
 
 
 @dataclass(frozen=True)
 class AnalyzeOptions:
-    """Where a detector goes wrong: AP by class and size, confusions, the worst mistakes as images, in one report.html.
+    """Report a detector's mistakes in one report.html: AP by class and size, confusions, images of the worst mistakes.
 
-        snv2 eval CONFIG CHECKPOINT --out results.json    # also notes what it evaluated on
+        snv2 eval CONFIG CHECKPOINT --out results.json    # also stores which data it used
         snv2 analyze results.json
         snv2 analyze others.json --ann data/coco/annotations/instances_val2017.json --images data/coco/val2017
     """
 
-    results: str = argument('what snv2 eval --out or a COCO tool wrote', metavar='RESULTS.json')
-    ann: str | None = option(None, 'COCO annotations of the same images (default: what snv2 eval has noted beside the '
-                             'results)', metavar='ANNOTATIONS.json')
-    images: str | None = option(None, 'folder of the images (default: as for --ann)', metavar='DIR')
-    out: str = option('report.html', 'default: report.html', metavar='FILE')
-    score_thr: float = option(0.3, 'lowest score that counts as a mistake; AP takes all (default: 0.3)', metavar='S')
-    worst: int = option(24, 'how many false positives and how many misses to show (default: 24)', metavar='N')
+    results: str = argument('COCO results file, from snv2 eval --out or another tool', metavar='RESULTS.json')
+    ann: str | None = option(None, 'COCO annotations of the same images (default: those that snv2 eval used)',
+                             metavar='ANNOTATIONS.json')
+    images: str | None = option(None, 'folder of the images (default: that of snv2 eval)', metavar='DIR')
+    out: str = option('report.html', 'file to write (default: report.html)', metavar='FILE')
+    score_thr: float = option(0.3, 'lowest score of a false positive; AP uses all scores (default: 0.3)', metavar='S')
+    worst: int = option(24, 'how many false positives and how many missed objects to show (default: 24)', metavar='N')
 
 
 @dataclass(frozen=True)
 class PlotOptions:
-    """Draw loss, learning rate and AP of a run, or of several over one another, from their logs.
+    """Plot loss, learning rate and AP of one run, or of several in one figure, from their logs.
 
         snv2 plot work_dirs/faster_rcnn_snv2                       # writes curves.png there
         snv2 plot work_dirs/first work_dirs/second --out both.png
@@ -308,51 +309,51 @@ class PlotOptions:
 
 @dataclass(frozen=True)
 class AppOptions:
-    """Try detectors in a browser: drop an image, choose a checkpoint, move the threshold.
+    """Try detectors in a browser: upload an image, select a checkpoint, change the score threshold.
 
         snv2 app                                   # every checkpoint in work_dirs/*/
-        snv2 app nanodet-plus-m-416 detector.onnx  # published weights by name and .onnx files need no config
+        snv2 app nanodet-plus-m-416 detector.onnx  # published weights and .onnx files need no config
         snv2 app configs/faster_rcnn_snv2.py epoch_11.pth epoch_12.pth --port 8000
 
-    Needs gradio: pip install -e '.[app]'. Listens on this machine alone unless --host says otherwise, and sends nothing
-    to anybody.
+    Needs gradio: pip install -e '.[app]'. Only this machine can connect, unless --host allows others. No data are sent
+    to any other server.
     """
 
-    models: tuple[str, ...] = argument('checkpoints, .onnx files, and configs for the checkpoints behind them',
+    models: tuple[str, ...] = argument('checkpoints, .onnx files, and configs, each followed by its checkpoints',
                                        default=(), metavar='FILE')
     device: str | None = _device()
-    host: str = option('127.0.0.1', 'address to listen at (default: 127.0.0.1)')
-    port: int | None = option(None, 'default: the first free one from 7860')
+    host: str = option('127.0.0.1', 'address to listen on (default: 127.0.0.1)')
+    port: int | None = option(None, 'port to listen on (default: the first free one from 7860)')
 
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """Put COCO 2017, or published weights, where they are expected: downloaded with resume, checked, unpacked, counted.
+    """Download COCO 2017 or published weights. Downloads are resumed, verified and unpacked.
 
         snv2 download                                  # all of COCO: 20 GB of traffic, 40 GB of disk
         snv2 download --splits val2017                 # to evaluate only: 1.1 GB
         snv2 download --subset 1000 --seed 0           # val2017 and 1000 images of train2017
-        snv2 download --from ~/Downloads               # archives, or folders, that are there already
-        snv2 download nanodet-plus-m-416               # weights, into PyTorch's cache; every command takes the name
-        snv2 download nanodet-plus-m-416 --from FILE   # fetched elsewhere
+        snv2 download --from ~/Downloads               # use archives or folders that you have already
+        snv2 download nanodet-plus-m-416               # weights, to PyTorch's cache; all commands accept the name
+        snv2 download nanodet-plus-m-416 --from FILE   # use a file that you have already
     """
 
     name: str | None = argument(
-        'weights in place of COCO: nanodet-m-320, -416, nanodet-plus-m-320, -416, nanodet-plus-m-1.5x-320, -416, or '
-        "torchvision's classifiers shufflenet-v2-0.5x, -1.0x, -1.5x, -2.0x", default=None, metavar='NAME')
-    root: str = option('data/coco', 'where COCO goes (default: data/coco)', metavar='DIR')
+        'weights to download instead of COCO: nanodet-m-320, -416, nanodet-plus-m-320, -416, nanodet-plus-m-1.5x-320, '
+        "-416, or torchvision's classifiers shufflenet-v2-0.5x, -1.0x, -1.5x, -2.0x", default=None, metavar='NAME')
+    root: str = option('data/coco', 'folder for COCO (default: data/coco)', metavar='DIR')
     splits: tuple[str, ...] = option(('train2017', 'val2017'), 'train2017 or val2017 (default: both)', metavar='SPLIT')
-    subset: int | None = option(None, 'take only N images of train2017', metavar='N')
-    seed: int = option(0, 'which N images (default: 0)', metavar='N')
-    source: str | None = option(None, 'archives or folders, or the file of the weights, that are there already',
+    subset: int | None = option(None, 'use only N random images of train2017', metavar='N')
+    seed: int = option(0, 'random seed of the subset (default: 0)', metavar='N')
+    source: str | None = option(None, 'archives, folders, or a weights file that you have already',
                                 flag='--from', metavar='PATH')
-    base_url: str = option('http://images.cocodataset.org', 'another server (default: http://images.cocodataset.org)',
+    base_url: str = option('http://images.cocodataset.org', 'server of COCO (default: http://images.cocodataset.org)',
                            metavar='URL')
 
     def __post_init__(self) -> None:
         given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
         if self.name is not None and (others := [name for name in given if name not in ('name', 'source')]):
-            raise UserError(f'`{others[0]}` is about COCO, {self.name} are weights. Leave one of them out.')
+            raise UserError(f'`{others[0]}` is an option for COCO, but {self.name} names weights. Remove one of them.')
 
 
 @dataclass(frozen=True)
@@ -361,37 +362,37 @@ class ComplexityOptions:
 
         snv2 complexity configs/faster_rcnn_snv2*.py configs/retinanet_snv2*.py
         snv2 complexity configs/faster_rcnn_snv2.py --shape 320 320
-        snv2 complexity --variants        # every backbone, with a classifier, beside the paper's figures
+        snv2 complexity --variants        # all backbones with a classifier, compared with the paper
     """
 
     configs: tuple[str, ...] = argument('config files', default=(), metavar='CONFIG')
-    variants: bool = option(False, 'every variant of the backbone on a 224x224 image')
-    shape: tuple[int, int] = option((800, 1333), 'size of the image in pixels (default: 800 1333)',
+    variants: bool = option(False, 'list all variants of the backbone on a 224x224 image')
+    shape: tuple[int, int] = option((800, 1333), 'image size in pixels (default: 800 1333)',
                                     metavar=('HEIGHT', 'WIDTH'))
 
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """Latency, memory and cost of a backbone, or of whole detectors, in every form that can be run here.
+    """Measure latency, memory and cost of a backbone or of detectors, in every form that this machine can run.
 
         snv2 benchmark --width 1.0 --shape 800 1344 --shape 320 320
         snv2 benchmark --config configs/faster_rcnn_snv2.py --config configs/retinanet_snv2.py --shape 800 1333
     """
 
     width: float = option(1.0, 'width of the backbone (default: 1.0)')
-    config: tuple[str, ...] = option((), "measure a config's whole detector; may be given repeatedly", metavar='CONFIG',
+    config: tuple[str, ...] = option((), "measure the detector of a config; can be repeated", metavar='CONFIG',
                                      action='append')
-    checkpoint: str | None = option(None, 'weights of the only --config, or of the one inside (default: random)',
-                                    metavar='FILE')
+    checkpoint: str | None = option(None, 'weights for a single --config, or a checkpoint with its config inside '
+                                    '(default: random weights)', metavar='FILE')
     shape: tuple[tuple[int, int], ...] = option(
-        ((800, 1344), ), 'size of the input in pixels; may be given repeatedly (default: 800 1344)',
+        ((800, 1344), ), 'input size in pixels; can be repeated (default: 800 1344)',
         metavar=('HEIGHT', 'WIDTH'), action='append')
-    threads: int = option(2, 'threads that compute (default: 2)', metavar='N')
-    rounds: int = option(30, 'rounds in which each form runs once (default: 30)', metavar='N')
+    threads: int = option(2, 'number of threads (default: 2)', metavar='N')
+    rounds: int = option(30, 'number of rounds; each form runs once per round (default: 30)', metavar='N')
     device: str = _device('cpu')
-    skip: tuple[str, ...] = option((), 'leave out forms with this in their name, such as compiled', metavar='WORD')
-    no_memory: bool = option(False, 'do not measure peak memory, which takes longest')
-    out_dir: str | None = option(None, 'gets README.md, results.json and latency.png (default: '
+    skip: tuple[str, ...] = option((), 'skip forms whose name contains this word, such as compiled', metavar='WORD')
+    no_memory: bool = option(False, 'do not measure peak memory, which is the slowest part')
+    out_dir: str | None = option(None, 'folder for README.md, results.json and latency.png (default: '
                                  'benchmarks/latency/NAME_OF_MACHINE)', metavar='DIR')
 
 
@@ -405,38 +406,38 @@ class GuidelinesOptions:
     """
 
     device: str = _device('cpu')
-    threads: int | None = option(None, "threads on the CPU (default: PyTorch's own choice)", metavar='N')
-    runtime: str = option('torch', 'default: torch', choices=('torch', 'onnxruntime'))
-    table: str = option('all', 'default: all', choices=('G1', 'G2', 'G3', 'G4', 'all'))
-    channels: str | None = option(None, "which of the paper's channel counts (default: gpu on a GPU, arm on a CPU)",
+    threads: int | None = option(None, "number of CPU threads (default: PyTorch's)", metavar='N')
+    runtime: str = option('torch', 'runtime to measure (default: torch)', choices=('torch', 'onnxruntime'))
+    table: str = option('all', 'guideline to measure (default: all)', choices=('G1', 'G2', 'G3', 'G4', 'all'))
+    channels: str | None = option(None, "channel counts of the paper to use (default: gpu on a GPU, arm on a CPU)",
                                   choices=('gpu', 'arm'))
-    seconds: float = option(10, 'how long to time a column of a table (default: 10)', metavar='S')
-    out_dir: Path | None = option(None, 'default: benchmarks/guidelines/NAME_OF_THE_MACHINE', metavar='DIR')
+    seconds: float = option(10, 'seconds of timing per table column (default: 10)', metavar='S')
+    out_dir: Path | None = option(None, 'output folder (default: benchmarks/guidelines/NAME_OF_MACHINE)', metavar='DIR')
 
 
 @dataclass(frozen=True)
 class DesignCheckOptions:
-    """Say where backbones violate the four guidelines of the ShuffleNet V2 paper, and what that costs on this machine.
+    """Report where backbones violate the four guidelines of the ShuffleNet V2 paper, and the cost on this machine.
 
         snv2 design-check configs/faster_rcnn_snv2.py
         snv2 design-check configs/retinanet_snv2*.py mmdet::retinanet/retinanet_r50_fpn_1x_coco.py \\
             mmdet::ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py --figure backbones.png
 
-    One config is checked layer by layer, several are compared.
+    A single config is checked layer by layer. Several configs are compared.
     """
 
-    configs: tuple[str, ...] = argument('config files, or mmdet::NAME for one of mmdet', metavar='CONFIG')
-    shape: tuple[int, int] = option((320, 320), 'size of the image in pixels (default: 320 320)',
+    configs: tuple[str, ...] = argument('config files, or mmdet::NAME for configs of MMDetection', metavar='CONFIG')
+    shape: tuple[int, int] = option((320, 320), 'image size in pixels (default: 320 320)',
                                     metavar=('HEIGHT', 'WIDTH'))
     device: str = _device('cpu')
-    threads: int | None = option(None, "threads on the CPU (default: PyTorch's own choice)", metavar='N')
-    rounds: int = option(20, 'how often each backbone is timed (default: 20)', metavar='N')
-    figure: Path | None = option(None, 'draw the backbones side by side', metavar='FILE')
+    threads: int | None = option(None, "number of CPU threads (default: PyTorch's)", metavar='N')
+    rounds: int = option(20, 'number of timed runs per backbone (default: 20)', metavar='N')
+    figure: Path | None = option(None, 'file for a figure that compares the backbones', metavar='FILE')
 
 
 @dataclass(frozen=True)
 class ReproduceOptions:
-    """Reproduce a row of the paper's tables, or a NanoDet-Plus: train, evaluate, print it beside what was published.
+    """Reproduce a row of the paper's tables, or a NanoDet-Plus: train, evaluate, and compare with the published result.
 
         snv2 reproduce --table imagenet --width 1.0 --data-root /data/imagenet
         snv2 reproduce --table coco --width 1.0 --star --pretrain --gpus 8
@@ -444,57 +445,58 @@ class ReproduceOptions:
         snv2 reproduce --table nanodet-plus --width 1.5 --size 416 --dry-run
         snv2 reproduce --report docs/results.md
 
-    A run that was stopped goes on with --resume: its state is what lies in its output folder.
+    --resume continues a stopped run from its output folder.
     """
 
-    table: str | None = option(None, 'imagenet (table 8), coco (table 7) or nanodet-plus')
-    width: str | None = option(None, '0.5, 1.0, 1.5 or 2.0')
-    star: bool = option(False, 'ShuffleNet V2*, for detection')
-    se: bool = option(False, 'with squeeze-and-excitation')
+    table: str | None = option(None, 'table: imagenet (table 8), coco (table 7) or nanodet-plus')
+    width: str | None = option(None, 'width of the backbone: 0.5, 1.0, 1.5 or 2.0')
+    star: bool = option(False, 'use ShuffleNet V2*, the variant for detection')
+    se: bool = option(False, 'use squeeze-and-excitation')
     size: int | None = option(None, 'table nanodet-plus: 320 (default) or 416 pixels', metavar='N')
-    data_root: str | None = option(None, "folder of the table's data set (default: the config's)", metavar='DIR')
+    data_root: str | None = option(None, "folder of the table's data set (default: that of the config)", metavar='DIR')
     pretrain: bool = option(False, 'table coco: train the backbone on ImageNet first')
     imagenet_root: str | None = option(
-        None, "folder of ImageNet for --pretrain (default: the config's)", metavar='DIR')
-    weights: str | None = option(None, 'table coco: weights that the backbone starts from; the others: weights to '
-                                 'evaluate', metavar='FILE')
-    config: str | None = option(None, "config in place of the row's own")
+        None, 'folder of ImageNet for --pretrain (default: that of the config)', metavar='DIR')
+    weights: str | None = option(None, 'table coco: initial weights of the backbone; other tables: weights to evaluate',
+                                 metavar='FILE')
+    config: str | None = option(None, "config to use instead of the row's own")
     classifier_config: str | None = option(
-        None, "config of the training on ImageNet in place of the row's own", metavar='CONFIG')
-    gpus: int = option(1, 'GPUs of this machine to train on (default: 1)', metavar='N')
+        None, "config of the ImageNet training to use instead of the row's own", metavar='CONFIG')
+    gpus: int = option(1, 'number of GPUs to train on (default: 1)', metavar='N')
     out: Path | None = option(None, 'output folder (default: work_dirs/reproduce/NAME_OF_ROW)', metavar='DIR')
-    resume: bool = option(False, 'continue the run that is in the output folder')
-    dry_run: bool = option(False, 'say what would run; estimate the hours')
-    report: Path | None = option(None, 'write all tables, with the results below work_dirs/reproduce (or --out), and '
-                                 'stop', metavar='FILE')
+    resume: bool = option(False, 'continue the run in the output folder')
+    dry_run: bool = option(False, 'only print the commands and an estimate of the hours')
+    report: Path | None = option(None, 'only write all tables, with the results in work_dirs/reproduce or --out',
+                                 metavar='FILE')
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """The whole way on built-in data: train a small Faster R-CNN, evaluate it, draw its detections: make demo.
+    """Train a small Faster R-CNN on built-in data, evaluate it and draw its detections. Same as: make demo.
 
         snv2 demo
         snv2 demo --config configs/nanodet_m_snv2_shapes.py --work-dir work_dirs/trial
 
-    A second call resumes from the last checkpoint; with a finished training it evaluates and draws again.
+    A second call resumes from the last checkpoint. If training is finished, it only evaluates and draws again.
     """
 
-    config: str = option('configs/faster_rcnn_snv2_shapes.py', 'default: configs/faster_rcnn_snv2_shapes.py')
-    work_dir: str | None = option(None, 'default: work_dirs/NAME_OF_CONFIG', metavar='DIR')
+    config: str = option('configs/faster_rcnn_snv2_shapes.py',
+                         'config file (default: configs/faster_rcnn_snv2_shapes.py)')
+    work_dir: str | None = option(None, 'output folder (default: work_dirs/NAME_OF_CONFIG)', metavar='DIR')
 
 
 @dataclass(frozen=True)
 class EnvOptions:
-    """Print what a bug report needs: versions, and which operator runs on which device."""
+    """Print information for a bug report: versions, and which operator runs on which device."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Run one of MMDetection's own tools, or any script, with this package registered first.
+    """Run a tool of MMDetection, or any script, after registering this package.
 
         snv2 run confusion_matrix.py CONFIG RESULTS.pkl OUT_DIR
         snv2 run path/to/script.py ARGUMENTS ...
     """
 
-    script: str = argument("a script's path, or the name of a tool of MMDetection", metavar='SCRIPT')
-    arguments: tuple[str, ...] = argument('what the script takes', default=(), metavar='ARGUMENT', nargs='...')
+    script: str = argument('path of a script, or name of a tool of MMDetection', metavar='SCRIPT')
+    arguments: tuple[str, ...] = argument('arguments of the script', default=(), metavar='ARGUMENT', nargs='...')

@@ -1,8 +1,8 @@
-"""From what a user asked for to one config: the config is read, then edited by one function after the other.
+"""From options to one config: load it, then apply all edits in order.
 
-What an edit changes, it changes nowhere else. Two things can be told only later and are set then:
-a schedule in steps, when the built runner knows how many there are (:mod:`..training.train`), and an evaluation without
-metrics, when the test data turn out to have no annotations (:mod:`..evaluation.evaluate`).
+Afterwards nothing edits the config, with two exceptions that depend on later results: a schedule in steps is adapted
+when the built runner knows the number of steps (:mod:`..training.train`), and the metrics are removed when the test
+data turn out to have no annotations (:mod:`..evaluation.evaluate`).
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ __all__ = ['Resolved', 'resolve']
 
 
 class Resolved(NamedTuple):
-    """A config with every edit made, and what a person should be told about it."""
+    """A config with all edits, and notes for the user."""
 
     cfg: Config
-    #: What was chosen, by subject: ``length``, ``workers``, ...
+    #: What was chosen and why, by subject: ``length``, ``workers``, ...
     notes: dict[str, str]
 
 
 def resolve(options: TrainOptions | EvaluateOptions | BrowseOptions) -> Resolved:
-    """Read the config that the options name and make every edit that they ask for.
+    """Load the config of a command's options and apply all their edits.
 
     Raises:
-        UserError: If the config is invalid, or an option does not fit it.
+        UserError: If the config is invalid, or an option does not match it.
     """
     work_dir = options.out_dir if isinstance(options, BrowseOptions) else options.work_dir
     launcher = getattr(options, 'launcher', 'none')
@@ -50,7 +50,10 @@ def resolve(options: TrainOptions | EvaluateOptions | BrowseOptions) -> Resolved
            load_checkpoint_config(options.checkpoint, options.cfg_options, work_dir, launcher))
     if isinstance(options, TrainOptions):
         return Resolved(cfg, _for_training(cfg, options))
-    (_for_evaluation if isinstance(options, EvaluateOptions) else _for_sheets)(cfg, options)
+    if isinstance(options, EvaluateOptions):
+        _for_evaluation(cfg, options)
+    else:
+        _for_sheets(cfg, options)
     return Resolved(cfg, {})
 
 
@@ -81,7 +84,7 @@ def _for_training(cfg: Config, options: TrainOptions) -> dict[str, str]:
 
 def _for_evaluation(cfg: Config, options: EvaluateOptions) -> None:
     require_entries(cfg, 'test_cfg', 'test_dataloader', 'test_evaluator')
-    if options.config is None:  # a training was logged there, on some machine
+    if options.config is None:  # the config inside the checkpoint has the trackers of its training
         drop_trackers(cfg)
     require_trackers(cfg)
     if options.out or options.show or options.show_dir or options.tta:
@@ -90,11 +93,11 @@ def _for_evaluation(cfg: Config, options: EvaluateOptions) -> None:
     edits.show_class_wise(cfg)
     follow_run(cfg, str(options.checkpoint), options.data, look_for_data=options.data_root is None)
     cfg.load_from = None  # every weight of the checkpoint is loaded, strictly
-    # A checkpoint's weights are the average already, and the hook would copy one model into another form of it.
+    # The weights in a checkpoint are averaged already, and the hook does not support a converted model.
     cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if not str(hook.get('type')).endswith('EMAHook')]
     if options.show or options.show_dir:
         trigger_visualization_hook(cfg, options)
-        if cfg.get('visualizer', {}).get('type') == 'DetLocalVisualizer':  # not one of the user's own
+        if cfg.get('visualizer', {}).get('type') == 'DetLocalVisualizer':  # not a custom one
             cfg.visualizer.type = 'BoxVisualizer'
     if options.tta:
         edits.augment(cfg)
@@ -104,7 +107,7 @@ def _for_evaluation(cfg: Config, options: EvaluateOptions) -> None:
 
 def _for_sheets(cfg: Config, options: BrowseOptions) -> None:
     edits.set_data_root(cfg, options.data_root, options.data)
-    require_detector(cfg, 'Sheets show the boxes of a detector')
+    require_detector(cfg, 'Sheets show boxes')
     if not cfg.get(f'{options.split}_dataloader'):
         raise UserError(f'{options.config} has no {options.split}_dataloader.')
     if options.data is not None:
@@ -114,12 +117,12 @@ def _for_sheets(cfg: Config, options: BrowseOptions) -> None:
 
 def _mix_precisions(cfg: Config) -> None:
     if get_device() == 'cpu':
-        raise UserError('amp=True needs a GPU, and PyTorch finds none here. Leave it out to train on the CPU.')
+        raise UserError('amp=True needs a GPU, but PyTorch finds none. Remove it to train on the CPU.')
     cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
 
 
 def _scale_learning_rate(cfg: Config, path: str) -> None:
     if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-        raise UserError(f'auto_scale_lr=True needs auto_scale_lr = dict(base_batch_size=N) in {path}: the batch size '
-                        f'that its learning rate was chosen for.')
+        raise UserError(f'auto_scale_lr=True needs base_batch_size, but {path} does not set it. Add auto_scale_lr = '
+                        f'dict(base_batch_size=N), where N is the batch size of its learning rate.')
     cfg.auto_scale_lr.enable = True

@@ -1,4 +1,4 @@
-"""The flags that fit a run to a small data set or machine. Each changes everything that depends on it."""
+"""Options that adapt a run to a data set or machine. Each also adapts the entries that depend on it."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ from .image_size import parse_image_size, set_image_size
 __all__ = ['fit_warm_up', 'scale_rate', 'schedules_of', 'set_batch_size', 'set_epochs', 'set_run_flags',
            'unfinished_warm_up']
 
-#: A warm-up takes at most one step in so many. Of a single step MMEngine's LinearLR would never come back from.
+#: A warm-up takes at most this part of the steps: 1 / 10.
 _WARM_UP_SHARE = 10
+#: Fewest steps of a warm-up. MMEngine's LinearLR never leaves its start factor if it has only one.
 _SHORTEST = 2
 _WARM_UPS = ('Linear', 'Constant', 'QuadraticWarmup')
-# What hooks call a number of epochs that is a part of the run: the change of the augmentation in YOLOX and RTMDet, the
-# begin of averages of the weights.
+# Arguments of hooks that are an epoch of the run: where YOLOX and RTMDet change the augmentation, and where averaging
+# of the weights begins.
 _HOOK_TIMES = ('switch_epoch', 'num_last_epochs', 'begin_epoch')
-# Stages of a backbone, here and in MMDetection: conv5 counts as one.
+# Number of stages of a backbone, here and in MMDetection. conv5 counts as one.
 _MOST_FROZEN = 4
 
 
 def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | None = None,
                   batch_size: int | None = None, epochs: int | None = None, lr: float | None = None) -> None:
-    """Lay the flags of ``snv2 train`` over a config; None changes nothing.
+    """Apply options of ``snv2 train`` to a config. None changes nothing.
 
     Args:
         cfg: Changed in place.
         freeze: The backbone's ``frozen_stages``: -1 nothing, 0 the stem, 1 the stem and stage2, up to 4.
-        image_size: ``640`` or ``1333x800``, in pixels, as :func:`.set_image_size` takes it.
-        batch_size: Images per step on each device. The learning rate follows in proportion.
-        epochs: Length of the run. Warm-up, milestones, cosines and the intervals of evaluation and checkpoints follow
-            in proportion.
+        image_size: ``640`` or ``1333x800`` in pixels, see :func:`.set_image_size`.
+        batch_size: Images per step on each device. The learning rate is scaled in proportion.
+        epochs: Length of the run. Warm-up, milestones, cosine schedules and the intervals of evaluation and checkpoints
+            are scaled in proportion.
         lr: Learning rate, used as it is.
 
     Raises:
-        UserError: If a value makes no sense, or the config has nothing that it could change.
+        UserError: If a value is invalid, or the config lacks the entry that it changes.
     """
     if freeze is not None:
         if not -1 <= freeze <= _MOST_FROZEN:
-            raise UserError(f'freeze={freeze}: expected -1 (nothing), 0 (the stem), or 1 to {_MOST_FROZEN} (so many '
-                            f'stages, too).')
+            raise UserError(f'freeze={freeze}: expected -1 (nothing), 0 (the stem), or 1 to {_MOST_FROZEN} (the stem '
+                            f'and that many stages).')
         cfg.model.backbone.frozen_stages = freeze
     if image_size is not None:
         set_image_size(cfg, parse_image_size(image_size))
@@ -61,14 +62,14 @@ def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | N
 
 
 def set_batch_size(cfg: Config, batch_size: int) -> None:
-    """Images per step on each device; the learning rate follows in proportion."""
+    """Set the images per step on each device, and scale the learning rate in proportion."""
     old, cfg.train_dataloader.batch_size = cfg.train_dataloader.get('batch_size', batch_size), batch_size
-    if not (cfg.get('auto_scale_lr') or {}).get('enable'):  # else MMEngine scales by the same rule
+    if not (cfg.get('auto_scale_lr') or {}).get('enable'):  # otherwise MMEngine scales it in the same way
         scale_rate(cfg, batch_size / old)
 
 
 def scale_rate(cfg: Config, factor: float) -> None:
-    """Scale the learning rate, and those that schedules name for their highest and lowest point."""
+    """Scale the learning rate, and the highest and lowest learning rates of schedules."""
     cfg.optim_wrapper.optimizer.lr *= factor
     for schedule in schedules_of(cfg):
         for key in ('eta_max', 'eta_min') if _kind(schedule).endswith('LR') else ():
@@ -77,14 +78,14 @@ def scale_rate(cfg: Config, factor: float) -> None:
 
 
 def set_epochs(cfg: Config, epochs: int) -> None:
-    """Length of the run; what is counted in epochs follows in proportion.
+    """Set the length of the run, and scale everything that is counted in epochs.
 
     Raises:
         UserError: If the config counts iterations.
     """
     old = cfg.train_cfg.get('max_epochs')
     if not old:
-        raise UserError(f'`epochs` needs a schedule in epochs, and {cfg.filename} counts iterations. Set its length '
+        raise UserError(f'`epochs` needs a schedule in epochs, but {cfg.filename} counts iterations. Set its length '
                         f'with `cfg_options` train_cfg.max_iters=N')
     factor, loop = epochs / old, cfg.train_cfg
     loop.max_epochs = epochs
@@ -103,12 +104,11 @@ def set_epochs(cfg: Config, epochs: int) -> None:
 
 
 def fit_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:
-    """Let no warm-up take more than a tenth of the run: with few images, a fixed number of steps may be all of it.
+    """Limit warm-ups to a tenth of the run. With few images, a fixed number of steps may be longer than the run.
 
-    Other schedules in steps that reach beyond the run are scaled to end with it. The configs of schedulers are changed
-    in place.
+    Other schedules in steps that end after the run are scaled to end with it. ``schedules`` are changed in place.
 
-    Returns what the user should be told; None where nothing was changed.
+    Returns a note for the user, or None if nothing was changed.
     """
     longest, notes = max(steps // _WARM_UP_SHARE, _SHORTEST), []
     in_steps = [schedule for schedule in schedules if not schedule.get('by_epoch', True)]
@@ -129,7 +129,7 @@ def fit_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:
 
 
 def unfinished_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:
-    """What to say where a warm-up, in steps, is longer than the run; None else."""
+    """A note for the user if a warm-up in steps is longer than the run, otherwise None."""
     ends = [schedule['end'] for schedule in schedules if not schedule.get('by_epoch', True) and _is_warm_up(schedule)
             and steps < schedule['end'] < float('inf')]
     return f'its warm-up of {max(ends)} steps is longer than the run' if ends else None
@@ -145,7 +145,7 @@ def _kind(schedule: dict[str, Any]) -> str:
 
 
 def _begin_at(schedule: dict[str, Any], begin: int) -> None:
-    """Move the begin of a schedule; its end and the length that it is given stay together."""
+    """Move the begin of a schedule but not its end, and adapt its length."""
     end = schedule.get('end')
     for key in ('T_max', 'total_steps'):
         if end and schedule.get(key) == end - schedule['begin']:
@@ -162,21 +162,20 @@ def _last_time(schedule: dict[str, Any]) -> float:
 
 
 def schedules_of(cfg: Config) -> list[dict[str, Any]]:
-    """The configs of a run's schedulers."""
+    """The scheduler configs of a run."""
     schedules = cfg.get('param_scheduler') or []
-    if isinstance(schedules, dict):  # one, or a list for each of several optimizers
+    if isinstance(schedules, dict):  # a single one, or a list per optimizer
         return [schedules] if 'type' in schedules else [each for part in schedules.values() for each in part]
     return list(schedules)
 
 
 def _move_times(schedule: dict[str, Any], factor: float, origin: float = 0) -> None:
-    """Scale the points in time of a schedule about one of them; what is a length lies between two, rounded as they are.
-    """
+    """Scale the times of a schedule around ``origin``. A length is the difference of two scaled and rounded times."""
 
     def moved(time: float) -> float:
         return time if time in (0, float('inf')) else _at_least_one(origin + (time - origin) * factor)
 
-    # In iterations a schedule of one step never leaves its first value; one epoch has many when it is converted.
+    # A schedule of one iteration never leaves its first value. One epoch that is converted has many iterations.
     shortest = 1 if schedule.get('convert_to_iter_based') else _SHORTEST
     old = schedule.get('begin', 0)
     begin = moved(old)

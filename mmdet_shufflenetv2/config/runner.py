@@ -1,4 +1,4 @@
-"""Building the runner of a config."""
+"""Build the runner of a config."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ['build_runner']
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The config's runner.
+    """Build the runner of a config.
 
     Raises:
-        UserError: If the config names something unknown or with the wrong arguments.
+        UserError: If the config names an unknown class, or passes wrong arguments to one.
     """
-    # Under the one name that MMDetection's configs give it, a second run in a process would get the first run's
-    # visualizer and log into its folder; without a name it is the experiment's.
+    # All of MMDetection's configs use the same visualizer name, so a second run in a process would log into the folder
+    # of the first one. Without a name, the visualizer is named after the experiment.
     if 'visualizer' in cfg:
         cfg.visualizer.pop('name', None)
     with registry_errors():

@@ -1,4 +1,4 @@
-"""The weights that a training starts from, where no option names them, and what follows from them."""
+"""The weights that a training starts from if no option names them, and the edits that depend on them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ['fit_assignment', 'start_from_checkpoint', 'start_from_published', 's
 
 
 def start_from_checkpoint(cfg: Config, options: TrainOptions) -> None:
-    """Start from the weights of a checkpoint that stands in place of a config, in a work dir of its own."""
+    """If a checkpoint was given instead of a config, start from its weights in a separate work dir."""
     checkpoint = Path(options.config)
     if checkpoint.suffix not in CHECKPOINT_SUFFIXES or options.resume or 'load_from' in (options.cfg_options or {}):
         return
     cfg.load_from = str(checkpoint)
     if options.work_dir is None and Path(cfg.work_dir).absolute() == checkpoint.parent.absolute():
-        cfg.work_dir += f'_from_{checkpoint.stem}'  # the run that it is from stays as it is
+        cfg.work_dir += f'_from_{checkpoint.stem}'  # keeps the files of the earlier run
 
 
 def start_from_published(cfg: Config, options: TrainOptions) -> dict[str, str]:
-    """Start one of this project's detectors from the weights that are published for it."""
+    """Start a detector of this project from its published weights, if there are any."""
     if cfg.get('load_from') or 'load_from' in (options.cfg_options or {}):
         return {}
     for name, weights in WEIGHTS.items():
@@ -39,33 +39,35 @@ def start_from_published(cfg: Config, options: TrainOptions) -> dict[str, str]:
             try:
                 fetch_weights(name)
             except DownloadError as error:
-                raise UserError(f'{error} Or start without them: `cfg_options` load_from=None') from error
+                raise UserError(f'{error} Or train without them: `cfg_options` load_from=None') from error
             cfg.load_from = name
-            return dict(start=f'from the published weights {name}; `cfg_options` load_from=None does without them')
+            return dict(start=f'from the published weights {name}; `cfg_options` load_from=None disables this')
     return {}
 
 
 def start_weights(cfg: Config) -> dict[str, Any] | None:
-    """The checkpoint to start from, where it holds a whole detector."""
+    """The checkpoint to start from, if it contains a complete detector and not only a backbone."""
     loaded = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu') if cfg.get('load_from') else None
-    whole = isinstance(loaded, dict) and any('head.' in str(key) for key in find_weights(loaded))
-    return loaded if whole else None  # loading says what is wrong
+    is_detector = isinstance(loaded, dict) and any('head.' in str(key) for key in find_weights(loaded))
+    return loaded if is_detector else None  # errors are reported when the weights are loaded
 
 
 def fit_assignment(cfg: Config, options: TrainOptions, weights: dict[str, Any] | None) -> dict[str, str]:
-    """Leave out NanoDet-Plus's guidance where the weights to start from can do better than a new one.
+    """Disable NanoDet-Plus's assign guidance if the start weights have a trained head but no guidance module.
+
+    The trained predictions then assign labels better than a new, untrained guidance module would.
 
     Args:
         cfg: Changed in place.
-        options: Of the run; what ``cfg_options`` name stays as it is.
-        weights: What :func:`start_weights` returned.
+        options: The options of the run. Entries in ``cfg_options`` are not changed.
+        weights: The result of :func:`start_weights`.
 
     Returns:
-        What was chosen and why, by the names of the first screen's lines.
+        What was chosen and why, by the name of its line on the first screen.
     """
     train_cfg: Any = cfg.model.get('train_cfg') or {}
     named = any(key.startswith('model.train_cfg') for key in options.cfg_options or {})
     if named or not train_cfg.get('assign_guidance') or weights is None or has_guidance(find_weights(weights)):
         return {}
     train_cfg.assign_guidance = None
-    return dict(assignment="by the detector's own predictions: the weights come without the guidance of their training")
+    return dict(assignment="by the detector's own predictions, because the weights contain no assign guidance")

@@ -1,4 +1,4 @@
-"""Where a training is logged beside its work dir: MMEngine's backends of other services, by their names."""
+"""``tracker``: log a training to other services with MMEngine's visualizer backends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Backend(NamedTuple):
     """A visualizer backend of MMEngine."""
 
     type: str
-    #: Packages that it imports.
+    #: The packages that it imports.
     packages: tuple[str, ...]
 
 
@@ -32,43 +32,43 @@ BACKENDS = dict(zip(TRACKERS, (
 
 
 def add_trackers(cfg: Config, names: Sequence[str]) -> None:
-    """Add the backends of trackers to the visualizer of a config, each once; ``cfg`` is changed in place.
+    """Add the backends of trackers to the visualizer of a config, without duplicates. ``cfg`` is changed in place.
 
     Raises:
         UserError: If a package is not installed.
     """
     visualizer = cfg.get('visualizer') or dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
-    there = list(visualizer.get('vis_backends') or [])
+    existing = list(visualizer.get('vis_backends') or [])
     wanted = [BACKENDS[name].type for name in dict.fromkeys(names)]
-    new = [dict(type=kind) for kind in wanted if kind not in map(_kind, there)]
+    new = [dict(type=kind) for kind in wanted if kind not in map(_kind, existing)]
     if new:
         require_trackers(Config(dict(visualizer=dict(vis_backends=new))))
         for backend in new:
             if backend['type'] == 'MLflowVisBackend':
                 backend |= _as_mlflow_is_set_up(cfg)
-        cfg.visualizer = dict(visualizer, vis_backends=[*there, *new])
+        cfg.visualizer = dict(visualizer, vis_backends=[*existing, *new])
 
 
 def _as_mlflow_is_set_up(cfg: Config) -> dict[str, str]:
-    """Where MLflow logs by itself; MMEngine's default is a folder of files, which MLflow no longer writes."""
+    """MLflow's configured tracking server. MMEngine's default is a folder of files, which MLflow no longer supports."""
     import mlflow  # optional
     return dict(tracking_uri=mlflow.get_tracking_uri(), exp_name=Path(cfg.work_dir).name)
 
 
 def drop_trackers(cfg: Config) -> None:
-    """Leave out of a config's visualizer what logs a training elsewhere; ``cfg`` is changed in place."""
+    """Remove the backends of trackers from the visualizer of a config, which is changed in place."""
     if backends := (cfg.get('visualizer') or {}).get('vis_backends'):
         others = {backend.type for backend in BACKENDS.values()}
         cfg.visualizer.vis_backends = [backend for backend in backends if _kind(backend) not in others]
 
 
 def require_trackers(cfg: Config) -> None:
-    """Raise a :class:`UserError` where a config names backends whose packages are not installed."""
+    """Raise a :class:`UserError` if the packages of a config's backends are not installed."""
     missing = {name: packages for name, packages in _needed(cfg) if any(find_spec(each) is None for each in packages)}
     if missing:
         packages = [each for packages in missing.values() for each in packages if find_spec(each) is None]
         raise UserError(f'Packages for logging to {" and ".join(missing)} are not installed: pip install '
-                        f'{" ".join(packages)}. Or leave it out of `tracker`, or of the vis_backends in the config.')
+                        f'{" ".join(packages)}. Or remove it from `tracker` or from vis_backends in the config.')
 
 
 def _needed(cfg: Config) -> Iterator[tuple[str, tuple[str, ...]]]:

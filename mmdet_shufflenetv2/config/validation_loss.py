@@ -1,4 +1,4 @@
-"""Laying a validation loss over a config."""
+"""Add a validation loss to a config."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'f
 
 
 def add_validation_loss(cfg: Config) -> None:
-    """Have each evaluation of a training compute the detector's loss, too; ``cfg`` is changed in place.
+    """Make each evaluation during training also compute the loss. ``cfg`` is changed in place.
 
-    Objects are loaded as the training loads them, masks included, and go through the transforms of the evaluation.
-    Where those are not MMDetection's, the pipeline is left as it is.
+    Annotations are loaded as in training, including masks, and pass through the transforms of the evaluation. A
+    pipeline that does not follow MMDetection's structure is left unchanged.
 
     Raises:
-        UserError: If the model is no detector, or nothing is evaluated.
+        UserError: If the model is not a detector, or there is no validation.
     """
-    require_detector(cfg, '`val_loss` is about the losses of detectors')
+    require_detector(cfg, '`val_loss` is for detectors')
     require_entries(cfg, 'val_dataloader')
     loading = [step for dataset in datasets_of(cfg, 'train') for step in steps(dataset.get('pipeline'))
                if step_name(step) == 'LoadAnnotations']
@@ -36,9 +36,9 @@ def add_validation_loss(cfg: Config) -> None:
 
 
 def _with_targets(pipeline: list[Any], loading: dict[str, Any]) -> list[Any] | None:
-    """A pipeline of an evaluation that also brings the objects to the input; None where it is of another kind."""
+    """An evaluation pipeline that also transforms the annotations; None if its structure is not supported."""
     names = [step_name(step) for step in pipeline]
-    image = next((place for place, name in enumerate(names) if name.startswith('Load') and 'Image' in name), None)
+    image = next((index for index, name in enumerate(names) if name.startswith('Load') and 'Image' in name), None)
     last = [name for name in names[-2:] if name in ('LoadAnnotations', 'PackDetInputs')]
     if image is None or 'PackDetInputs' not in last or 'LoadAnnotations' in names[:-len(last)]:
         return None

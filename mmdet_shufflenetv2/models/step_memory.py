@@ -1,4 +1,4 @@
-"""How many images per step the memory takes, found by training steps on random images."""
+"""Find the largest batch size that fits in memory, with training steps on random images."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ from .build import build_model
 
 __all__ = ['images_that_fit']
 
-#: Part of the memory that is to be used: steps on images with many objects take more.
+#: Part of the memory to use. Images with many objects need more than the random ones.
 _SHARE = 0.8
 #: Boxes of a random image.
 _BOXES = 20
-#: Images of the steps by which a CPU's memory is measured; norms of random weights need two.
+#: Batch sizes of the two steps that measure the memory of a CPU. Batch norm needs at least two images.
 _FEW, _MORE = 2, 4
 
 
 def images_that_fit(model_cfg: dict[str, Any], size: tuple[int, int], most: int) -> tuple[int, str]:
-    """The largest power of two of images per step that memory takes.
+    """Find the largest power of two of images per step that fits in memory.
 
-    A GPU tries them. On a CPU the peaks of two small steps are extrapolated to what is available.
+    On a GPU each batch size is tried. On a CPU the peak memory of two small steps is extrapolated.
 
     Args:
         model_cfg: ``cfg.model`` of a config.
         size: Width and height of the images, in pixels.
-        most: No more than so many.
+        most: Upper limit of the batch size.
 
     Returns:
-        The number, and why, in words.
+        The batch size, and the reason in words.
 
     Raises:
-        UserError: If not even two images fit, or the peak cannot be measured here.
+        UserError: If two images do not fit, or peak memory cannot be measured.
     """
     device = get_device()
-    model = build_model(model_cfg, for_training=True).to(device).train()
+    model: torch.nn.Module = build_model(model_cfg, for_training=True).to(device).train()
     fits = _fits_gpu(model, size) if device.startswith('cuda') else _fits_cpu(model, size)
     batch = 1
     while batch < most and fits(2 * batch) is None:
         batch *= 2
     if batch == 1 < most:
-        raise UserError(f'Not even a step of 2 images fits into memory: {fits(2)}. Choose a smaller `image_size`.')
+        raise UserError(f'A batch of 2 images does not fit in memory: {fits(2)}. Choose a smaller `image_size`.')
     del model
     gc.collect()
     why = fits(2 * batch) if batch < most else None
-    return batch, f'the largest power of two that {f"memory takes: {why}" if why else f"is not above {most}"}'
+    return batch, f'the largest power of two that {f"fits in memory: {why}" if why else f"is at most {most}"}'
 
 
-def _step(model: torch.nn.Module, size: tuple[int, int], images: int) -> None:
-    """Forward and backward pass of random images of one size, ``(images, 3, height, width)``."""
+def _step(model: Any, size: tuple[int, int], images: int) -> None:
+    """Forward and backward pass of random images, ``(images, 3, height, width)``."""
     width, height = size
     data = demo_mm_inputs(images, [(3, height, width)] * images, num_items=[_BOXES] * images, num_classes=2,
                           with_mask=getattr(model, 'with_mask', False))
     for sample in data['data_samples']:
-        sample.gt_instances.labels.zero_()  # a detector may have one class
+        sample.gt_instances.labels.zero_()  # the detector may have a single class
     losses = model(**model.data_preprocessor(data, True), mode='loss')
     model.parse_losses(losses)[0].backward()
 
@@ -86,7 +86,7 @@ def _fits_gpu(model: torch.nn.Module, size: tuple[int, int]) -> Callable[[int], 
 
 
 def _fits_cpu(model: torch.nn.Module, size: tuple[int, int]) -> Callable[[int], str | None]:
-    _step(model, size, _FEW)  # gradients, and what stays
+    _step(model, size, _FEW)  # allocates gradients and other permanent memory
     less, more = (_peak(partial(_step, model, size, images)) for images in (_FEW, _MORE))
     each = max(more - less, 0) / (_MORE - _FEW)
     rest, available = max(less - _FEW * each, 0), _SHARE * _available()
@@ -100,27 +100,31 @@ def _fits_cpu(model: torch.nn.Module, size: tuple[int, int]) -> Callable[[int], 
 
 
 def _peak(call: Callable[[], None]) -> int:
-    """Bytes by which the memory of this process grows at most during a call."""
+    """Peak growth of the memory of this process during a call, in bytes."""
     gc.collect()
     if hasattr(trim := ctypes.CDLL(None), 'malloc_trim'):
-        trim.malloc_trim(0)  # what earlier calls have freed would be taken again, unseen
+        trim.malloc_trim(0)  # otherwise memory that was freed earlier would be reused and not counted
     try:
-        Path('/proc/self/clear_refs').write_text('5')  # the peak begins at what is held now
-        before = _status('VmRSS')
+        Path('/proc/self/clear_refs').write_text('5')  # resets the peak
+        before = _bytes('/proc/self/status', 'VmRSS')
         call()
-        return _status('VmHWM') - before
+        return _bytes('/proc/self/status', 'VmHWM') - before
     except OSError as error:
-        raise UserError(f'batch_size=auto: the memory of a process cannot be measured here ({error}). Name a '
-                        f'number.') from error
+        raise UserError(f'batch_size=auto: peak memory cannot be measured on this system ({error}). Set batch_size to '
+                        f'a number.') from error
 
 
-def _status(entry: str) -> int:
-    return 1024 * int(re.search(rf'^{entry}:\s*(\d+) kB', Path('/proc/self/status').read_text(), re.MULTILINE)[1])
+def _bytes(path: str, entry: str) -> int:
+    """An entry of a file in ``/proc``, in bytes."""
+    found = re.search(rf'^{entry}:\s*(\d+) kB', Path(path).read_text(), re.MULTILINE)
+    if found is None:
+        raise OSError(f'no {entry} in {path}')
+    return 1024 * int(found[1])
 
 
 def _available() -> int:
-    """Bytes that this process may still take: what the machine has, and what its control group leaves."""
-    free = [1024 * int(re.search(r'^MemAvailable:\s*(\d+) kB', Path('/proc/meminfo').read_text(), re.MULTILINE)[1])]
+    """Free memory of this process in bytes, limited by the machine and its control group."""
+    free = [_bytes('/proc/meminfo', 'MemAvailable')]
     group = Path('/sys/fs/cgroup')
     limit = group / 'memory.max'
     if limit.is_file() and (text := limit.read_text().strip()).isdecimal():

@@ -48,7 +48,7 @@ def unfinished_file(path: str | os.PathLike[str], suffix: str | None = None, syn
 
 
 @contextmanager
-def unfinished_files(path: str | os.PathLike) -> Iterator[Path]:
+def unfinished_files(path: str | os.PathLike[str]) -> Iterator[Path]:
     """:func:`unfinished_file` for a file with others beside it: all that is written beside the name gets in place.
 
     Raises:

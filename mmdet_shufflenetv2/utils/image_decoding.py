@@ -1,7 +1,7 @@
-"""The one decoder of image files, for training, prediction and exported detectors alike.
+"""The decoder of image files for training, prediction and exported detectors.
 
-OpenCV decodes, as in MMDetection. AVIF and HEIC are left to Pillow: OpenCV does not read HEIC, and passes over the
-rotation that files of both kinds store.
+OpenCV decodes most formats, as in MMDetection. Pillow decodes AVIF and HEIC: OpenCV does not support HEIC, and ignores
+the rotation that both formats store.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import io
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 __all__ = ['decode', 'is_avif_or_heic', 'pillow_formats']
 
-# Of ISO's media files, those of still images, and of sequences, of which the first image is taken.
+# Brands of ISO media files with still images, or with image sequences (the first image is used).
 _BRANDS = (b'avif', b'avis', b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1')
-# What OpenCV reads too. Pillow would start Ghostscript for others.
+# Formats that OpenCV supports, too. For some others, Pillow would start Ghostscript.
 _FORMATS = ('BMP', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
 
 
 @functools.cache
 def pillow_formats() -> tuple[str, ...]:
-    """What Pillow may open here: HEIC where pillow-heif is installed, AVIF where Pillow was built with it."""
+    """The formats that Pillow may open: also HEIC if pillow-heif is installed, and AVIF if Pillow was built with it."""
     try:
         from pillow_heif import register_heif_opener
         register_heif_opener()
@@ -34,26 +34,26 @@ def pillow_formats() -> tuple[str, ...]:
 
 
 def is_avif_or_heic(content: Any) -> bool:
-    """Whether the first bytes of a file, twelve or more, are of AVIF or HEIC."""
+    """Whether the first bytes of a file, at least twelve, are those of AVIF or HEIC."""
     return bytes(content[4:8]) == b'ftyp' and bytes(content[8:12]) in _BRANDS
 
 
 def decode(content: bytes | np.ndarray, upright: bool = True) -> np.ndarray | None:
-    """The pixels of an image file's content, ``(H, W, 3)`` uint8 in BGR order; None if it is in no known format.
+    """Decode an image file to ``(H, W, 3)`` uint8 in BGR order. Returns None if the format is unknown.
 
-    Of 16 bits the upper 8 are taken, of an animation the first frame; transparency is dropped.
+    16-bit images are reduced to their upper 8 bits. Of an animation, the first frame is used. Transparency is dropped.
 
     Args:
-        content: All of the file.
-        upright: Whether to rotate it by its stored orientation.
+        content: The complete content of the file.
+        upright: Whether to rotate the image by its stored orientation.
     """
     import cv2  # not needed to check headers only
     if is_avif_or_heic(content):
         try:
-            with Image.open(io.BytesIO(content), formats=pillow_formats()) as image:
-                image = ImageOps.exif_transpose(image) if upright else image
+            with Image.open(io.BytesIO(bytes(content)), formats=pillow_formats()) as file:
+                image = ImageOps.exif_transpose(file) if upright else file
                 return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
-        except Image.UnidentifiedImageError:  # by this Pillow: OpenCV may have AVIF
+        except UnidentifiedImageError:  # this Pillow lacks the format; OpenCV may decode AVIF
             pass
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | (
         0 if upright else cv2.IMREAD_IGNORE_ORIENTATION))

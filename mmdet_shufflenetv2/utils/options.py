@@ -22,12 +22,23 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
-__all__ = ['argument', 'flag_of', 'in_flags', 'in_words', 'option', 'speaking_flags', 'takes_options']
+__all__ = ['TakesOptions', 'argument', 'flag_of', 'in_flags', 'in_words', 'option', 'speaking_flags', 'takes_options']
 
 P = ParamSpec('P')
-R = TypeVar('R')
+O = TypeVar('O', contravariant=True)  # noqa: E741  # options
+R = TypeVar('R', covariant=True)
+
+
+class TakesOptions(Protocol[O, P, R]):
+    """A function that takes an options object, or the options themselves as arguments."""
+
+    @overload
+    def __call__(self, options: O, /) -> R: ...
+
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
 def argument(help: str, *, default: Any = dataclasses.MISSING, **extra: Any) -> Any:
@@ -56,15 +67,15 @@ def flag_of(field: dataclasses.Field[Any]) -> str:
     return field.metadata.get('flag') or '--' + field.name.replace('_', '-')
 
 
-def takes_options(options: Callable[P, Any]) -> Callable[[Callable[[Any], R]], Callable[P, R]]:
+def takes_options(options: Callable[P, O]) -> Callable[[Callable[[O], R]], TakesOptions[O, P, R]]:
     """Let a function that takes an options object also be called with the options themselves, with their types."""
 
-    def decorate(function: Callable[[Any], R]) -> Callable[P, R]:
+    def decorate(function: Callable[[Any], R]) -> TakesOptions[O, P, R]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            given = len(args) == 1 and not kwargs and isinstance(args[0], options)  # type: ignore[arg-type]
+            given = len(args) == 1 and not kwargs and isinstance(args[0], options)  # type: ignore[arg-type]  # a class
             return function(args[0] if given else options(*args, **kwargs))
-        return call
+        return cast(TakesOptions[O, P, R], call)
 
     return decorate
 

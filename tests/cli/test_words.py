@@ -59,8 +59,8 @@ MISTAKES = {
     'demo': (call('training.train.train', 'small.py', work_dir='file/a'), '`work_dir`: cannot create the folder file/a',
              ['--config', 'small.py', '--work-dir', 'file/a'],
              '--work-dir: cannot create the folder file/a'),
-    'predict': (call('inference.predict.predict', CONFIG, 'a.pth', ['a.jpg'], score_thr=30), 'score_thr=30 is not',
-                [CONFIG, 'a.pth', 'a.jpg', '--score-thr', '30'], '--score-thr 30.0 is not'),
+    'predict': (call('inference.predict.predict', CONFIG, 'a.pth', ['a.jpg'], score_thr=30), 'score_thr=30: expected',
+                [CONFIG, 'a.pth', 'a.jpg', '--score-thr', '30'], '--score-thr 30.0: expected'),
     'app': (call('inference.page.serve', {}, port=0), 'port=0: expected',
             ['a.onnx', '--port', '0'], '--port 0: expected'),
     'export': (call('deploy.export_model', CONFIG, 'a.pth', 'a.onnx', target='b'), 'target=b is unknown',
@@ -79,7 +79,7 @@ MISTAKES = {
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, small_config):
-    """A working folder with one file, which is no folder, an exported detector, and a config with data."""
+    """A working folder with one file, which is not a folder, an exported detector, and a config with data."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'file').touch()
     write(tmp_path / 'a.onnx')

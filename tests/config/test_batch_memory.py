@@ -43,7 +43,7 @@ def test_a_gpu_tries_and_stops_at_what_is_too_much(model_cfg, monkeypatch):
     monkeypatch.setattr(step_memory, '_fits_gpu', lambda model, size: fits)
     monkeypatch.setattr('torch.nn.Module.to', lambda self, device: self)
     assert images_that_fit(model_cfg, (64, 64), 64) == (
-        8, 'the largest power of two that memory takes: 16 images take more than 3.2 GB')
+        8, 'the largest power of two that fits in memory: 16 images take more than 3.2 GB')
     assert tried[:4] == [2, 4, 8, 16]
 
 

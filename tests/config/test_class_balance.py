@@ -29,7 +29,7 @@ def test_a_rare_class_is_one_that_an_eighth_of_the_median_has(counts, wanted, ba
 def test_images_are_repeated_by_the_root_of_how_rare_their_class_is():
     cfg = Config(dict(train_dataloader=dict(dataset=dict(type='CocoDataset'))))
     notes = balance_classes(cfg, data(36, 36, 2), 'auto')
-    assert '2 have class 2, 36 the median' in notes['class balance']
+    assert 'class 2: 2 images, median class: 36' in notes['class balance']
     labels = [[label for label, count in enumerate((36, 36, 2)) if number < count] for number in range(80)]
 
     class Dataset(ClassBalancedDataset):

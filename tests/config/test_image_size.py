@@ -72,7 +72,7 @@ def test_several_scales_change_in_proportion():
 
 
 def test_a_padded_input_has_to_be_a_multiple_of_32():
-    with pytest.raises(UserError, match='takes multiples of 32, such as 384x384'):
+    with pytest.raises(UserError, match='needs multiples of 32, such as 384x384'):
         set_image_size(loaded('nanodet_m_snv2'), (400, 400))
 
 

@@ -21,34 +21,34 @@ def test_a_config_of_an_installed_package_is_read_by_its_name():
     ('mmdet::retinanet/nothing.py', 'nothing.py'),
     ('nopackage::retinanet.py', 'nopackage::retinanet.py cannot be read as a config'),
     ('nopackage::x/y.py', 'nopackage::x/y.py cannot be read as a config'),
-    ('configs/nothing.py', 'There is no config configs/nothing.py. Those of this project lie in '),
-    ('nanodet_m_snv2', 'Near it: .*configs/nanodet_m_snv2.py'),
-    ('nanodet_m_snv2.py', 'Near it: .*configs/nanodet_m_snv2.py'),
-    ('nanodet_m_sn2', 'Near it: .*configs/nanodet_m_snv2.py'),
-    ('shufflenet_v2_1.0x.py', 'Near it: .*configs/imagenet/shufflenet_v2_1.0x.py'),
+    ('configs/nothing.py', 'Config not found: configs/nothing.py. The configs of this project are in '),
+    ('nanodet_m_snv2', 'Did you mean .*configs/nanodet_m_snv2.py'),
+    ('nanodet_m_snv2.py', 'Did you mean .*configs/nanodet_m_snv2.py'),
+    ('nanodet_m_sn2', 'Did you mean .*configs/nanodet_m_snv2.py'),
+    ('shufflenet_v2_1.0x.py', 'Did you mean .*configs/imagenet/shufflenet_v2_1.0x.py'),
     (ROOT / 'configs' / '_base_' / 'coco_1x.py', 'has no model'),
 ])
-def test_what_is_no_config_is_said(path, words):
+def test_a_path_that_is_not_a_config_is_refused(path, words):
     with pytest.raises(UserError, match=words):
         load_config(path)
 
 
-def test_files_beside_a_name_that_are_not_like_it_are_no_hint(tmp_path, monkeypatch):
+def test_only_similar_names_are_suggested(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ('topng.py', 'cmp.py', 'my_nanodet_m.py'):
         (tmp_path / name).touch()
-    with pytest.raises(UserError, match='lie in '):
+    with pytest.raises(UserError, match='The configs of this project are in '):
         load_config('nope.py')
-    with pytest.raises(UserError, match='Near it: my_nanodet_m.py'):
+    with pytest.raises(UserError, match='Did you mean my_nanodet_m.py'):
         load_config('my_nanodet.py')
 
 
 @pytest.mark.parametrize(('options', 'words'), [
-    ({'train_dataloader.batch_size': 'abc'}, 'train_dataloader.batch_size=abc: expected a number, as the 8 '),
-    ({'param_scheduler.0.end': 'soon'}, 'param_scheduler.0.end=soon: expected a number, as the 500 '),
+    ({'train_dataloader.batch_size': 'abc'}, 'train_dataloader.batch_size=abc: expected a number .currently 8.'),
+    ({'param_scheduler.0.end': 'soon'}, 'param_scheduler.0.end=soon: expected a number .currently 500.'),
     ({'optim_wrapper.optimizer.lr': '0,01'}, 'optim_wrapper.optimizer.lr=0,01'),
 ])
-def test_a_word_where_the_config_has_a_number_is_refused(options, words):
+def test_text_instead_of_a_number_is_refused(options, words):
     with pytest.raises(UserError, match=words):
         load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py', options)
 
@@ -56,7 +56,7 @@ def test_a_word_where_the_config_has_a_number_is_refused(options, words):
 @pytest.mark.parametrize(('key', 'value'), [
     ('optim_wrapper.loss_scale', 'dynamic'), ('train_dataloader.batch_size', 3), ('model.backbone.frozen_stages', 1),
     ('model.backbone.init_cfg', None), ('work_dir', 'x'), ('new.entry', 'x')])
-def test_other_values_are_laid_over(tmp_path, key, value):
+def test_other_values_override_the_config(tmp_path, key, value):
     config = tmp_path / 'c.py'
     config.write_text(f"_base_ = ['{ROOT}/configs/faster_rcnn_snv2.py']\noptim_wrapper = dict(loss_scale=512)\n")
     cfg = load_config(config, {key: value})
@@ -75,8 +75,8 @@ def test_other_values_are_laid_over(tmp_path, key, value):
     ('train_dataloader.batchsize', 'train_dataloader.batch_size'),
     ('param_scheduler.0.ends', 'param_scheduler.0.end'),
 ])
-def test_an_option_that_is_nearly_a_known_one_is_refused_with_that(option, meant):
-    with pytest.raises(UserError, match=f'`cfg_options` {option}: there is no .* Did you mean {meant}?'):
+def test_a_misspelled_option_is_refused_with_a_suggestion(option, meant):
+    with pytest.raises(UserError, match=f'`cfg_options` {option}: unknown entry .* Did you mean {meant}?'):
         load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {option: 1})
 
 
@@ -92,14 +92,14 @@ def test_an_option_may_be_new(option):
 
 
 @pytest.mark.parametrize('index', ['2', 'first', '-1'])
-def test_an_index_that_a_list_does_not_have_is_refused(index):
-    with pytest.raises(UserError, match=f'is a list of 2; expected a number from 0 to 1, not {index}'):
+def test_an_index_out_of_range_is_refused(index):
+    with pytest.raises(UserError, match=f'is a list of 2; expected an index from 0 to 1, got {index}'):
         load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {f'param_scheduler.{index}.end': 1})
 
 
-def test_no_loader_has_more_workers_than_there_are_cores(monkeypatch):
+def test_workers_are_limited_to_the_cores(monkeypatch):
     monkeypatch.setattr('os.sched_getaffinity', lambda process: {0, 1}, raising=False)
     cfg = load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {'val_dataloader.num_workers': 1})
-    assert cap_workers(cfg) == '2 in place of 8, as there are 2 cores'
+    assert cap_workers(cfg) == '2 instead of 8, because this process has 2 cores'
     assert [cfg.train_dataloader.num_workers, cfg.val_dataloader.num_workers] == [2, 1]
     assert cap_workers(cfg) is None

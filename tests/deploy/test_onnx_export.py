@@ -624,8 +624,8 @@ def test_the_command_exports_and_says_what_it_compared(made, tool, tmp_path):
     ended = tool('export.py', *made('faster_rcnn_snv2_0.5x'), tmp_path / 'new' / 'detector.onnx')
     assert ended.status == 0, ended.err
     line, = ended.out.splitlines()[-1:]
-    assert 'equal to the detector on a drawn image' in line
-    assert re.search(r'the whole image: \d+ of \d+ detections are the same', line)
+    assert 'matches the PyTorch detector on a drawn image' in line
+    assert re.search(r'full image: \d+ of \d+ detections match', line)
     about = {entry.key: entry.value for entry in onnx.load(tmp_path / 'new' / 'detector.onnx').metadata_props}
     assert json.loads(about['resize']) == dict(
         scale=[192, 128], keep_ratio=True, cut=False, fit=False, interpolation='bilinear', backend='cv2')

@@ -41,7 +41,7 @@ def test_a_config_holds_for_the_checkpoints_behind_it(runs):
     (['c.py', 'random.pth'], 'random.pth .*PyTorch checkpoint'),
     (['text.txt'], 'text.txt .*PyTorch checkpoint'),
     (['text.onnx'], 'text.onnx cannot be read as an ONNX graph'),
-    (['d/a.pth'], 'd/a.pth has no config inside, so its config has to be named in front of it: CONFIG d/a'),
+    (['d/a.pth'], 'd/a.pth has no config inside. Name its config before the checkpoint: CONFIG d/a'),
 ])
 def test_arguments_that_name_no_detector_are_refused(runs, arguments, words):
     Path('random.pth').write_bytes(bytes(range(1, 256)))

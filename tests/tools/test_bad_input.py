@@ -66,29 +66,29 @@ def rename_category(data):
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (['configs/faster_rcnn_snv3.py'], ['There is no config', 'faster_rcnn_snv2']),
-    ([ROOT / 'README.md'], ['is no config']),
+    (['configs/faster_rcnn_snv3.py'], ['Config not found', 'faster_rcnn_snv2']),
+    ([ROOT / 'README.md'], ['is not a config file']),
     ([CONFIG, '--cfg-options', 'model.backbone.widen_factor=0.7'], ['0.5, 1.0, 1.5, 2.0']),
     ([CONFIG, '--cfg-options', 'model.backbone.out_indices=(1,9)'], ['out_indices=(1, 9)']),
     ([CONFIG, '--cfg-options', 'model.backbone.frozen_stages=7'], ['frozen_stages=7']),
     ([CONFIG, '--cfg-options', 'model.backbone.type=ShuffleNetV3'], ['ShuffleNetV3', 'registry']),
     ([CONFIG, '--cfg-options', 'model.backbone.width=1'], ['width']),
-    ([CONFIG, '--data-root', '/nowhere'], ['--data-root /nowhere is no folder']),
+    ([CONFIG, '--data-root', '/nowhere'], ['--data-root /nowhere is not a folder']),
     pytest.param([CONFIG, '--amp'], ['--amp needs a GPU'], marks=pytest.mark.skipif(
         torch.cuda.is_available(), reason='there is a GPU')),
-    ([CONFIG, '--resume', 'nowhere.pth'], ['no checkpoint nowhere.pth']),
-    ([CONFIG, '--cfg-options', 'load_from=nowhere.pth'], ['load_from=nowhere.pth', 'no such file']),
+    ([CONFIG, '--resume', 'nowhere.pth'], ['not found: nowhere.pth']),
+    ([CONFIG, '--cfg-options', 'load_from=nowhere.pth'], ['load_from=nowhere.pth', 'file not found']),
     ([CONFIG, '--cfg-options', 'foo'], ['--cfg-options foo', 'KEY=VALUE']),
     ([CONFIG, '--cfg-options', 'foo=[1,2'], ['--cfg-options foo=[1,2', 'brackets']),
-    ([CONFIG, '--cfg-options', 'train_cfg.max_epoch=3'], ['no train_cfg.max_epoch', 'mean train_cfg.max_epochs?']),
+    ([CONFIG, '--cfg-options', 'train_cfg.max_epoch=3'], ['unknown entry', 'mean train_cfg.max_epochs?']),
     ([CONFIG, '--cfg-options', 'train_dataloader.batch_size=abc'], ['train_dataloader.batch_size=abc', 'a number']),
     ([CONFIG, '--freeze', '9'], ['--freeze 9: expected -1', '4']),
     ([CONFIG, '--freeze', '-5'], ['--freeze -5: expected -1']),
     ([CONFIG, '--checkpoint-interval-minutes', '-1'], ['--checkpoint-interval-minutes -1.0', 'positive']),
-    ([CONFIG, '--data', 'fish', '--data-root', '/'], ['--data fish and --data-root /', 'one of them']),
-    (['faster_rcnn_snv2'], ['There is no config faster_rcnn_snv2.', 'configs/faster_rcnn_snv2.py']),
+    ([CONFIG, '--data', 'fish', '--data-root', '/'], ['--data fish and --data-root /', 'exclude each other']),
+    (['faster_rcnn_snv2'], ['Config not found: faster_rcnn_snv2.', 'configs/faster_rcnn_snv2.py']),
     (['nope::x/y.py'], ['nope::x/y.py cannot be read']),
-    (['configs/_base_/nanodet_m.py'], ['nanodet_m.py has no train_cfg', 'part of a config']),
+    (['configs/_base_/nanodet_m.py'], ['nanodet_m.py has no train_cfg', 'not a complete config']),
 ])
 def test_bad_arguments_of_train(tool, broken, arguments, words, monkeypatch):
     monkeypatch.chdir(ROOT)
@@ -171,7 +171,7 @@ def test_an_image_in_front_of_the_detector_is_told_its_place(tool, arguments):
 
 @pytest.mark.parametrize(('arguments', 'words'), [
     (['config.py', 'photo.jpg'], ['Got only config.py photo.jpg', 'CONFIG CHECKPOINT INPUT']),
-    (['ours.pth', 'photo.jpg'], ['ours.pth has no config inside', 'named in front of it: CONFIG ours.pth']),
+    (['ours.pth', 'photo.jpg'], ['ours.pth has no config inside', 'before the checkpoint: CONFIG ours.pth']),
     (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is for NanoDet']),
 ])
 def test_infer_without_a_config_says_what_is_missing(tool, shapes_root, tmp_path, monkeypatch, arguments, words):

@@ -108,7 +108,7 @@ def test_files_that_are_no_annotations_end_in_a_report_or_one_line(tool, tmp_pat
 @pytest.mark.parametrize(('arguments', 'words'), [
     ([], 'Name what to check'),
     (['nowhere.json'], 'no annotation file nowhere.json'),
-    (['nowhere.py'], 'There is no config nowhere.py'),
+    (['nowhere.py'], 'Config not found: nowhere.py'),
     (['nowhere.json', '--images', 'nowhere'], '--images nowhere: there is no such folder'),
     (['--data', 'nowhere'], 'there is no such folder'),
     (['a.json', '--data', '.'], 'Name what to check'),

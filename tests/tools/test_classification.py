@@ -71,9 +71,9 @@ def test_a_trained_classifier_starts_a_detector(tool, trained, small_config, tmp
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (['--out', 'results.json'], ['--out', 'no detector but ImageClassifier']),
-    (['--tta'], ['--tta', 'no detector']),
-    (['--show-dir', 'pictures'], ['--show-dir', 'no detector']),
+    (['--out', 'results.json'], ['--out', 'not a detector: ImageClassifier']),
+    (['--tta'], ['--tta', 'not a detector']),
+    (['--show-dir', 'figures'], ['--show-dir', 'not a detector']),
     (['--data-root', ROOT], ['There is no folder', 'val', '{train,val}/CLASS/*.jpeg']),
     (['--cfg-options', 'model.num_classes=1000'], ['3 class folders', '1000 classes', 'model.num_classes=3']),
     (['--cfg-options', 'model.backbone.widen_factor=1.0'], ['another width', '(48, 96, 192)', '(116, 232, 464)']),
@@ -86,4 +86,4 @@ def test_what_does_not_fit_a_classifier_is_refused(tool, trained, small_classifi
 
 def test_a_classifier_draws_no_boxes(tool, trained, small_classifier, image_folder_root, tmp_path):
     assert_refused(tool('infer.py', small_classifier, trained['checkpoint'], image_folder_root / 'val' / 'down',
-                        '--out-dir', tmp_path), 'drawn by a detector', 'ImageClassifier')
+                        '--out-dir', tmp_path), 'for detectors', 'ImageClassifier')

@@ -41,7 +41,7 @@ def test_several_are_put_side_by_side(tool, tmp_path):
     ([OURS, '--device', 'toaster'], '--device toaster cannot be used'),
     pytest.param([OURS, '--device', 'cuda'], '--device cuda cannot be used', marks=pytest.mark.skipif(
         torch.cuda.is_available(), reason='there is a GPU')),
-    (['configs/no_such.py'], 'There is no config'),
+    (['configs/no_such.py'], 'Config not found'),
     (['mmdet::no/such.py'], 'cannot be read as a config'),
     ([ROOT / 'configs' / '_base_' / 'coco_1x.py'], 'has no model'),
     (['no_backbone.py'], 'no_backbone.py has no backbone'),

@@ -35,7 +35,7 @@ def wide_weights(tmp_path_factory):
     ([*ROW, '--data-root', ROOT / 'docs'], ['There is no folder', 'docs/train', '{train,val}/CLASS/*.jpeg']),
     ([*ROW, '--data-root', ROOT / 'docs', '--dry-run'], ['There is no folder', 'docs/train']),
     ([*ROW, '--weights', 'nowhere.pth'], ['nowhere.pth', '--weights FILE']),
-    ([*ROW, '--config', 'configs/nothing.py'], ['There is no config configs/nothing.py']),
+    ([*ROW, '--config', 'configs/nothing.py'], ['Config not found: configs/nothing.py']),
     ([*ROW, '--weights', 'LICENSE'], ['LICENSE', 'PyTorch checkpoint']),
     ([*ROW, '--gpus', '100'], ['--gpus 100: PyTorch finds']),
 ])

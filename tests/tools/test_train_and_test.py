@@ -105,10 +105,10 @@ def test_format_only_writes_detections_where_there_are_annotations_too(tool, tra
 
 def test_detections_can_be_dumped_as_mmdetection_does_and_drawn(tool, trained, small_config, tmp_path):
     ended = tool('test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--out',
-                 tmp_path / 'r.pkl', '--show-dir', 'pictures', '--tta')
+                 tmp_path / 'r.pkl', '--show-dir', 'figures', '--tta')
     assert ended.status == 0, ended.err
     assert len(pickle.loads((tmp_path / 'r.pkl').read_bytes())) == 6
-    assert len(list(tmp_path.glob('*/pictures/*.jpg'))) == 6
+    assert len(list(tmp_path.glob('*/figures/*.jpg'))) == 6
 
 
 def test_infer_draws_images_and_writes_results_that_pycocotools_reads(tool, trained, small_config, shapes_root,
@@ -208,7 +208,7 @@ def test_the_demo_trains_on_one_thread_and_leaves_no_worker_to_wait_for(
     assert ended.status == 0, ended.err
     assert 'CPU, 1 threads' in ended.out
     assert set(multiprocessing.active_children()) <= before
-    assert len(list((tmp_path / 'run').glob('pictures/*'))) == 6
+    assert len(list((tmp_path / 'run').glob('figures/*'))) == 6
 
 
 def test_mmdetections_own_entry_points_take_the_config(trained, small_config, shapes_root):

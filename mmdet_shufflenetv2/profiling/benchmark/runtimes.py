@@ -35,7 +35,7 @@ def compiled(module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
     return call
 
 
-def graph_call(task: Task, runtime: str, export: Callable[[Path], None], feed: np.ndarray) -> Callable[[], object]:
+def graph_call(task: Task, runtime: str, export: Callable[[Path], object], feed: np.ndarray) -> Callable[[], object]:
     """A call of an exported graph in onnxruntime or OpenVINO.
 
     Args:
