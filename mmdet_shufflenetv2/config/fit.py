@@ -20,7 +20,9 @@ from ..data.summary import summary
 from ..models.class_layers import has_same_num_classes
 from ..utils.errors import UserError
 from .access import is_detector, require_detector
+from .augmentation import set_augmentation, set_multi_scale
 from .batch_memory import fit_batch_to_memory
+from .box_sizes import fit_image_size
 from .checkpoint_meta import apply_checkpoint_metadata, config_meta
 from .class_balance import balance_classes
 from .classes import apply_prepared_data, class_heads
@@ -44,6 +46,10 @@ def fit_run(cfg: Config, options: TrainOptions) -> dict[str, str]:
     fits_memory = options.batch_size == 'auto'
     set_run_flags(cfg, freeze=options.freeze, image_size=options.image_size,
                   batch_size=None if fits_memory else options.batch_size, epochs=options.epochs, lr=options.lr)
+    if options.augmentation is not None:
+        set_augmentation(cfg, options.augmentation)
+    if options.multi_scale is not None:
+        set_multi_scale(cfg, options.multi_scale)
     if options.data is None:
         notes = fit_assignment(cfg, options, start_weights(cfg))
         return notes | (fit_batch_to_memory(cfg, options.lr) if fits_memory else {})
@@ -53,6 +59,7 @@ def fit_run(cfg: Config, options: TrainOptions) -> dict[str, str]:
     notes |= fit_assignment(cfg, options, weights)
     train = own.splits['train'].annotations
     images = len(train['images'])
+    notes |= fit_image_size(cfg, train, options)
     notes |= balance_classes(cfg, train, options.class_balance)
     if fits_memory:
         notes |= fit_batch_to_memory(cfg, options.lr, largest_batch(images))

@@ -74,6 +74,10 @@ class TrainOptions:
                                           type=images_per_step)
     epochs: int | None = option(None, 'number of epochs; schedules are scaled to it', metavar='N')
     lr: float | None = option(None, 'learning rate, not scaled any further', metavar='X')
+    augmentation: float | None = option(None, 'strength of the random changes of size, position, shape and color: 1 as '
+                                        'in the config, 0 for none', metavar='X')
+    multi_scale: float | None = option(None, 'train on random sizes from 1 - X to 1 + X of the image size; 0 for one '
+                                       'size', metavar='X')
     class_balance: str = option('auto', 'repeat images of rare classes (with `data`); auto: if a class is rare',
                                 choices=('auto', 'on', 'off'))
     patience: int | None = option(None, 'stop after N evaluations without a better score', metavar='N')

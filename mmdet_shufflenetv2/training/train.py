@@ -25,6 +25,7 @@ from ..utils.errors import UserError
 from ..utils.files import make_folder
 from ..utils.options import takes_options
 from ..visualization.curves import draw_curves
+from .curves import CurvesHook
 from .fault_tolerance.checkpoint_hook import BEST_CHECKPOINT, is_disk_full
 from .fault_tolerance.distributed import join_processes
 from .fault_tolerance.resume_command import resume_command
@@ -67,6 +68,7 @@ def train(options: TrainOptions) -> dict[str, Path]:
 def _build(cfg: Config) -> Runner:
     runner = build_runner(cfg)
     runner.register_hook(StartWeightsHook())
+    runner.register_hook(CurvesHook(), priority='LOWEST')  # after the metrics are logged
     if cfg.get('val_dataloader') and is_detector(cfg):
         runner.register_hook(SampleImagesHook())
     if cfg.get('load_from') and not cfg.get('resume'):
