@@ -18,7 +18,7 @@ PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet -c $(CONSTRAINTS)
 INSTALLED = $(VENV)/.installed
 # A file of tests stays in one process, for what its tests share; tests/conftest.py says which files come first.
-PYTEST = $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+PYTEST = $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=60
 
 .PHONY: help install demo test test-portable chaos test-slow test-oldest test-onedl test-onedl-core lint coverage docs \
 	release-check clean

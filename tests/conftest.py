@@ -35,7 +35,7 @@ if os.environ.get('TESTS_WITHOUT_ONEDNN'):  # make test-portable
 
 
 # Where files of tests run side by side, those that take a minute or more must not begin last.
-LONGEST = ('test_coco_tiny.py', 'test_chaos.py', 'test_distributed.py')
+LONGEST = ('test_distributed.py', 'test_onnx_export.py', 'test_heads.py')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,7 @@ CONFIG = ROOT / 'benchmarks' / 'coco_tiny' / 'faster_rcnn_snv2_coco_tiny.py'
 FACTOR = 12
 
 
+@pytest.mark.slow
 @needs_shared('coco_tiny')
 @needs_shared('weights')
 def test_the_loss_on_real_images_falls_as_it_should(tmp_path, monkeypatch):

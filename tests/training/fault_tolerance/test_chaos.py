@@ -1,5 +1,7 @@
 """A few faults of each kind; `make chaos` throws hundreds."""
 
+import pytest
+
 from mmdet_shufflenetv2.training.train import train
 
 from .chaos import Chaos, Tally, table
@@ -12,6 +14,7 @@ class ChaosHere(Chaos):
         return train(self.config, work_dir=str(self.folder / name), resume='auto')['checkpoint']
 
 
+@pytest.mark.slow
 def test_training_survives_what_is_thrown_at_it(tmp_path):
     chaos = ChaosHere(tmp_path, seed=1)
     killed, torn, annotations, images = (Tally(name) for name in ('killed', 'torn', 'annotations', 'images'))
