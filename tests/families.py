@@ -1,13 +1,19 @@
 """Detectors of MMDetection with ShuffleNet V2 as backbone: one config a family, and how its neck is wired.
 
-    python tests/families.py    # the table in docs/detectors.md
+    python tests/families.py                        # the table in docs/detectors.md
+    python tests/families.py --export photo.jpg     # exported, compared and timed on an image, 640 pixels wide
 """
 
 from __future__ import annotations
 
+import argparse
+import statistics
 from typing import Any, NamedTuple
 
+import torch
 from mmengine.config import Config
+from torch import nn
+from torch.nn.functional import avg_pool2d
 
 FPN, LAST_THREE = (0, 1, 2, 3), (1, 2, 3)
 CHANNELS = {0.5: (24, 48, 96, 192, 1024), 1.0: (24, 116, 232, 464, 1024)}
@@ -68,12 +74,74 @@ def family_model(name: str, widen_factor: float = 0.5) -> Any:
     return cfg.model
 
 
+def exportable(name: str, scale: tuple[int, int]) -> Any:
+    """A detector of a family in eval mode, with random weights and a test pipeline that fits images into ``scale``."""
+    from mmdet.registry import MODELS
+    torch.manual_seed(0)
+    model = MODELS.build(family_model(name)).eval()
+    load, keys = dict(type='LoadImageFromFile'), ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+    resize = dict(type='Resize', scale=scale, keep_ratio=True)
+    if name == 'CenterNet':  # its own pipeline resizes nothing
+        load['to_float32'], keys = True, (*keys[:-1], 'border')
+        resize = dict(type='RandomCenterCropPad', ratios=None, border=None, mean=[0, 0, 0], std=[1, 1, 1], to_rgb=True,
+                      test_mode=True, test_pad_mode=['logical_or', 31], test_pad_add_pix=1)
+    pipeline = [load, resize, dict(type='PackDetInputs', meta_keys=keys)]
+    model.cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    model.dataset_meta = dict(classes=tuple(map(str, range(80))))
+    return model
+
+
+class Pyramid(nn.Module):
+    """In the position of a backbone, to be quick: an image in several sizes, of as many channels as the backbone's."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.strides = [info.stride for info in backbone.feature_info]
+        self.convs = nn.ModuleList(nn.Conv2d(3, info.channels, 1) for info in backbone.feature_info)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(conv(avg_pool2d(x, stride)) for conv, stride in zip(self.convs, self.strides))
+
+
+def export_table(path: str, rounds: int) -> None:
+    """Export each family, and print how the files compare with PyTorch and how long they take on an image."""
+    import tempfile
+
+    import cv2
+
+    from mmdet_shufflenetv2.deploy import ExportedDetector
+    from mmdet_shufflenetv2.deploy.check import check_detector, matched_detections
+    from mmdet_shufflenetv2.deploy.export import export_detector
+    from mmdet_shufflenetv2.profiling.timing import time_alternating
+    image = cv2.imread(path)
+    print('| detector | largest difference of scores | onnxruntime | same | OpenVINO | same |\n'
+          '| --- | --- | --- | --- | --- | --- |')
+    with tempfile.TemporaryDirectory() as folder:
+        for name in FAMILIES:
+            model, file = exportable(name, (640, 640)), f'{folder}/{name.replace(" ", "_")}.onnx'
+            export_detector(model, file, image, block=16)
+            checked = check_detector(model, file, image, path)
+            detectors = {target: ExportedDetector(file, 2, target) for target in ('onnxruntime', 'openvino')}
+            seconds = time_alternating({target: lambda d=d: d(image) for target, d in detectors.items()}, rounds=rounds)
+            cells = [f'{statistics.median(seconds[target]) * 1000:.0f} ms | '
+                     f'{matched_detections(model, detector, image)} of {checked.found}'
+                     for target, detector in detectors.items()]
+            print(f'| {name} | {checked.difference:.0e} | {" | ".join(cells)} |', flush=True)
+
+
 def main() -> None:
     from mmdet.registry import MODELS
     from mmdet.utils import register_all_modules
 
     import mmdet_shufflenetv2  # noqa: F401
     register_all_modules()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--export', metavar='IMAGE')
+    parser.add_argument('--rounds', type=int, default=20)
+    args = parser.parse_args()
+    if args.export:
+        return export_table(args.export, args.rounds)
     print('| detector | parameters | backbone parameters | MMDetection config |\n| --- | --- | --- | --- |')
     for name, family in FAMILIES.items():
         model = MODELS.build(family_model(name))

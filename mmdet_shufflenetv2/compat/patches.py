@@ -62,6 +62,16 @@ PATCHES = {
         'warnings of other packages fill the screen, and users cannot fix them',
     'BaseDenseHead._bbox_post_process':
         'the export check compares the inputs of NMS, which MMDetection does not return',
+    'mmdet.models.utils.filter_scores_and_topk':
+        "MMDetection's heads keep the best of what they decode, and an export and its check need all",
+    'mmcv.ops.deform_conv2d': 'ONNX has no deformable convolution before opset 19',
+    'mmcv.ops.modulated_deform_conv2d': 'ONNX has no deformable convolution before opset 19',
+    'mmcv.ops.masked_conv2d': 'ONNX has no masked convolution',
+    'mmcv.ops.carafe': 'ONNX has no CARAFE',
+    'mmcv.ops.multi_scale_deformable_attn_pytorch': 'a trace of it is valid for one image size',
+    'torch.topk': 'DINO selects queries in a method that does not return which ones, and the export check needs them',
+    'torch.linspace': 'a trace of it is valid for one number of steps',
+    'SingleRoIExtractor.forward': 'it decides in Python which levels have RoIs',
     'gradio.Image.preprocess':
         'gradio shows a traceback for a file that is not an image, and decodes every format that Pillow supports',
 }

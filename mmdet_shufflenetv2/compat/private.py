@@ -24,9 +24,9 @@ __all__ = [
     'BatchNorm', 'IntermediateLayerGetter', 'TorchDispatchMode', 'accumulated_batches', 'backends_of',
     'bbox_overlaps_cpu',
     'bbox_post_process', 'checkpoint_loaders', 'coco_of', 'count_steps', 'deform_conv2d_backward',
-    'has_forward_hooks', 'has_forward_pre_hooks', 'is_forked_from_cuda', 'is_resuming',
-    'logs_initialization', 'merge_into', 'normalizes', 'roi_align_backward', 'roi_outputs', 'seed_of',
-    'shape_as_tensor', 'storage_id', 'swaps_channels', 'tree_leaves', 'weights_to_load'
+    'grid_boxes', 'has_forward_hooks', 'has_forward_pre_hooks', 'is_forked_from_cuda', 'is_resuming',
+    'logs_initialization', 'mask_outputs', 'merge_into', 'normalizes', 'roi_align_backward', 'roi_outputs', 'seed_of',
+    'shape_as_tensor', 'stage_outputs', 'storage_id', 'swaps_channels', 'tree_leaves', 'weights_to_load'
 ]
 
 
@@ -150,6 +150,21 @@ def bbox_post_process(head: Any, results: Any, **arguments: Any) -> Any:
 def roi_outputs(roi_head: Any, features: Any, rois: Tensor) -> dict[str, Tensor]:
     """``cls_score`` and ``bbox_pred`` of a ``StandardRoIHead`` for RoIs ``(K, 5)``: image, x1, y1, x2, y2."""
     return roi_head._bbox_forward(features, rois)
+
+
+def stage_outputs(roi_head: nn.Module, stage: int, features: Any, rois: Tensor) -> dict[str, Tensor]:
+    """:func:`roi_outputs` of a stage of a ``CascadeRoIHead``."""
+    return roi_head._bbox_forward(stage, features, rois)
+
+
+def mask_outputs(roi_head: nn.Module, features: Any, rois: Tensor) -> Tensor:
+    """Mask logits ``(K, C, H, W)`` of a ``StandardRoIHead`` for RoIs ``(K, 5)``."""
+    return roi_head._mask_forward(features, rois)['mask_preds']
+
+
+def grid_boxes(grid_head: nn.Module, heatmaps: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Boxes ``(K, 4)`` moved to the maxima of a ``GridHead``'s heatmaps; clipped to ``size``, height and width."""
+    return grid_head._predict_by_feat_single(heatmaps, boxes, dict(img_shape=size))
 
 
 def coco_of(metric: Any) -> Any:

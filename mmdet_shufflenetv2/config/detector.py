@@ -17,6 +17,7 @@ from ..utils.device import usable_device
 from ..utils.errors import UserError
 from .access import require_detector, require_entries
 from .checkpoint_meta import apply_checkpoint_metadata, config_meta
+from .image_size import parse_image_size, set_image_size
 from .load import load_checkpoint_config, load_config
 
 __all__ = ['category_ids', 'load_detector']
@@ -26,7 +27,7 @@ _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 
 def load_detector(config: str | os.PathLike[str] | None, checkpoint: str | os.PathLike[str], device: str | None = None,
-                  cfg_options: dict[str, Any] | None = None) -> torch.nn.Module:
+                  cfg_options: dict[str, Any] | None = None, image_size: str | None = None) -> torch.nn.Module:
     """Build a detector and load its weights, in eval mode.
 
     Classes and image size are those of the checkpoint, even if the config has others.
@@ -37,6 +38,7 @@ def load_detector(config: str | os.PathLike[str] | None, checkpoint: str | os.Pa
         checkpoint: Weights of that config's model.
         device: ``cpu``, ``cuda:0``, ...; by default a GPU if there is one.
         cfg_options: Config entries to override.
+        image_size: What an image must fit into, see :func:`.parse_image_size`; None for that of the training.
 
     Returns:
         The detector. Its ``cfg`` is the config. Its ``dataset_meta`` has ``classes`` and ``category_ids``, the
@@ -55,6 +57,8 @@ def load_detector(config: str | os.PathLike[str] | None, checkpoint: str | os.Pa
     require_detector(cfg, 'Prediction and export are for detectors')
     require_entries(cfg, 'test_dataloader')
     apply_checkpoint_metadata(cfg, loaded)
+    if image_size is not None:
+        set_image_size(cfg, parse_image_size(image_size))
     model: Any = build_model(cfg.model)
     load_weights(model, loaded, str(checkpoint))
     model.cfg = cfg

@@ -214,6 +214,8 @@ class ExportOptions:
     keep_shuffle: bool = option(False, 'do not convert the backbone to its shuffle-free form')
     target: str | None = option(None, 'runtime of the file: onnxruntime, openvino or web (default: by the suffix; the '
                                 'first two run .onnx)', metavar='TARGET')
+    image_size: str | None = option(None, 'what an image must fit into, in pixels (default: as the config says)',
+                                    metavar='N|WxH')
     image: str | None = option(None, 'image for comparing the file with the PyTorch model (default: a drawn one)',
                                metavar='FILE')
     cfg_options: dict[str, Any] | None = _cfg_options()

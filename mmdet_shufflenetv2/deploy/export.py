@@ -53,7 +53,7 @@ def export_model(options: ExportOptions) -> Checked:
     if image is not None:
         check_images([Path(image)])
     target.need(target.export_modules, 'Exporting')
-    model = load_detector(options.config, options.checkpoint, 'cpu', options.cfg_options)
+    model = load_detector(options.config, options.checkpoint, 'cpu', options.cfg_options, options.image_size)
     make_folder(out.parent, 'out')
     picture = draw_image(np.random.default_rng(0), size=320)[0] if image is None else decode_image(image)
     shown = 'a drawn image' if image is None else os.fspath(image)
@@ -104,8 +104,10 @@ def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int
     about = {MADE_BY: __version__, 'resize': json.dumps(resize._asdict())}
     about |= {key: json.dumps(value) for key, value in model.dataset_meta.items() if key in ('classes', 'category_ids')}
     program = Program(graph, torch.from_numpy(resize(picture)), about, out)
+    with torch.no_grad():
+        graph(program.image)  # which tells the names of its parts
     write_graph(graph, program.image, out, {'image': {0: 'height', 1: 'width'}},
-                {'dets': {0: 'found'}, 'labels': {0: 'found'}}, about, graph.part_names)
+                {name: {0: 'found'} for name in graph.output_names}, about, graph.part_names)
     return program
 
 

@@ -21,15 +21,20 @@ def resize_and_padding(cfg: Config) -> tuple[Resize, CenterPadding | None]:
         UserError: If it has a step, or an option of one, that a file cannot do.
     """
     resize, center_pad = None, None
-    for number, step in enumerate(base_dataset(cfg, 'test').pipeline):
+    steps = base_dataset(cfg, 'test').pipeline
+    for number, step in enumerate(steps):
         kind = step['type'] if isinstance(step['type'], str) else step['type'].__name__
         kind = kind.split('.')[-1]
         if kind in _RESIZES and resize is None and center_pad is None:
             resize = _resize(kind, step)
         elif kind == 'CenterPad' and center_pad is None and resize is not None:
             center_pad = CenterPadding(tuple(step['size']), tuple(map(float, step.get('pad_val', (0, 0, 0)))))
+        elif kind == 'RandomCenterCropPad' and center_pad is None:
+            resize, center_pad = resize or Resize(None, False, False), _larger_multiple(step)
         elif kind in _READERS:
             for key, default in _READS.items():
+                if key == 'to_float32' and not any('Resize' in str(step['type']) for step in steps):
+                    continue  # without resizing, nothing is rounded
                 if step.get(key, default) not in (default, None):
                     raise UserError(f'The config\'s test pipeline has {kind}({key}={step[key]!r}), and a file takes '
                                     f'images as cv2.imread reads them: expected {key}={default!r}. Set it with '
@@ -52,6 +57,16 @@ _NO_SIZE = ("The config's test pipeline has no Resize(scale=(width, height)), so
 # What steps that read an image may say, mmdet's inference_detector's for an array included.
 _READERS = ('LoadImageFromFile', 'LoadImageFromNDArray')
 _READS = dict(to_float32=False, color_type='color', imdecode_backend='cv2')
+
+
+def _larger_multiple(step: dict[str, Any]) -> CenterPadding:
+    mode, mask = step.get('test_pad_mode', (None, 0))
+    divisor = mask + step.get('test_pad_add_pix', 0)
+    if not step.get('test_mode') or mode != 'logical_or' or divisor != mask + 1 or divisor & mask or any(
+            step.get('mean') or ()):
+        raise UserError("The config's test pipeline has a RandomCenterCropPad that a file cannot do: expected "
+                        "test_mode=True, test_pad_mode=['logical_or', 31], test_pad_add_pix=1 and mean=[0, 0, 0].")
+    return CenterPadding(None, (0.0, 0.0, 0.0), divisor)
 
 
 def _resize(kind: str, step: dict[str, Any]) -> Resize:

@@ -27,7 +27,8 @@ class Resize(NamedTuple):
     of ``scale``, or, with ``fit``, its width in the first and its height in the second; otherwise it becomes ``scale``.
     """
 
-    scale: tuple[int, int]
+    #: None for images as they are.
+    scale: tuple[int, int] | None
     keep_ratio: bool
     #: Fractions of a pixel are cut off, as by MMDetection's FixScaleResize, or rounded.
     cut: bool
@@ -40,6 +41,8 @@ class Resize(NamedTuple):
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the resized image."""
+        if self.scale is None:
+            return height, width
         if not self.keep_ratio:
             return self.scale[1], self.scale[0]
         sides, of = (self.scale, (width, height)) if self.fit else (sorted(self.scale), sorted((width, height)))

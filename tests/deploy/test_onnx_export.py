@@ -9,14 +9,15 @@ import onnx
 import pytest
 import torch
 from conftest import ROOT, SHARED, needs_shared
+from families import Pyramid
 from mmdet.apis import inference_detector
+from mmdet.models.dense_heads import FCOSHead
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from torch import nn
-from torch.nn.functional import avg_pool2d
 from torchvision.ops import box_iou
 
 from mmdet_shufflenetv2 import UserError
@@ -26,8 +27,11 @@ from mmdet_shufflenetv2.deploy import ExportedDetector, export, export_model, gr
 from mmdet_shufflenetv2.deploy.check import _matched, check_detector
 from mmdet_shufflenetv2.deploy.export import export_detector
 from mmdet_shufflenetv2.deploy.exported import Detections
+from mmdet_shufflenetv2.deploy.heads import dense
+from mmdet_shufflenetv2.deploy.heads.operators import roi_levels
 from mmdet_shufflenetv2.deploy.pipeline import resize_and_padding
 from mmdet_shufflenetv2.deploy.targets.openvino import compile_for_cpu
+from mmdet_shufflenetv2.models.nanodet import NanoDetHead
 
 SMALL = """
 _base_ = ['{root}/configs/{base}.py']
@@ -264,19 +268,6 @@ def test_a_file_that_differs_is_not_written_and_an_old_one_stays(made, tmp_path,
     assert (tmp_path / 'detector.onnx').read_text() == 'an older export'
 
 
-class Pyramid(nn.Module):
-    """In the place of a backbone, to be quick: an image in several sizes, of as many channels as the backbone's."""
-
-    def __init__(self, backbone):
-        super().__init__()
-        torch.manual_seed(0)
-        self.strides = [info.stride for info in backbone.feature_info]
-        self.convs = nn.ModuleList(nn.Conv2d(3, info.channels, 1) for info in backbone.feature_info)
-
-    def forward(self, x):
-        return tuple(conv(avg_pool2d(x, stride)) for conv, stride in zip(self.convs, self.strides))
-
-
 @pytest.fixture(scope='module')
 def quick(made):
     """Load a detector with another backbone."""
@@ -312,17 +303,17 @@ def mean_off_by_one(model, _):
     model.data_preprocessor.mean += 1
 
 
-@breaks('retinanet_snv2_lite', 'outputs for scores')
+@breaks('retinanet_snv2_lite', 'scores and boxes: scores differ')
 def one_weight(model, _):
     model.bbox_head.retina_cls.weight.data[5] *= 1.01
 
 
-@breaks('retinanet_snv2_lite', 'features')
+@breaks('retinanet_snv2_lite', 'scores and boxes: ')
 def one_weight_of_the_neck(model, _):
     model.neck.lateral_convs[1].conv.weight.data[7] *= 1.05
 
 
-@breaks('retinanet_snv2_lite', 'outputs for boxes')
+@breaks('retinanet_snv2_lite', 'scores and boxes: boxes differ')
 def one_bias_of_the_boxes(model, _):
     model.bbox_head.retina_reg.bias.data[0] += 0.01
 
@@ -342,92 +333,92 @@ def border_of_another_colour(model, _):
     model.cfg.test_dataloader.dataset.pipeline[2].pad_val = (114, 114, 114)
 
 
-@breaks('retinanet_snv2_lite', 'candidates: boxes decoded')
+@breaks('retinanet_snv2_lite', 'scores and boxes: boxes differ')
 def deltas_scaled(model, _):
     model.bbox_head.bbox_coder.stds = (1.0, 1.0, 0.9, 1.0)
 
 
-@breaks('nanodet_m_snv2', 'candidates: boxes decoded')
+@breaks('nanodet_m_snv2', 'scores and boxes: boxes differ')
 def distances_reversed(model, _):
     model.bbox_head.integral.project = model.bbox_head.integral.project.flip(0)
 
 
-@breaks('retinanet_snv2_lite', 'candidates: .* are chosen')
+@breaks('retinanet_snv2_lite', 'candidates: ')
 def score_threshold(model, _):
     model.test_cfg.score_thr = 0.5
 
 
-@breaks('retinanet_snv2_lite', 'candidates: .* are chosen')
+@breaks('retinanet_snv2_lite', 'candidates: ')
 def number_before_nms(model, _):
     model.test_cfg.nms_pre = 299
 
 
-@breaks('retinanet_snv2_lite', 'NMS: it keeps')
+@breaks('retinanet_snv2_lite', 'NMS: found')
 def overlap_threshold(model, _):
     model.test_cfg.nms.iou_threshold += 0.05
 
 
-@breaks('nanodet_m_snv2', 'NMS: it keeps 99 ')
+@breaks('nanodet_m_snv2', 'NMS: found_boxes has the shape .99, 4.')
 def number_of_detections(model, _):
     model.test_cfg.max_per_img = 99
 
 
-@breaks('retinanet_snv2_lite', 'NMS: it keeps')
+@breaks('retinanet_snv2_lite', 'NMS: found')
 def class_agnostic(model, monkeypatch):
-    right = graph.suppressed
-    monkeypatch.setattr(graph, 'suppressed', lambda boxes, scores, labels, cfg, classes: right(
+    right = dense.suppressed
+    monkeypatch.setattr(dense, 'suppressed', lambda boxes, scores, labels, cfg, classes: right(
         boxes, scores, labels * 0, cfg, 1))
 
 
-@breaks('nanodet_m_snv2', 'NMS: it keeps others')
+@breaks('nanodet_m_snv2', 'boxes in the image: dets differ')
 def letterbox_not_taken_off(model, monkeypatch):
     right = graph._Prepare.forward
     monkeypatch.setattr(graph._Prepare, 'forward', lambda self, image: (*right(self, image)[:2], torch.zeros(1, 4)))
 
 
-@breaks('faster_rcnn_snv2_lite', 'NMS of the proposals: it keeps')
+@breaks('faster_rcnn_snv2_lite', 'NMS: proposals')
 def proposals_overlap(model, _):
     model.test_cfg.rpn.nms.iou_threshold -= 0.1
 
 
-@breaks('faster_rcnn_snv2_lite', 'NMS of the proposals: it keeps 90 ')
+@breaks('faster_rcnn_snv2_lite', 'NMS: proposals has the shape .90, 4.')
 def number_of_proposals(model, _):
     model.test_cfg.rpn.max_per_img = 90
 
 
-@breaks('faster_rcnn_snv2_lite', 'NMS of the proposals: it keeps')
+@breaks('faster_rcnn_snv2_lite', 'anchors: ')
 def least_size_of_proposals(model, _):
     model.test_cfg.rpn.min_bbox_size = 2
 
 
-@breaks('faster_rcnn_snv2_lite', 'anchors: .* are chosen')
+@breaks('faster_rcnn_snv2_lite', 'anchors: ')
 def anchors_before_nms(model, _):
     model.test_cfg.rpn.nms_pre = 150
 
 
-@breaks('faster_rcnn_snv2_lite', 'scores of given RoIs')
+@breaks('faster_rcnn_snv2_lite', 'scores and boxes of given RoIs')
 def half_a_pixel_of_roi_align(model, _):
     for layer in model.roi_head.bbox_roi_extractor.roi_layers:
         layer.aligned = False
 
 
-@breaks('light_head_rcnn_snv2_1x', 'scores of given RoIs')
+@breaks('light_head_rcnn_snv2_1x', 'scores and boxes of given RoIs')
 def stride_of_roi_align(model, _):
     for layer in model.roi_head.bbox_roi_extractor.roi_layers:
         layer.spatial_scale *= 1.02
 
 
-@breaks('faster_rcnn_snv2_lite', 'candidates: boxes decoded')
+@breaks('faster_rcnn_snv2_lite', 'scores and boxes of given RoIs: boxes')
 def deltas_of_the_second_stage(model, _):
     model.roi_head.bbox_head.bbox_coder.stds = (0.1, 0.1, 0.1, 0.1)
 
 
-@breaks('faster_rcnn_snv2_lite', 'candidates: .* are chosen')
+@breaks('faster_rcnn_snv2_lite', 'candidates: ')
 def score_threshold_of_the_second_stage(model, _):
     model.test_cfg.rcnn.score_thr = 0.3
 
 
-@breaks('faster_rcnn_snv2_lite', 'NMS: it keeps')
+@breaks('faster_rcnn_snv2_lite', 'NMS: found')
 def overlap_of_the_second_stage(model, _):
     model.test_cfg.rcnn.nms.iou_threshold += 0.1
 
@@ -467,9 +458,9 @@ def test_levels_of_regions_are_mmdetections_in_half_precision_too():
     extractor = SingleRoIExtractor(dict(type='RoIAlign', output_size=7), 8, [4, 8, 16, 32])
     expected = extractor.map_roi_levels(rois, 4)
     exact = (rois[:, 3] * rois[:, 4]).sqrt().log2() - torch.tensor(56.0).log2()
-    assert torch.equal(graph._levels(rois, extractor), expected)
+    assert torch.equal(roi_levels(rois, extractor), expected)
     decided = (exact - exact.round()).abs() > 0.01
-    assert torch.equal(graph._levels(rois.half(), extractor)[decided], expected[decided])
+    assert torch.equal(roi_levels(rois.half(), extractor)[decided], expected[decided])
 
 
 def constant(model, value):
@@ -544,6 +535,7 @@ def test_where_nothing_is_found_the_parts_are_compared_all_the_same(name, option
     (['/dev/null/detector.onnx'], ['/dev/null', 'Choose another one']),
     (['detector.onnx', '--target', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
     (['detector.onnx', '--image', 'nothing.jpg'], ['nothing.jpg', 'missing']),
+    (['detector.onnx', '--image-size', '9'], ['--image-size 9', 'expected']),
     (['detector.onnx', '--cfg-options', 'test_dataloader.dataset.pipeline.1.type=RandomFlip'], ['RandomFlip']),
 ])
 def test_a_users_mistake_ends_with_status_2_and_a_line(args, words, made, tool, tmp_path, monkeypatch):
@@ -609,15 +601,38 @@ def test_other_ways_to_resize_and_pad_are_in_the_file(name, changes, quick, tmp_
     check_detector(model, tmp_path / 'd.onnx', picture(1, 160), 'it')
 
 
-def test_an_unsupported_head_is_said_with_the_supported_ones(tmp_path):
-    from mmdet_shufflenetv2.deploy.graph import DetectionGraph
-    register_all_modules(init_default_scope=True)
-    cfg = Config.fromfile(ROOT / 'configs' / 'retinanet_snv2_0.5x.py')
-    cfg.model.backbone.init_cfg = None
-    cfg.model.bbox_head = dict(type='FCOSHead', num_classes=80, in_channels=256, strides=[8, 16, 32, 64, 128])
-    cfg.model.type = 'FCOS'
-    with pytest.raises(UserError, match='FCOS with FCOSHead.*RetinaHead.*NanoDetHead.*backbone_only=True'):
-        DetectionGraph(MODELS.build(cfg.model).eval())
+class OwnWay(FCOSHead):
+    """Predicts as nobody knows."""
+
+    def predict_by_feat(self, *args, **kwargs):
+        return super().predict_by_feat(*args, **kwargs)
+
+
+def test_an_unsupported_head_is_said_with_the_supported_ones(quick):
+    model = quick('retinanet_snv2_lite')
+    model.bbox_head.__class__ = OwnWay
+    with pytest.raises(UserError, match='RetinaNet with OwnWay.*FCOS.*backbone_only'):
+        graph.DetectionGraph(model)
+
+
+class OtherOrder(NanoDetHead):
+    """Keeps the last boxes in place of the best."""
+
+    def _bbox_post_process(self, results, **kwargs):
+        return super()._bbox_post_process(results[results.scores < 0.6], **kwargs)
+
+
+def test_a_head_that_selects_in_a_way_of_its_own_is_refused(quick, tmp_path):
+    model = quick('nanodet_m_snv2')
+    model.bbox_head.__class__ = OtherOrder
+    export_detector(model, tmp_path / 'd.onnx', picture(0, 96), block=None)
+    with pytest.raises(UserError, match='OtherOrder selects boxes in a way of its own'):
+        check_detector(model, tmp_path / 'd.onnx', picture(0, 96), 'it')
+
+
+def test_another_image_size_is_in_the_file(made, tmp_path):
+    export_model(*made('nanodet_plus_m_snv2'), tmp_path / 'd.onnx', image_size='96x64')
+    assert ExportedDetector(tmp_path / 'd.onnx').resized(picture(0, 160)).shape == (64, 96, 3)
 
 
 def test_the_command_exports_and_says_what_it_compared(made, tool, tmp_path):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.ops import ps_roi_align as torchvisions
 
-from mmdet_shufflenetv2.deploy.position_sensitive import ps_roi_align
+from mmdet_shufflenetv2.deploy.heads.position_sensitive import ps_roi_align
 
 
 @pytest.mark.parametrize('samples', [1, 2, 3])

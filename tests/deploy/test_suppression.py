@@ -13,7 +13,7 @@ from torch import nn
 from torchvision.ops import box_iou
 
 from mmdet_shufflenetv2 import UserError
-from mmdet_shufflenetv2.deploy.suppression import check_min_size, check_most, check_nms, large_boxes, suppressed
+from mmdet_shufflenetv2.deploy.heads.selection import check_min_size, check_most, check_nms, large_boxes, suppressed
 
 
 def crowd(number=200):

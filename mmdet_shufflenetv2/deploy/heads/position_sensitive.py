@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..compat.private import shape_as_tensor
+from ...compat.private import shape_as_tensor
 
 __all__ = ['ps_roi_align']
 

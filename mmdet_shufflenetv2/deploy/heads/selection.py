@@ -6,15 +6,104 @@ things, and on the one image of the check perhaps the same.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms
 
-from ..utils.errors import UserError
+from ...utils.errors import UserError
 
-__all__ = ['check_min_size', 'check_most', 'check_nms', 'large_boxes', 'suppressed']
+__all__ = [
+    'FOUND', 'Candidates', 'Priors', 'Suppression', 'above', 'best', 'best_of_levels', 'check_min_size', 'check_most',
+    'check_nms', 'clipped', 'large_boxes', 'suppressed']
+
+
+class Candidates(NamedTuple):
+    """What enters NMS: boxes ``(K, 4)``, scores ``(K,)``, labels ``(K,)``."""
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
+class Priors(NamedTuple):
+    """What a dense head says of each anchor or point."""
+
+    #: ``(P, 4)``: x1, y1, x2, y2 in pixels of the network's input, not clipped.
+    boxes: Tensor
+    #: ``(P, C)``, 0 to 1; negative where a class is out of the question.
+    scores: Tensor
+    #: ``(P,)`` by which the score of a candidate is multiplied, such as centerness; None for nothing.
+    factors: Tensor | None
+    #: Anchors or points of each level.
+    counts: Sequence[int]
+
+    def parts(self, prefix: str = '') -> dict[str, Tensor]:
+        """Its tensors by name."""
+        return {f'{prefix}{name}': value for name, value in zip(self._fields[:3], self) if value is not None}
+
+
+#: Boxes, scores and labels that are found, of the input with its borders.
+FOUND = ('found_boxes', 'found_scores', 'found_labels')
+
+
+class Suppression(NamedTuple):
+    """An NMS in a graph."""
+
+    #: Names of what enters it: boxes, scores, labels.
+    given: tuple[str, str, str]
+    #: Names of what comes out: the same, or boxes alone.
+    outputs: tuple[str, ...]
+    #: With ``nms`` and ``max_per_img``.
+    cfg: Any
+    #: Number of labels.
+    classes: int
+
+
+def best_of_levels(priors: Priors, most: int, score_thr: float | None, label_levels: bool = False) -> Candidates:
+    """The ``most`` best pairs of prior and class of each level that are above the threshold; all where it is below 1.
+
+    As ``mmdet.models.utils.filter_scores_and_topk``; labels are classes, or levels with ``label_levels``.
+    """
+    classes, start, scores, prior, labels = priors.scores.shape[1], 0, [], [], []
+    for level, count in enumerate(priors.counts):
+        of_level = priors.scores[start:start + count].flatten()
+        score, index = _top(of_level, most) if most > 0 else (of_level, None)
+        score, index = above(score, score_thr, index)
+        scores.append(score)
+        prior.append(index // classes + start)
+        labels.append(torch.full_like(index, level) if label_levels else index % classes)
+        start = start + count
+    found, index = torch.cat(scores), torch.cat(prior)
+    if priors.factors is not None:
+        found = found * priors.factors.index_select(0, index)
+    return Candidates(priors.boxes.index_select(0, index), found, torch.cat(labels))
+
+
+def best(scores: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The ``most`` best of ``(P, C)`` scores, best first: scores, which of P, which of C."""
+    score, index = _top(scores.flatten(), most)
+    score, index = above(score, -0.5, index)
+    return score, index // scores.shape[1], index % scores.shape[1]
+
+
+def _top(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    # A graph's number of results is fixed, so there are always enough: what is filled up is below any threshold.
+    return F.pad(scores, (0, most), value=-1.0).topk(most)
+
+
+def above(scores: Tensor, threshold: float | None, index: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The scores ``(K,)`` above a threshold, or of 0 and more without one, and what ``index`` says of them."""
+    kept = (scores > (-0.5 if threshold is None else max(threshold, -0.5))).nonzero()[:, 0]
+    return scores.index_select(0, kept), kept if index is None else index.index_select(0, kept)
+
+
+def clipped(boxes: Tensor, size: Tensor) -> Tensor:
+    """Boxes ``(N, 4)`` within ``size``, width and height."""
+    return boxes.clamp(min=0).minimum(size.repeat(2).to(boxes.dtype))
 
 # What mmcv's nms and batched_nms take besides the threshold, and the values at which they change nothing.
 _PLAIN = dict(type='nms', class_agnostic=False, offset=0, score_threshold=0, max_num=-1)
@@ -62,13 +151,13 @@ def check_most(cfg: Any, key: str, name: str, default: int | None = None) -> Non
                         f'`cfg_options` {name}.{key}=1000 and evaluate again.')
 
 
-def large_boxes(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any) -> tuple[Tensor, Tensor, Tensor]:
+def large_boxes(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any) -> Candidates:
     """The boxes ``(N, 4)`` with both sides longer than ``min_bbox_size``; all where that is negative or missing."""
     least = cfg.get('min_bbox_size', -1)
     if least < 0:
-        return boxes, scores, labels
+        return Candidates(boxes, scores, labels)
     large = (boxes[:, 2:] - boxes[:, :2] > least).all(dim=1).nonzero()[:, 0]
-    return boxes.index_select(0, large), scores.index_select(0, large), labels.index_select(0, large)
+    return Candidates(*(column.index_select(0, large) for column in (boxes, scores, labels)))
 
 
 class _ClassNms(torch.autograd.Function):
@@ -100,8 +189,7 @@ _ABSENT = -1.0
 _ALL = 2**31 - 1
 
 
-def suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any,
-               classes: int) -> tuple[Tensor, Tensor, Tensor]:
+def suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any, classes: int) -> Candidates:
     """What NMS within each label leaves, best first, as mmcv's ``batched_nms``.
 
     Args:
@@ -109,10 +197,11 @@ def suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any,
         cfg: Its ``nms.iou_threshold``, and ``max_per_img``, where a number below 1 means all.
         classes: Number of labels.
     """
-    most = cfg.max_per_img if cfg.max_per_img > 0 else _ALL
+    most = cfg.get('max_per_img', -1)
+    most = most if most > 0 else _ALL
     own = labels == torch.arange(classes, device=labels.device)[:, None]
     by_class = torch.where(own, scores, torch.full_like(scores, _ABSENT))
     keep = _ClassNms.apply(boxes[None], by_class[None], float(cfg.nms.iou_threshold), most)[:, 2]
     best = scores.index_select(0, keep).sort(descending=True).indices[:most]
     keep = keep.index_select(0, best)
-    return boxes.index_select(0, keep), scores.index_select(0, keep), labels.index_select(0, keep)
+    return Candidates(*(column.index_select(0, keep) for column in (boxes, scores, labels)))

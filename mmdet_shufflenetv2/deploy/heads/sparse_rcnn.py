@@ -1,0 +1,67 @@
+"""Sparse R-CNN: learned proposals, refined by stages that see one another's objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.dense_heads import EmbeddingRPNHead
+from mmdet.models.detectors import TwoStageDetector
+from mmdet.models.roi_heads import SparseRoIHead
+from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
+from torch import Tensor, nn
+
+from .selection import FOUND, Candidates, Suppression, best, clipped
+from .stages import Stage, made_boxes, made_scores
+from .two_stage import check_extractor
+
+__all__ = ['LearnedProposals']
+
+
+class LearnedProposals(nn.Module):
+    """An :class:`mmdet.models.EmbeddingRPNHead` and a :class:`mmdet.models.SparseRoIHead`, without NMS."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.rpn, self.roi_head = model.rpn_head, model.roi_head
+        for extractor in self.roi_head.bbox_roi_extractor:
+            check_extractor(extractor)
+
+    @staticmethod
+    def fits(model: nn.Module) -> bool:
+        """Whether it is for this detector."""
+        return (isinstance(model, TwoStageDetector) and isinstance(model.rpn_head, EmbeddingRPNHead)
+                and type(model.roi_head) is SparseRoIHead and not model.roi_head.with_mask)
+
+    def objects(self, features: Sequence[Tensor], size: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes ``(Q, 4)`` and scores ``(Q, C)``."""
+        boxes = bbox_cxcywh_to_xyxy(self.rpn.init_proposal_bboxes.weight) * size.repeat(2).to(features[0].dtype)
+        objects = self.rpn.init_proposal_features.weight[None]
+        for extractor, head in zip(self.roi_head.bbox_roi_extractor, self.roi_head.bbox_head):
+            rois = torch.cat((torch.zeros_like(boxes[:, :1]), boxes), dim=1)
+            logits, deltas, objects, _ = head(extractor(features[:extractor.num_inputs], rois), objects)
+            boxes = head.bbox_coder.decode(boxes, deltas[0])
+            if head.bbox_coder.clip_border:
+                boxes = clipped(boxes, size)
+        return boxes, logits[0].sigmoid() if head.loss_cls.use_sigmoid else logits[0].softmax(-1)[:, :-1]
+
+    def best(self, boxes: Tensor, scores: Tensor) -> Candidates:
+        """The best classes of all objects."""
+        score, query, label = best(scores, self.roi_head.test_cfg.max_per_img)
+        return Candidates(boxes.index_select(0, query), score, label)
+
+    def stages(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> list[Stage]:
+        """What to compare an exported file on."""
+        boxes, scores = self.objects(features, size)
+        made = dict(boxes=made_boxes(len(boxes), size), scores=made_scores(scores.shape))
+        return [Stage('scores and boxes', {}, dict(boxes=boxes, scores=scores)),
+                Stage('detections', made, dict(zip(FOUND, self.best(**made))))]
+
+    def suppressions(self) -> list[Suppression]:
+        """Each NMS."""
+        return []
+
+    def forward(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> tuple[Candidates, dict[str, Tensor]]:
+        """What is found; and the parts by name."""
+        boxes, scores = self.objects(features, size)
+        return self.best(boxes, scores), dict(boxes=boxes, scores=scores)

@@ -1,0 +1,44 @@
+"""What an exported file is compared on, part by part: numbers that go into the graph, and what comes out of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .selection import Priors
+
+__all__ = ['Stage', 'made_boxes', 'made_priors', 'made_scores']
+
+
+class Stage(NamedTuple):
+    """A part of the graph."""
+
+    #: What to call it in a message.
+    what: str
+    #: Numbers that take the place of the graph's own, by their names in it.
+    given: dict[str, Tensor]
+    #: What the detector makes of them and of the image, by name.
+    wanted: dict[str, Tensor]
+
+
+def made_scores(shape: torch.Size | tuple[int, ...], power: float = 1.0) -> Tensor:
+    """Scores between 0 and 1, no two of them alike; the higher ``power``, the fewer are large."""
+    generator = torch.Generator().manual_seed(0)
+    number = torch.Size(shape).numel()
+    return (((torch.randperm(number, generator=generator) + 0.5) / number) ** power).view(shape)
+
+
+def made_boxes(number: int, size: Tensor) -> Tensor:
+    """``(number, 4)`` boxes of all sizes and shapes in and around an image of that width and height."""
+    generator = torch.Generator().manual_seed(1)
+    sides = 2.0 ** (torch.rand(number, 2, generator=generator) * 7 + 2)
+    center = torch.rand(number, 2, generator=generator) * size
+    return torch.cat((center - sides / 2, center + sides / 2), dim=1)
+
+
+def made_priors(like: Priors, size: Tensor, power: float = 1.0) -> Priors:
+    """Priors of the same number and classes."""
+    factors = None if like.factors is None else made_scores(like.factors.shape)
+    return Priors(made_boxes(len(like.boxes), size), made_scores(like.scores.shape, power), factors, like.counts)
