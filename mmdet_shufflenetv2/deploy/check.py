@@ -157,7 +157,8 @@ def _prepared(model: nn.Module, image: np.ndarray) -> tuple[dict[str, Any], Tens
 
 def _detect(model: nn.Module, picture: np.ndarray) -> Detections:
     found = inference_detector(model, picture).pred_instances.cpu().numpy()
-    return Detections(found.bboxes, found.scores, found.labels)
+    height, width = picture.shape[:2]  # a file cuts boxes to the image, whatever the detector does
+    return Detections(found.bboxes.clip(0, [width, height] * 2), found.scores, found.labels)
 
 
 def _matched(expected: Detections, got: Detections) -> int:

@@ -106,7 +106,7 @@ class ExportedDetector:
             UserError: If it is no such array.
         """
         resized = self.resized(image)
-        dets, labels = self._run(resized)
+        dets, labels, *_ = self._run(resized)  # masks are for programs that read the file themselves
         factors = np.array([image.shape[1] / resized.shape[1], image.shape[0] / resized.shape[0]] * 2, np.float32)
         return Detections(dets[:, :4] * factors, dets[:, 4], labels)
 

@@ -75,7 +75,7 @@ class TwoStage(nn.Module):
         else:
             out = roi_outputs(self.roi_head, features, rois)
             logits, deltas = out['cls_score'], out['bbox_pred']
-        boxes = self.head.bbox_coder.decode(rois[:, 1:], deltas)
+        boxes = rois[:, 1:] if deltas is None else self.head.bbox_coder.decode(rois[:, 1:], deltas)
         return clipped(boxes.reshape(-1, 4), size).reshape(-1, boxes.shape[1]), logits.softmax(-1)[:, :-1]
 
     def _refined(self, features: Sequence[Tensor], rois: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -129,11 +129,14 @@ class TwoStage(nn.Module):
             given = dict(boxes=made_boxes(boxes.numel() // 4, size).view(boxes.shape),
                          scores=made_scores(scores.shape, power))
             stages.append(Stage('candidates', given, dict(zip(CANDIDATES, self.candidates(**given)))))
-        found = dict(found_boxes=proposals, found_labels=torch.arange(len(proposals)) % self.head.num_classes)
         if isinstance(self.roi_head, GridRoIHead):
+            found = dict(found_boxes=proposals)
             stages.append(Stage('boxes by grid points', found, dict(moved_boxes=self.moved(features, proposals, size))))
         elif self.roi_head.with_mask:
-            stages.append(Stage('masks', found, dict(masks=self.masks(features, *found.values()))))
+            labels = torch.arange(len(proposals)) % self.head.num_classes
+            # The output and the part are one tensor, which a graph may know by either name.
+            found = dict(found_boxes=proposals, found_labels=labels, labels=labels)
+            stages.append(Stage('masks', found, dict(masks=self.masks(features, proposals, labels))))
         return stages
 
     def suppressions(self) -> list[Suppression]:
