@@ -5,7 +5,7 @@ VENV ?= .venv
 CONSTRAINTS ?= requirements/constraints.txt
 FRAMEWORK ?= mmengine mmcv-lite mmdet
 # What the tests run exported detectors with, and what is optional.
-RUNTIMES ?= onnx onnxruntime openvino gradio tensorboard trackers pillow-heif playwright nbclient ipykernel
+RUNTIMES ?= onnx onnxruntime openvino ncnn pnnx gradio tensorboard trackers pillow-heif playwright nbclient ipykernel
 # What pip may take: wheels alone, so nothing is compiled.
 FORMATS ?= --only-binary :all:
 # The part of the package that the tests run, in percent: less is an error.

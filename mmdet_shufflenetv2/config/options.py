@@ -202,20 +202,23 @@ class ExportOptions:
         snv2 export configs/faster_rcnn_snv2.py work_dirs/faster_rcnn_snv2/epoch_12.pth detector.onnx
         snv2 export work_dirs/faster_rcnn_snv2/epoch_12.pth detector.onnx    # its config is inside
         snv2 export CONFIG CHECKPOINT detector.xml --image photo.jpg    # for OpenVINO
+        snv2 export CONFIG CHECKPOINT detector.param --precision fp16    # for ncnn
         snv2 export CONFIG CHECKPOINT page --target web    # a folder with a page that runs in a browser
         snv2 export CONFIG CHECKPOINT backbone.onnx --backbone-only
     """
 
     config: str | None = argument('config file; by default the one inside the checkpoint', nargs='?')
     checkpoint: str = argument("weights of the config's model")
-    out: str = argument('file to write; the suffix selects the runtime: .onnx for onnxruntime, .xml for OpenVINO. '
-                        'With --target web, a new folder', metavar='OUT')
+    out: str = argument('file to write; the suffix selects the runtime: .onnx for onnxruntime, .xml for OpenVINO, '
+                        '.param for ncnn. With --target web, a new folder', metavar='OUT')
     backbone_only: bool = option(False, 'export only the backbone: from normalized images to features')
     keep_shuffle: bool = option(False, 'do not convert the backbone to its shuffle-free form')
-    target: str | None = option(None, 'runtime of the file: onnxruntime, openvino or web (default: by the suffix; the '
-                                'first two run .onnx)', metavar='TARGET')
+    target: str | None = option(None, 'runtime of the file: onnxruntime, openvino, ncnn or web (default: by the '
+                                'suffix; the first two run .onnx)', metavar='TARGET')
     image_size: str | None = option(None, 'what an image must fit into, in pixels (default: as the config says)',
                                     metavar='N|WxH')
+    precision: str = option('fp32', 'of the weights (default: fp32); docs/deploy.md says which target takes which',
+                            choices=('fp32', 'fp16', 'int8'))
     image: str | None = option(None, 'image for comparing the file with the PyTorch model (default: a drawn one)',
                                metavar='FILE')
     cfg_options: dict[str, Any] | None = _cfg_options()

@@ -26,9 +26,9 @@ from .graph import DetectionGraph
 from .onnx_graph import write_graph
 from .pipeline import resize_and_padding
 from .shuffle_free import shuffle_free, shuffle_free_detector
-from .targets import target_of
+from .targets import TARGETS, target_of
 from .targets.onnxruntime import session
-from .targets.target import MADE_BY, Program
+from .targets.target import MADE_BY, Program, Target
 
 __all__ = ['Checked', 'export_backbone', 'export_detector', 'export_model']
 
@@ -48,8 +48,8 @@ def export_model(options: ExportOptions) -> Checked:
     out, image, target = Path(options.out), options.image, target_of(options.out, options.target)
     if options.backbone_only and out.suffix != '.onnx':
         raise UserError(f'{out}: `backbone_only` writes ONNX, expected a name that ends in .onnx.')
-    if target.is_folder:
-        _check_folder(out)
+    _check_precision(target, options)
+    _check_folder(out) if target.is_folder else _check_beside(out)
     if image is not None:
         check_images([Path(image)])
     target.need(target.export_modules, 'Exporting')
@@ -64,7 +64,8 @@ def export_model(options: ExportOptions) -> Checked:
         onnx = unchecked.with_name('checked.onnx')
         program = export_detector(model, onnx, picture, block)
         checked = check_detector(model, onnx, picture, shown)
-        target.export(program, unchecked, options)
+        if differences := target.export(program, unchecked, options):
+            checked = checked._replace(difference=differences[0], box_difference=differences[1])
         onnx.unlink()
         detector = ExportedDetector(unchecked, target=target.name)
         return checked._replace(matched=matched_detections(model, detector, picture))
@@ -76,6 +77,25 @@ def _check_folder(out: Path) -> None:
         out.rmdir()
     if out.exists():
         raise UserError(f'`out` already exists: {out}. Choose a new folder, or delete it.')
+
+
+def _check_beside(out: Path) -> None:
+    """Raise a :class:`UserError` if what is written beside ``out`` would replace files of something else."""
+    about, weights = out.with_suffix('.json'), ('.xml', '.param')
+    others = [out.with_suffix(suffix) for suffix in weights if out.suffix in weights and suffix != out.suffix]
+    if other := next((other for other in others if other.exists()), None):
+        raise UserError(f'{out}: its weights would replace {out.with_suffix(".bin")}, those of {other}. Choose another '
+                        f'name.')
+    if out.suffix == '.param' and about.exists() and MADE_BY not in about.read_text(errors='replace'):
+        raise UserError(f'{out}: {about} is in the way and was not made by snv2 export. Choose another name.')
+
+
+def _check_precision(target: Target, options: ExportOptions) -> None:
+    if options.precision == 'fp32' or (options.precision in target.precisions and not options.backbone_only):
+        return
+    others = [f'{other.name} {" and ".join(other.precisions)}' for other in TARGETS.values()]
+    raise UserError(f'precision={options.precision} is not supported for {target.name}'
+                    f'{" with `backbone_only`" if options.backbone_only else ""}: {", ".join(others)}.')
 
 
 def _write_backbone(backbone: nn.Module, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:

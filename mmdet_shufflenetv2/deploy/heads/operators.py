@@ -20,8 +20,8 @@ import mmdet.models.dense_heads.tood_head
 import torch
 import torch.nn.functional as F
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
+from mmengine.utils import to_2tuple as pair
 from torch import Tensor, nn
-from torch.nn.modules.utils import _pair as pair
 from torchvision.ops import PSRoIAlign, roi_align
 
 from ...compat.patches import replaced

@@ -59,10 +59,13 @@ class Target:
     run_modules: tuple[str, ...]
     #: ``block`` of the shuffle-free form that is fastest there, see :func:`..shuffle_free.shuffle_free`.
     block: int | None
-    #: Write a program to a path that ends in one of ``suffixes``, or to a new folder.
-    export: Callable[[Program, Path, ExportOptions], None]
+    #: Write a program to a path that ends in one of ``suffixes``, or to a new folder. Returns the largest difference of
+    #: scores and of boxes from the detector's, or None where the ONNX file's are the file's.
+    export: Callable[[Program, Path, ExportOptions], tuple[float, float] | None]
     #: Read a file that ``export`` wrote, to run on so many threads; None leaves their number to the runtime.
     load: Callable[[Path, int | None], Loaded]
+    #: Values of ``precision`` that it can write.
+    precisions: tuple[str, ...] = ('fp32', )
 
     @property
     def is_folder(self) -> bool:

@@ -1,0 +1,103 @@
+"""What surrounds a network that takes images of one size: its input, and what its outputs become. NumPy and OpenCV.
+
+Runtimes without NMS run the network alone, from ``input`` to ``boxes`` and ``scores`` of every anchor or point.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ['NetworkInput', 'Selection']
+
+
+class NetworkInput(NamedTuple):
+    """How a resized image becomes the network's input. Channels are those of the input."""
+
+    #: Width and height.
+    size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    #: The input has red first; else blue, as images have.
+    rgb: bool
+    #: What surrounds the image, normalized.
+    border: tuple[float, float, float]
+    #: The image is in the center of the input, and boxes are cut to the input; else both as in the upper left corner.
+    center: bool
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The input ``(3, H, W)`` float32, by what it moves boxes ``(4,)``, and what cuts them: width and height.
+
+        Args:
+            image: ``(h, w, 3)`` uint8, blue, green, red, not larger than ``size``.
+        """
+        height, width = image.shape[:2]
+        left, above = ((side - own) // 2 if self.center else 0 for side, own in zip(self.size, (width, height)))
+        mean, std, border = (np.array(value, np.float32)[:, None, None] for value in (self.mean, self.std, self.border))
+        x = np.empty((3, *self.size[::-1]), np.float32)
+        x[:] = border
+        pixels = image[..., ::-1] if self.rgb else image
+        x[:, above:above + height, left:left + width] = (pixels.transpose(2, 0, 1) - mean) / std
+        return x, np.array([left, above] * 2, np.float32), np.array(self.size if self.center else (width, height))
+
+
+class Selection(NamedTuple):
+    """Which boxes of those of every anchor or point are kept."""
+
+    #: Anchors or points of each level.
+    counts: tuple[int, ...]
+    #: Most pairs of box and class of a level, the best; all where it is below 1.
+    nms_pre: int
+    score_thr: float
+    iou_threshold: float
+    #: All where it is below 1.
+    max_per_img: int
+    #: Both sides are longer; all where it is negative.
+    min_bbox_size: float
+    #: Boxes are cut before NMS.
+    clip: bool
+
+    def __call__(self, boxes: np.ndarray, scores: np.ndarray, factors: np.ndarray | None,
+                 size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Boxes ``(N, 4)``, scores and labels ``(N,)``, best first, after NMS within each class.
+
+        Args:
+            boxes: ``(P, 4)``: x1, y1, x2, y2.
+            scores: ``(P, C)``.
+            factors: ``(P,)`` by which scores are multiplied; None for nothing.
+            size: Width and height to which boxes are cut.
+        """
+        return self.suppressed(*self.candidates(boxes, scores, factors, size))
+
+    def suppressed(self, boxes: np.ndarray, scores: np.ndarray,
+                   labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What NMS within each class leaves of candidates."""
+        import cv2
+        if len(scores) == 0:
+            return boxes, scores, labels
+        sides = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
+        kept = np.asarray(cv2.dnn.NMSBoxesBatched(sides, scores, labels, -1.0, self.iou_threshold))
+        kept = kept[np.argsort(-scores[kept], kind='stable')][:self.max_per_img if self.max_per_img > 0 else None]
+        return boxes[kept], scores[kept], labels[kept]
+
+    def candidates(self, boxes: np.ndarray, scores: np.ndarray, factors: np.ndarray | None,
+                   size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What enters NMS; see :meth:`__call__`."""
+        classes, start, chosen = scores.shape[1], 0, []
+        for count in self.counts:
+            of_level = scores[start:start + count].ravel()
+            index = (of_level > max(self.score_thr, -0.5)).nonzero()[0]
+            if 0 < self.nms_pre < len(index):
+                index = index[np.argsort(-of_level[index], kind='stable')[:self.nms_pre]]
+            chosen.append(index + start * classes)
+            start += count
+        index = np.concatenate(chosen)
+        prior, labels, found = index // classes, index % classes, scores.ravel()[index]
+        if factors is not None:
+            found = found * factors[prior]
+        boxes = boxes[prior]
+        if self.clip:
+            boxes = boxes.clip(0, np.tile(size, 2).astype(np.float32))
+        large = ((boxes[:, 2:] - boxes[:, :2]) > self.min_bbox_size).all(axis=1) | (self.min_bbox_size < 0)
+        return boxes[large], found[large], labels[large]

@@ -1,0 +1,160 @@
+"""A one-stage detector as a network of one input size, from normalized images to every box: for runtimes without NMS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.models.dense_heads.gfl_head import Integral
+from torch import Tensor, nn
+
+from ..models.nanodet import NanoDetHead
+from ..utils.errors import UserError
+from .fixed_size import NetworkInput, Selection
+from .graph import DetectionGraph
+from .heads.dense import DenseHead, clips
+from .heads.operators import traceable
+from .heads.selection import Priors, suppressed
+from .heads.stages import made_priors
+from .resizing import Resize
+
+__all__ = ['PriorsNetwork', 'check_network', 'network_input']
+
+#: Largest difference of scores, of boxes in pixels, and of boxes per pixel of the input's side.
+TOLERANCES = dict(fp32=(2e-4, 0.05, 5e-5), fp16=(0.02, 0.5, 5e-3))
+
+
+class PriorsNetwork(nn.Module):
+    """From the input ``(1, 3, H, W)`` to what is said of every prior: boxes ``(P, 4)``, scores ``(P, C)``, factors.
+
+    Args:
+        graph: Of a detector with a one-stage head.
+        target: Name of what it is for.
+
+    Raises:
+        UserError: If it has another head.
+    """
+
+    def __init__(self, graph: DetectionGraph, target: str) -> None:
+        super().__init__()
+        if not isinstance(graph.detect, DenseHead):
+            raise UserError(f'target={target} takes one-stage detectors only, got one with a '
+                            f'{type(graph.detect).__name__} head. Export for onnxruntime (.onnx) or openvino (.xml).')
+        self.graph = deepcopy(graph)
+        for module in list(self.graph.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, Integral):
+                    setattr(module, name, _Integral(child))
+
+    def priors(self, x: Tensor) -> Priors:
+        """What is said of every prior."""
+        with traceable():
+            features = self.graph.backbone(x)
+            if self.graph.neck is not None:
+                features = self.graph.neck(features)
+            head = self.graph.detect.head
+            if isinstance(head, NanoDetHead):  # without the loop over images, which not all runtimes take
+                boxes, scores = head.decode(*head(features))
+                return Priors(boxes, scores, None, [boxes.shape[1]])
+            return self.graph.detect.priors(features)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Boxes, scores and, where there are any, factors."""
+        return tuple(value for value in self.priors(x)[:3] if value is not None)
+
+    def selection(self, counts: Sequence[int]) -> Selection:
+        """What is kept; ``counts`` are the priors of each level."""
+        cfg, head = self.graph.detect.cfg, self.graph.detect.head
+        return Selection(tuple(map(int, counts)), cfg.get('nms_pre', -1), cfg.get('score_thr', 0),
+                         cfg.nms.iou_threshold, cfg.get('max_per_img', -1), cfg.get('min_bbox_size', -1), clips(head))
+
+
+class _Integral(nn.Module):
+    """mmdet's ``Integral`` with a linear layer in place of a call with a buffer."""
+
+    def __init__(self, integral: Integral) -> None:
+        super().__init__()
+        self.bins = integral.reg_max + 1
+        self.linear = nn.Linear(self.bins, 1, bias=False)
+        self.linear.weight = nn.Parameter(integral.project[None].float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.reshape(-1, self.bins).softmax(dim=1)).reshape(-1, 4)
+
+
+def network_input(graph: DetectionGraph, resize: Resize) -> NetworkInput:
+    """The input of a network for images that are resized so.
+
+    An image that keeps its ratio may be upright or lie: the input has room for both.
+
+    Raises:
+        UserError: If the image is padded twice.
+    """
+    prepare = graph.prepare
+    width, height = size = prepare.center_pad.size if prepare.center_pad else resize.scale
+    if prepare.center_pad is None and resize.keep_ratio and not resize.fit:
+        width = height = max(size)
+    width, height = (-(-side // prepare.divisor) * prepare.divisor for side in (width, height))
+    if prepare.center_pad and (width, height) != tuple(size):
+        raise UserError(f'CenterPad(size={tuple(size)}) is not a multiple of pad_size_divisor={prepare.divisor}: set '
+                        f'one of them in the config, or export for onnxruntime (.onnx) or openvino (.xml).')
+    border = prepare.border.flatten().tolist() if prepare.center_pad else [prepare.value] * 3
+    return NetworkInput((width, height), tuple(prepare.mean.flatten().tolist()), tuple(prepare.std.flatten().tolist()),
+                        prepare.channels[0].item() == 2, tuple(border), prepare.center_pad is not None)
+
+
+@torch.no_grad()
+def check_network(network: PriorsNetwork, run: Callable[[np.ndarray], Sequence[np.ndarray]], x: np.ndarray,
+                  selection: Selection, precision: str) -> tuple[float, float]:
+    """Compare an exported network with the detector's own, and which boxes are kept of made-up ones.
+
+    Args:
+        network: What was exported.
+        run: Runs the exported network: from the input ``(3, H, W)`` to what ``network`` returns.
+        x: An input.
+        selection: What is kept.
+        precision: Of the exported network.
+
+    Returns:
+        The largest difference of scores and of boxes.
+
+    Raises:
+        UserError: If it computes something else.
+    """
+    score_limit, box_limit, share = TOLERANCES[precision]
+    largest = dict(boxes=0.0, scores=0.0)
+    for one in (x, x[..., ::-1].copy()):
+        for name, got, wanted in zip(('boxes', 'scores', 'scores'), run(one), network(torch.from_numpy(one)[None])):
+            difference = np.abs(got.ravel() - wanted.numpy().ravel())
+            limit = box_limit + share * max(x.shape) if name == 'boxes' else score_limit
+            if not difference.max(initial=0) <= limit:
+                raise UserError(f'The exported file does not compute what the detector does: {name} differ by up to '
+                                f'{difference.max():.2g}, at most {limit:.2g} is expected. The file was not written.')
+            largest[name] = max(largest[name], float(difference.max(initial=0)))
+    _check_selection(network, selection, torch.from_numpy(x)[None])
+    return largest['scores'], largest['boxes']
+
+
+def _check_selection(network: PriorsNetwork, selection: Selection, x: Tensor) -> None:
+    """On made-up numbers of which no two are so near that rounding decides."""
+    detect, size = network.graph.detect, torch.tensor(x.shape[:1:-1])
+    priors = network.priors(x)
+    priors = priors._replace(boxes=priors.boxes.reshape(-1, 4), scores=priors.scores.flatten(0, -2))
+    for power in (1.0, 40.0):  # more than are selected, and fewer
+        made = made_priors(priors, size, power)
+        wanted = detect.candidates(made, size)
+        got = selection.candidates(*(None if value is None else value.numpy() for value in made[:3]), size.numpy())
+        _same(*(sorted(zip(*map(np.ndarray.tolist, reversed(columns)))) for columns in (got, [
+            column.numpy() for column in wanted])))
+        few = [column[:1000] for column in wanted]
+        kept = suppressed(*few, detect.cfg, detect.head.num_classes)
+        _same(selection.suppressed(*(column.numpy() for column in few))[1].tolist(), kept[1].tolist())
+
+
+def _same(got: Sequence[Any], wanted: Sequence[Any]) -> None:
+    if got != wanted:
+        raise UserError('The exported file does not keep the boxes that the detector keeps. It was not written.')

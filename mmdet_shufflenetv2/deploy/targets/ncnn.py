@@ -1,0 +1,120 @@
+"""ncnn: a ``.param`` with a ``.bin`` beside it, through pnnx, and a ``.json`` that says what surrounds the network."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...utils.errors import UserError
+from ..fixed_size import NetworkInput, Selection
+from ..resizing import Resize
+from .target import Loaded, Program, Target
+
+if TYPE_CHECKING:
+    from ...config.options import ExportOptions
+
+__all__ = ['TARGET']
+
+#: pnnx's names of what goes in and comes out, and ours.
+_BLOBS = dict(in0='input', out0='boxes', out1='scores', out2='factors')
+
+
+def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float, float]:
+    import torch
+
+    from ..priors_network import PriorsNetwork, check_network, network_input
+    network = PriorsNetwork(program.graph, 'ncnn')
+    prepare = network_input(program.graph, Resize(**json.loads(program.about['resize'])))
+    x = prepare(program.image.numpy())[0]
+    with torch.no_grad():
+        selection = network.selection(network.priors(torch.from_numpy(x)[None]).counts)
+        _convert(network, torch.from_numpy(x)[None], out, options.precision)
+    about = {key: _parsed(value) for key, value in program.about.items()} | dict(
+        precision=options.precision, input=prepare._asdict(), selection=selection._asdict())
+    out.with_suffix('.json').write_text(json.dumps(about, indent=1) + '\n', encoding='utf-8')
+    net = _net(out, None, options.precision)
+    return check_network(network, lambda one: _run(net, one, selection), x, selection, options.precision)
+
+
+def _convert(network: Any, x: Any, out: Path, precision: str) -> None:
+    """Write ``.param`` and ``.bin``."""
+    import pnnx
+    import torch
+    with TemporaryDirectory() as folder:
+        traced = Path(folder, 'traced.pt')
+        torch.jit.trace(network, x, check_trace=False).save(traced)
+        done = subprocess.run(
+            [pnnx.EXEC_PATH, traced.name, f'inputshape={list(x.shape)}'.replace(' ', ''),
+             f'fp16={int(precision == "fp16")}'],
+            cwd=folder, capture_output=True, text=True, check=False)
+        param, weights = (traced.with_suffix(f'.ncnn.{kind}') for kind in ('param', 'bin'))
+        if not param.exists():
+            said = (done.stderr.strip().splitlines() or ['no message'])[-1]
+            raise UserError(f'pnnx cannot convert this detector (status {done.returncode}): {said}. Export for '
+                            f'onnxruntime (.onnx) or openvino (.xml).')
+        out.write_text(re.sub(r'\b(in0|out[012])\b', lambda name: _BLOBS[name[0]], param.read_text()))
+        out.with_suffix('.bin').write_bytes(weights.read_bytes())
+
+
+def _parsed(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:  # the version
+        return value
+
+
+def _net(path: Path, threads: int | None, precision: str) -> Any:
+    import ncnn
+    net = ncnn.Net()
+    if threads is not None:
+        net.opt.num_threads = threads
+    if precision == 'fp32':
+        net.opt.use_fp16_arithmetic = net.opt.use_fp16_packed = net.opt.use_fp16_storage = False
+    if net.load_param(str(path)) != 0 or net.load_model(str(path.with_suffix('.bin'))) != 0:
+        kinds = {line.split()[0] for line in path.read_text(errors='replace').splitlines()[2:] if line.strip()}
+        unknown = sorted(kind for kind in kinds if ncnn.layer_to_index(kind) < 0)
+        raise UserError(f'{path} cannot be read by ncnn{": it has no layer " if unknown else ""}{", ".join(unknown)}.')
+    return net
+
+
+def _run(net: Any, x: np.ndarray, selection: Selection) -> list[np.ndarray]:
+    """Boxes ``(P, 4)``, scores ``(P, C)`` and, where there are any, factors ``(P,)``."""
+    import ncnn
+    extractor = net.create_extractor()
+    extractor.input('input', ncnn.Mat(x).clone())  # one made of an array does not keep it
+    priors = sum(selection.counts)
+    outputs = [np.array(extractor.extract(name)[1]) for name in _BLOBS.values() if name in net.output_names()]
+    return [one.reshape(priors, -1) if one.size > priors else one.ravel() for one in outputs]
+
+
+def _load(path: Path, threads: int | None) -> Loaded:
+    about_path = path.with_suffix('.json')
+    if missing := [file.name for file in (path.with_suffix('.bin'), about_path) if not file.is_file()]:
+        raise UserError(f'{path} needs {" and ".join(missing)} beside it. snv2 export writes .param, .bin and .json: '
+                        f'keep the three together.')
+    try:
+        about = json.loads(about_path.read_text(encoding='utf-8'))
+        prepare, selection = NetworkInput(**about['input']), Selection(**about['selection'])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{about_path} was not made by snv2 export, or is corrupt: {error!r}. Export the detector '
+                        f'again.') from error
+    net = _net(path, threads, about.get('precision', 'fp32'))
+
+    def run(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        x, offset, size = prepare(image)
+        boxes, scores, *factors = _run(net, x, selection)
+        boxes, scores, labels = selection(boxes, scores, factors[0] if factors else None, size)
+        boxes = (boxes - offset).clip(0, np.array([*image.shape[1::-1]] * 2, np.float32))
+        return np.concatenate((boxes, scores[:, None]), axis=1), labels
+
+    return Loaded(run, {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()})
+
+
+TARGET = Target('ncnn', ('.param', ), 'ncnn', ('onnx', 'onnxruntime', 'ncnn', 'pnnx'), ('ncnn', ), 1, _export, _load,
+                ('fp32', 'fp16'))
