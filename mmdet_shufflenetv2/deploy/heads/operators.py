@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import mmcv.ops.carafe
@@ -153,16 +153,18 @@ def _pooled(feature: Tensor, rois: Tensor, layer: nn.Module) -> Tensor:
     return roi_align(feature, rois, layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned)
 
 
-_OPERATORS = (
-    ('mmcv.ops.deform_conv2d', mmcv.ops.deform_conv, deform_conv2d),
-    ('mmcv.ops.deform_conv2d', mmdet.models.dense_heads.tood_head, deform_conv2d),
-    ('mmcv.ops.modulated_deform_conv2d', mmcv.ops.modulated_deform_conv, _modulated_deform_conv2d),
-    ('mmcv.ops.masked_conv2d', mmcv.ops.masked_conv, _masked_conv2d),
-    ('mmcv.ops.carafe', sys.modules['mmcv.ops.carafe'], carafe),
-    ('mmcv.ops.multi_scale_deformable_attn_pytorch', mmcv.ops.multi_scale_deform_attn, deformable_attention),
-    ('torch.linspace', torch, _linspace),
-    ('SingleRoIExtractor.forward', SingleRoIExtractor, extract_rois),
-)
+def _patches() -> list[AbstractContextManager[None]]:
+    return [
+        replaced('mmcv.ops.deform_conv2d', mmcv.ops.deform_conv, deform_conv2d),
+        replaced('mmcv.ops.deform_conv2d', mmdet.models.dense_heads.tood_head, deform_conv2d),
+        replaced('mmcv.ops.modulated_deform_conv2d', mmcv.ops.modulated_deform_conv, _modulated_deform_conv2d),
+        replaced('mmcv.ops.masked_conv2d', mmcv.ops.masked_conv, _masked_conv2d),
+        replaced('mmcv.ops.carafe', sys.modules['mmcv.ops.carafe'], carafe),
+        replaced('mmcv.ops.multi_scale_deformable_attn_pytorch', mmcv.ops.multi_scale_deform_attn,
+                 deformable_attention),
+        replaced('torch.linspace', torch, _linspace),
+        replaced('SingleRoIExtractor.forward', SingleRoIExtractor, extract_rois),
+    ]
 
 
 @contextmanager
@@ -177,8 +179,8 @@ def traceable() -> Iterator[None]:
     """Within it, MMDetection's layers compute with these."""
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
-        for patch, owner, value in _OPERATORS:
-            stack.enter_context(replaced(patch, owner, value))
+        for patch in _patches():
+            stack.enter_context(patch)
         torch.backends.mha.set_fastpath_enabled(False)  # an operator of PyTorch's own
         stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
         yield
