@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ..utils.errors import UserError
 from .exported import Detections, ExportedDetector
+from .graph import feature_parts
 from .heads import traceable_head
 from .heads.selection import FOUND, Suppression
 from .resizing import Resize
@@ -33,8 +34,12 @@ from .targets.onnxruntime import session
 
 __all__ = ['Checked', 'check_detector', 'check_features', 'matched_detections']
 
-#: Largest difference of scores; of boxes in pixels, and of the largest coordinate; of other outputs, of the largest.
-SCORE_TOLERANCE, BOX_TOLERANCE, ROUNDING = 2e-4, 0.05, 5e-5
+#: Largest difference of scores and of features, of their spread: weights that were hardly trained score all alike.
+SCORE_TOLERANCE, FEATURE_TOLERANCE = 2e-4, 5e-5
+#: Largest difference of boxes in pixels.
+BOX_TOLERANCE = 0.05
+#: Besides, of the largest value: what rounding may take of features and scores, and of other outputs.
+ROUNDING, OTHER_ROUNDING = 5e-6, 5e-5
 #: From when on a detection of the image counts as the same: score, and pixels.
 SAME_SCORE, SAME_BOX = 1e-3, 0.05
 
@@ -72,10 +77,13 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
     for image in _to_be_resized(picture, detector.resize):
         meta, x = _prepared(model, image)
         resized = dict(image=detector.resized(image))
-        _same('the input of the network (how an image is resized, padded and normalized)',
-              parts(resized, ['input']), dict(input=x))
+        features = model.extract_feat(x)
+        by_name = feature_parts(features)
+        got = parts(resized, ['input', *by_name])
+        _same('the input of the network (how an image is resized, padded and normalized)', got, dict(input=x))
+        _same('features', got, by_name)
         size = torch.tensor(meta['img_shape'][1::-1])
-        for stage in head.stages(model.extract_feat(x), x, size):
+        for stage in head.stages(features, x, size):
             differences = _same(stage.what, parts(resized | _arrays(stage.given), list(stage.wanted)), stage.wanted)
             score, box = max(score, differences[0]), max(box, differences[1])
     # These depend on the image's size alone.
@@ -213,6 +221,18 @@ def _made_suppression(suppression: Suppression) -> tuple[dict[str, Tensor], dict
         zip(suppression.outputs, (boxes[kept], scores[kept], labels[kept])))
 
 
+def _allowed(name: str, values: np.ndarray) -> float:
+    """The largest difference that rounding explains."""
+    if values.size == 0:
+        return 0.0
+    largest, spread = float(np.abs(values).max()), float(np.ptp(values))
+    if name.endswith('scores'):
+        return SCORE_TOLERANCE * spread + ROUNDING * largest
+    if name.startswith('feature'):
+        return FEATURE_TOLERANCE * spread + ROUNDING * largest
+    return OTHER_ROUNDING * largest + (BOX_TOLERANCE if name.endswith('boxes') else 0)
+
+
 def _differs(what: str, how: str) -> UserError:
     return UserError(f'The exported file does not compute what the detector does: {what}: {how}. The file was not '
                      f'written. Try keep_shuffle=True; if it stays so, this model cannot be exported.')
@@ -233,8 +253,7 @@ def _same(what: str, got: Mapping[str, np.ndarray], wanted: Mapping[str, Tensor]
                             f'can be checked and no file was written. Export another checkpoint.')
         kind = next((kind for kind in largest if name.endswith(kind)), None)
         difference = np.abs(got[name] - array)
-        allowed = SCORE_TOLERANCE if kind == 'scores' else ROUNDING * np.abs(array).max(initial=0) + (
-            BOX_TOLERANCE if kind == 'boxes' else 0)
+        allowed = _allowed(name, array)
         if not (worst := float(difference.max(initial=0))) <= allowed:
             raise _differs(what, f'{name} differ by up to {worst:.2g}, at most {allowed:.2g} is expected')
         if kind:

@@ -57,6 +57,8 @@ class Selection(NamedTuple):
     min_bbox_size: float
     #: Boxes are cut before NMS.
     clip: bool
+    #: A prior is of its best class alone.
+    one_class: bool = False
 
     def __call__(self, boxes: np.ndarray, scores: np.ndarray, factors: np.ndarray | None,
                  size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -85,6 +87,8 @@ class Selection(NamedTuple):
                    size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What enters NMS; see :meth:`__call__`."""
         classes, start, chosen = scores.shape[1], 0, []
+        if self.one_class:
+            scores = np.where(scores.argmax(axis=1)[:, None] == np.arange(classes), scores, -1)
         for count in self.counts:
             of_level = scores[start:start + count].ravel()
             index = (of_level > max(self.score_thr, -0.5)).nonzero()[0]

@@ -7,6 +7,7 @@ coders are the detector's own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,7 +21,7 @@ from .heads import traceable_head
 from .heads.operators import traceable
 from .heads.selection import FOUND, clipped
 
-__all__ = ['CenterPadding', 'DetectionGraph']
+__all__ = ['CenterPadding', 'DetectionGraph', 'feature_parts']
 
 
 class DetectionGraph(nn.Module):
@@ -65,13 +66,18 @@ class DetectionGraph(nn.Module):
             if self.neck is not None:
                 features = self.neck(features)
             (boxes, scores, labels), parts = self.detect(features, x, size)
-        parts = dict(zip(FOUND, (boxes, scores, labels))) | parts
+        parts = feature_parts(features) | dict(zip(FOUND, (boxes, scores, labels))) | parts
         height, width = shape_as_tensor(image)[:2]
         boxes = clipped(boxes - offset, torch.stack((width, height)))  # a border around the image is not part of it
         masks = [parts.pop('masks')] if 'masks' in parts else []
         self.output_names = ('dets', 'labels', 'masks')[:2 + len(masks)]
         self.part_names = ('input', *parts)
         return torch.cat((boxes, scores[:, None]), dim=1), labels, *masks, x, *parts.values()
+
+
+def feature_parts(features: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Features behind the neck by their names in the graph."""
+    return {f'feature{level}': feature for level, feature in enumerate(features)}
 
 
 class CenterPadding(NamedTuple):

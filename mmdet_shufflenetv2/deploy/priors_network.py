@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmdet.models.dense_heads import YOLOXHead
 from mmdet.models.dense_heads.gfl_head import Integral
 from torch import Tensor, nn
 
@@ -70,7 +71,8 @@ class PriorsNetwork(nn.Module):
         """What is kept; ``counts`` are the priors of each level."""
         cfg, head = self.graph.detect.cfg, self.graph.detect.head
         return Selection(tuple(map(int, counts)), cfg.get('nms_pre', -1), cfg.get('score_thr', 0),
-                         cfg.nms.iou_threshold, cfg.get('max_per_img', -1), cfg.get('min_bbox_size', -1), clips(head))
+                         cfg.nms.iou_threshold, cfg.get('max_per_img', -1), cfg.get('min_bbox_size', -1), clips(head),
+                         isinstance(head, YOLOXHead))
 
 
 class _Integral(nn.Module):

@@ -68,6 +68,16 @@ def test_candidates_are_the_best_of_each_level_and_inside_the_image():
         np.testing.assert_allclose(column, expected, rtol=1e-6)
 
 
+def test_where_a_prior_is_of_one_class_it_is_the_best():
+    boxes, scores = made()
+    _, got, labels = Selection((300, ), -1, 0.9, 0.5, 100, -1, clip=False, one_class=True).candidates(
+        boxes, scores, None, np.array([100, 100]))
+    best = torch.from_numpy(scores).max(dim=1)
+    kept = best.values > 0.9
+    assert got.tolist() == best.values[kept].tolist()
+    assert labels.tolist() == best.indices[kept].tolist()
+
+
 def test_where_nothing_is_above_the_threshold_there_is_nothing():
     boxes, scores = made()
     found = Selection((300, ), -1, 2.0, 0.5, 100, -1, clip=True)(boxes, scores, None, np.array([100, 100]))

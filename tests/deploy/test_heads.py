@@ -12,6 +12,7 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.utils import register_all_modules
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
+from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.deploy import ExportedDetector
 from mmdet_shufflenetv2.deploy.check import check_detector, matched_detections
 from mmdet_shufflenetv2.deploy.export import export_detector
@@ -34,11 +35,8 @@ def small_detector(name):
         model.rpn_head.init_weights()
         for head in model.roi_head.bbox_head:
             torch.nn.init.normal_(head.fc_cls.bias)
-    if name == 'YOLOX':  # its boxes are infinite before that, and then all classes alike
+    if name == 'YOLOX':  # its boxes are infinite before that
         model.bbox_head.init_weights()
-        for conv in model.bbox_head.multi_level_conv_cls:
-            torch.nn.init.normal_(conv.weight, std=1e-6)
-            torch.nn.init.normal_(conv.bias)
     if name == 'SSDLite':
         model.bbox_head.test_cfg.score_thr = 0.0126
     if model.test_cfg and 'rpn' in model.test_cfg and model.test_cfg.rpn:
@@ -59,6 +57,19 @@ def test_a_detector_of_each_family_is_exported_and_equal(name, tmp_path):
     assert checked.difference < 1e-4
     assert checked.found > 0
     assert matched_detections(model, ExportedDetector(tmp_path / 'd.onnx'), other) > 0
+
+
+def test_scores_of_a_class_that_is_no_points_best_are_compared_too(tmp_path):
+    model = small_detector('YOLOX')
+    for conv in model.bbox_head.multi_level_conv_cls:
+        conv.bias.data[3] -= 2
+    other = copy.deepcopy(model)
+    for conv in other.bbox_head.multi_level_conv_cls:
+        conv.bias.data[3] -= 0.1
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    export_detector(other, tmp_path / 'd.onnx', image, block=None)
+    with pytest.raises(UserError, match='scores and boxes: scores differ'):
+        check_detector(model, tmp_path / 'd.onnx', image, 'it')
 
 
 @pytest.mark.parametrize('groups', [1, 2])

@@ -308,7 +308,7 @@ def one_weight(model, _):
     model.bbox_head.retina_cls.weight.data[5] *= 1.01
 
 
-@breaks('retinanet_snv2_lite', 'scores and boxes: ')
+@breaks('retinanet_snv2_lite', 'features: feature')
 def one_weight_of_the_neck(model, _):
     model.neck.lateral_convs[1].conv.weight.data[7] *= 1.05
 

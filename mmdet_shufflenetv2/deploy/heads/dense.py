@@ -26,6 +26,7 @@ from .selection import (
     Candidates,
     Priors,
     Suppression,
+    best_class_alone,
     best_of_levels,
     check_min_size,
     check_most,
@@ -63,15 +64,15 @@ def every_prior(head: nn.Module, outputs: Sequence[Sequence[Tensor]]) -> Priors:
             replaced('BaseDenseHead._bbox_post_process', head, lambda results, *args, **kwargs: results))
         results = head.predict_by_feat(*outputs, batch_img_metas=[dict(img_shape=limit)], cfg=cfg, rescale=False,
                                        with_nms=False)[0]
-    return _priors(head, results, counts or [one.shape[-2] * one.shape[-1] * number for one, number in zip(
+    return _priors(head, outputs, results, counts or [one.shape[-2] * one.shape[-1] * number for one, number in zip(
         outputs[0], head.prior_generator.num_base_priors)])
 
 
-def _priors(head: nn.Module, results: InstanceData, counts: list[int]) -> Priors:
+def _priors(head: nn.Module, outputs: Sequence[Sequence[Tensor]], results: InstanceData, counts: list[int]) -> Priors:
     scores = results.scores
-    if isinstance(head, YOLOXHead):  # one class a point
-        own = results.labels[:, None] == torch.arange(head.num_classes, device=scores.device)
-        scores, counts = torch.where(own, scores[:, None], torch.full_like(scores[:, None], -1.0)), [scores.shape[0]]
+    if isinstance(head, YOLOXHead):  # its results have the best class of each point alone
+        scores, objectness = (torch.cat([one[0].flatten(1).T for one in outputs[part]]).sigmoid() for part in (0, 2))
+        scores, counts = scores * objectness, [scores.shape[0]]
     elif scores.dim() == 1:  # of an RPN
         scores = scores[:, None]
     return Priors(results.bboxes, scores, results.get('score_factors'), counts)
@@ -112,6 +113,8 @@ class DenseHead(nn.Module):
         """What enters NMS; ``size`` is the image's width and height."""
         if clips(self.head):
             priors = priors._replace(boxes=clipped(priors.boxes, size))
+        if isinstance(self.head, YOLOXHead):
+            priors = priors._replace(scores=best_class_alone(priors.scores))
         return large_boxes(*best_of_levels(priors, self.cfg.get('nms_pre', -1), self.cfg.get('score_thr', 0)), self.cfg)
 
     def stages(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> list[Stage]:

@@ -17,8 +17,8 @@ from torchvision.ops import nms
 from ...utils.errors import UserError
 
 __all__ = [
-    'FOUND', 'Candidates', 'Priors', 'Suppression', 'above', 'best', 'best_of_levels', 'check_min_size', 'check_most',
-    'check_nms', 'clipped', 'large_boxes', 'suppressed']
+    'FOUND', 'Candidates', 'Priors', 'Suppression', 'above', 'best', 'best_class_alone', 'best_of_levels',
+    'check_min_size', 'check_most', 'check_nms', 'clipped', 'large_boxes', 'suppressed']
 
 
 class Candidates(NamedTuple):
@@ -34,7 +34,7 @@ class Priors(NamedTuple):
 
     #: ``(P, 4)``: x1, y1, x2, y2 in pixels of the network's input, not clipped.
     boxes: Tensor
-    #: ``(P, C)``, 0 to 1; negative where a class is out of the question.
+    #: ``(P, C)``, 0 to 1.
     scores: Tensor
     #: ``(P,)`` by which the score of a candidate is multiplied, such as centerness; None for nothing.
     factors: Tensor | None
@@ -81,6 +81,12 @@ def best_of_levels(priors: Priors, most: int, score_thr: float | None, label_lev
     if priors.factors is not None:
         found = found * priors.factors.index_select(0, index)
     return Candidates(priors.boxes.index_select(0, index), found, torch.cat(labels))
+
+
+def best_class_alone(scores: Tensor) -> Tensor:
+    """Scores ``(P, C)`` with -1 for all but the best class of each of P."""
+    own = scores.argmax(dim=1, keepdim=True) == torch.arange(scores.shape[1], device=scores.device)
+    return torch.where(own, scores, torch.full_like(scores, -1.0))
 
 
 def best(scores: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -31,10 +31,13 @@ def made_scores(shape: torch.Size | tuple[int, ...], power: float = 1.0) -> Tens
 
 
 def made_boxes(number: int, size: Tensor) -> Tensor:
-    """``(number, 4)`` boxes of all sizes and shapes in and around an image of that width and height."""
+    """``(number, 4)`` boxes of all sizes and shapes in and around an image of that width and height.
+
+    Sides are half a pixel to 512, and some boxes lie outside, so that any ``min_bbox_size`` drops some.
+    """
     generator = torch.Generator().manual_seed(1)
-    sides = 2.0 ** (torch.rand(number, 2, generator=generator) * 7 + 2)
-    center = torch.rand(number, 2, generator=generator) * size
+    sides = 2.0 ** (torch.rand(number, 2, generator=generator) * 10 - 1)
+    center = (torch.rand(number, 2, generator=generator) * 1.2 - 0.1) * size
     return torch.cat((center - sides / 2, center + sides / 2), dim=1)
 
 

@@ -36,7 +36,7 @@ def backbone_contenders(task: Task) -> list[Contender]:
                   runs_when_built=True),
     ]
     for runtime, block in ((target.name, target.block) for target in TARGETS.values()
-                           if not target.is_folder):
+                           if '.onnx' in target.suffixes):
         plain = f'{runtime}, plain graph'
         contenders += [
             Contender(plain, partial(_graph, task, runtime, our_backbone)),
