@@ -76,10 +76,12 @@ class Selection(NamedTuple):
                    labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What NMS within each class leaves of candidates."""
         import cv2
-        if len(scores) == 0:
-            return boxes, scores, labels
         sides = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
-        kept = np.asarray(cv2.dnn.NMSBoxesBatched(sides, scores, labels, -1.0, self.iou_threshold))
+        has_area = (sides[:, 2:] > 0).all(axis=1)  # OpenCV says of two boxes without area that they are the same
+        kept, large = (~has_area).nonzero()[0], has_area.nonzero()[0]
+        if len(large):
+            best = cv2.dnn.NMSBoxesBatched(sides[large], scores[large], labels[large], -1.0, self.iou_threshold)
+            kept = np.concatenate((kept, large[np.asarray(best)]))
         kept = kept[np.argsort(-scores[kept], kind='stable')][:self.max_per_img if self.max_per_img > 0 else None]
         return boxes[kept], scores[kept], labels[kept]
 

@@ -36,6 +36,8 @@ def made(priors=300, classes=5):
     rng = np.random.default_rng(0)
     corner, side = rng.uniform(0, 80, (priors, 2)), rng.uniform(8, 60, (priors, 2))
     boxes = np.concatenate((corner, corner + side), axis=1).astype(np.float32)
+    boxes[::9, 2] = boxes[::9, 0]  # without area
+    boxes[9:27:9] = boxes[0]
     scores = rng.permutation(np.linspace(0, 1, priors * classes)).astype(np.float32).reshape(priors, classes)
     return boxes, scores
 
