@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
-#include <ncnn/net.h>
+#include <net.h>  // of ncnn
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
