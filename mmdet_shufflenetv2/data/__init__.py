@@ -1,4 +1,4 @@
-"""Data sets: the built-in Shapes, and what is checked about a user's own before a run starts."""
+"""Data sets: the built-in Shapes, and reading, checking and converting a user's own data."""
 
 from .checks import check_images, prepare_dataset
 from .shapes import ShapesDataset, make_shapes

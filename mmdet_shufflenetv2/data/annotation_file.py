@@ -1,4 +1,4 @@
-"""Reading an annotation file in COCO's format that may be anything."""
+"""Read COCO annotation files that may be invalid."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ..utils.errors import UserError
 __all__ = ['LISTS', 'as_annotations', 'has_byte_order_mark', 'image_sizes', 'of_images', 'read_annotations',
            'read_json']
 
-#: What such a file consists of.
+#: The lists of an annotation file.
 LISTS = ('images', 'annotations', 'categories')
 
 
-def read_annotations(path: str | os.PathLike) -> dict[str, Any]:
-    """The content of an annotation file. Its three lists are there; what is in them may still be anything.
+def read_annotations(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read an annotation file. It has the three lists, but their entries are not checked.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         UserError: If it is not JSON, or lacks one of the lists.
     """
     return as_annotations(read_json(path), path)
 
 
-def as_annotations(content: Any, path: str | os.PathLike) -> dict[str, Any]:
-    """The content of a JSON file, where it is that of an annotation file; see :func:`read_annotations`.
+def as_annotations(content: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Check that the content of a JSON file is that of an annotation file, and return it.
 
     Raises:
         UserError: If it lacks one of the lists.
@@ -39,12 +39,12 @@ def as_annotations(content: Any, path: str | os.PathLike) -> dict[str, Any]:
     return content
 
 
-def read_json(path: str | os.PathLike) -> Any:
+def read_json(path: str | os.PathLike[str]) -> Any:
     """Parse a JSON file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        UserError: If it cannot be read, is not JSON, or nested too deeply to be an annotation file.
+        FileNotFoundError: If the file does not exist.
+        UserError: If it cannot be read, is not JSON, or is nested too deeply.
     """
     try:
         with open(path, encoding='utf-8-sig') as file:  # editors on Windows write a byte order mark
@@ -58,17 +58,17 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def image_sizes(annotations: dict[str, Any]) -> dict[int, tuple[float, float]]:
-    """Width and height in pixels of each image by its id, as checked annotations state them."""
+    """Image id -> (width, height) in pixels. The annotations must be checked."""
     return {image['id']: (image['width'], image['height']) for image in annotations['images']}
 
 
 def of_images(annotations: dict[str, Any], ids: set[int]) -> dict[str, Any]:
-    """Checked annotations of these images alone."""
+    """The part of checked annotations that belongs to these images."""
     return dict(annotations, images=[image for image in annotations['images'] if image['id'] in ids],
                 annotations=[one for one in annotations['annotations'] if one['image_id'] in ids])
 
 
-def has_byte_order_mark(path: str | os.PathLike) -> bool:
-    """Whether a file starts with the mark that editors on Windows put there, and that MMDetection cannot read."""
+def has_byte_order_mark(path: str | os.PathLike[str]) -> bool:
+    """Whether a file starts with a byte order mark, as editors on Windows write it. MMDetection cannot read it."""
     with open(path, 'rb') as file:
         return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8

@@ -1,4 +1,4 @@
-"""Every problem of a data set in COCO's format, found in one pass."""
+"""Find all problems of a COCO data set in one pass."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import math
 import ntpath
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..utils.images import check_image_files
 from .annotation_file import LISTS
 from .problems import Report, shown
 
-__all__ = ['as_float', 'audit', 'is_box', 'is_number', 'is_whole', 'leaves_folder', 'left_out']
+__all__ = ['as_float', 'audit', 'is_box', 'is_integer', 'is_number', 'leaves_folder', 'left_out']
 
-# A box may end on the border, and files round.
+# Boxes may end at the border, and coordinates are rounded.
 _OUTSIDE = 1.0
-# Sloppy boxes reach outside, but not by as large a share of the image's side as corners taken for width and height.
+# Inaccurate boxes reach outside a little; corners that are treated as width and height reach outside further.
 _FAR_OUTSIDE = 1.1
 
 
-def audit(annotations: dict[str, list], source: str | os.PathLike, folder: str | os.PathLike,
-          look: bool = True, **reader: Any) -> Report:
-    """Check what an annotation file says, against itself and against the images.
+def audit(annotations: dict[str, list[Any]], source: str | os.PathLike[str], folder: str | os.PathLike[str],
+          check_files: bool = True, **reader: Any) -> Report:
+    """Check an annotation file for consistency, and compare it with the images.
 
     Args:
-        annotations: What :func:`.read_annotations` returns. In its three lists may stand anything.
-        source, folder: The file, for the report, and where the images are.
-        look: Whether to look at the image files; without it only what the annotation file says is checked.
-        reader: What will decode them, as :func:`.check_image_file` takes it.
+        annotations: The result of :func:`.read_annotations`. The entries of its lists can be anything.
+        source, folder: The annotation file, for the report, and the folder of the images.
+        check_files: Whether to check the image files, too.
+        reader: The decoder of the images, see :func:`.check_image_file`.
     """
     report = Report(os.fspath(source), os.fspath(folder), {key: len(annotations[key]) for key in LISTS})
     categories = _categories(report, annotations['categories'])
@@ -38,18 +38,18 @@ def audit(annotations: dict[str, list], source: str | os.PathLike, folder: str |
     for kind in ('images', 'annotations'):
         if not annotations[kind]:
             report.note(f'no_{kind}', f'the list "{kind}" is empty')
-    if look:
+    if check_files:
         _files(report, annotations['images'], folder, reader)
     return report
 
 
 def leaves_folder(name: str) -> bool:
-    """Whether a file name, joined to a folder, may lead out of it, on Linux or on Windows."""
+    """Whether a file name can point outside the folder that it is joined to, on Linux or Windows."""
     return bool(name.startswith(('/', '\\')) or ntpath.splitdrive(name)[0] or '\0' in name
                 or '..' in name.replace('\\', '/').split('/'))
 
 
-def _categories(report: Report, entries: list) -> dict[int, str]:
+def _categories(report: Report, entries: list[Any]) -> dict[int, str]:
     names: dict[int, str] = {}
     for what, entry in _objects(report, 'category', entries):
         number, name = _field(report, what, entry, 'id'), _field(report, what, entry, 'name', 'text')
@@ -62,10 +62,10 @@ def _categories(report: Report, entries: list) -> dict[int, str]:
     return names
 
 
-def _images(report: Report, entries: list) -> dict[int, tuple[float, float] | None]:
-    """Image id -> stated width and height, None where they are not known."""
+def _images(report: Report, entries: list[Any]) -> dict[int, tuple[float, float] | None]:
+    """Image id -> stated width and height, or None if they are unknown."""
     sizes: dict[int, tuple[float, float] | None] = {}
-    names = Counter()
+    names: Counter[str] = Counter()
     for what, entry in _objects(report, 'image', entries):
         number, name = _field(report, what, entry, 'id'), _field(report, what, entry, 'file_name', 'text')
         size = tuple(_field(report, what, entry, key, 'positive number') for key in ('width', 'height'))
@@ -82,7 +82,7 @@ def _images(report: Report, entries: list) -> dict[int, tuple[float, float] | No
     return sizes
 
 
-def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, float] | None],
+def _annotations(report: Report, entries: list[Any], sizes: dict[int, tuple[float, float] | None],
                  categories: dict[int, str]) -> None:
     ids, used_images, used_categories = {None}, {None}, {None}
     boxes: list[tuple[list[float], tuple[float, float] | None]] = []
@@ -108,23 +108,22 @@ def _annotations(report: Report, entries: list, sizes: dict[int, tuple[float, fl
                         f'{what}: bbox {_said(box)}' if box else what)
         report.learned += box is not None and reason is None
         _segmentation(report, what, entry.get('segmentation'))
-    # A category or an image without annotation is worth a word only where there are annotations at all.
+    # Without any annotations, unused categories and images are not worth a note.
     if entries:
         for number in (number for number in categories if number not in used_categories):
             report.note('unused_category', f'{shown(categories[number])}, id {number}')
         for number in (number for number in sizes if number not in used_images):
             report.note('empty_image', f'image with id {number}')
     if boxes and not report.learned:
-        report.note('no_box', f'none of {len(boxes)} is learned from: {report.reasons}')
+        report.note('no_box', f'none of {len(boxes)} boxes can be used: {report.reasons}')
     if _look_like_corners(boxes):
         report.note('box_corners', f'bbox {_said(boxes[0][0])} is the first of {len(boxes)}')
 
 
 def left_out(entry: dict[str, Any], size: tuple[float, float] | None) -> str | None:
-    """Why MMDetection does not learn from an annotation, one of :data:`.LEFT_OUT`; None where it does.
+    """Why MMDetection does not train on an annotation, one of :data:`.LEFT_OUT`; None if it does.
 
-    Where its box is none, the other reasons count. ``size`` is width and height of its image in pixels, None where they
-    are not known.
+    An invalid box is not a reason here. ``size`` is the width and height of the image in pixels, or None if unknown.
     """
     if entry.get('ignore'):
         return 'ignored'
@@ -143,7 +142,7 @@ def left_out(entry: dict[str, Any], size: tuple[float, float] | None) -> str | N
 
 
 def _look_like_corners(boxes: list[tuple[list[float], tuple[float, float] | None]]) -> bool:
-    """Whether all boxes fit their images as x1, y1, x2, y2, and half of them not at all as x, y, width, height."""
+    """Whether all boxes match their images as x1, y1, x2, y2, but half of them do not as x, y, width, height."""
     known = [(box, size) for box, size in boxes if size is not None]
     far = sum(x + w > _FAR_OUTSIDE * width or y + h > _FAR_OUTSIDE * height for (x, y, w, h), (width, height) in known)
     return 2 * far > len(boxes) and all(
@@ -151,7 +150,7 @@ def _look_like_corners(boxes: list[tuple[list[float], tuple[float, float] | None
 
 
 def _box(report: Report, what: str, entry: dict[str, Any], size: tuple[float, float] | None) -> list[float] | None:
-    """Check an annotation's box; its four numbers where they are that."""
+    """Check the box of an annotation. Returns its four numbers, or None if it is invalid."""
     if 'bbox' not in entry:
         report.note('field_missing', f'{what}: bbox')
         return None
@@ -159,9 +158,10 @@ def _box(report: Report, what: str, entry: dict[str, Any], size: tuple[float, fl
     if not isinstance(box, list) or len(box) != 4:
         report.note('box_length', f'{what}: bbox is {shown(box)}, expected [x, y, width, height]')
         return None
-    numbers = [as_float(value) for value in box]
-    if None in numbers:
-        report.note('field_type', f'{what}: bbox holds {shown(box[numbers.index(None)])}, expected a number')
+    numbers = [number for value in box if (number := as_float(value)) is not None]
+    if len(numbers) < len(box):
+        wrong = next(value for value in box if as_float(value) is None)
+        report.note('field_type', f'{what}: bbox contains {shown(wrong)}, expected a number')
         return None
     said = f'{what}: bbox {_said(numbers)}'
     if not all(map(math.isfinite, numbers)):
@@ -180,39 +180,39 @@ def _said(box: list[float]) -> str:
 
 
 def _segmentation(report: Report, what: str, value: Any) -> None:
-    # Training stores it for every kind of detector; nesting without end would overflow the stack there.
+    # Training stores it for every detector; deep nesting would overflow the stack there.
     for polygon in value if isinstance(value, list) else ():
         if isinstance(polygon, list) and {list, dict} & set(map(type, polygon)):
             report.note('segmentation_nested', f'{what}: segmentation')
             return
 
 
-def _files(report: Report, entries: list, folder: str | os.PathLike, reader: dict[str, Any]) -> None:
-    listed = [(place, entry) for place, entry in enumerate(entries)
+def _files(report: Report, entries: list[Any], folder: str | os.PathLike[str], reader: dict[str, Any]) -> None:
+    listed = [(index, entry) for index, entry in enumerate(entries)
               if isinstance(entry, dict) and isinstance(entry.get('file_name'), str) and entry['file_name']
               and not leaves_folder(entry['file_name'])]
-    looks = check_image_files((os.path.join(folder, entry['file_name']) for _, entry in listed), **reader)
-    for (place, entry), look in zip(listed, looks):
-        if look.kind:
-            report.note(look.kind, f'image {place}: {look.fault}')
+    checks = check_image_files((os.path.join(folder, entry['file_name']) for _, entry in listed), **reader)
+    for (index, entry), check in zip(listed, checks):
+        if check.kind or check.size is None:
+            report.note(check.kind or 'image_broken', f'image {index}: {check.fault}')
             continue
         stated = as_float(entry.get('width')), as_float(entry.get('height'))
-        if all(side is not None and 0 < side < math.inf for side in stated) and stated != look.size:
-            report.note('image_size', f'image {place} ({shown(entry["file_name"])}): {look.size[0]} x {look.size[1]}, '
-                                      f'stated {stated[0]:g} x {stated[1]:g}')
+        if all(side is not None and 0 < side < math.inf for side in stated) and stated != check.size:
+            report.note('image_size', f'image {index} ({shown(entry["file_name"])}): {check.size[0]} x '
+                                      f'{check.size[1]}, stated {stated[0]:g} x {stated[1]:g}')
 
 
-def _objects(report: Report, kind: str, entries: list) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The entries that are JSON objects, each with what to call it; they are counted from 0."""
-    for place, entry in enumerate(entries):
+def _objects(report: Report, kind: str, entries: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The entries that are JSON objects, each with its name for messages. They are counted from 0."""
+    for index, entry in enumerate(entries):
         if isinstance(entry, dict):
-            yield f'{kind} {place}', entry
+            yield f'{kind} {index}', entry
         else:
-            report.note('entry', f'{kind} {place} is {shown(entry)}')
+            report.note('entry', f'{kind} {index} is {shown(entry)}')
 
 
-def _field(report: Report, what: str, entry: dict[str, Any], key: str, kind: str = 'whole number of 64 bits') -> Any:
-    """The value of a field where it is of its kind; None, and a note, where it is not."""
+def _field(report: Report, what: str, entry: dict[str, Any], key: str, kind: str = '64-bit integer') -> Any:
+    """The value of a field. If it is missing or of the wrong type, it is noted, and None is returned."""
     if key not in entry:
         report.note('field_missing', f'{what}: {key}')
     elif not _KINDS[kind](entry[key]):
@@ -224,23 +224,23 @@ def _field(report: Report, what: str, entry: dict[str, Any], key: str, kind: str
 
 
 def is_box(value: Any) -> bool:
-    """Whether something is a list of four numbers, none of them NaN or infinite."""
+    """Whether a value is a list of four finite numbers."""
     return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))
 
 
 def is_number(value: Any) -> bool:
-    """Whether something is a number, but not NaN or infinite."""
+    """Whether a value is a finite number."""
     number = as_float(value)
     return number is not None and math.isfinite(number)
 
 
-def is_whole(value: Any) -> bool:
-    """Whether something is an integer that 64 bits hold, as ids have to."""
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer of at most 64 bits, as required for ids."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def as_float(value: Any) -> float | None:
-    """A number as float, infinity where it has no room there; None for what is no number."""
+    """A number as float, infinity if it is too large; None for a value that is not a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -249,9 +249,9 @@ def as_float(value: Any) -> float | None:
         return math.inf
 
 
-# Kind of a field, as a message names it -> whether a value is of it.
-_KINDS = {
-    'whole number of 64 bits': is_whole,
+# Type of a field, as named in messages -> its check.
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    '64-bit integer': is_integer,
     'number': is_number,
     'positive number': lambda value: is_number(value) and value > 0,
     'text': lambda value: isinstance(value, str) and value != '',

@@ -1,4 +1,4 @@
-"""What a config's pipelines say, wherever the data set that has them is wrapped."""
+"""Read access to the data sets and pipelines of a config."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ['base_dataset', 'image_size', 'step_name', 'steps']
 
 
 def base_dataset(cfg: Config, split: str) -> Any:
-    """The data set config of a split (``train``, ``val``, ``test``) without those that wrap it (``RepeatDataset``)."""
+    """The data set config of a split (``train``, ``val``, ``test``) without wrappers such as ``RepeatDataset``."""
     dataset = cfg[f'{split}_dataloader'].dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset
@@ -19,17 +19,18 @@ def base_dataset(cfg: Config, split: str) -> Any:
 
 
 def image_size(cfg: Config, split: str = 'test') -> tuple[int, int] | None:
-    """Width and height that a split's pipeline fits an image into; None where it does not resize, or there is none."""
+    """Width and height that the pipeline of a split resizes to; None if there is no resize or no such split."""
     if not cfg.get(f'{split}_dataloader'):
         return None
     for step in steps(base_dataset(cfg, split).get('pipeline')):
         if isinstance(step.get('scale'), (list, tuple)):
-            return tuple(step['scale'])
+            width, height = step['scale']
+            return width, height
     return None
 
 
 def steps(pipeline: Any) -> Iterator[dict[str, Any]]:
-    """The transforms of pipelines, those inside others (``TestTimeAug``, ``RandomChoice``) included."""
+    """All transforms of pipelines, including those inside others (``TestTimeAug``, ``RandomChoice``)."""
     if isinstance(pipeline, (list, tuple)):
         for entry in pipeline:
             yield from steps(entry)
@@ -39,6 +40,6 @@ def steps(pipeline: Any) -> Iterator[dict[str, Any]]:
 
 
 def step_name(step: dict[str, Any]) -> str:
-    """What a transform is called, without the scope of its registry."""
+    """The name of a transform without the scope of its registry."""
     kind = step['type']
     return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__

@@ -1,7 +1,7 @@
-"""A data set in the one form that MMDetection reads as it is, written into the work dir.
+"""Prepare a user's data set for MMDetection: complete COCO annotation files in the work dir.
 
-The user's files stay as they are. In the work dir each split has an annotation file in COCO's format with the same
-categories in the same order, areas and sizes filled in. A file that is so already is used where it lies.
+The user's files are not changed. In the work dir, each split has an annotation file in COCO's format, with the same
+categories in the same order and with all areas and sizes. A file that is complete already is used directly.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from ..utils.errors import UserError
 from ..utils.files import write_json
@@ -28,69 +29,70 @@ __all__ = [
     'FOLDER', 'Prepared', 'check_split', 'complete_and_check', 'load_prepared', 'prepare_user_dataset', 'shared_images'
 ]
 
-#: Where it stands in the work dir, and its description there.
+#: Name of the folder in the work dir, and of the description in it.
 FOLDER, DESCRIPTION = 'own_data', 'data.json'
 
-#: One image in so many is held out for validation where the data have no such split, chosen with this seed.
+#: Without a validation split, one of this many training images is held out, chosen with this seed.
 HELD_OUT, SEED = 5, 0
 
 
 @dataclass
 class Prepared:
-    """A data set that a config can name."""
+    """A data set that a config can refer to."""
 
     format: str
     root: str
     classes: tuple[str, ...]
-    #: Split -> annotation file and image folder.
+    #: Split -> annotation file, and folder of the images.
     splits: dict[str, tuple[str, str]]
 
 
-def prepare_user_dataset(data: UserDataset, work_dir: str | os.PathLike, classes: Sequence[str] | None = None,
+def prepare_user_dataset(data: UserDataset, work_dir: str | os.PathLike[str], classes: Sequence[str] | None = None,
                      training: bool = True) -> Prepared:
-    """Write what is needed into ``WORK_DIR/own_data``.
+    """Complete and check a data set, and write its annotation files to ``WORK_DIR/own_data``.
 
     Args:
-        data: The data set; its annotations are completed, and a validation split is taken from the training split where
-            there is none.
-        classes: Those of a detector that is to be evaluated, in its order; by default the data's own.
-        training: Whether it is trained on. What is evaluated on may lack some of the classes.
+        data: The data set. Its annotations are completed. Without a validation split, a part of the training split is
+            held out.
+        work_dir: The work dir of the run.
+        classes: The classes of the detector to evaluate, in its order; by default those of the data.
+        training: Whether these are training data. Evaluation data may lack some of the classes.
 
     Raises:
-        UserError: If something in the data is fatal for training, or of other classes.
+        UserError: If the data have a problem that prevents training, or other classes.
     """
     classes = tuple(classes or data.classes)
     if hidden := [name for name in classes if not name.isprintable()]:
-        raise UserError(f'The class name {shown(hidden[0])} holds characters that cannot be shown. Rename the class.')
+        raise UserError(f'The class name {shown(hidden[0])} contains unprintable characters. Rename the class.')
     folder = Path(work_dir).absolute() / FOLDER
-    as_it_is = set()
+    unchanged = set()
     for name, split in data.splits.items():
         found = split.annotations
         notes = check_split(data, name, classes, add=training)
-        untouched = found == split.annotations and data.format == 'COCO' and split.source.is_file()
-        if untouched and not has_byte_order_mark(split.source):
-            as_it_is.add(name)
+        is_complete = found == split.annotations and data.format == 'COCO' and split.source.is_file()
+        if is_complete and not has_byte_order_mark(split.source):
+            unchanged.add(name)
         data.notes += notes
     data.notes += shared_images(data)
     if 'val' not in data.splits:
         _hold_out(data)
-        as_it_is.clear()
+        unchanged.clear()
     folder.mkdir(parents=True, exist_ok=True)
     prepared = Prepared(data.format, str(data.root.absolute()), classes, {})
     for name, split in data.splits.items():
-        ann_file = split.source.absolute() if name in as_it_is else folder / f'{name}.json'
-        if name not in as_it_is:
+        ann_file = split.source.absolute() if name in unchanged else folder / f'{name}.json'
+        if name not in unchanged:
             write_json(ann_file, split.annotations, indent=None)
         prepared.splits[name] = (str(ann_file), str(split.images.absolute()))
     write_json(folder / DESCRIPTION, vars(prepared))
     return prepared
 
 
-def load_prepared(work_dir: str | os.PathLike) -> Prepared | None:
-    """What :func:`prepare_user_dataset` has left in a work dir; None where there is nothing.
+def load_prepared(work_dir: str | os.PathLike[str]) -> Prepared | None:
+    """The data set that :func:`prepare_user_dataset` prepared in a work dir; None if there is none.
 
     Raises:
-        UserError: If the images have gone since.
+        UserError: If the images no longer exist.
     """
     path = Path(work_dir) / FOLDER / DESCRIPTION
     if not path.is_file():
@@ -98,52 +100,52 @@ def load_prepared(work_dir: str | os.PathLike) -> Prepared | None:
     stored = json.loads(path.read_text())
     prepared = Prepared(stored['format'], stored['root'], tuple(stored['classes']), {})
     for name, (ann_file, images) in stored['splits'].items():
-        # A work dir may have been moved, its own files with it.
+        # The work dir may have been moved together with its files.
         inside = path.parent / Path(ann_file).name
         prepared.splits[name] = (str(inside) if inside.is_file() else ann_file, images)
         if not Path(images).is_dir():
-            raise UserError(f'The data that {path.parent.parent} was trained on lay in {images}, and that folder is '
-                            f'gone. Say where they are now: data=DIR')
+            raise UserError(f'The training data of {path.parent.parent} are missing: {images} no longer exists. Name '
+                            f'their new folder: data=DIR')
     return prepared
 
 
-def check_split(data: UserDataset, name: str, classes: Sequence[str], look: bool = False,
+def check_split(data: UserDataset, name: str, classes: Sequence[str], check_files: bool = False,
                 add: bool = True) -> list[str]:
-    """Complete a split as :func:`complete_and_check` does, which has the arguments; what to say of it.
+    """Complete and check a split, and return notes for the user. Arguments are as in :func:`complete_and_check`.
 
     Raises:
-        UserError: If something in it is fatal for training, or of other classes.
+        UserError: If it has a problem that prevents training, or other classes.
     """
     _refuse_other_classes(data.splits[name], classes)
-    report = complete_and_check(data, name, classes, look, add)
+    report = complete_and_check(data, name, classes, check_files, add)
     if report.fatal:
         first, *others = report.fatal
         more = f', and {len(others)} other problems' if others else ''
         raise UserError(f'{name}: {report.found[first]} x {FATAL[first]}: {report.examples[first][0]}{more}.\n'
-                        f'To see everything: snv2 check-data {data.root}')
+                        f'To list all problems: snv2 check-data {data.root}')
     return [f'{name}: {line}' for line in (*report.notes, *report.warnings())]
 
 
-def complete_and_check(data: UserDataset, name: str, classes: Sequence[str], look: bool = True,
+def complete_and_check(data: UserDataset, name: str, classes: Sequence[str], check_files: bool = True,
                        add: bool = True) -> Report:
-    """Fill in what a split's annotations lack, and report what is wrong with the rest, its files included.
+    """Complete the annotations of a split, and report problems of annotations and files.
 
     Args:
-        data, name: The data set, and its split (``train``, ``val`` or ``test``) that is changed.
-        classes: What the split's categories become, in this order.
-        look: Whether to look at the image files.
-        add: Whether classes that the split lacks become categories, too.
+        data, name: The data set, and its split (``train``, ``val`` or ``test``). It is changed in place.
+        classes: The new categories of the split, in this order.
+        check_files: Whether to check the image files, too.
+        add: Whether to add categories for classes that the split lacks.
     """
     split, faults = data.splits[name], data.faults.get(name, [])
     found, split.annotations = split.annotations['annotations'], _completed(split, classes, add)
-    report = audit(split.annotations, split.source, split.images, look)
+    report = audit(split.annotations, split.source, split.images, check_files)
     for problem, example in faults:
         report.note(problem, example)
-    if filled := [place for place, (old, new) in enumerate(zip(found, split.annotations['annotations']))
+    if filled := [index for index, (old, new) in enumerate(zip(found, split.annotations['annotations']))
                   if isinstance(old, dict) and 'area' in old and not has_area(old) and has_area(new)]:
-        report.notes.append(f'{len(filled)} x area {shown(found[filled[0]]["area"])} or the like: the area of the box '
-                            f'is taken (annotation {filled[0]})')
-    # What is wrong with the files is why nothing is left.
+        report.notes.append(f'{len(filled)} x invalid area, such as {shown(found[filled[0]]["area"])}: the area of the '
+                            f'box is used (annotation {filled[0]})')
+    # If nothing is left, faults of the files are the reason.
     flat = sum(problem in LEFT_OUT for problem, _ in faults)
     report.counts['annotations'] += flat
     if faults and report.found.keys() & {'no_images', 'no_annotations'}:
@@ -154,43 +156,44 @@ def complete_and_check(data: UserDataset, name: str, classes: Sequence[str], loo
     return report
 
 
-def _completed(split: Split, classes: Sequence[str], add: bool) -> dict[str, list]:
-    """A split's annotations with these classes as its categories, in this order, and what may be missing filled in."""
+def _completed(split: Split, classes: Sequence[str], add: bool) -> dict[str, list[Any]]:
+    """The completed annotations of a split, with these classes as categories in this order."""
     annotations = complete_annotations(split.annotations, split.images)
     by_name = {class_name(category): category for category in annotations['categories']}
     if None in by_name:
-        return annotations  # for the check to say which entry is no category
+        return annotations  # the check reports the invalid category
     if not add:
         return dict(annotations, categories=[by_name[name] for name in classes if name in by_name])
-    # A class that the split lacks gets a number that nothing in it uses.
+    # A class that the split lacks gets an unused id.
     numbers = [*(category['id'] for category in by_name.values()), *used_categories(annotations)]
     unused = count(max(numbers, default=0) + 1)
     return dict(annotations, categories=[by_name.get(name) or dict(id=next(unused), name=name) for name in classes])
 
 
 def _refuse_other_classes(split: Split, classes: Sequence[str]) -> None:
-    """No annotation may be of a category of another name; categories that nothing is of do not matter."""
+    """Reject annotations of other classes. Unused categories do not matter."""
     used = used_categories(split.annotations)
     others = [name for category in split.annotations['categories'] if (name := class_name(category)) is not None
               and category['id'] in used and name not in classes]
     if others:
-        raise UserError(f'{split.source} has boxes of {", ".join(map(shown, others[:5]))}, not among the '
+        raise UserError(f'{split.source} has boxes of {", ".join(map(shown, others[:5]))}, which are not among the '
                         f'{len(classes)} classes of the training ({", ".join(classes[:5])}'
                         f'{", ..." if len(classes) > 5 else ""}).{same_but_for_spelling(others, classes)} '
-                        f'Give every split the same classes.')
+                        f'Use the same classes in all splits.')
 
 
 def shared_images(data: UserDataset) -> list[str]:
-    """What to say where images to train on are evaluated on as well, under the same name in whatever folder."""
-    notes, train = [], {}
+    """Notes about evaluation images that are training images, too: the same file name and content, in any folder."""
+    notes: list[str] = []
+    train: dict[str, list[Path]] = {}
     for path in _image_files(data, 'train'):
         train.setdefault(path.name, []).append(path)
     for name in ('val', 'test'):
         files = _image_files(data, name)
         shared = [path for path in files if any(_is_same(path, other) for other in train.get(path.name, ()))]
         if shared:
-            notes.append(f'{len(shared)} of the {len(files)} images of {name} are in train, too: scores on them say '
-                         f'nothing about other images (the first is {shown(shared[0].name)})')
+            notes.append(f'{len(shared)} of the {len(files)} images of {name} are also in train, so its scores are too '
+                         f'optimistic (the first is {shown(shared[0].name)})')
     return notes
 
 
@@ -208,12 +211,12 @@ def _hold_out(data: UserDataset) -> None:
     train = data.splits.pop('train')
     images = train.annotations['images']
     if len(images) < 2:
-        raise UserError(f'{train.source} has {len(images)} image and there is no validation split. Expected at least '
-                        f'two images, of which one is held out.')
+        raise UserError(f'{train.source} has only {len(images)} image, and there is no validation split. Expected at '
+                        f'least two images: one is held out for validation.')
     ids = sorted(image['id'] for image in images)
     held_out = set(random.Random(SEED).sample(ids, max(len(ids) // HELD_OUT, 1)))
     parts = dict(train=set(ids) - held_out, val=held_out)
     data.splits = {name: replace(train, annotations=of_images(train.annotations, part))
                    for name, part in parts.items()} | data.splits
-    data.notes.append(f'no split for validation: {len(held_out)} of the {len(ids)} training images are held out for it '
-                      f'(seed {SEED})')
+    data.notes.append(f'no validation split: {len(held_out)} of the {len(ids)} training images are held out for '
+                      f'validation (seed {SEED})')

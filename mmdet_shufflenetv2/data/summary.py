@@ -1,4 +1,4 @@
-"""What was found in a data set, as text for the terminal."""
+"""Summarize a data set as text for the terminal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .layouts.description import Split, UserDataset
 
 __all__ = ['summary']
 
-# Classes that are listed one by one.
+# Maximum number of classes to list.
 _SHOWN = 30
 
 
 def summary(data: UserDataset) -> str:
-    """Images and their sizes, boxes of each class as far as they are used, and what there is to say about them."""
+    """Number and sizes of images, number of used boxes per class, and notes."""
     lines = [f'{data.format} format in {data.root}, {len(data.classes)} classes']
     for name, split in data.splits.items():
         images, annotations = split.annotations['images'], split.annotations['annotations']
@@ -36,7 +36,7 @@ def summary(data: UserDataset) -> str:
 
 
 def _used(split: Split, name: str) -> list[dict[str, Any]]:
-    """The annotations that a training learns from; of any split but ``train`` those that are evaluated on."""
+    """The annotations used for training, or for evaluation in any other split than ``train``."""
     sizes = image_sizes(split.annotations)
     return [annotation for annotation in split.annotations['annotations']
             if (reason := left_out(annotation, sizes[annotation['image_id']])) is None

@@ -38,7 +38,7 @@ def test_a_whole_data_set_has_no_problem(content, root):
     report = check(content, root)
     assert report.found == {}
     assert report.counts == dict(images=12, annotations=len(content['annotations']), categories=5)
-    assert 'fit for training' in str(report)
+    assert 'OK to train' in str(report)
 
 
 @pytest.mark.parametrize(('damage', 'problem'), [
@@ -136,7 +136,7 @@ def test_a_box_counts_as_learned_from_where_mmdetection_learns_from_it(content, 
     sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
     assert check(content, root).learned == learned < len(content['annotations']) - 10
     assert sum(left_out(a, sizes[a['image_id']]) is None for a in content['annotations']) == learned
-    assert f'({learned} to learn from)' in str(check(content, root))
+    assert f'({learned} used for training)' in str(check(content, root))
 
 
 def test_boxes_that_merely_reach_outside_do_not_look_like_corners(content, root):

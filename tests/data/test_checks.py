@@ -45,7 +45,7 @@ def test_data_sets_of_other_formats_are_left_alone():
 
 
 @pytest.mark.parametrize(('damage', 'words'), [
-    (lambda root: (root / ANN_FILE).unlink(), ['no annotation file', 'train2017', 'data_root=']),
+    (lambda root: (root / ANN_FILE).unlink(), ['Annotation file not found', 'train2017', 'data_root=']),
     (lambda root: (root / ANN_FILE).write_text('{"images": ['), ['is not JSON']),
     (lambda root: (root / ANN_FILE).write_bytes(b'\xff\xfe\x00'), ['is not JSON']),
     (lambda root: (root / ANN_FILE).write_bytes(b'\xef\xbb\xbf' + (root / ANN_FILE).read_bytes()),
@@ -54,7 +54,7 @@ def test_data_sets_of_other_formats_are_left_alone():
     (lambda root: (root / ANN_FILE).write_text('[]'), ['has no list "images"']),
     (lambda root: edit(root, lambda a: a.pop('images')), ['has no list "images"']),
     (lambda root: edit(root, lambda a: a.pop('categories')), ['has no list "categories"']),
-    (lambda root: edit(root, lambda a: a['images'].clear()), ['there is no image', 'snv2 check-data']),
+    (lambda root: edit(root, lambda a: a['images'].clear()), ['there are no images', 'snv2 check-data']),
     (lambda root: edit(root, lambda a: a['images'][0].pop('file_name')), ['a field is missing', 'file_name']),
     (lambda root: edit(root, lambda a: a['categories'].append(dict(id=9, name='zebra'))),
      ["category 'zebra'", 'num_classes']),
@@ -128,7 +128,8 @@ def test_what_a_training_leaves_out_is_counted_and_an_evaluation_says_what_it_co
     edit(root, change)
     prepare_dataset(config(root))
     line, = capsys.readouterr().out.splitlines()
-    assert f'{sizes["all"] - 5} of {sizes["all"]} boxes to learn from. Left out: 2 x a box is marked as a crowd' in line
+    used = f'{sizes["all"] - 5} of {sizes["all"]} boxes are used for training'
+    assert f'{used}. Not used: 2 x a box is marked as a crowd' in line
     assert all(f'1 x {reason}' in line for reason in ('a box is marked to be ignored', 'an annotation has no positive',
                                                       'a box has no area'))
     prepare_dataset(config(root, test_mode=True))
@@ -148,7 +149,7 @@ def test_small_images_that_the_config_leaves_out_are_counted_and_all_of_them_ref
     where = '`cfg_options` train_dataloader.dataset.dataset.filter_cfg.min_size=0'
     prepare(sides[6])
     line, = capsys.readouterr().out.splitlines()
-    assert f'{below} of 12 images have a side below {sides[6]} pixels and are left out of training' in line
+    assert f'{below} of 12 images have a side below {sides[6]} pixels and are not used for training' in line
     assert line.endswith(where)
     with pytest.raises(UserError, match='12 of 12 images have a side below 1000 pixels') as error:
         prepare(1000)
@@ -208,7 +209,7 @@ def test_the_size_is_that_which_the_pipeline_reads(root, load, size):
 
 def test_names_that_differ_in_capitals_or_spaces_are_named(root):
     edit(root, lambda content: content['categories'][1].update(name='Squ are'))
-    with pytest.raises(UserError, match="category 'Squ are', not among.* 'Squ are' is not 'square': names have to be"):
+    with pytest.raises(UserError, match="category 'Squ are'.* 'Squ are' differs from 'square': class names must be"):
         prepare_dataset(config(root))
 
 
@@ -224,12 +225,12 @@ def test_data_sets_of_one_config_whose_classes_differ_in_order_are_refused(wrap)
     refuse_other_classes(wrap(config('')), config(''))
     for pair in ((wrap(config('')), config('', metainfo=dict(classes=CLASSES[::-1]))),
                  (wrap(config('', metainfo=dict(classes=CLASSES[::-1]))), config(''))):
-        with pytest.raises(UserError, match="'circle' in one is 'cross' in the next|'cross' in one is 'circle'"):
+        with pytest.raises(UserError, match="'circle' in one is 'cross' in another|'cross' in one is 'circle'"):
             refuse_other_classes(*pair)
 
 
 def test_a_class_that_the_config_names_twice_is_refused(root):
-    with pytest.raises(UserError, match="the class 'circle' more than once"):
+    with pytest.raises(UserError, match="Duplicate class in the metainfo of the config: 'circle'"):
         prepare_dataset(config(root, metainfo=dict(classes=(*CLASSES, 'circle'))))
 
 

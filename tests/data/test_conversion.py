@@ -137,13 +137,13 @@ MASK = [[10, 20, 40, 20, 40, 60]]
 @pytest.mark.parametrize(('box', 'to', 'kept', 'note'), [
     ((1, [50, 50, 10, 10], dict(iscrowd=1)), 'coco', 2, None),
     ((1, [50, 50, 10, 10], dict(iscrowd=1)), 'yolo', 1, '1 x a crowd.* is not written'),
-    ((1, [50, 50, 10, 10], dict(iscrowd=1)), 'voc', 2, '1 x a crowd.* is marked difficult'),
+    ((1, [50, 50, 10, 10], dict(iscrowd=1)), 'voc', 2, '1 x a crowd.* is marked as difficult'),
     ((1, [50, 50, 10, 10], dict(ignore=1)), 'yolo', 1, '1 x a crowd.* is not written'),
-    ((1, [50, 50, 10, 10], dict(ignore=1)), 'voc', 2, '1 x a crowd.* is marked difficult'),
+    ((1, [50, 50, 10, 10], dict(ignore=1)), 'voc', 2, '1 x a crowd.* is marked as difficult'),
     ((1, [90, 70, 15, 15], {}), 'coco', 2, None),
-    ((1, [90, 70, 15, 15], {}), 'yolo', 2, '1 x a box is cut off'),
-    ((1, [90, 70, 15, 15], {}), 'voc', 2, '1 x a box is cut off'),
-    ((1, [-5, 0, 15, 15], {}), 'voc', 2, '1 x a box is cut off'),
+    ((1, [90, 70, 15, 15], {}), 'yolo', 2, '1 x a box is clipped'),
+    ((1, [90, 70, 15, 15], {}), 'voc', 2, '1 x a box is clipped'),
+    ((1, [-5, 0, 15, 15], {}), 'voc', 2, '1 x a box is clipped'),
     ((1, [120, 70, 15, 15], {}), 'voc', 1, '1 x a box has no area in its image'),
     ((1, [20, 70, 0, 15], dict(area=9)), 'yolo', 1, '1 x a box has no area in its image'),
     ((1, [0.25, 0.25, 0.5, 0.5], {}), 'voc', 1, '1 x a box is inside the first pixel'),
@@ -181,12 +181,12 @@ def test_white_space_in_names_is_not_kept_by_voc_and_that_is_said_or_refused(tmp
     result = convert(root, tmp_path / 'out', 'voc')
     assert result.classes == ('a b', 'c')
     assert any('white space' in note for note in result.notes)
-    with pytest.raises(UserError, match="Two classes are called 'a b'"):
+    with pytest.raises(UserError, match="Two class names differ from 'a b'"):
         convert(data_of(tmp_path / 'twice', [BOX], ('a  b', 'a b')), tmp_path / 'other', 'voc')
 
 
 @pytest.mark.parametrize(('out', 'words'), [
-    ('data/new', 'is inside data='), ('full', 'is there already and is not empty'), ('full/file', 'is a file'),
+    ('data/new', 'is inside data='), ('full', 'exists already and is not empty'), ('full/file', 'is a file'),
     ('full/file/new', 'cannot be written')])
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, out, words):
     root = data_of(tmp_path / 'data', [BOX])
@@ -216,7 +216,7 @@ def test_what_reads_back_otherwise_is_removed(tmp_path, monkeypatch):
     from mmdet_shufflenetv2.data.conversion import target
     monkeypatch.setattr(target.Target, 'boxes', lambda self, *_: iter([target.WrittenBox('cat', (1, 1, 5, 5), False)]))
     monkeypatch.setattr(target.Target, 'record', lambda self, *_: None)
-    with pytest.raises(UserError, match='is not what is read back, and was removed: train: the boxes of'):
+    with pytest.raises(UserError, match='differ from the original and were removed: train: the boxes of'):
         convert(data_of(tmp_path / 'data', [BOX]), tmp_path / 'out', 'yolo')
     assert not (tmp_path / 'out').exists()
 
@@ -228,7 +228,7 @@ def test_the_tool_prints_what_was_written(tool, layout, tmp_path):
     assert f'Pascal VOC format in {tmp_path / "out"}, 5 classes' in ended.out
     ended = tool('convert.py', tmp_path / 'data', tmp_path / 'out', '--to', 'voc')
     assert ended.status == 2
-    assert f'error: {tmp_path / "out"} is there already' in ended.err
+    assert f'error: {tmp_path / "out"}exists already' in ended.err
 
 
 def test_a_training_reads_the_same_annotations_from_what_was_converted(layout, tmp_path):

@@ -1,4 +1,4 @@
-"""COCO 2017 in one command: downloaded, checked, unpacked where the configs expect it."""
+"""Download, check and unpack COCO 2017 to the folder that the configs expect."""
 
 from .prepare import prepare_coco
 

@@ -1,6 +1,6 @@
-"""COCO 2017 at ``data/coco``, from the network or from what is there already, step by step; a finished step is skipped.
+"""Prepare COCO 2017 in ``data/coco``, from the network or from local files. Finished steps are skipped.
 
-A step ends by renaming what it has made, so whatever has its final name is complete.
+Each step writes to a temporary name and renames the result, so files with their final name are complete.
 """
 
 from __future__ import annotations
@@ -28,68 +28,68 @@ from .unpack import unpack
 
 __all__ = ['choose_subset', 'prepare_coco', 'subset_name']
 
-# Images that are fetched one by one at the same time.
+# Number of parallel downloads of single images.
 _CONNECTIONS = 8
 _LOCK = '.prepare_coco.lock'
-# What is unpacked may differ from what was estimated by this factor.
+# The unpacked size may exceed the estimate by this factor.
 _SLACK = 1.2
 
 
-def prepare_coco(root: str | os.PathLike, splits: Sequence[str] = published.SPLITS, subset: int | None = None,
-                 seed: int = 0, source: str | os.PathLike | None = None, base_url: str = BASE_URL,
+def prepare_coco(root: str | os.PathLike[str], splits: Sequence[str] = published.SPLITS, subset: int | None = None,
+                 seed: int = 0, source: str | os.PathLike[str] | None = None, base_url: str = BASE_URL,
                  say: Callable[[str], None] = print) -> list[str]:
     """Prepare COCO as ``snv2 download`` does.
 
     Args:
         root: Gets ``annotations/instances_*.json``, ``train2017/`` and ``val2017/``.
         splits: ``train2017``, ``val2017`` or both.
-        subset, seed: Take only so many images of train2017, and which ones.
-        source: One of the archives, or a folder that has them or what is in them; what it lacks is downloaded.
-        base_url: Server with the layout of the official one.
-        say: Gets lines for the user.
+        subset, seed: Number of random images of train2017 to use, and the random seed. None uses all images.
+        source: One of the archives, or a folder with archives or unpacked files. Missing ones are downloaded.
+        base_url: Server with the same layout as the official one.
+        say: Called with each message for the user.
 
     Returns:
-        The options of ``snv2 train`` that use a subset; nothing without.
+        The options of ``snv2 train`` that use the subset; empty without a subset.
 
     Raises:
-        UserError: If something is not there, not whole, or has no room on the disk.
+        UserError: If a file is missing or incomplete, or the disk is full.
     """
     root = Path(root)
     if unknown := sorted(set(splits) - set(published.SPLITS)):
         raise UserError(f'splits={" ".join(unknown)}: expected {" or ".join(published.SPLITS)}.')
     if subset is not None and 'train2017' not in splits:
-        raise UserError('`subset` takes a part of train2017, which is not among `splits`. Add it there.')
+        raise UserError('`subset` needs train2017, but `splits` does not contain it. Add it to `splits`.')
     if subset is not None:
         _check_subset(subset, published.ARCHIVES['train2017'].images)
-    whole = [split for split in splits if not (split == 'train2017' and subset is not None)]
+    complete = [split for split in splits if not (split == 'train2017' and subset is not None)]
     steps = _Steps(root, _Given(source), base_url.rstrip('/'), say)
-    steps.say_what_it_takes(splits, whole, subset)
+    steps.announce_sizes(splits, complete, subset)
     new = [folder for folder in (root, *root.parents) if not folder.exists()]
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _nothing_left(root, new), _alone(root):
+        with _remove_if_empty(root, new), _exclusive(root):
             steps.take_annotations(splits)
-            for split in whole:
+            for split in complete:
                 steps.take_images(split)
             return steps.take_subset(subset, seed) if subset is not None else []
     except OSError as error:
-        raise UserError(f'{error.filename or root} cannot be written or read: {error.strerror}. Make room, or name a '
-                        f'root=ELSEWHERE.') from error
+        raise UserError(f'{error.filename or root} cannot be written or read: {error.strerror}. Free some space, or '
+                        f'choose another folder with root=DIR.') from error
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def _exclusive(root: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(root / _LOCK, wait=False))
         except BlockingIOError:
-            raise UserError(f'Another snv2 download runs in {root}. Wait until it has ended.') from None
+            raise UserError(f'Another snv2 download is running in {root}. Wait until it has finished.') from None
         yield
 
 
 @contextmanager
-def _nothing_left(root: Path, new: Sequence[Path]) -> Iterator[None]:
-    """Remove the folders ``new``, innermost first, and what was empty in them, where nothing was put there."""
+def _remove_if_empty(root: Path, new: Sequence[Path]) -> Iterator[None]:
+    """Remove the folders ``new``, innermost first, if they are still empty at the end."""
     try:
         yield
     finally:
@@ -102,34 +102,34 @@ def _nothing_left(root: Path, new: Sequence[Path]) -> Iterator[None]:
 
 
 class _Given:
-    """What the user has already."""
+    """Archives and folders that the user has already."""
 
-    def __init__(self, source: str | os.PathLike | None) -> None:
+    def __init__(self, source: str | os.PathLike[str] | None) -> None:
         self.path = None if source is None else Path(source)
         if self.path is not None and not self.path.exists():
-            raise UserError(f'source={source}: there is no such file or folder.')
+            raise UserError(f'source={source}: no such file or folder.')
         names = [archive.name for archive in published.ARCHIVES.values()]
         if self.path is not None and self.path.is_file() and self.path.name not in names:
             raise UserError(f'source={source}: expected one of {", ".join(names)}, or a folder with them.')
         if self.path is not None and not any(self.archive(name) or self.folder(name) for name in published.ARCHIVES):
-            raise UserError(f'source={source}: nothing of COCO is in it. Expected {", ".join(names)}, or the folders '
-                            f'{", ".join(published.ARCHIVES)}. Without `source` everything is downloaded.')
+            raise UserError(f'source={source} does not contain COCO. Expected {", ".join(names)}, or the folders '
+                            f'{", ".join(published.ARCHIVES)}. Remove `source` to download everything.')
 
     def archive(self, name: str) -> Path | None:
-        """The archive of ``annotations``, ``train2017`` or ``val2017``, where it is given."""
+        """The given archive of ``annotations``, ``train2017`` or ``val2017``; None if there is none."""
         wanted = published.ARCHIVES[name].name
         paths = () if self.path is None else (self.path, self.path / wanted)
         return next((path for path in paths if path.is_file() and path.name == wanted), None)
 
     def folder(self, name: str) -> Path | None:
-        """``annotations``, ``train2017`` or ``val2017``, where it is given unpacked."""
+        """The given folder ``annotations``, ``train2017`` or ``val2017``; None if there is none."""
         path = None if self.path is None else self.path / name
         return path if path is not None and path.is_dir() else None
 
 
 @dataclass
 class _Steps:
-    """What is taken to ``root``, from what is given or from the server."""
+    """The steps that fill ``root`` from given files or from the server."""
 
     root: Path
     given: _Given
@@ -139,16 +139,16 @@ class _Steps:
     def annotation_file(self, split: str) -> Path:
         return self.root / 'annotations' / f'instances_{split}.json'
 
-    def say_what_it_takes(self, splits: Sequence[str], whole: Sequence[str], subset: int | None) -> None:
-        """Traffic and disk, before anything is begun.
+    def announce_sizes(self, splits: Sequence[str], complete: Sequence[str], subset: int | None) -> None:
+        """Print the sizes of downloads and unpacked files before starting.
 
         Raises:
-            UserError: If the disk has no room for it.
+            UserError: If there is not enough disk space.
         """
         traffic = kept = largest = 0
-        for name in (ANNOTATIONS, *whole):
+        for name in (ANNOTATIONS, *complete):
             archive = published.ARCHIVES[name]
-            done = (self.root / name).is_dir() if name in whole else all(
+            done = (self.root / name).is_dir() if name in complete else all(
                 self.annotation_file(split).is_file() for split in splits)
             if done or self.given.folder(name):
                 continue
@@ -163,24 +163,25 @@ class _Steps:
             part_of_all = int(train.unpacked * subset / max(train.images, 1))
             kept += part_of_all
             traffic += 0 if self.given.archive('train2017') or self.given.folder('train2017') else part_of_all
-        # Each archive is deleted once it is unpacked, so only the largest counts.
+        # Each archive is deleted after unpacking, so only the largest counts.
         need = kept + largest
-        there = next(path for path in (self.root.absolute(), *self.root.absolute().parents) if path.is_dir())
-        free = shutil.disk_usage(there).free
-        self.say(f'to download {_size(traffic)}, to unpack {_size(kept)}; needs {_size(need)} of disk in {self.root}, '
-                 f'where {_size(free)} are free')
+        existing = next(path for path in (self.root.absolute(), *self.root.absolute().parents) if path.is_dir())
+        free = shutil.disk_usage(existing).free
+        self.say(f'download: {_size(traffic)}, unpacked: {_size(kept)}; needs {_size(need)} of disk space in '
+                 f'{self.root} ({_size(free)} free)')
         if need > free:
-            raise UserError(f'{self.root} has {_size(free)} of disk left, and {_size(need)} are needed. Make room, '
-                            f'name a root=ELSEWHERE, or take less: splits=val2017, subset=1000.')
+            raise UserError(f'Not enough disk space in {self.root}: {_size(free)} free, {_size(need)} needed. Free '
+                            f'some space, choose another folder with root=DIR, or use less: splits=val2017, '
+                            f'subset=1000.')
 
     @contextmanager
     def archive(self, name: str) -> Iterator[Path]:
-        """An archive, whole; one that was downloaded is deleted when the context ends well."""
+        """A complete archive. A downloaded one is deleted when the context ends without an error."""
         published_as = published.ARCHIVES[name]
         if (path := self.given.archive(name)) is not None:
-            # Somebody may have packed it anew; what is unpacked is counted and has CRCs.
+            # It may have been repacked; the unpacked files are counted, and their CRCs checked.
             if path.stat().st_size != published_as.size or md5_of(path) != published_as.md5:
-                self.say(f'{path} is not the published file (another size or MD5 sum); taken if what is in it is '
+                self.say(f'{path} differs from the published file (size or MD5 sum); it is used if its content is '
                          f'complete')
             yield path
         else:
@@ -213,7 +214,7 @@ class _Steps:
                 raise UserError(f'{source} has no {path.name}.')
             images, expected = len(read_annotations(found / path.name)['images']), published.ARCHIVES[split].images
             if images != expected:
-                raise UserError(f'{found / path.name} lists {images} images; {split} has {expected}.')
+                raise UserError(f'{found / path.name} lists {images} images, expected {expected}.')
             with unfinished_file(path) as unfinished:
                 shutil.copyfile(found / path.name, unfinished)
             self.say(f'{path}: {expected} images')
@@ -223,7 +224,7 @@ class _Steps:
         names = [image['file_name'] for image in read_annotations(self.annotation_file(split))['images']]
         if target.is_dir():
             _check_complete(target, names)
-            self.say(f'{target}: {len(names)} images are there already')
+            self.say(f'{target}: {len(names)} images exist already')
         elif (folder := self.given.folder(split)) is not None:
             _check_complete(folder, names)
             check_images([folder / name for name in names])
@@ -241,7 +242,7 @@ class _Steps:
         chosen = choose_subset(read_annotations(self.annotation_file('train2017')), count, seed)
         names = [image['file_name'] for image in chosen['images']]
         everything, folder = self.root / 'train2017', self.root / name
-        if everything.is_dir():  # then the subset needs no images of its own
+        if everything.is_dir():  # use its images
             _check_complete(everything, names)
             folder = everything
         elif not folder.is_dir():
@@ -253,13 +254,12 @@ class _Steps:
                 f'train_dataloader.dataset.data_prefix.img={folder.name}/']
 
     def fetch_subset(self, folder: Path, names: Sequence[str]) -> None:
-        """Only the images that are needed: from the archive or folder that is given, else one by one from the server.
-        """
+        """Get only the images of the subset: from the given archive or folder, or one by one from the server."""
         if (path := self.given.archive('train2017')) is not None:
             wanted = {f'train2017/{name}' for name in names}
             unpack(path, folder, wanted.__contains__, published.ARCHIVES['train2017'].unpacked)
             return
-        # Kept when this is interrupted: what is whole is not fetched twice.
+        # Kept after an interruption, so that complete files are not downloaded again.
         unfinished = folder.with_name(f'{folder.name}.unfinished')
         unfinished.mkdir(exist_ok=True)
         found = self.given.folder('train2017')
@@ -287,28 +287,28 @@ def _limit(name: str) -> int:
 
 
 def _check_complete(folder: Path, names: Sequence[str]) -> None:
-    there = set(os.listdir(folder))
-    if missing := [name for name in names if name not in there]:
-        raise UserError(f'{folder} lacks {len(missing)} of {len(names)} images, {missing[0]} for instance. Move it '
-                        f'away and call this again.')
+    existing = set(os.listdir(folder))
+    if missing := [name for name in names if name not in existing]:
+        raise UserError(f'{folder} lacks {len(missing)} of {len(names)} images, such as {missing[0]}. Move it to '
+                        f'another folder and run the command again.')
 
 
 def subset_name(split: str, count: int, seed: int) -> str:
-    """What the subset is called in file names."""
+    """The name of the subset in file names."""
     return f'{split}_subset{count}_seed{seed}'
 
 
 def _check_subset(count: int, most: int) -> None:
-    """Raise a :class:`UserError` unless so many images can be chosen from ``most``."""
+    """Raise a :class:`UserError` unless ``count`` images can be chosen from ``most``."""
     if not 0 < count <= most:
-        raise UserError(f'subset={count}: expected 1 to {most}, so many images there are with boxes.')
+        raise UserError(f'subset={count}: expected 1 to {most}, the number of images with boxes.')
 
 
 def choose_subset(annotations: dict[str, Any], count: int, seed: int) -> dict[str, Any]:
-    """The annotation file of ``count`` images that have boxes; the same arguments give the same images.
+    """The annotations of ``count`` random images with boxes. The same arguments give the same images.
 
     Raises:
-        UserError: If there are not so many.
+        UserError: If there are fewer images.
     """
     with_boxes = sorted({annotation['image_id'] for annotation in annotations['annotations']})
     _check_subset(count, len(with_boxes))

@@ -1,4 +1,4 @@
-"""Unpacking somebody's zip file: nothing leaves the folder, nothing grows beyond a limit, nothing is left half done."""
+"""Unpack an untrusted zip file safely: inside one folder, up to a size limit, and completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ from ..audit import leaves_folder
 
 __all__ = ['unpack']
 
-# Members of a zip file that hold more than this are no photographs and no annotations of COCO's size.
+# Images and annotations of COCO are smaller than this.
 _LARGEST_MEMBER = 2 << 30
 
 
 def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool], limit: int) -> list[str]:
-    """Unpack the wanted members into a new folder, without the folders that they have inside the archive: their names.
+    """Unpack selected members to a new folder, without subfolders.
 
     Args:
-        archive: A zip file. The CRC of each member that is unpacked is checked.
-        folder: Where they go; it must not exist, and appears when it is complete.
-        wanted: Tells by its name, ``val2017/000000000139.jpg``, whether a member is unpacked.
-        limit: Bytes that they may have in all.
+        archive: A zip file. The CRC of each unpacked member is checked.
+        folder: The new folder. It must not exist, and is created only when it is complete.
+        wanted: Whether to unpack a member, by its name such as ``val2017/000000000139.jpg``.
+        limit: Largest total size in bytes.
+
+    Returns:
+        The names of the unpacked files.
 
     Raises:
-        UserError: If it is no whole zip file, holds what it should not, or if the disk is full.
+        UserError: If the zip file is invalid, truncated or unsafe, or if the disk is full.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -41,9 +44,9 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool], limit: in
                     with opened.open(member) as source, open(unfinished / _name(member), 'xb') as target:
                         shutil.copyfileobj(source, target, 1 << 20)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f'{archive} is no whole zip file ({error}). Delete it and fetch it again.') from None
+        raise UserError(f'{archive} is not a valid zip file ({error}). Delete it and download it again.') from None
     except FileExistsError as error:
-        raise UserError(f'{archive} cannot be unpacked to {folder}: {error.filename} is there already.') from None
+        raise UserError(f'{archive} cannot be unpacked to {folder}: {error.filename} exists already.') from None
     except OSError as error:
         raise UserError(f'{archive} cannot be unpacked to {folder}: {error.strerror or error}.') from None
     return [_name(member) for member in members]
@@ -53,14 +56,14 @@ def _checked(archive: Path, members: list[zipfile.ZipInfo], wanted: Callable[[st
              limit: int) -> list[zipfile.ZipInfo]:
     for member in members:
         if leaves_folder(member.filename) or stat.S_ISLNK(member.external_attr >> 16):
-            raise UserError(f'{archive} holds {member.filename!r}, which leads out of the folder. It was not unpacked.')
+            raise UserError(f'{archive} contains {member.filename!r}, a path outside the folder. It was not unpacked.')
     members = [member for member in members if wanted(member.filename)]
-    # What is unpacked of a member never exceeds the size that is stated for it.
+    # A member never unpacks to more than its stated size.
     total = sum(member.file_size for member in members)
     if total > limit or any(member.file_size > _LARGEST_MEMBER for member in members):
         raise UserError(f'{archive} would unpack to {total} bytes, expected at most {limit}. It was not unpacked.')
     if not members:
-        raise UserError(f'{archive} holds nothing of what it should. Delete it and fetch it again.')
+        raise UserError(f'{archive} does not contain the expected files. Delete it and download it again.')
     return members
 
 

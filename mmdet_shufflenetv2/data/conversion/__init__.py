@@ -1,4 +1,4 @@
-"""Writing a data set in COCO's, YOLO's or Pascal VOC's format, whatever it was read from."""
+"""Convert a data set of any supported format to COCO, YOLO or Pascal VOC."""
 
 from .convert import convert
 

@@ -1,4 +1,4 @@
-"""What the writers of all formats share: names of the copied images, boxes in pixels, and counts of what is lost."""
+"""Shared parts of all writers: copying and renaming images, boxes in pixels, and counting lost annotations."""
 
 from __future__ import annotations
 
@@ -13,58 +13,58 @@ from ..problems import shown
 
 __all__ = ['Target', 'WrittenBox']
 
-# What is lost where a format has boxes alone: field of an annotation -> in words.
-_EXTRAS = {'segmentation': 'a mask or polygon is not written, its box is', 'keypoints': 'keypoints are not written'}
-# Coordinates are read to so many digits: a smaller box has no area then.
+# Fields that are lost in formats with only boxes -> the note about them.
+_EXTRAS = {'segmentation': 'a mask or polygon is not written, only its box', 'keypoints': 'keypoints are not written'}
+# Number of decimals when coordinates are read. A smaller box has no area.
 _DIGITS = 3
 
 
 class WrittenBox(NamedTuple):
-    """A box that a format can hold."""
+    """A box that a format can represent."""
 
     name: str
     #: x1, y1, x2, y2 in pixels, inside the image.
     corners: tuple[float, float, float, float]
-    #: Whether it is neither learned from nor evaluated on.
+    #: Whether it is ignored in training and evaluation.
     ignore: bool
 
 
 @dataclass
 class Target:
-    """A folder that a data set is written into, and what reading it should give.
+    """The output folder of a conversion, and the data set that is expected when it is read back.
 
     Args:
-        data: A data set whose annotations are checked and complete.
+        data: A data set with checked and complete annotations.
         root: The new folder.
     """
 
     data: UserDataset
     root: Path
-    #: Split -> file, below the folder -> its boxes, as ``(class name, x, y, width, height)``.
+    #: Split -> file relative to the folder -> its boxes ``(class name, x, y, width, height)``.
     written: dict[str, dict[str, list[tuple[Any, ...]]]] = field(default_factory=dict)
-    #: The names of the classes as they are written.
+    #: The class names as written.
     classes: tuple[str, ...] = ()
-    #: What cannot be written, in words -> how often, and the first of it.
+    #: What is lost, in words -> how often, and the first example.
     lost: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.classes = self.classes or self.data.classes
 
     def lose(self, what: str, example: str) -> None:
-        """Count something that the format cannot hold."""
+        """Count something that the format cannot represent."""
         count, first = self.lost.get(what, (0, example))
         self.lost[what] = (count + 1, first)
 
     def copy_images(self, split: str, folder: str, key: Callable[[str], str], rename: Callable[[str], str] = str,
                     taken: set[str] | None = None) -> Iterator[tuple[dict[str, Any], str, list[dict[str, Any]]]]:
-        """Copy the images of a split; each one's entry, its new file below ``folder``, and its annotations.
+        """Copy the images of a split. Yields the entry of each image, its new name in ``folder``, and its annotations.
 
         Args:
             split: ``train``, ``val`` or ``test``.
-            folder: Where they go, below the new folder.
-            key: What no two names may have in common, such as the stem; capitals do not count.
-            rename: What makes a name one that the format can have.
-            taken: Keys that are in use, to which those of this split are added.
+            folder: The folder for the images, relative to the output folder.
+            key: The part of a name that must be unique, such as the stem. Upper and lower case are the same.
+            rename: Makes a name valid for the format.
+            taken: Keys in use. Those of this split are added.
         """
         of, taken = self.data.splits[split], set() if taken is None else taken
         annotations: dict[int, list[dict[str, Any]]] = {image['id']: [] for image in of.annotations['images']}
@@ -74,7 +74,7 @@ class Target:
         for image in of.annotations['images']:
             name = _unused(PurePath(rename(image['file_name'])), key, taken)
             if name != image['file_name']:
-                self.lose('an image gets another name, as the format cannot have its own, or it is taken',
+                self.lose('an image is renamed, because its name is invalid in this format or already used',
                           f'{of.images / image["file_name"]} -> {shown(name)}')
             path = self.root / folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,11 +83,11 @@ class Target:
             yield image, name, annotations[image['id']]
 
     def record(self, split: str, file: str, name: str, box: list[float]) -> None:
-        """Note a box that reading should give; ``file`` is below the new folder."""
+        """Record a box that is expected when the data are read back. ``file`` is relative to the output folder."""
         self.written[split][file].append((name, *(round(side, _DIGITS) for side in box)))
 
     def boxes(self, split: Split, image: dict[str, Any], annotations: list[dict[str, Any]]) -> Iterator[WrittenBox]:
-        """The boxes of an image, cut off at its borders; those that have no area there are lost."""
+        """The boxes of an image, clipped to it. Boxes without an area in the image are lost."""
         names = {category['id']: category['name'] for category in split.annotations['categories']}
         for one in annotations:
             where = f'annotation {one["id"]} of {shown(image["file_name"])}'
@@ -98,7 +98,7 @@ class Target:
                 self.lose('a box has no area in its image, and is not written', where)
                 continue
             if max(abs(new - old) for new, old in zip((x1, y1, x2, y2), (x, y, x + width, y + height))) > 1e-6:
-                self.lose('a box is cut off at the border of its image', where)
+                self.lose('a box is clipped to its image', where)
             for key, what in _EXTRAS.items():
                 if one.get(key):
                     self.lose(what, where)
@@ -106,7 +106,7 @@ class Target:
 
 
 def _unused(name: PurePath, key: Callable[[str], str], taken: set[str]) -> str:
-    """A name whose key is not taken, which it is from now on."""
+    """A name whose key is not in ``taken``. The key is added to ``taken``."""
     candidate, number = name, 1
     while key(candidate.as_posix()).casefold() in taken:
         number += 1

@@ -9,7 +9,7 @@ __all__ = ['write_coco']
 
 
 def write_coco(target: Target) -> None:
-    """Write a data set in COCO's format; ids, masks and all other entries stay as they are."""
+    """Write a data set in COCO's format. Ids, masks and all other entries stay unchanged."""
     for name, split in target.data.splits.items():
         classes = {category['id']: category['name'] for category in split.annotations['categories']}
         images = []

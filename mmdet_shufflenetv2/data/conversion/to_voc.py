@@ -1,6 +1,6 @@
 """Pascal VOC's format: ``JPEGImages/``, ``Annotations/*.xml``, ``ImageSets/Main/SPLIT.txt``, and ``classes.txt``.
 
-``classes.txt`` is not VOC's own: it keeps the order of the classes, and those without a box.
+``classes.txt`` is not part of VOC. It keeps the order of the classes, and the classes without boxes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _IMAGES = 'JPEGImages'
 
 
 def write_voc(target: Target) -> None:
-    """Write a data set in VOC's format. Crowds and ignored objects are marked difficult, the only mark that VOC has.
+    """Write a data set in VOC's format. Crowds and ignored objects are marked as difficult, VOC's only such flag.
 
     Raises:
-        UserError: If two classes have one name but for white space, which VOC's readers pass over.
+        UserError: If the names of two classes differ only in white space, which VOC's readers ignore.
     """
     taken: set[str] = set()
     spelled = {name: ' '.join(name.split()) for name in target.classes}
@@ -47,8 +47,8 @@ def _name_classes(target: Target, spelled: dict[str, str]) -> None:
     """Write the list of classes."""
     if len(set(spelled.values())) < len(spelled):
         twice = next(name for name in spelled if list(spelled.values()).count(spelled[name]) > 1)
-        raise UserError(f'Two classes are called {shown(spelled[twice])} but for white space, which Pascal VOC does '
-                        f'not keep. Rename one of them, or convert to another format.')
+        raise UserError(f'Two class names differ from {shown(spelled[twice])} only in white space, which Pascal VOC '
+                        f'ignores. Rename one of them, or convert to another format.')
     used = {box['category_id'] for split in target.data.splits.values() for box in split.annotations['annotations']}
     used_names = {category['name'] for split in target.data.splits.values()
                   for category in split.annotations['categories'] if category['id'] in used}
@@ -56,7 +56,8 @@ def _name_classes(target: Target, spelled: dict[str, str]) -> None:
         if spelled[name] != name:
             target.lose('the name of a class is written without its white space', shown(name))
         if name.lower() in NO_CLASSES and name not in used_names:
-            target.lose('a class without boxes is left out, as VOC\'s lists name the background so', shown(name))
+            target.lose('a class without boxes is left out, because its name means background in class lists',
+                        shown(name))
     target.classes = tuple(new for name, new in spelled.items()
                            if name.lower() not in NO_CLASSES or name in used_names)
     (target.root / 'classes.txt').write_text(''.join(f'{name}\n' for name in target.classes), encoding='utf-8')
@@ -67,13 +68,13 @@ def _stem(file: str) -> str:
 
 
 def _flat(file: str) -> str:
-    """A name without folders, and without what separates words in lists."""
+    """A name without folders and white space, which lists of names cannot contain."""
     return re.sub(r'^\.+', '', ''.join(char if char.isprintable() and not char.isspace() else '_'
                                        for char in file.replace('/', '_'))) or '_'
 
 
 def _counted_from_one(target: Target, boxes: list[WrittenBox], split: str, file: str) -> Iterator[WrittenBox]:
-    """Boxes whose pixels are counted from 1, and whose second corner belongs to them."""
+    """Boxes with pixels counted from 1 and an inclusive second corner, as in VOC."""
     for box in boxes:
         x1, y1, x2, y2 = box.corners
         if max(x2, y2) <= 1:
@@ -81,12 +82,12 @@ def _counted_from_one(target: Target, boxes: list[WrittenBox], split: str, file:
             continue
         target.record(split, f'{_IMAGES}/{file}', box.name, [x1, y1, x2 - x1, y2 - y1])
         if box.ignore:
-            target.lose('a crowd, or an object to be ignored, is marked difficult', f'one of {file}')
+            target.lose('a crowd or an ignored object is marked as difficult', f'one of {file}')
         yield box._replace(corners=(x1 + 1, y1 + 1, x2, y2))
 
 
 def voc_xml(file: str, image: dict[str, Any], boxes: list[WrittenBox]) -> str:
-    """The label file of an image: ``image`` has its ``width`` and ``height``, and ``boxes`` are counted from 1."""
+    """The label file of an image. ``image`` has ``width`` and ``height``; pixels of ``boxes`` are counted from 1."""
     objects = []
     for box in boxes:
         sides = (f'<{key}>{_number(value)}</{key}>' for key, value in zip(('xmin', 'ymin', 'xmax', 'ymax'),
@@ -100,5 +101,5 @@ def voc_xml(file: str, image: dict[str, Any], boxes: list[WrittenBox]) -> str:
 
 
 def _number(value: float) -> str:
-    """To a millionth of a pixel, without zeros at the end."""
+    """Format a number with a precision of a millionth, without trailing zeros."""
     return f'{value:.6f}'.rstrip('0').rstrip('.')

@@ -13,7 +13,7 @@ __all__ = ['write_yolo']
 
 
 def write_yolo(target: Target) -> None:
-    """Write a data set in YOLO's format. It has no crowds and no difficult objects: these are left out."""
+    """Write a data set in YOLO's format. It does not support crowds and difficult objects, which are left out."""
     labels = {name: number for number, name in enumerate(target.classes)}
     for name, split in target.data.splits.items():
         folder = f'images/{name}'
@@ -21,11 +21,11 @@ def write_yolo(target: Target) -> None:
             size, lines = (image['width'], image['height']), []
             for box in target.boxes(split, image, found):
                 if box.ignore:
-                    target.lose('a crowd, or an object to be ignored, is not written', f'one of {file}')
+                    target.lose('a crowd or an ignored object is not written', f'one of {file}')
                     continue
                 x1, y1, x2, y2 = box.corners
                 numbers = [(x1 + x2) / 2 / size[0], (y1 + y2) / 2 / size[1], (x2 - x1) / size[0], (y2 - y1) / size[1]]
-                # So many digits give each coordinate to a hundred-thousandth of a pixel.
+                # A precision of a hundred-thousandth of a pixel.
                 lines.append(' '.join([str(labels[box.name]), *(f'{number:.10f}' for number in numbers)]))
                 target.record(name, f'{folder}/{file}', box.name, [x1, y1, x2 - x1, y2 - y1])
             path = label_file(target.root / folder / file)
@@ -36,10 +36,10 @@ def write_yolo(target: Target) -> None:
 
 
 def _label(file: str) -> str:
-    """What the label file of an image is called, but for its suffix."""
+    """The name of an image's label file without suffix."""
     return str(PurePath(file).with_suffix(''))
 
 
 def _visible(file: str) -> str:
-    """A name that does not start with a dot: folders are searched without such files."""
+    """A name that does not start with a dot, because hidden files are skipped when folders are searched."""
     return '/'.join(part.lstrip('.') or '_' for part in file.split('/'))

@@ -1,4 +1,4 @@
-"""The layouts that data sets come in, a file each: COCO, YOLO, Pascal VOC, LabelMe, ..., found by what is in a folder.
+"""Readers of data set formats, one file each: COCO, YOLO, Pascal VOC, LabelMe, ... The content of a folder selects one.
 
-Each yields an :class:`.UserDataset`. Checks of the annotations themselves belong to :mod:`..audit`.
+Each reader returns a :class:`.UserDataset`. :mod:`..audit` checks its annotations.
 """

@@ -1,4 +1,4 @@
-"""One split of COCO's format in several files: ``instances_train_part1.json``, ``instances_train_part2.json``."""
+"""COCO splits in several files: ``instances_train_part1.json``, ``instances_train_part2.json``."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from .description import Split
 
 __all__ = ['join_parts', 'sorted_parts', 'without_part']
 
-# `_part1`, `-shard-02`, `_1of4`, `-00000-of-00004`; a number alone may be a year, a fold or a version.
+# `_part1`, `-shard-02`, `_1of4`, `-00000-of-00004`. A plain number could also be a year, a fold or a version.
 _PART = re.compile(r'[-_. ]?(?:(?:part|shard|chunk|batch)[-_ ]?(\d+)|(\d+)[-_]?of[-_]?\d+)$', re.IGNORECASE)
 
 
 def sorted_parts(paths: list[Path]) -> list[Path]:
-    """The files in the order of their numbers, where all are parts of one; empty where they are not."""
+    """The files sorted by their part numbers; empty if they are not all parts of one split."""
     found = [(path, _PART.search(path.stem)) for path in paths]
     if len(paths) < 2 or not all(match for _, match in found):
         return []
-    whole = {(path.parent, path.stem[:match.start()]) for path, match in found if match}
+    bases = {(path.parent, path.stem[:match.start()]) for path, match in found if match}
     numbers = {path: int(match[1] or match[2]) for path, match in found if match}
-    return sorted(paths, key=numbers.__getitem__) if len(whole) == 1 and len(set(numbers.values())) == len(
+    return sorted(paths, key=numbers.__getitem__) if len(bases) == 1 and len(set(numbers.values())) == len(
         paths) else []
 
 
@@ -33,13 +33,13 @@ def without_part(stem: str) -> str:
 
 
 def join_parts(parts: list[Split]) -> Split:
-    """One split of several, whose ids may be the same and whose categories may have other ids.
+    """Merge parts to one split. Their ids may overlap, and the same category may have different ids.
 
-    An image in several parts is one image with the annotations of all. What is no object, or has no id, stays as it
-    is, for the audit to find.
+    An image in several parts becomes one image with all annotations. Invalid entries stay unchanged, so that the audit
+    reports them.
     """
     folder = Path(os.path.commonpath([part.images for part in parts]))
-    joined: dict[str, list] = dict(images=[], annotations=[], categories=[])
+    joined: dict[str, list[Any]] = dict(images=[], annotations=[], categories=[])
     images, categories = _Ids(), _Ids()
     for part in parts:
         inner = os.path.relpath(part.images, folder)
@@ -66,7 +66,7 @@ def join_parts(parts: list[Split]) -> Split:
 
 
 class _Ids:
-    """A number for each name: that of its file where it is not taken."""
+    """Assigns an id to each name: the one from the file if it is free."""
 
     def __init__(self) -> None:
         self.of: dict[str, int] = {}
@@ -82,19 +82,19 @@ class _Ids:
 
 
 def _key(value: Any) -> Any:
-    """A value that may be a key of a dict."""
+    """The value if it can be a dictionary key, otherwise None."""
     return value if isinstance(value, (int, str)) else None
 
 
 def _renumbered(one: Any, ids: dict[str, dict[Any, int]]) -> Any:
-    """An annotation with the ids that its image and category have now. One of an unknown id gets one that none has."""
+    """An annotation with the new ids of its image and category. An unknown id becomes -1."""
     if not isinstance(one, dict):
         return one
     return one | {key: known.get(_key(one[key]), -1) for key, known in ids.items() if key in one}
 
 
-def _number_again(annotations: list) -> None:
-    """Count annotations from 1 if an id stands twice, as parts that were written one by one have it."""
+def _number_again(annotations: list[Any]) -> None:
+    """Number annotations from 1 if ids are not unique, as in parts that were written separately."""
     ids = [one.get('id') for one in annotations if isinstance(one, dict)]
     if len(set(map(_key, ids))) < len(ids):
         for number, one in enumerate(annotations, 1):

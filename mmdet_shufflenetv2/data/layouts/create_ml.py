@@ -25,9 +25,9 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
                 labels.fault('label_line', f'{where} is {shown(entry)}, expected image and annotations', path)
                 continue
             image = Image(entry.get('image') or entry.get('imagefilename'), path, where)
-            for place, one in enumerate(entry.get('annotations', [])):
+            for index, one in enumerate(entry.get('annotations', [])):
                 one = one if isinstance(one, dict) else {}
-                image.boxes.append(Box(one.get('label'), _corners(one.get('coordinates')), f'{where}, box {place}'))
+                image.boxes.append(Box(one.get('label'), _corners(one.get('coordinates')), f'{where}, box {index}'))
             labels.images.append(image)
     return labels.dataset()
 

@@ -1,7 +1,7 @@
-"""Tables: a box a line, as TensorFlow's tutorials and RetinaNet's readers have them.
+"""CSV tables with one box per line, as in TensorFlow's tutorials and keras-retinanet.
 
-With a header, columns are told by their names: ``filename,width,height,class,xmin,ymin,xmax,ymax`` in any order, sizes
-may be missing. Without one they are ``path,x1,y1,x2,y2,class``. A line whose box is empty is an image without objects.
+With a header, the columns are ``filename,width,height,class,xmin,ymin,xmax,ymax`` in any order; sizes are optional.
+Without a header they are ``path,x1,y1,x2,y2,class``. A line with an empty box is an image without objects.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
     labels = Labels(_NAME, root)
     others = [path.name for path in files if not labels.split_of(path)]
     if 0 < len(others) < len(files):
-        labels.notes.append(f'passed over, as other tables name splits: {few(others)}')
+        labels.notes.append(f'skipped, because other tables name splits: {few(others)}')
         files = [path for path in files if labels.split_of(path)]
     for path, rows in labels.read_each(files):
         columns = _header(rows[0][1])
@@ -51,7 +51,7 @@ def _is_text(cell: str) -> bool:
 
 
 def _header(cells: list[str]) -> dict[str, int] | None:
-    """Column of each part; None where this is no header, or lacks one."""
+    """Column name -> index; None if this is not a header or lacks a column."""
     plain = [re.sub(r'[^a-z0-9]', '', cell.lower()) for cell in cells]
     columns = {key: plain.index(name) for key, names in _COLUMNS.items()
                if (name := next((name for name in names if name in plain), None))}
@@ -60,7 +60,7 @@ def _header(cells: list[str]) -> dict[str, int] | None:
 
 def named_cells(rows: list[tuple[int, list[str]]], columns: dict[str, int], needed: Iterable[str], path: Path,
                 labels: Labels) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each line of a table as ``path:line`` and its cells by column; one without the needed columns becomes a fault."""
+    """Each line of a table as ``path:line`` and its cells by column. A line without a needed column is a fault."""
     last = max(columns[key] for key in needed)
     for line, cells in rows:
         where = f'{path}:{line}'
@@ -76,7 +76,7 @@ def _read_rows(rows: list[tuple[int, list[str]]], columns: dict[str, int], path:
         size = row.get('width'), row.get('height')
         image = images.setdefault(row['name'], Image(row['name'], path, where, size=size))
         if any(row[key] for key in (*_CORNERS, 'class')):
-            image.boxes.append(Box(row['class'], tuple(row[key] for key in _CORNERS), where))
+            image.boxes.append(Box(row['class'], (row['x1'], row['y1'], row['x2'], row['y2']), where))
     labels.images += images.values()
 
 

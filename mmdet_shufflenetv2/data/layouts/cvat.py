@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: one ``annotations.xml`` with an ``<image>`` each, and the images in ``images/``."""
+"""CVAT for images 1.1: one ``annotations.xml`` with all images, and the image files in ``images/``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
     classes: dict[str, None] = {}
     for path, node in labels.read_each(files):
         if node.all('track'):
-            raise UserError(f'{path} is CVAT for video, whose frames have no image files. Export it from CVAT again as '
+            raise UserError(f'{path} is in the format CVAT for video, which has no image files. Export it again as '
                             f'CVAT for images 1.1, with its images.')
         classes.update(dict.fromkeys(_class_names(node)))
         for one in node.all('image'):
@@ -43,9 +43,9 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
 
 
 def _class_names(node: Node) -> list[str]:
-    """The labels of the task, job or project, in their order."""
+    """The labels of the task, job or project, in order."""
     meta = node.first('meta')
-    lists = [inner for whole in (meta.children if meta else ()) for inner in whole.all('labels')]
+    lists = [inner for task in (meta.children if meta else ()) for inner in task.all('labels')]
     return [name for labels in lists for label in labels.all('label') if (name := label.value('name'))
             and label.value('parent') is None]
 
@@ -59,7 +59,7 @@ def _corners(shape: Node) -> Corners:
     if shape.tag == 'box':
         x1, y1, x2, y2 = (float_of(named(key)) for key in ('xtl', 'ytl', 'xbr', 'ybr'))
         angle = math.radians(float_of(named('rotation')))
-        half_x, half_y = (x2 - x1) / 2, (y2 - y1) / 2  # turned around its center
+        half_x, half_y = (x2 - x1) / 2, (y2 - y1) / 2  # rotated around its center
         wide = abs(half_x * math.cos(angle)) + abs(half_y * math.sin(angle))
         high = abs(half_x * math.sin(angle)) + abs(half_y * math.cos(angle))
         x, y = (x1 + x2) / 2, (y1 + y2) / 2

@@ -1,4 +1,4 @@
-"""What every layout is turned into: splits with annotations as COCO's format has them, and one list of classes."""
+"""The common form of all data set formats: splits with COCO annotations, and one list of classes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _SPLIT_NAMES = (dict.fromkeys(('train', 'training', 'trainset', 'trainval'), 'tr
 
 
 def split_named(name: str) -> str | None:
-    """The split that the name of a file or folder says, such as ``train`` of ``instances_train2017``; None for none."""
+    """The split in the name of a file or folder, such as ``train`` in ``instances_train2017``; None if it has none."""
     words = re.split(r'[^a-z]+', name.lower())
     return next((_SPLIT_NAMES[word] for word in words if word in _SPLIT_NAMES), None)
 
 
 class Format(NamedTuple):
-    """A format of data sets that is read."""
+    """A supported data set format."""
 
     name: str
-    #: What a folder is recognised by, in words.
+    #: Description of the files that a folder is recognized by.
     looked_for: str
-    #: What of a folder is in this format, as ``read`` takes it; something false where nothing is.
+    #: Find the files of this format in a folder, as the second argument of ``read``. Falsy if there are none.
     find: Callable[[Path], Any]
-    #: Read the data set in a folder from that.
+    #: Read the data set of a folder from these files.
     read: Callable[[Path, Any], UserDataset]
 
 
@@ -38,26 +38,26 @@ class Format(NamedTuple):
 class Split:
     """One part of a data set."""
 
-    #: What it was read from, for messages.
+    #: The file or folder it was read from, for messages.
     source: Path
-    #: The folder that each ``file_name`` starts in.
+    #: The folder that each ``file_name`` is relative to.
     images: Path
-    #: ``images``, ``annotations`` and ``categories`` in COCO's format; what is in these lists is not checked yet.
-    annotations: dict[str, list]
+    #: ``images``, ``annotations`` and ``categories`` in COCO's format. The entries are not checked yet.
+    annotations: dict[str, list[Any]]
 
 
 @dataclass
 class UserDataset:
-    """A data set as it was found."""
+    """A data set as it was read."""
 
     #: Its name in ``snv2 check-data --formats``, such as ``COCO``.
     format: str
     root: Path
-    #: Name of each class, by label.
+    #: Class names by label.
     classes: tuple[str, ...]
-    #: ``train``, ``val``, ``test``, as far as they are there.
+    #: ``train``, ``val``, ``test``, if they exist.
     splits: dict[str, Split]
-    #: Faults of a split's files that its annotations do not show: split -> ``(problem, example)``.
+    #: Faults of files that the annotations do not show: split -> ``(problem, example)``.
     faults: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    #: What the user should be told.
+    #: Notes for the user.
     notes: list[str] = field(default_factory=list)

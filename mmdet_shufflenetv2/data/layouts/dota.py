@@ -1,6 +1,6 @@
-"""DOTA: a text an image in ``labelTxt/`` or ``annfiles/``, with four corners, a class and whether it is difficult.
+"""DOTA: one text file per image in ``labelTxt/`` or ``annfiles/``. A line has four corners, a class and a difficulty.
 
-The boxes are those around the corners. Roboflow exports this as "YOLOv5 Oriented Bounding Boxes".
+The box around the corners is used. Roboflow exports this format as "YOLOv5 Oriented Bounding Boxes".
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ __all__ = ['DOTA', 'dota_folders']
 
 _NAME = 'DOTA'
 _FOLDERS = re.compile(r'labeltxt|annfiles', re.IGNORECASE)
-# In front of the boxes stand where the image is from and the size of a pixel on the ground.
+# Header lines: the source of the image, and the size of a pixel on the ground.
 _HEADER = ('imagesource:', 'gsd:')
-# So many files tell whether other folders hold such labels.
+# Number of files that are checked to recognize the format in other folders.
 _FEW = 5
-# As in train/labelTxt-v1.0/labelTxt/.
+# Depth of folders such as train/labelTxt-v1.0/labelTxt/.
 _DEPTH = 3
 
 
 def dota_folders(root: Path) -> list[Path]:
-    """The folders that are called as only DOTA's are."""
+    """The folders whose names only DOTA uses."""
     level, found = [root], []
     for _ in range(_DEPTH):
         level = [inner for folder in level for inner in _folders_in(folder)]
@@ -65,8 +65,8 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
 def _box(line: str, where: str, path: Path, labels: Labels) -> Box | None:
     fields = line.replace(',', ' ').split()
     if len(fields) < 9:
-        labels.fault('label_line', f'{where}: {shown(line)}, expected eight coordinates, a class and whether it is '
-                                   f'difficult', path)
+        labels.fault('label_line', f'{where}: {shown(line)}, expected eight coordinates, a class and a '
+                                   f'difficulty', path)
         return None
     corners = corners_of_points(list(zip(fields[:8:2], fields[1:8:2])))
     hard = len(fields) > 9 and fields[-1].isdigit()
@@ -75,4 +75,4 @@ def _box(line: str, where: str, path: Path, labels: Labels) -> Box | None:
 
 
 DOTA = Format(_NAME, 'labelTxt*/*.txt or annfiles/*.txt with x1 y1 ... x4 y4 class difficult, images in any folder '
-              'beside it', _find, _read)
+              'next to it', _find, _read)

@@ -1,4 +1,4 @@
-"""Which layout a folder has."""
+"""Recognize the format of a data set."""
 
 from __future__ import annotations
 
@@ -25,65 +25,68 @@ from .yolo import DESCRIPTIONS, YOLO, is_description, read_yolo, unreadable_yaml
 
 __all__ = ['EXPECTED', 'FORMATS', 'described_formats', 'read_user_dataset']
 
-#: What is read. The first that is found in a folder counts.
+#: All supported formats. The first one that is found in a folder is used.
 FORMATS = (COCO, YOLO, VOC, LABELME, CVAT, LABEL_STUDIO, VIA, CREATE_ML, SUPERVISELY, OPEN_IMAGES, CSV, NDJSON, DOTA)
 EXPECTED = ('Expected COCO\'s format: annotations/*train*.json, or train/_annotations.coco.json, with the images '
-            'beside it; or YOLO\'s: a .yaml or obj.data with names, train and val, and images/, labels/; '
+            'next to it; or YOLO\'s: a .yaml or obj.data with names, train and val, and images/, labels/; '
             f'or {", ".join(each.name for each in FORMATS[2:])} (snv2 check-data --formats)')
 
-# What folders inside a data set are called.
+# Names of folders inside a data set.
 _PARTS = ('images', 'jpegimages', 'labels', 'annotations', 'train', 'val', 'valid', 'test')
 _ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.7z', '.rar')
 
 
-def read_user_dataset(root: str | os.PathLike) -> UserDataset:
-    """Recognise a data set by its folder, or the ``.yaml`` or ``.data`` of YOLO's format, and read its annotations.
+def read_user_dataset(root: str | os.PathLike[str]) -> UserDataset:
+    """Read the annotations of a data set in any supported format.
+
+    Args:
+        root: Its folder, or a ``.yaml`` or ``.data`` file of YOLO.
 
     Raises:
-        UserError: If there is nothing of the kind, or if it is incomplete.
+        UserError: If no data set is recognized, or if it is incomplete.
     """
     root = Path(root)
     if root.suffix in DESCRIPTIONS and root.is_file():
         return read_yolo(root.parent, root)
     if root.suffix.lower() in _ARCHIVES and root.is_file():
-        raise UserError(f'data={root} is an archive. Unpack it and name the folder that comes out.')
+        raise UserError(f'data={root} is an archive. Unpack it and name the folder.')
     if root.is_file():
-        whole = _whole(root)
+        folder = _data_set_of(root)
         raise UserError(f'data={root} is a file. Name the folder of the data set instead' +
-                        (f': data={whole}' if whole else f'. {EXPECTED}.'))
+                        (f': data={folder}' if folder else f'. {EXPECTED}.'))
     if not root.is_dir():
-        raise UserError(f'data={root}: there is no such folder. {EXPECTED}.')
+        raise UserError(f'data={root}: folder not found. {EXPECTED}.')
     if root.name == 'annotations' and all(path.suffix == '.json' for path in root.iterdir()) and _is_data_set(
             root.absolute().parent):
-        raise UserError(f'data={root} holds annotations without images. Name the whole data set: data={root.parent}')
+        raise UserError(f'data={root} contains only annotations. Name the folder of the data set: data={root.parent}')
     for each in FORMATS:
         if found := each.find(root):
             return _noted(each.read(root, found))
     inner = [path for path in sorted(root.iterdir()) if path.is_dir() and _is_data_set(path)]
     above = [path for path in list(root.absolute().parents)[:2] if root.name.lower() in _PARTS and _is_data_set(path)]
     if inner:
-        hint = f'{"This folder in it is one" if len(inner) == 1 else "These folders in it are"}: ' + few(
-            f'data={path}' for path in inner)
+        hint = 'This folder in it is a data set: ' if len(inner) == 1 else 'These folders in it are data sets: '
+        hint += few(f'data={path}' for path in inner)
     elif above:
-        hint = f'It is a part of one. Name the whole: data={above[0]}'
+        hint = f'It is a part of a data set. Name its folder: data={above[0]}'
     elif foreign := find_foreign(root):
-        raise UserError(f'data={root}: no data set is recognised here.\n{foreign}.')
+        raise UserError(f'data={root}: no data set recognized.\n{foreign}.')
     else:
         names = sorted(f'{path.name}/' if path.is_dir() else path.name for path in root.iterdir())
-        hint = f'It holds {few(names, 6) or "nothing"}'
-    raise UserError(f'data={root}: no data set is recognised here. {EXPECTED}.\n{hint}.')
+        hint = f'The folder contains {few(names, 6) or "nothing"}'
+    raise UserError(f'data={root}: no data set recognized. {EXPECTED}.\n{hint}.')
 
 
 def described_formats() -> str:
-    """What is read, a line each: the name, and what a folder is recognised by."""
+    """One line per format: its name, and the files that it is recognized by."""
     width = max(len(each.name) for each in FORMATS)
     return '\n'.join(f'{each.name:<{width}}  {each.looked_for}' for each in FORMATS)
 
 
 def _noted(data: UserDataset) -> UserDataset:
-    data.notes += [f'{path.name} cannot be read as YAML, and is passed over: it does not look like a description of '
-                   f'this data' for path in unreadable_yaml(data.root)]
-    data.notes += [f'{path.relative_to(data.root)} is passed over: it has none of images, annotations and categories'
+    data.notes += [f'skipped {path.name}: it cannot be read as YAML and does not look like a description of this data '
+                   f'set' for path in unreadable_yaml(data.root)]
+    data.notes += [f'skipped {path.relative_to(data.root)}: it has none of images, annotations and categories'
                    for path in stray_files(data.root) if data.format in ('COCO', 'YOLO')]
     return data
 
@@ -93,8 +96,8 @@ def _is_data_set(folder: Path) -> bool:
         each.find(folder) for each in FORMATS[2:])
 
 
-def _whole(file: Path) -> Path | None:
-    """The folder of the data set that a file in it belongs to; None where there is none."""
+def _data_set_of(file: Path) -> Path | None:
+    """The folder of the data set that a file belongs to; None if there is none."""
     for folder in (file.parent.parent, file.parent):
         if any(file in files for files in find_annotation_files(folder).values()):
             return folder

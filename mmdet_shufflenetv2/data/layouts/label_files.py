@@ -1,7 +1,7 @@
-"""Label files of any tool: which are there, in which format each is, and its content, whatever its encoding.
+"""Find label files of any tool, recognize their format, and read them in any encoding.
 
-Python's own parsers do the reading, and not `supervision` or `datumaro`, which know several of these formats: every
-problem is reported with its file and line, and nothing more has to be installed.
+This uses Python's own parsers instead of `supervision` or `datumaro`: every problem is reported with its file and line,
+and no other package is needed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from .description import split_named
 __all__ = ['LabelFileError', 'Node', 'decoded', 'find_label_files', 'format_of', 'label_files', 'read_csv',
            'read_json_labels', 'read_json_lines', 'read_lines', 'read_xml']
 
-# Of each file, so much is read at its start and at its end to recognise it.
+# Bytes read at the start and at the end of a file to recognize its format.
 _HEAD = 65536
-# An XML file of labels is nested less deeply.
+# Maximum nesting of an XML label file.
 _DEPTH = 50
-# Where label files lie in a data set, beside the names of splits; any folder inside these is searched, too.
+# Usual folders of label files, in addition to the names of splits. Their subfolders are searched, too.
 _FOLDERS = {'annotations', 'annotation', 'ann', 'anns', 'labels', 'label', 'xml', 'xmls', 'json', 'jsons', 'csv', 'via',
             'images', 'image', 'img', 'imgs', 'jpegimages', 'data', 'default', 'labelme', 'dataset'}
 
-# Suffix, patterns of which each is in the file's start or end, and the format's name. The first that fits counts.
+# Suffix, patterns that must all be in the start or end of the file, and the format. The first match is used.
 _FORMATS = [
     ('.json', [r'"shapes"\s*:\s*\[', r'"(imagePath|flags|version|points)"'], 'LabelMe'),
     ('.json', [r'"objects"\s*:\s*\[', r'"size"\s*:\s*\{', r'"(width|height)"\s*:'], 'Supervisely'),
@@ -51,7 +51,7 @@ _FORMATS = [
     ('.txt', [r'(?mi)^\s*(imagesource:|gsd:|([-+.\de]+[ ,]+){8}[^\W\d][^\s,]*([ ,]+\d)?\s*$)'], 'DOTA'),
     ('.tfrecord', [], 'TFRecord'),
 ]
-#: What label files end in.
+#: Suffixes of label files.
 SUFFIXES = tuple({suffix for suffix, _, _ in _FORMATS})
 
 
@@ -61,7 +61,7 @@ class LabelFileError(ValueError):
 
 @dataclass
 class Node:
-    """An element of an XML file. Its tag and the names of its attributes are in lower case, without a namespace."""
+    """An element of an XML file. Its tag and attribute names are in lower case, without namespaces."""
 
     tag: str
     attributes: dict[str, str]
@@ -70,21 +70,21 @@ class Node:
     children: list[Node] = field(default_factory=list)
 
     def all(self, *tags: str) -> list[Node]:
-        """The children of these tags."""
+        """The children with these tags."""
         return [child for child in self.children if child.tag in tags]
 
     def first(self, tag: str) -> Node | None:
-        """The first child of this tag."""
+        """The first child with this tag."""
         return next(iter(self.all(tag)), None)
 
     def value(self, tag: str) -> str | None:
-        """The text of the first child of this tag; None where there is none or it is empty."""
+        """The text of the first child with this tag; None if it is missing or empty."""
         child = self.first(tag)
         return (child.text.strip() or None) if child else None
 
 
 def decoded(data: bytes, stated: str | None = None) -> str:
-    """Text in UTF-8 or UTF-16, with or without a byte order mark, in the stated encoding, or else in Windows-1252."""
+    """Decode text in UTF-8 or UTF-16 (with or without a byte order mark), the stated encoding, or Windows-1252."""
     for mark, encoding in ((codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF16_LE, 'utf-16'),
                            (codecs.BOM_UTF16_BE, 'utf-16')):
         if data.startswith(mark):
@@ -100,14 +100,14 @@ def decoded(data: bytes, stated: str | None = None) -> str:
 
 
 def format_of(path: Path) -> str | None:
-    """The format that a file holds annotations in, by its content; None where none is recognised."""
+    """The annotation format of a file, by its content; None if it is not recognized."""
     of_suffix = [entry for entry in _FORMATS if entry[0] == path.suffix.lower()]
     if not of_suffix or not path.is_file():
         return None
     with path.open('rb') as file:
         head = file.read(_HEAD)
         size = file.seek(0, os.SEEK_END)
-        # LabelMe may put the image itself before everything else.
+        # LabelMe may store the image before everything else.
         file.seek(max(size - _HEAD, len(head)))
         tail = file.read() if size > len(head) else b''
     text = decoded(head) + tail.decode('utf-8', 'replace')
@@ -115,9 +115,9 @@ def format_of(path: Path) -> str | None:
 
 
 def label_files(root: Path, suffix: str) -> Iterator[Path]:
-    """The files of this suffix in a data set's folder, and below those of its folders that are usual for labels.
+    """The files with a suffix in the folder of a data set, and in its subfolders that are usual for labels.
 
-    Other folders may be other data sets.
+    Other subfolders can be other data sets.
     """
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith('.')
                and (path.name.lower() in _FOLDERS or split_named(path.name))]
@@ -131,12 +131,12 @@ def label_files(root: Path, suffix: str) -> Iterator[Path]:
 
 
 def find_label_files(root: Path, suffix: str, name: str) -> list[Path]:
-    """The files of a format in a data set's folder. Empty where there are none."""
+    """The files of a format in the folder of a data set; empty if there are none."""
     return [path for path in label_files(root, suffix) if format_of(path) == name]
 
 
 def read_xml(path: Path) -> Node:
-    """Parse an XML file. Entities are not expanded: a file that declares some is refused.
+    """Parse an XML file. Entities are not expanded; a file that declares entities is rejected.
 
     Raises:
         LabelFileError: If it cannot be read.
@@ -144,15 +144,17 @@ def read_xml(path: Path) -> Node:
     data = _content(path)
     stated = re.match(rb'\s*<\?xml[^>]*?encoding\s*=\s*["\']([\w.:-]+)["\']', data)
     text = decoded(data, stated[1].decode() if stated else None)
-    parser, open_nodes, roots = expat.ParserCreate('utf-8'), [], []
+    parser = expat.ParserCreate('utf-8')
+    open_nodes: list[Node] = []
+    roots: list[Node] = []
 
-    def refuse(*_: Any) -> None:
-        raise LabelFileError(f'{path}:{parser.CurrentLineNumber}: declares XML entities, which label files have no use '
-                             f'for and which can fill the memory. Remove them')
+    def refuse(*_: Any) -> int:
+        raise LabelFileError(f'{path}:{parser.CurrentLineNumber}: declares XML entities, which are not allowed in '
+                             f'label files because they can fill the memory. Remove them')
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         if len(open_nodes) >= _DEPTH:
-            raise LabelFileError(f'{path}:{parser.CurrentLineNumber}: is nested more than {_DEPTH} deep')
+            raise LabelFileError(f'{path}:{parser.CurrentLineNumber}: is nested more than {_DEPTH} levels deep')
         node = Node(_local(tag), {_local(key): value for key, value in attributes.items()}, parser.CurrentLineNumber)
         (open_nodes[-1].children if open_nodes else roots).append(node)
         open_nodes.append(node)
@@ -191,7 +193,7 @@ def read_json_labels(path: Path) -> Any:
 
 
 def read_json_lines(path: Path) -> list[tuple[int, Any]]:
-    """The JSON of each line that is not empty, with the line's number; a :class:`LabelFileError` for one that is none.
+    """The line number and JSON value of each line that is not empty. An invalid line gives a :class:`LabelFileError`.
 
     Raises:
         LabelFileError: If the file cannot be read.
@@ -206,7 +208,7 @@ def read_json_lines(path: Path) -> list[tuple[int, Any]]:
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
-    """The lines of a text that are not empty, each with its number.
+    """The line number and text of each line that is not empty.
 
     Raises:
         LabelFileError: If it cannot be read.
@@ -216,7 +218,7 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
 
 
 def read_csv(path: Path) -> list[tuple[int, list[str]]]:
-    """The rows of a table that are not empty, each with the number of its line; commas, semicolons or tabs part cells.
+    """The line number and cells of each row that is not empty. Cells are separated by commas, semicolons or tabs.
 
     Raises:
         LabelFileError: If it cannot be read.
@@ -227,7 +229,7 @@ def read_csv(path: Path) -> list[tuple[int, list[str]]]:
     try:
         return [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
-        raise LabelFileError(f'{path}:{reader.line_num}: is not a table ({error}). Export it again') from None
+        raise LabelFileError(f'{path}:{reader.line_num}: is not a valid CSV table ({error}). Export it again') from None
 
 
 def _content(path: Path) -> bytes:

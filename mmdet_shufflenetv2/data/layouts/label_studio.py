@@ -1,7 +1,8 @@
-"""Label Studio's JSON and JSON-MIN, beside a folder with the images, which its export leaves out.
+"""Label Studio's JSON and JSON-MIN, next to a folder with the images, which exports do not contain.
 
-Coordinates are per cent of the image. A turned box is turned around its upper left corner; the box around it is taken.
-Of several annotations of a task the one marked as ground truth counts, else the last that was not cancelled.
+Coordinates are percentages of the image. A rotated box is rotated around its upper left corner, and its enclosing box
+is used. If a task has several annotations, the one marked as ground truth is used, or else the last one that was not
+cancelled.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
                           if isinstance(one, dict) and ('x' in one or 'points' in one or 'rle' in one)]
             labels.images.append(_image(name, result, where, path, labels))
     if several:
-        labels.notes.append(f'{several} images have several annotations: the one marked as ground truth is taken, else '
-                            f'the last')
+        labels.notes.append(f'{several} images have several annotations: the one marked as ground truth is used, or '
+                            f'else the last one')
     return labels.dataset()
 
 
@@ -62,8 +63,8 @@ def _address(data: dict[str, Any]) -> Any:
 
 def _image(name: Any, result: Any, where: str, path: Path, labels: Labels) -> Image:
     image = Image(name, path, where)
-    for place, (value, entry) in _regions(result):
-        said = f'{where}, result {place}'
+    for index, (value, entry) in _regions(result):
+        said = f'{where}, result {index}'
         if size := (entry.get('original_width'), entry.get('original_height')):
             image.size = size if None not in size else image.size
         corners = _corners(value)
@@ -76,22 +77,22 @@ def _image(name: Any, result: Any, where: str, path: Path, labels: Labels) -> Im
 
 
 def _regions(result: Any) -> Iterator[tuple[int, tuple[dict[str, Any], dict[str, Any]]]]:
-    """The shapes of a result, each with the entry that it is in. One whose class is an entry of its own has that."""
+    """The shapes of a result with their index and entry. A class in a separate entry is merged into its shape."""
     entries = [one for one in result if isinstance(one, dict)] if isinstance(result, list) else []
     regions: dict[Any, tuple[int, tuple[dict[str, Any], dict[str, Any]]]] = {}
-    for place, entry in enumerate(entries):
-        value = entry.get('value', entry)  # JSON-MIN has no level between
+    for index, entry in enumerate(entries):
+        value = entry.get('value', entry)  # JSON-MIN has no such level
         if not isinstance(value, dict) or not {'x', 'points', 'rle'} & value.keys():
-            continue  # a choice or a text about the whole image
-        key = str(entry['id']) if 'value' in entry and isinstance(entry.get('id'), (str, int)) else place
+            continue  # a choice or a text about the image
+        key = str(entry['id']) if 'value' in entry and isinstance(entry.get('id'), (str, int)) else index
         if key in regions:
             value = regions[key][1][0] | value
-        regions[key] = place, (value, entry)
+        regions[key] = index, (value, entry)
     yield from regions.values()
 
 
 def _corners(value: dict[str, Any]) -> Callable[[int, int], Corners] | None:
-    """What makes x1, y1, x2, y2 in pixels of an image's size; None for a shape that has no box."""
+    """A function from the image size to x1, y1, x2, y2 in pixels; None for a shape without a box."""
     if 'points' in value:
         if 'keypointlabels' in value:
             return None
@@ -106,13 +107,13 @@ def _corners(value: dict[str, Any]) -> Callable[[int, int], Corners] | None:
     if not angle:
         return lambda width, height: _scaled((x, y, x + wide, y + high), width, height)
 
-    def turned(width: int, height: int) -> Corners:
+    def rotated(width: int, height: int) -> Corners:
         left, top, right, down = x * width / 100, y * height / 100, wide * width / 100, high * height / 100
         cos, sin = math.cos(angle), math.sin(angle)
         return corners_of_points([(left + across * cos - along * sin, top + across * sin + along * cos)
                                   for across in (0, right) for along in (0, down)])
 
-    return turned
+    return rotated
 
 
 def _scaled(corners: Corners, width: int, height: int) -> Corners:
@@ -120,5 +121,5 @@ def _scaled(corners: Corners, width: int, height: int) -> Corners:
     return x1 * width / 100, y1 * height / 100, x2 * width / 100, y2 * height / 100
 
 
-LABEL_STUDIO = Format(_NAME, '.json with a list of tasks (JSON or JSON-MIN), images in any folder beside it',
+LABEL_STUDIO = Format(_NAME, '.json with a list of tasks (JSON or JSON-MIN), images in any folder next to it',
                       partial(find_label_files, suffix='.json', name=_NAME), _read)

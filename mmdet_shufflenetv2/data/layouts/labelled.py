@@ -1,7 +1,7 @@
-"""From what label files say of images and boxes to splits with annotations as COCO's format has them.
+"""Convert the content of label files to splits with COCO annotations.
 
-Each reader of a format fills a :class:`Labels`; what is the same for all of them is here: which file an image's name
-means, which split it is in, the order of images and classes, and what can be wrong with a box.
+Each reader of a format fills a :class:`Labels`. The shared parts are here: finding the file of an image, its split, the
+order of images and classes, and checks of boxes.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from .label_files import (
 
 __all__ = ['CLASS_LISTS', 'NO_CLASSES', 'Box', 'Corners', 'Image', 'Labels', 'corners_of_points', 'float_of']
 
-# A box may end on the border, and files round.
+# Boxes may end at the border, and coordinates are rounded.
 _OUTSIDE = 1.0
-# A box that reaches out by a larger share of its image's side belongs to an image of another size.
+# A box that reaches outside by a larger fraction of the image belongs to an image of another size.
 _FAR_OUTSIDE = 0.1
-#: What lists of classes are called.
+#: Names of class lists.
 CLASS_LISTS = ('classes.txt', 'predefined_classes.txt', 'class_names.txt', 'labels.txt', 'labelmap.txt',
                 'label_map.pbtxt', 'labelmap.pbtxt', 'classes.csv', 'obj.names')
-#: What tools list for what is no object.
+#: Names in class lists that are not object classes.
 NO_CLASSES = ('__ignore__', '_background_', 'background')
-# Folders of images that are drawn labels, such as VOC's SegmentationClass.
+# Folders with masks as images, such as VOC's SegmentationClass.
 _MASKS = re.compile(r'segmentation(class|object)|masks?$', re.IGNORECASE)
 _READERS = {'.xml': read_xml, '.json': read_json_labels, '.csv': read_csv, '.ndjson': read_json_lines,
             '.txt': read_lines}
@@ -53,53 +53,53 @@ Corners = tuple[Any, Any, Any, Any]
 
 
 class Box(NamedTuple):
-    """A box as a label file says it."""
+    """A box in a label file."""
 
-    #: Name of its class.
+    #: Name of its class; can be any value.
     name: Any
-    #: x1, y1, x2, y2 in pixels, which may be anything yet; or what makes them of an image's width and height.
+    #: x1, y1, x2, y2 in pixels, which can be any values; or a function from the image size to them.
     corners: Corners | Callable[[int, int], Corners]
     #: Its file and line, for messages.
     where: str
-    #: Whether it is neither learned from nor evaluated on.
+    #: Whether it is ignored in training and evaluation.
     ignore: bool = False
 
 
 @dataclass
 class Image:
-    """An image as a label file says it."""
+    """An image in a label file."""
 
-    #: Its path or address; None where the file says none.
+    #: Its path or URL; None if the label file does not name it.
     name: str | None
     source: Path
     #: File and line, for messages.
     where: str
     boxes: list[Box] = field(default_factory=list)
-    #: Width and height as stated, which may be anything.
+    #: The stated width and height, which can be any values.
     size: tuple[Any, Any] = (None, None)
-    #: Its split, where the label file says it.
+    #: Its split, if the label file states it.
     split: str | None = None
-    #: Whether the label file is of this image alone, and bears its name.
+    #: Whether the label file belongs to this image only and has the same name.
     alone: bool = False
 
 
 @dataclass
 class Labels:
-    """What was read of a data set in one of the formats."""
+    """The content of all label files of a data set."""
 
     format: str
     root: Path
     images: list[Image] = field(default_factory=list)
-    #: Names of all classes, where a file of the format lists them.
+    #: Names of all classes, if the format lists them.
     classes: Sequence[str] | None = None
-    #: Split, or None where it is not known, problem, and example.
+    #: Split (None if unknown), problem, and example.
     faults: list[tuple[str | None, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    #: Label files that were read, or could not be.
+    #: All label files, including unreadable ones.
     files: set[Path] = field(default_factory=set)
-    #: Stems of images that are known to be there, so that none of them is said to have no annotations.
+    #: Stems of images that are labeled or have another fault, so that they are not reported as unlabeled.
     known: set[str] = field(default_factory=set)
-    #: Whether lists say which images belong to the data: the others do not.
+    #: Whether lists define which images belong to the data set.
     lists: bool = False
 
     def fault(self, problem: str, example: str, path: Path | None = None) -> None:
@@ -109,12 +109,12 @@ class Labels:
             self.known.add(path.stem)
 
     def split_of(self, path: Path) -> str | None:
-        """The split that a path in the data set's folder names."""
-        path = path.relative_to(self.root)
-        return next(filter(None, map(split_named, (*path.parent.parts, path.stem))), None)
+        """The split in the name of a path inside the data set; None if there is none."""
+        inside = path.relative_to(self.root)
+        return next(filter(None, map(split_named, (*inside.parent.parts, inside.stem))), None)
 
     def read_each(self, files: Iterable[Path]) -> Iterable[tuple[Path, Any]]:
-        """Each label file and its parsed content; those that cannot be read become faults."""
+        """Each label file with its parsed content. Unreadable files become faults."""
         for path in files:
             self.files.add(path)
             try:
@@ -123,10 +123,10 @@ class Labels:
                 self.fault('label_file', str(error), path)
 
     def dataset(self) -> UserDataset:
-        """All of it as a data set.
+        """Convert all labels to a data set.
 
         Raises:
-            UserError: If none of the images is found, no box has a class, or there is nothing to train on.
+            UserError: If no image is found, no box has a class, or there is no training split.
         """
         index = _Index(self.root)
         self._note_strays()
@@ -134,24 +134,24 @@ class Labels:
         if not any(parts.values()):
             raise self._nothing_found(index)
         if 'train' not in parts:
-            raise UserError(f'data={self.root}: there are annotations for {" and ".join(parts)}, but none to train on. '
+            raise UserError(f'data={self.root} has annotations for {" and ".join(parts)}, but no training split. '
                             f'Expected a folder or a list named train.')
         classes = self._class_names(parts)
         data = UserDataset(self.format, self.root, classes, {}, notes=self.notes)
-        self._note_unlabelled(index, parts)
+        self._note_unlabeled(index, parts)
         for split in SPLITS:
             if split in parts:
                 data.splits[split], data.faults[split] = self._split(split, parts[split], classes)
-        for split, problem, example in self.faults:
-            data.faults[split if split in data.splits else 'train'].append((problem, example))
+        for stated, problem, example in self.faults:
+            data.faults[stated if stated in data.splits else 'train'].append((problem, example))
         return data
 
     def _found(self, index: _Index) -> dict[str, dict[Path, list[Image]]]:
-        """Split -> image file -> what is said of it."""
+        """Split -> image file -> its entries in label files."""
         parts: dict[str | None, dict[Path, list[Image]]] = defaultdict(dict)
         elsewhere: list[str] = []
         for image in self.images:
-            # The name of an image or of its own label file is not a split: test_001.xml may be one to train on.
+            # The name of an image or of its own label file is not a split: test_001.xml can be a training image.
             hint = image.split or self.split_of(image.source.parent if image.alone else image.source)
             path, problem, said = index.find(image, hint)
             if path is None:
@@ -167,11 +167,11 @@ class Labels:
                 self.faults.append((hint, 'image_twice', f'{image.where}: {shown(path.name)}'))
             of_split.setdefault(path, []).append(image)
         if elsewhere:
-            self.notes.append(f'{len(elsewhere)} images are taken from where they are in this folder: {elsewhere[0]}')
+            self.notes.append(f'{len(elsewhere)} images are at another path than stated: {elsewhere[0]}')
         rest = parts.pop(None, None)
         if rest and 'train' in parts:
             first = next(iter(rest.values()))[0]
-            self.notes.append(f'{len(rest)} images are left out, as they are in no split and others are (the first: '
+            self.notes.append(f'{len(rest)} images are left out, because they are not in any split (the first: '
                               f'{first.where})')
         elif rest:
             parts['train'] = rest
@@ -180,14 +180,14 @@ class Labels:
     def _nothing_found(self, index: _Index) -> UserError:
         if not self.images:
             said = next((example for _, problem, example in self.faults if problem == 'label_file'), None)
-            return UserError(f'data={self.root} is in the format of {self.format}, and no image is labelled in it'
+            return UserError(f'data={self.root} is in the format {self.format}, but it has no labeled images'
                              + (f': {said}.' if said else '. Export it again, with its annotations.'))
         first = self.images[0]
         above = self.root.absolute().parent
-        whole = f' If they lie beside this folder, name the whole: data={above}' if not index.files else ''
-        return UserError(f'data={self.root} is in the format of {self.format}, and none of its {len(self.images)} '
-                         f'images was found: the first is {shown(first.name or first.source.stem)} ({first.where}). '
-                         f'Put them into {self.root / "images"}.{whole}')
+        hint = f' If they are next to this folder, name the parent folder: data={above}' if not index.files else ''
+        return UserError(f'data={self.root} is in the format {self.format}, but none of its {len(self.images)} images '
+                         f'was found: the first is {shown(first.name or first.source.stem)} ({first.where}). '
+                         f'Put them into {self.root / "images"}.{hint}')
 
     def _class_names(self, parts: dict[str, dict[Path, list[Image]]]) -> tuple[str, ...]:
         used = Counter(name for images in parts.values() for said in images.values() for image in said
@@ -196,21 +196,21 @@ class Labels:
         if not listed:
             listed, source = self._class_list(used)
         if listed and used and not set(listed) & set(used):
-            self.notes.append(f'{source} is passed over: none of the boxes is of a class in it')
+            self.notes.append(f'{source} is ignored: no box has a class in it')
             listed = None
         if not listed:
             if not used:
-                raise UserError(f'data={self.root} is in the format of {self.format}, and no box has a class, so there '
-                                f'is nothing to learn. Export it again, with its annotations.')
+                raise UserError(f'data={self.root} is in the format {self.format}, but no box has a class. Export it '
+                                f'again, with its annotations.')
             listed = sorted(used)
         plain = defaultdict(list)
         for name in sorted({*listed, *used}):
             plain[re.sub(r'[\s_-]+', '', name).casefold()].append(name)
-        self.notes += [f'{" and ".join(map(repr, names))} are different classes, as names have to be the same in every '
-                       f'letter. If they are one class, rename one of them' for names in plain.values()
-                       if len(names) > 1]
+        self.notes += [f'{" and ".join(map(repr, names))} are different classes, because their names are not '
+                       f'identical. If they are the same class, rename one of them'
+                       for names in plain.values() if len(names) > 1]
         if unused := [name for name in listed if name not in used]:
-            self.notes.append(f'no box of {few(map(repr, unused))}')
+            self.notes.append(f'no boxes of {few(map(repr, unused))}')
         return tuple(listed)
 
     def _class_list(self, used: Container[str]) -> tuple[list[str] | None, str]:
@@ -219,12 +219,12 @@ class Labels:
             if path.is_file():
                 names = [name for name in _listed(path) if name.lower() not in NO_CLASSES or name in used]
                 if len(set(names)) < len(names):
-                    raise UserError(f'{path} holds one name twice. Rename one of the two classes.')
+                    raise UserError(f'{path} has a duplicate name. Rename one of the two classes.')
                 return names, path.name
         return None, ''
 
     def _note_strays(self) -> None:
-        """Say which files of the same kind are about something else."""
+        """Note the files with the same suffix that are not label files."""
         for suffix in sorted({path.suffix.lower() for path in self.files}):
             strays = [path for path in label_files(self.root, suffix) if path not in self.files
                       and path.name not in CLASS_LISTS and format_of(path) != self.format]
@@ -233,17 +233,17 @@ class Labels:
                 try:
                     _READERS[suffix](path)
                 except LabelFileError as error:
-                    if path.stem in stems:  # that of an image, and damaged
+                    if path.stem in stems:  # the corrupt label file of an image
                         self.fault('label_file', str(error), path)
             named = [str(path.relative_to(self.root)) for path in strays if path.stem not in stems]
             if named:
-                self.notes.append(f'passed over, as not in the format of {self.format}: {few(named)}')
+                self.notes.append(f'skipped, because not in the format {self.format}: {few(named)}')
 
-    def _note_unlabelled(self, index: _Index, parts: dict[str, dict[Path, list[Image]]]) -> None:
-        """Faults of images beside the labelled ones that no label file is about."""
-        labelled = {path for images in parts.values() for path in images}
-        folders = {path.parent for path in labelled}
-        for path in sorted(index.files - labelled) if not self.lists else ():
+    def _note_unlabeled(self, index: _Index, parts: dict[str, dict[Path, list[Image]]]) -> None:
+        """Add a fault for each image without a label file in the folders of labeled images."""
+        labeled = {path for images in parts.values() for path in images}
+        folders = {path.parent for path in labeled}
+        for path in sorted(index.files - labeled) if not self.lists else ():
             if path.parent in folders and path.stem not in self.known:
                 self.fault('image_without_label', str(path), path)
 
@@ -253,15 +253,16 @@ class Labels:
         folder = Path(os.path.commonpath([path.parent for path in paths]))
         faults: list[tuple[str, str]] = []
         labels = {name: number for number, name in enumerate(classes, start=1)}
-        entries, annotations = [], []
+        entries: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         checks = _Coordinates(faults)
-        for number, (path, look) in enumerate(zip(paths, check_image_files(paths)), start=1):
-            if look.size is None:
-                faults.append((look.kind, look.fault))
+        for number, (path, check) in enumerate(zip(paths, check_image_files(paths)), start=1):
+            if check.size is None:
+                faults.append((str(check.kind), str(check.fault)))
                 continue
-            stated = next((size for one in images[path] if (size := _whole_size(one.size))), look.size)
+            stated = next((size for one in images[path] if (size := _stated_size(one.size))), check.size)
             entries.append(dict(id=number, file_name=os.path.relpath(path, folder), width=stated[0], height=stated[1]))
-            earlier: set[tuple] = set()
+            earlier: set[tuple[Any, ...]] = set()
             for image in images[path]:
                 found = [(label, box, one) for one in image.boxes if (label := _label(one, labels, faults)) and (
                     box := checks.box(one, stated))]
@@ -273,14 +274,14 @@ class Labels:
                     annotations.append(annotation | dict(ignore=1) if one.ignore else annotation)
                 earlier |= {(label, *box) for label, box, _ in found}
         checks.end()
-        source = {image.source for said in images.values() for image in said}
-        source = source.pop() if len(source) == 1 else Path(os.path.commonpath([path.parent for path in source]))
+        sources = {image.source for said in images.values() for image in said}
+        source = sources.pop() if len(sources) == 1 else Path(os.path.commonpath([path.parent for path in sources]))
         categories = [dict(id=number, name=name) for name, number in labels.items()]
         return Split(source, folder, dict(images=entries, annotations=annotations, categories=categories)), faults
 
 
 class _Index:
-    """The images in a data set's folder, to be found by what label files call them. No other file is opened."""
+    """Finds the images in the folder of a data set by their names in label files. No other file is opened."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -293,41 +294,44 @@ class _Index:
             self.stems[path.stem.lower()].append(path)
 
     def find(self, image: Image, split: str | None) -> tuple[Path | None, str, str]:
-        """The file of an image, or None with a problem and an example; with a file the example is a remark, or empty.
+        """Find the file of an image.
+
+        Returns:
+            The file, an empty text, and a remark or an empty text; or None, a problem, and an example of it.
         """
         stem = image.source.stem
         stem = Path(stem).stem if stem.lower().endswith(IMAGE_SUFFIXES) else stem
         stated = _path_of(image.name)
         if not stated and not image.alone:
-            return None, 'label_line', f'{image.where}: names no image. Export it again, with the names of the images'
-        # A label file of one image bears its name; what it says inside is often from before a file was renamed.
+            return None, 'label_line', f'{image.where}: has no image name. Export it again, with names of images'
+        # The label file of one image has its name. The name inside is often outdated, because files were renamed.
         candidates = self._by_stem(stem, image.source) if image.alone else []
         if image.alone and stated and len(candidates) != 1:
             named = self._by_path(stated, image.source)
             candidates = named or candidates
         elif not image.alone:
-            candidates = self._by_path(stated, image.source) or self._without_hash(image.name, image.source)
+            candidates = self._by_path(stated, image.source) or self._without_hash(stated, image.source)
         remark = ''
         if not candidates and stated:
             candidates = list(self.stems.get(Path(stated).stem.lower(), ()))
             if len(candidates) == 1:
-                remark = f'{image.where} names {shown(image.name)}, {candidates[0]} is taken'
+                remark = f'{image.where} names {shown(image.name)}, {candidates[0]} is used'
         if len(candidates) > 1 and split:
             candidates = [path for path in candidates if split in map(
                 split_named, path.relative_to(self.root).parts[:-1])] or candidates
         if len(candidates) > 1:
-            return None, 'image_ambiguous', (f'{image.where}: {shown(image.name or stem)} may be '
-                                             f'{few(map(str, candidates), 2)}. Give each image a name of its own')
+            return None, 'image_ambiguous', (f'{image.where}: {shown(image.name or stem)} matches '
+                                             f'{few(map(str, candidates), 2)}. Give each image a unique name')
         if candidates:
             outside = stated and leaves_folder(stated) and not self._inside(stated, image.source)
             if not remark and outside and not image.alone:
-                remark = f'{image.where} names {shown(image.name)}, {candidates[0]} is taken'
+                remark = f'{image.where} names {shown(image.name)}, {candidates[0]} is used'
             return candidates[0], '', remark
         if stated and leaves_folder(stated) and not image.alone:
-            return None, 'leaves_folder', (f'{image.where}: {shown(image.name)}, and no image of this name is in '
+            return None, 'leaves_folder', (f'{image.where}: {shown(image.name)}, but no image of this name is in '
                                            f'{self.root}. Put it there')
         if image.alone:
-            return None, 'label_without_image', f'{image.source}: there is no image of this name'
+            return None, 'label_without_image', f'{image.source}: no image of this name'
         return None, 'image_missing', f'{image.where}: {shown(image.name)} is not in {self.root}. Put it there'
 
     def _inside(self, stated: str, source: Path) -> bool:
@@ -344,7 +348,7 @@ class _Index:
                 return [path]
         parts = [part.lower() for part in stated.split('/') if part not in ('', '.', '..')]
         found = self.names.get(parts[-1], []) if parts else []
-        # The longest end of the path that is there.
+        # Prefer the files with the longest matching end of the path.
         def common(path: Path) -> int:
             own = [part.lower() for part in path.parts]
             return next((count for count in range(1, len(parts) + 1) if own[-count:] != parts[-count:]), len(parts) + 1)
@@ -354,15 +358,15 @@ class _Index:
         exact = [path for path in found if path.name == stated.rpartition('/')[2]]
         return self._nearest(exact or found, source)
 
-    def _without_hash(self, name: str, source: Path) -> list[Path]:
-        """Label Studio puts eight digits in front of what is uploaded."""
-        path = Path(_path_of(name))
+    def _without_hash(self, stated: str, source: Path) -> list[Path]:
+        """Find an image without the eight digits that Label Studio adds to the names of uploaded files."""
+        path = Path(stated)
         plain = re.sub(r'^[0-9a-f]{8}-', '', path.name)
         return self._by_path(plain, source) if plain and plain != path.name else []
 
     @staticmethod
     def _nearest(found: list[Path], source: Path) -> list[Path]:
-        """Of several, those beside the label file, or beside its folder."""
+        """Of several files, those next to the label file, or next to its folder."""
         for folder in (source.parent, source.parent.parent):
             near = [path for path in found if path.parent == folder or (
                 folder != source.parent and path.parent.parent == folder)]
@@ -372,7 +376,7 @@ class _Index:
 
 
 def _path_of(name: Any) -> str:
-    """The path that an image's name or address means, with slashes."""
+    """The path in an image's name or URL, with slashes."""
     if not isinstance(name, str) or '\0' in name:
         return ''
     name = name.strip()
@@ -384,7 +388,7 @@ def _path_of(name: Any) -> str:
 
 
 class _Coordinates:
-    """Checks boxes of a split, each for itself and all together."""
+    """Checks the boxes of a split, one by one and all together."""
 
     def __init__(self, faults: list[tuple[str, str]]) -> None:
         self.faults = faults
@@ -393,12 +397,12 @@ class _Coordinates:
         self.first: dict[str, str] = {}
 
     def box(self, one: Box, size: tuple[int, int]) -> list[float] | None:
-        """x, y, width, height in pixels inside an image of this size; None, and a fault, where it is no box."""
+        """x, y, width, height in pixels, clipped to an image of this size. An invalid box is a fault and gives None."""
         corners = one.corners(*size) if callable(one.corners) else one.corners
-        numbers = [_number(value) for value in corners]
-        if None in numbers:
-            self.faults.append(('label_line', f'{one.where}: a coordinate is {shown(corners[numbers.index(None)])}, '
-                                              f'expected a number'))
+        numbers = [number for value in corners if (number := _number(value)) is not None]
+        if len(numbers) < len(corners):
+            wrong = next(value for value in corners if _number(value) is None)
+            self.faults.append(('label_line', f'{one.where}: a coordinate is {shown(wrong)}, expected a number'))
             return None
         x1, y1, x2, y2 = numbers
         self.count += 1
@@ -430,7 +434,7 @@ class _Coordinates:
         return [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)]
 
     def end(self) -> None:
-        """What is wrong with many of them."""
+        """Add faults that many boxes have."""
         if 4 * self.swapped > self.count and self.count > 2 and self.fit_as_sides:
             self.faults.append(('box_sides', f'{self.swapped} of {self.count} have the second corner above or left of '
                                              f'the first, the first is {self.first["swapped"]}'))
@@ -446,18 +450,18 @@ def _label(box: Box, labels: dict[str, int], faults: list[tuple[str, str]]) -> i
         near = next((one for one in labels if one.casefold() == name.casefold()), None)
         faults.append(('class_unknown', f'{box.where}: {shown(name)}' + (f', expected {shown(near)}' if near else
                                                                         f', expected {few(labels)}')))
-    return labels.get(name)
+    return labels.get(name) if name is not None else None
 
 
 def _name(name: Any) -> str | None:
-    """A class's name without the white space around it; numbers are names, too."""
+    """The name of a class with normalized white space. Numbers are valid names, too."""
     if isinstance(name, (str, int)) and not isinstance(name, bool):
         return ' '.join(str(name).split()) or None
     return None
 
 
 def _number(value: Any) -> float | None:
-    """A number that is finite, which may stand in a text; None for anything else."""
+    """A finite number, which can also be text; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)) or (isinstance(value, str) and '_' in value):
         return None
     try:
@@ -468,15 +472,15 @@ def _number(value: Any) -> float | None:
 
 
 def float_of(value: Any) -> float:
-    """A number, which may stand in a text; NaN for anything else."""
+    """A number, which can also be text; NaN for any other value."""
     number = _number(value)
     return math.nan if number is None else number
 
 
-def _whole_size(size: tuple[Any, Any]) -> tuple[int, int] | None:
-    """Width and height that are stated; None where they are not, or are 0 as some tools write."""
-    sides = [_number(side) for side in size]
-    return (int(sides[0]), int(sides[1])) if None not in sides and min(sides) >= 1 else None
+def _stated_size(size: tuple[Any, Any]) -> tuple[int, int] | None:
+    """The stated width and height; None if they are missing or invalid. Some tools write 0."""
+    width, height = map(_number, size)
+    return (int(width), int(height)) if width is not None and height is not None and min(width, height) >= 1 else None
 
 
 def _said(numbers: Sequence[float]) -> str:
@@ -484,7 +488,7 @@ def _said(numbers: Sequence[float]) -> str:
 
 
 def _listed(path: Path) -> list[str]:
-    """The names in a list of classes: one a line, CVAT's ``name:color:parts:actions``, or TensorFlow's ``.pbtxt``."""
+    """The names in a class list: one per line, CVAT's ``name:color:parts:actions``, or TensorFlow's ``.pbtxt``."""
     text = decoded(path.read_bytes())
     if path.suffix == '.pbtxt':
         items = [(re.search(r'\bid\s*:\s*(\d+)', item), re.search(r'\bname\s*:\s*(["\'])(.*?)\1', item))
@@ -502,10 +506,11 @@ def _listed(path: Path) -> list[str]:
 
 
 def corners_of_points(points: Any) -> Corners:
-    """The box around points, a list of ``(x, y)``; of NaN where they are anything else."""
-    numbers = [[_number(value) for value in point] if isinstance(point, (list, tuple)) and len(point) == 2 else [None]
-               for point in points] if isinstance(points, (list, tuple)) else []
-    if not numbers or any(None in point for point in numbers):
+    """The box around points, a list of ``(x, y)``; NaN for any other value."""
+    pairs = points if isinstance(points, (list, tuple)) else []
+    if not pairs or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
         return (math.nan, ) * 4
-    return (min(x for x, _ in numbers), min(y for _, y in numbers), max(x for x, _ in numbers),
-            max(y for _, y in numbers))
+    xs, ys = ([float_of(pair[axis]) for pair in pairs] for axis in (0, 1))
+    if any(map(math.isnan, (*xs, *ys))):
+        return (math.nan, ) * 4
+    return min(xs), min(ys), max(xs), max(ys)

@@ -1,4 +1,4 @@
-"""LabelMe: a JSON file an image with ``shapes``, beside the image or in a folder of its own."""
+"""LabelMe: one JSON file with ``shapes`` per image, next to the image or in a separate folder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def _box(shape: Any, where: str, path: Path, labels: Labels) -> Box | None:
     if not isinstance(shape, dict):
         labels.fault('label_line', f'{where} is {shown(shape)}, expected a shape', path)
         return None
-    kind, points = shape.get('shape_type') or 'polygon', shape.get('points')
+    kind: Any = shape.get('shape_type') or 'polygon'
+    points: Any = shape.get('points')
     if kind not in _BOXES or (kind == 'polygon' and isinstance(points, list) and len(points) < 2):
         labels.fault('shape_left_out', f'{where} is a {shown(kind)}', path)
         return None
@@ -51,5 +52,5 @@ def _box(shape: Any, where: str, path: Path, labels: Labels) -> Box | None:
     return Box(shape.get('label'), corners, where, difficult)
 
 
-LABELME = Format(_NAME, '.json files with shapes and imagePath, beside the images or in a folder of their own',
+LABELME = Format(_NAME, '.json files with shapes and imagePath, next to the images or in a separate folder',
                  partial(find_label_files, suffix='.json', name=_NAME), _read)

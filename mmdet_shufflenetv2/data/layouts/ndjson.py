@@ -1,4 +1,4 @@
-"""Ultralytics NDJSON: a line with the names of the classes, then a line an image, with YOLO's numbers."""
+"""Ultralytics NDJSON: one line with the class names, then one line per image with coordinates as in YOLO."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .labelled import Box, Corners, Image, Labels, corners_of_points, float_of
 __all__ = ['NDJSON']
 
 _NAME = 'Ultralytics NDJSON'
-# Of boxes and poses, the first four numbers are the box; the others are points around it.
+# The first four numbers of boxes and poses are the box. The numbers of the other kinds are points.
 _KINDS = ('boxes', 'pose', 'segments', 'obb')
 
 
@@ -39,7 +39,7 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
 
 
 def _class_names(said: Any) -> dict[int, str]:
-    """The name of each class by its number, of a list or a mapping."""
+    """Class id -> name, from a list or a mapping."""
     pairs = said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ()
     return {int(number): ' '.join(name.split()) for number, name in sorted(
         ((float_of(number), name) for number, name in pairs if isinstance(name, str)), key=lambda pair: pair[0])
@@ -50,21 +50,22 @@ def _image(record: dict[str, Any], path: Path, where: str, names: dict[int, str]
     split = record.get('split')
     image = Image(record.get('file'), path, where, size=(record.get('width'), record.get('height')),
                   split=split_named(split) if isinstance(split, str) else None)
-    said = record.get('annotations') if isinstance(record.get('annotations'), dict) else {}
+    annotations = record.get('annotations')
+    said: dict[str, Any] = annotations if isinstance(annotations, dict) else {}
     kind = next((key for key in said if key in _KINDS), None)
-    for place, numbers in enumerate(said[kind] if kind and isinstance(said[kind], list) else ()):
+    for index, numbers in enumerate(said[kind] if kind and isinstance(said[kind], list) else ()):
         if not isinstance(numbers, list) or len(numbers) < 5:
-            labels.fault('label_line', f'{where}, {kind}[{place}] is {shown(numbers)}, expected a class and numbers',
+            labels.fault('label_line', f'{where}, {kind}[{index}] is {shown(numbers)}, expected a class and numbers',
                          path)
             continue
         label = float_of(numbers[0])
         image.boxes.append(Box(names.get(int(label), int(label)) if label.is_integer() else None,
-                               _corners(numbers[1:], kind in ('boxes', 'pose')), f'{where}, {kind}[{place}]'))
+                               _corners(numbers[1:], kind in ('boxes', 'pose')), f'{where}, {kind}[{index}]'))
     return image
 
 
 def _corners(numbers: list[Any], is_box: bool) -> Callable[[int, int], Corners]:
-    """What turns fractions into pixels."""
+    """A function from the image size to corners in pixels."""
     if is_box:
         x, y, wide, high = map(float_of, numbers[:4])
         x1, y1, x2, y2 = x - wide / 2, y - high / 2, x + wide / 2, y + high / 2
@@ -73,5 +74,5 @@ def _corners(numbers: list[Any], is_box: bool) -> Callable[[int, int], Corners]:
     return lambda width, height: (x1 * width, y1 * height, x2 * width, y2 * height)
 
 
-NDJSON = Format(_NAME, '.ndjson with "type": "dataset" and "image", images in any folder beside it',
+NDJSON = Format(_NAME, '.ndjson with "type": "dataset" and "image", images in any folder next to it',
                 partial(find_label_files, suffix='.ndjson', name=_NAME), _read)

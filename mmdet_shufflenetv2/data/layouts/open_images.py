@@ -1,6 +1,6 @@
-"""Open Images: tables of boxes in fractions with the images' ids, and one with the names of the classes.
+"""Open Images: CSV tables of boxes as fractions of the image, and a table of class names.
 
-``IsGroupOf`` marks several objects in one box, which is neither learned from nor evaluated on, as a crowd in COCO.
+``IsGroupOf`` marks a box around several objects. It is ignored in training and evaluation, like a crowd in COCO.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ _COLUMNS = ('imageid', 'labelname', *_SIDES)
 def _read(root: Path, files: list[Path]) -> UserDataset:
     labels = Labels(_NAME, root)
     names = _class_names(labels)
-    there = {path.stem.lower() for path in files_below(root)}
+    existing = {path.stem.lower() for path in files_below(root)}
     for path, rows in labels.read_each(files):
-        columns = {cell.strip().lower(): place for place, cell in enumerate(rows[0][1])}
+        columns = {cell.strip().lower(): index for index, cell in enumerate(rows[0][1])}
         if not set(_COLUMNS) <= columns.keys():
             labels.fault('label_file', f'{path}:{rows[0][0]}: the columns are {shown(",".join(rows[0][1]))}, expected '
                          f'ImageID, LabelName, XMin, XMax, YMin, YMax', path)
             continue
         labels.images += _images(path, rows[1:], columns, names, labels)
-    # The tables list all of Open Images, of which few have every image.
-    absent = [image for image in labels.images if Path(image.name or '').stem.lower() not in there]
+    # The tables list all images of Open Images; most users have only some of them.
+    absent = [image for image in labels.images if Path(image.name or '').stem.lower() not in existing]
     if 0 < len(absent) < len(labels.images):
-        labels.images = [image for image in labels.images if Path(image.name or '').stem.lower() in there]
-        labels.notes.append(f'{len(absent)} images that the tables list are not there, and are left out (the first: '
+        labels.images = [image for image in labels.images if Path(image.name or '').stem.lower() in existing]
+        labels.notes.append(f'{len(absent)} listed images are missing and are left out (the first: '
                             f'{shown(absent[0].name)}, {absent[0].where})')
     used = {box.name for image in labels.images for box in image.boxes}
     if names:
         labels.classes = [name for name in dict.fromkeys(names.values()) if name in used]
     else:
-        labels.notes.append('no table of descriptions is there, so classes are called by their ids. Put '
-                            'class-descriptions-boxable.csv beside the boxes')
+        labels.notes.append('the table of class names is missing, so classes are named by their ids. Put '
+                            'class-descriptions-boxable.csv next to the boxes')
     return labels.dataset()
 
 
 def _class_names(labels: Labels) -> dict[str, str]:
-    """The name of each class by its id, as a table with these two columns says it."""
+    """Class id -> name, from a table with these two columns."""
     for path in label_files(labels.root, '.csv'):
         try:
             rows = [cells for _, cells in read_csv(path)] if 'class' in path.stem.lower() else []

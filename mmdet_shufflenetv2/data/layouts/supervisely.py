@@ -1,4 +1,4 @@
-"""Supervisely: ``meta.json`` with the classes, and folders with ``ann/IMAGE.json`` beside ``img/IMAGE``."""
+"""Supervisely: ``meta.json`` with the classes, and folders with ``ann/IMAGE.json`` and ``img/IMAGE``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .labelled import Box, Corners, Image, Labels, corners_of_points, float_of
 __all__ = ['SUPERVISELY']
 
 _NAME = 'Supervisely'
-# A project's folder, or that of one of its data sets, which may be nested.
+# In the folder of a project, or of one of its data sets, which can be nested.
 _PLACES = ('ann/*.json', '*/ann/*.json', '*/datasets/*/ann/*.json')
 _NO_BOXES = ('point', 'line', 'polyline', 'graph', 'cuboid', 'point_3d', 'cuboid_3d')
 
@@ -38,7 +38,7 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
         if not isinstance(objects, list):
             labels.fault('label_file', f'{path}: objects is {shown(objects)}, expected a list. Export it again', path)
             continue
-        size = content.get('size') if isinstance(content.get('size'), dict) else {}
+        size: Any = content.get('size') if isinstance(content.get('size'), dict) else {}
         image = Image(path.stem, path, str(path), alone=True, size=(size.get('width'), size.get('height')),
                       split=_split_tag(content.get('tags')))
         image.boxes = [box for number, one in enumerate(objects)
@@ -48,7 +48,7 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
 
 
 def _class_names(labels: Labels) -> list[str] | None:
-    """The classes of the project that can have boxes, in its order; None where it does not list them."""
+    """The classes of the project that can have boxes, in order; None if they are not listed."""
     path = next((folder / 'meta.json' for folder in (labels.root, labels.root.absolute().parent)
                  if (folder / 'meta.json').is_file()), None)
     if path is None:
@@ -66,7 +66,7 @@ def _class_names(labels: Labels) -> list[str] | None:
 
 
 def _split_tag(tags: Any) -> str | None:
-    """The split that a tag of an image is named after."""
+    """The split that is named by a tag of an image."""
     names = [tag.get('name') for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
     return next((split for name in names if isinstance(name, str) and name.isalpha() and (split := split_named(name))),
                 None)
@@ -86,10 +86,10 @@ def _box(one: Any, where: str, path: Path, labels: Labels) -> Box | None:
 
 
 def _corners_of_bitmap(bitmap: Any) -> Corners:
-    """The box of a mask, a PNG as large as the object at ``origin``; of NaN where it is anything else."""
+    """The box of a mask: a PNG with the size of the object, at ``origin``. NaN if it is invalid."""
     try:
         packed = base64.b64decode(bitmap['data'])
-        header = zlib.decompressobj().decompress(packed, 24)  # no more of what may fill the memory
+        header = zlib.decompressobj().decompress(packed, 24)  # only the header: the rest could fill the memory
         width, height = struct.unpack('>II', header[16:24])
         x, y = map(float_of, bitmap['origin'])
     except (KeyError, TypeError, ValueError, binascii.Error, zlib.error, struct.error):
@@ -97,4 +97,4 @@ def _corners_of_bitmap(bitmap: Any) -> Corners:
     return x, y, x + width, y + height
 
 
-SUPERVISELY = Format(_NAME, 'meta.json, and in folders of any name ann/*.json with objects, and img/', _find, _read)
+SUPERVISELY = Format(_NAME, 'meta.json, and folders of any name with ann/*.json and img/', _find, _read)

@@ -1,4 +1,4 @@
-"""VGG Image Annotator 2: its project or its annotations as JSON, or as CSV."""
+"""VGG Image Annotator 2: its project file, or its annotations as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .labelled import Box, Corners, Image, Labels, corners_of_points, float_of
 __all__ = ['VIA']
 
 _NAME = 'VIA'
-# What the attribute with the class may be called, in this order.
+# Possible names of the attribute with the class, in order of priority.
 _CLASSES = ('class', 'label', 'name', 'type', 'category', 'object', 'species')
 
 Region = tuple[str, Any, Any]
@@ -36,7 +36,7 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
                          for key in said)
     key = next((key for key in _CLASSES if key in attributes), next(iter(attributes), None))
     if key is None and any(regions for _, regions in found):
-        labels.notes.append("no region has an attribute: all are of one class, 'object'")
+        labels.notes.append("no region has an attribute, so all get the class 'object'")
     for image, regions in found:
         for where, shape, said in regions:
             corners = _corners(shape)
@@ -54,18 +54,18 @@ def _of_json(path: Path, content: Any, labels: Labels) -> Iterator[tuple[Image, 
     for key, entry in (images if isinstance(images, dict) else {}).items():
         if key.startswith('_via_') or not isinstance(entry, dict) or not isinstance(entry.get('filename'), str):
             if not key.startswith('_via_'):
-                labels.fault('label_line', f'{path}: {shown(key)} is no image with a filename', path)
+                labels.fault('label_line', f'{path}: {shown(key)} is not an image with a filename', path)
             continue
         regions = entry.get('regions') or []
         regions = list(regions.values()) if isinstance(regions, dict) else regions  # version 1
         where = f'{path}: {shown(key)}'
         yield Image(entry['filename'], path, where), [
-            (f'{where}, region {place}', one.get('shape_attributes'), one.get('region_attributes'))
-            for place, one in enumerate(regions) if isinstance(one, dict)]
+            (f'{where}, region {index}', one.get('shape_attributes'), one.get('region_attributes'))
+            for index, one in enumerate(regions) if isinstance(one, dict)]
 
 
 def _of_csv(path: Path, rows: list[tuple[int, list[str]]], labels: Labels) -> Iterator[tuple[Image, list[Region]]]:
-    columns = {name.lstrip('#').strip(): place for place, name in enumerate(rows[0][1])}
+    columns = {name.lstrip('#').strip(): index for index, name in enumerate(rows[0][1])}
     keys = ('filename', 'region_shape_attributes', 'region_attributes')
     if not set(keys) <= columns.keys():
         labels.fault('label_file', f'{path}:{rows[0][0]}: lacks a column, expected {", ".join(keys)}', path)
@@ -76,7 +76,7 @@ def _of_csv(path: Path, rows: list[tuple[int, list[str]]], labels: Labels) -> It
             name, shape, said = (cells[columns[key]] for key in keys)
             shape, said = json.loads(shape or '{}'), json.loads(said or '{}')
         except (IndexError, ValueError, RecursionError):
-            labels.fault('label_line', f'{path}:{line}: is no line of VIA. Export it again', path)
+            labels.fault('label_line', f'{path}:{line}: is not a valid line of VIA. Export it again', path)
             continue
         _, regions = images.setdefault(name, (Image(name, path, f'{path}:{line}'), []))
         if shape:
@@ -93,16 +93,21 @@ def _class(said: Any, key: str) -> Any:
 
 
 def _corners(shape: Any) -> Corners | None:
-    """The box of a shape; None for one that has none."""
+    """The box of a shape; None if the shape has none."""
     if not isinstance(shape, dict):
         return None
-    kind, number = shape.get('name'), lambda key: float_of(shape.get(key))
+    kind = shape.get('name')
+
+    def number(key: str) -> float:
+        return float_of(shape.get(key))
+
     if kind == 'rect':
         return number('x'), number('y'), number('x') + number('width'), number('y') + number('height')
     if kind == 'polygon':
         xs, ys = shape.get('all_points_x'), shape.get('all_points_y')
-        both = isinstance(xs, list) and isinstance(ys, list) and len(xs) == len(ys)
-        return corners_of_points(list(zip(xs, ys)) if both else None)
+        if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
+            return corners_of_points(None)
+        return corners_of_points(list(zip(xs, ys)))
     if kind in ('circle', 'ellipse'):
         wide, high = (number('r'), number('r')) if kind == 'circle' else (number('rx'), number('ry'))
         theta = float_of(shape.get('theta', 0))
@@ -112,4 +117,4 @@ def _corners(shape: Any) -> Corners | None:
     return None
 
 
-VIA = Format(_NAME, 'the .json or .csv of VGG Image Annotator 2, images in any folder beside it', _find, _read)
+VIA = Format(_NAME, 'the .json or .csv of VGG Image Annotator 2, images in any folder next to it', _find, _read)

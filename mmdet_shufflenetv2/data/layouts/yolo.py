@@ -1,13 +1,13 @@
-"""Data sets in YOLO's format, as Ultralytics describes it and Roboflow, CVAT and Label Studio export it.
+"""YOLO's format, as Ultralytics describes it and Roboflow, CVAT and Label Studio export it.
 
-A ``.yaml`` has ``names`` (a list, or a mapping from numbers) and for ``train``, ``val`` and ``test`` a folder of
-images, a ``.txt`` that lists them, or several of these. The labels of ``.../images/a.jpg`` stand in
-``.../labels/a.txt``, a line an object: the class's number, then the box as x and y of its centre, width and height, in
-fractions of the image. A longer line is a polygon, or the four corners of a turned box (Ultralytics' OBB), whose box is
-taken.
+A ``.yaml`` has ``names``, a list or a mapping from class ids. Its entries ``train``, ``val`` and ``test`` are a folder
+of images, a ``.txt`` that lists images, or several of these. The labels of ``.../images/a.jpg`` are in
+``.../labels/a.txt`` with one object per line: the class id, then the box as x and y of its center, width and height, as
+fractions of the image. A longer line is a polygon, or the four corners of a rotated box (Ultralytics' OBB). Its
+enclosing box is used.
 
-CVAT's "YOLO 1.1" is Darknet's form: ``obj.data`` in place of the ``.yaml``, with lines ``key = value`` of which
-``names`` is a file with a name a line, and the labels beside the images.
+CVAT's "YOLO 1.1" is Darknet's format: ``obj.data`` instead of the ``.yaml``, with lines ``key = value``. Its ``names``
+is a file with one class name per line. The labels are next to the images.
 """
 
 from __future__ import annotations
@@ -31,62 +31,61 @@ from .label_files import format_of
 
 __all__ = ['DESCRIPTIONS', 'YOLO', 'find_description', 'is_description', 'label_file', 'read_yolo', 'unreadable_yaml']
 
-#: What a file that describes a data set ends in.
+#: Suffixes of files that describe a data set.
 DESCRIPTIONS = ('.yaml', '.yml', '.data')
 
-# Coordinates are rounded to some digits, so a box may leave the image by a little.
+# Coordinates are rounded, so a box may end slightly outside the image.
 _ROUNDING = 0.01
-# The corners of turned boxes reach outside by more; pixels in place of fractions are larger.
+# Corners of rotated boxes can be further outside. Pixels instead of fractions are larger than this.
 _CORNERS = 0.5
 _KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
 _ALL_KEYS = tuple(key for keys in _KEYS.values() for key in keys)
 _CLASS_LISTS = ('classes.txt', 'obj.names')
 _EXAMPLE = 'names: [cat, dog]; train: images/train; val: images/val'
-# In front of paths that start in the data set's folder: Roboflow's and CVAT's.
+# Prefixes that Roboflow and CVAT add to paths relative to the folder of the data set.
 _NO_FOLDERS = ('../', 'data/')
 
 
 def find_description(root: Path) -> Path | None:
-    """The ``.yaml`` or ``.data`` of a data set in YOLO's format, or its list of classes; None where there is neither.
+    """The ``.yaml`` or ``.data`` file of a data set in YOLO's format, or its list of classes; None if there is neither.
 
     Raises:
-        UserError: If there are several, or images and labels without any.
+        UserError: If there are several, or images and labels without a description.
     """
     if dota_folders(root) and not any((folder / 'labels').is_dir() for folder in (root, *root.iterdir())):
-        return None  # whose exports may have a .yaml, too
+        return None  # exports in DOTA's format can have a .yaml, too
     found = [path for path in sorted(root.iterdir()) if is_description(path)]
-    # Of several, those of the usual name, or that name images, too.
+    # If there are several, prefer those with the usual name, or with paths of images.
     for better in ([path for path in found if path.stem in ('data', 'dataset')], list(filter(_names_images, found))):
         found = better or found
     if len(found) > 1:
-        raise UserError(f'data={root}: {len(found)} files could describe the data: '
-                        f'{", ".join(path.name for path in found)}. Name the one to take: data={found[0]}')
+        raise UserError(f'data={root}: {len(found)} files could describe the data set: '
+                        f'{", ".join(path.name for path in found)}. Name the one to use: data={found[0]}')
     found += [root / name for name in _CLASS_LISTS if (root / name).is_file() and (
         root / 'labels').is_dir() and not _other_labels(root / 'labels')]
     if not found and any((folder / 'images').is_dir() and (folder / 'labels').is_dir()
                          and not _other_labels(folder / 'labels') for folder in (root, *map(root.joinpath, _ALL_KEYS))):
         above = root.absolute().parent
         if any(map(is_description, above.iterdir())):
-            raise UserError(f'data={root} is a part of a data set, without the names of the classes. Name the whole: '
-                            f'data={above}')
-        places = '; '.join(f'{split}: {place}' for split, place in _places(root).items())
-        raise UserError(f'data={root}: images/ and labels/ are there, but no .yaml that names the classes. Write '
-                        f'{root / "data.yaml"} with these lines: names: [cat, dog]; {places}')
+            raise UserError(f'data={root} is a part of a data set and has no class names. Name the folder of the data '
+                            f'set: data={above}')
+        folders = '; '.join(f'{split}: {folder}' for split, folder in _image_folders(root).items())
+        raise UserError(f'data={root} has images/ and labels/, but no .yaml with the class names. Create '
+                        f'{root / "data.yaml"} with these lines: names: [cat, dog]; {folders}')
     return found[0] if found else None
 
 
 def _other_labels(folder: Path) -> bool:
-    """Whether the label files in a folder are of another format: none of them is a text, or the first are DOTA's."""
+    """Whether the label files of a folder have another format: there are no text files, or the first are DOTA's."""
     files = [path for path in files_below(folder, ('.txt', '.xml', '.json', '.csv')) if path.name not in _CLASS_LISTS]
     texts = [path for path in files if path.suffix.lower() == '.txt']
     return (bool(files) and not texts) or any(map(format_of, texts[:5]))
 
 
 def is_description(path: Path) -> bool:
-    """Whether a file describes a data set in YOLO's format: it has ``names``.
+    """Whether a file describes a data set in YOLO's format, which means that it has ``names``.
 
-    One that is damaged counts if it is called ``data`` or ``dataset``, or has the usual keys; any other YAML that
-    cannot be read is about something else.
+    A corrupt file counts if it is named ``data`` or ``dataset``, or has the usual keys.
     """
     if path.suffix not in DESCRIPTIONS or is_clutter(Path(path.name)) or not path.is_file():
         return False
@@ -100,7 +99,7 @@ def is_description(path: Path) -> bool:
 
 
 def unreadable_yaml(root: Path) -> list[Path]:
-    """The files ``.yaml`` of a folder that are none, or of a kind that is not read, and no :func:`is_description`."""
+    """The ``.yaml`` files of a folder that cannot be read and are not a :func:`is_description`."""
     unreadable = []
     for path in sorted(root.glob('*.y*ml')):
         if path.suffix in DESCRIPTIONS and path.is_file() and not is_clutter(Path(path.name)):
@@ -119,25 +118,25 @@ def _names_images(path: Path) -> bool:
         return True
 
 
-def _places(root: Path) -> dict[str, str]:
-    """Where the images of each split are if nothing says so."""
-    places = {name: f'images/{name}' for name in _ALL_KEYS if (root / 'images' / name).is_dir()}
-    places = places or {name: f'{name}/images' for name in _ALL_KEYS if (root / name / 'images').is_dir()}
-    return places if 'train' in places else {'train': 'images'} | places
+def _image_folders(root: Path) -> dict[str, str]:
+    """Split -> the default folder of its images."""
+    folders = {name: f'images/{name}' for name in _ALL_KEYS if (root / 'images' / name).is_dir()}
+    folders = folders or {name: f'{name}/images' for name in _ALL_KEYS if (root / name / 'images').is_dir()}
+    return folders if 'train' in folders else {'train': 'images'} | folders
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which PyYAML would take the last without a word."""
+    """Rejects duplicate keys. PyYAML would silently use the last one."""
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
         counts = Counter((key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
         if twice := [key for (_, key), count in counts.items() if count > 1 and key != '<<']:
-            raise yaml.YAMLError(f'the key {shown(twice[0])} is there twice')
+            raise yaml.YAMLError(f'duplicate key {shown(twice[0])}')
         return super().construct_mapping(node, deep)
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """What a description says; for Darknet's, of lines ``key = value``, all of it as text."""
+    """The content of a description. For Darknet's lines ``key = value``, all values are text."""
     if path.suffix == '.data':
         pairs = (line.partition('=') for line in _lines(path))
         return {key.strip(): value.strip() for key, _, value in pairs if value.strip()}
@@ -149,7 +148,7 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a text that are not empty."""
+    """The lines of a text file that are not empty."""
     lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
     return [line.strip() for line in lines if line.strip()]
 
@@ -158,8 +157,8 @@ def read_yolo(root: Path, description: Path) -> UserDataset:
     """Read a data set in YOLO's format.
 
     Args:
-        root: Its folder.
-        description: The ``.yaml`` or ``.data``, or a list of classes beside ``images/`` and ``labels/``.
+        root: The folder of the data set.
+        description: The ``.yaml`` or ``.data`` file, or a list of classes next to ``images/`` and ``labels/``.
 
     Raises:
         UserError: If the description is invalid, or a split has no images or no labels.
@@ -168,43 +167,43 @@ def read_yolo(root: Path, description: Path) -> UserDataset:
         said = _Described(description, _content(description))
         classes = (_darknet_names if description.suffix == '.data' else _names)(said)
     else:
-        said, classes = _Described(description, _places(root)), _class_list(description)
+        said, classes = _Described(description, _image_folders(root)), _class_list(description)
     data = UserDataset('YOLO', root, classes, {})
     for split in SPLITS:
         named = next((said.content[key] for key in _KEYS[split] if said.content.get(key)), None)
         if named is None:
             continue
-        places = {str(place): said.resolve(str(place)) for place in (named if isinstance(named, list) else [named])}
-        # Roboflow names a split that it did not export.
-        if split != 'train' and not any(places.values()):
-            data.notes.append(f'{description.name} names a split {split} that is not there: {shown(named)}')
+        paths = {str(each): said.resolve(str(each)) for each in (named if isinstance(named, list) else [named])}
+        # Roboflow also names splits that it did not export.
+        if split != 'train' and not any(paths.values()):
+            data.notes.append(f'the split {split} of {description.name} is missing: {shown(named)}')
             continue
-        images = _images(said, split, places)
+        images = _images(said, split, paths)
         if not images:
-            raise UserError(f'{description} says {split}: {shown(named)}, and there is no image. Looked for '
+            raise UserError(f'{description} has {split}: {shown(named)}, but there are no images. Searched for '
                             f'{", ".join(IMAGE_SUFFIXES)}.')
         data.splits[split], data.faults[split] = _read_split(images, split, data, said)
-        data.faults[split] += _orphans(images, list(filter(Path.is_dir, places.values())), data)
+        data.faults[split] += _orphans(images, [path for path in paths.values() if path and path.is_dir()], data)
         if not data.splits[split].images.absolute().is_relative_to(root.absolute()):
-            data.notes.append(f'{split}: the images lie elsewhere, in {data.splits[split].images}')
+            data.notes.append(f'{split}: the images are outside of this folder, in {data.splits[split].images}')
     if 'train' not in data.splits:
-        raise UserError(f'{description} names no images to train on. Expected for instance {_EXAMPLE}')
+        raise UserError(f'{description} has no entry train with images. Expected, for example, {_EXAMPLE}')
     return data
 
 
 class _Described:
-    """What a file says that describes a data set, and the paths in it."""
+    """The content of a description, and the paths in it."""
 
     def __init__(self, path: Path, content: dict[str, Any]) -> None:
         self.path = path
         self.content = content
         inner = content.get('path')
-        # The folder that was named goes first: a copied data set still has the path of the original in it.
+        # The folder of the description is searched first, because a copied data set still has the original path.
         self.bases = list(dict.fromkeys([path.parent, path.parent / inner if isinstance(inner, str) else path.parent]))
 
-    def resolve(self, place: str) -> Path | None:
-        below = [place.replace('\\', '/').removeprefix(prefix) for prefix in ('', *_NO_FOLDERS)]
-        candidates = (base / relative for base in self.bases for relative in (place, *below))
+    def resolve(self, name: str) -> Path | None:
+        below = [name.replace('\\', '/').removeprefix(prefix) for prefix in ('', *_NO_FOLDERS)]
+        candidates = (base / relative for base in self.bases for relative in (name, *below))
         return next((Path(os.path.normpath(path)) for path in candidates if path.exists()), None)
 
 
@@ -220,9 +219,9 @@ def _names(said: _Described) -> tuple[str, ...]:
     if not isinstance(names, list) or not names or not all(isinstance(name, (str, int, float)) for name in names):
         raise UserError(f'{path}: names is {shown(names)}. Expected the class names, such as names: [cat, dog]')
     if 'nc' in content and content['nc'] != len(names):
-        raise UserError(f'{path}: nc is {shown(content["nc"])}, and there are {len(names)} names. Correct one of them.')
+        raise UserError(f'{path}: nc is {shown(content["nc"])}, but there are {len(names)} names. Correct one of them.')
     if len(set(map(str, names))) < len(names):
-        raise UserError(f'{path}: names holds one name twice. Rename one of the two classes.')
+        raise UserError(f'{path}: names has a duplicate. Rename one of the two classes.')
     return tuple(map(str, names))
 
 
@@ -230,49 +229,49 @@ def _darknet_names(said: _Described) -> tuple[str, ...]:
     path, content = said.path, said.content
     names = said.resolve(content.get('names', ''))
     if names is None or not names.is_file():
-        raise UserError(f'{path} says names = {content.get("names", "")}, and there is no such file. Expected one with '
-                        f'the name of a class a line.')
+        raise UserError(f'{path} has names = {content.get("names", "")}, but there is no such file. Expected a file '
+                        f'with one class name per line.')
     classes = _class_list(names)
     if content.get('classes', str(len(classes))) != str(len(classes)):
-        raise UserError(f'{path} says classes = {content["classes"]}, and {names} has {len(classes)} names. Correct '
-                        f'one of them.')
+        raise UserError(f'{path} has classes = {content["classes"]}, but {names} has {len(classes)} names. Correct one '
+                        f'of them.')
     return classes
 
 
 def _class_list(path: Path) -> tuple[str, ...]:
     if not (names := tuple(_lines(path))):
-        raise UserError(f'{path} is empty. Expected the name of a class a line.')
+        raise UserError(f'{path} is empty. Expected one class name per line.')
     if len(set(names)) < len(names):
-        raise UserError(f'{path} holds one name twice. Rename one of the two classes.')
+        raise UserError(f'{path} has a duplicate name. Rename one of the two classes.')
     return names
 
 
-def _images(said: _Described, split: str, places: dict[str, Path | None]) -> list[Path]:
+def _images(said: _Described, split: str, paths: dict[str, Path | None]) -> list[Path]:
     found: dict[Path, None] = {}
-    for place, path in places.items():
+    for name, path in paths.items():
         if path is None:
-            raise UserError(f'{said.path} says {split}: {place}, and there is no such folder or list in '
-                            f'{" or ".join(map(str, said.bases))}. Correct the path in it.')
+            raise UserError(f'{said.path} has {split}: {name}, but there is no such folder or list in '
+                            f'{" or ".join(map(str, said.bases))}. Correct the path.')
         if path.is_dir():
             found.update(dict.fromkeys(sorted(files_below(path))))
         else:
             listed = {line: said.resolve(line) for line in _lines(path)}
             if listed and not any(listed.values()):
-                raise UserError(f'{path} lists {len(listed)} images and none of them is there: the first is '
-                                f'{shown(next(iter(listed)))}. Put them there, as seen from {said.path.parent}, or '
-                                f'export the data set again, with its images.')
+                raise UserError(f'{path} lists {len(listed)} images, but none of them exists: the first is '
+                                f'{shown(next(iter(listed)))}. Paths are relative to {said.path.parent}. Put the '
+                                f'images there, or export the data set again, with its images.')
             found.update(dict.fromkeys(image or path.parent / line for line, image in listed.items()))
     return list(found)
 
 
 def label_file(image: Path) -> Path:
-    """The last ``images`` in the path becomes ``labels``; otherwise the labels lie beside the images."""
-    apart, beside = _renamed(image.parent, 'images', 'labels') / f'{image.stem}.txt', image.with_suffix('.txt')
-    return beside if beside.is_file() and not apart.is_file() else apart
+    """The label file of an image: the last ``images`` in its path becomes ``labels``, or it is next to the image."""
+    in_labels, beside = _renamed(image.parent, 'images', 'labels') / f'{image.stem}.txt', image.with_suffix('.txt')
+    return beside if beside.is_file() and not in_labels.is_file() else in_labels
 
 
 def _renamed(folder: Path, old: str, new: str) -> Path:
-    """A folder's path with its last part ``old`` replaced."""
+    """The path of a folder with the last part named ``old`` replaced."""
     above, found, below = f'/{folder.as_posix()}/'.rpartition(f'/{old}/')
     return Path(f'{above}/{new}/{below}'[1:]) if found else folder
 
@@ -282,15 +281,17 @@ def _read_split(images: list[Path], split: str, data: UserDataset,
     folder = Path(os.path.commonpath([path.parent for path in images]))
     labels = [label_file(image) for image in images]
     if not any(path.is_file() for path in labels):
-        raise UserError(f'None of the {len(images)} images of {split} has labels: {images[0]} should have them in '
-                        f'{labels[0]}. Put the label files there, one .txt an image.')
+        raise UserError(f'None of the {len(images)} images of {split} has labels: expected those of {images[0]} in '
+                        f'{labels[0]}. Put the label files there, one .txt per image.')
     faults: list[tuple[str, str]] = []
-    entries, annotations, clipped = [], [], 0
-    for number, (image, of_image, look) in enumerate(zip(images, labels, check_image_files(images)), start=1):
-        if look.size is None:
-            faults.append((look.kind, look.fault))
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    clipped = 0
+    for number, (image, of_image, check) in enumerate(zip(images, labels, check_image_files(images)), start=1):
+        if check.size is None:
+            faults.append((str(check.kind), str(check.fault)))
             continue
-        width, height = look.size
+        width, height = check.size
         entries.append(dict(id=number, file_name=os.path.relpath(image, folder), width=width, height=height))
         keypoints = 'kpt_shape' in said.content
         for x1, y1, x2, y2, label, outside in _boxes(of_image, len(data.classes), keypoints, faults):
@@ -299,17 +300,17 @@ def _read_split(images: list[Path], split: str, data: UserDataset,
             annotations.append(dict(id=len(annotations) + 1, image_id=number, category_id=label + 1, bbox=box,
                                     area=round(box[2] * box[3], 3), iscrowd=0))
     if clipped:
-        data.notes.append(f'{split}: {clipped} boxes reached outside their image and were cut off there')
+        data.notes.append(f'{split}: {clipped} boxes reached outside their image and were clipped')
     categories = [dict(id=number, name=name) for number, name in enumerate(data.classes, start=1)]
     return Split(said.path, folder, dict(images=entries, annotations=annotations, categories=categories)), faults
 
 
 def _orphans(images: list[Path], folders: list[Path], data: UserDataset) -> Iterator[tuple[str, str]]:
-    """Faults of label files without an image, but for those that ``data`` has already.
+    """Faults of label files without an image, except those in ``data``.
 
     Args:
-        images, folders: Those of a split, and where these were searched for; labels are searched for likewise.
-        data: What was read so far.
+        images, folders: The images of a split, and the folders that were searched for them.
+        data: The splits that were read so far.
     """
     labels = set(map(label_file, images))
     said = {example for faults in data.faults.values() for _, example in faults}
@@ -325,26 +326,26 @@ def _orphans(images: list[Path], folders: list[Path], data: UserDataset) -> Iter
             if folder not in names:
                 names[folder] = {file.stem: file.name for file in sorted(folder.glob('*.*')) if file.suffix != '.txt'}
             near |= names[folder]
-        # That of another split, or not in the list of this one.
+        # The image belongs to another split, or is not in the list of this one.
         if Path(other := near.get(path.stem, '')).suffix.lower() in IMAGE_SUFFIXES:
             continue
-        example = f'{path}: there is no image of this name' + (f', and {other} is none that is read' if other else '')
+        example = f'{path}: no image of this name' + (f' ({other} is not a supported image)' if other else '')
         if example not in said:
             yield 'label_without_image', example
 
 
 def _holds_labels(path: Path) -> bool:
-    """Whether a text is in a folder of labels, or looks like one: where they lie beside images, others may, too."""
+    """Whether a text file contains labels: it is in a folder of labels, or its first line looks like a label."""
     with path.open(encoding='utf-8-sig', errors='replace') as file:
         return 'labels' in path.parts or bool(re.match(r'\d+(\s+[\d.eE+-]+){4,}\s*$', file.readline(1000)))
 
 
 def _boxes(path: Path, num_classes: int, keypoints: bool,
            faults: list[tuple[str, str]]) -> Iterator[tuple[float, float, float, float, int, bool]]:
-    """x1, y1, x2, y2 in fractions, label, and whether the box had to be cut off; wrong lines go to ``faults``."""
+    """x1, y1, x2, y2 as fractions, label, and whether the box was clipped. Invalid lines are added to ``faults``."""
     try:
         lines = path.read_text(encoding='utf-8-sig').splitlines()
-    except FileNotFoundError:  # an image of background
+    except FileNotFoundError:  # a background image
         return
     except (OSError, ValueError) as error:
         faults.append(('label_line', f'{path}: {error}'))
@@ -354,7 +355,7 @@ def _boxes(path: Path, num_classes: int, keypoints: bool,
             continue
         try:
             fields = line.split()
-            # No polygon has so few numbers.
+            # A polygon has more numbers.
             if len(fields) == 6 and not keypoints and re.fullmatch(r'0?\.\d+|[01](\.0*)?|\d\.?\d*e-\d+', fields[5]):
                 fields.pop()
                 faults.append(('label_confidence', f'{path}:{number}: {shown(line.strip())}'))
@@ -366,16 +367,16 @@ def _boxes(path: Path, num_classes: int, keypoints: bool,
 
 
 class _FlatError(ValueError):
-    """A box that has no area."""
+    """A box without area."""
 
 
 def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, float, float, float, int, bool]:
     try:
         label, *numbers = map(float, fields)
     except ValueError:
-        raise ValueError(f'{shown(" ".join(fields))} holds something that is no number') from None
+        raise ValueError(f'{shown(" ".join(fields))} contains text instead of a number') from None
     if not all(map(math.isfinite, (label, *numbers))):
-        raise ValueError(f'{shown(" ".join(fields))} holds NaN or infinity')
+        raise ValueError(f'{shown(" ".join(fields))} contains NaN or infinity')
     if label != int(label) or not 0 <= label < num_classes:
         raise ValueError(f'class {label:g}, expected 0 to {num_classes - 1}: names has {num_classes} classes')
     numbers = numbers[:4] if keypoints else numbers

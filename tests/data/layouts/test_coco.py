@@ -47,7 +47,7 @@ def test_a_test_split_without_annotations_is_none(layout):
 def test_roboflows_name_for_all_classes_is_left_out(layout):
     data = read_user_dataset(layout('roboflow_coco'))
     assert 'shape' not in data.classes
-    assert "'shape', which stands for all others" in data.notes[0]
+    assert "'shape', which is only the parent of the others" in data.notes[0]
 
 
 def test_a_class_zero_that_is_used_stays(layout):
@@ -102,12 +102,12 @@ def test_files_are_parts_of_one_split_where_their_names_say_so(layout, names, jo
     for old, new in zip(PARTS, names):
         (root / 'annotations' / f'instances_train{old}').rename(root / 'annotations' / f'train{new}')
     if not joined:
-        with pytest.raises(UserError, match='2 annotation files could be the train split'):
+        with pytest.raises(UserError, match='2 annotation files match the train split'):
             read_user_dataset(root)
         return
     data = read_user_dataset(root)
     assert len(data.splits['train'].annotations['images']) == 12
-    assert any('train: joined from ' in note for note in data.notes)
+    assert any('train: merged from ' in note for note in data.notes)
 
 
 def part(root, number):
@@ -178,15 +178,15 @@ def two_train_files(root):
 
 
 @pytest.mark.parametrize(('damage', 'words'), [
-    (two_train_files, '2 annotation files could be the train split'),
-    (lambda root: (root / TRAIN).unlink(), 'none to train on'),
+    (two_train_files, '2 annotation files match the train split'),
+    (lambda root: (root / TRAIN).unlink(), 'no training split'),
     (lambda root: shutil.rmtree(root / 'train2017'), 'images of .* were not found: the first is .000000000001.jpg'),
     (lambda root: (root / TRAIN).write_text('{'), 'is not JSON'),
     (lambda root: (root / TRAIN).write_text('[' * 100_000), 'is not JSON'),
     (lambda root: (root / TRAIN).write_text('[' * 1000 + ']' * 1000), 'is not JSON|no list'),
     (lambda root: edit(root, lambda c: c['images'].clear()), 'lists no images'),
     (lambda root: edit(root, lambda c: c['categories'].clear()), 'lists no category'),
-    (lambda root: edit(root, lambda c: c['categories'][1].update(name='circle')), 'two categories of the name'),
+    (lambda root: edit(root, lambda c: c['categories'][1].update(name='circle')), 'duplicate category name'),
 ])
 def test_what_is_incomplete_is_said(layout, damage, words):
     root = layout('coco')

@@ -48,9 +48,9 @@ def nothing(root):
 
 
 @pytest.mark.parametrize(('make', 'words'), [
-    (lambda root: None, 'there is no such folder. Expected COCO'),
+    (lambda root: None, 'folder not found. Expected COCO'),
     (lambda root: root.write_text(''), 'is a file. Name the folder'),
-    (nothing, 'no data set is recognised here. Expected COCO.*\nIt holds notes/'),
+    (nothing, 'no data set recognized. Expected COCO.*\nThe folder contains notes/'),
 ])
 def test_what_is_no_data_set_is_said(tmp_path, make, words):
     make(tmp_path / 'data')
@@ -68,12 +68,12 @@ def test_all_of_several_data_sets_below_are_named(shapes_root, tmp_path):
     root = tmp_path / 'several'
     LAYOUTS['coco'](shapes_root, root / 'a')
     LAYOUTS['cvat_yolo'](shapes_root, root / 'b')
-    with pytest.raises(UserError, match=f'These folders in it are: data={root}/a, data={root}/b[.]$'):
+    with pytest.raises(UserError, match=f'These folders in it are data sets: data={root}/a, data={root}/b[.]$'):
         read_user_dataset(root)
 
 
 @pytest.mark.parametrize(('name', 'content', 'words'), [
-    ('voc/VOC2007/a/a.xml', '<annotation><object/></annotation>', 'Pascal VOC, and lies too deep. Name the folder'),
+    ('voc/VOC2007/a/a.xml', '<annotation><object/></annotation>', 'Pascal VOC, but in a subfolder that is not'),
     ('train.json', [dict(image_id=1, category_id=1, bbox=[1, 1, 2, 2], score=0.5)], 'COCO results'),
     ('data.tfrecord', '', 'TFRecord'),
 ])
@@ -82,7 +82,7 @@ def test_other_formats_are_named_with_what_to_do(tmp_path, name, content, words)
     path.parent.mkdir(parents=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     (tmp_path / 'data' / 'a.jpg').write_bytes(b'')
-    with pytest.raises(UserError, match=f'{path} is in the format of .*{words}') as error:
+    with pytest.raises(UserError, match=f'{path} .*{words}') as error:
         read_user_dataset(tmp_path / 'data')
     assert len(str(error.value).splitlines()) == 2
 
@@ -121,7 +121,7 @@ def test_the_description_that_is_proposed_does(layout, name, flat):
             for name in SPLITS.values():
                 shutil.copytree(root / folder / name, root / folder, dirs_exist_ok=True)
                 shutil.rmtree(root / folder / name)
-    with pytest.raises(UserError, match='no .yaml that names the classes') as error:
+    with pytest.raises(UserError, match='no .yaml with the class names') as error:
         read_user_dataset(root)
     proposed = str(error.value).split('lines: ')[1].replace('[cat, dog]', f'[{", ".join(CLASSES)}]')
     (root / 'data.yaml').write_text(proposed.replace('; ', '\n'))

@@ -276,7 +276,7 @@ def test_what_open_images_lists_and_is_not_there_is_counted_and_its_other_classe
     data = read_user_dataset(write(tmp_path / 'data', {
         **OI_NAMES, 't.csv': f'{OI}zz,x,/m/01,1,.1,.4,.2,.6,0,0,0,0,0\na,x,/m/01,1,.1,.4,.2,.6,0,0,0,0,0'}))
     assert data.classes == ('cat', )
-    assert any("1 images that the tables list are not there" in note and 't.csv:2' in note for note in data.notes)
+    assert any("1 listed images are missing" in note and 't.csv:2' in note for note in data.notes)
 
 
 def test_a_mask_that_would_fill_the_memory_is_not_unpacked(tmp_path):
@@ -341,7 +341,7 @@ def test_files_about_something_else_are_passed_over(layout, layout_name, name, c
 def test_and_that_is_said(layout, layout_name, name):
     root = layout(layout_name)
     (root / name).write_text('<project/>' if name.endswith('xml') else '{"lr": 1}')
-    assert any(name in note and 'passed over' in note for note in read_user_dataset(root).notes)
+    assert any(name in note and 'skipped' in note for note in read_user_dataset(root).notes)
 
 
 # Files, the problem, whether it is fatal, and words of its example.
@@ -388,7 +388,7 @@ BAD = {
     'an image that is missing': ({'t.csv': f'{TF}a.jpg,100,80,cat,10,20,40,60\nc.jpg,9,9,cat,1,1,5,5'},
                                  'image_missing', True, "t.csv:3: 'c.jpg' is not in"),
     'labels without image': ({'a.xml': voc(BOX), 'c.xml': voc(BOX)}, 'label_without_image', False,
-                             'c.xml: there is no'),
+                             'c.xml: no image of this name'),
     'an image without labels': ({'a.xml': voc(BOX)}, 'image_without_label', False, 'b.jpg'),
     'an image that a list alone names': ({'a.xml': voc(BOX), 'ImageSets/Main/train.txt': 'a\nb\n'},
                                          'image_without_label', False, 'train.txt:2: b'),
@@ -460,12 +460,12 @@ def test_what_is_wrong_is_counted_with_file_and_line(tmp_path, case):
 
     assert re.search(words, report.examples[problem][0]), report.examples[problem]
     if fatal and problem != 'image_size':
-        with pytest.raises(UserError, match='To see everything: snv2 check-data'):
+        with pytest.raises(UserError, match='To list all problems: snv2 check-data'):
             prepare_user_dataset(read_user_dataset(tmp_path / 'data'), tmp_path / 'run')
 
 
 @pytest.mark.parametrize(('files', 'words'), [
-    ({'a.xml': voc(BOX)}, 'none of its 1 images was found: the first is .a. .*a.xml.*name the whole: data='),
+    ({'a.xml': voc(BOX)}, 'none of its 1 images was found: the first is .a. .*a.xml.*name the parent folder: data='),
     ({'e.json': [task('/data/upload/1/0a1b2c3d-a.jpg', region('cat', x=1, y=1, width=9, height=9))]},
      'none of its 1 images was found: the first is ./data/upload.*Put them into .*images'),
     ({'annotations.xml': CVAT.format('<track id="0" label="cat"/>')}, 'CVAT for video.*images 1.1'),

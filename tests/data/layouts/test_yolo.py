@@ -38,7 +38,7 @@ def test_a_line_is_a_box_in_pixels_inside_the_image(layout, line, box):
 @pytest.mark.parametrize(('line', 'words'), [
     ('1 0.5 0.5 0.5', '4 fields, expected 5'),
     ('1 0.5 0.5 0.5 0.5 7', '6 fields, expected 5'),
-    ('one 0.5 0.5 0.5 0.5', 'no number'),
+    ('one 0.5 0.5 0.5 0.5', 'text instead of a number'),
     ('1 nan 0.5 0.5 0.5', 'NaN'),
     ('5 0.5 0.5 0.5 0.5', 'class 5, expected 0 to 4'),
     ('-1 0.5 0.5 0.5 0.5', 'class -1'),
@@ -80,7 +80,7 @@ def test_where_no_line_is_a_box_the_reason_is_that_of_the_lines(layout, tmp_path
     root = layout('yolo')
     for path in (root / 'labels' / 'train').iterdir():
         path.write_text(line)
-    words = 'no box to learn from: none of 12 has an area' if line[0] == '0' else '12 x a line of a label file is wrong'
+    words = 'no box to train on: none of 12 has an area' if line[0] == '0' else '12 x a line of a label file is invalid'
     with pytest.raises(UserError, match=f'train: .*{words}'):
         prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
@@ -95,7 +95,7 @@ def test_labels_without_an_image_are_found_in_every_folder_and_are_no_reason_to_
     (root / 'images' / 'train' / 'deeper' / 'still' / 'photo.svg').write_bytes(b'')
     data = read_user_dataset(root)
     assert [example.split(': ')[0] for _, example in data.faults['train']] == sorted(map(str, lost))
-    assert 'photo.svg is none that is read' in str(data.faults['train'])
+    assert 'photo.svg is not a supported image' in str(data.faults['train'])
     prepare_user_dataset(data, tmp_path / 'run')
     assert any('train: 3 x a label file has no image: ' in note for note in data.notes)
 
@@ -158,7 +158,7 @@ def test_an_image_without_labels_is_background_and_labels_without_an_image_a_fau
     data = read_user_dataset(root)
     assert len(data.splits['train'].annotations['images']) == 12
     assert data.faults['train'] == [('label_without_image',
-                                     f'{root / "labels" / "train" / "lost.txt"}: there is no image of this name')]
+                                     f'{root / "labels" / "train" / "lost.txt"}: no image of this name')]
 
 
 def test_what_a_system_or_an_editor_left_beside_images_and_labels_is_passed_over(layout, tmp_path):
@@ -184,18 +184,18 @@ def yaml(text):
 
 
 @pytest.mark.parametrize(('damage', 'words'), [
-    (lambda root: (root / 'data.yaml').unlink(), 'no .yaml that names the classes. Write .*data.yaml'),
+    (lambda root: (root / 'data.yaml').unlink(), 'no .yaml with the class names. Create .*data.yaml'),
     (yaml('names: [a\n'), 'cannot be read as YAML'),
     (yaml('train: images/train\nnames: []'), 'Expected the class names'),
     (yaml('train: images/train\nnames: {0: a, 2: b}'), 'numbered 0 to 1 without a gap'),
-    (yaml('train: images/train\nnames: [a, a]'), 'one name twice'),
-    (yaml('train: images/train\nnames: [a, b]\nnc: 3'), 'nc is 3, and there are 2 names'),
-    (yaml('train: pictures\nnames: [a, b]'), 'says train: pictures, and there is no such folder'),
-    (yaml('train: labels/train\nnames: [a, b]'), 'there is no image'),
-    (yaml('val: images/val\nnames: [a, b]'), 'no images to train on'),
+    (yaml('train: images/train\nnames: [a, a]'), 'duplicate'),
+    (yaml('train: images/train\nnames: [a, b]\nnc: 3'), 'nc is 3, but there are 2 names'),
+    (yaml('train: photos\nnames: [a, b]'), 'has train: photos, but there is no such folder'),
+    (yaml('train: labels/train\nnames: [a, b]'), 'there are no images'),
+    (yaml('val: images/val\nnames: [a, b]'), 'has no entry train with images'),
     (lambda root: (root / 'labels').rename(root / 'texts'), 'None of the 12 images of train has labels: .*labels'),
-    (yaml('train: images/train\nnames: [a]\nnames: [b]'), "YAML: the key 'names' is there twice"),
-    (yaml('train: images/train\nnames: {0: a, 0: b}'), "YAML: the key '0' is there twice"),
+    (yaml('train: images/train\nnames: [a]\nnames: [b]'), "YAML: duplicate key 'names'"),
+    (yaml('train: images/train\nnames: {0: a, 0: b}'), "YAML: duplicate key '0'"),
     (yaml('train:\timages/train\nnames:\n\t- a'), 'cannot be read as YAML'),
     (lambda root: (shutil.copy(root / 'data.yaml', root / 'my.yaml'), (root / 'data.yaml').rename(root / 'other.yaml')),
      '2 files could describe the data'),
@@ -220,11 +220,11 @@ def test_darknets_description_names_the_data_set_too_wherever_it_lies(layout, tm
 
 
 @pytest.mark.parametrize(('damage', 'words'), [
-    (lambda root: (root / 'obj.names').unlink(), 'obj.data says names = data/obj.names, and there is no such file'),
-    (lambda root: (root / 'obj.names').write_text('\n'), 'obj.names is empty. Expected the name of a class a line'),
-    (lambda root: (root / 'obj.names').write_text('a\nb\n'), 'says classes = 5, and .*obj.names has 2 names'),
+    (lambda root: (root / 'obj.names').unlink(), 'obj.data has names = data/obj.names, but there is no such file'),
+    (lambda root: (root / 'obj.names').write_text('\n'), 'obj.names is empty. Expected one class name per line'),
+    (lambda root: (root / 'obj.names').write_text('a\nb\n'), 'has classes = 5, but .*obj.names has 2 names'),
     (lambda root: shutil.rmtree(root / 'obj_train_data'),
-     "train.txt lists 12 images and none of them is there: the first is 'data/obj_train_data/000000000001.jpg'"),
+     "train.txt lists 12 images, but none of them exists: the first is 'data/obj_train_data/000000000001.jpg'"),
 ])
 def test_what_darknets_description_lacks_is_said(layout, damage, words):
     root = layout('cvat_yolo')
@@ -259,7 +259,7 @@ def test_a_copy_is_read_where_it_lies_and_images_elsewhere_are_said(layout, tmp_
     shutil.rmtree(copied / 'images')
     data = read_user_dataset(copied)
     assert data.splits['train'].images == original / 'images' / 'train'
-    assert f'train: the images lie elsewhere, in {original}' in data.notes[0]
+    assert f'train: the images are outside of this folder, in {original}' in data.notes[0]
 
 
 @pytest.mark.parametrize('key', ['names', 'train', 'val', 'nc', 'path'])
