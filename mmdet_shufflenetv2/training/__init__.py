@@ -1,4 +1,4 @@
-"""Training a detector or a classifier, and what is shown and checked before it starts.
+"""Train a detector or a classifier, and check and show its data before.
 
-What a run survives is in :mod:`.fault_tolerance`; which data, classes and schedule it has, :mod:`..config` decides.
+:mod:`.fault_tolerance` protects a run from failures. :mod:`..config` sets its data, classes and schedule.
 """

@@ -1,4 +1,4 @@
-"""Sheets of a config's training data as the model sees it: after augmentation, with the boxes that it learns from."""
+"""``snv2 browse``: sheets of training images after augmentation, with the boxes that the model is trained on."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _ON_A_SHEET = 12
 
 @takes_options(BrowseOptions)
 def browse(options: BrowseOptions) -> list[Path]:
-    """Write sheets of twelve images each, ``sheet_1.jpg`` and so on, drawn from all over the data set; returns them.
+    """Write sheets of twelve images each: ``sheet_1.jpg``, ``sheet_2.jpg``, ... Returns their paths.
 
-    The same seed gives the same augmentation.
+    The images are spread evenly over the data set. The same seed gives the same augmentation.
 
     Raises:
         UserError: If the config or the data is invalid.
@@ -43,20 +43,19 @@ def browse(options: BrowseOptions) -> list[Path]:
     return draw_sheets(cfg, options.out_dir, count=options.count, split=options.split, seed=options.seed)
 
 
-def draw_sheets(cfg: Config, out_dir: str | os.PathLike, *, count: int, split: str = 'train',
+def draw_sheets(cfg: Config, out_dir: str | os.PathLike[str], *, count: int, split: str = 'train',
                 seed: int = 0) -> list[Path]:
-    """The sheets of a config whose data was checked, in a folder that is there; arguments as :func:`browse` has them.
-    """
+    """Like :func:`browse`, for a config with checked data and an existing folder."""
     register_all_modules(init_default_scope=True)
     dataset_cfg = cfg[f'{split}_dataloader'].dataset
     with registry_errors():
         dataset = DATASETS.build(dataset_cfg if split == 'train' else _loading_first(dataset_cfg))
     if not len(dataset):
-        raise UserError(f'The {split} data of {cfg.filename} has no image with a box.')
+        raise UserError(f'The {split} data of {cfg.filename} have no image with a box.')
     set_random_seed(seed)
-    places = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
-    drawn = [_drawn(dataset, int(place)) for place in places]
-    sheets = []
+    indices = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
+    drawn = [_draw(dataset, int(index)) for index in indices]
+    sheets: list[Path] = []
     for first in range(0, len(drawn), _ON_A_SHEET):
         part = drawn[first:first + _ON_A_SHEET]
         sheets.append(Path(out_dir) / f'sheet_{len(sheets) + 1}.jpg')
@@ -66,9 +65,9 @@ def draw_sheets(cfg: Config, out_dir: str | os.PathLike, *, count: int, split: s
 
 
 def _loading_first(dataset: dict[str, Any]) -> dict[str, Any]:
-    """A data set's config with all loading in front of its pipeline, so that the boxes move with the image.
+    """A data set config with all loading at the start of its pipeline, so that boxes are transformed with the image.
 
-    MMDetection evaluates in the original image's pixels, and so its test pipelines load boxes behind the transforms.
+    MMDetection evaluates in pixels of the original image, so its test pipelines load boxes after the transforms.
     """
     changed = dict(dataset)
     if 'pipeline' in dataset:
@@ -80,17 +79,17 @@ def _loading_first(dataset: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def _drawn(dataset: Any, place: int) -> tuple[np.ndarray, str]:
-    """An augmented image with its boxes, and what is written below it."""
-    packed = dataset[place]
-    # Blue, green, red, as MMDetection reads; some transforms leave fractions and more than white.
+def _draw(dataset: Any, index: int) -> tuple[np.ndarray, str]:
+    """An augmented image with its boxes, and its caption."""
+    packed = dataset[index]
+    # BGR, as in MMDetection. Some transforms produce floats, and values above 255.
     image = packed['inputs'].permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
     sample, classes = packed['data_samples'], dataset.metainfo['classes']
     truth = sample.gt_instances
     labels = truth.labels.tolist()
     boxes = np.asarray(getattr(truth.bboxes, 'tensor', truth.bboxes)).reshape(-1, 4)
-    picture = draw_boxes(image, boxes, [classes[label] for label in labels],
-                         [class_color(label) for label in labels])
+    drawn = draw_boxes(image, boxes, [classes[label] for label in labels],
+                       [class_color(label) for label in labels])
     name = Path(sample.get('img_path') or '').name
     boxes_said = '1 box' if len(labels) == 1 else f'{len(labels)} boxes'
-    return picture, f'{name or place}: {image.shape[1]} x {image.shape[0]}, {boxes_said}'
+    return drawn, f'{name or index}: {image.shape[1]} x {image.shape[0]}, {boxes_said}'

@@ -1,4 +1,4 @@
-"""Every problem of a data set, however it is named: an annotation file, a folder, or a config."""
+"""``snv2 check-data``: list all problems of an annotation file, a folder, or the data of a config."""
 
 from __future__ import annotations
 
@@ -22,37 +22,38 @@ from ..utils.files import write_json
 __all__ = ['check_dataset']
 
 
-def check_dataset(source: str | os.PathLike | None = None, images: str | os.PathLike | None = None,
-                  data: str | os.PathLike | None = None, out: str | os.PathLike | None = None) -> list[Report]:
-    """Check as ``snv2 check-data`` does.
+def check_dataset(source: str | os.PathLike[str] | None = None, images: str | os.PathLike[str] | None = None,
+                  data: str | os.PathLike[str] | None = None,
+                  out: str | os.PathLike[str] | None = None) -> list[Report]:
+    """Check a data set like ``snv2 check-data``.
 
     Args:
-        source: An annotation file in COCO's format, or a config, whose data sets in that format are checked; or what
-            ``data`` may be.
-        images: Folder of the annotation file's images; by default the one near it that has them.
-        data: Instead of ``source``, the folder of a data set in any format that is read.
+        source: A COCO annotation file, a config to check its COCO data sets, or the same as ``data``.
+        images: Folder of the images of the annotation file; by default searched near it.
+        data: Instead of ``source``, the folder of a data set in any supported format.
         out: JSON file to write the reports to.
 
     Returns:
         A report for each annotation file.
 
     Raises:
-        UserError: If there is no such thing, or if it cannot be read at all.
+        UserError: If there is nothing to check, or it cannot be read.
     """
     if (source is None) == (data is None):
-        raise UserError('Name what to check: ANNOTATIONS.json images=DIR, the folder of a data set, or a config')
+        raise UserError('Expected an annotation file (ANNOTATIONS.json images=DIR), the folder of a data set, or a '
+                        'config.')
     if images is not None and not os.path.isdir(images):
-        raise UserError(f'images={images}: there is no such folder.')
+        raise UserError(f'images={images}: folder not found.')
     if source is not None and (os.path.isdir(source) or is_description(Path(source))):
         source, data = None, source
-    reports = _of_file(Path(source), images) if data is None else _of_data(data)
+    reports = _of_data(data) if data is not None else _of_file(Path(source or ''), images)
     if out is not None:
         written = dict(fatal=any(report.fatal for report in reports), files=[report.as_json() for report in reports])
         write_json(out, written)
     return reports
 
 
-def _of_file(path: Path, images: str | os.PathLike | None) -> list[Report]:
+def _of_file(path: Path, images: str | os.PathLike[str] | None) -> list[Report]:
     is_code_or_yaml = path.suffix in CONFIG_SUFFIXES and path.suffix != '.json'
     if is_code_or_yaml or _is_config(content := _read(path)):
         return _of_config(path)
@@ -61,31 +62,31 @@ def _of_file(path: Path, images: str | os.PathLike | None) -> list[Report]:
 
 
 def _is_config(content: Any) -> bool:
-    """Whether JSON is a config, whole or over another, and no annotation file, which may speak of a model too."""
+    """Whether JSON is a config and not an annotation file, which can also have an entry ``model``."""
     return isinstance(content, dict) and not content.keys() & set(LISTS) and bool(content.keys() & {'model', '_base_'})
 
 
-def _read(path: str | os.PathLike) -> Any:
+def _read(path: str | os.PathLike[str]) -> Any:
     try:
         return read_json(path)
     except FileNotFoundError:
-        raise UserError(f'There is no annotation file {path}. Name one, or the folder of a data set: '
+        raise UserError(f'Annotation file not found: {path}. Name one, or the folder of a data set: '
                         f'data=DIR') from None
 
 
-def _of_data(root: str | os.PathLike) -> list[Report]:
+def _of_data(root: str | os.PathLike[str]) -> list[Report]:
     data = read_user_dataset(root)
     reports = []
     for name, split in data.splits.items():
-        # As a training reads it, with what it fills in.
+        # Complete the annotations as training does.
         reports.append(complete_and_check(data, name, data.classes))
         reports[-1].source = f'{split.source} ({name})'
     reports[0].notes = [*data.notes, *shared_images(data), *reports[0].notes]
     return reports
 
 
-def _of_config(path: str | os.PathLike) -> list[Report]:
-    reports = {}
+def _of_config(path: str | os.PathLike[str]) -> list[Report]:
+    reports: dict[tuple[str, str], Report] = {}
     for dataset in datasets_of(load_config(path)):
         if 'ann_file' in dataset and str(dataset['ann_file']).endswith('.json'):
             root = dataset.get('data_root') or ''
@@ -95,5 +96,5 @@ def _of_config(path: str | os.PathLike) -> list[Report]:
                 reports[ann_file, folder] = audit(as_annotations(_read(ann_file), ann_file), ann_file, folder,
                                                   **image_reader(dataset))
     if not reports:
-        raise UserError(f'{path} names no annotation file in COCO\'s format, so there is nothing to check.')
+        raise UserError(f'{path} has no COCO annotation file, so there is nothing to check.')
     return list(reports.values())

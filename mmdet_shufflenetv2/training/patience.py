@@ -1,4 +1,4 @@
-"""Ending a run whose score no longer improves."""
+"""``patience``: end a run whose score no longer improves."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ['PatienceHook']
 
 @HOOKS.register_module()
 class PatienceHook(Hook):
-    """Ends a run when ``patience`` evaluations in a row were not better than the best.
+    """Ends a run after ``patience`` evaluations without a better score.
 
-    The best one is that of the checkpoint hook, ``best.pth``. Since when it is the best follows from its name, which
-    every checkpoint knows: MMEngine's ``EarlyStoppingHook`` forgets its count when a run is resumed.
+    The best score is that of the checkpoint hook, ``best.pth``. The name of the best checkpoint tells its epoch and is
+    saved in every checkpoint, so the count survives a resume. MMEngine's ``EarlyStoppingHook`` loses its count.
 
     Args:
-        patience: Evaluations without a better score.
+        patience: Number of evaluations without a better score.
     """
 
-    priority = 'LOWEST'  # after the checkpoint hook has compared
+    priority = 'LOWEST'  # after the checkpoint hook
 
     def __init__(self, patience: int) -> None:
         self.patience = patience
 
     def before_train(self, runner: Runner) -> None:
-        """A resumed run may have ended."""
+        """A resumed run may have ended already."""
         self._end_if_due(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -41,9 +41,8 @@ class PatienceHook(Hook):
         loop = runner.train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         done = runner.epoch if by_epoch else runner.iter
-        waited = -((int(best[1]) - done) // loop.val_interval)  # rounded up: the last evaluation may come early
+        waited = -((int(best[1]) - done) // loop.val_interval)  # rounded up, because the last interval can be shorter
         if waited >= self.patience:
             loop.stop_training = True
-            runner.logger.info(f'No better score in {waited} evaluations, the best is from '
-                               f'{"epoch" if by_epoch else "iteration"} {best[1]}: the run ends. A larger `patience` '
-                               f'goes on.')
+            runner.logger.info(f'No better score in {waited} evaluations: stopping. The best is from '
+                               f'{"epoch" if by_epoch else "iteration"} {best[1]}. A larger `patience` trains longer.')

@@ -1,4 +1,4 @@
-"""What the screen shows of a training: a bar with the time left and two lines an epoch. The log file has the rest."""
+"""Show the progress of a training: a bar with the remaining time, and two lines per epoch."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from ..visualization.curves import SCORES
 
 __all__ = ['ProgressHook']
 
-#: Seconds between two lines within an epoch where there is no bar.
+#: Seconds between two lines within an epoch if there is no bar.
 _EVERY = 60
 
 
 class ProgressHook(Hook):
-    """Shows where a training is: lines on ``screen``, and a bar on stderr or a line a minute with the time left."""
+    """Prints lines to ``screen``, and shows a bar on stderr, or one line per minute if stderr is not a terminal."""
 
     def __init__(self, screen: Screen) -> None:
         self.screen, self.has_bar = screen, sys.stderr.isatty()
-        self.bar = self.evaluation = None
+        self.bar: Any = None
+        self.evaluation: Any = None
         self._begin()
 
     def _begin(self) -> None:
-        """Begin a line's worth of steps."""
+        """Reset the averages for the next line."""
         self.loss, self.steps, self.began = 0.0, 0, time.monotonic()
 
     def before_train(self, runner: Runner) -> None:
@@ -73,11 +74,11 @@ class ProgressHook(Hook):
         best = runner.message_hub.runtime_info.get('best_ckpt')
         is_best = best and Path(best).stem.endswith((f'epoch_{runner.epoch}', f'iter_{runner.iter}'))
         shown = ', '.join(_scores(metrics or {})) or 'no boxes found yet'
-        self.screen.show(f'    {shown}' + (f' (the best so far: {Path(best).name})' if is_best else ''))
+        self.screen.show(f'    {shown}' + (f' (best so far: {Path(best).name})' if is_best else ''))
         self._begin()
 
     def _say_steps(self, runner: Runner) -> None:
-        """One line on the steps since the last."""
+        """Print a line about the steps since the last line."""
         if self.steps:
             rate = max(group['lr'] for group in runner.optim_wrapper.param_groups)
             self.screen.show(f'{self._where(runner)}: loss {self.loss / self.steps:.4g}, learning rate {rate:.4g}, '
@@ -90,14 +91,14 @@ class ProgressHook(Hook):
         return f'iteration {runner.iter}/{runner.max_iters}'
 
     def close(self) -> None:
-        """Take the bars off the screen."""
+        """Remove the bars from the screen."""
         for bar in (self.evaluation, self.bar):
             if bar is not None:
                 bar.close()
 
 
 def _scores(metrics: dict[str, float]) -> Iterator[str]:
-    """The metrics that matter, in the words of the curves."""
+    """The main metrics, with the same names as in the curves."""
     known = [name for name in metrics if name.rsplit('/', 1)[-1] in SCORES]
     for name in known or list(metrics)[:3]:
         yield f'{SCORES[name.rsplit("/", 1)[-1]][0] if known else name} {metrics[name]:.3f}'

@@ -1,4 +1,4 @@
-"""A sheet of the same few validation images at each evaluation: what the detector finds, beside the ground truth."""
+"""At each evaluation, draw detections and ground truth of the same few validation images."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ..visualization import class_color, draw_boxes, make_sheet
 
 __all__ = ['SampleImagesHook']
 
-#: Width and height in pixels that each image is fitted to, and what is between the two sides of it.
+#: Longer side of each image in pixels, and the gap between ground truth and detections.
 _SIDE, _GAP = 360, 4
 
 
 class SampleImagesHook(Hook):
-    """Writes ``samples/epoch_N.jpg`` in the work dir: ground truth left, detections right. Trackers get it, too.
+    """Writes ``samples/epoch_N.jpg`` in the work dir: ground truth left, detections right. Also logs it to trackers.
 
     Args:
-        count: Images on the sheet, spread over the validation data; always the same.
+        count: Number of images, spread evenly over the validation data. They are always the same.
         score_thr: Lowest score that is drawn.
     """
 
@@ -40,9 +40,10 @@ class SampleImagesHook(Hook):
         self._drawn: dict[Any, tuple[np.ndarray, str]] = {}
         if self._objects is None:
             dataset = runner.val_dataloader.dataset
-            first_process = range(0, len(dataset), runner.world_size) if runner.rank == 0 else ()  # as MMEngine deals
-            places = np.linspace(0, len(first_process) - 1, min(self.count, len(first_process))).round().astype(int)
-            infos = [dataset.get_data_info(first_process[place]) for place in places]
+            # The images of the first process in MMEngine's sampler.
+            first_process = range(0, len(dataset), runner.world_size) if runner.rank == 0 else ()
+            indices = np.linspace(0, len(first_process) - 1, min(self.count, len(first_process))).round().astype(int)
+            infos = [dataset.get_data_info(first_process[index]) for index in indices]
             self._objects = {info['img_id']: info.get('instances') or [] for info in infos if 'img_id' in info}
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -52,7 +53,7 @@ class SampleImagesHook(Hook):
                 self._drawn[name] = self._draw(sample, runner.val_dataloader.dataset.metainfo['classes'])
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        if not self._drawn:
+        if not self._drawn or self._objects is None:
             return
         images, captions = zip(*(self._drawn[name] for name in self._objects if name in self._drawn))
         sheet = np.ascontiguousarray(make_sheet(images, captions, columns=2, side=2 * _SIDE + _GAP))
@@ -63,17 +64,17 @@ class SampleImagesHook(Hook):
         write_atomically(path, cv2.imencode('.jpg', sheet)[1].tobytes())
         for backend in backends_of(runner.visualizer):
             if not isinstance(backend, LocalVisBackend):
-                # MLflow takes a name of a file and no step.
+                # MLflow needs a file name and ignores the step.
                 name = f'samples/{path.stem}.png' if isinstance(backend, MLflowVisBackend) else 'samples'
                 backend.add_image(name, np.ascontiguousarray(sheet[..., ::-1]), step=step)
 
     def _draw(self, sample: DetDataSample, classes: Sequence[str]) -> tuple[np.ndarray, str]:
-        """Both sides of an image, and what is written below."""
+        """Ground truth and detections side by side, and the caption."""
         image = read_image(sample.img_path)
         factor = _SIDE / max(image.shape[:2])
         image = cv2.resize(image, None, fx=factor, fy=factor,
                            interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
-        objects = [one for one in self._objects[sample.img_id] if not one.get('ignore_flag')]
+        objects = [one for one in (self._objects or {})[sample.img_id] if not one.get('ignore_flag')]
         found = sample.pred_instances.cpu()
         shown = found[found.scores >= self.score_thr]
         shown = shown[shown.scores.argsort(descending=True)]
@@ -85,8 +86,8 @@ class SampleImagesHook(Hook):
         both = np.full((image.shape[0], 2 * image.shape[1] + _GAP, 3), 255, dtype=np.uint8)
         both[:, :image.shape[1]], both[:, image.shape[1] + _GAP:] = sides
         best = f', highest score {found.scores.max():.2f}' if len(found) else ''
-        return both, (f'{Path(sample.img_path).name}: {len(truth)} boxes, {len(labels)} found with {self.score_thr} or '
-                      f'more{best}')
+        return both, (f'{Path(sample.img_path).name}: {len(truth)} boxes, {len(labels)} detections with a score of '
+                      f'{self.score_thr} or more{best}')
 
 
 def _with_boxes(image: np.ndarray, boxes: list[list[float]], labels: list[int], names: list[str],

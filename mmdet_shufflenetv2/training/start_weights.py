@@ -1,4 +1,4 @@
-"""The weights that a training starts from."""
+"""Check the weights that a training starts from."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ __all__ = ['StartWeightsHook', 'download_advice']
 
 
 class StartWeightsHook(Hook):
-    """Checks what a training starts from.
+    """Checks the weights that a training starts from.
 
-    * ``init_cfg`` is not loaded, nor downloaded, for a part of the model whose weights are all in ``load_from``.
-    * A warning names a backbone of random weights that is partly frozen or keeps its norms in eval mode.
-    * Batch norms that were folded into convolutions stay in eval mode.
+    * ``init_cfg`` is not downloaded or loaded for parts of the model whose weights are all in ``load_from``.
+    * A warning names a backbone with random weights that is partly frozen or has its norms in eval mode.
+    * Batch norms that were fused into convolutions stay in eval mode.
     """
 
     def __init__(self) -> None:
         self._folded: dict[str, nn.Module] = {}
 
     def before_run(self, runner: Runner) -> None:
-        """Leave out what need not be loaded; MMEngine initializes the model right after this."""
+        """Remove ``init_cfg`` entries that are not needed. MMEngine initializes the model right after this."""
         model, load_from = unwrap_model(runner.model), weights_to_load(runner)
         given = _shapes_in(load_from, model) if load_from else {}
         pretrained = _takes_pretrained(model)
@@ -47,23 +47,24 @@ class StartWeightsHook(Hook):
             if own and _takes_pretrained(module):
                 if all(given.get(key) == shape for key, shape in own.items()):
                     module.init_cfg = [cfg for cfg in _as_list(module.init_cfg) if not _is_pretrained(cfg)]
-                    runner.logger.info(f'{name or "model"}: all weights are in {load_from}, init_cfg is not loaded.')
+                    runner.logger.info(f'{name or "model"}: all weights are in {load_from}, so init_cfg is not loaded.')
             elif own and not pretrained and not own.keys() & given.keys() and (flags := _flags_against_random(module)):
                 runner.logger.warning(in_words(
-                    f'The weights of the {name} are random: {" and ".join(flags)} would keep a part of it untrained. '
-                    f'Train all of it: `cfg_options` {" ".join(f"model.{name}.{flag}" for flag in flags.values())}'))
+                    f'The weights of the {name} are random, but {" and ".join(flags)} keeps a part of it untrained. '
+                    f'To train all of it: `cfg_options` '
+                    f'{" ".join(f"model.{name}.{flag}" for flag in flags.values())}'))
 
     def before_train(self, runner: Runner) -> None:
-        """Find the folded norms among those that would be in train mode."""
+        """Find fused norms that would be in train mode."""
         model = unwrap_model(runner.model).train()
         self._folded = {name: norm for name, norm in folded_norms(model) if norm.training}
         if self._folded:
             parts = ', '.join(dict.fromkeys(name.split('.')[0] for name in self._folded))
-            runner.logger.info(f'{len(self._folded)} batch norms ({parts}) are folded into their convolutions (mean 0, '
-                               f'variance 1): they stay in eval mode.')
+            runner.logger.info(f'{len(self._folded)} batch norms ({parts}) are fused into their convolutions (mean 0, '
+                               f'variance 1), so they stay in eval mode.')
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Loops put the whole model in train mode, at the start and behind each evaluation."""
+        """Loops set the model to train mode at the start and after each evaluation."""
         for norm in self._folded.values():
             norm.eval()
 
@@ -76,7 +77,7 @@ def _shapes_in(checkpoint: str, model: nn.Module) -> dict[str, torch.Size]:
     return {name: shapes[key] for name, key in names.items()}
 
 
-def _as_list(init_cfg: dict | list[dict] | None) -> list[dict[str, Any]]:
+def _as_list(init_cfg: Any) -> list[dict[str, Any]]:
     return [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or [])
 
 
@@ -89,30 +90,30 @@ def _takes_pretrained(module: nn.Module) -> bool:
 
 
 def _flags_against_random(backbone: Any) -> dict[str, str]:
-    """What a backbone is told that makes no sense with random weights, and the flag to end it."""
-    told = {}
+    """Settings of a backbone that make no sense with random weights -> the option that disables them."""
+    settings = {}
     if hasattr(backbone, 'frozen_stages'):
         if backbone.frozen_stages >= 0:
-            told[f'frozen_stages={backbone.frozen_stages}'] = 'frozen_stages=-1'
+            settings[f'frozen_stages={backbone.frozen_stages}'] = 'frozen_stages=-1'
         if getattr(backbone, 'norm_eval', False):
-            told['norm_eval=True'] = 'norm_eval=False'
-    return told
+            settings['norm_eval=True'] = 'norm_eval=False'
+    return settings
 
 
 @contextmanager
 def download_advice(cfg: Config) -> Iterator[None]:
-    """Say how to do without weights that cannot be downloaded, where they are those of an ``init_cfg``."""
+    """If a download for an ``init_cfg`` fails, add to the error how to train without these weights."""
     try:
         yield
     except DownloadError as error:
-        flags = ' '.join(_without(cfg.model, 'model', error.filename))
+        flags = ' '.join(_without(cfg.model, 'model', str(error.filename)))
         if not flags:
             raise
-        raise UserError(f'{error} Or start from random weights: `cfg_options` {flags}') from error
+        raise UserError(f'{error} Or train from random weights: `cfg_options` {flags}') from error
 
 
 def _without(node: Any, path: str, filename: str) -> Iterator[str]:
-    """The options that leave out every ``init_cfg`` of a file below a node of the config, and what goes with it."""
+    """The options that disable every ``init_cfg`` with this file in a part of the config, and related settings."""
     if isinstance(node, dict) and any(cfg.get('checkpoint') == filename for cfg in _as_list(node.get('init_cfg'))):
         yield f'{path}.init_cfg=None'
         if node.get('frozen_stages', -1) >= 0:

@@ -1,4 +1,4 @@
-"""One training run, from a config to checkpoints, metrics and a picture of its curves."""
+"""Run a training: from a config to checkpoints, metrics and a plot of its curves."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def train(options: TrainOptions) -> dict[str, Path]:
     """Train a model: ``train(TrainOptions(config, epochs=20))``, or ``train(config, epochs=20)``.
 
     Returns:
-        What was written, by name: ``log``, ``checkpoint``, ``best``, ``curves`` and ``samples``, as far as they are
-        there.
+        The written files and folders by name: ``log``, ``checkpoint``, ``best``, ``curves`` and ``samples``. Missing
+        ones are left out.
 
     Raises:
         UserError: If the config, the data or a checkpoint is invalid, or if the disk is full.
-        StoppedError: If a signal asked the run to stop; it has been saved.
+        StoppedError: If a signal stopped the run. Its state is saved.
     """
     with quiet_screen() as screen:
         cfg, notes = resolve(options)
-        say = options.data is None  # else the summary has said it
+        say = options.data is None  # otherwise the summary has these notes
         prepare_data(cfg, 'train', max_broken=options.max_broken_images, say=say)
         prepare_data(cfg, 'val', say=say)
         make_folder(cfg.work_dir, 'work_dir')
@@ -72,7 +72,7 @@ def _build(cfg: Config) -> Runner:
     if cfg.get('val_dataloader') and is_detector(cfg):
         runner.register_hook(SampleImagesHook())
     if cfg.get('load_from') and not cfg.get('resume'):
-        # Before averages of the weights are loaded.
+        # Runs before averaged weights are loaded.
         runner.register_hook(ReinitClassLayersHook(), priority='VERY_HIGH')
     return runner
 
@@ -89,7 +89,7 @@ def _progress(runner: Runner, screen: Screen) -> Iterator[None]:
 
 
 def _fit_schedules(runner: Runner, is_own_data: bool) -> dict[str, str]:
-    """Shorten a warm-up that would take most of a short run: how many steps it has is known from now on."""
+    """Shorten a warm-up that is too long for the run, whose number of steps is known now."""
     schedules = schedules_of(runner.cfg)
     note = (fit_warm_up if is_own_data else unfinished_warm_up)(schedules, runner.train_loop.max_iters)
     if note and is_own_data:
@@ -115,19 +115,19 @@ def _best(runner: Runner) -> str | None:
 
 
 def _as_named(path: str, work_dir: str) -> Path:
-    """A path in the work dir as the user named that; MMEngine makes both absolute."""
+    """A path relative to the work dir as the user named it. MMEngine makes paths absolute."""
     absolute = os.path.abspath(work_dir)
     return Path(work_dir) / Path(path).relative_to(absolute) if Path(path).is_relative_to(absolute) else Path(path)
 
 
 @contextmanager
 def _disk_errors(work_dir: str) -> Iterator[None]:
-    """Say that the disk is full also where it is not a checkpoint that does not fit."""
+    """Turn a full disk into a user error for all other files than checkpoints, too."""
     try:
         yield
     except OSError as error:
         if not is_disk_full(error):
             raise
         raise UserError(
-            f'The disk is full: {error}. The latest intact checkpoint is {latest_valid_checkpoint(work_dir)}. Make '
-            f'room, and go on with: {resume_command()}') from error
+            f'The disk is full: {error}. Last valid checkpoint: {latest_valid_checkpoint(work_dir)}. Free some space, '
+            f'and continue with: {resume_command()}') from error

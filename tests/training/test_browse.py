@@ -56,7 +56,7 @@ def test_own_data_is_shown_before_the_first_training(small_config, layout, tmp_p
 @pytest.mark.parametrize(('options', 'words'), [
     (dict(count=0), 'count=0'),
     (dict(data='nowhere'), 'nowhere'),
-    (dict(data_root='nowhere'), 'data_root=nowhere is no folder'),
+    (dict(data_root='nowhere'), 'data_root=nowhere is not a folder'),
     (dict(cfg_options={'train_dataloader.dataset.type': 'Nothing'}), 'Nothing'),
     (dict(cfg_options={'test_dataloader': None}, split='test'), 'has no test_dataloader'),
 ])

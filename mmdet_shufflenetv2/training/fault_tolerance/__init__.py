@@ -1,6 +1,6 @@
-"""Fault-tolerant training: a kill, a full disk, a broken image, a NaN or infinite loss, a second machine.
+"""Fault-tolerant training: killed processes, full disks, broken images, NaN or infinite losses, several processes.
 
-:func:`..config.fault_tolerance.add_fault_tolerance` lays all of it over the config of a run, whatever config that is.
+:func:`..config.fault_tolerance.add_fault_tolerance` adds it to the config of any run.
 """
 
 from .broken_images import BrokenImagesHook, FaultTolerantDataset, LoadCompleteImage

@@ -1,4 +1,4 @@
-"""Checkpoints of which the newest is always whole."""
+"""Save checkpoints atomically, so that a valid one always exists."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class AtomicBackend(LocalBackend):
-    """MMEngine's local files, each there completely or not at all."""
+    """MMEngine's local files, each written completely or not at all."""
 
-    def put(self, obj: bytes, filepath: str | os.PathLike) -> None:
+    def put(self, obj: bytes, filepath: str | os.PathLike[str]) -> None:
         """Write bytes to a file; see :func:`write_atomically`."""
         mmengine.mkdir_or_exist(os.path.dirname(filepath))
         write_atomically(filepath, obj)
@@ -43,31 +43,31 @@ class AtomicBackend(LocalBackend):
 install('mmengine.fileio:atomic backend', register_backend, 'atomic', AtomicBackend, force=True)
 
 
-@HOOKS.register_module(name=['FaultTolerantCheckpointHook', 'DurableCheckpointHook'])  # the second in configs of 0.1
+@HOOKS.register_module(name=['FaultTolerantCheckpointHook', 'DurableCheckpointHook'])  # the second name: configs of 0.1
 class FaultTolerantCheckpointHook(CheckpointHook):
     """MMEngine's ``CheckpointHook``, with these differences.
 
     - Files are written under a temporary name, synced and renamed.
-    - A checkpoint is removed when the one that takes its place is whole, not before.
-    - The best checkpoint is ``best.pth``, too, where one metric decides on it.
-    - ``last_checkpoint`` is written after the file that it names and before any is removed.
+    - An old checkpoint is removed only after its replacement is complete.
+    - If one metric selects the best checkpoint, it is also saved as ``best.pth``.
+    - ``last_checkpoint`` is written after the file that it names, and before old files are removed.
     - Weights that are not finite are not saved.
-    - ``interval_minutes`` saves in the middle of an epoch, too; only the newest of these, ``midway_ITERATION.pth``, is
-      kept.
+    - ``interval_minutes`` also saves during an epoch. Only the latest of these, ``midway_ITERATION.pth``, is kept.
 
     Args:
-        interval_minutes: Minutes after which to save in the middle of an epoch; None for never.
+        interval_minutes: Interval for saving during an epoch, in minutes; None for never.
         args, kwargs: As for ``CheckpointHook``.
 
     Raises:
-        UserError: If a file cannot be written, on a full disk say, or the weights are not finite; it names the latest
-            intact checkpoint.
+        UserError: If a file cannot be written, for example on a full disk, or the weights are not finite. The message
+            names the latest valid checkpoint.
     """
 
     def __init__(self, *args: Any, interval_minutes: float | None = None, **kwargs: Any) -> None:
         if kwargs.get('out_dir') is None and kwargs.get('file_client_args') is None:
             kwargs['backend_args'] = kwargs.get('backend_args') or dict(backend='atomic')
         super().__init__(*args, **kwargs)
+        self.last_ckpt: str | None
         self.interval_minutes = interval_minutes
         self._saved_at = time.monotonic()
         self._saved_iter: int | None = None
@@ -84,14 +84,14 @@ class FaultTolerantCheckpointHook(CheckpointHook):
             self.save_midway(runner)
 
     def save_midway(self, runner: Runner) -> None:
-        """Save after the step that is just done, unless that has been saved already."""
+        """Save the state after the current step, unless it is saved already."""
         done = runner.iter + 1
         if self._saved_iter != done:
             runner.logger.info(f'Saving checkpoint at {done} iterations, in the middle of an epoch')
             self._save(runner, f'midway_{done}.pth', dict(epoch=runner.epoch, iter=done))
 
     def is_saved(self, runner: Runner) -> bool:
-        """Whether all steps so far are in a checkpoint; asked between epochs."""
+        """Whether the latest checkpoint contains all steps so far. Called between epochs."""
         return self._saved_iter == runner.iter
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
@@ -108,11 +108,12 @@ class FaultTolerantCheckpointHook(CheckpointHook):
 
     def _save(self, runner: Runner, name: str, meta: dict[str, Any]) -> None:
         path = self.file_backend.join_path(self.out_dir, name)
-        self._refuse_what_is_not_finite(runner)
-        before, self.last_ckpt = self.last_ckpt, path
+        self._require_finite_weights(runner)
+        before = self.last_ckpt
+        self.last_ckpt = path
         runner.message_hub.update_info('last_ckpt', path)
         try:
-            # Every process takes part in what the hooks add; the main one writes.
+            # All processes run the hooks; only the main process writes.
             runner.save_checkpoint(
                 self.out_dir, name, self.file_client_args, save_optimizer=self.save_optimizer,
                 save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
@@ -121,9 +122,10 @@ class FaultTolerantCheckpointHook(CheckpointHook):
                 write_atomically(Path(runner.work_dir) / LAST_CHECKPOINT, path)
         except OSError as error:
             self.last_ckpt = before
-            why, mend = (f'{self.out_dir} is full', 'Make room') if is_disk_full(error) else (error, 'Mend that')
-            raise UserError(f'{name} could not be saved: {why}. {self._latest_valid(runner)} {mend}, and go on with: '
-                            f'{resume_command()}') from error
+            why, remedy = (f'{self.out_dir} is full', 'Free some space') if is_disk_full(error) else (
+                str(error), 'Fix this')
+            raise UserError(f'{name} could not be saved: {why}. {self._latest_valid(runner)} {remedy}, and continue '
+                            f'with: {resume_command()}') from error
         self._saved_iter, self._saved_at = meta['iter'], time.monotonic()
         if is_main_process() and self.backend_args == dict(backend='atomic'):
             for old in Path(self.out_dir).glob('midway_*.pth'):
@@ -131,8 +133,9 @@ class FaultTolerantCheckpointHook(CheckpointHook):
                     old.unlink()
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
-        # MMEngine removes the best one so far before it saves the better one.
-        backend, removed = self.file_backend, []
+        # MMEngine removes the previous best checkpoint before it saves the new one.
+        backend = self.file_backend
+        removed: list[str] = []
 
         class RemovesLater:
 
@@ -150,21 +153,21 @@ class FaultTolerantCheckpointHook(CheckpointHook):
         if one_is_best and is_main_process() and self.backend_args == dict(backend='atomic'):
             _link(self.best_ckpt_path, Path(self.out_dir) / BEST_CHECKPOINT)
 
-    def _refuse_what_is_not_finite(self, runner: Runner) -> None:
+    def _require_finite_weights(self, runner: Runner) -> None:
         model = unwrap_model(runner.model)
         for name, parameter in model.named_parameters():
             if not torch.isfinite(parameter).all():
                 raise UserError(
-                    f'The weights are no longer finite ({name}), so they are not saved. {self._latest_valid(runner)} '
-                    f'Lower the learning rate, and go on with: {resume_command()}')
+                    f'The weights are NaN or infinite ({name}), so they are not saved. {self._latest_valid(runner)} '
+                    f'Lower the learning rate, and continue with: {resume_command()}')
 
     def _latest_valid(self, runner: Runner) -> str:
         found = latest_valid_checkpoint(runner.work_dir, self.out_dir)
-        return f'The latest intact checkpoint is {found}.' if found else 'No checkpoint was saved before.'
+        return f'Last valid checkpoint: {found}.' if found else 'No checkpoint was saved before.'
 
 
 def _link(source: str | None, name: Path) -> None:
-    """Give a file a second name, in place of what had it; a copy where the file system has no links."""
+    """Create or replace a hard link to a file, or a copy if the file system does not support links."""
     if source is None or not os.path.isfile(source) or (name.exists() and name.samefile(source)):
         return
     with unfinished_file(name, suffix='') as unfinished:
@@ -175,5 +178,5 @@ def _link(source: str | None, name: Path) -> None:
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Whether a file could not be written for want of room: a full disk, a quota, a limit on files."""
+    """Whether a write failed because the disk is full, or a quota or file size limit is exceeded."""
     return error.errno in _FULL

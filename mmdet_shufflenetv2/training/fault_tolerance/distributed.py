@@ -1,9 +1,12 @@
-"""Training with several processes that computes what one process with a larger batch does.
+"""Make training with several processes equivalent to one process with a larger batch.
 
-Three things are missing between MMEngine and that. On a CPU its launcher asks for a GPU's number. Each process logs its
-own part of the loss. And a detector whose loss is a sum over the batch, divided by the number of objects in the batch,
-divides by the number in each process's part: the mean of quotients is not the quotient of means. MMDetection's newer
-heads share that number over the processes; for the older ones and for heads of boxes, :func:`share_normalizers` does.
+MMEngine differs in three ways:
+
+- On a CPU, its launcher asks for the index of a GPU.
+- Each process logs only the loss of its own images.
+- Many losses are divided by the number of objects in the batch. Each process uses the number of its own images, and the
+  mean of the quotients is not the quotient of the means. MMDetection's newer heads average that number over the
+  processes. :func:`share_normalizers` does so for older dense heads and for box heads.
 """
 
 from __future__ import annotations
@@ -27,12 +30,12 @@ from ...utils.errors import UserError
 
 __all__ = ['SharedLossHook', 'join_processes', 'share_normalizers']
 
-# torchrun's, and what MMEngine's launcher for Slurm works out on GPUs.
+# Set by torchrun, or on GPUs by MMEngine's launcher for Slurm.
 _NEEDED = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 
 
 def join_processes(cfg: Config) -> None:
-    """Let the processes of a run on CPUs meet; on GPUs that is left to MMEngine.
+    """Initialize the process group of a distributed run on CPUs. On GPUs, MMEngine does it.
 
     Raises:
         UserError: If the processes cannot find each other.
@@ -40,17 +43,17 @@ def join_processes(cfg: Config) -> None:
     if cfg.launcher == 'none' or torch.cuda.is_available():
         return
     if missing := [name for name in _NEEDED if name not in os.environ]:
-        raise UserError(f'launcher={cfg.launcher} finds no {", ".join(missing)} in the environment. On CPUs start '
+        raise UserError(f'launcher={cfg.launcher}: missing environment variables {", ".join(missing)}. On CPUs, start '
                         f'the processes with: torchrun --nproc-per-node N tools/train.py CONFIG')
     if not distributed.is_initialized():
         distributed.init_process_group('gloo')
 
 
 def share_normalizers(model: nn.Module) -> None:
-    """Let every head that counts its anchors or boxes by itself divide by their mean over the processes.
+    """Make every head that normalizes by the number of its anchors or boxes use the mean over all processes.
 
-    With gradients averaged over the processes, as PyTorch's ``DistributedDataParallel`` does, that is the gradient of
-    the whole batch. Dense heads with a ``get_targets`` of their own share the number already.
+    ``DistributedDataParallel`` averages gradients over the processes, so the result is the gradient of the complete
+    batch. Dense heads that override ``get_targets`` average the number already.
     """
     for head in model.modules():
         if isinstance(head, AnchorHead) and type(head).get_targets is AnchorHead.get_targets:
@@ -76,7 +79,7 @@ def _sharing_loss(loss: Any) -> Any:
 
     def shared(cls_score: Any, bbox_pred: Any, rois: torch.Tensor, *args: Any, **kwargs: Any) -> dict[str, Any]:
         losses = loss(cls_score, bbox_pred, rois, *args, **kwargs)
-        if kwargs.get('reduction_override'):  # a sampler that looks for the boxes with the highest loss
+        if kwargs.get('reduction_override'):  # called by a sampler that selects boxes by their loss
             return losses
         count = torch.tensor(float(max(len(rois), 1)), device=rois.device)
         share = count / reduce_mean(count)
@@ -87,9 +90,9 @@ def _sharing_loss(loss: Any) -> Any:
 
 @HOOKS.register_module()
 class SharedLossHook(Hook):
-    """Shares normalizers, and makes the logged losses those of the whole batch."""
+    """Averages normalizers and logged losses over all processes."""
 
-    priority = 'HIGHEST'  # before the hook that logs
+    priority = 'HIGHEST'  # before the logger hook
 
     def before_train(self, runner: Runner) -> None:
         if is_distributed():

@@ -1,4 +1,4 @@
-"""An epoch that can be entered at any batch: its order, with a seed for each of its images, and the loop over it."""
+"""Epochs that can be resumed at any batch: sampling with a seed per image, and the training loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ['ResumableBatchSampler', 'ResumableEpochLoop', 'SeededIndex', 'Seeded
 
 
 class SeededIndex(int):
-    """The index of an image in its data set, with the seed that it is to be augmented with."""
+    """The index of an image, with the seed of its augmentation."""
 
     seed: int
 
@@ -26,26 +26,27 @@ class SeededIndex(int):
         made.seed = seed
         return made
 
-    def __getnewargs__(self) -> tuple[int, int]:  # indices travel to the loader's workers
+    # Indices are sent to data loader workers.
+    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override]  # int has no second argument
         return int(self), self.seed
 
 
 class SeededSampler(Sampler[SeededIndex]):
-    """Another sampler's indices, each with a seed that follows from the epoch and the place in its order.
+    """The indices of another sampler, each with a seed that depends on the epoch and the position in the epoch.
 
-    The place is counted over all processes: MMEngine's samplers deal one order out to them in turn, so an image gets
-    the same seed whatever their number.
+    The position is counted over all processes. MMEngine's samplers distribute one order over the processes in turn, so
+    the seed of an image does not depend on their number.
     """
 
-    def __init__(self, sampler: Sampler) -> None:
+    def __init__(self, sampler: Any) -> None:
         self.sampler = sampler
-        self.dataset = getattr(sampler, 'dataset', None)  # MMDetection's batch samplers look images up there
+        self.dataset = getattr(sampler, 'dataset', None)  # used by MMDetection's batch samplers
         self.rank, self.world_size = getattr(sampler, 'rank', 0), getattr(sampler, 'world_size', 1)
         self.epoch = 0
 
     @property
     def seed(self) -> int:
-        """Seed of the order, and of all that is drawn for its images."""
+        """Seed of the order and of the augmentation."""
         return getattr(self.sampler, 'seed', None) or 0
 
     @seed.setter
@@ -53,14 +54,14 @@ class SeededSampler(Sampler[SeededIndex]):
         self.sampler.seed = seed
 
     def __iter__(self) -> Iterator[SeededIndex]:
-        for place, index in enumerate(self.sampler):
-            yield SeededIndex(index, derive_seed(self.seed, self.epoch, place * self.world_size + self.rank))
+        for position, index in enumerate(self.sampler):
+            yield SeededIndex(index, derive_seed(self.seed, self.epoch, position * self.world_size + self.rank))
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def set_epoch(self, epoch: int) -> None:
-        """Shuffle anew, as MMEngine asks for before each epoch."""
+        """Change the order. MMEngine calls this before each epoch."""
         self.epoch = epoch
         if hasattr(self.sampler, 'set_epoch'):
             self.sampler.set_epoch(epoch)
@@ -68,20 +69,20 @@ class SeededSampler(Sampler[SeededIndex]):
 
 @DATA_SAMPLERS.register_module()
 class ResumableBatchSampler(Sampler[list[SeededIndex]]):
-    """Batches of another batch sampler; the first ``skip`` of the next pass are left out without reading an image.
+    """Batches of another batch sampler. The first ``skip`` batches of the next epoch are skipped, without loading.
 
-    Several processes deal each batch of the whole run out among them, so what they compute on together is what one
-    process with a batch of that size would compute on. (MMEngine deals out images, which each process then groups by
-    aspect ratio for itself.) That needs its ``DefaultSampler``; others deal out images as they do.
+    Several processes split each batch of the run, so together they process the same batches as a single process with
+    the total batch size. (In MMEngine, the processes split the images, and each groups its own by aspect ratio.) This
+    needs MMEngine's ``DefaultSampler``. Other samplers split the images as usual.
 
     Args:
-        sampler: The sampler that decides on the order.
-        batch_size: Images in the batch of a process.
+        sampler: The sampler that determines the order.
+        batch_size: Batch size of each process.
         batches: Config of the batch sampler, such as ``dict(type='AspectRatioBatchSampler')``; None for PyTorch's.
-        drop_last: Leave out an incomplete last batch; only for PyTorch's own.
+        drop_last: Whether to drop an incomplete last batch; only for PyTorch's batch sampler.
     """
 
-    def __init__(self, sampler: Sampler, batch_size: int, batches: dict[str, Any] | None = None,
+    def __init__(self, sampler: Any, batch_size: int, batches: dict[str, Any] | None = None,
                  drop_last: bool = False) -> None:
         self.rank, self.world_size = 0, 1
         if type(sampler) is DefaultSampler and sampler.world_size > 1:
@@ -99,7 +100,7 @@ class ResumableBatchSampler(Sampler[list[SeededIndex]]):
         skip, self.skip = self.skip, 0
         for number, batch in enumerate(self.batches):
             if number >= skip:
-                # A last batch of fewer images than processes shows some of them twice.
+                # If the last batch has fewer images than processes, some images are used twice.
                 yield (batch * self.world_size if len(batch) < self.world_size else batch)[self.rank::self.world_size]
 
     def __len__(self) -> int:
@@ -108,13 +109,13 @@ class ResumableBatchSampler(Sampler[list[SeededIndex]]):
 
 @LOOPS.register_module()
 class ResumableEpochLoop(EpochBasedTrainLoop):
-    """MMEngine's loop over epochs, which knows how many batches of the current one are done.
+    """MMEngine's epoch-based loop, which also counts the finished batches of the current epoch.
 
     The data loader's batch sampler must be a :class:`.ResumableBatchSampler`.
     """
 
     batches: ResumableBatchSampler
-    #: Batches of the current epoch that are done, 0 between epochs.
+    #: Finished batches of the current epoch; 0 between epochs.
     batches_done = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -122,21 +123,22 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         self.batches = self.dataloader.batch_sampler
 
     def resume(self, batches_done: int, batches: int) -> None:
-        """Begin the next epoch behind its first batches.
+        """Skip the first batches of the next epoch.
 
         Args:
-            batches_done: Batches of the epoch that the resumed run had done.
-            batches: Batches of an epoch of the resumed run; with another number now (another batch size or number of
-                processes) its batches are not ours, and the epoch begins anew.
+            batches_done: Finished batches of the epoch in the resumed run.
+            batches: Number of batches per epoch in the resumed run. If it differs now (another batch size or number of
+                processes), the batches are not the same, and the epoch starts from the beginning.
         """
         if batches_done and batches != len(self.dataloader):
-            print_log(f'An epoch had {batches} batches when the checkpoint was saved and has {len(self.dataloader)} '
-                      f'now, so the unfinished epoch {self._epoch + 1} begins anew.', 'current')
+            print_log(f'The checkpoint was saved with {batches} batches per epoch, now there are '
+                      f'{len(self.dataloader)}: the unfinished epoch {self._epoch + 1} starts from the beginning.',
+                      'current')
             batches_done = 0
         self.batches_done = batches_done
 
     def run_epoch(self) -> None:
-        """Run the rest of the epoch."""
+        """Run the remaining batches of the epoch."""
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         self.batches.skip = self.batches_done

@@ -1,4 +1,4 @@
-"""A NaN or infinite loss ends the run before it is saved."""
+"""End a run at a NaN or infinite loss, before it is saved."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ['FiniteLossHook']
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Ends the run at the first loss that is NaN or infinite.
+    """Ends the run at the first NaN or infinite loss.
 
     Raises:
-        UserError: With the losses, the batch's images and the newest checkpoint, which is from before.
+        UserError: With the losses, the images of the batch, and the last valid checkpoint.
     """
 
     priority = 'VERY_HIGH'
@@ -32,12 +32,12 @@ class FiniteLossHook(Hook):
         if all(bool(torch.isfinite(value).all()) for value in losses.values()):
             return
         shown = ', '.join(f'{name} {float(value):.4g}' for name, value in losses.items())
-        newest = latest_valid_checkpoint(runner.work_dir)
-        go_on = (f'The latest checkpoint is from before: {newest}. Go on with: {resume_command()}' if newest else
-                 'No checkpoint was saved before.')
-        raise UserError(f'The loss is not finite at step {runner.iter + 1} ({shown}), on the images '
-                        f'{", ".join(_images(data_batch))}.\nLook at their annotations (snv2 check-data), or '
-                        f'lower the learning rate. {go_on}')
+        latest = latest_valid_checkpoint(runner.work_dir)
+        remedy = (f'Last good checkpoint: {latest}. Continue with: {resume_command()}' if latest else
+                  'No checkpoint was saved before.')
+        raise UserError(f'The loss is NaN or infinite at step {runner.iter + 1} ({shown}), on the images '
+                        f'{", ".join(_images(data_batch))}.\nCheck their annotations (snv2 check-data), or lower the '
+                        f'learning rate. {remedy}')
 
 
 def _images(batch: Any) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""Samplers of boxes that draw the same for an image in whatever process it lies."""
+"""Make the random sampling of boxes independent of the process that an image is assigned to."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ['ImageDraws', 'ImageDrawsHook']
 
 
 class ImageDraws:
-    """A sampler's own method ``sample``, with a seed for each image of a step.
+    """The method ``sample`` of a box sampler, seeded for each image of a step.
 
-    Heads call it once for each image, in the batch's order, and :class:`.ResumableBatchSampler` deals a batch out in
-    turn, so the number of the call tells the image's place in the batch of all processes.
+    Heads call it once per image in the order of the batch, and :class:`.ResumableBatchSampler` splits a batch over the
+    processes in turn. So the number of the call gives the index of the image in the batch of all processes.
     """
 
     def __init__(self, sample: Callable[..., Any], rank: int, world_size: int) -> None:
@@ -31,20 +31,20 @@ class ImageDraws:
         self.begin()
 
     def begin(self, *step: int) -> None:
-        """Begin a step, which these numbers tell from any other."""
+        """Begin a step. The numbers identify it."""
         self.step = step
         self.calls = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        place = self.calls * self.world_size + self.rank
+        index = self.calls * self.world_size + self.rank
         self.calls += 1
-        with seeded(derive_seed(*self.step, place)):
+        with seeded(derive_seed(*self.step, index)):
             return self.sample(*args, **kwargs)
 
 
 @HOOKS.register_module()
 class ImageDrawsHook(Hook):
-    """Lets every sampler of boxes in the model draw for an image what any number of processes would."""
+    """Makes all box samplers of the model independent of the number of processes."""
 
     def before_train(self, runner: Runner) -> None:
         self._draws: list[ImageDraws] = []
@@ -61,6 +61,6 @@ class ImageDrawsHook(Hook):
 def _samplers(model: nn.Module) -> Iterator[BaseSampler]:
     for module in model.modules():
         for value in vars(module).values():
-            # A cascade has a list of them, one for each stage.
+            # A cascade has a list with one sampler per stage.
             yield from (each for each in (value if isinstance(value, list) else [value])
                         if isinstance(each, BaseSampler))

@@ -1,4 +1,4 @@
-"""Ctrl-C, and a cluster's SIGTERM, end a run between two steps, with a checkpoint."""
+"""On Ctrl-C or SIGTERM, save a checkpoint after the current step and stop."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = ['InterruptHook']
 
 @HOOKS.register_module()
 class InterruptHook(Hook):
-    """Saves and stops after the step in which a signal came; a second one stops at once.
+    """Saves and stops after the current step when a signal arrives. A second signal stops immediately.
 
-    All processes of a distributed run stop after the same step, whichever of them the signal reached.
+    All processes of a distributed run stop after the same step, even if only one of them gets the signal.
 
     Raises:
-        StoppedError: With the command that resumes.
+        StoppedError: With the command that resumes the run.
     """
 
     priority = 'LOWEST'
@@ -44,7 +44,7 @@ class InterruptHook(Hook):
         self._before: dict[int, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        if threading.current_thread() is threading.main_thread():  # others cannot set handlers
+        if threading.current_thread() is threading.main_thread():  # other threads cannot set handlers
             self._before = {number: _set_handler(number, self._receive) for number in self._SIGNALS}
         loaders = [runner.train_loop.dataloader, *([runner.val_loop.dataloader] if runner.val_loop else [])]
         for loader in loaders:
@@ -53,7 +53,7 @@ class InterruptHook(Hook):
         install('atexit:workers', atexit.register, _end_workers)
 
     def after_train(self, runner: Runner) -> None:
-        self._put_back()
+        self._restore_handlers()
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         if self._any_received() and not gradients_are_pending(runner):
@@ -61,7 +61,7 @@ class InterruptHook(Hook):
             self._stop()
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        # Several processes may have different numbers of batches here, so they cannot ask each other after each.
+        # Processes can have different numbers of validation batches, so they cannot communicate after each batch.
         if not is_distributed():
             self._stop_if_saved(runner)
 
@@ -69,17 +69,17 @@ class InterruptHook(Hook):
         self._stop_if_saved(runner)
 
     def _stop_if_saved(self, runner: Runner) -> None:
-        # Nothing is saved during an evaluation, whose weights may be an average's.
+        # Nothing is saved during an evaluation, because the weights can be averages.
         if self._any_received() and _checkpoints(runner).is_saved(runner):
             self._stop()
 
     def _receive(self, number: int, frame: Any) -> None:
         self.received = number
-        print(f'\n{signal.Signals(number).name}: stopping after this step. Once more to stop at once.', file=sys.stderr,
-              flush=True)
-        self._put_back()
+        print(f'\n{signal.Signals(number).name}: stopping after this step. Send it again to stop immediately.',
+              file=sys.stderr, flush=True)
+        self._restore_handlers()
 
-    def _put_back(self) -> None:
+    def _restore_handlers(self) -> None:
         for number, handler in self._before.items():
             _set_handler(number, handler)
         self._before = {}
@@ -93,8 +93,8 @@ class InterruptHook(Hook):
         return self.received is not None
 
     def _stop(self) -> None:
-        self._put_back()
-        raise StoppedError(f'Stopped and saved. Go on with: {resume_command()}', status=128 + self.received)
+        self._restore_handlers()
+        raise StoppedError(f'Stopped and saved. Continue with: {resume_command()}', status=128 + (self.received or 0))
 
 
 def _set_handler(number: int, handler: Any) -> Any:
@@ -102,7 +102,7 @@ def _set_handler(number: int, handler: Any) -> Any:
 
 
 def _ignore_signals(init: Callable[[int], None] | None, worker: int) -> None:
-    """Start a loader's worker that Ctrl-C and a cluster's SIGTERM, which reach every process, do not end too early."""
+    """Initialize a data loader worker that ignores Ctrl-C and SIGTERM, which all processes receive."""
     for number in InterruptHook._SIGNALS:
         _set_handler(number, signal.SIG_IGN)
     if init is not None:
@@ -110,7 +110,7 @@ def _ignore_signals(init: Callable[[int], None] | None, worker: int) -> None:
 
 
 def _end_workers() -> None:
-    """End the workers with this process, which would wait for them: they ignore the signal that it sends."""
+    """Kill the workers when this process exits. They ignore SIGTERM, so it would wait for them."""
     if hasattr(signal, 'SIGCHLD'):  # not on Windows
         install('signal:SIGCHLD', signal.signal, signal.SIGCHLD, signal.SIG_DFL)
     for worker in multiprocessing.active_children():

@@ -1,15 +1,15 @@
-"""Random numbers that follow from where a run is, not from what it did before.
+"""Random numbers that depend on the position in a run, not on its history.
 
-A generator's state is the product of every draw since the start: to go on exactly where a run was killed, one would
-have to keep the states of all processes and all their loader workers, in the middle of whatever they did. Instead each
-piece of work gets a seed of its own, derived from the run's seed and from what is being worked on:
+The state of a random generator depends on all numbers drawn so far. To resume a killed run exactly, the states of all
+processes and data loader workers would have to be saved. Instead, each unit of work gets a seed that is derived from
+the seed of the run and the position:
 
-- an image: the epoch and its place in the epoch's order. So its augmentation does not depend on which worker or which
-  process loads it, nor on the number of either;
-- the boxes that a head samples for an image: the step and the image's place in the batch of all processes;
-- the rest of a training step: its number and the process (dropout).
+- Loading an image: the epoch, and the index in the order of the epoch. So the augmentation does not depend on the
+  worker or process, or on their number.
+- Sampling boxes for an image: the step, and the index of the image in the batch of all processes.
+- Everything else in a training step, such as dropout: the step and the process.
 
-Nothing needs to be stored but the run's seed.
+Only the seed of the run has to be saved.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ __all__ = ['derive_seed', 'seed_all', 'seeded']
 
 
 def derive_seed(*numbers: int) -> int:
-    """A seed of 32 bits from non-negative numbers; neighbours give unrelated seeds."""
+    """A 32-bit seed from non-negative integers. Similar integers give unrelated seeds."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def seed_all(seed: int) -> None:
-    """Seed Python's, NumPy's and PyTorch's generators, those of GPUs too where they are in use."""
+    """Seed the generators of Python, NumPy and PyTorch, including those of GPUs in use."""
     random.seed(seed)
     np.random.seed(seed)
-    # torch.manual_seed records a stack trace for GPUs that are not in use yet, which takes a millisecond.
+    # torch.manual_seed records a stack trace if GPUs are not in use yet, which takes a millisecond.
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized() and not is_forked_from_cuda():
+    if torch.cuda.is_initialized() and not is_forked_from_cuda():  # type: ignore[no-untyped-call]  # of PyTorch
         torch.cuda.manual_seed_all(seed)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Within it, the CPU's generators start from ``seed``; afterwards they are as they were."""
+    """Seed the CPU generators inside the context, and restore their states afterwards."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)

@@ -1,4 +1,4 @@
-"""What a resumed run needs to know beyond weights, optimizer and schedules."""
+"""Save the state that a resumed run needs beyond weights, optimizer and schedules."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ['RunStateHook', 'gradients_are_pending']
 
 @HOOKS.register_module()
 class RunStateHook(Hook):
-    """Seeds each training step, and keeps in checkpoints the seed, the place in the epoch and unused gradients.
+    """Seeds each training step. Checkpoints get the seed, the position in the epoch, and pending gradients.
 
-    The place is the number of batches that are done; gradients are unused when they are accumulated over several steps
-    and an epoch ends in between.
+    The position is the number of finished batches. Gradients are pending if they are accumulated over several steps and
+    an epoch ends in between.
     """
 
     priority = 'LOWEST'
@@ -52,13 +52,14 @@ class RunStateHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         schedulers = checkpoint.get('param_schedulers')
-        if isinstance(schedulers, list):  # OneCycleLR keeps a function there, which is code and would be refused
+        if isinstance(schedulers, list):  # OneCycleLR stores a function, which would be rejected
             checkpoint['param_schedulers'] = [{key: value for key, value in state.items() if not callable(value)}
                                               for state in schedulers]
         loop = runner.train_loop
         if not isinstance(loop, ResumableEpochLoop):
             return
-        state = dict(seed=loop.batches.sampler.seed, batches_done=loop.batches_done, batches=len(loop.dataloader))
+        state: dict[str, Any] = dict(
+            seed=loop.batches.sampler.seed, batches_done=loop.batches_done, batches=len(loop.dataloader))
         if gradients_are_pending(runner):
             state['gradients'] = {name: parameter.grad.cpu() for name, parameter in
                                   unwrap_model(runner.model).named_parameters() if parameter.grad is not None}
@@ -66,5 +67,5 @@ class RunStateHook(Hook):
 
 
 def gradients_are_pending(runner: Runner) -> bool:
-    """Whether gradients of the last steps wait for the optimizer's next one."""
+    """Whether accumulated gradients have not been used by the optimizer yet."""
     return isinstance(runner.optim_wrapper, OptimWrapper) and not runner.optim_wrapper.should_update()

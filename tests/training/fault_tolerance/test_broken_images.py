@@ -58,7 +58,7 @@ def test_a_broken_image_is_left_out_and_named_once(random_config, data, tmp_path
     cut(data / 'train2017' / '000000000003.jpg')
     train(random_config(more=plain_coco(data), workers=workers), work_dir=str(tmp_path / 'run'))
     out = capfd.readouterr()
-    assert 'warning: 1 of 12 images cannot be read and are left out of training' in out.err
+    assert 'warning: 1 of 12 images cannot be read and are not used for training' in out.err
     assert out.out.count('Broken image 1 of at most 10') == 1
     assert '000000000003.jpg' in (tmp_path / 'run' / BROKEN_IMAGES).read_text()
     assert (tmp_path / 'run' / 'epoch_2.pth').is_file()
