@@ -1,4 +1,4 @@
-"""Evaluating a checkpoint, and the report of what a detector gets right and wrong.
+"""Evaluate a checkpoint, and report the mistakes of a detector.
 
-Detections of single images belong to :mod:`..inference`.
+:mod:`..inference` detects objects in single images.
 """

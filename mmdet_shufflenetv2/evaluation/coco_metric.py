@@ -1,4 +1,4 @@
-"""COCO's metrics, computed by faster-coco-eval: pycocotools' figures in less than a tenth of the time."""
+"""COCO metrics with faster-coco-eval: the same values as pycocotools in less than a tenth of the time."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ __all__ = ['BACKENDS', 'CocoMetric', 'FastEvaluation']
 
 
 class FastEvaluation(COCOeval):
-    """pycocotools' evaluation by faster-coco-eval; ``evalImgs`` stays empty.
+    """pycocotools' ``COCOeval``, computed by faster-coco-eval. ``evalImgs`` stays empty.
 
-    Parameters and summary are pycocotools' own: faster-coco-eval takes the first figure over the last of ``maxDets``,
-    pycocotools over 100. Where an id is not an integer, or faster-coco-eval is not installed, pycocotools evaluates.
+    Parameters and summary are those of pycocotools: in faster-coco-eval, the first value uses the last of ``maxDets``,
+    in pycocotools it uses 100. pycocotools evaluates if an id is not an integer, or if faster-coco-eval is not
+    installed.
     """
 
     def evaluate(self) -> None:
-        """Match detections to objects and compute the tables."""
+        """Match detections to ground truth and compute the tables."""
         params = self.params
         ids = chain(params.imgIds, params.catIds, *((one['id'] for one in coco.anns.values())
                                                     for coco in (self.cocoGt, self.cocoDt)))
@@ -48,24 +49,24 @@ class FastEvaluation(COCOeval):
 
     def accumulate(self, p: Any = None) -> None:
         """Compute the tables ``precision`` ``(T, R, K, A, M)``, ``recall`` ``(T, K, A, M)`` and ``scores``."""
-        if not self._is_fast:  # else they are there
+        if not self._is_fast:  # otherwise they are computed already
             super().accumulate(p)
 
 
-#: ``backend`` of :class:`CocoMetric` -> what evaluates.
+#: ``backend`` of :class:`CocoMetric` -> its evaluation class.
 BACKENDS = {'faster-coco-eval': FastEvaluation, 'pycocotools': COCOeval}
 
 
 class CocoMetric(mmdet_coco_metric.CocoMetric):
-    """MMDetection's metric of that name, in its place, with a choice of what evaluates.
+    """Replaces MMDetection's ``CocoMetric`` and adds a choice of the backend.
 
     Args:
-        backend: ``faster-coco-eval``, which is the default and gives way to pycocotools where it is not installed, or
-            ``pycocotools``. Both give the same figures.
+        backend: ``faster-coco-eval`` (default; pycocotools is used if it is not installed) or ``pycocotools``. Both
+            give the same values.
         kwargs: Arguments of ``mmdet.evaluation.CocoMetric``.
 
     Raises:
-        ValueError: If there is no such backend.
+        ValueError: If the backend is unknown.
     """
 
     def __init__(self, *args: Any, backend: str = 'faster-coco-eval', **kwargs: Any) -> None:
@@ -73,12 +74,12 @@ class CocoMetric(mmdet_coco_metric.CocoMetric):
             raise ValueError(f'backend={backend!r}: expected one of {", ".join(BACKENDS)}.')
         super().__init__(*args, **kwargs)
         if backend == 'faster-coco-eval' and COCOeval_faster is None:
-            print_log('faster-coco-eval is not installed: pycocotools evaluates, which takes longer. To install it: '
+            print_log('faster-coco-eval is not installed: using pycocotools, which is slower. To install it: '
                       'pip install faster-coco-eval', 'current')
         self.backend = backend
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
-        """Metrics of what :meth:`process` has gathered, as MMDetection names them."""
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        """Compute the metrics of the results of :meth:`process`. Names are as in MMDetection."""
         with replaced('mmdet.evaluation.metrics.coco_metric.COCOeval', mmdet_coco_metric, BACKENDS[self.backend]):
             return super().compute_metrics(results)
 

@@ -1,4 +1,4 @@
-"""Evaluating a checkpoint, from a config to COCO metrics or a classifier's accuracy."""
+"""Evaluate a checkpoint: COCO metrics of a detector, or accuracy of a classifier."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from .evaluation_data import EvaluationData, evaluation_data, write_note
 
 __all__ = ['evaluate']
 
-# How lines of COCO's tables begin.
+# Starts of lines in COCO's tables.
 _RESULTS = (' Average ', '\n+--')
-# Where X11 and Wayland say that there is one.
+# Environment variables of X11 and Wayland.
 _DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
 
 
@@ -41,18 +41,17 @@ _DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
 def evaluate(options: EvaluateOptions) -> dict[str, float]:
     """Evaluate a checkpoint: ``evaluate(EvaluateOptions(config, checkpoint))``, or ``evaluate(config, checkpoint)``.
 
-    The checkpoint may be an address such as ``torchvision://shufflenet_v2_x1_0.imagenet1k_v1``; it must have all
-    weights of the model.
+    The checkpoint can be a URL such as ``torchvision://shufflenet_v2_x1_0.imagenet1k_v1``. It must have all weights of
+    the model.
 
     Returns:
-        The metrics: ``coco/bbox_mAP`` and so on, or ``accuracy/top1`` and ``accuracy/top5`` in percent.
+        The metrics: ``coco/bbox_mAP``, ..., or ``accuracy/top1`` and ``accuracy/top5`` in percent.
 
     Raises:
         UserError: If the config, the data or the checkpoint is invalid.
     """
     if options.show and sys.platform.startswith('linux') and not any(map(os.environ.get, _DISPLAYS)):
-        raise UserError('show=True needs a display to open windows on, and there is none here. Write figures instead: '
-                        'show_dir=DIR')
+        raise UserError('show=True needs a display, but there is none. Write figures to files instead: show_dir=DIR')
     with quiet_screen(_RESULTS):
         return _evaluate(options)
 
@@ -65,7 +64,7 @@ def _evaluate(options: EvaluateOptions) -> dict[str, float]:
         if tested:
             print(f'evaluating on {tested}')
         if not scored:
-            print('no metrics are computed: detections are written only')
+            print('writing detections only, without metrics')
     prepare_data(cfg, 'test', say=options.data is None, annotated=tested is None or tested.annotations > 0)
     make_folder(cfg.work_dir, 'work_dir')
     if options.out:
@@ -89,8 +88,8 @@ def _write(options: EvaluateOptions, work_dir: str, tested: EvaluationData | Non
         if tested:
             write_note(options.out, tested, checkpoint=str(options.checkpoint), metrics=metrics or {})
     if metrics is not None:
-        if not any(name.startswith('coco/') for name in metrics):  # else there was a table
-            print(', '.join(f'{name} {value:.4g}' for name, value in metrics.items()) or 'no boxes were found')
+        if not any(name.startswith('coco/') for name in metrics):  # otherwise the table is printed
+            print(', '.join(f'{name} {value:.4g}' for name, value in metrics.items()) or 'no detections')
         write_json(Path(work_dir) / 'metrics.json', metrics)
         print(f'metrics: {Path(work_dir) / "metrics.json"}')
 
@@ -100,7 +99,7 @@ def _is_first_process() -> bool:
 
 
 class _Bar(Hook):
-    """How far an evaluation is, on a terminal."""
+    """Shows a progress bar on a terminal."""
 
     def before_test_epoch(self, runner: Runner) -> None:
         self.bar = tqdm(total=len(runner.test_dataloader), unit='batch', disable=None, leave=False, dynamic_ncols=True,
@@ -114,14 +113,14 @@ class _Bar(Hook):
 
 
 class _LoadEveryWeight(Hook):
-    """Loads a checkpoint before the run and insists on all weights; MMEngine only warns of missing ones."""
+    """Loads a checkpoint before the run and requires all weights. MMEngine only warns about missing ones."""
 
     def __init__(self, checkpoint: str, shuffle_free: bool) -> None:
         self.checkpoint = checkpoint
         self.shuffle_free = shuffle_free
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        # A distributed run and test-time augmentation wrap the model themselves.
+        # Distributed runs and test-time augmentation wrap the model.
         own, _ = strip_prefixes(runner.model.state_dict(), prefixes=('module.', ))
         if (weights := unwrap_weights(checkpoint, own)) is not checkpoint:
             checkpoint['state_dict'] = weights
@@ -140,14 +139,14 @@ class _LoadEveryWeight(Hook):
 
 
 def _is_scored(cfg: Config, tested: EvaluationData | None, out: str | None) -> bool:
-    """Whether metrics can be computed. Where not, the config's metrics are set to write detections only."""
+    """Whether metrics can be computed. Otherwise the config is changed to write detections only."""
     annotated = tested is None or tested.annotations > 0
     metrics = metrics_of(cfg, 'test_evaluator')
     if annotated and not any(metric.get('format_only') for metric in metrics):
         return True
     if out is None and not any(metric.get('outfile_prefix') for metric in metrics):
-        missing = f'{tested.ann_file} has no annotations' if not annotated else 'format_only computes no metrics'
-        raise UserError(f'{missing}, so there is nothing to compare with. Write the detections: out=results.json')
+        missing = f'{tested.ann_file} has no annotations' if tested and not annotated else 'format_only is set'
+        raise UserError(f'No metrics can be computed: {missing}. Write the detections: out=results.json')
     if out is not None and Path(out).suffix != '.json':
         cfg.test_evaluator = dict(type='DumpDetResults', out_file_path=out)
         return False

@@ -1,4 +1,4 @@
-"""What a detector is evaluated on: said before the evaluation, and noted beside its results."""
+"""The data of an evaluation: printed before it, and stored in a note next to its results."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = ['EvaluationData', 'evaluation_data', 'file_name', 'images_digest', 'r
 class EvaluationData(NamedTuple):
     """The images of an evaluation."""
 
-    #: ``test``, or ``val`` where the config tests on what it validates on.
+    #: ``test``, or ``val`` if the config tests on its validation data.
     split: str
     #: COCO annotation file and the folder of its images, absolute.
     ann_file: str
     image_folder: str
-    #: How many of each the file lists; no annotation where it is of a test set that is scored elsewhere.
+    #: Number of images and annotations. Test sets with secret annotations have none.
     images: int
     annotations: int
-    #: Of their ids and names; see :func:`images_digest`.
+    #: Digest of image ids and names, see :func:`images_digest`.
     digest: str
 
     def __str__(self) -> str:
@@ -38,15 +38,15 @@ class EvaluationData(NamedTuple):
 
 
 def evaluation_data(cfg: Config) -> EvaluationData | None:
-    """What a config tests on; None where that is not a readable file in COCO's format, which is said elsewhere."""
+    """The test data of a config; None if it has no readable COCO annotation file."""
     dataset = base_dataset(cfg, 'test')
     path, folder = (_path(dataset, value) for value in (
         dataset.get('ann_file'), (dataset.get('data_prefix') or {}).get('img', '')))
     try:
-        content = read_json(path) if path else None
+        content = read_json(path) if path and folder else None
     except (FileNotFoundError, UserError):
         return None
-    if not isinstance(content, dict) or not isinstance(content.get('images'), list):
+    if not path or not folder or not isinstance(content, dict) or not isinstance(content.get('images'), list):
         return None
     validation = base_dataset(cfg, 'val') if cfg.get('val_dataloader') else {}
     return EvaluationData(
@@ -55,23 +55,23 @@ def evaluation_data(cfg: Config) -> EvaluationData | None:
 
 
 def images_digest(content: dict[str, Any]) -> str:
-    """A short text that two annotation files share if they list the same images under the same ids."""
+    """A digest that is equal for annotation files with the same image names and ids."""
     images = [[image.get('id'), file_name(image)] for image in content['images'] if isinstance(image, dict)]
     return hashlib.sha256(json.dumps(sorted(images, key=str)).encode()).hexdigest()[:16]
 
 
 def file_name(entry: dict[str, Any]) -> str:
-    """An entry's ``file_name`` without folders, those of Windows included."""
+    """The ``file_name`` of an entry without folders, including those of Windows paths."""
     return PurePosixPath(str(entry.get('file_name')).replace('\\', '/')).name
 
 
-def write_note(results: str | os.PathLike, data: EvaluationData, **more: Any) -> None:
-    """Write what a results file is of beside it: ``results.data.json`` beside ``results.json``."""
+def write_note(results: str | os.PathLike[str], data: EvaluationData, **more: Any) -> None:
+    """Store the data of a results file in a note next to it: ``results.data.json`` for ``results.json``."""
     write_json(_note(results), data._asdict() | more)
 
 
-def read_note(results: str | os.PathLike) -> dict[str, Any] | None:
-    """What :func:`write_note` has left beside a results file; None where there is nothing of the kind."""
+def read_note(results: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The note of :func:`write_note`; None if there is none."""
     try:
         note = read_json(_note(results))
     except (FileNotFoundError, UserError):
@@ -80,7 +80,7 @@ def read_note(results: str | os.PathLike) -> dict[str, Any] | None:
     return note if isinstance(note, dict) and all(isinstance(note.get(key), str) for key in texts) else None
 
 
-def _note(results: str | os.PathLike) -> Path:
+def _note(results: str | os.PathLike[str]) -> Path:
     return Path(f'{os.path.splitext(results)[0]}.data.json')
 
 

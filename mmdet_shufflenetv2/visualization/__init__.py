@@ -1,4 +1,4 @@
-"""Images with boxes and their names, and several of them on one sheet."""
+"""Draw boxes on images, sheets of images, and training curves."""
 
 from .boxes import class_color, draw_boxes
 from .curves import check_plot_file

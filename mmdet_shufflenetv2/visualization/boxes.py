@@ -1,6 +1,6 @@
-"""Boxes with their names on an image.
+"""Draw boxes with names on an image.
 
-MMDetection's visualizer draws with matplotlib, which takes longer than a light detector computes; a video needs better.
+MMDetection's visualizer uses matplotlib, which takes longer than a light detector and is too slow for videos.
 """
 
 from __future__ import annotations
@@ -18,19 +18,23 @@ __all__ = ['class_color', 'draw_boxes', 'font']
 
 def draw_boxes(image: np.ndarray, boxes: np.ndarray, names: Sequence[str],
                colors: Sequence[tuple[int, int, int]]) -> np.ndarray:
-    """Draw boxes and what they are called.
+    """Draw boxes and their names.
 
-    A name stands on its box, or in it where the image ends, and moves down where it would cover another name.
+    A name is above its box, or inside it at the upper border of the image. It moves down if it would cover another
+    name.
 
     Args:
-        image: ``(H, W, 3)`` uint8; blue, green, red. It is left as it is.
-        boxes: ``(N, 4)``: x1, y1, x2, y2 in pixels; the first is drawn on top.
-        names: What to write at each; an empty name writes nothing.
-        colors: Red, green, blue of each, 0 to 255.
+        image: ``(H, W, 3)`` uint8 in BGR order. It is not changed.
+        boxes: ``(N, 4)``: x1, y1, x2, y2 in pixels. The first one is drawn on top.
+        names: Text of each box; can be empty.
+        colors: (red, green, blue) of each box, 0 to 255.
+
+    Returns:
+        The drawn image, ``(H, W, 3)`` uint8 in BGR order.
     """
     height, width = image.shape[:2]
-    picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
-    draw = ImageDraw.Draw(picture)
+    drawn = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
+    draw = ImageDraw.Draw(drawn)
     line = max(2, round(max(height, width) / 320))
     letters = font(max(10, round(max(height, width) / 45)))
     for (x1, y1, x2, y2), color in list(zip(np.asarray(boxes).tolist(), colors))[::-1]:
@@ -42,16 +46,16 @@ def draw_boxes(image: np.ndarray, boxes: np.ndarray, names: Sequence[str],
         *_, right, bottom = draw.textbbox((0, 0), name, font=letters, anchor='la')
         label_width, label_height = right + 2 * line, bottom + 2 * line
         x = min(max(x1, 0), max(width - label_width, 0))
-        y = _free_place(x, y1 - label_height, label_width, label_height, height, taken)
+        y = _free_y(x, y1 - label_height, label_width, label_height, height, taken)
         taken.append((x, y, x + label_width, y + label_height))
         draw.rectangle(taken[-1], fill=color)
         draw.text((x + line, y + line), name, font=letters, fill=_readable_on(color), anchor='la')
-    return np.asarray(picture)[..., ::-1]
+    return np.asarray(drawn)[..., ::-1]
 
 
 def class_color(label: int) -> tuple[int, int, int]:
-    """A colour for a class, red, green, blue: neighbours differ, and none is too light or too dark to be seen."""
-    # The golden ratio spreads any number of hues evenly; brightness changes too, since hues alone are soon alike.
+    """The color (red, green, blue) of a class. Consecutive classes differ, and all colors are clearly visible."""
+    # The golden ratio spreads any number of hues evenly. Brightness also varies, because many hues look alike.
     hue, light = label * 0.618034 % 1, (0.45, 0.6, 0.35)[label % 3]
     red, green, blue = colorsys.hls_to_rgb(hue, light, 0.85)
     return round(255 * red), round(255 * green), round(255 * blue)
@@ -59,14 +63,14 @@ def class_color(label: int) -> tuple[int, int, int]:
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """matplotlib's DejaVu Sans, which has Greek, Cyrillic and more: names of classes are not always English."""
-    import matplotlib  # takes a second, and only figures need it
+    """DejaVu Sans of matplotlib, which supports Greek, Cyrillic and more, for class names in other languages."""
+    import matplotlib  # importing it takes a second
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf', size)
 
 
-def _free_place(x: float, y: float, width: float, height: float, image_height: int,
-                taken: Sequence[tuple[float, float, float, float]]) -> float:
-    """The first free y at or below the wanted one; the wanted one where none is free."""
+def _free_y(x: float, y: float, width: float, height: float, image_height: int,
+            taken: Sequence[tuple[float, float, float, float]]) -> float:
+    """The first free y at or below the wanted one, or the wanted one if none is free."""
     wanted = free = min(max(y, 0), max(image_height - height, 0))
     for _ in taken:
         hit = next((t for t in taken if x < t[2] and t[0] < x + width and free < t[3] and t[1] < free + height), None)

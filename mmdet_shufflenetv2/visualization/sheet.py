@@ -1,4 +1,4 @@
-"""Several images on one sheet, each with a line of text."""
+"""Arrange images with captions on one sheet."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ _GAP, _TEXT = 8, 13
 
 
 def make_sheet(images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 4, side: int = 320) -> np.ndarray:
-    """Put images side by side on a white sheet, ``(H, W, 3)`` uint8.
+    """Arrange images on a white sheet, ``(H, W, 3)`` uint8.
 
     Args:
-        images: Arrays ``(H, W, 3)`` of uint8, of any sizes, at least one.
-        captions: A line under each; what is too long is cut, with three dots.
-        columns: Images in a row.
-        side: Width and height in pixels of the square that each image is scaled to fit.
+        images: At least one array ``(H, W, 3)`` of uint8. Sizes can differ.
+        captions: One line below each image. Long lines are truncated with three dots.
+        columns: Number of images per row.
+        side: Each image is scaled to fit into a square with this side, in pixels.
     """
     columns = min(columns, len(images))
-    scaled = [_scaled(image, side) for image in images]
+    scaled = [_scaled(each, side) for each in images]
     rows = [range(first, min(first + columns, len(images))) for first in range(0, len(images), columns)]
-    heights = [max(scaled[place].height for place in row) for row in rows]
+    heights = [max(scaled[index].height for index in row) for row in rows]
     sheet = Image.new('RGB', (columns * (side + _GAP) + _GAP, sum(heights) + len(rows) * (2 * _TEXT + _GAP) + _GAP),
                       'white')
     draw = ImageDraw.Draw(sheet)
     top = _GAP
     for row, height in zip(rows, heights):
-        for column, place in enumerate(row):
+        for column, index in enumerate(row):
             left = _GAP + column * (side + _GAP)
-            picture = scaled[place]
-            sheet.paste(picture, (left + (side - picture.width) // 2, top + height - picture.height))
-            draw.text((left, top + height + 3), _fitting(captions[place], draw, side), font=font(_TEXT),
+            image = scaled[index]
+            sheet.paste(image, (left + (side - image.width) // 2, top + height - image.height))
+            draw.text((left, top + height + 3), _fitting(captions[index], draw, side), font=font(_TEXT),
                       fill=(40, 40, 40))
         top += height + 2 * _TEXT + _GAP
     return np.asarray(sheet)[..., ::-1]

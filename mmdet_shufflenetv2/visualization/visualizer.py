@@ -1,4 +1,4 @@
-"""Pictures of ground truth and detections whose names can be read."""
+"""MMDetection's visualizer with readable names."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from . import class_color, draw_boxes
 
 __all__ = ['BoxVisualizer']
 
-#: Long side in pixels to which smaller images are enlarged: a name would cover most of them.
+#: Smaller images are enlarged to this long side in pixels. Otherwise a name would cover most of the image.
 _LONG_SIDE = 256
 
 
 @VISUALIZERS.register_module()
 class BoxVisualizer(DetLocalVisualizer):
-    """MMDetection's visualizer with this project's boxes: no name covers another, and small images are enlarged.
+    """MMDetection's visualizer with boxes whose names do not overlap. Small images are enlarged.
 
-    Masks are left to MMDetection.
+    Masks are drawn by MMDetection.
     """
 
     def _draw_instances(self, image: np.ndarray, instances: InstanceData, classes: list[str] | None,
-                        palette: list[tuple] | None) -> np.ndarray:
-        """Draw the boxes of one side of the picture; arguments and result (RGB) as MMDetection has them."""
+                        palette: list[tuple[int, ...]] | None) -> np.ndarray:
+        """Draw ground truth or detections. Arguments and result (RGB) are as in MMDetection."""
         factor = max(1., _LONG_SIDE / max(image.shape[:2]))
         if 'masks' in instances:
             return _enlarged(super()._draw_instances(image, instances, classes, palette), factor)

@@ -95,13 +95,13 @@ def test_runs_are_called_by_what_tells_them_apart(paths, expected):
 
 
 @pytest.mark.parametrize(('runs', 'out', 'words'), [
-    (['nowhere'], None, 'There is no folder nowhere. Expected the work dir of a run, such as work_dirs/real'),
+    (['nowhere'], None, 'Folder not found: nowhere. Expected the work dir of a run, such as work_dirs/real'),
     (['empty'], None, 'empty holds no log of a training'),
     (['work_dirs'], None, 'Did you mean work_dirs/real'),
     (['work_dirs/real/1'], None, 'Did you mean work_dirs/real'),
     (['work_dirs/real', 'empty'], None, 'empty holds no log'),
-    (['work_dirs/real'], 'x.txt', 'out=x.txt is not a kind of image'),
-    (['work_dirs/real'], 'nowhere/x.png', 'out=nowhere/x.png: there is no folder'),
+    (['work_dirs/real'], 'x.txt', 'out=x.txt is has an unknown suffix'),
+    (['work_dirs/real'], 'nowhere/x.png', 'out=nowhere/x.png: folder not found'),
 ])
 def test_what_is_no_run_is_said_with_a_run_that_is_one(tmp_path, monkeypatch, runs, out, words):
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,6 @@
-"""What a detector gets right and wrong, from a COCO results file and its annotations.
+"""``snv2 analyze``: report the mistakes of a detector, from a COCO results file and its annotations.
 
-AP and matching are pycocotools' own; here they are told apart by class and size, and the mistakes are looked up.
+AP and matching are those of pycocotools, split by class and size.
 """
 
 from .report import analyze

@@ -1,4 +1,4 @@
-"""Reading a COCO results file and the annotations that it belongs to."""
+"""Read a COCO results file and its annotations."""
 
 from __future__ import annotations
 
@@ -17,90 +17,89 @@ from ..evaluation_data import file_name, images_digest, read_note
 __all__ = ['find_data', 'read_annotations', 'read_results']
 
 
-def find_data(results: str | os.PathLike, annotations: str | os.PathLike | None,
-              images: str | os.PathLike | None) -> tuple[str | os.PathLike, Path]:
-    """The annotation file and the image folder of a results file: those named, else what was noted beside it.
+def find_data(results: str | os.PathLike[str], annotations: str | os.PathLike[str] | None,
+              images: str | os.PathLike[str] | None) -> tuple[str | os.PathLike[str], Path]:
+    """The annotation file and the image folder of a results file: those given, or else those in its note.
 
     Raises:
-        UserError: If one is neither named nor noted, or if the folder is missing.
+        UserError: If one is neither given nor in the note, or if the folder is missing.
     """
     note = read_note(results) or {}
     if not note and None in (annotations, images) and os.path.isfile(results):
         missing = [flag for flag, given in (('ann=FILE', annotations), ('images=DIR', images)) if given is None]
-        raise UserError(f'{results} has no note of its data beside it, as snv2 eval --out writes it. Name the '
-                        f'data: {" ".join(missing)}')
+        raise UserError(f'The data of {results} are unknown: snv2 eval --out stores them in a file next to it. Name '
+                        f'them: {" ".join(missing)}')
     folder = Path(note.get('image_folder', '') if images is None else images)
     if not folder.is_dir():
-        raise UserError(f'images={folder} is no folder. Expected the one with the images of the annotations, such as '
+        raise UserError(f'images={folder} is not a folder. Expected the folder of the annotated images, such as '
                         f'data/coco/val2017.')
     return note.get('ann_file', '') if annotations is None else annotations, folder
 
 
-def read_annotations(path: str | os.PathLike, images: Path) -> dict[str, Any]:
-    """A COCO annotation file, with what some tools leave out filled in.
+def read_annotations(path: str | os.PathLike[str], images: Path) -> dict[str, Any]:
+    """Read and complete a COCO annotation file.
 
     Raises:
-        UserError: If it is missing or no annotation file, if something in it is fatal, or if an image is there and has
-            another size than it states.
+        UserError: If it is missing or invalid, or if an image has another size than stated.
     """
     try:
         content = read_json(path)
     except FileNotFoundError:
-        raise UserError(f'ann={path}: there is no such file.') from None
+        raise UserError(f'ann={path}: file not found.') from None
     if isinstance(content, list):
-        raise UserError(f'ann={path} is no COCO annotation file. It looks like results: those come first, without '
-                        f'`ann`.')
+        raise UserError(f'ann={path} is not a COCO annotation file, it looks like results. Name results without `ann`.')
     annotations = complete_annotations(as_annotations(content, path), images)
-    audit(annotations, path, images, look=False).refuse('an evaluation')
+    audit(annotations, path, images, check_files=False).refuse('evaluation')
     listed = annotations['images']
     files = [images / image['file_name'] for image in listed]
     refuse_other_sizes(files, check_image_files(files), [(image['width'], image['height']) for image in listed])
     return annotations
 
 
-def read_results(path: str | os.PathLike, annotations: dict[str, Any]) -> list[dict[str, Any]]:
+def read_results(path: str | os.PathLike[str], annotations: dict[str, Any]) -> list[dict[str, Any]]:
     """A COCO results file: a list of detections with ``image_id``, ``category_id``, ``bbox`` and ``score``.
 
     Raises:
-        UserError: If the file is missing, is no such list, is empty, or belongs to other annotations: each detection
-            has to be of their images and categories.
+        UserError: If the file is missing, invalid or empty, or if it has other images or categories than the
+            annotations.
     """
-    how = 'snv2 eval CONFIG CHECKPOINT --out results.json writes one.'
+    how = 'To write one: snv2 eval CONFIG CHECKPOINT --out results.json'
     try:
         results = read_json(path)
     except FileNotFoundError:
-        raise UserError(f'There is no results file {path}. {how}') from None
+        raise UserError(f'Results file not found: {path}. {how}') from None
     if not isinstance(results, list):
         annotated = isinstance(results, dict) and 'images' in results
-        raise UserError(f'{path} is no list of detections. '
-                        f'{"It looks like annotations: name those with `ann`." if annotated else how}')
+        raise UserError(f'{path} is not a list of detections. '
+                        f'{"It looks like annotations: name them with `ann`." if annotated else how}')
     if not results:
-        raise UserError(f'{path} holds no detection at all: nothing to analyze.')
-    for place, one in enumerate(results):
+        raise UserError(f'{path} contains no detections, so there is nothing to analyze.')
+    for index, one in enumerate(results):
         if not _is_detection(one):
-            raise UserError(f'{path}: entry {place} is no detection with image_id, category_id, bbox (x, y, width, '
+            raise UserError(f'{path}: entry {index} is not a detection with image_id, category_id, bbox (x, y, width, '
                             f'height) and score. {how}')
     _refuse_other_images(path, results, annotations)
     for key, among in (('image_id', 'images'), ('category_id', 'categories')):
         known = {entry['id'] for entry in annotations[among]}
         if strays := sorted({str(one[key]) for one in results if one[key] not in known}):
-            raise UserError(f'{path} has {len(strays)} values of {key} that `ann` does not list, such as {strays[0]}: '
-                            f'it belongs to other annotations.')
+            raise UserError(f'{path} does not belong to these annotations: `ann` does not list {len(strays)} values of '
+                            f'its {key}, such as {strays[0]}.')
     return results
 
 
-def _refuse_other_images(path: str | os.PathLike, results: list[dict[str, Any]], annotations: dict[str, Any]) -> None:
-    """Ids alone may fit the annotations of other images: most files count from 1."""
+def _refuse_other_images(path: str | os.PathLike[str], results: list[dict[str, Any]],
+                         annotations: dict[str, Any]) -> None:
+    """Compare the images by name, because ids often match by chance: most files count from 1."""
     note = read_note(path)
     if note and note['digest'] != images_digest(annotations):
         listed = len(annotations['images'])
-        raise UserError(f'{path} is of the {note.get("images")} images of {note["ann_file"]}, and `ann` lists '
-                        f'{listed} others. Leave out `ann` and `images`.')
+        raise UserError(f'{path} has results for the {note.get("images")} images of {note["ann_file"]}, but `ann` '
+                        f'lists {listed} other images. Remove `ann` and `images`.')
     names = {image['id']: file_name(image) for image in annotations['images']}
     for one in results:
         if 'file_name' in one and file_name(one) != names.get(one['image_id'], file_name(one)):
-            raise UserError(f'{path} has image_id {one["image_id"]} for {file_name(one)}, and `ann` has it for '
-                            f'{names[one["image_id"]]}: it belongs to other annotations.')
+            raise UserError(f'{path} does not belong to these annotations: its image_id {one["image_id"]} is '
+                            f'{file_name(one)}, but in `ann` it is {names[one["image_id"]]}.')
 
 
 def _is_detection(entry: Any) -> bool:

@@ -1,7 +1,7 @@
-"""What was found wrongly or not at all, at one threshold, as a person who looks at the pictures would count it.
+"""Find false positives, missed objects and confusions at one score threshold.
 
-Detections above the threshold are matched to the objects at IoU 0.5 by pycocotools, class by class as for AP50. What is
-left over on both sides is matched once more without regard to class: those are confusions.
+pycocotools matches the detections above the threshold to ground truth objects at IoU 0.5, class by class as for AP50.
+The remaining detections and objects are matched again across classes. These matches are confusions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .scores import as_coco
 __all__ = ['FalsePositive', 'Mistakes', 'find_mistakes']
 
 _IOU = 0.5
-# Below it a box has nothing to do with an object.
+# Below this IoU a box is unrelated to an object.
 _NEAR = 0.1
 
 
@@ -28,56 +28,56 @@ class FalsePositive(NamedTuple):
     """A detection without an object of its class."""
 
     detection: dict[str, Any]
-    #: ``confused with`` or ``also found as``, the object's class to be added; ``duplicate``, ``badly placed``,
+    #: ``confused with`` or ``also found as``, to be followed by a class; ``duplicate``, ``badly placed``,
     #: ``nothing there``.
     kind: str
-    #: The object that it is about; None where there is nothing.
+    #: The related object; None if there is none.
     truth: dict[str, Any] | None
 
 
 class Mistakes(NamedTuple):
     """All mistakes, the worst first."""
 
-    #: By score.
+    #: Sorted by score.
     false_positives: list[FalsePositive]
-    #: Objects that nothing was found at, the largest first.
+    #: Missed objects, the largest first.
     misses: list[dict[str, Any]]
-    #: Counts ``(K + 1, K + 1)``: a row a true class, a column a found one; the last row is nothing, the last column
-    #: missed.
+    #: Counts ``(K + 1, K + 1)``: one row per true class, one column per detected class. The last row is background, the
+    #: last column is missed.
     confusion: np.ndarray
     #: Names of the K classes, by row.
     classes: list[str]
 
 
 def find_mistakes(annotations: dict[str, Any], results: Sequence[dict[str, Any]], score_thr: float) -> Mistakes:
-    """What is left once detections of ``score_thr`` and above are matched to objects; both as :mod:`.inputs` reads."""
+    """Match detections with a score of at least ``score_thr`` to objects. Both are as read by :mod:`.inputs`."""
     truths = annotations['annotations']
     found = [one for one in results if one['score'] >= score_thr]
     right, ignored = _match(annotations, truths, found, by_class=True)
     taken = set(right.values())
-    spare_truths = [one for place, one in enumerate(truths) if place not in taken and not one['iscrowd']]
-    spare_found = [one for place, one in enumerate(found) if place not in right and place not in ignored]
+    spare_truths = [one for index, one in enumerate(truths) if index not in taken and not one['iscrowd']]
+    spare_found = [one for index, one in enumerate(found) if index not in right and index not in ignored]
     wrong, _ = _match(annotations, spare_truths, spare_found, by_class=False)
 
     categories = sorted(annotations['categories'], key=lambda category: category['id'])
     rows = {category['id']: row for row, category in enumerate(categories)}
     confusion = np.zeros((len(rows) + 1, len(rows) + 1), int)
-    for place in right:
-        row = rows[found[place]['category_id']]
+    for index in right:
+        row = rows[found[index]['category_id']]
         confusion[row, row] += 1
     of_image = as_coco(annotations).imgToAnns
     false_positives = []
-    for place, detection in enumerate(spare_found):
+    for index, detection in enumerate(spare_found):
         column = rows[detection['category_id']]
-        if place in wrong:
-            truth = spare_truths[wrong[place]]
+        if index in wrong:
+            truth = spare_truths[wrong[index]]
             confusion[rows[truth['category_id']], column] += 1
             false_positives.append(FalsePositive(detection, 'confused with', truth))
         else:
             confusion[-1, column] += 1
             false_positives.append(FalsePositive(detection, *_nearest(detection, of_image[detection['image_id']])))
     taken = set(wrong.values())
-    misses = [truth for place, truth in enumerate(spare_truths) if place not in taken]
+    misses = [truth for index, truth in enumerate(spare_truths) if index not in taken]
     for truth in misses:
         confusion[rows[truth['category_id']], -1] += 1
     return Mistakes(
@@ -87,11 +87,11 @@ def find_mistakes(annotations: dict[str, Any], results: Sequence[dict[str, Any]]
 
 def _match(annotations: dict[str, Any], truths: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]],
            by_class: bool) -> tuple[dict[int, int], set[int]]:
-    """pycocotools' matching: place of a detection -> place of its object, and the detections that crowds excuse."""
-    # pycocotools takes an id of 0 for "no match", so both sides are numbered anew, from 1.
+    """Match with pycocotools: index of a detection -> index of its object, and the detections matched to crowds."""
+    # In pycocotools, an id of 0 means "no match", so both sides get new ids from 1.
     numbered = [[dict(image_id=one['image_id'], category_id=one['category_id'], bbox=one['bbox'],
                       area=one['bbox'][2] * one['bbox'][3], iscrowd=one.get('iscrowd', 0), score=one.get('score', 1),
-                      id=place + 1) for place, one in enumerate(side)] for side in (truths, found)]
+                      id=number) for number, one in enumerate(side, 1)] for side in (truths, found)]
     evaluation = COCOeval(*(as_coco(dict(images=annotations['images'], categories=annotations['categories'],
                                          annotations=side)) for side in numbered), 'bbox')
     evaluation.params.iouThrs = np.array([_IOU])
@@ -112,7 +112,7 @@ def _match(annotations: dict[str, Any], truths: Sequence[dict[str, Any]], found:
 
 
 def _nearest(detection: dict[str, Any], truths: Sequence[dict[str, Any]]) -> tuple[str, dict[str, Any] | None]:
-    """What a detection is that no object was left for."""
+    """The kind of a false positive without a match, and its related object."""
     objects = [one for one in truths if not one['iscrowd']]
     if not objects:
         return 'nothing there', None

@@ -1,4 +1,4 @@
-"""``report.html``: one file with everything in it, for a desk, a phone, and a machine without a network."""
+"""Write ``report.html``: one self-contained file that needs no network and also works on a phone."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ from .scores import Scores, evaluate
 
 __all__ = ['analyze']
 
-#: More classes than these make a table of confusions that nobody reads.
+#: Maximum number of classes in the table of confusions.
 _MOST_CLASSES = 24
 
 
-def analyze(results: str | os.PathLike, annotations: str | os.PathLike | None = None,
-            images: str | os.PathLike | None = None, out: str | os.PathLike = 'report.html', *,
+def analyze(results: str | os.PathLike[str], annotations: str | os.PathLike[str] | None = None,
+            images: str | os.PathLike[str] | None = None, out: str | os.PathLike[str] = 'report.html', *,
             score_thr: float = 0.3, worst: int = 24) -> Scores:
-    """Write the report as ``snv2 analyze`` does, and return the scores, which equal pycocotools'.
+    """Write the report like ``snv2 analyze``, and return the scores, which equal those of pycocotools.
 
     Args:
         results: COCO results file.
-        annotations, images: COCO annotation file that it belongs to, and the folder of its images; None takes what
-            ``snv2 eval`` noted beside the results.
+        annotations, images: Its COCO annotation file, and the folder of the images; None uses those that ``snv2 eval``
+            stored next to the results.
         out: File to write, ``.html``.
-        score_thr: Threshold at which mistakes are counted; AP needs none.
-        worst: False positives and misses to show, so many of each.
+        score_thr: Lowest score of a false positive. AP uses all scores.
+        worst: How many false positives and how many missed objects to show.
 
     Raises:
-        UserError: If a file does not do.
+        UserError: If a file is invalid.
     """
     out = Path(out)
     if out.suffix.lower() not in ('.html', '.htm'):
-        raise UserError(f'out={out}: expected a name that ends in .html.')
+        raise UserError(f'out={out}: expected a file with the suffix .html.')
     if not 0 <= score_thr <= 1:
-        raise UserError(f'score_thr={score_thr} is no score: expected 0 to 1.')
+        raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1.')
     if worst < 0:
         raise UserError(f'worst={worst}: expected 0 or more.')
-    annotations, images = find_data(results, annotations, images)
-    truth = read_annotations(annotations, images)
+    ann_file, folder = find_data(results, annotations, images)
+    truth = read_annotations(ann_file, folder)
     detections = read_results(results, truth)
     scores = evaluate(truth, detections)
     mistakes = find_mistakes(truth, detections, score_thr)
     parts = [
         _head(scores, Path(results).name, len(truth['images'])),
-        _section('AP by size', 'Small: below 32 x 32 pixels; large: above 96 x 96. Recall: the average, with 100 '
-                 'detections an image.', size_svg(scores.sizes)),
-        _section('Classes', 'Precision (up) over recall (right) at IoU 0.5, both from 0 to 1. Best mmAP first.',
+        _section('AP by size', 'Small: below 32 x 32 pixels; large: above 96 x 96. Recall: average recall with 100 '
+                 'detections per image.', size_svg(scores.sizes)),
+        _section('Classes', 'Precision (y axis) over recall (x axis) at IoU 0.5, both from 0 to 1. Best mmAP first.',
                  _classes(scores)),
-        _section('Confusion', f'Detections with a score of {score_thr} or more, matched at IoU 0.5. A row is what is '
-                 f'there, a column what was found.', _confusion(mistakes)),
-        *_sheets(mistakes, _Pieces(truth, images), worst),
+        _section('Confusion', f'Detections with a score of {score_thr} or more, matched at IoU 0.5. One row per true '
+                 f'class, one column per detected class.', _confusion(mistakes)),
+        *_sheets(mistakes, _Pieces(truth, folder), worst),
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, _PAGE.replace('TITLE', escape(Path(results).name)).replace('BODY', '\n'.join(parts)))
@@ -68,7 +68,7 @@ def analyze(results: str | os.PathLike, annotations: str | os.PathLike | None = 
 
 
 class _Pieces:
-    """Pieces of images with their boxes, as figures with a caption."""
+    """Parts of images with boxes and a caption, as HTML figures."""
 
     def __init__(self, annotations: dict[str, Any], folder: Path) -> None:
         self.names = {category['id']: category['name'] for category in annotations['categories']}
@@ -78,8 +78,8 @@ class _Pieces:
                caption: str) -> str:
         path = self._files[about['image_id']]
         if not path.is_file():
-            raise UserError(f'There is no image {path}. `images` names the folder that the annotations\' file names '
-                            f'start from.')
+            raise UserError(f'Image not found: {path}. Set `images` to the folder that file names in the annotations '
+                            f'are relative to.')
         boxes = [(one['bbox'], self.names[one['category_id']] + (f' {one["score"]:.2f}' if 'score' in one else ''),
                   color) for one, color in drawn]
         return (f'<figure><img src="{image_piece(read_image(path), about["bbox"], boxes)}" alt="{escape(caption)}" '
@@ -87,8 +87,10 @@ class _Pieces:
                 f'</figure>')
 
     def false_positive(self, one: FalsePositive) -> str:
-        drawn = [(one.detection, FOUND)] + ([(one.truth, TRUE)] if one.truth else [])
-        kind = one.kind + (f' {self.names[one.truth["category_id"]]}' if one.kind.endswith(('with', 'as')) else '')
+        drawn = [(one.detection, FOUND), *([(one.truth, TRUE)] if one.truth else [])]
+        kind = one.kind
+        if one.truth and kind.endswith(('with', 'as')):
+            kind += f' {self.names[one.truth["category_id"]]}'
         return self.figure(one.detection, drawn,
                            f'{self.names[one.detection["category_id"]]} {one.detection["score"]:.2f}: {kind}')
 
@@ -98,13 +100,12 @@ class _Pieces:
 
 
 def _sheets(mistakes: Mistakes, pieces: _Pieces, worst: int) -> Iterator[str]:
-    for title, key, entries, figure in (
+    for title, key, figures in (
             (f'The worst of {len(mistakes.false_positives)} false positives', ' Highest scores first.',
-             mistakes.false_positives, pieces.false_positive),
-            (f'The largest of {len(mistakes.misses)} misses', ' Objects at which nothing was found.',
-             mistakes.misses, pieces.miss)):
-        figures = ''.join(map(figure, entries[:worst]))
-        yield _section(title, _KEY + key, f'<div class="sheet">{figures}</div>' if figures else '<p>None.</p>')
+             [pieces.false_positive(one) for one in mistakes.false_positives[:worst]]),
+            (f'The largest of {len(mistakes.misses)} missed objects', ' Objects without a detection.',
+             [pieces.miss(one) for one in mistakes.misses[:worst]])):
+        yield _section(title, _KEY + key, f'<div class="sheet">{"".join(figures)}</div>' if figures else '<p>None.</p>')
 
 
 def _head(scores: Scores, name: str, images: int) -> str:
@@ -133,19 +134,19 @@ def _confusion(mistakes: Mistakes) -> str:
     trouble = wrong[:-1].sum(axis=1) + wrong[:, :-1].sum(axis=0)
     shown = sorted(np.argsort(-trouble, kind='stable')[:_MOST_CLASSES])
     note = '' if len(shown) == len(mistakes.classes) else (
-        f'<p>The {len(shown)} classes with most mistakes, of {len(mistakes.classes)}.</p>')
+        f'<p>The {len(shown)} classes with the most mistakes, of {len(mistakes.classes)}.</p>')
     columns = [*shown, len(mistakes.classes)]
     names = [*mistakes.classes, '']
     head = ''.join(f'<th class="up"><span>{escape(names[column]) or "missed"}</span></th>' for column in columns)
     largest = counts.sum(axis=1)
     rows = ''.join(
-        f'<tr><th>{escape(names[row]) or "nothing"}</th>'
+        f'<tr><th>{escape(names[row]) or "background"}</th>'
         + ''.join(_cell(counts[row, column], largest[row], row == column) for column in columns) + '</tr>'
         for row in columns)
     pairs = [(wrong[row, column], row, column) for row, column in zip(*np.nonzero(wrong[:-1, :-1]))]
-    listed = ''.join(f'<li>{escape(mistakes.classes[row])} taken for {escape(mistakes.classes[column])}: {count}</li>'
+    listed = ''.join(f'<li>{escape(mistakes.classes[row])} detected as {escape(mistakes.classes[column])}: {count}</li>'
                      for count, row, column in sorted(pairs, key=lambda pair: -pair[0])[:10])
-    often = f'<h3>Most often</h3><ol>{listed}</ol>' if listed else ''
+    often = f'<h3>Most frequent</h3><ol>{listed}</ol>' if listed else ''
     return f'{note}<div class="wide"><table class="confusion"><tr><th></th>{head}</tr>{rows}</table></div>{often}'
 
 
@@ -153,7 +154,7 @@ def _cell(count: int, of: int, right: bool) -> str:
     if not count:
         return '<td></td>'
     red, green, blue = TRUE if right else FOUND
-    # Never so dark that black is hard to read on it.
+    # Light enough for black text.
     return f'<td style="background:rgba({red},{green},{blue},{0.1 + 0.5 * count / of:.2f})">{count}</td>'
 
 
@@ -169,7 +170,7 @@ def _counted(count: int, noun: str) -> str:
     return f'{count} {noun}{"" if count == 1 else "es" if noun.endswith("s") else "s"}'
 
 
-_KEY = f'<i style="color:rgb{TRUE}">■</i> what is there, <i style="color:rgb{FOUND}">■</i> what was found.'
+_KEY = f'<i style="color:rgb{TRUE}">■</i> ground truth, <i style="color:rgb{FOUND}">■</i> detections.'
 
 _PAGE = f'''<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -88,9 +88,9 @@ def results(change):
 
 
 @pytest.mark.parametrize(('damage', 'words'), [
-    (lambda: dict(results='nowhere.json'), 'There is no results file nowhere.json'),
-    (lambda: dict(annotations='nowhere.json'), 'ann=nowhere.json: there is no such file'),
-    (lambda: dict(images='nowhere'), 'images=nowhere is no folder'),
+    (lambda: dict(results='nowhere.json'), 'Results file not found: nowhere.json'),
+    (lambda: dict(annotations='nowhere.json'), 'ann=nowhere.json: file not found'),
+    (lambda: dict(images='nowhere'), 'images=nowhere is not a folder'),
     (lambda: dict(images='.'), 'There is no image .*jpg. `images` names'),
     (lambda: dict(out='report.pdf'), 'ends in .html'),
     (lambda: dict(score_thr=30), 'score_thr=30'),
