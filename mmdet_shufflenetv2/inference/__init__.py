@@ -1,6 +1,6 @@
-"""Using a detector: one Python call for notebooks, and images, videos and cameras from the command line.
+"""Run a detector: one Python call, or images, videos and cameras on the command line.
 
-Imports no PyTorch by itself: an exported detector runs without.
+This room does not import PyTorch at import time, so exported detectors run without it.
 """
 
 from .detector import Detector

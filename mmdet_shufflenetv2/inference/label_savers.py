@@ -1,6 +1,6 @@
-"""Detections as labels for people to correct: data sets with their images, as labeling tools open them.
+"""Save detections as pre-labels: data sets with images that labeling tools can open.
 
-``--data`` and ``snv2 convert`` read what is written. Scores are not in it, nor are boxes of a pixel or less.
+``--data`` and ``snv2 convert`` can read them, too. Scores, and boxes of a pixel or less, are not saved.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 import cv2
@@ -27,9 +28,9 @@ _SMALLEST = 1.0
 
 
 class _LabelSaver(ExitStack, ABC):
-    """Copies each image, and writes each frame of a video as one."""
+    """Copies each image, and writes each frame of a video as an image."""
 
-    #: The folder in ``out_dir``, and that of the images in it.
+    #: Name of the folder in ``out_dir``, and of the folder of images in it.
     folder: str
     images: str
 
@@ -39,11 +40,11 @@ class _LabelSaver(ExitStack, ABC):
         self._classes = detector.classes
         self._names = {source.name.lower() for source in sources}
         (self.path / self.images).mkdir(parents=True, exist_ok=True)
-        # The order of the classes, which the formats do not have.
+        # The formats do not store the order of the classes.
         write_atomically(self.path / 'classes.txt', ''.join(f'{name}\n' for name in detector.classes))
 
     def write(self, frame: Frame, found: Objects) -> None:
-        """Write a frame and its labels; ``found`` is what is to be labeled."""
+        """Write a frame and its labels. ``found`` are the objects to label."""
         name = self._copy(frame)
         boxes = [WrittenBox(self._classes[label], tuple(round(value, 2) for value in box), False)
                  for box, label in zip(found.boxes.tolist(), found.labels)
@@ -65,7 +66,7 @@ class _LabelSaver(ExitStack, ABC):
 
     @abstractmethod
     def _write_labels(self, name: str, width: int, height: int, boxes: list[WrittenBox]) -> None:
-        """Write the labels of an image."""
+        """Write the labels of one image."""
 
 
 class VocSaver(_LabelSaver):
@@ -109,13 +110,14 @@ class CvatSaver(_LabelSaver):
 
 
 class LabelMeSaver(_LabelSaver):
-    """``labelme/``: each image, and a ``.json`` file beside it."""
+    """``labelme/``: each image with a ``.json`` file next to it."""
 
     folder, images = 'labelme', '.'
 
     def _write_labels(self, name: str, width: int, height: int, boxes: list[WrittenBox]) -> None:
-        shapes = [dict(label=box.name, points=[box.corners[:2], box.corners[2:]], group_id=None, description='',
-                       shape_type='rectangle', flags={}) for box in boxes]
+        shapes: list[dict[str, Any]] = [
+            dict(label=box.name, points=[box.corners[:2], box.corners[2:]], group_id=None, description='',
+                 shape_type='rectangle', flags={}) for box in boxes]
         write_json(self.path / f'{Path(name).stem}.json', dict(
             version='5.5.0', flags={}, shapes=shapes, imagePath=name, imageData=None, imageHeight=height,
             imageWidth=width))

@@ -1,4 +1,4 @@
-"""Detectors that a person may choose from: those named on a command line, else those that runs have left."""
+"""Find the detectors for the browser page: those named on the command line, or else those in work dirs."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = ['Model', 'find_models']
 
 
 class Model(NamedTuple):
-    """What :class:`.Detector` takes."""
+    """Arguments of :class:`.Detector`."""
 
     config: str | None
     weights: str | None
 
 
-def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'work_dirs') -> dict[str, Model]:
-    """Detectors by what to call them: their files' paths.
+def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike[str] = 'work_dirs') -> dict[str, Model]:
+    """Find detectors, by the paths of their files.
 
     Args:
-        arguments: ``[CONFIG] CHECKPOINT...`` and exported files. A config holds for the checkpoints behind it; one in
-            the folder of a run needs none, nor does one with its config inside, nor do NanoDet's own weights, whose
-            names are taken too.
-        work_dirs: Folder of runs, searched where no argument is given.
+        arguments: ``[CONFIG] CHECKPOINT...`` and exported files. A config applies to the checkpoints after it. No
+            config is needed for checkpoints in the work dir of a run, checkpoints with their config inside, and
+            NanoDet's own weights, which can also be named.
+        work_dirs: Folder of runs, which is searched if there are no arguments.
 
     Raises:
-        UserError: If a file that is named is missing or no detector, or if there is nothing to choose from.
+        UserError: If a file is missing or not a detector, or if no detector is found.
     """
     if not arguments:
         folder = Path(work_dirs)
@@ -42,27 +42,27 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike = 'w
                        key=lambda path: -path.stat().st_mtime)
         models = {str(path): _model(path, None) for path in found if is_exported(path) or _config_beside(path)}
         if not models:
-            raise UserError(f'There is no checkpoint in {folder}/*/. Name some: snv2 app [CONFIG] CHECKPOINT... or '
-                            f'FILE.onnx; NanoDet-m\'s own weights need no config.')
+            raise UserError(f'No checkpoint found in {folder}/*/. Name some: snv2 app [CONFIG] CHECKPOINT..., '
+                            f'FILE.onnx, or published weights such as nanodet-plus-m-416.')
         return models
     models, config = {}, None
     for argument in arguments:
         file = Path(named_weights(argument))
         if not file.is_file():
-            raise UserError(f'There is no file {argument}. Expected [CONFIG] CHECKPOINT... or FILE.onnx.')
+            raise UserError(f'File not found: {argument}. Expected [CONFIG] CHECKPOINT... or FILE.onnx.')
         if file.suffix in CONFIG_SUFFIXES:
             config = argument
         else:
             models[argument] = _model(file, config)
-    for config_or_file, weights in models.values():  # an invalid one is said before there is a page
+    for config_or_file, weights in models.values():  # report invalid files before the page starts
         if weights is None:
-            ExportedDetector(config_or_file)
+            ExportedDetector(str(config_or_file))
         elif config_or_file is None:
             load_checkpoint_config(weights)
         else:
             load(weights)
     if not models:
-        raise UserError(f'{config} is a config alone; expected CONFIG CHECKPOINT.')
+        raise UserError(f'{config} is a config without a checkpoint. Expected CONFIG CHECKPOINT.')
     return models
 
 
@@ -71,6 +71,6 @@ def _model(path: Path, config: str | None) -> Model:
 
 
 def _config_beside(path: Path) -> str | None:
-    """The config that MMEngine writes into the folder of a run."""
+    """The config that MMEngine writes to the work dir of a run."""
     configs = list(path.parent.glob('*.py'))
     return str(configs[0]) if len(configs) == 1 else None

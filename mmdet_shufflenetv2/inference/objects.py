@@ -1,4 +1,4 @@
-"""The objects of a frame: detections, with the ids that a tracker gives them, and which of them are wanted."""
+"""The objects of a frame: detections with tracking ids, and filters by class, size and region."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ _EXPECTED = 'expected X1 Y1 X2 Y2 in pixels, the corners of a polygon X Y X Y X 
 
 
 class Objects(NamedTuple):
-    """What is in a frame, as :class:`.Detections` has it, and ids."""
+    """Detections of a frame as in :class:`.Detections`, with tracking ids."""
 
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
-    #: ``(N,)`` int64: the same number for the same object in each frame of a video; -1 where it has none.
+    #: ``(N,)`` int64: the same id for the same object in each frame of a video; -1 for none.
     ids: np.ndarray
 
     @classmethod
     def untracked(cls, found: Detections) -> Objects:
-        """Detections, none of which has an id."""
+        """Detections without ids."""
         return cls(*found, np.full(len(found.scores), -1))
 
     def only(self, keep: np.ndarray) -> Objects:
-        """Those that a mask or indices ``(N,)`` choose."""
+        """Select objects by a mask or indices ``(N,)``."""
         return Objects(*(part[keep] for part in self))
 
 
 def wanted_labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:
-    """The labels of the named classes; all where ``names`` is None.
+    """The labels of the named classes, or all labels if ``names`` is None.
 
     Raises:
-        UserError: If the detector has no such class.
+        UserError: If the detector does not have a class.
     """
     if names is None:
         return list(range(len(classes)))
     for name in names:
         if name not in classes:
             near = difflib.get_close_matches(name, classes, n=1)
-            hint = f' Near it: {near[0]!r}.' if near else ''
-            raise UserError(f'classes={name!r} is no class of this detector.{hint} It knows {", ".join(classes)}.')
+            hint = f' Did you mean {near[0]!r}?' if near else ''
+            raise UserError(f'classes={name!r}: unknown class.{hint} The classes are {", ".join(classes)}.')
     return [classes.index(name) for name in names]
 
 
@@ -64,23 +64,23 @@ def has_wanted_size(boxes: np.ndarray, options: PredictOptions) -> np.ndarray:
 
 
 class Region:
-    """A part of the image; an object is in it if the center of its box is.
+    """A part of the image. An object is inside if the center of its box is inside.
 
     Args:
-        region: Four numbers, x1, y1, x2, y2 in pixels; six or more, the corners of a polygon; or a ``.json`` file with
-            a list of corners ``[[x, y], ...]``, with several such lists, or one that LabelMe wrote. Two corners are
-            those of a rectangle. None is the image.
+        region: Four numbers x1, y1, x2, y2 in pixels; or six and more, the corners of a polygon; or a ``.json`` file
+            with a list of corners ``[[x, y], ...]``, several such lists, or LabelMe's format. Two corners are a
+            rectangle. None is the complete image.
 
     Raises:
-        UserError: If it is anything else.
+        UserError: If the region is invalid.
     """
 
-    def __init__(self, region: Sequence[Any] | str | os.PathLike | None) -> None:
+    def __init__(self, region: Sequence[Any] | str | os.PathLike[str] | None) -> None:
         self._given = region if isinstance(region, (str, os.PathLike)) else ' '.join(map(str, region or ()))
-        #: ``(K, 2)`` each.
+        #: Arrays ``(K, 2)``.
         self.polygons: list[np.ndarray] = [] if region is None else [
             self._polygon(points) for points in self._read(region)]
-        #: Whether it has a part in the frames so far.
+        #: Whether it overlaps a frame so far.
         self.seen = not self.polygons
 
     def __call__(self, boxes: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -94,12 +94,12 @@ class Region:
                          for x, y in centers], bool)
 
     def check_seen(self) -> None:
-        """Raise a :class:`UserError` if no frame reached into it."""
+        """Raise a :class:`UserError` if the region is outside of all frames."""
         if not self.seen:
-            raise UserError(f'region={self._given} is outside of every image, so nothing was found in it: {_EXPECTED}.')
+            raise UserError(f'region={self._given} is outside of all images: {_EXPECTED}.')
 
-    def _read(self, region: Sequence[Any] | str | os.PathLike) -> list[Any]:
-        """Lists of corners."""
+    def _read(self, region: Sequence[Any] | str | os.PathLike[str]) -> list[Any]:
+        """Read lists of corners."""
         if isinstance(region, (str, os.PathLike)):
             region = [region]
         try:
@@ -123,11 +123,11 @@ class Region:
         if len(corners) < 3 or not np.isfinite(corners).all() or not cv2.contourArea(corners):
             raise self._invalid()
         if np.abs(corners).max() <= 1:
-            raise UserError(f'region={self._given} is smaller than a pixel. Give pixels of the image, not fractions.')
+            raise UserError(f'region={self._given} is smaller than a pixel. Use pixels of the image, not fractions.')
         return corners
 
     def _invalid(self) -> UserError:
-        return UserError(f'region={self._given}: {_EXPECTED}, with an area.')
+        return UserError(f'region={self._given}: {_EXPECTED}. Its area must not be zero.')
 
 
 def _corners_in_file(path: Path) -> list[Any]:
@@ -139,5 +139,5 @@ def _corners_in_file(path: Path) -> list[Any]:
     except OSError as error:
         raise UserError(f'region={path}: {error.strerror}. {_EXPECTED[0].upper()}{_EXPECTED[1:]}.') from None
     except (ValueError, LookupError, TypeError):
-        raise UserError(f'region={path} has no corners: expected JSON, [[x, y], [x, y], ...] in pixels, several such '
-                        f'lists, or a file of LabelMe.') from None
+        raise UserError(f'region={path} has no corners: expected JSON with [[x, y], [x, y], ...] in pixels, several '
+                        f'such lists, or a LabelMe file.') from None

@@ -1,4 +1,4 @@
-"""A page to try detectors on: drop an image, choose a checkpoint, move the threshold."""
+"""``snv2 app``: a browser page to try detectors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ['make_page', 'serve']
 
 
 class _Found(NamedTuple):
-    """What the page keeps of an image, so that moving the threshold detects nothing anew."""
+    """The cached detections of an image, so that a new threshold needs no new detection."""
 
     image: np.ndarray
     detections: Detections
@@ -36,16 +36,16 @@ class _Found(NamedTuple):
 
 def serve(models: Mapping[str, Model], *, device: str | None = None, host: str = '127.0.0.1',
           port: int | None = None) -> None:
-    """Show the page until Ctrl-C.
+    """Serve the page until Ctrl-C.
 
     Args:
-        models: As :func:`.models.find_models` returns them.
-        device: As :class:`.Detector` has it; an ``.onnx`` file runs on the CPU whatever it is.
-        host: Address to listen at; ``0.0.0.0`` lets other machines in.
-        port: Port; by default the first free one from 7860.
+        models: The result of :func:`.models.find_models`.
+        device: As in :class:`.Detector`. Exported files always run on the CPU.
+        host: Address to listen on. ``0.0.0.0`` allows connections from other machines.
+        port: Port to listen on; by default the first free one from 7860.
 
     Raises:
-        UserError: If gradio is missing, the port is taken, or the host or the device is invalid.
+        UserError: If gradio is missing, the port is in use, or the host or the device is invalid.
     """
     _check_address(host, port)
     _check_device(models, device)
@@ -53,44 +53,44 @@ def serve(models: Mapping[str, Model], *, device: str | None = None, host: str =
     try:
         _, address, _ = page.launch(server_name=host, server_port=port, share=False, ssr_mode=False, footer_links=[],
                                     max_file_size='100mb', quiet=True, prevent_thread_lock=True)
-    except OSError as error:  # every port from 7860 on is taken
-        raise UserError(f'Nothing can listen at {host}: {error}. Name a port: port=8000.') from error
-    print(f'The page is at {address} until Ctrl-C', flush=True)
+    except OSError as error:  # all ports from 7860 are in use
+        raise UserError(f'Cannot listen on {host}: {error}. Choose a port: port=8000.') from error
+    print(f'The page is at {address}. Ctrl-C stops it.', flush=True)
     page.block_thread()
 
 
 def _check_address(host: str, port: int | None) -> None:
-    """Try to listen: gradio takes half a minute to come to that, and then tries a hundred ports of a wrong host."""
+    """Try to listen. gradio would start for half a minute first, and then try a hundred ports of a wrong host."""
     if port is not None and not 0 < port < 1 << 16:
         raise UserError(f'port={port}: expected 1 to {(1 << 16) - 1}.')
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         socket.create_server((host, port or 0), family=family).close()
     except OSError as error:
-        of_another_machine = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
-        hint = ('Name an address of this machine: host=127.0.0.1, or 0.0.0.0 for all of them' if of_another_machine
-                else 'Name another: port=8000')
-        raise UserError(f'Nothing can listen at {host}: {error.strerror}. {hint}') from error
+        is_other_machine = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        hint = ('Use an address of this machine: host=127.0.0.1, or 0.0.0.0 for all of them' if is_other_machine
+                else 'Choose another port: port=8000')
+        raise UserError(f'Cannot listen on {host}: {error.strerror}. {hint}') from error
 
 
 def _check_device(models: Mapping[str, Model], device: str | None) -> None:
     if device is None:
         return
     if any(model.weights for model in models.values()):
-        from ..utils.device import usable_device  # needs PyTorch, which exported detectors do not
+        from ..utils.device import usable_device  # needs PyTorch
         usable_device(device)
     elif device != 'cpu':
-        raise UserError(f'{next(iter(models))} is an exported detector, which runs on the CPU. Leave out `device`.')
+        raise UserError(f'{next(iter(models))} is an exported detector, which runs on the CPU. Remove `device`.')
 
 
 def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
-    """The page as gradio's ``Blocks``; arguments as :func:`serve` has them.
+    """Build the page as gradio ``Blocks``. Arguments are as in :func:`serve`.
 
-    Its one call for programs is ``/detect``: image file, name of the model, threshold.
+    Its API has one endpoint, ``/detect``: image file, name of the model, threshold.
     """
     gradio = _import_gradio()
 
-    def look_first(payload: Any) -> str | None:
+    def check_first(payload: Any) -> str | None:
         if payload is None or not payload.path:
             return type(image).preprocess(image, payload)
         if fault := check_image_file(payload.path).fault:
@@ -107,7 +107,7 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
         try:
             pixels, chosen = read_image(image), detector(name)
             start = time.perf_counter()
-            detections = chosen(pixels)
+            detections: Any = chosen(pixels)
         except UserError as error:
             raise gradio.Error(str(error), print_exception=False) from error
         found = _Found(pixels, detections, chosen.classes, time.perf_counter() - start)
@@ -117,12 +117,12 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
         found = gradio.State()
         with gradio.Row():
             with gradio.Column():
-                # Without labels, which would cover the corner of the image and the name of a box in it.
+                # Without labels, which would cover a corner of the image.
                 image = gradio.Image(type='filepath', show_label=False, height='55vh',
                                      sources=['upload', 'webcam', 'clipboard'])
-                # Else what is no image would end in a traceback, and in "Error" on the page. No subclass: gradio writes
-                # a file about each beside its source.
-                replace('gradio.Image.preprocess', image, look_first)
+                # Otherwise an invalid image would give a traceback, and only "Error" on the page. Not a subclass,
+                # because gradio writes a file next to the source of each subclass.
+                replace('gradio.Image.preprocess', image, check_first)
                 name = gradio.Dropdown(list(models), value=next(iter(models)), label='Checkpoint')
                 threshold = gradio.Slider(0, 1, 0.3, step=0.01, label='Score threshold')
             with gradio.Column():
@@ -136,7 +136,7 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
 
 
 def _import_gradio() -> ModuleType:
-    # Before it is imported: it would report its start to its makers and ask them for news.
+    # Must be set before the import. Otherwise gradio sends usage data and checks for updates.
     os.environ.update(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1')
     try:
         import gradio

@@ -1,4 +1,4 @@
-"""A detector over images, videos and cameras, as ``snv2 predict`` runs it."""
+"""``snv2 predict``: run a detector on images, videos and cameras."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -32,53 +32,53 @@ __all__ = ['Predicted', 'predict', 'split_arguments']
 
 
 class Predicted(NamedTuple):
-    """What a run has done."""
+    """The result of a run."""
 
     frames: int
-    #: Files and folders that it wrote; the drawn pictures first.
+    #: The written files and folders; the folder of figures first.
     written: list[Path]
-    #: Whether Ctrl-C ended it.
+    #: Whether Ctrl-C stopped it.
     stopped: bool
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[str | None, str | None, list[str]]:
-    """``[CONFIG] CHECKPOINT INPUT...`` or ``FILE.onnx INPUT...`` as what :class:`.Detector` takes, and the inputs.
+    """Split ``[CONFIG] CHECKPOINT INPUT...`` or ``FILE.onnx INPUT...`` into config, weights and inputs.
 
     Raises:
-        UserError: If one of them is missing, or an image stands where the checkpoint should.
+        UserError: If one is missing, or an image is given instead of the checkpoint.
     """
     named = Path(arguments[0]).suffix in CONFIG_SUFFIXES or is_exported(arguments[0])
     config, rest = (arguments[0], list(arguments[1:])) if named else (None, list(arguments))
-    weights = None if is_exported(config) else rest.pop(0) if rest else None
-    expected = ('expected CONFIG CHECKPOINT INPUT... or FILE.onnx INPUT..., where CONFIG may be left out if it is '
-                'inside the checkpoint')
+    weights = None if config is not None and is_exported(config) else rest.pop(0) if rest else None
+    expected = 'CONFIG CHECKPOINT INPUT... or FILE.onnx INPUT... (CONFIG is optional if it is inside the checkpoint)'
     if rest and weights is not None and Path(weights).suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
-        raise UserError(f'{weights} stands where the checkpoint should: {expected}.')
+        raise UserError(f'Expected a checkpoint, got {weights}. Arguments: {expected}.')
     if not rest:
-        raise UserError(f'Got only {" ".join(arguments)}; {expected} and INPUT is an image, a folder, a video or '
-                        f'webcam:0. Inputs stand in front of `classes` and `save`, which take all that is behind them.')
+        raise UserError(f'An argument is missing: got only {" ".join(arguments)}. Arguments: {expected}. INPUT is an '
+                        f'image, a folder, a video or webcam:0, and must be before `classes` and `save`.')
     return config, weights, rest
 
 
 @takes_options(PredictOptions)
 def predict(options: PredictOptions) -> Predicted:
-    """Detect objects, draw them and write them down: ``predict(config, weights, ['photo.jpg'], 'outputs')``.
+    """Detect objects, draw them and save them: ``predict(config, weights, ['photo.jpg'], 'outputs')``.
 
-    The detector is as :class:`.Detector` has it, inputs as :func:`.sources.find_sources` has them; for what is written
-    see :class:`.PredictOptions`. COCO's file has all detections, everything else those of ``score_thr`` and above.
+    See :class:`.Detector` for config and weights, :func:`.sources.find_sources` for inputs, and
+    :class:`.PredictOptions` for outputs. The COCO file has all detections, all other outputs those with a score of at
+    least ``score_thr``.
 
     Raises:
-        UserError: If an option is invalid. A truncated video is one, once everything else is done.
+        UserError: If an option is invalid. For a truncated video, it is raised after everything else is finished.
     """
     for name in options.save:
         if name not in FORMATS:
-            raise UserError(f'save={name} is unknown: expected one or more of {", ".join(FORMATS)}, behind the inputs.')
+            raise UserError(f'save={name} is unknown: expected one or more of {", ".join(FORMATS)}, after the inputs.')
     with _quiet_screen():
         return _predict(options)
 
 
 def _quiet_screen() -> AbstractContextManager[object]:
-    if not TRAINING:  # an exported detector, on a machine without MMEngine
+    if not TRAINING:  # an exported detector on a machine without MMEngine
         return nullcontext()
     from ..compat.screen import quiet_screen
     return quiet_screen()
@@ -97,10 +97,12 @@ def _predict(options: PredictOptions) -> Predicted:
         with _writing(out_dir):
             out_dir.mkdir(parents=True, exist_ok=True)
             drawing = partial(DrawingSaver, polygons=region.polygons)
-            savers = [(stack.enter_context(make(out_dir, sources, detector)), wants_all)
-                      for make, wants_all in [(drawing, False), *(FORMATS[name] for name in options.save)]]
+            makers: list[tuple[Callable[..., Any], bool]] = [
+                (drawing, False), *(FORMATS[name] for name in options.save)]
+            savers = [(stack.enter_context(make(out_dir, sources, detector)), wants_all) for make, wants_all in makers]
         lengths = [source.length for source in sources]
-        bar = stack.enter_context(tqdm(total=None if None in lengths else sum(lengths), unit=' frames'))
+        total = None if None in lengths else sum(length or 0 for length in lengths)
+        bar = stack.enter_context(tqdm(total=total, unit=' frames'))
         try:
             for frame, found in _detected(detector, _frames(sources, faults), views, options.batch_size):
                 objects = track(frame, Objects.untracked(found).only(np.isin(found.labels, wanted)))
@@ -112,12 +114,12 @@ def _predict(options: PredictOptions) -> Predicted:
                         saver.write(frame, objects if wants_all else seen)
                 frames += 1
                 bar.update()
-        except KeyboardInterrupt:  # the way to end a camera
+        except KeyboardInterrupt:  # stops a camera
             stopped = True
         with _writing(out_dir):
             stack.close()
     if faults:
-        raise UserError(f'{faults[0]} Everything before that is in {out_dir}.')
+        raise UserError(f'{faults[0]} The results before that are in {out_dir}.')
     if frames:
         region.check_seen()
     return Predicted(frames, [saver.path for saver, _ in savers], stopped)
@@ -127,8 +129,7 @@ def _tracker(options: PredictOptions, sources: Sequence[Source]) -> Callable[[Fr
     if not options.track:
         return lambda frame, objects: objects
     if not any(source.is_video for source in sources):
-        raise UserError('track=True follows objects through the frames of videos and cameras, and there are images '
-                        'alone. Leave it out.')
+        raise UserError('track=True needs a video or a camera, but all inputs are images. Remove it.')
     return Tracker(options.score_thr)
 
 
@@ -138,11 +139,11 @@ def _writing(out_dir: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what = f'{error.strerror} ({error.filename})' if error.filename else error.strerror or error
-        raise UserError(f'out_dir={out_dir} cannot be written: {what}. Name another folder.') from error
+        raise UserError(f'out_dir={out_dir} cannot be written: {what}. Choose another folder.') from error
 
 
 def _frames(sources: Sequence[Source], faults: list[TruncatedError]) -> Iterator[Frame]:
-    """The frames of all sources; a video that breaks off is noted and does not keep the others from being read."""
+    """The frames of all sources. A truncated video is added to ``faults``, and the other sources are still read."""
     for source in sources:
         try:
             yield from source.frames()

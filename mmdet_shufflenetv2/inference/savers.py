@@ -1,7 +1,7 @@
-"""What is written about each frame: drawn pictures and videos, COCO JSON, YOLO txt, CSV; labels in ``label_savers``.
+"""Save detections: drawn images and videos, COCO JSON, YOLO txt and CSV. Pre-labels are in ``label_savers``.
 
-Everything is written as it comes: an hour of video does not fit into memory. Each saver is a context manager: what it
-writes over many frames takes the place of an older file when the context ends well, and is removed when it does not.
+Each frame is written immediately, because an hour of video does not fit in memory. Each saver is a context manager:
+a file with many frames replaces an older file when the context ends without an error, and is removed otherwise.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from .sources import Frame, Source
 
 __all__ = ['FORMATS', 'CocoSaver', 'CsvSaver', 'DrawingSaver', 'YoloSaver']
 
-#: Drawn images keep these formats; OpenCV writes the others with losses or not at all.
+#: Drawn images keep these formats. OpenCV writes others with losses or not at all, so they become .png.
 _DRAWN_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 
 
 class DrawingSaver(ExitStack):
-    """``vis/``: each image drawn, and each video and camera as an .mp4.
+    """``vis/``: drawn images, and an .mp4 for each video and camera.
 
-    With ids, the color is that of the object, else that of its class. Polygons ``(K, 2)`` are drawn, too.
+    Each tracked object has its own color, otherwise each class. Polygons ``(K, 2)`` are drawn, too.
 
     Raises:
-        UserError: If a picture would be written over an input.
-        OSError: If ``vis`` cannot be written, or a folder has a picture's name.
+        UserError: If a figure would overwrite an input.
+        OSError: If ``vis`` cannot be written, or a folder has the name of a figure.
     """
 
     def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector,
@@ -51,14 +51,15 @@ class DrawingSaver(ExitStack):
         self._video: tuple[Source, cv2.VideoWriter, tuple[int, int]] | None = None
         inputs = {_identity(Path(source.given)) for source in sources if source.kind != 'camera'}
         for source in sources:
-            if (picture := self._picture(source)).exists() and _identity(picture) in inputs:
-                raise UserError(f'{source.given} would be written over {picture}. Name another folder: out_dir=DIR.')
-            if picture.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(picture))
+            if (figure := self._figure(source)).exists() and _identity(figure) in inputs:
+                raise UserError(f'The figure of {source.given} would overwrite the input {figure}. Choose another '
+                                f'folder: out_dir=DIR.')
+            if figure.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(figure))
         self.path.mkdir(exist_ok=True)
 
     def write(self, frame: Frame, found: Objects) -> None:
-        """Draw a frame; ``found`` is what is to be seen."""
+        """Draw a frame. ``found`` are the objects to draw."""
         names = [f'{f"#{number} " if number >= 0 else ""}{self._classes[label]} {score:.2f}'
                  for _, score, label, number in zip(*found)]
         colors = [class_color(int(label if number < 0 else number)) for label, number in zip(found.labels, found.ids)]
@@ -69,38 +70,37 @@ class DrawingSaver(ExitStack):
         if frame.source.is_video:
             self._write_video(frame, drawn)
         else:
-            picture = self._picture(frame.source)
-            write_atomically(picture, cv2.imencode(picture.suffix, drawn)[1].tobytes(), sync=False)
+            figure = self._figure(frame.source)
+            write_atomically(figure, cv2.imencode(figure.suffix, drawn)[1].tobytes(), sync=False)
 
-    def _picture(self, source: Source) -> Path:
+    def _figure(self, source: Source) -> Path:
         suffix = '.mp4' if source.is_video else Path(source.given).suffix
         return self.path / f'{source.name}{suffix if suffix.lower() in (*_DRAWN_SUFFIXES, ".mp4") else ".png"}'
 
     def _write_video(self, frame: Frame, drawn: np.ndarray) -> None:
         size = drawn.shape[1], drawn.shape[0]
         if self._video is None or self._video[0] is not frame.source:
-            self.close()  # the video before it, which is whole now
-            path = self._picture(frame.source)
+            self.close()  # finishes the previous video
+            path = self._figure(frame.source)
             unfinished = self.enter_context(unfinished_file(path))
-            writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter_fourcc(*'mp4v'), frame.source.rate, size)
+            writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter.fourcc(*'mp4v'), frame.source.rate, size)
             self.callback(writer.release)
             if not writer.isOpened():
-                raise UserError(f'{path} cannot be written as a video: this OpenCV has no encoder for it, or the '
-                                f'folder is not writable.')
+                raise UserError(f'{path} cannot be written: OpenCV has no encoder for it, or the folder is not '
+                                f'writable.')
             self._video = frame.source, writer, size
         _, writer, first_size = self._video
-        # A stream may change its size; a file may not.
+        # The frame size of a stream can change, but not that of a file.
         writer.write(np.ascontiguousarray(drawn if size == first_size else cv2.resize(drawn, first_size)))
 
 
 class CocoSaver(ExitStack):
-    """``results.json``: a list of detections as COCO's evaluation reads them.
+    """``results.json``: a list of detections in COCO's results format.
 
-    Each has ``image_id``, ``category_id``, ``bbox`` (x, y, width, height in pixels), ``score``, and besides
-    ``file_name``, ``category`` and, of a video, ``frame`` (from 0), and ``track_id`` where objects are followed. All
-    detections are in it, those below the threshold too: the evaluation wants them. Images that are all named by
-    numbers, as COCO's are, have those as ``image_id``;
-    else frames are counted from 1.
+    Each has ``image_id``, ``category_id``, ``bbox`` (x, y, width, height in pixels), ``score``, ``file_name`` and
+    ``category``. Those of a video also have ``frame`` (from 0), and tracked objects ``track_id``. Detections below the
+    threshold are included, because the evaluation needs them. If all file names are numbers, as in COCO, these are the
+    ``image_id``. Otherwise frames are counted from 1.
     """
 
     def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector) -> None:
@@ -132,10 +132,10 @@ class CocoSaver(ExitStack):
 
 
 class YoloSaver(ExitStack):
-    """``yolo/``: ``classes.txt``, and in ``labels/`` a text file an image, in a folder of its own a frame of a video.
+    """``yolo/``: ``classes.txt``, and in ``labels/`` one text file per image. A video has a folder with one per frame.
 
-    A line an object: class (from 0), centre x and y, width and height as fractions of the image, score; behind them the
-    id of an object that is followed.
+    One line per object: class id, center x and y, width and height as fractions of the image, score, and the id of a
+    tracked object.
     """
 
     def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector) -> None:
@@ -147,18 +147,18 @@ class YoloSaver(ExitStack):
     def write(self, frame: Frame, found: Objects) -> None:
         height, width = frame.image.shape[:2]
         x1, y1, x2, y2 = (found.boxes / np.array([width, height] * 2)).T
-        centred = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, found.scores], axis=1)
+        centered = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, found.scores], axis=1)
         path = self.path / 'labels' / frame.source.name
         if frame.source.is_video:
             path.mkdir(exist_ok=True)
             path /= f'{frame.number:06d}'
         lines = [f'{label} {" ".join(f"{value:.6g}" for value in row)}{f" {number}" if number >= 0 else ""}\n'
-                 for label, row, number in zip(found.labels, centred, found.ids)]
+                 for label, row, number in zip(found.labels, centered, found.ids)]
         write_atomically(f'{path}.txt', ''.join(lines), sync=False)
 
 
 class CsvSaver(ExitStack):
-    """``results.csv``: a line an object, with the names of the columns in the first."""
+    """``results.csv``: one line per object, with a header."""
 
     def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector) -> None:
         super().__init__()
@@ -174,13 +174,13 @@ class CsvSaver(ExitStack):
                                    *(f'{value:.2f}' for value in box), number if number >= 0 else ''])
 
 
-#: ``--save`` -> what writes it, and whether it gets the detections below the threshold too.
+#: ``--save`` -> the saver, and whether it also gets detections below the threshold.
 FORMATS: dict[str, tuple[Callable[[Path, Sequence[Source], Detector], Any], bool]] = {
     'coco': (CocoSaver, True), 'yolo': (YoloSaver, False), 'csv': (CsvSaver, False), 'voc': (VocSaver, False),
     'cvat': (CvatSaver, False), 'labelme': (LabelMeSaver, False)}
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """The file behind the name, whatever links lead there."""
+    """The identity of a file, also through links."""
     about = path.stat()
     return about.st_dev, about.st_ino

@@ -1,4 +1,4 @@
-"""What a detector is run on: image files, folders, globs, videos and cameras, as one stream of frames."""
+"""Read image files, folders, glob patterns, videos and cameras as one stream of frames."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ __all__ = ['VIDEO_SUFFIXES', 'Frame', 'Source', 'TruncatedError', 'find_sources'
 
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv')
 
-# FFmpeg reads it once, when the first file is opened, and would say above our line what is wrong with a file.
+# FFmpeg reads it when the first file is opened. Otherwise it prints its own messages above our error.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 _CAMERA = re.compile(r'(?:webcam:)?(\d+)')
 
 
 class TruncatedError(UserError):
-    """A video ended before it should have; what came before was read."""
+    """A video is truncated. The frames before were read."""
 
 
 @dataclass(frozen=True)
 class Source:
     """An image file, a video file or a camera."""
 
-    #: The file as it was given, or ``webcam:0``.
+    #: The file as given, or ``webcam:0``.
     given: str
-    #: What its outputs are called, without suffix; no two sources of a run share one.
+    #: Name of its outputs without suffix, unique in a run.
     name: str
     kind: str  # 'image', 'video' or 'camera'
-    #: Frames that it promises; None for a camera, and for a video that does not say.
+    #: Stated number of frames; None for a camera, or if the video does not state it.
     length: int | None = 1
-    #: Frames a second.
+    #: Frames per second.
     rate: float = 0.0
 
     @property
     def is_video(self) -> bool:
-        """Whether it has many frames, which a video is made of again."""
+        """Whether it has many frames, so that its output is a video."""
         return self.kind != 'image'
 
     def frames(self) -> Iterator[Frame]:
-        """Its frames, in order.
+        """Read its frames in order.
 
         Raises:
-            UserError: If a file does not do; :class:`TruncatedError` behind the last frame that could be read.
+            UserError: If a file is invalid; :class:`TruncatedError` after the last readable frame.
         """
         if not self.is_video:
             yield Frame(self, 0, decode_image(self.given))
@@ -64,7 +64,7 @@ class Source:
             while (image := capture.read()[1]) is not None:
                 yield Frame(self, number, image)
                 number += 1
-        # Containers estimate: a frame or two less is no damage.
+        # The stated number is an estimate. A frame or two less is normal.
         if self.length is not None and number < self.length - max(2, self.length // 50):
             raise TruncatedError(f'{self.given} is truncated: it ends after {number} of {self.length} frames.')
 
@@ -74,26 +74,26 @@ class Frame:
     """One image of a source."""
 
     source: Source
-    #: Counted from 0 in its source.
+    #: Index in its source, from 0.
     number: int
-    #: ``(H, W, 3)`` uint8; blue, green, red.
+    #: ``(H, W, 3)`` uint8 in BGR order.
     image: np.ndarray
 
 
-def find_sources(inputs: Sequence[str | os.PathLike]) -> list[Source]:
-    """Every image, video and camera that inputs name, each once, looked at before anything is computed.
+def find_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
+    """Find and check all images, videos and cameras, without duplicates.
 
-    Inputs are image and video files, folders (the images and videos in them), globs, ``webcam:0`` or a number.
+    Inputs are image and video files, folders with images and videos, glob patterns, ``webcam:0`` or a number.
 
     Raises:
-        UserError: If there is no such file or camera, if one is damaged, too large, empty or of an unknown kind, or
-            if nothing is left.
+        UserError: If a file or camera is missing, corrupt, too large, empty or of an unknown kind, or if nothing is
+            found.
     """
     found = list(dict.fromkeys(given for entry in inputs for given in _expand(str(entry))))
     if not found:
         below = [entry for entry in map(Path, inputs) if entry.is_dir() and any(map(Path.is_dir, entry.iterdir()))]
-        hint = f'\nFor those in the folders below: "{below[0]}/**/*"' if below else ''
-        raise UserError(f'There is no image or video in {", ".join(map(str, inputs))}. Looked for '
+        hint = f'\nTo include subfolders: "{below[0]}/**/*"' if below else ''
+        raise UserError(f'No images or videos found in {", ".join(map(str, inputs))}. Searched for '
                         f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.{hint}')
     check_images([given for given, kind in found if kind == 'image'])
     names = _distinct([given.replace(':', '') if kind == 'camera' else Path(given).stem for given, kind in found])
@@ -101,26 +101,26 @@ def find_sources(inputs: Sequence[str | os.PathLike]) -> list[Source]:
 
 
 def _expand(entry: str) -> list[tuple[str, str]]:
-    """What an input names, each with its kind."""
+    """The files or camera of an input, each with its kind."""
     path = Path(entry)
     if path.is_dir():
         return _of_known_kind(sorted(path.iterdir()))
     if path.is_file():
         if kind := _kind(path):
             return [(entry, kind)]
-        raise UserError(f'{entry} is neither an image nor a video by its name: expected '
+        raise UserError(f'{entry} is neither an image nor a video: expected the suffix '
                         f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.')
     if camera := _CAMERA.fullmatch(entry):
         return [(f'webcam:{camera[1]}', 'camera')]
     if entry.startswith('webcam'):
-        raise UserError(f'{entry} names no camera: expected webcam:0, or webcam:1 for a second one.')
+        raise UserError(f'{entry} is not a camera: expected webcam:0, or webcam:1 for a second one.')
     if glob.has_magic(entry):
-        # Where links form a loop, `**` finds each file many times: its first, shortest path is kept.
+        # If links form a loop, `**` finds each file many times. The shortest path is kept.
         matches = sorted(map(Path, glob.glob(entry, recursive=True)), key=lambda path: (len(path.parts), path))[::-1]
         if not matches:
-            raise UserError(f'Nothing fits the pattern {entry}.')
+            raise UserError(f'No files match the pattern {entry}.')
         return _of_known_kind(sorted({path.parent.resolve() / path.name: path for path in matches}.values()))
-    raise UserError(f'There is no image or folder {entry}. Expected image or video files, folders, patterns such as '
+    raise UserError(f'File or folder not found: {entry}. Expected image or video files, folders, patterns such as '
                     f'"photos/*.jpg", or webcam:0.')
 
 
@@ -135,7 +135,7 @@ def _kind(path: Path) -> str | None:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, numbered where they are alike: capitals do not tell files apart everywhere."""
+    """Make names unique by adding numbers. Upper and lower case are the same, as on some file systems."""
     taken = {name.lower() for name in names}
     seen: set[str] = set()
     distinct = []
@@ -151,11 +151,11 @@ def _distinct(names: Sequence[str]) -> list[str]:
 def _opened(given: str, name: str, kind: str) -> Source:
     if kind == 'image':
         return Source(given, name, kind)
-    import cv2  # only videos need it here
+    import cv2  # needed only for videos
     with _capture(given, kind) as capture:
         if capture.read()[1] is None:
-            raise UserError(f'{given} has no frame that can be read.' if kind == 'video' else
-                            f'{given} gives no picture. Is another program using it?')
+            raise UserError(f'{given} has no readable frames.' if kind == 'video' else
+                            f'{given} returns no images. Is another program using it?')
         count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
         return Source(given, name, kind, int(count) if kind == 'video' and 1 <= count < 1e9 else None,
                       rate if 0 < rate <= 1000 else 25.0)
@@ -163,15 +163,15 @@ def _opened(given: str, name: str, kind: str) -> Source:
 
 @contextmanager
 def _capture(given: str, kind: str) -> Iterator[Any]:
-    """OpenCV's reader, which says on stderr, past Python, what it is told to keep to itself here."""
+    """Open OpenCV's video reader with its messages on stderr disabled."""
     import cv2
-    getattr(cv2.utils, 'logging', cv2).setLogLevel(0)  # silent; releases before 5 have it elsewhere
+    getattr(cv2.utils, 'logging', cv2).setLogLevel(0)  # silent; OpenCV before 5 has it elsewhere
     capture = cv2.VideoCapture(int(given.removeprefix('webcam:')) if kind == 'camera' else given)
     try:
         if not capture.isOpened():
-            raise UserError(f'There is no camera {given}, or this user may not open it.' if kind == 'camera' else
-                            f'{given} cannot be opened: it is truncated, no video, or in a format that OpenCV does not '
-                            f'read. Try: ffmpeg -i {given} whole.mp4')
+            raise UserError(f'Camera {given} is missing, or this user has no permission.' if kind == 'camera' else
+                            f'{given} cannot be opened: it is truncated, not a video, or in a format that OpenCV does '
+                            f'not support. Try: ffmpeg -i {given} fixed.mp4')
         yield capture
     finally:
         capture.release()

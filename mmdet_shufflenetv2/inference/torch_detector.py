@@ -1,14 +1,14 @@
-"""Detections of a PyTorch detector on a batch of arrays."""
+"""Run a PyTorch detector on a batch of arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
-from torch import nn
 
 from ..deploy.exported import Detections
 from ..deploy.resizing import check_image
@@ -17,12 +17,12 @@ __all__ = ['TorchDetector']
 
 
 class TorchDetector:
-    """What :func:`..config.detector.load_detector` returns as a function of a batch.
+    """A detector of :func:`..config.detector.load_detector` as a function of a batch.
 
-    mmdet's ``inference_detector`` computes a list one by one.
+    mmdet's ``inference_detector`` processes a list of images one by one.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
         steps = get_test_pipeline_cfg(model.cfg.copy())
         steps[0].type = 'mmdet.LoadImageFromNDArray'
@@ -30,12 +30,12 @@ class TorchDetector:
 
     @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
-        """Detect objects in arrays ``(H, W, 3)`` of uint8; blue, green, red.
+        """Detect objects in arrays ``(H, W, 3)`` of uint8 in BGR order.
 
-        Images of several sizes are padded to the largest, as in evaluation.
+        Images of different sizes are padded to the largest one, as in evaluation.
 
         Raises:
-            UserError: If one is no such array.
+            UserError: If an array has another shape or type.
         """
         for image in images:
             check_image(image)

@@ -1,4 +1,4 @@
-"""Ids for the objects of a video, by ByteTrack as the package ``trackers`` has it."""
+"""Track the objects of a video with ByteTrack from the package ``trackers``."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from .sources import Frame, Source
 
 __all__ = ['Tracker']
 
-# ByteTrack follows an object through frames in which its score is low, down to this one.
+# ByteTrack continues a track with detections down to this score.
 _LOWEST_SCORE = 0.1
 
 
 class Tracker:
-    """Follows objects through the frames of each video.
+    """Tracks the objects of each video.
 
-    An object has its id from the second frame on in which it is found, until it is missing for a second. Class does not
-    matter: an object that is once taken for another class keeps its id.
+    An object gets its id in the second frame with a detection, and loses it after a second without one. The id does not
+    depend on the class, so an object keeps it if its class changes.
 
     Args:
-        score_thr: Lowest score of an object that is new. It is followed down to 0.1.
+        score_thr: Lowest score of a new object. Later detections can have scores down to 0.1.
 
     Raises:
         UserError: If the package is missing.
@@ -39,7 +39,7 @@ class Tracker:
         self._current: tuple[Source, Any] | None = None
 
     def __call__(self, frame: Frame, objects: Objects) -> Objects:
-        """The objects of the next frame, in their order, with ids; those of an image get none."""
+        """Add ids to the objects of the next frame. Objects of an image get none."""
         if not frame.source.is_video:
             return objects
         import supervision  # the tracker's own type of detections

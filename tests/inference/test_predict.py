@@ -214,7 +214,7 @@ def test_a_full_disk_is_said(here, monkeypatch, frames):
     (dict(min_size=9, max_size=5), 'min_size=9 is larger than max_size=5'),
     (dict(track=True), 'there are images alone'),
     (dict(overlap=0.3), 'Add their side in pixels: tiles=640'),
-    (dict(classes=['dogs']), "'dogs' is no class of this detector. Near it: 'dog'. It knows cat, dog"),
+    (dict(classes=['dogs']), "'dogs': unknown class. Did you mean 'dog'? The classes are cat, dog"),
     (dict(device='cuda:0'), 'Leave out `device`'),
     (dict(out_dir='d.onnx'), 'out_dir=d.onnx cannot be written'),
 ])

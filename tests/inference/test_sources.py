@@ -79,13 +79,13 @@ def test_a_video_that_breaks_off_gives_what_it_has_and_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(('given', 'words'), [
-    ('nowhere.jpg', 'There is no image or folder nowhere.jpg'),
+    ('nowhere.jpg', 'File or folder not found: nowhere.jpg'),
     ('nowhere/*.jpg', 'Nothing fits the pattern'),
     ('a/notes.txt', 'neither an image nor a video by its name'),
     ('webcam', 'expected webcam:0'),
     ('webcam:63', 'There is no camera webcam:63'),
     ('63', 'There is no camera webcam:63'),
-    ('empty', 'There is no image or video in empty'),
+    ('empty', 'No images or videos found in empty'),
     ('empty.mp4', 'cannot be opened'),
     ('half.mp4', 'cannot be opened'),
     ('none.avi', 'no frame'),

@@ -147,11 +147,11 @@ class Evil:
 
 
 @pytest.mark.parametrize(('inputs', 'words'), [
-    (['nowhere.jpg'], ['There is no image or folder nowhere.jpg']),
-    (['empty'], ['There is no image or video in empty']),
+    (['nowhere.jpg'], ['File or folder not found: nowhere.jpg']),
+    (['empty'], ['No images or videos found in empty']),
     (['text.jpg'], ['text.jpg is truncated or', 'leave them out']),
     (['photo.jpg', '--device', 'gpu'], ['--device gpu', 'cpu', 'cuda:1']),
-    (['--classes', 'person', 'photo.jpg'], ['Got only', 'in front of --classes']),
+    (['--classes', 'person', 'photo.jpg'], ['got only', 'before --classes']),
 ])
 def test_bad_images_for_infer(tool, small_config, shapes_root, tmp_path, monkeypatch, inputs, words):
     monkeypatch.chdir(tmp_path)
@@ -165,12 +165,12 @@ def test_bad_images_for_infer(tool, small_config, shapes_root, tmp_path, monkeyp
 
 @pytest.mark.parametrize('arguments', [['photo.jpg', 'c.py', 'none.pth'], ['c.py', 'photo.jpg', 'none.pth']])
 def test_an_image_in_front_of_the_detector_is_told_its_place(tool, arguments):
-    assert_refused(tool('infer.py', *arguments), 'photo.jpg stands where the checkpoint should',
+    assert_refused(tool('infer.py', *arguments), 'Expected a checkpoint, got photo.jpg',
                    'CONFIG CHECKPOINT INPUT')
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (['config.py', 'photo.jpg'], ['Got only config.py photo.jpg', 'CONFIG CHECKPOINT INPUT']),
+    (['config.py', 'photo.jpg'], ['got only config.py photo.jpg', 'CONFIG CHECKPOINT INPUT']),
     (['ours.pth', 'photo.jpg'], ['ours.pth has no config inside', 'before the checkpoint: CONFIG ours.pth']),
     (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is for NanoDet']),
 ])

@@ -25,7 +25,7 @@ test_dataloader = val_dataloader
                  'config': [config]}.get(form, ['--data', root])
     ended = tool('check_dataset.py', *arguments)
     assert ended.status == 0, ended.err + ended.out
-    assert ended.out.count('  fit for training') == (1 if 'file' in form else 2)
+    assert ended.out.count('  OK to train') == (1 if 'file' in form else 2)
 
 
 def test_the_formats_that_are_read_are_listed(tool):
@@ -46,7 +46,7 @@ def test_annotations_that_speak_of_a_model_are_no_config(tool, layout, change):
     edit(root, change)
     ended = tool('check_dataset.py', root / TRAIN)
     assert ended.status == 0, ended.err
-    assert 'fit for training' in ended.out
+    assert 'OK to train' in ended.out
 
 
 @pytest.mark.parametrize('first', ['model', '_base_'])
@@ -60,7 +60,7 @@ def test_a_config_in_json_is_told_from_annotations_wherever_its_model_stands(too
     (tmp_path / 'c.json').write_text(json.dumps(base if first == 'model' else dict(long, _base_='base.json')))
     ended = tool('check_dataset.py', tmp_path / 'c.json')
     assert ended.status == 0, ended.err
-    assert ended.out.count('fit for training') == 1
+    assert ended.out.count('OK to train') == 1
 
 
 def test_a_fatal_problem_gives_status_1_and_stands_in_the_json(tool, layout, tmp_path):
@@ -68,7 +68,7 @@ def test_a_fatal_problem_gives_status_1_and_stands_in_the_json(tool, layout, tmp
     edit(root, lambda content: content['annotations'][0].update(bbox=[1, 2, float('nan'), 4]))
     ended = tool('check_dataset.py', root / TRAIN, '--images', root / 'train2017', '--json', tmp_path / 'out.json')
     assert ended.status == 1
-    assert 'not fit for training' in ended.out
+    assert 'not OK to train' in ended.out
     report = json.loads((tmp_path / 'out.json').read_text())
     assert report['fatal']
     assert report['files'][0]['problems'][0]['problem'] == 'box_not_finite'
@@ -88,7 +88,7 @@ def test_every_wrong_line_of_labels_is_counted(tool, layout):
         path.write_text('7 0.5 0.5 0.5 0.5')
     ended = tool('check_dataset.py', '--data', root)
     assert ended.status == 1
-    assert '    12  a line of a label file is wrong' in ended.out
+    assert '    12  a line of a label file is invalid' in ended.out
 
 
 @pytest.mark.parametrize(('content', 'status'), [
@@ -137,4 +137,4 @@ def test_no_two_answers_about_a_folder_send_to_one_another(tool, tmp_path, flag)
         ended = tool('check_dataset.py', *flag, path)
         assert ended.status == 2
         assert f'--data {path}: ' in ended.err or f'--data {path} ' in ended.err
-    assert 'no data set is recognised here. Expected' in tool('check_dataset.py', *flag, tmp_path / 'a').err
+    assert 'no data set recognized. Expected' in tool('check_dataset.py', *flag, tmp_path / 'a').err

@@ -36,7 +36,7 @@ def test_several_are_put_side_by_side(tool, tmp_path):
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    ([OURS, '--figure', 'design.txt'], 'not a kind of image'),
+    ([OURS, '--figure', 'design.txt'], 'has an unknown suffix'),
     ([OURS, '--rounds', 0], 'must be above 0'),
     ([OURS, '--device', 'toaster'], '--device toaster cannot be used'),
     pytest.param([OURS, '--device', 'cuda'], '--device cuda cannot be used', marks=pytest.mark.skipif(

@@ -202,7 +202,7 @@ def test_train_says_what_it_found_and_starts_from_weights_of_other_classes(tool,
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (['--data', 'nowhere'], '--data nowhere: there is no such folder. Expected COCO'),
+    (['--data', 'nowhere'], '--data nowhere: folder not found. Expected COCO'),
     (['--epochs', '0'], '--epochs 0: expected a positive number'),
     (['--image-size', 'huge'], '--image-size huge: expected one number'),
 ])
