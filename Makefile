@@ -40,7 +40,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PIP) $(FORMATS) torch torchvision 'setuptools<82' wheel
 	@echo '3/4 installing MMDetection and what else is used'
 	@$(PIP) $(FORMATS) torch torchvision $(FRAMEWORK) pycocotools faster-coco-eval opencv-python matplotlib tqdm $(RUNTIMES) \
-		pytest pytest-xdist ruff import-linter
+		pytest pytest-xdist ruff import-linter mypy
 	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) --only-binary :all: --no-deps --force-reinstall opencv-python-headless
 	@echo '4/4 installing this package'
 	@$(PY) -m pip install --quiet --no-build-isolation --no-deps -e .
@@ -99,6 +99,8 @@ test-onedl-core: .venv-onedl/.borrowed
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/lint-imports
+	$(PY) -m mypy
+	$(PY) tests/vocabulary.py
 
 # Tests run commands in processes of their own, which are counted too.
 coverage: install

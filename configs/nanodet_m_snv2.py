@@ -1,9 +1,9 @@
 # NanoDet-m at 320x320 on COCO, trained as NanoDet's nanodet-m.yml does, 280 epochs.
 #
 # NanoDet warps an image once, with a matrix of everything random; these are MMDetection's transforms nearest to it.
-# They scale about the top left corner, not the centre; colours change before the border is added, which so stays 0, as
+# They scale about the top left corner, not the center; colors change before the border is added, which so stays 0, as
 # in evaluation. Gradients are clipped as NanoDet does since 1.0. Evaluation is the same: long side fitted, fractions of
-# a pixel cut off, centred.
+# a pixel cut off, centerd.
 _base_ = ['./_base_/nanodet_m.py', './_base_/coco_1x.py']
 
 # ImageNet's weights for RGB under BGR images, as NanoDet does.

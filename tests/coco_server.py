@@ -54,7 +54,7 @@ class Server:
         request.end_headers()
         if fault == 'cut':
             part = part[:len(part) // 2]
-        if fault == 'torn':
+        if fault == 'corrupt':
             part = bytes(len(part))
         request.wfile.write(part[:length])
         request.close_connection = True

@@ -92,7 +92,7 @@ class Ended:
 
 @pytest.fixture
 def tool(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    """Call a command line of tools/ in this process (importing torch and mmdet anew takes seconds)."""
+    """Call a command line of tools/ in this process (importing torch and mmdet again takes seconds)."""
 
     def call(name: str, *args: object) -> Ended:
         monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
@@ -168,8 +168,8 @@ def image_folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for number in range(count):
                 y, x = np.mgrid[:rng.integers(40, 64), :rng.integers(40, 64)]
                 wave = np.sin((y * down + x * right) * rng.uniform(0.8, 1.0) + rng.uniform(0, 6))[..., None]
-                picture = 128 + wave * rng.uniform(60, 100, 3) + rng.normal(0, 6, (*y.shape, 3))
-                Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(root / split / name / f'{number}.jpeg')
+                image = 128 + wave * rng.uniform(60, 100, 3) + rng.normal(0, 6, (*y.shape, 3))
+                Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(root / split / name / f'{number}.jpeg')
     return root
 
 

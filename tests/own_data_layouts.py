@@ -18,7 +18,7 @@ def _read(name):
 
 
 def loaded(name):
-    """A config of the project, to be changed; reading it anew takes a second."""
+    """A config of the project, to be changed; reading it again takes a second."""
     return copy.deepcopy(_read(name))
 
 

@@ -77,7 +77,7 @@ def with_chunk(content, kind, payload):
 
 
 ODD_CHUNKS = {
-    'a colour profile of 3 MB': (b'iCCP', b'p\0\0' + zlib.compress(bytes(3 << 20))),
+    'a color profile of 3 MB': (b'iCCP', b'p\0\0' + zlib.compress(bytes(3 << 20))),
     'a text of 3 MB': (b'zTXt', b'k\0\0' + zlib.compress(bytes(3 << 20))),
     'EXIF that ends early': (b'eXIf', b'\0\x08\0\x02\x01\x12\0\x03' * 3),
     'a date of the wrong length': (b'tIME', b'12'),
@@ -99,7 +99,7 @@ def test_metadata_that_only_pillow_refuses_do_not_make_an_image_broken(tmp_path,
     assert (LoadCompleteImage().transform(dict(img_path=str(path)))['img'] == pixels).all()
 
 
-@pytest.mark.parametrize('odd', ['a colour profile of 3 MB', 'a text of 3 MB'])
+@pytest.mark.parametrize('odd', ['a color profile of 3 MB', 'a text of 3 MB'])
 @pytest.mark.parametrize('damage', [
     lambda content: content[:-100], lambda content: content[:-12], lambda content: content[:60],
     lambda content: content[:-200] + bytes(100) + content[-100:],
@@ -186,15 +186,15 @@ MORE = dict(save_all=True, append_images=[drawn().rotate(180)])
 # Each: suffix, how a file of this kind is written, and what Pillow makes of it, unless it is what it opens.
 FILES = {
     'JPEG': ('.jpg', lambda path: drawn().save(path)), 'progressive': ('.jpg', lambda path: drawn().save(
-        path, progressive=True)), 'grey JPEG': ('.jpg', lambda path: drawn('L').save(path)),
+        path, progressive=True)), 'gray JPEG': ('.jpg', lambda path: drawn('L').save(path)),
     'CMYK JPEG': ('.jpg', lambda path: drawn('CMYK').save(path, quality=95)),
     'CMYK TIFF': ('.tif', lambda path: drawn('CMYK').save(path)),
-    'grey PNG': ('.png', lambda path: drawn('L').save(path)), 'one bit': ('.png', lambda path: drawn('1').save(path)),
-    'alpha': ('.png', lambda path: transparent().save(path)), 'grey with alpha': (
+    'gray PNG': ('.png', lambda path: drawn('L').save(path)), 'one bit': ('.png', lambda path: drawn('1').save(path)),
+    'alpha': ('.png', lambda path: transparent().save(path)), 'gray with alpha': (
         '.png', lambda path: transparent().convert('LA').save(path)),
     'palette': ('.png', lambda path: drawn().quantize(64).save(path)),
     'palette with alpha': ('.png', lambda path: drawn().quantize(64).save(path, transparency=0)),
-    '16 bits': ('.png', of_16_bits), 'grey of 16 bits': ('.png', lambda path: of_16_bits(path, 1)),
+    '16 bits': ('.png', of_16_bits), 'gray of 16 bits': ('.png', lambda path: of_16_bits(path, 1)),
     'TIFF of 16 bits': ('.tif', of_16_bits), 'TIFF of pages': ('.tif', lambda path: drawn().save(path, **MORE)),
     'GIF': ('.gif', lambda path: drawn().quantize(64).save(path)), 'animated GIF': (
         '.gif', lambda path: drawn().quantize(64).save(path, save_all=True, append_images=[
@@ -224,7 +224,7 @@ def test_training_prediction_and_exported_detectors_get_the_same_pixels(tmp_path
     path = tmp_path / f'a{suffix}'
     write(path)
     if '16 bits' in kind:  # Pillow has no such modes
-        expected = np.asarray(drawn()) if 'grey' not in kind else np.asarray(drawn())[..., 2:].repeat(3, -1)
+        expected = np.asarray(drawn()) if 'gray' not in kind else np.asarray(drawn())[..., 2:].repeat(3, -1)
     else:
         with Image.open(path) as image:
             expected = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
@@ -240,7 +240,7 @@ def test_training_prediction_and_exported_detectors_get_the_same_pixels(tmp_path
         assert array.dtype == np.uint8
         assert np.array_equal(array, pixels['training'])
     assert check_image_file(path).size == expected.shape[1::-1]
-    # Conversions from CMYK and to full colour differ by rounding.
+    # Conversions from CMYK and to full color differ by rounding.
     assert np.abs(pixels['training'].astype(int) - expected[..., ::-1]).mean() < 2
 
 

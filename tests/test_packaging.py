@@ -61,6 +61,10 @@ def test_the_wheel_carries_configs_and_tools_where_mim_looks(built):
     assert not [name for name in wheel if name.startswith(('tests/', 'benchmarks/')) or '__pycache__' in name]
 
 
+def test_the_wheel_and_the_source_archive_say_that_the_package_is_typed(built):
+    assert all('mmdet_shufflenetv2/py.typed' in names for names in built)
+
+
 def test_the_wheel_installs_the_command_snv2(folder, tmp_path):
     wheel = next(folder.glob('*.whl'))
     subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index', '--target', tmp_path,

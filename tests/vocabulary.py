@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 INSTEAD = {
-    r'\bis no (?!longer\b|more\b|other\b|need\b|reason\b|network\b|value\b|\w+ (?:for|to|in|of|there)\b)': 'is not a',
+    r'(?<!there )(?<!There )\bis no (?!longer\b|more\b|other\b|need\b|reason\b|network\b|value\b|'
+    r'\w+ (?:for|to|in|of|there)\b)': 'is not a',
     r'\banew\b': 'again, from scratch',
     r'\bnewest\b': 'latest',
     r'\btorn\b': 'corrupt, truncated',
@@ -25,6 +26,12 @@ INSTEAD = {
     r'\bfinds other things\b': 'its detections do not match',
     r'\bfit for training\b': 'OK to train',
     r'\bThere is no \w+ (?:file )?\{': 'X not found: {...}',
+    r'\bpassed over\b': 'skipped',
+    r'\bgo(?:es|ing)? on with\b': 'continue with',
+    r'\b(?:is|are) there already\b': 'exists already',
+    r'\b(?:colour|centre|neighbour|grey\b|recognis|normalis|synchronis)': 'American spelling',
+    r'\bleave (?:it|them|one of them) out\b': 'remove',
+    r'\bNear it: ': 'Did you mean ...?',
 }
 #: A license, this list, and old names of modules.
 SKIPPED = ('LICENSE', 'tests/vocabulary.py', 'CHANGELOG.md')

@@ -3,7 +3,7 @@
     OMP_WAIT_POLICY=PASSIVE python benchmarks/shuffle_free_trials/convolutions_alone.py
 
 Beside the plain graph and the shuffle-free one, a network that has every convolution of ShuffleNet V2 1.0x at its size
-and moves nothing: within a stage each unit goes on with the half that the last one computed. (It computes something
+and moves nothing: within a stage each unit continues with the half that the last one computed. (It computes something
 else.)
 """
 

@@ -1,7 +1,7 @@
 # NanoDet-m without data. https://github.com/RangiLyu/nanodet, config/legacy_v0.x_configs/nanodet-m.yml
 model = dict(
     type='NanoDet',
-    # BGR, and the border that CenterPad adds is 0 once normalised.
+    # BGR, and the border that CenterPad adds is 0 once normalized.
     data_preprocessor=dict(
         type='DetDataPreprocessor',
         mean=[103.53, 116.28, 123.675],

@@ -256,7 +256,7 @@ def same_but_for_spelling(names: Iterable[str], classes: Iterable[str]) -> str:
     return ''
 
 
-def check_images(paths: Sequence[str | os.PathLike[str]], allowed: int = 0, instead: str = 'leave them out',
+def check_images(paths: Sequence[str | os.PathLike[str]], allowed: int = 0, instead: str = 'remove them',
                  stated: Sequence[tuple[float, float]] | None = None, **reader: Any) -> None:
     """Check that image files exist, are complete, and have the stated size.
 

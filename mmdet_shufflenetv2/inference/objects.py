@@ -127,7 +127,7 @@ class Region:
         return corners
 
     def _invalid(self) -> UserError:
-        return UserError(f'region={self._given}: {_EXPECTED}. Its area must not be zero.')
+        return UserError(f'region={self._given}: {_EXPECTED}, with an area above 0.')
 
 
 def _corners_in_file(path: Path) -> list[Any]:

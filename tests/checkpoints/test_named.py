@@ -89,7 +89,7 @@ def test_concurrent_requests_download_the_same_weights_once(server):
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize('fault', [404, 'web page', 'HTML', 'torn'])
+@pytest.mark.parametrize('fault', [404, 'web page', 'HTML', 'corrupt'])
 def test_the_second_address_is_used_if_the_first_fails(server, cache, fault):
     first, second = WEIGHTS[PLUS].files
     server.faults[f'/{first}'] = [fault]

@@ -40,7 +40,7 @@ def reproduce():
 
 # Command: the mistake in Python, what is said; the mistake as it is typed, what is said.
 MISTAKES = {
-    'check-data': (call('training.check_dataset.check_dataset', 'a.json', images='nowhere'), 'images=nowhere: folder not found',
+    'check-data': (call('training.check_dataset.check_dataset', 'a.json', images='nowhere'), 'images=nowhere: folder',
                    ['a.json', '--images', 'nowhere'], '--images nowhere: folder not found'),
     'convert': (call('data.conversion.convert', 'data', 'file'), 'out=file exists',
                 ['data', 'file', '--to', 'yolo'], 'error: file exists'),

@@ -228,7 +228,7 @@ def test_the_tool_prints_what_was_written(tool, layout, tmp_path):
     assert f'Pascal VOC format in {tmp_path / "out"}, 5 classes' in ended.out
     ended = tool('convert.py', tmp_path / 'data', tmp_path / 'out', '--to', 'voc')
     assert ended.status == 2
-    assert f'error: {tmp_path / "out"}exists already' in ended.err
+    assert f'error: {tmp_path / "out"} exists already' in ended.err
 
 
 def test_a_training_reads_the_same_annotations_from_what_was_converted(layout, tmp_path):

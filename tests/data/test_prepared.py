@@ -225,11 +225,11 @@ def test_images_of_val_that_are_in_train_are_said(layout, tmp_path, make):
         shutil.copy(image, root / 'images' / 'val' / image.name)
     data = read_user_dataset(root)
     prepare_user_dataset(data, tmp_path / 'run')
-    said = dict(same='12 of the 12 images of val are in train', copied='1 of the 6 images of val are in train')
+    said = dict(same='12 of the 12 images of val are also in', copied='1 of the 6 images of val are also in')
     for notes in (data.notes, check_dataset(root)[0].notes):
-        assert [note for note in notes if 'are in train' in note] == [
+        assert [note for note in notes if 'are also in train' in note] == [
             note for note in notes if said.get(make, 'nothing') in note]
-        assert any('are in train' in note for note in notes) == (make != 'other')
+        assert any('are also in train' in note for note in notes) == (make != 'other')
 
 
 @pytest.mark.parametrize(('change', 'words'), [

@@ -23,9 +23,9 @@ def test_pycocotools_reads_it_in_cocos_layout(shapes_root):
         assert [c['name'] for c in coco.loadCats(coco.getCatIds())] == list(CLASSES)
         assert len(coco.imgs) == count
         for image in coco.imgs.values():
-            picture = cv2.imread(str(shapes_root / split / image['file_name']))
-            assert picture.shape == (image['height'], image['width'], 3)
-            assert max(picture.shape) == 96
+            pixels = cv2.imread(str(shapes_root / split / image['file_name']))
+            assert pixels.shape == (image['height'], image['width'], 3)
+            assert max(pixels.shape) == 96
 
 
 def test_boxes_are_those_of_the_visible_pixels(shapes_root):
@@ -66,7 +66,7 @@ def test_a_second_call_leaves_the_files_alone(shapes_root):
 
 @pytest.mark.parametrize('arguments', [(13, 6, 96), (12, 7, 96), (12, 6, 97), (12, 6, 96, 1)])
 def test_shapes_made_with_other_arguments_are_not_taken_for_these(shapes_root, arguments):
-    with pytest.raises(UserError, match='Shapes made with'):
+    with pytest.raises(UserError, match='Shapes generated with'):
         make_shapes(shapes_root, *arguments)
 
 
@@ -96,7 +96,7 @@ def test_classes_sizes_and_overlaps_vary():
     areas = sorted(mask.sum() for _, mask in shapes)
     assert {label for label, _ in shapes} == set(range(len(CLASSES)))
     assert areas[-len(areas) // 20] > 8 * areas[len(areas) // 20]
-    assert len({picture.shape for picture, _ in drawn}) > 10
+    assert len({image.shape for image, _ in drawn}) > 10
 
 
 def test_the_registered_data_set_makes_its_files_when_it_is_first_used(tmp_path, shapes_root):

@@ -36,8 +36,8 @@ def test_a_config_holds_for_the_checkpoints_behind_it(runs):
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (['nowhere.pth'], 'There is no file nowhere.pth'),
-    (['c.py'], 'expected CONFIG CHECKPOINT'),
+    (['nowhere.pth'], 'File not found: nowhere.pth'),
+    (['c.py'], 'Expected CONFIG CHECKPOINT'),
     (['c.py', 'random.pth'], 'random.pth .*PyTorch checkpoint'),
     (['text.txt'], 'text.txt .*PyTorch checkpoint'),
     (['text.onnx'], 'text.onnx cannot be read as an ONNX graph'),
@@ -55,5 +55,5 @@ def test_arguments_that_name_no_detector_are_refused(runs, arguments, words):
 
 def test_without_any_checkpoint_it_says_what_to_type(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r'no checkpoint in work_dirs/\*/. Name some: snv2 app'):
+    with pytest.raises(UserError, match=r'No checkpoint found in work_dirs/\*/. Name some: snv2 app'):
         find_models()

@@ -74,10 +74,10 @@ def test_what_is_no_region_is_said(region, words, tmp_path, monkeypatch):
 def test_a_region_that_no_image_reaches_is_said():
     region = Region([200, 200, 300, 300])
     region(boxes(), 100, 100)
-    with pytest.raises(UserError, match='outside of every image'):
+    with pytest.raises(UserError, match='outside of all images'):
         region.check_seen()
     region(boxes(), 100, 250)
-    with pytest.raises(UserError, match='outside of every image'):
+    with pytest.raises(UserError, match='outside of all images'):
         region.check_seen()
     region(boxes(), 250, 250)
     region.check_seen()

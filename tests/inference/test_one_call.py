@@ -26,8 +26,8 @@ def test_a_list_gives_a_list_and_a_file_counts_as_its_pixels(graph, tmp_path):
 
 
 @pytest.mark.parametrize(('arguments', 'options', 'words'), [
-    (['d.onnx', 'weights.pth'], {}, 'Leave out weights.pth'),
-    (['d.onnx'], dict(device='cuda:0', shuffle_free=True), 'Leave out `device`, `shuffle_free`'),
+    (['d.onnx', 'weights.pth'], {}, 'Remove weights.pth'),
+    (['d.onnx'], dict(device='cuda:0', shuffle_free=True), 'Remove `device`, `shuffle_free`'),
     ([NANODET], {}, 'needs weights'),
     (['nowhere.onnx'], {}, 'There is no file nowhere.onnx'),
 ])

@@ -15,7 +15,7 @@ from mmdet_shufflenetv2.inference.page import make_page, serve
 
 @pytest.fixture
 def page(tmp_path):
-    """The page, served with a detector that finds one dog in every image and one that is no detector."""
+    """The page, served with a detector that finds one dog in every image and one that is not a detector."""
     pytest.importorskip('gradio')
     (tmp_path / 'broken.onnx').write_text('no graph')
     models = {name: Model(str(tmp_path / name), None) for name in ('d.onnx', 'broken.onnx')}
@@ -74,16 +74,16 @@ def test_a_text_that_is_called_an_image_is_said_on_the_page_and_not_in_the_termi
 
 
 def test_a_port_that_is_taken_is_said():
-    with socket.create_server(('127.0.0.1', 0)) as taken, pytest.raises(UserError, match='Name another: port='):
+    with socket.create_server(('127.0.0.1', 0)) as taken, pytest.raises(UserError, match='Choose another port: port='):
         serve({'d.onnx': Model('d.onnx', None)}, port=taken.getsockname()[1])
 
 
 @pytest.mark.parametrize(('options', 'words'), [
     (dict(port=99999), 'port=99999: expected 1 to 65535'),
     (dict(port=-1), 'port=-1: expected 1 to 65535'),
-    (dict(host='1.2.3.4'), 'Nothing can listen at 1.2.3.4: .*host=127.0.0.1'),
-    (dict(host='no such host'), 'Nothing can listen at no such host: '),
-    (dict(device='gpu'), 'd.onnx is an exported detector, which runs on the CPU. Leave out `device`'),
+    (dict(host='1.2.3.4'), 'Cannot listen on 1.2.3.4: .*host=127.0.0.1'),
+    (dict(host='no such host'), 'Cannot listen on no such host: '),
+    (dict(device='gpu'), 'd.onnx is an exported detector, which runs on the CPU. Remove `device`'),
 ])
 def test_what_cannot_be_served_is_said_before_the_page_is_built(monkeypatch, options, words):
     monkeypatch.setitem(sys.modules, 'gradio', None)

@@ -36,7 +36,7 @@ def test_the_three_forms_of_a_command_line(arguments, expected):
 
 @pytest.mark.parametrize('arguments', [['c.py', 'w.pth'], ['d.onnx'], ['w.pth'], ['c.py']])
 def test_a_command_line_without_inputs_is_refused(arguments):
-    with pytest.raises(UserError, match='expected CONFIG CHECKPOINT INPUT.*in front of `classes`'):
+    with pytest.raises(UserError, match='CONFIG CHECKPOINT INPUT.*before `classes`'):
         split_arguments(arguments)
 
 
@@ -109,14 +109,14 @@ def test_an_input_is_never_written_over(here):
     before = (here / 'out' / 'vis' / 'x.png').read_bytes()
     (here / 'link').symlink_to(here / 'out')
     for out_dir in ('out', 'link'):
-        with pytest.raises(UserError, match='would be written over'):
+        with pytest.raises(UserError, match='would overwrite the input'):
             predict('d.onnx', None, ['out/vis'], out_dir)
     assert (here / 'out' / 'vis' / 'x.png').read_bytes() == before
 
 
 def test_a_video_that_breaks_off_does_not_keep_the_rest_from_being_done(here):
     cut(clip(here / 'cut.avi'))
-    with pytest.raises(UserError, match='cut.avi is truncated.*is in out'):
+    with pytest.raises(UserError, match='cut.avi is truncated.*are in out'):
         predict('d.onnx', None, ['cut.avi', 'a'], 'out')
     assert {r['file_name'] for r in json.loads((here / 'out' / 'results.json').read_text())} == {'cut.avi', 'x.png'}
 
@@ -212,10 +212,10 @@ def test_a_full_disk_is_said(here, monkeypatch, frames):
     (dict(region=(1, 2, 3)), 'region=1 2 3'),
     (dict(min_size=-1), 'min_size=-1'),
     (dict(min_size=9, max_size=5), 'min_size=9 is larger than max_size=5'),
-    (dict(track=True), 'there are images alone'),
+    (dict(track=True), 'all inputs are images'),
     (dict(overlap=0.3), 'Add their side in pixels: tiles=640'),
-    (dict(classes=['dogs']), "'dogs': unknown class. Did you mean 'dog'? The classes are cat, dog"),
-    (dict(device='cuda:0'), 'Leave out `device`'),
+    (dict(classes=['dogs']), "classes='dogs': unknown class. Did you mean 'dog'. The classes are cat, dog"),
+    (dict(device='cuda:0'), 'Remove `device`'),
     (dict(out_dir='d.onnx'), 'out_dir=d.onnx cannot be written'),
 ])
 def test_bad_options_are_said_before_anything_is_written(here, options, words):

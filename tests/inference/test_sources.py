@@ -53,7 +53,7 @@ def test_links_are_followed_once_and_a_photo_may_be_a_jfif(folder):
 
 
 def test_a_folder_of_folders_is_answered_with_the_pattern_for_them(folder):
-    with pytest.raises(UserError, match='For those in the folders below: "./[*][*]/[*]"|"[*][*]/[*]"'):
+    with pytest.raises(UserError, match='To include subfolders: "./[*][*]/[*]"|"[*][*]/[*]"'):
         find_sources(['.'])
 
 
@@ -80,15 +80,15 @@ def test_a_video_that_breaks_off_gives_what_it_has_and_says_so(tmp_path):
 
 @pytest.mark.parametrize(('given', 'words'), [
     ('nowhere.jpg', 'File or folder not found: nowhere.jpg'),
-    ('nowhere/*.jpg', 'Nothing fits the pattern'),
-    ('a/notes.txt', 'neither an image nor a video by its name'),
+    ('nowhere/*.jpg', 'No files match the pattern'),
+    ('a/notes.txt', 'neither an image nor a video'),
     ('webcam', 'expected webcam:0'),
-    ('webcam:63', 'There is no camera webcam:63'),
-    ('63', 'There is no camera webcam:63'),
+    ('webcam:63', 'Camera webcam:63 is missing'),
+    ('63', 'Camera webcam:63 is missing'),
     ('empty', 'No images or videos found in empty'),
     ('empty.mp4', 'cannot be opened'),
     ('half.mp4', 'cannot be opened'),
-    ('none.avi', 'no frame'),
+    ('none.avi', 'no readable frames'),
 ])
 def test_what_cannot_be_read_is_said_in_one_line(folder, given, words, capfd):
     (folder / 'empty').mkdir()

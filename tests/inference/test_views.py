@@ -100,7 +100,7 @@ def test_where_no_border_cuts_it_is_nms_in_each_class():
     (dict(tiles=640, overlap=1), 'overlap=1: expected a fraction of a tile, 0 to 0.9'),
     (dict(tiles=640, overlap=-0.1), 'overlap=-0.1'),
     (dict(tiles=640, overlap=float('nan')), 'overlap=nan'),
-    (dict(overlap=0.2), 'overlap=0.2 is that of tiles. Add their side in pixels: tiles=640'),
+    (dict(overlap=0.2), 'overlap=0.2 needs tiles. Add their side in pixels: tiles=640'),
 ])
 def test_numbers_out_of_range_are_refused(options, words):
     with pytest.raises(UserError, match=words):
@@ -129,7 +129,7 @@ def alike(one, other):
 @needs_shared('weights')
 @needs_shared('coco_tiny')
 def test_photos_side_by_side_give_what_each_of_them_and_the_whole_image_give(nanodet):
-    cell = 700  # a photo lies in the middle of a tile
+    cell = 700  # a photo is in the middle of a tile
     big = np.zeros((cell, 3 * cell, 3), np.uint8)
     parts = []
     for number, photo in enumerate(photos(3)):

@@ -17,7 +17,7 @@ def test_a_report_is_written_from_the_command_line(tool, shapes_root, tmp_path):
     (tmp_path / 'r.json').write_text('[{"score": "high"}]')
     refused = tool('analyze.py', tmp_path / 'r.json', '--ann', annotations, '--images', shapes_root / 'val2017')
     assert refused.status == 2
-    assert 'entry 0 is no detection' in refused.err
+    assert 'entry 0 is not a detection' in refused.err
     assert len(refused.err.splitlines()) == 1
 
 

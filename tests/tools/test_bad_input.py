@@ -149,7 +149,7 @@ class Evil:
 @pytest.mark.parametrize(('inputs', 'words'), [
     (['nowhere.jpg'], ['File or folder not found: nowhere.jpg']),
     (['empty'], ['No images or videos found in empty']),
-    (['text.jpg'], ['text.jpg is truncated or', 'leave them out']),
+    (['text.jpg'], ['text.jpg is truncated or', 'remove them']),
     (['photo.jpg', '--device', 'gpu'], ['--device gpu', 'cpu', 'cuda:1']),
     (['--classes', 'person', 'photo.jpg'], ['got only', 'before --classes']),
 ])

@@ -106,12 +106,12 @@ def test_files_that_are_no_annotations_end_in_a_report_or_one_line(tool, tmp_pat
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    ([], 'Name what to check'),
-    (['nowhere.json'], 'no annotation file nowhere.json'),
+    ([], 'Expected an annotation file'),
+    (['nowhere.json'], 'Annotation file not found: nowhere.json'),
     (['nowhere.py'], 'Config not found: nowhere.py'),
-    (['nowhere.json', '--images', 'nowhere'], '--images nowhere: there is no such folder'),
-    (['--data', 'nowhere'], 'there is no such folder'),
-    (['a.json', '--data', '.'], 'Name what to check'),
+    (['nowhere.json', '--images', 'nowhere'], '--images nowhere: folder not found'),
+    (['--data', 'nowhere'], 'folder not found'),
+    (['a.json', '--data', '.'], 'Expected an annotation file'),
 ])
 def test_mistakes_give_status_2(tool, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)

@@ -74,7 +74,7 @@ def test_a_trained_classifier_starts_a_detector(tool, trained, small_config, tmp
     (['--out', 'results.json'], ['--out', 'not a detector: ImageClassifier']),
     (['--tta'], ['--tta', 'not a detector']),
     (['--show-dir', 'figures'], ['--show-dir', 'not a detector']),
-    (['--data-root', ROOT], ['There is no folder', 'val', '{train,val}/CLASS/*.jpeg']),
+    (['--data-root', ROOT], ['Folder not found', 'val', '{train,val}/CLASS/*.jpeg']),
     (['--cfg-options', 'model.num_classes=1000'], ['3 class folders', '1000 classes', 'model.num_classes=3']),
     (['--cfg-options', 'model.backbone.widen_factor=1.0'], ['another width', '(48, 96, 192)', '(116, 232, 464)']),
     (['--cfg-options', 'model.backbone.variant=torchvision'], ["'authors' variant", "'torchvision' one"]),

@@ -68,4 +68,4 @@ def test_bad_arguments_are_refused(small_config, tmp_path, options, words):
 def test_a_classifier_has_no_boxes_to_show(tool, small_classifier, tmp_path):
     ended = tool('browse.py', small_classifier, '--out-dir', tmp_path)
     assert ended.status == 2
-    assert 'Sheets show the boxes of a detector' in ended.err
+    assert 'Sheets show boxes' in ended.err

@@ -17,9 +17,9 @@ def test_a_run_says_what_it_is_about_to_do(small_config, tmp_path):
     screen, log = logged(tmp_path)
     assert log.index('This run') < log.index('Epoch(train)')
     assert screen['device'].startswith(('CPU, ', 'NVIDIA'))
-    assert screen['data'] == '12 images to train on, 6 to evaluate on'
+    assert screen['data'] == '12 training images, 6 validation images'
     assert screen['classes'] == '5: circle, square, triangle, star, cross'
-    assert screen['batch'] == '8 images per step (4 on a device x 2 batches summed up)'
+    assert screen['batch'] == '8 images per step (4 per device x 2 accumulated batches)'
     assert screen['length'] == '1 epochs of 3 steps'
     assert screen['results'] == str(tmp_path)
     # The config's 0.003 stands for 8 images; MMEngine scales by what a device loads.

@@ -14,7 +14,7 @@ from mmdet_shufflenetv2.training.train import train
 
 
 class Data:
-    """Twenty grey images of 60 x 40 pixels with one object each."""
+    """Twenty gray images of 60 x 40 pixels with one object each."""
 
     def __init__(self, folder):
         self.metainfo = dict(classes=('cat', 'dog'))
@@ -76,18 +76,18 @@ def test_a_few_images_are_spread_over_the_data_and_stay_the_same(run):
 
 def test_ground_truth_is_left_and_detections_are_right(run):
     [image, *_], [caption, *_] = run.evaluate(0.5)
-    grey = np.full((240, 360, 3), 128)
-    left, right = (np.argwhere((side != grey).any(-1)) for side in (image[:, :360], image[:, 364:]))
+    gray = np.full((240, 360, 3), 128)
+    left, right = (np.argwhere((side != gray).any(-1)) for side in (image[:, :360], image[:, 364:]))
     # The objects, six times as large; a name is above its box, a crowd is not drawn.
     assert (left[:, 1].min(), left[:, 0].max()) == pytest.approx((60, 120), abs=3)
     assert (right[:, 1].min(), right[:, 0].max()) == pytest.approx((180, 210), abs=3)
-    assert '1 boxes, 1 found' in caption
+    assert '1 boxes, 1 detections' in caption
 
 
 def test_a_low_score_is_not_drawn_but_told(run):
     [image, *_], [caption, *_] = run.evaluate(0.25)
     assert (image[:, 364:] == 128).all()
-    assert caption.endswith('0 found with 0.3 or more, highest score 0.25')
+    assert caption.endswith('0 detections with a score of 0.3 or more, highest score 0.25')
 
 
 def test_every_evaluation_of_a_training_writes_one(small_config, tmp_path):

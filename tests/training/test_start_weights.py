@@ -100,7 +100,7 @@ def test_a_detectors_weights_need_no_network_and_its_folded_norms_stay(run, tmp_
     assert not torch.equal(end['backbone.stage2.0.branch1.3.bias'], start.backbone.stage2[0].branch1[3].bias)
     said = capfd.readouterr().out
     assert f'backbone: all weights are in {tmp_path}/start.pth' in said
-    assert f'{len(fuse_conv_bn) - 1} batch norms (backbone, bbox_head) are folded' in said  # one is in the frozen stem
+    assert f'{len(fuse_conv_bn) - 1} batch norms (backbone, bbox_head) are fused' in said  # one is in the frozen stem
 
 
 @pytest.mark.parametrize('part', ['neck', 'backbone.stage2'])
@@ -110,7 +110,7 @@ def test_a_file_without_the_whole_backbone_does_not_replace_its_weights(run, tmp
     with pytest.raises(UserError, match='cannot be downloaded') as error:
         run(load_from=str(tmp_path / 'part.pth'))
     assert str(error.value).endswith(
-        'Or start from random weights: `cfg_options` model.backbone.init_cfg=None model.backbone.frozen_stages=-1')
+        'Or train from random weights: `cfg_options` model.backbone.init_cfg=None model.backbone.frozen_stages=-1')
 
 
 class Runner:
@@ -152,4 +152,4 @@ def test_what_cannot_be_downloaded_is_what_the_advice_is_about(model, flags):
     with pytest.raises(UserError) as error, download_advice(SimpleNamespace(model=ConfigDict(model))):
         raise failed
     assert str(error.value) == f'{NAME} cannot be downloaded.' + (
-        f' Or start from random weights: `cfg_options` {flags}' if flags else '')
+        f' Or train from random weights: `cfg_options` {flags}' if flags else '')

@@ -63,7 +63,7 @@ def test_a_partial_file_longer_than_the_file_is_discarded(fetch, tmp_path):
     ([403], {}, '403'),
     ([500] * ATTEMPTS, {}, f'500 .*{ATTEMPTS} attempts.*try again later'),
     ([], dict(size=SIZE + 1), 'expected 300001'),
-    (['torn'], {}, 'MD5'),
+    (['corrupt'], {}, 'MD5'),
     (['web page'], {}, 'web page'),
     (['HTML'], {}, 'web page'),
     (['cut', 'web page'], {}, 'web page'),
@@ -96,7 +96,7 @@ def test_an_interrupted_download_keeps_its_partial_file(fetch, tmp_path):
 
 def test_corrupt_content_is_deleted_so_that_the_next_call_starts_over(fetch):
     with pytest.raises(UserError, match='deleted'):
-        fetch('torn')
+        fetch('corrupt')
     assert fetch().read_bytes() == CONTENT
 
 

@@ -8,9 +8,9 @@ RED = (255, 0, 0)
 
 def drawn(boxes, names, size=(120, 160)):
     image = np.full((*size, 3), 128, np.uint8)
-    picture = draw_boxes(image, np.array(boxes, float).reshape(-1, 4), names, [RED] * len(names))
+    result = draw_boxes(image, np.array(boxes, float).reshape(-1, 4), names, [RED] * len(names))
     assert (image == 128).all()
-    return picture
+    return result
 
 
 def test_a_box_is_drawn_along_its_border_in_its_colour():
@@ -43,6 +43,6 @@ def test_colours_of_many_classes_differ():
     distances = np.abs(colors[:, None] - colors[None]).sum(axis=2) + 999 * np.eye(80)
     assert distances.min() > 5
     assert len({tuple(color) for color in colors}) == 80
-    neighbours = np.abs(np.diff(colors, axis=0)).sum(axis=1)
-    assert neighbours.min() > 100
+    neighbors = np.abs(np.diff(colors, axis=0)).sum(axis=1)
+    assert neighbors.min() > 100
     assert 0 <= colors.min() <= colors.max() <= 255

@@ -39,11 +39,12 @@ def test_what_a_resumed_run_goes_back_behind_is_left_out(tmp_path):
     assert val['coco/bbox_mAP_50'] == {}
 
 
-@pytest.mark.parametrize('torn', ['{"lr": 0.1, "loss": 2.', '\0\0\0\n', '{"lr": 0.1, "lo{"lr": 0.1, "loss": 2.0}\n'])
-def test_a_line_that_a_killed_run_left_half_written_is_passed_over(tmp_path, torn):
+@pytest.mark.parametrize('incomplete', ['{"lr": 0.1, "loss": 2.', '\0\0\0\n',
+                                        '{"lr": 0.1, "lo{"lr": 0.1, "loss": 2.0}\n'])
+def test_an_incomplete_line_of_a_killed_run_is_skipped(tmp_path, incomplete):
     log(tmp_path, '20260101_000000', step(10, 3.0))
     with (tmp_path / '20260101_000000' / 'vis_data' / 'scalars.json').open('a') as file:
-        file.write(torn)
+        file.write(incomplete)
     log(tmp_path, '20260102_000000', step(20, 1.0))
     assert read_scalars(tmp_path)[0]['loss'] == {10: 3.0, 20: 1.0}
     assert plot_runs([tmp_path]).is_file()
@@ -96,11 +97,11 @@ def test_runs_are_called_by_what_tells_them_apart(paths, expected):
 
 @pytest.mark.parametrize(('runs', 'out', 'words'), [
     (['nowhere'], None, 'Folder not found: nowhere. Expected the work dir of a run, such as work_dirs/real'),
-    (['empty'], None, 'empty holds no log of a training'),
+    (['empty'], None, 'empty has no training log'),
     (['work_dirs'], None, 'Did you mean work_dirs/real'),
     (['work_dirs/real/1'], None, 'Did you mean work_dirs/real'),
-    (['work_dirs/real', 'empty'], None, 'empty holds no log'),
-    (['work_dirs/real'], 'x.txt', 'out=x.txt is has an unknown suffix'),
+    (['work_dirs/real', 'empty'], None, 'empty has no training log'),
+    (['work_dirs/real'], 'x.txt', 'out=x.txt has an unknown suffix'),
     (['work_dirs/real'], 'nowhere/x.png', 'out=nowhere/x.png: folder not found'),
 ])
 def test_what_is_no_run_is_said_with_a_run_that_is_one(tmp_path, monkeypatch, runs, out, words):

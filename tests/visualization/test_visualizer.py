@@ -11,7 +11,7 @@ GRAY = 128
 
 
 def drawn(boxes, size=(400, 600), **fields):
-    """The picture of a data sample with ground truth in one place and detections in others."""
+    """The figure of a data sample with ground truth and detections at different positions."""
     visualizer = BoxVisualizer()
     visualizer.dataset_meta = dict(classes=('cat', 'dog'))
     sample = DetDataSample(
@@ -44,9 +44,9 @@ def test_a_large_image_keeps_its_size():
     assert drawn([], size=(400, 600)).shape == (400, 1200, 3)
 
 
-def test_masks_are_drawn_too_in_a_picture_of_the_same_size():
+def test_masks_are_drawn_in_a_figure_of_the_same_size():
     mask = torch.zeros(1, 120, 160, dtype=bool)
     mask[:, 60:100, 60:100] = True
-    picture = drawn([[10., 10, 60, 60]], size=(120, 160), masks=mask)
-    assert picture.shape == (192, 512, 3)
-    assert (picture[128, 256 + 128] != GRAY).any()
+    figure = drawn([[10., 10, 60, 60]], size=(120, 160), masks=mask)
+    assert figure.shape == (192, 512, 3)
+    assert (figure[128, 256 + 128] != GRAY).any()

@@ -78,7 +78,7 @@ class ImageFolder(datasets.ImageFolder):
         root = os.path.join(data_root, split)
         classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir()) if os.path.isdir(root) else []
         if not classes:
-            raise UserError(f'There {"are no class folders in" if os.path.isdir(root) else "is no folder"} {root}. '
+            raise UserError(f'{"No class folders found in" if os.path.isdir(root) else "Folder not found:"} {root}. '
                             f'Expected {os.path.join(data_root, "{train,val}", "CLASS", "*.jpeg")}.\nPut the data '
                             f'there, or set the folder that contains it: data_root=DIR.')
         for name in classes:

@@ -65,8 +65,8 @@ def _draw(results: Sequence[Benchmark], path: Path) -> None:
     for panel, done in zip(panels, results):
         names = [row.name for row in done.rows][::-1]
         medians = [row.timing.median * 1e3 for row in done.rows][::-1]
-        colours = ['#1f77b4' if 'shuffle-free' in name else '#b0b7bf' for name in names]
-        bars = panel.barh(names, medians, color=colours)
+        colors = ['#1f77b4' if 'shuffle-free' in name else '#b0b7bf' for name in names]
+        bars = panel.barh(names, medians, color=colors)
         panel.bar_label(bars, fmt='%.1f', padding=3, fontsize=8)
         panel.set_title(done.task.title, fontsize=10, loc='left')
         panel.set_xlabel('median latency in ms', fontsize=8)

@@ -21,7 +21,7 @@ def test_the_archives_become_cocos_layout_and_nothing_else(coco, tmp_path, shape
     said = []
     prepare_coco(tmp_path / 'coco', base_url=coco.url, say=said.append)
     assert files(tmp_path / 'coco') == wanted(shapes_root)
-    assert said[0].startswith('to download ')
+    assert said[0].startswith('download: ')
     assert '12 images' in said[-1]
 
 
@@ -50,7 +50,7 @@ def test_what_the_user_has_is_not_downloaded(coco, zips, shapes_root, tmp_path, 
 def test_a_torn_archive_of_the_user_is_refused(coco, zips, tmp_path):
     archive = zips / 'val2017.zip'
     archive.write_bytes(archive.read_bytes()[:-2000])
-    with pytest.raises(UserError, match='no whole zip file'):
+    with pytest.raises(UserError, match='not a valid zip file'):
         prepare_coco(tmp_path / 'coco', ['val2017'], source=archive, base_url=coco.url)
     assert not (tmp_path / 'coco' / 'val2017').exists()
 
@@ -62,7 +62,7 @@ def test_a_refused_call_leaves_no_folder_that_was_not_there(coco, zips, tmp_path
         root.mkdir(parents=True)
     archive = zips / 'annotations_trainval2017.zip'
     archive.write_bytes(archive.read_bytes()[:-2000])
-    with pytest.raises(UserError, match='no whole zip file'):
+    with pytest.raises(UserError, match='not a valid zip file'):
         prepare_coco(root, source=zips, base_url=coco.url)
     assert root.exists() == (tmp_path / 'new').exists() == had
     assert not (root / 'annotations').exists()
@@ -87,7 +87,7 @@ def test_a_subset_brings_its_images_alone_and_the_options_that_use_them(coco, zi
 
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(coco, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(10, 5, 5))
-    with pytest.raises(UserError, match='Make room'):
+    with pytest.raises(UserError, match='Free some space'):
         prepare_coco(tmp_path / 'coco', base_url=coco.url)
     assert not coco.requests
     assert not (tmp_path / 'coco').exists()
@@ -95,7 +95,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(coco, tm
 
 def test_a_root_that_cannot_be_written_is_said(coco, tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(UserError, match='cannot be written or read: .*root=ELSEWHERE'):
+    with pytest.raises(UserError, match='cannot be written or read: .*root=DIR'):
         prepare_coco(tmp_path / 'file' / 'coco', base_url=coco.url)
 
 
@@ -104,7 +104,7 @@ def test_two_at_once_are_refused(coco, tmp_path):
     (tmp_path / 'coco').mkdir()
     with open(tmp_path / 'coco' / '.prepare_coco.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match='Another snv2 download runs'):
+        with pytest.raises(UserError, match='Another snv2 download is running'):
             prepare_coco(tmp_path / 'coco', base_url=coco.url)
 
 
@@ -121,16 +121,16 @@ def test_annotations_of_another_number_of_images_are_refused(coco, shapes_root, 
     annotations = json.loads(path.read_text())
     annotations['images'].pop()
     path.write_text(json.dumps(annotations))
-    with pytest.raises(UserError, match='lists 5 images; val2017 has 6'):
+    with pytest.raises(UserError, match='lists 5 images, expected 6'):
         prepare_coco(tmp_path / 'coco', ['val2017'], source=other, base_url=coco.url)
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
     (dict(splits=['test2017']), 'splits=test2017: expected'),
-    (dict(splits=['val2017'], subset=3), 'not among `splits`'),
+    (dict(splits=['val2017'], subset=3), '`splits` does not contain it'),
     (dict(source='nowhere'), 'no such file or folder'),
-    (dict(source='empty'), 'nothing of COCO is in it. Expected annotations_trainval2017.zip'),
-    (dict(source='empty', splits=['val2017']), 'nothing of COCO'),
+    (dict(source='empty'), 'does not contain COCO. Expected annotations_trainval2017.zip'),
+    (dict(source='empty', splits=['val2017']), 'does not contain COCO'),
     (dict(subset=1000), 'subset=1000: expected 1 to 12'),
     (dict(subset=0), 'subset=0: expected 1 to 12'),
     (dict(subset=-5), 'subset=-5: expected 1 to 12'),

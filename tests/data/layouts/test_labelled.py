@@ -346,7 +346,7 @@ def test_and_that_is_said(layout, layout_name, name):
 
 # Files, the problem, whether it is fatal, and words of its example.
 BAD = {
-    'a coordinate that is no number': ({'a.xml': voc(BOX, ('cat', 'x', 1, 2, 3))}, 'label_line', True,
+    'a coordinate that is not a number': ({'a.xml': voc(BOX, ('cat', 'x', 1, 2, 3))}, 'label_line', True,
                                        "a.xml:3: .*'x'"),
     'a coordinate that is missing': ({'a.xml': voc(BOX).replace('<xmax>40</xmax>', '')}, 'label_line', True,
                                     'a.xml:2: '),
@@ -440,7 +440,7 @@ BAD = {
                                          'image_twice', False, 'd.ndjson:3'),
     'a line of DOTA that is short': ({'labelTxt/a.txt': '10 20 40 20 40 60 10 60 cat 0\n10 20 40 20 cat 0\n'},
                                      'label_line', True, "a.txt:2: '10 20 40 20 cat 0', expected eight"),
-    'a coordinate of DOTA that is no number': ({'labelTxt/a.txt': '10 20 40 20 40 60 10 60 cat 0\n'
+    'a coordinate of DOTA that is not a number': ({'labelTxt/a.txt': '10 20 40 20 40 60 10 60 cat 0\n'
                                                 '10 x 40 20 40 60 10 60 cat 0\n'}, 'label_line', True,
                                                'a.txt:2: .*nan'),
     'labels of DOTA without image': ({'labelTxt/a.txt': '10 20 40 20 40 60 10 60 cat 0\n', 'labelTxt/c.txt':

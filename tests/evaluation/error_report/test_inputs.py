@@ -41,8 +41,8 @@ def test_what_some_tools_leave_out_is_filled_in(content, shapes_root, tmp_path):
 
 
 @pytest.mark.parametrize(('change', 'words'), [
-    (lambda c: c['images'].append(5), 'an entry is no JSON object (image 6 is 5; 1 in all)'),
-    (lambda c: c['annotations'].insert(0, None), 'an entry is no JSON object (annotation 0 is None'),
+    (lambda c: c['images'].append(5), 'an entry is not a JSON object (image 6 is 5; 1 in total)'),
+    (lambda c: c['annotations'].insert(0, None), 'an entry is not a JSON object (annotation 0 is None'),
     (lambda c: c['images'][0].pop('file_name'), 'a field is missing (image 0: file_name'),
     (lambda c: c['images'][0].pop('id'), 'a field is missing (image 0: id'),
     (lambda c: c['categories'][0].pop('id'), 'a field is missing (category 0: id'),
@@ -50,8 +50,8 @@ def test_what_some_tools_leave_out_is_filled_in(content, shapes_root, tmp_path):
     (lambda c: c['annotations'][0].pop('image_id'), 'a field is missing (annotation 0: image_id'),
     (lambda c: c['annotations'][0].pop('bbox'), 'a field is missing (annotation 0: bbox'),
     (lambda c: c['annotations'][0].update(category_id=[]), 'category_id is a list of 0'),
-    (lambda c: c['annotations'][0].update(bbox=[1, 2, 10 ** 400, 4]), 'a box holds NaN or infinity'),
-    (lambda c: c['images'][0].update(file_name='../secret.jpg'), 'a file name leaves the image folder'),
+    (lambda c: c['annotations'][0].update(bbox=[1, 2, 10 ** 400, 4]), 'a box contains NaN or infinity'),
+    (lambda c: c['images'][0].update(file_name='../secret.jpg'), 'a file name points outside the image folder'),
     (lambda c: c.pop('images'), 'has no list "images"'),
 ])
 def test_wrong_annotations_are_said_in_two_lines(content, tmp_path, change, words):
@@ -65,15 +65,15 @@ def test_wrong_annotations_are_said_in_two_lines(content, tmp_path, change, word
 
 
 @pytest.mark.parametrize(('change', 'words'), [
-    (lambda _: 5, 'is no list of detections. snv2 eval'),
-    (lambda _: None, 'is no list of detections. snv2 eval'),
-    (lambda r: [*r[:3], 5], 'entry 3 is no detection with image_id'),
-    (lambda r: [dict(r[0], score='high')], 'entry 0 is no detection with image_id'),
-    (lambda r: [dict(r[0], score=float('nan'))], 'entry 0 is no detection with image_id'),
-    (lambda r: [dict(r[0], image_id=[1])], 'entry 0 is no detection with image_id'),
-    (lambda r: [dict(r[0], category_id={})], 'entry 0 is no detection with image_id'),
-    (lambda r: [dict(r[0], category_id='1')], 'entry 0 is no detection with image_id'),
-    (lambda r: [dict(r[0], bbox=[1, 2, 10 ** 400, 4])], 'entry 0 is no detection with image_id'),
+    (lambda _: 5, 'is not a list of detections. To write one: snv2 eval'),
+    (lambda _: None, 'is not a list of detections. To write one: snv2 eval'),
+    (lambda r: [*r[:3], 5], 'entry 3 is not a detection with image_id'),
+    (lambda r: [dict(r[0], score='high')], 'entry 0 is not a detection with image_id'),
+    (lambda r: [dict(r[0], score=float('nan'))], 'entry 0 is not a detection with image_id'),
+    (lambda r: [dict(r[0], image_id=[1])], 'entry 0 is not a detection with image_id'),
+    (lambda r: [dict(r[0], category_id={})], 'entry 0 is not a detection with image_id'),
+    (lambda r: [dict(r[0], category_id='1')], 'entry 0 is not a detection with image_id'),
+    (lambda r: [dict(r[0], bbox=[1, 2, 10 ** 400, 4])], 'entry 0 is not a detection with image_id'),
 ])
 def test_wrong_results_are_said_in_one_line(content, perfect, tmp_path, change, words):
     path = write(tmp_path / 'r.json', change(perfect))
@@ -119,14 +119,14 @@ def test_results_of_other_images_with_the_same_ids_are_refused(content, perfect,
         write_note(tmp_path / 'r.json', data)
     write(tmp_path / 'r.json', perfect)
     assert read_results(tmp_path / 'r.json', content) == perfect
-    words = 'is of the 6 images of right.json' if noted else 'belongs to other annotations'
+    words = 'has results for the 6 images of right.json' if noted else 'does not belong to these annotations'
     with pytest.raises(UserError, match=words):
         read_results(tmp_path / 'r.json', others)
 
 
 def test_without_a_note_the_data_have_to_be_named(perfect, shapes_root, tmp_path):
     write(tmp_path / 'r.json', perfect)
-    with pytest.raises(UserError, match='Name the data: ann=FILE images=DIR'):
+    with pytest.raises(UserError, match='Name them: ann=FILE images=DIR'):
         analyze(tmp_path / 'r.json', out=tmp_path / 'report.html')
-    with pytest.raises(UserError, match='Name the data: images=DIR'):
+    with pytest.raises(UserError, match='Name them: images=DIR'):
         analyze(tmp_path / 'r.json', shapes_root / 'annotations' / 'instances_val2017.json', out='report.html')

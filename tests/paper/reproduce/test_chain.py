@@ -78,8 +78,8 @@ def test_a_killed_run_leaves_its_checkpoints(killed):
 def test_the_run_is_resumed_where_it_was_killed(finished):
     request, lines = finished
     assert lines[0].startswith('pretrain: epoch 1 of 4')
-    newest = max((request.out / 'pretrain').glob('*/*.log'))
-    assert re.findall(r'Epoch\(train\) \[(\d)\]\[1/6\]', newest.read_text()) == ['2', '3', '4']
+    latest = max((request.out / 'pretrain').glob('*/*.log'))
+    assert re.findall(r'Epoch\(train\) \[(\d)\]\[1/6\]', latest.read_text()) == ['2', '3', '4']
     assert [line for line in lines if 'done' in line] == ['pretrain: done', 'train: done', 'test: done']
 
 

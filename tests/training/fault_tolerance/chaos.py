@@ -1,11 +1,11 @@
-"""Faults thrown at training, and what became of them.
+"""Inject faults into training runs, and count how many are survived.
 
     python tests/training/fault_tolerance/chaos.py --kills 20 --mutations 500 --seed 0
 
-A training run (Faster R-CNN on a small Shapes, two epochs of six steps) is killed, finds its checkpoints torn or the
-disk full, and goes on with ``--resume``; its weights must be those of a run that nothing happened to, bit for bit. The
-table says how many faults were tried, how many were survived, and the most steps that had to be computed again; a
-checkpoint is saved every six.
+A training run (Faster R-CNN on a small Shapes, two epochs of six steps) is killed, or its checkpoints are corrupted, or
+its disk is full. It continues with ``--resume``, and its weights must equal those of an undisturbed run bit for bit.
+The table shows how many faults were injected and survived, and the most steps that had to be repeated. A checkpoint
+is saved every six steps.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Chaos:
         self.seconds = time.monotonic() - started
 
     def command(self, name: str) -> list[str]:
-        """The command line that begins a run or goes on with it."""
+        """The command line that begins a run or continues with it."""
         return [sys.executable, str(ROOT / 'tools' / 'train.py'), str(self.config), '--work-dir',
                 str(self.folder / name), '--resume']
 
@@ -127,16 +127,16 @@ class Chaos:
         if not last.exists():
             return 0
         if not is_valid_checkpoint(last.read_text()):
-            raise RuntimeError(f'{last} names a file that is not whole')
+            raise RuntimeError(f'{last} names a file that is not valid')
         return load(last.read_text())['meta']['iter']
 
-    def tear(self, tally: Tally, damage: Callable[[bytes], bytes]) -> None:
-        """Damage the newest checkpoint; the run goes on from the one before."""
-        name = f'torn_{len(list(self.folder.iterdir()))}'
+    def corrupt(self, tally: Tally, damage: Callable[[bytes], bytes]) -> None:
+        """Corrupt the latest checkpoint; the run continues from the previous one."""
+        name = f'corrupt_{len(list(self.folder.iterdir()))}'
         shutil.copytree(self.folder / 'whole', self.folder / name)
-        newest = self.folder / name / 'epoch_2.pth'
-        newest.write_bytes(damage(newest.read_bytes()))
-        (self.folder / name / 'last_checkpoint').write_text(str(newest))
+        latest = self.folder / name / 'epoch_2.pth'
+        latest.write_bytes(damage(latest.read_bytes()))
+        (self.folder / name / 'last_checkpoint').write_text(str(latest))
         tally.note(self.is_same(self.run(name)), STEPS)
 
     def fill_disk(self, tally: Tally) -> None:
@@ -237,13 +237,14 @@ def _environment() -> dict[str, str]:
     return os.environ | dict(PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS=threads)
 
 
-def run(folder: Path, seed: int, kills: int, mutations: int, torn: int, full: int, kills_a_run: int = 4) -> list[Tally]:
+def run(folder: Path, seed: int, kills: int, mutations: int, corrupt: int, full: int,
+        kills_a_run: int = 4) -> list[Tally]:
     """Throw all kinds of faults and count them."""
     chaos = Chaos(folder, seed)
     tallies = [Tally(fault) for fault in (
-        'SIGKILL at a random moment', 'SIGKILL while a checkpoint is written', 'newest checkpoint torn', 'disk full',
+        'SIGKILL at a random moment', 'SIGKILL while a checkpoint is written', 'latest checkpoint corrupt', 'disk full',
         'annotation file mutated', 'image mutated')]
-    killed, saving, tearing, filling, annotations, images = tallies
+    killed, saving, corrupting, filling, annotations, images = tallies
     while killed.tried + saving.tried < kills:
         left = kills - killed.tried - saving.tried
         while_saving = saving.tried < killed.tried
@@ -252,8 +253,8 @@ def run(folder: Path, seed: int, kills: int, mutations: int, torn: int, full: in
     damages = [
         lambda content: content[:chaos.random.randrange(size)], lambda content: b'',
         lambda content: chaos._mutate_bytes(content), lambda content: bytes(len(content))]
-    for number in range(torn):
-        chaos.tear(tearing, damages[number % len(damages)])
+    for number in range(corrupt):
+        chaos.corrupt(corrupting, damages[number % len(damages)])
     for _ in range(full):
         chaos.fill_disk(filling)
     for number in range(mutations):
@@ -276,7 +277,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--kills', type=int, default=20)
     parser.add_argument('--mutations', type=int, default=500)
-    parser.add_argument('--torn', type=int, default=8)
+    parser.add_argument('--corrupt', type=int, default=8)
     parser.add_argument('--full', type=int, default=3)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--keep', type=Path, help='folder for everything; default: a temporary one')
@@ -284,7 +285,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        tallies = run(folder, args.seed, args.kills, args.mutations, args.torn, args.full)
+        tallies = run(folder, args.seed, args.kills, args.mutations, args.corrupt, args.full)
     print(table(tallies))
     sys.exit(any(tally.survived < tally.tried for tally in tallies))
 

@@ -18,25 +18,25 @@ def cut(path):
 
 
 @pytest.fixture
-def picture(tmp_path):
-    path = tmp_path / 'picture.jpg'
+def image_file(tmp_path):
+    path = tmp_path / 'image.jpg'
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8))
     return path
 
 
-def test_a_whole_image_is_loaded_as_by_the_transform_it_stands_for(picture):
-    results = LoadCompleteImage().transform(dict(img_path=str(picture)))
-    np.testing.assert_array_equal(results['img'], cv2.imread(str(picture)))
+def test_a_complete_image_is_loaded_like_by_load_image_from_file(image_file):
+    results = LoadCompleteImage().transform(dict(img_path=str(image_file)))
+    np.testing.assert_array_equal(results['img'], cv2.imread(str(image_file)))
 
 
 @pytest.mark.parametrize('damage', [
     cut, lambda path: path.unlink(), lambda path: path.write_bytes(b''), lambda path: path.write_text('no image'),
     lambda path: path.write_bytes(bytes([*path.read_bytes()[:20], *bytes(500), 0xff, 0xd9])),
 ], ids=['cut', 'missing', 'empty', 'text', 'zeros within'])
-def test_a_broken_one_is_named(picture, damage):
-    damage(picture)
-    with pytest.raises(BrokenImageError, match=r'^.*picture\.jpg '):
-        LoadCompleteImage().transform(dict(img_path=str(picture)))
+def test_a_broken_one_is_named(image_file, damage):
+    damage(image_file)
+    with pytest.raises(BrokenImageError, match=r'^.*image\.jpg '):
+        LoadCompleteImage().transform(dict(img_path=str(image_file)))
 
 
 @pytest.fixture

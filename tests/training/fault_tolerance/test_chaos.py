@@ -17,12 +17,12 @@ class ChaosHere(Chaos):
 @pytest.mark.slow
 def test_training_survives_what_is_thrown_at_it(tmp_path):
     chaos = ChaosHere(tmp_path, seed=1)
-    killed, torn, annotations, images = (Tally(name) for name in ('killed', 'torn', 'annotations', 'images'))
+    killed, corrupt, annotations, images = (Tally(name) for name in ('killed', 'corrupt', 'annotations', 'images'))
     chaos.kill(killed, [True])
-    chaos.tear(torn, lambda content: content[:len(content) // 2])
+    chaos.corrupt(corrupt, lambda content: content[:len(content) // 2])
     for _ in range(40):
         chaos.mutate_annotations(annotations)
         chaos.mutate_image(images)
-    tallies = [killed, torn, annotations, images]
+    tallies = [killed, corrupt, annotations, images]
     assert [tally.tried for tally in tallies] == [1, 1, 40, 40]
     assert all(tally.survived == tally.tried for tally in tallies), table(tallies)

@@ -62,5 +62,5 @@ def test_an_epoch_begins_anew_when_the_batch_size_has_changed(random_config, tmp
     RecordImages.seen = []
     train(random_config("dict(type='RecordImages')"), work_dir=str(tmp_path / 'run'), resume='auto',
           cfg_options={'train_dataloader.batch_size': 3})
-    assert 'epoch 1 begins anew' in capfd.readouterr().out
+    assert 'epoch 1 starts from the beginning' in capfd.readouterr().out
     assert sorted(RecordImages.seen[:12]) == list(range(1, 13))

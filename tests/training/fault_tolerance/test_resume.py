@@ -140,11 +140,11 @@ def test_the_same_settings_are_restored_bit_for_bit(tmp_path, by_epoch):
 
 
 @pytest.mark.parametrize(('change', 'words'), [
-    (dict(classes=('a', 'b', 'c')), r'2 classes \(a, b\), and this run is on 3 classes .* load_from='),
-    (dict(classes=('b', 'a')), r'\(a, b\), and this run is on 2 classes \(b, a\)'),
-    (dict(outputs=5), '2 weights do not fit, such as layer.bias.* load_from='),
+    (dict(classes=('a', 'b', 'c')), r'2 classes \(a, b\), but this run has 3 classes .* load_from='),
+    (dict(classes=('b', 'a')), r'\(a, b\), but this run has 2 classes \(b, a\)'),
+    (dict(outputs=5), '2 weights do not match, such as layer.bias.* load_from='),
     (dict(optimizer='AdamW'), 'another optimizer.* load_from='),
-    (dict(seed=9), 'randomness.seed is 9, and .* was trained with 7'),
+    (dict(seed=9), 'randomness.seed is 9, but .* was trained with 7'),
     (dict(length=1), '2 epochs, more than the 1 of this run'),
     (dict(schedule=dict(type='ReduceOnPlateauLR')), 'ReduceOnPlateau'),
 ], ids=lambda value: str(value)[:20])
@@ -156,7 +156,7 @@ def test_what_a_resumed_run_cannot_change_is_refused(tmp_path, change, words):
 
 def test_weights_alone_are_no_run(tmp_path):
     torch.save(dict(state_dict=Line(2).state_dict(), meta={}), tmp_path / 'weights.pth')
-    with pytest.raises(UserError, match='not the state of a run.* load_from='):
+    with pytest.raises(UserError, match='no training state.*  load_from='):
         run(tmp_path, 2, resume=tmp_path / 'weights.pth')
 
 
@@ -165,4 +165,4 @@ def test_a_run_with_nothing_left_says_so(tmp_path, monkeypatch):
     run(tmp_path, 2)
     monkeypatch.setattr('mmengine.logging.MMLogger.warning', lambda self, text, *args, **kwargs: said.append(text))
     assert run(tmp_path, 2, resume=tmp_path / 'epoch_2.pth') == {}
-    assert any('has all 2 epochs of this run: nothing is left to train' in text for text in said)
+    assert any('has already finished all 2 epochs of this run' in text for text in said)
