@@ -45,7 +45,7 @@ def test_a_run_that_learns_nothing_ends_and_stays_ended_until_patience_is_longer
 
     made, out = epochs(1)
     assert made == 2
-    assert 'No better score in 1 evaluations, the best is from epoch 1' in out
+    assert 'No better score in 1 evaluations: stopping. The best is from epoch 1.' in out
     assert epochs(1, resume='auto')[0] == 2
     assert epochs(2, resume='auto')[0] == 3
 

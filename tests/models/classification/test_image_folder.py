@@ -79,7 +79,7 @@ def test_classes_are_in_alphabetical_order(image_folder_root):
 
 
 @pytest.mark.parametrize(('make', 'words'), [
-    (lambda root: None, ['no folder', 'val', '{train,val}/CLASS/*.jpeg', 'data_root=DIR']),
+    (lambda root: None, ['Folder not found', 'val', '{train,val}/CLASS/*.jpeg', 'data_root=DIR']),
     (lambda root: (root / 'val').mkdir(), ['No class folders', 'val']),
     (lambda root: (root / 'val' / 'cat').mkdir(parents=True), ['val/cat', '.jpeg']),
     (lambda root: save(root / 'val' / 'cat', root / 'val' / 'dog'), ['2 class folders', '3 classes', 'num_classes=2']),

@@ -156,7 +156,7 @@ def test_what_a_resumed_run_cannot_change_is_refused(tmp_path, change, words):
 
 def test_weights_alone_are_no_run(tmp_path):
     torch.save(dict(state_dict=Line(2).state_dict(), meta={}), tmp_path / 'weights.pth')
-    with pytest.raises(UserError, match='no training state.*  load_from='):
+    with pytest.raises(UserError, match='no training state.* load_from='):
         run(tmp_path, 2, resume=tmp_path / 'weights.pth')
 
 
