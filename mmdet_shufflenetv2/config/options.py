@@ -177,8 +177,8 @@ class PredictOptions:
     overlap: float | None = option(None, 'minimum overlap of neighboring tiles, as a fraction of their size '
                                    '(default: 0.2)', metavar='F')
     tta: bool = option(False, 'test-time augmentation: merge the detections of each image and its mirror image')
-    batch_size: int = option(1, 'images, or tiles of an image, per batch; .onnx files support only 1 (default: 1)',
-                             metavar='N')
+    batch_size: int = option(1, 'images, or tiles of an image, per batch; exported files use the batch that they were '
+                             'exported with (default: 1)', metavar='N')
     device: str | None = _device()
     shuffle_free: bool = option(False, 'use the shuffle-free form of the backbone: same results, faster')
     cfg_options: dict[str, Any] | None = _cfg_options()
@@ -219,9 +219,15 @@ class ExportOptions:
                                     metavar='N|WxH')
     precision: str = option('fp32', 'of the weights (default: fp32); docs/deploy.md says which target takes which',
                             choices=('fp32', 'fp16', 'int8'))
+    batch: int = option(1, 'number of images per call of the file, for onnxruntime and openvino (default: 1)',
+                        metavar='N')
     image: str | None = option(None, 'image for comparing the file with the PyTorch model (default: a drawn one)',
                                metavar='FILE')
     cfg_options: dict[str, Any] | None = _cfg_options()
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise UserError(f'batch={self.batch}: expected 1 or more.')
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ..utils.errors import UserError
 from .exported import Detections, ExportedDetector
-from .graph import feature_parts
+from .graph import feature_parts, part_of
 from .heads import traceable_head
 from .heads.selection import FOUND, Suppression
 from .resizing import Resize
@@ -60,7 +60,7 @@ class Checked(NamedTuple):
 
 
 @torch.no_grad()
-def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str) -> Checked:
+def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str, batch: int = 1) -> Checked:
     """Compare an ONNX file with the detector that it was made of.
 
     Args:
@@ -68,13 +68,15 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
         path: The file.
         picture: ``(H, W, 3)`` uint8, blue, green, red.
         shown: What to call it.
+        batch: Images that the file takes at once: the first and the last are compared with the detector.
 
     Raises:
         UserError: If a part of the file computes something else.
     """
-    detector, parts, head = ExportedDetector(path), _Parts(path), traceable_head(model)
+    detector, parts, head = ExportedDetector(path), _Parts(path, batch), traceable_head(model)
     score, box = 0.0, 0.0
-    for image in _to_be_resized(picture, detector.resize):
+    for index, image in zip((0, batch - 1), _to_be_resized(picture, detector.resize)):
+        parts.index = index
         meta, x = _prepared(model, image)
         resized = dict(image=detector.resized(image))
         features = model.extract_feat(x)
@@ -91,6 +93,8 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
         given, wanted = _made_suppression(suppression)
         _same('NMS', parts(resized | _arrays(given), list(wanted)), wanted)
     _check_borders(parts, resized, meta)
+    if batch > 1:
+        parts.check_stacked(resized['image'])
     return Checked(shown, len(_detect(model, picture).scores), score, box)
 
 
@@ -109,15 +113,45 @@ def check_features(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> f
 
 
 class _Parts:
-    """Parts of a file's graph, run by the names of what goes in and what comes out."""
+    """Parts of a file's graph, run by the names of what goes in and what comes out; of a batch, of an image of it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, batch: int) -> None:
         self._extractor = onnx.utils.Extractor(onnx.load(path))
-        self.names = {info.name for info in self._extractor.graph.value_info}
+        self._names = {info.name for info in self._extractor.graph.value_info}
+        self._batch, self.index = batch, 0
+        self._sessions: dict[tuple[str, ...], Any] = {}
 
     def __call__(self, inputs: dict[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
-        part = self._extractor.extract_model(list(inputs), list(outputs))
-        return dict(zip(outputs, session(part.SerializeToString()).run(list(outputs), inputs)))
+        inputs = {self._name(name): value for name, value in inputs.items()}
+        if self._batch > 1:
+            inputs['image'] = self._images(inputs['image'])
+        return dict(zip(outputs, self._run(inputs, [self._name(name) for name in outputs])))
+
+    def __contains__(self, name: str) -> bool:
+        return self._name(name) in self._names
+
+    def _name(self, name: str) -> str:
+        return name if name == 'image' or self._batch == 1 else part_of(self.index, name)
+
+    def _images(self, image: np.ndarray) -> np.ndarray:
+        """A batch of it and of others."""
+        return np.stack([np.roll(image, 5 * (index - self.index), axis=1) for index in range(self._batch)])
+
+    def _run(self, inputs: dict[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:
+        key = (*inputs, '->', *outputs)
+        if key not in self._sessions:
+            self._sessions[key] = session(self._extractor.extract_model(list(inputs), outputs).SerializeToString())
+        return self._sessions[key].run(outputs, inputs)
+
+    def check_stacked(self, image: np.ndarray) -> None:
+        """What is found in a batch is what is found in each image, filled up."""
+        for name, filling in (('dets', 0), ('labels', -1)):
+            each = [part_of(index, name) for index in range(self._batch)]
+            stacked, *own = self._run(dict(image=self._images(image)), [name, *each])
+            wanted = np.full((self._batch, max(map(len, own)), *own[0].shape[1:]), filling, own[0].dtype)
+            for row, one in zip(wanted, own):
+                row[:len(one)] = one
+            _same('the batch', {name: stacked}, {name: torch.from_numpy(wanted)})
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
@@ -130,7 +164,7 @@ def _check_borders(parts: _Parts, resized: dict[str, np.ndarray], meta: dict[str
     input_height, input_width = meta['img_shape'][:2]
     rng = np.random.default_rng(0)
     corners = np.sort(rng.uniform(0, (input_width, input_height), (20, 2, 2)), axis=1).astype(np.float32).reshape(-1, 4)
-    names = ('moved_boxes' if 'moved_boxes' in parts.names else FOUND[0], FOUND[1])
+    names = ('moved_boxes' if 'moved_boxes' in parts else FOUND[0], FOUND[1])
     scores = np.linspace(1, 0, len(corners), dtype=np.float32)
     left, top = meta['border'][2::-2] if 'border' in meta else meta.get('padding', (0, 0))[:2]
     wanted = (corners - np.array([left, top] * 2, np.float32)).clip(0, [width, height] * 2)

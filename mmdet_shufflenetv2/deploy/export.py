@@ -49,6 +49,7 @@ def export_model(options: ExportOptions) -> Checked:
     if options.backbone_only and out.suffix != '.onnx':
         raise UserError(f'{out}: `backbone_only` writes ONNX, expected a name that ends in .onnx.')
     _check_precision(target, options)
+    _check_batch(target, options)
     _check_folder(out) if target.is_folder else _check_beside(out)
     if image is not None:
         check_images([Path(image)])
@@ -62,8 +63,8 @@ def export_model(options: ExportOptions) -> Checked:
         if options.backbone_only:
             return _write_backbone(model.backbone, unchecked, picture, shown, block)
         onnx = unchecked.with_name('checked.onnx')
-        program = export_detector(model, onnx, picture, block)
-        checked = check_detector(model, onnx, picture, shown)
+        program = export_detector(model, onnx, picture, block, options.batch)
+        checked = check_detector(model, onnx, picture, shown, options.batch)
         if differences := target.export(program, unchecked, options):
             checked = checked._replace(difference=differences[0], box_difference=differences[1])
         onnx.unlink()
@@ -98,6 +99,14 @@ def _check_precision(target: Target, options: ExportOptions) -> None:
                     f'{" with `backbone_only`" if options.backbone_only else ""}: {", ".join(others)}.')
 
 
+def _check_batch(target: Target, options: ExportOptions) -> None:
+    if options.batch > 1 and options.backbone_only:
+        raise UserError(f'batch={options.batch}: a backbone takes any number of images. Leave `batch` out.')
+    if options.batch > 1 and not target.batches:
+        raise UserError(f'batch={options.batch} is not supported for {target.name}: '
+                        f'{" and ".join(other.name for other in TARGETS.values() if other.batches)} take batches.')
+
+
 def _write_backbone(backbone: nn.Module, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:
     x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     export_backbone(backbone if block is None else shuffle_free(backbone, block=block), out, x)
@@ -108,7 +117,7 @@ def _write_backbone(backbone: nn.Module, out: Path, picture: np.ndarray, shown: 
     return Checked(shown, 0, check_features(session(out).run(None, {'x': x.numpy()}), expected), 0.0)
 
 
-def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int | None) -> Program:
+def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int | None, batch: int = 1) -> Program:
     """Write a detector with its ``cfg`` and ``dataset_meta`` as an ONNX graph.
 
     Args:
@@ -116,18 +125,20 @@ def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int
         out: File to write.
         picture: ``(H, W, 3)`` uint8, to trace with.
         block: See :func:`.shuffle_free`; None leaves the backbone as it is.
+        batch: Images that it takes at once.
     """
     if block is not None and isinstance(model.backbone, ShuffleNetV2):
         model = shuffle_free_detector(model, block=block)
     resize, center_pad = resize_and_padding(model.cfg)
-    graph = DetectionGraph(model, center_pad).eval()
-    about = {MADE_BY: __version__, 'resize': json.dumps(resize._asdict())}
+    graph = DetectionGraph(model, center_pad, batch).eval()
+    about = {MADE_BY: __version__, 'resize': json.dumps(resize._asdict()), 'batch': str(batch)}
     about |= {key: json.dumps(value) for key, value in model.dataset_meta.items() if key in ('classes', 'category_ids')}
-    program = Program(graph, torch.from_numpy(resize(picture)), about, out)
+    image, at = torch.from_numpy(resize(picture)), int(batch > 1)
+    program = Program(graph, torch.stack([image] * batch) if batch > 1 else image, about, out)
     with torch.no_grad():
         graph(program.image)  # which tells the names of its parts
-    write_graph(graph, program.image, out, {'image': {0: 'height', 1: 'width'}},
-                {name: {0: 'found'} for name in graph.output_names}, about, graph.part_names)
+    write_graph(graph, program.image, out, {'image': {at: 'height', at + 1: 'width'}},
+                {name: {at: 'found'} for name in graph.output_names}, about, graph.part_names)
     return program
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -65,6 +67,7 @@ class ExportedDetector:
         classes: Names of the classes, by label.
         category_ids: The number of each in the annotations of the training; None in files of earlier versions.
         resize: How an image is resized.
+        batch: Images that the file takes at once.
 
     Raises:
         UserError: (a ``ValueError``) If there is no such file, if it is not one of ours, if it has no boxes, or if the
@@ -95,6 +98,7 @@ class ExportedDetector:
         ids = json.loads(about.get('category_ids', 'null'))
         self.category_ids: tuple[int, ...] | None = ids and tuple(ids)
         self.resize = Resize(**json.loads(about['resize']))
+        self.batch: int = json.loads(about.get('batch', '1'))
 
     def __call__(self, image: np.ndarray) -> Detections:
         """Detect objects.
@@ -105,10 +109,37 @@ class ExportedDetector:
         Raises:
             UserError: If it is no such array.
         """
-        resized = self.resized(image)
-        dets, labels, *_ = self._run(resized)  # masks are for programs that read the file themselves
-        factors = np.array([image.shape[1] / resized.shape[1], image.shape[0] / resized.shape[0]] * 2, np.float32)
-        return Detections(dets[:, :4] * factors, dets[:, 4], labels)
+        return self.detect([image])[0]
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """Detect objects in images, as many at once as the file takes; those of one size are a batch.
+
+        Args:
+            images: As :meth:`__call__` takes them.
+
+        Returns:
+            What is in each.
+        """
+        resized = [self.resized(image) for image in images]
+        found: list[Detections | None] = [None] * len(images)
+        by_size = sorted(range(len(images)), key=lambda index: resized[index].shape)
+        for _, same in groupby(by_size, key=lambda index: resized[index].shape):
+            group = list(same)
+            for start in range(0, len(group), self.batch):
+                chosen = group[start:start + self.batch]
+                for index, (dets, labels) in zip(chosen, self._outputs([resized[index] for index in chosen])):
+                    (height, width), (own_height, own_width) = images[index].shape[:2], resized[index].shape[:2]
+                    factors = np.array([width / own_width, height / own_height] * 2, np.float32)
+                    found[index] = Detections(dets[:, :4] * factors, dets[:, 4], labels)
+        return found
+
+    def _outputs(self, resized: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """``dets`` and ``labels`` of a batch; one that is not full is filled up with its last image."""
+        if self.batch == 1:
+            dets, labels, *_ = self._run(resized[0])  # masks are for programs that read the file themselves
+            return [(dets, labels)]
+        dets, labels, *_ = self._run(np.stack(resized + resized[-1:] * (self.batch - len(resized))))
+        return [(one[of >= 0], of[of >= 0]) for one, of in zip(dets, labels)]
 
     def resized(self, image: np.ndarray) -> np.ndarray:
         """The image in the size that the graph wants; see :meth:`__call__`."""

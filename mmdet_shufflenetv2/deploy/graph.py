@@ -21,7 +21,7 @@ from .heads import traceable_head
 from .heads.operators import traceable
 from .heads.selection import FOUND, clipped
 
-__all__ = ['CenterPadding', 'DetectionGraph', 'feature_parts']
+__all__ = ['CenterPadding', 'DetectionGraph', 'feature_parts', 'part_of']
 
 
 class DetectionGraph(nn.Module):
@@ -31,6 +31,7 @@ class DetectionGraph(nn.Module):
         model: A detector of MMDetection in eval mode.
         center_pad: How the image is padded on all sides before the detector's data preprocessor pads it on the right
             and at the bottom; None for not at all.
+        batch: Images that it takes at once.
 
     Attributes:
         detect: The part behind the neck.
@@ -40,8 +41,9 @@ class DetectionGraph(nn.Module):
         UserError: If the detector has a head that is not supported, or filters its boxes as a graph cannot.
     """
 
-    def __init__(self, model: nn.Module, center_pad: CenterPadding | None = None) -> None:
+    def __init__(self, model: nn.Module, center_pad: CenterPadding | None = None, batch: int = 1) -> None:
         super().__init__()
+        self.batch = batch
         self.prepare = _Prepare(model.data_preprocessor, center_pad)
         self.backbone = model.backbone
         self.neck = getattr(model, 'neck', None)
@@ -53,26 +55,59 @@ class DetectionGraph(nn.Module):
         """Detections in one image.
 
         Args:
-            image: ``(H, W, 3)`` uint8, blue, green, red, as OpenCV reads it, resized as the config says.
+            image: ``(H, W, 3)`` uint8, blue, green, red, as OpenCV reads it, resized as the config says; of a batch
+                of several ``(batch, H, W, 3)``.
 
         Returns:
             Boxes with scores ``(N, 5)``, best first: x1, y1, x2, y2 in pixels of ``image``, score. Labels ``(N)``.
             Masks ``(N, h, w)`` where the detector has them: probabilities in the cells of a box. Then what they were
-            made of, for the check: see ``part_names``.
+            made of, for the check: see ``part_names``. Of a batch, all outputs have the image's index in front, and
+            images of which less is found are filled up with boxes and scores of 0 and labels of -1.
         """
         x, size, offset = self.prepare(image)
         with traceable():
             features = self.backbone(x)
             if self.neck is not None:
                 features = self.neck(features)
-            (boxes, scores, labels), parts = self.detect(features, x, size)
-        parts = feature_parts(features) | dict(zip(FOUND, (boxes, scores, labels))) | parts
-        height, width = shape_as_tensor(image)[:2]
+            if self.batch == 1:
+                outputs, parts = self._found(features, x, size, offset, shape_as_tensor(image)[:2])
+            else:
+                outputs, parts = self._found_in_each(features, x, size, offset, shape_as_tensor(image)[1:3])
+        self.output_names, self.part_names = tuple(outputs), tuple(parts)
+        return *outputs.values(), *parts.values()
+
+    def _found(self, features: Sequence[Tensor], x: Tensor, size: Tensor, offset: Tensor,
+               shape: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Outputs and parts by name, of one image of ``shape``, height and width."""
+        (boxes, scores, labels), parts = self.detect(features, x, size)
+        parts = dict(input=x) | feature_parts(features) | dict(zip(FOUND, (boxes, scores, labels))) | parts
+        height, width = shape
         boxes = clipped(boxes - offset, torch.stack((width, height)))  # a border around the image is not part of it
-        masks = [parts.pop('masks')] if 'masks' in parts else []
-        self.output_names = ('dets', 'labels', 'masks')[:2 + len(masks)]
-        self.part_names = ('input', *parts)
-        return torch.cat((boxes, scores[:, None]), dim=1), labels, *masks, x, *parts.values()
+        outputs = dict(dets=torch.cat((boxes, scores[:, None]), dim=1), labels=labels)
+        if 'masks' in parts:
+            outputs['masks'] = parts.pop('masks')
+        return outputs, parts
+
+    def _found_in_each(self, features: Sequence[Tensor], x: Tensor, size: Tensor, offset: Tensor,
+                       shape: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The same of a batch: a part's name begins with its image, and what is put together is one too."""
+        each, parts = [], {}
+        for index in range(self.batch):
+            outputs, own = self._found(
+                [feature[index:index + 1] for feature in features], x[index:index + 1], size, offset, shape)
+            each.append(outputs)
+            parts |= {part_of(index, name): part for name, part in (outputs | own).items()}
+        numbers = torch.stack([shape_as_tensor(outputs['labels'])[0] for outputs in each])
+        missing = numbers.max() - numbers
+        return {name: torch.stack([
+            F.pad(outputs[name], (0, 0) * (outputs[name].dim() - 1) + (0, missing[index]),
+                  value=-1 if name == 'labels' else 0)
+            for index, outputs in enumerate(each)]) for name in each[0]}, parts
+
+
+def part_of(index: int, name: str) -> str:
+    """The name of a part that belongs to an image of a batch."""
+    return f'image{index}/{name}'
 
 
 def feature_parts(features: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -120,8 +155,10 @@ class _Prepare(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The network's input; width and height to which boxes are clipped; what boxes are moved by, ``(1, 4)``."""
-        x = image.permute(2, 0, 1).index_select(0, self.channels).float()
-        x = ((x - self.mean) / self.std)[None]
+        x = image.permute(2, 0, 1) if image.dim() == 3 else image.permute(0, 3, 1, 2)
+        x = x.index_select(x.dim() - 3, self.channels).float()
+        x = (x - self.mean) / self.std
+        x = x if image.dim() == 4 else x[None]
         height, width = shape_as_tensor(x)[-2:]  # tensors, which a trace keeps as inputs of what follows
         size, offset = torch.stack((width, height)), x.new_zeros(1, 4)
         if self.center_pad is not None:

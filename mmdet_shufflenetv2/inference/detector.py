@@ -36,6 +36,7 @@ class Detector:
         classes: Class names by label.
         category_ids: The ``category_id`` of each class in the training annotations, for COCO results; None for
             ``.onnx`` files of earlier versions.
+        batch: Images per call of an exported file; 1 for PyTorch, which takes any number.
 
     Raises:
         UserError: If a file, the device or an argument is invalid.
@@ -71,6 +72,7 @@ class Detector:
             model = shuffle_free_detector(model)
         self.classes: tuple[str, ...] = tuple(model.dataset_meta['classes'])
         self.category_ids: tuple[int, ...] | None = tuple(model.dataset_meta['category_ids'])
+        self.batch = 1
         self._detect: Callable[[Sequence[np.ndarray]], list[Detections]] = TorchDetector(model)
 
     def _load_exported(self, path: str | os.PathLike[str], others: dict[str, Any]) -> None:
@@ -79,7 +81,7 @@ class Detector:
                             f'{", ".join(given)}.')
         exported = ExportedDetector(path)
         self.classes, self.category_ids = exported.classes, exported.category_ids
-        self._detect = lambda images: [exported(image) for image in images]
+        self.batch, self._detect = exported.batch, exported.detect
 
     def __call__(self, images: Image | Sequence[Image], *, tiles: int | None = None, overlap: float | None = None,
                  tta: bool = False, batch_size: int = 8) -> Detections | list[Detections]:

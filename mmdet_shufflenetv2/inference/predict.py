@@ -104,7 +104,8 @@ def _predict(options: PredictOptions) -> Predicted:
         total = None if None in lengths else sum(length or 0 for length in lengths)
         bar = stack.enter_context(tqdm(total=total, unit=' frames'))
         try:
-            for frame, found in _detected(detector, _frames(sources, faults), views, options.batch_size):
+            for frame, found in _detected(detector, _frames(sources, faults), views,
+                                          max(options.batch_size, detector.batch)):
                 objects = track(frame, Objects.untracked(found).only(np.isin(found.labels, wanted)))
                 objects = objects.only(region(objects.boxes, *frame.image.shape[:2])
                                        & has_wanted_size(objects.boxes, options))

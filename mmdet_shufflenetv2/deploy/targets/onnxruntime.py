@@ -51,4 +51,5 @@ def _load(path: Path, threads: int | None) -> Loaded:
     return Loaded(lambda image: graph.run(None, {'image': image}), graph.get_modelmeta().custom_metadata_map)
 
 
-TARGET = Target('onnxruntime', ('.onnx', ), 'deploy', ('onnx', 'onnxruntime'), ('onnxruntime', ), 16, _export, _load)
+TARGET = Target('onnxruntime', ('.onnx', ), 'deploy', ('onnx', 'onnxruntime'), ('onnxruntime', ), 16, _export, _load,
+                batches=True)

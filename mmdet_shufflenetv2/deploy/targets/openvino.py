@@ -87,4 +87,4 @@ def _load(path: Path, threads: int | None) -> Loaded:
 
 
 TARGET = Target('openvino', ('.xml', '.onnx'), 'openvino', ('onnx', 'onnxruntime', 'openvino'), ('openvino', ), 1,
-                _export, _load)
+                _export, _load, batches=True)

@@ -28,7 +28,7 @@ class Program(NamedTuple):
 
     #: From ``image`` to what :class:`..graph.DetectionGraph` returns, in eval mode on the CPU.
     graph: nn.Module
-    #: ``image`` to trace with: ``(H, W, 3)`` uint8.
+    #: ``image`` to trace with: ``(H, W, 3)`` uint8, of a batch of several ``(N, H, W, 3)``.
     image: Tensor
     #: Metadata that the file has to carry: JSON by name.
     about: dict[str, str]
@@ -39,7 +39,8 @@ class Program(NamedTuple):
 class Loaded(NamedTuple):
     """A file that is ready to run."""
 
-    #: Takes ``image``, returns ``dets`` ``(N, 5)`` and ``labels`` ``(N,)`` (docs/deploy.md has a table of them).
+    #: Takes ``image``, returns ``dets`` ``(N, 5)`` and ``labels`` ``(N,)`` (docs/deploy.md has a table of them, and of
+    #: those of a batch).
     run: Callable[[np.ndarray], Sequence[np.ndarray]]
     #: The file's metadata: JSON by name.
     about: Mapping[str, str]
@@ -66,6 +67,8 @@ class Target:
     load: Callable[[Path, int | None], Loaded]
     #: Values of ``precision`` that it can write.
     precisions: tuple[str, ...] = ('fp32', )
+    #: Whether it takes several images at once.
+    batches: bool = False
 
     @property
     def is_folder(self) -> bool:
