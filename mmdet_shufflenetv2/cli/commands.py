@@ -62,7 +62,10 @@ def export(options: o.ExportOptions) -> None:
     what = (f'features to {checked.difference:.1g}' if options.backbone_only else
             f'scores to {checked.difference:.1g}, boxes to {checked.box_difference:.1g} pixels; full image: '
             f'{checked.matched} of {checked.found} detections match')
-    print(f'{options.out}: matches the PyTorch detector on {checked.image} ({what})')
+    in_fp32 = '' if checked.agreement is None else ' before conversion'
+    print(f'{options.out}{in_fp32}: matches the PyTorch detector on {checked.image} ({what})')
+    if checked.agreement is not None:
+        print(f'{options.out}: {checked.agreement:.0%} of the detections match those in fp32 on this machine')
 
 
 def browse(options: o.BrowseOptions) -> None:

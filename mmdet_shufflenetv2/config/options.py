@@ -203,6 +203,7 @@ class ExportOptions:
         snv2 export work_dirs/faster_rcnn_snv2/epoch_12.pth detector.onnx    # its config is inside
         snv2 export CONFIG CHECKPOINT detector.xml --image photo.jpg    # for OpenVINO
         snv2 export CONFIG CHECKPOINT detector.param --precision fp16    # for ncnn
+        snv2 export CONFIG CHECKPOINT detector.onnx --precision int8 --data photos/
         snv2 export CONFIG CHECKPOINT page --target web    # a folder with a page that runs in a browser
         snv2 export CONFIG CHECKPOINT backbone.onnx --backbone-only
     """
@@ -217,8 +218,9 @@ class ExportOptions:
                                 'suffix; the first two run .onnx)', metavar='TARGET')
     image_size: str | None = option(None, 'what an image must fit into, in pixels (default: as the config says)',
                                     metavar='N|WxH')
-    precision: str = option('fp32', 'of the weights (default: fp32); docs/deploy.md says which target takes which',
+    precision: str = option('fp32', 'of the network (default: fp32); docs/deploy.md says which target takes which',
                             choices=('fp32', 'fp16', 'int8'))
+    data: str | None = option(None, 'folder of images, or of a data set, to calibrate int8 on', metavar='DIR')
     batch: int = option(1, 'number of images per call of the file, for onnxruntime and openvino (default: 1)',
                         metavar='N')
     image: str | None = option(None, 'image for comparing the file with the PyTorch model (default: a drawn one)',
@@ -228,6 +230,9 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise UserError(f'batch={self.batch}: expected 1 or more.')
+        if self.data is not None and self.precision != 'int8':
+            raise UserError(f'data={self.data} is for precision=int8, which is calibrated on it; got '
+                            f'precision={self.precision}.')
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import torch
 from mmcv.ops import batched_nms
 from mmcv.transforms import Compose
 from mmdet.apis import inference_detector
+from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import get_test_pipeline_cfg
 from torch import Tensor, nn
 
@@ -32,7 +33,7 @@ from .heads.selection import FOUND, Suppression
 from .resizing import Resize
 from .targets.onnxruntime import session
 
-__all__ = ['Checked', 'check_detector', 'check_features', 'matched_detections']
+__all__ = ['Checked', 'agreement', 'check_detector', 'check_features', 'matched_detections']
 
 #: Largest difference of scores and of features, of their spread: weights that were hardly trained score all alike.
 SCORE_TOLERANCE, FEATURE_TOLERANCE = 2e-4, 5e-5
@@ -42,6 +43,10 @@ BOX_TOLERANCE = 0.05
 ROUNDING, OTHER_ROUNDING = 5e-6, 5e-5
 #: From when on a detection of the image counts as the same: score, and pixels.
 SAME_SCORE, SAME_BOX = 1e-3, 0.05
+
+
+#: What counts as the same object in a file of lower precision: score of the detection, and overlap.
+CERTAIN, SAME_OBJECT = 0.3, 0.5
 
 
 class Checked(NamedTuple):
@@ -57,6 +62,9 @@ class Checked(NamedTuple):
     box_difference: float
     #: How many of the detections the file finds too. Where it is fewer, rounding has decided between near-equal scores.
     matched: int = 0
+    #: Share of detections that a file of lower precision has in common with the one in single precision, see
+    #: :func:`agreement`; None where it was not compared.
+    agreement: float | None = None
 
 
 @torch.no_grad()
@@ -102,6 +110,25 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
 def matched_detections(model: nn.Module, detector: ExportedDetector, picture: np.ndarray) -> int:
     """How many of the detections in an image the file finds too."""
     return _matched(_detect(model, picture), detector(picture))
+
+
+def agreement(expected: Sequence[Detections], got: Sequence[Detections]) -> float:
+    """Share of detections that two detectors have in common on the same images, 0 to 1.
+
+    Those of scores of 0.3 and more of either count. One has a partner among all of the other's if that has the same
+    label, half of the score or more, and overlaps it by half. Which of two boxes NMS keeps may differ.
+    """
+    both = [*zip(expected, got), *zip(got, expected)]
+    shared = [_has_partner(one, other) for one, other in both]
+    return float(np.concatenate(shared).mean()) if sum(map(len, shared)) else 1.0
+
+
+def _has_partner(one: Detections, other: Detections) -> np.ndarray:
+    certain = one.scores >= CERTAIN
+    overlaps = bbox_overlaps(torch.from_numpy(one.boxes[certain]), torch.from_numpy(other.boxes)).numpy()
+    partner = (overlaps >= SAME_OBJECT) & (one.labels[certain, None] == other.labels) & (
+        other.scores >= one.scores[certain, None] / 2)
+    return partner.any(axis=1)
 
 
 def check_features(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> float:

@@ -20,17 +20,21 @@ from ..utils.files import make_folder, unfinished_files
 from ..utils.images import decode_image
 from ..utils.installation import __version__
 from ..utils.options import takes_options
-from .check import Checked, check_detector, check_features, matched_detections
+from .check import Checked, agreement, check_detector, check_features, matched_detections
 from .exported import ExportedDetector
 from .graph import DetectionGraph
 from .onnx_graph import write_graph
 from .pipeline import resize_and_padding
+from .precision import calibration_images
 from .shuffle_free import shuffle_free, shuffle_free_detector
 from .targets import TARGETS, target_of
 from .targets.onnxruntime import session
 from .targets.target import MADE_BY, Program, Target
 
 __all__ = ['Checked', 'export_backbone', 'export_detector', 'export_model']
+
+#: Least share of detections that a file of lower precision has in common with the one in single precision.
+LEAST_AGREEMENT = 0.5
 
 
 @takes_options(ExportOptions)
@@ -50,6 +54,8 @@ def export_model(options: ExportOptions) -> Checked:
         raise UserError(f'{out}: `backbone_only` writes ONNX, expected a name that ends in .onnx.')
     _check_precision(target, options)
     _check_batch(target, options)
+    if options.precision == 'int8':
+        calibration_images(options.data)
     _check_folder(out) if target.is_folder else _check_beside(out)
     if image is not None:
         check_images([Path(image)])
@@ -65,11 +71,27 @@ def export_model(options: ExportOptions) -> Checked:
         onnx = unchecked.with_name('checked.onnx')
         program = export_detector(model, onnx, picture, block, options.batch)
         checked = check_detector(model, onnx, picture, shown, options.batch)
-        if differences := target.export(program, unchecked, options):
+        if (differences := target.export(program, unchecked, options)) is not None:
             checked = checked._replace(difference=differences[0], box_difference=differences[1])
-        onnx.unlink()
         detector = ExportedDetector(unchecked, target=target.name)
+        if options.precision != 'fp32' and differences is None:
+            images = calibration_images(options.data)[:16] if options.precision == 'int8' else [picture]
+            checked = checked._replace(agreement=_agreement(ExportedDetector(onnx), detector, images, options))
+        onnx.unlink()
         return checked._replace(matched=matched_detections(model, detector, picture))
+
+
+def _agreement(full: ExportedDetector, low: ExportedDetector, images: list[np.ndarray],
+               options: ExportOptions) -> float:
+    """What a file of lower precision has in common with the one in single precision, if that is enough."""
+    share = agreement(full.detect(images), low.detect(images))
+    if share < LEAST_AGREEMENT:
+        raise UserError(f'precision={options.precision} detects other objects than fp32 on this machine: {share:.0%} '
+                        f'of the detections match, expected {LEAST_AGREEMENT:.0%} or more. The file was not written. '
+                        f'Set `data` to images of the kind that the detector is for, or export in another precision. '
+                        f'onnxruntime computes 8 bits wrongly on some processors with AMX '
+                        f'(github.com/microsoft/onnxruntime/issues/26324).')
+    return share
 
 
 def _check_folder(out: Path) -> None:

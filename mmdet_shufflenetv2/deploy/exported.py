@@ -121,7 +121,7 @@ class ExportedDetector:
             What is in each.
         """
         resized = [self.resized(image) for image in images]
-        found: list[Detections | None] = [None] * len(images)
+        found: dict[int, Detections] = {}
         by_size = sorted(range(len(images)), key=lambda index: resized[index].shape)
         for _, same in groupby(by_size, key=lambda index: resized[index].shape):
             group = list(same)
@@ -131,7 +131,7 @@ class ExportedDetector:
                     (height, width), (own_height, own_width) = images[index].shape[:2], resized[index].shape[:2]
                     factors = np.array([width / own_width, height / own_height] * 2, np.float32)
                     found[index] = Detections(dets[:, :4] * factors, dets[:, 4], labels)
-        return found
+        return [found[index] for index in range(len(images))]
 
     def _outputs(self, resized: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         """``dets`` and ``labels`` of a batch; one that is not full is filled up with its last image."""

@@ -5,6 +5,7 @@ import pytest
 from tiny_graph import write
 
 from mmdet_shufflenetv2 import Detector, UserError
+from mmdet_shufflenetv2.config.options import ExportOptions
 from mmdet_shufflenetv2.deploy import ExportedDetector
 from mmdet_shufflenetv2.deploy.targets import TARGETS, is_exported, target_of
 from mmdet_shufflenetv2.deploy.targets.target import Program
@@ -38,7 +39,7 @@ def test_a_graph_of_each_target_finds_the_same_and_knows_its_classes(name, tmp_p
     for module in target.run_modules:
         pytest.importorskip(module, reason=f"needs {module}: pip install '.[{target.extra}]'")
     onnx, out = write(tmp_path / 'checked.onnx'), tmp_path / f'd{target.suffixes[0]}'
-    target.export(Program(None, None, {}, onnx), out, None)
+    target.export(Program(None, None, {}, onnx), out, ExportOptions(None, 'c.pth', str(out)))
     onnx.unlink()
     image = np.zeros((30, 40, 3), np.uint8)
     for detector in (ExportedDetector(out, threads=1, target=name), Detector(out)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,8 @@ def session(path: str | os.PathLike | bytes, threads: int | None = None, profile
 
 
 def _export(program: Program, out: Path, options: ExportOptions) -> None:
-    shutil.copyfile(program.onnx, out)
+    from ..precision import write_precision
+    write_precision(program.onnx, program.about, out, options)
 
 
 def _load(path: Path, threads: int | None) -> Loaded:
@@ -52,4 +52,4 @@ def _load(path: Path, threads: int | None) -> Loaded:
 
 
 TARGET = Target('onnxruntime', ('.onnx', ), 'deploy', ('onnx', 'onnxruntime'), ('onnxruntime', ), 16, _export, _load,
-                batches=True)
+                ('fp32', 'fp16', 'int8'), batches=True)

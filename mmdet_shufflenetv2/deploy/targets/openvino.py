@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,11 +68,17 @@ def _same_signal_stack() -> Iterator[None]:
 
 
 def _export(program: Program, out: Path, options: ExportOptions) -> None:
+    from ..precision import write_precision
     if out.suffix == '.onnx':
-        shutil.copyfile(program.onnx, out)
+        write_precision(program.onnx, program.about, out, options)
         return
     import openvino
-    openvino.save_model(openvino.Core().read_model(program.onnx), out, compress_to_fp16=False)
+    half = options.precision == 'fp16'  # OpenVINO itself stores weights so
+    graph = out.with_name('graph.onnx')
+    write_precision(program.onnx, program.about, graph,
+                    replace(options, precision='fp32') if half else options)
+    openvino.save_model(openvino.Core().read_model(graph), out, compress_to_fp16=half)
+    graph.unlink()
 
 
 def _load(path: Path, threads: int | None) -> Loaded:
@@ -87,4 +93,4 @@ def _load(path: Path, threads: int | None) -> Loaded:
 
 
 TARGET = Target('openvino', ('.xml', '.onnx'), 'openvino', ('onnx', 'onnxruntime', 'openvino'), ('openvino', ), 1,
-                _export, _load, batches=True)
+                _export, _load, ('fp32', 'fp16', 'int8'), batches=True)
