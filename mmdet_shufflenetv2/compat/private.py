@@ -152,17 +152,17 @@ def roi_outputs(roi_head: Any, features: Any, rois: Tensor) -> dict[str, Tensor]
     return roi_head._bbox_forward(features, rois)
 
 
-def stage_outputs(roi_head: nn.Module, stage: int, features: Any, rois: Tensor) -> dict[str, Tensor]:
+def stage_outputs(roi_head: Any, stage: int, features: Any, rois: Tensor) -> dict[str, Tensor]:
     """:func:`roi_outputs` of a stage of a ``CascadeRoIHead``."""
     return roi_head._bbox_forward(stage, features, rois)
 
 
-def mask_outputs(roi_head: nn.Module, features: Any, rois: Tensor) -> Tensor:
+def mask_outputs(roi_head: Any, features: Any, rois: Tensor) -> Tensor:
     """Mask logits ``(K, C, H, W)`` of a ``StandardRoIHead`` for RoIs ``(K, 5)``."""
     return roi_head._mask_forward(features, rois)['mask_preds']
 
 
-def grid_boxes(grid_head: nn.Module, heatmaps: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+def grid_boxes(grid_head: Any, heatmaps: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Boxes ``(K, 4)`` moved to the maxima of a ``GridHead``'s heatmaps; clipped to ``size``, height and width."""
     return grid_head._predict_by_feat_single(heatmaps, boxes, dict(img_shape=size))
 

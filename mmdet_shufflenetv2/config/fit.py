@@ -43,9 +43,10 @@ def fit_run(cfg: Config, options: TrainOptions) -> dict[str, str]:
     Raises:
         UserError: If data or flags are invalid.
     """
+    batch_size = options.batch_size if isinstance(options.batch_size, int) else None
     fits_memory = options.batch_size == 'auto'
-    set_run_flags(cfg, freeze=options.freeze, image_size=options.image_size,
-                  batch_size=None if fits_memory else options.batch_size, epochs=options.epochs, lr=options.lr)
+    set_run_flags(cfg, freeze=options.freeze, image_size=options.image_size, batch_size=batch_size,
+                  epochs=options.epochs, lr=options.lr)
     if options.augmentation is not None:
         set_augmentation(cfg, options.augmentation)
     if options.multi_scale is not None:

@@ -117,7 +117,8 @@ def _fit_rate(cfg: Config, images: int, refines: bool, began: Config | None) -> 
 
     Weights that know the classes already are refined by smaller steps.
     """
-    scaling, optimizer = cfg.get('auto_scale_lr') or {}, cfg.optim_wrapper.get('optimizer') or {}
+    scaling = cfg.get('auto_scale_lr') or {}
+    optimizer: Any = cfg.optim_wrapper.get('optimizer') or {}
     if not str(optimizer.get('type')).startswith('Adam') or not (scaling.get('enable') or 'base_lr' in scaling):
         return {}
     # A run that starts from this one's checkpoint, and so from its config, begins with the same.

@@ -22,10 +22,10 @@ So a2 and a3 go to unit 1, a1 to unit 2, a0 to the end; and branch a orders its 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 __all__ = ['UNUSED', 'Slice', 'StagePlan', 'plan_stage']
 
@@ -58,7 +58,7 @@ class StagePlan(NamedTuple):
     output: list[int]
 
 
-def plan_stage(units: Sequence[nn.Module], widths: tuple[int, int], block: int = 1) -> StagePlan:
+def plan_stage(units: Sequence[Any], widths: tuple[int, int], block: int = 1) -> StagePlan:
     """Follow every channel through a stage.
 
     The units' own ``part`` and ``join`` are run on channel numbers, so that any way of shuffling is followed.
@@ -70,7 +70,8 @@ def plan_stage(units: Sequence[nn.Module], widths: tuple[int, int], block: int =
     """
     consumer, made, reads = _follow(units, widths)
     end = len(units) - 1
-    produced, slices = [], []
+    produced: list[list[int]] = []
+    slices: list[list[Slice]] = []
     arriving: list[list[int]] = [[] for _ in reads]
     for labels in made:
         groups = [(unit, [label for label in labels if consumer[label] == unit]) for unit in range(end + 1)]
@@ -90,7 +91,7 @@ def plan_stage(units: Sequence[nn.Module], widths: tuple[int, int], block: int =
     return StagePlan(produced, slices, consumed, output)
 
 
-def _follow(units: Sequence[nn.Module],
+def _follow(units: Sequence[Any],
             widths: tuple[int, int]) -> tuple[dict[int, int], list[list[int]], list[list[int]]]:
     """Consumer of each channel, the channels that each producer makes, and those that each consumer reads."""
     made = [_labels(0, widths[0]), _labels(1, widths[1])]

@@ -23,7 +23,7 @@ from mmcv.transforms import Compose
 from mmdet.apis import inference_detector
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import get_test_pipeline_cfg
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..utils.errors import UserError
 from .exported import Detections, ExportedDetector
@@ -68,7 +68,7 @@ class Checked(NamedTuple):
 
 
 @torch.no_grad()
-def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str, batch: int = 1) -> Checked:
+def check_detector(model: Any, path: Path, picture: np.ndarray, shown: str, batch: int = 1) -> Checked:
     """Compare an ONNX file with the detector that it was made of.
 
     Args:
@@ -107,7 +107,7 @@ def check_detector(model: nn.Module, path: Path, picture: np.ndarray, shown: str
 
 
 @torch.no_grad()
-def matched_detections(model: nn.Module, detector: ExportedDetector, picture: np.ndarray) -> int:
+def matched_detections(model: Any, detector: ExportedDetector, picture: np.ndarray) -> int:
     """How many of the detections in an image the file finds too."""
     return _matched(_detect(model, picture), detector(picture))
 
@@ -214,7 +214,7 @@ def _to_be_resized(picture: np.ndarray, resize: Resize) -> list[np.ndarray]:
     return images
 
 
-def _prepared(model: nn.Module, image: np.ndarray) -> tuple[dict[str, Any], Tensor]:
+def _prepared(model: Any, image: np.ndarray) -> tuple[dict[str, Any], Tensor]:
     """An image's meta data and the network's input by the detector's own pipeline."""
     steps = deepcopy(get_test_pipeline_cfg(model.cfg.copy()))
     steps[0].type = 'mmdet.LoadImageFromNDArray'
@@ -224,7 +224,7 @@ def _prepared(model: nn.Module, image: np.ndarray) -> tuple[dict[str, Any], Tens
     return batch['data_samples'][0].metainfo, batch['inputs']
 
 
-def _detect(model: nn.Module, picture: np.ndarray) -> Detections:
+def _detect(model: Any, picture: np.ndarray) -> Detections:
     found = inference_detector(model, picture).pred_instances.cpu().numpy()
     height, width = picture.shape[:2]  # a file cuts boxes to the image, whatever the detector does
     return Detections(found.bboxes.clip(0, [width, height] * 2), found.scores, found.labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ def export_model(options: ExportOptions) -> Checked:
     if image is not None:
         check_images([Path(image)])
     target.need(target.export_modules, 'Exporting')
-    model = load_detector(options.config, options.checkpoint, 'cpu', options.cfg_options, options.image_size)
+    model: Any = load_detector(options.config, options.checkpoint, 'cpu', options.cfg_options, options.image_size)
     make_folder(out.parent, 'out')
     picture = draw_image(np.random.default_rng(0), size=320)[0] if image is None else decode_image(image)
     shown = 'a drawn image' if image is None else os.fspath(image)
@@ -129,7 +130,7 @@ def _check_batch(target: Target, options: ExportOptions) -> None:
                         f'{" and ".join(other.name for other in TARGETS.values() if other.batches)} take batches.')
 
 
-def _write_backbone(backbone: nn.Module, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:
+def _write_backbone(backbone: Any, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:
     x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     export_backbone(backbone if block is None else shuffle_free(backbone, block=block), out, x)
     # Two images of a size that the tracing has not seen.
@@ -139,7 +140,7 @@ def _write_backbone(backbone: nn.Module, out: Path, picture: np.ndarray, shown: 
     return Checked(shown, 0, check_features(session(out).run(None, {'x': x.numpy()}), expected), 0.0)
 
 
-def export_detector(model: nn.Module, out: Path, picture: np.ndarray, block: int | None, batch: int = 1) -> Program:
+def export_detector(model: Any, out: Path, picture: np.ndarray, block: int | None, batch: int = 1) -> Program:
     """Write a detector with its ``cfg`` and ``dataset_meta`` as an ONNX graph.
 
     Args:

@@ -80,7 +80,7 @@ class ExportedDetector:
         >>> boxes, scores, labels = detector(cv2.imread('photo.jpg'))    # doctest: +SKIP
     """
 
-    def __init__(self, path: str | os.PathLike, threads: int | None = None, target: str | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], threads: int | None = None, target: str | None = None) -> None:
         runtime = target_of(path, target)
         runtime.need(runtime.run_modules, f'Running {path}')
         if not os.path.exists(path):

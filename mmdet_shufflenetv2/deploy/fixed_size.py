@@ -5,7 +5,7 @@ Runtimes without NMS run the network alone, from ``input`` to ``boxes`` and ``sc
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,11 +76,13 @@ class Selection(NamedTuple):
                    labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What NMS within each class leaves of candidates."""
         import cv2
+        nms: Any = cv2.dnn.NMSBoxesBatched  # its type hints do not know arrays
         sides = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
-        has_area = (sides[:, 2:] > 0).all(axis=1)  # OpenCV says of two boxes without area that they are the same
+        # OpenCV says of two boxes without area that they are the same.
+        has_area: Any = (sides[:, 2:] > 0).all(axis=1)
         kept, large = (~has_area).nonzero()[0], has_area.nonzero()[0]
         if len(large):
-            best = cv2.dnn.NMSBoxesBatched(sides[large], scores[large], labels[large], -1.0, self.iou_threshold)
+            best = nms(sides[large], scores[large], labels[large], -1.0, self.iou_threshold)
             kept = np.concatenate((kept, large[np.asarray(best)]))
         kept = kept[np.argsort(-scores[kept], kind='stable')][:self.max_per_img if self.max_per_img > 0 else None]
         return boxes[kept], scores[kept], labels[kept]

@@ -8,7 +8,7 @@ coders are the detector's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +41,12 @@ class DetectionGraph(nn.Module):
         UserError: If the detector has a head that is not supported, or filters its boxes as a graph cannot.
     """
 
-    def __init__(self, model: nn.Module, center_pad: CenterPadding | None = None, batch: int = 1) -> None:
+    prepare: _Prepare
+    backbone: Any
+    neck: Any
+    detect: Any
+
+    def __init__(self, model: Any, center_pad: CenterPadding | None = None, batch: int = 1) -> None:
         super().__init__()
         self.batch = batch
         self.prepare = _Prepare(model.data_preprocessor, center_pad)
@@ -124,7 +129,7 @@ class CenterPadding(NamedTuple):
     value: tuple[float, ...]
     divisor: int = 0
 
-    def place(self, width: Tensor, height: Tensor) -> tuple[Tensor | int, ...]:
+    def place(self, width: Any, height: Any) -> tuple[Any, ...]:
         """Width and height of the padded image, and where the image begins in it: left, above."""
         if self.size is not None:
             to_width, to_height = self.size
@@ -136,7 +141,13 @@ class CenterPadding(NamedTuple):
 class _Prepare(nn.Module):
     """Pads and normalises an image: MMDetection's ``DetDataPreprocessor`` for a batch of one."""
 
-    def __init__(self, preprocessor: nn.Module, center_pad: CenterPadding | None) -> None:
+    mean: Tensor
+    std: Tensor
+    channels: Tensor
+    border: Tensor
+    center_pad: CenterPadding | None
+
+    def __init__(self, preprocessor: Any, center_pad: CenterPadding | None) -> None:
         super().__init__()
         if type(preprocessor) is not DetDataPreprocessor:
             raise UserError(f'A {type(preprocessor).__name__} cannot be exported: expected '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ _ELEMENTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.ELU, nn.Ha
                 nn.Sigmoid, nn.Hardsigmoid, nn.Tanh)
 
 
-def fuse_conv_bn(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
+def fuse_conv_bn(conv: Any, norm: nn.Module) -> nn.Conv2d:
     """One convolution with bias that equals ``norm(conv(x))`` in eval mode.
 
     Raises:
@@ -29,7 +30,8 @@ def fuse_conv_bn(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
     if not isinstance(norm, BatchNorm) or norm.running_mean is None:
         raise UserError(f'A {type(norm).__name__} cannot be folded into a convolution, for it depends on the image: '
                         f'expected batch norm with running statistics (BN or SyncBN).')
-    return fuse_conv_bn_eval(conv, norm)
+    fused: nn.Conv2d = fuse_conv_bn_eval(conv, norm)
+    return fused
 
 
 def check_conv(conv: nn.Module) -> None:
@@ -88,14 +90,14 @@ def permute_depthwise(conv: nn.Conv2d, order: Sequence[int]) -> nn.Conv2d:
     return _convolution(conv, _taken(conv.weight.detach(), order, 0), order, groups=len(order))
 
 
-def _convolution(like: nn.Conv2d, weight: Tensor, rows: Sequence[int] | None, groups: int = 1) -> nn.Conv2d:
+def _convolution(like: Any, weight: Tensor, rows: Sequence[int] | None, groups: int = 1) -> nn.Conv2d:
     new = nn.Conv2d(
         weight.shape[1] * groups, weight.shape[0], like.kernel_size, like.stride, like.padding, like.dilation,
         groups=groups, bias=like.bias is not None, padding_mode=like.padding_mode, device=weight.device,
         dtype=weight.dtype)
     with torch.no_grad():
         new.weight.copy_(weight)
-        if like.bias is not None:
+        if new.bias is not None:
             new.bias.copy_(_taken(like.bias.detach(), rows, 0))
     return new.requires_grad_(False)
 

@@ -40,6 +40,8 @@ class PriorsNetwork(nn.Module):
         UserError: If it has another head.
     """
 
+    graph: DetectionGraph
+
     def __init__(self, graph: DetectionGraph, target: str) -> None:
         super().__init__()
         if not isinstance(graph.detect, DenseHead):
@@ -97,7 +99,8 @@ def network_input(graph: DetectionGraph, resize: Resize) -> NetworkInput:
         UserError: If the image is padded twice.
     """
     prepare = graph.prepare
-    width, height = size = prepare.center_pad.size if prepare.center_pad else resize.scale
+    size: Any = prepare.center_pad.size if prepare.center_pad else resize.scale
+    width, height = size
     if prepare.center_pad is None and resize.keep_ratio and not resize.fit:
         width = height = max(size)
     width, height = (-(-side // prepare.divisor) * prepare.divisor for side in (width, height))
@@ -143,17 +146,19 @@ def check_network(network: PriorsNetwork, run: Callable[[np.ndarray], Sequence[n
 
 def _check_selection(network: PriorsNetwork, selection: Selection, x: Tensor) -> None:
     """On made-up numbers of which no two are so near that rounding decides."""
-    detect, size = network.graph.detect, torch.tensor(x.shape[:1:-1])
+    detect: Any = network.graph.detect
+    size = torch.tensor(x.shape[:1:-1])
     priors = network.priors(x)
     priors = priors._replace(boxes=priors.boxes.reshape(-1, 4), scores=priors.scores.flatten(0, -2))
     for power in (1.0, 40.0):  # more than are selected, and fewer
         made = made_priors(priors, size, power)
         wanted = detect.candidates(made, size)
-        got = selection.candidates(*(None if value is None else value.numpy() for value in made[:3]), size.numpy())
+        factors = None if made.factors is None else made.factors.numpy()
+        got = selection.candidates(made.boxes.numpy(), made.scores.numpy(), factors, size.numpy())
         _same(*(sorted(zip(*map(np.ndarray.tolist, reversed(columns)))) for columns in (got, [
             column.numpy() for column in wanted])))
         few = [column[:1000] for column in wanted]
-        kept = suppressed(*few, detect.cfg, detect.head.num_classes)
+        kept = suppressed(few[0], few[1], few[2], detect.cfg, detect.head.num_classes)
         _same(selection.suppressed(*(column.numpy() for column in few))[1].tolist(), kept[1].tolist())
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
@@ -84,7 +85,7 @@ def _check_arguments(backbone: nn.Module, block: int) -> None:
 @torch.no_grad()
 def _check(backbone: ShuffleNetV2, fast: ShuffleFreeShuffleNetV2) -> None:
     """Compare the two on a small input: a subclass may compute anything, and a layer may have been put in between."""
-    weight = backbone.conv1[0].weight
+    weight: Any = backbone.conv1[0].weight
     x = torch.randn(1, weight.shape[1], 96, 128, generator=torch.Generator().manual_seed(0)).to(weight)
     # Largest difference of the two forms, of the largest feature.
     tolerance = 0.01 if weight.dtype in (torch.float32, torch.float64) else 0.1
@@ -113,7 +114,8 @@ class ShuffleFreeShuffleNetV2(nn.Module):
         super().__init__()
         self.out_indices = backbone.out_indices
         self.feature_info = backbone.feature_info
-        conv, norm, act = backbone.conv1
+        stem: Any = backbone.conv1
+        conv, norm, act = stem
         order = _filled(conv.out_channels, block)
         self.conv1 = nn.Sequential(permute_channels(fuse_conv_bn(conv, norm), rows=order), plain_activation(act))
         self.maxpool = backbone.maxpool
@@ -122,8 +124,9 @@ class ShuffleFreeShuffleNetV2(nn.Module):
         for name in backbone.part_names:
             part = getattr(backbone, name)
             if name.startswith('stage'):
-                self.parts.append(_Stage(part, order, block))
-                order = self.parts[-1].plan.output
+                stage = _Stage(part, order, block)
+                self.parts.append(stage)
+                order = stage.plan.output
             else:
                 conv, norm, act = part
                 self.parts.append(nn.Sequential(
@@ -133,9 +136,9 @@ class ShuffleFreeShuffleNetV2(nn.Module):
         self.orders = [None if orders[i] == sorted(orders[i]) else orders[i] for i in self.out_indices]
         self.restored = nn.ModuleList(nn.Identity() for _ in self.orders)
         if restore_order:
-            for place, (info, order) in enumerate(zip(self.feature_info, self.orders)):
-                if order is not None:
-                    self.restored[place] = _Pick([order.index(channel) for channel in range(info.channels)])
+            for level, (info, changed) in enumerate(zip(self.feature_info, self.orders)):
+                if changed is not None:
+                    self.restored[level] = _Pick([changed.index(channel) for channel in range(info.channels)])
             self.orders = [None] * len(self.orders)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -149,7 +152,7 @@ class ShuffleFreeShuffleNetV2(nn.Module):
 class _Stage(nn.Module):
     """A stage that hands slices of channels from producer to consumer."""
 
-    def __init__(self, units: nn.Sequential, order: Sequence[int], block: int) -> None:
+    def __init__(self, units: Any, order: Sequence[int], block: int) -> None:
         super().__init__()
         first, *basic_units = units
         project, transform = first.children()
@@ -196,7 +199,7 @@ class _Slices(nn.Module):
         super().__init__()
         self.widths = [width for width, _ in slices]
         self.act = plain_activation(act)
-        places = torch.arange(conv.out_channels).split(self.widths)
+        places = torch.split(torch.arange(conv.out_channels), self.widths)
         self.convs = nn.ModuleList(
             [conv] if block == 1 else [permute_channels(conv, rows=rows.tolist()) for rows in places])
 
@@ -239,7 +242,7 @@ class _Transformation(nn.Module):
     def __init__(self, branch: nn.Sequential, columns: Sequence[int], rows: Sequence[int], slices: Sequence[Slice],
                  block: int, residual_act: nn.Module | None = None) -> None:
         super().__init__()
-        layers = dict(branch.named_children())
+        layers: dict[str, Any] = dict(branch.named_children())
         middle = _filled(layers['0'].out_channels, block)
         convs: list[nn.Module] = []
         if 'field' in layers:
@@ -274,6 +277,8 @@ class _Gate(nn.Sequential):
 
 class _Pick(nn.Module):
     """Channels of ``(N, C, H, W)`` by number."""
+
+    channels: Tensor
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Any
 
 from ...utils.errors import UserError
 from .centernet import Heatmap
@@ -22,7 +22,7 @@ _SUPPORTED = ('one-stage heads that inherit from BaseDenseHead (RetinaNet, FCOS,
               'masks of the standard one, Sparse R-CNN, Deformable DETR and DINO')
 
 
-def traceable_head(model: nn.Module) -> nn.Module:
+def traceable_head(model: Any) -> Any:
     """What is behind a detector's neck, from features to boxes.
 
     Raises:

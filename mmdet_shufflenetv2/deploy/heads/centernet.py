@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmdet.models.dense_heads import CenterNetHead
@@ -18,12 +19,15 @@ __all__ = ['Heatmap']
 class Heatmap(nn.Module):
     """A :class:`mmdet.models.CenterNetHead`."""
 
-    def __init__(self, model: nn.Module) -> None:
+    head: Any
+    cfg: Any
+
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.head, self.cfg = model.bbox_head, model.test_cfg
 
     @staticmethod
-    def fits(model: nn.Module) -> bool:
+    def fits(model: Any) -> bool:
         """Whether it is for this detector."""
         return isinstance(getattr(model, 'bbox_head', None), CenterNetHead)
 

@@ -46,7 +46,7 @@ CANDIDATES = ('candidate_boxes', 'candidate_scores', 'candidate_labels')
 NO_LIMIT = (32768, 32768)
 
 
-def every_prior(head: nn.Module, outputs: Sequence[Sequence[Tensor]]) -> Priors:
+def every_prior(head: Any, outputs: Sequence[Sequence[Tensor]]) -> Priors:
     """What a head's own ``predict_by_feat`` makes of all of its outputs for the first image of a batch."""
     counts: list[int] = []
 
@@ -68,7 +68,7 @@ def every_prior(head: nn.Module, outputs: Sequence[Sequence[Tensor]]) -> Priors:
         outputs[0], head.prior_generator.num_base_priors)])
 
 
-def _priors(head: nn.Module, outputs: Sequence[Sequence[Tensor]], results: InstanceData, counts: list[int]) -> Priors:
+def _priors(head: Any, outputs: Sequence[Sequence[Tensor]], results: InstanceData, counts: list[int]) -> Priors:
     scores = results.scores
     if isinstance(head, YOLOXHead):  # its results have the best class of each point alone
         scores, objectness = (torch.cat([one[0].flatten(1).T for one in outputs[part]]).sigmoid() for part in (0, 2))
@@ -78,7 +78,7 @@ def _priors(head: nn.Module, outputs: Sequence[Sequence[Tensor]], results: Insta
     return Priors(results.bboxes, scores, results.get('score_factors'), counts)
 
 
-def clips(head: nn.Module) -> bool:
+def clips(head: Any) -> bool:
     """Whether a head cuts boxes to the image before NMS."""
     if isinstance(head, RepPointsHead):
         return True
@@ -88,7 +88,10 @@ def clips(head: nn.Module) -> bool:
 class DenseHead(nn.Module):
     """A one-stage head: what its anchors or points find, filtered."""
 
-    def __init__(self, model: nn.Module) -> None:
+    head: Any
+    cfg: Any
+
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.head, self.cfg = model.bbox_head, model.test_cfg
         check_nms(self.cfg.get('nms'), 'model.test_cfg.nms')
@@ -99,7 +102,7 @@ class DenseHead(nn.Module):
             check_most(self.cfg, 'nms_pre', 'model.test_cfg')
 
     @staticmethod
-    def fits(model: nn.Module) -> bool:
+    def fits(model: Any) -> bool:
         """Whether it is for this detector."""
         head = getattr(model, 'bbox_head', None)
         return isinstance(head, BaseDenseHead) and type(head).predict_by_feat in (

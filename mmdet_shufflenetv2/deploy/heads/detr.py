@@ -24,7 +24,9 @@ _topk = torch.topk
 class QueryDetector(nn.Module):
     """A :class:`mmdet.models.DeformableDETR`, which DINO is too: the best classes of its queries, without NMS."""
 
-    def __init__(self, model: nn.Module) -> None:
+    model: Any
+
+    def __init__(self, model: Any) -> None:
         super().__init__()
         if model.data_preprocessor.pad_size_divisor != 1:
             raise UserError(f'model.data_preprocessor.pad_size_divisor={model.data_preprocessor.pad_size_divisor}: an '
@@ -32,7 +34,7 @@ class QueryDetector(nn.Module):
         self.model = model
 
     @staticmethod
-    def fits(model: nn.Module) -> bool:
+    def fits(model: Any) -> bool:
         """Whether it is for this detector."""
         return isinstance(model, DeformableDETR)
 

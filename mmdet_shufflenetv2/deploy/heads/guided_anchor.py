@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmdet.models.dense_heads import GuidedAnchorHead
-from torch import Tensor, nn
+from torch import Tensor
 
 from .dense import DenseHead
 from .operators import unmasked
@@ -24,7 +25,7 @@ class GuidedAnchors(DenseHead):
     """
 
     @staticmethod
-    def fits(model: nn.Module) -> bool:
+    def fits(model: Any) -> bool:
         """Whether it is for this detector."""
         return isinstance(getattr(model, 'bbox_head', None), GuidedAnchorHead)
 
@@ -37,11 +38,11 @@ class GuidedAnchors(DenseHead):
         sides = [one[0].permute(1, 2, 0).reshape(-1, 2) for one in shapes]
         anchors = [head.anchor_coder.decode(square, F.pad(side, (2, 0)), wh_ratio_clip=1e-6)
                    for square, side in zip(squares, sides)]
-        scores, deltas, of_location = (
+        logits, deltas, of_location = (
             [one[0].permute(1, 2, 0).reshape(-1, width) for one in many] for many, width in (
                 (cls_scores, head.cls_out_channels), (bbox_preds, 4), (locations, 1)))
-        logits = torch.cat(scores)
-        scores = logits.sigmoid() if head.use_sigmoid_cls else logits.softmax(-1)[:, :head.num_classes]
+        joined = torch.cat(logits)
+        scores = joined.sigmoid() if head.use_sigmoid_cls else joined.softmax(-1)[:, :head.num_classes]
         boxes = head.bbox_coder.decode(torch.cat(anchors), torch.cat(deltas))
         return Priors(boxes, scores, torch.cat(of_location).sigmoid().expand(-1, head.num_base_priors).flatten(),
                       [one.shape[0] for one in deltas])
@@ -56,7 +57,8 @@ class GuidedAnchors(DenseHead):
 
     def candidates(self, priors: Priors, size: Tensor) -> Candidates:
         """What enters NMS: all classes of the anchors whose best class is among the best of their level."""
-        shown = priors.factors >= self.head.loc_filter_thr
+        factors: Any = priors.factors  # never None: the scores of the locations
+        shown = factors >= self.head.loc_filter_thr
         scores = torch.where(shown[:, None], priors.scores, torch.full_like(priors.scores, -1.0))
         found = best_of_levels(
             Priors(torch.arange(scores.shape[0], device=scores.device), scores.amax(1, keepdim=True), None,

@@ -84,9 +84,10 @@ def carafe(features: Tensor, masks: Tensor, kernel_size: int, group_size: int, s
     batch, channels = features.shape[:2]
     height, width = masks.shape[-2:]
     near = F.interpolate(features, scale_factor=float(scale_factor), mode='nearest')
-    near = F.pad(near, [kernel_size // 2 * scale_factor] * 4).unflatten(1, (group_size, channels // group_size))
-    masks = masks.unflatten(1, (group_size, kernel_size**2))
-    out = 0
+    near = F.pad(near, [kernel_size // 2 * scale_factor] * 4)
+    near = near.unflatten(1, (group_size, channels // group_size))  # type: ignore[no-untyped-call]  # PyTorch's
+    masks = masks.unflatten(1, (group_size, kernel_size**2))  # type: ignore[no-untyped-call]  # PyTorch's
+    out: Any = 0
     for place in range(kernel_size**2):
         row, column = (step * scale_factor for step in divmod(place, kernel_size))
         out = out + near[..., row:row + height, column:column + width] * masks[:, :, place:place + 1]
@@ -109,9 +110,11 @@ def deformable_attention(value: Tensor, shapes: Tensor, locations: Tensor, weigh
     queries, levels, points = locations.shape[1], locations.shape[3], locations.shape[4]
     maps = value.permute(0, 2, 3, 1).reshape(batch * heads, width, -1)
     grids = (2 * locations - 1).permute(0, 2, 3, 1, 4, 5).flatten(0, 1)
-    sampled, start = [], 0
+    sampled: list[Tensor] = []
+    start: Any = 0
     for level in range(levels):
-        h, w = shapes[level, 0], shapes[level, 1]
+        h: Any = shapes[level, 0]
+        w: Any = shapes[level, 1]
         sampled.append(F.grid_sample(maps[:, :, start:start + h * w].reshape(batch * heads, width, h, w),
                                      grids[:, level], align_corners=False))
         start = start + h * w

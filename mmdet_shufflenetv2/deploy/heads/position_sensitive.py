@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -35,7 +37,7 @@ def ps_roi_align(feature: Tensor, rois: Tensor, output_size: int | tuple[int, in
     channels = feature.shape[1] // bins
     table = feature.reshape(channels, bins, -1).permute(1, 2, 0).reshape(-1, channels)
     first_row = torch.arange(bins, device=feature.device).view(1, size, size, 1, 1) * (height * width)
-    total = 0
+    total: Any = 0
     for row, row_weight in _corners(y, height):
         for column, column_weight in _corners(x, width):
             # (K, size, size, samples, samples): bin row, bin column, sample row, sample column.

@@ -43,7 +43,8 @@ class Priors(NamedTuple):
 
     def parts(self, prefix: str = '') -> dict[str, Tensor]:
         """Its tensors by name."""
-        return {f'{prefix}{name}': value for name, value in zip(self._fields[:3], self) if value is not None}
+        values = (self.boxes, self.scores, self.factors)
+        return {f'{prefix}{name}': value for name, value in zip(self._fields, values) if value is not None}
 
 
 #: Boxes, scores and labels that are found, of the input with its borders.

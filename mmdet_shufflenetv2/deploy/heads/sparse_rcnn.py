@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmdet.models.dense_heads import EmbeddingRPNHead
@@ -21,14 +22,17 @@ __all__ = ['LearnedProposals']
 class LearnedProposals(nn.Module):
     """An :class:`mmdet.models.EmbeddingRPNHead` and a :class:`mmdet.models.SparseRoIHead`, without NMS."""
 
-    def __init__(self, model: nn.Module) -> None:
+    rpn: Any
+    roi_head: Any
+
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.rpn, self.roi_head = model.rpn_head, model.roi_head
         for extractor in self.roi_head.bbox_roi_extractor:
             check_extractor(extractor)
 
     @staticmethod
-    def fits(model: nn.Module) -> bool:
+    def fits(model: Any) -> bool:
         """Whether it is for this detector."""
         return (isinstance(model, TwoStageDetector) and isinstance(model.rpn_head, EmbeddingRPNHead)
                 and type(model.roi_head) is SparseRoIHead and not model.roi_head.with_mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.ops import RoIAlign
@@ -41,7 +42,13 @@ ANCHORS = ('anchor_boxes', 'anchor_scores', 'anchor_levels')
 class TwoStage(nn.Module):
     """An RPN and a RoI head with one stage or more."""
 
-    def __init__(self, model: nn.Module) -> None:
+    rpn: Any
+    roi_head: Any
+    head: Any
+    rpn_cfg: Any
+    cfg: Any
+
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.rpn, self.roi_head = model.rpn_head, model.roi_head
         heads, extractors = self.roi_head.bbox_head, self.roi_head.bbox_roi_extractor
@@ -54,7 +61,7 @@ class TwoStage(nn.Module):
             check_extractor(extractor)
 
     @staticmethod
-    def fits(model: nn.Module) -> bool:
+    def fits(model: Any) -> bool:
         """Whether it is for this detector."""
         return (isinstance(model, TwoStageDetector) and isinstance(model.rpn_head, RPNHead)
                 and not isinstance(model.rpn_head, GuidedAnchorHead)
@@ -80,7 +87,7 @@ class TwoStage(nn.Module):
 
     def _refined(self, features: Sequence[Tensor], rois: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """RoIs of the last stage, the mean of all stages' logits, and the last stage's deltas."""
-        logits = []
+        logits: Any = []
         for stage, head in enumerate(self.roi_head.bbox_head):
             out = stage_outputs(self.roi_head, stage, features, rois)
             logits.append(out['cls_score'])
@@ -164,16 +171,16 @@ def _rois(boxes: Tensor) -> Tensor:
     return torch.cat((torch.zeros_like(boxes[:, :1]), boxes), dim=1)
 
 
-def _region_results(roi_head: nn.Module, features: Sequence[Tensor], proposals: Tensor,
+def _region_results(roi_head: Any, features: Sequence[Tensor], proposals: Tensor,
                     size: Tensor) -> tuple[Tensor, Tensor]:
     """What :meth:`TwoStage.regions` returns, by MMDetection's own ``predict_bbox``."""
     width, height = size.tolist()
-    predict = (StandardRoIHead if isinstance(roi_head, GridRoIHead) else type(roi_head)).predict_bbox
+    predict: Any = (StandardRoIHead if isinstance(roi_head, GridRoIHead) else type(roi_head)).predict_bbox
     results = predict(roi_head, features, [dict(img_shape=(height, width))], [InstanceData(bboxes=proposals)], None)[0]
     return results.bboxes, results.scores[:, :-1]
 
 
-def check_extractor(extractor: nn.Module) -> None:
+def check_extractor(extractor: Any) -> None:
     """Raise a :class:`UserError` for a RoI extractor that a graph cannot do."""
     if not isinstance(extractor, SingleRoIExtractor):
         raise UserError(f'model.roi_head.bbox_roi_extractor is a {type(extractor).__name__}, which cannot be exported: '

@@ -16,12 +16,12 @@ TARGETS: dict[str, Target] = {target.name: target for target in (
     onnxruntime.TARGET, openvino.TARGET, ncnn.TARGET, web.TARGET)}
 
 
-def is_exported(path: str | os.PathLike | None) -> bool:
+def is_exported(path: str | os.PathLike[str] | None) -> bool:
     """Whether a file is an exported detector, by its name."""
     return path is not None and any(Path(path).suffix.lower() in target.suffixes for target in TARGETS.values())
 
 
-def target_of(path: str | os.PathLike, name: str | None = None) -> Target:
+def target_of(path: str | os.PathLike[str], name: str | None = None) -> Target:
     """The target called ``name``, or the first that reads a file of this suffix where that is None.
 
     Raises:

@@ -48,7 +48,8 @@ def _convert(network: Any, x: Any, out: Path, precision: str) -> None:
     import torch
     with TemporaryDirectory() as folder:
         traced = Path(folder, 'traced.pt')
-        torch.jit.trace(network, x, check_trace=False).save(traced)
+        trace: Any = torch.jit.trace  # untyped in PyTorch
+        trace(network, x, check_trace=False).save(traced)
         done = subprocess.run(
             [pnnx.EXEC_PATH, traced.name, f'inputshape={list(x.shape)}'.replace(' ', ''),
              f'fp16={int(precision == "fp16")}'],

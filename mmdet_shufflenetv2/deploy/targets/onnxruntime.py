@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ['TARGET', 'session']
 
 
-def session(path: str | os.PathLike | bytes, threads: int | None = None, profile_prefix: str | None = None) -> Any:
+def session(path: str | os.PathLike[str] | bytes, threads: int | None = None, profile_prefix: str | None = None) -> Any:
     """An onnxruntime session of a file.
 
     Args:
@@ -38,7 +38,7 @@ def session(path: str | os.PathLike | bytes, threads: int | None = None, profile
     try:
         return onnxruntime.InferenceSession(os.fspath(path), options, providers=['CPUExecutionProvider'])
     except Exception as error:  # its own classes, all direct children of Exception
-        raise UserError(f'{path} cannot be read as an ONNX graph: {str(error).splitlines()[0]}') from error
+        raise UserError(f'{path!s} cannot be read as an ONNX graph: {str(error).splitlines()[0]}') from error
 
 
 def _export(program: Program, out: Path, options: ExportOptions) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...utils.errors import UserError
 
 if TYPE_CHECKING:  # running a file needs no PyTorch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from ...config.options import ExportOptions
 
@@ -27,7 +27,7 @@ class Program(NamedTuple):
     """A detector that is ready to be written."""
 
     #: From ``image`` to what :class:`..graph.DetectionGraph` returns, in eval mode on the CPU.
-    graph: nn.Module
+    graph: Any
     #: ``image`` to trace with: ``(H, W, 3)`` uint8, of a batch of several ``(N, H, W, 3)``.
     image: Tensor
     #: Metadata that the file has to carry: JSON by name.

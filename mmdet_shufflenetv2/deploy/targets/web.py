@@ -11,7 +11,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...utils.errors import UserError
 from . import onnxruntime
@@ -54,7 +54,8 @@ def _copy_runtime(out: Path) -> None:
                             f'`npm config get registry` names.')
         with tarfile.open(archive) as tar:
             for member, name in _FILES.items():
-                with tar.extractfile(member) as source, (out / name).open('wb') as copy:
+                source: Any = tar.extractfile(member)
+                with source, (out / name).open('wb') as copy:
                     shutil.copyfileobj(source, copy)
 
 

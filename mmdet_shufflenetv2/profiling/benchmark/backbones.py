@@ -89,8 +89,8 @@ def our_backbone(task: Task) -> ShuffleNetV2:
     return backbone.eval().to(task.device)
 
 
-def _shuffle_free(task: Task, block: int = 1, restore_order: bool = True) -> nn.Module:
-    return shuffle_free(our_backbone(task), block=block, restore_order=restore_order)
+def _shuffle_free(task: Task, block: int | None = 1, restore_order: bool = True) -> nn.Module:
+    return shuffle_free(our_backbone(task), block=block or 1, restore_order=restore_order)
 
 
 def _eager(task: Task, make: Callable[[Task], nn.Module], channels_last: bool = False) -> Callable[[], object]:
