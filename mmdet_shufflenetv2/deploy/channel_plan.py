@@ -7,8 +7,8 @@ each convolution put out its channels ordered by consumer, and every unit finds 
 is shuffled, and a channel that passes is not touched at all until its unit comes.
 
 An example to redo on paper: 8 channels, a first unit with branches a and b, two basic units c and d, torchvision's
-shuffle ``x0 y0 x1 y1 x2 y2 x3 y3`` of what passed (x) and what was made (y). A bar parts the halves; the right one is
-worked on::
+shuffle ``x0 y0 x1 y1 x2 y2 x3 y3`` of what passed (x) and what was made (y). A bar separates the halves; the unit
+processes the right half::
 
     after the first unit   a0 b0 a1 b1 | a2 b2 a3 b3      unit 1 makes c0 c1 c2 c3 of a2 b2 a3 b3
     after unit 1           a0 c0 b0 c1 | a1 c2 b1 c3      unit 2 makes d0 d1 d2 d3 of a1 c2 b1 c3
@@ -29,8 +29,8 @@ from torch import Tensor
 
 __all__ = ['UNUSED', 'Slice', 'StagePlan', 'plan_stage']
 
-#: Stands in an order for a channel that nobody who reads in that order looks at: padding, or, in a slice for several
-#: consumers, another one's. Its values mean nothing, and need not be zero.
+#: In an order, stands for a channel that the consumer does not use: padding, or, in a slice for several consumers, a
+#: channel of another consumer. Its values are arbitrary and need not be zero.
 UNUSED = -1
 
 

@@ -68,13 +68,13 @@ class Checked(NamedTuple):
 
 
 @torch.no_grad()
-def check_detector(model: Any, path: Path, picture: np.ndarray, shown: str, batch: int = 1) -> Checked:
+def check_detector(model: Any, path: Path, original: np.ndarray, shown: str, batch: int = 1) -> Checked:
     """Compare an ONNX file with the detector that it was made of.
 
     Args:
         model: The detector with its ``cfg``, in eval mode on the CPU.
         path: The file.
-        picture: ``(H, W, 3)`` uint8, blue, green, red.
+        original: ``(H, W, 3)`` uint8, blue, green, red.
         shown: What to call it.
         batch: Images that the file takes at once: the first and the last are compared with the detector.
 
@@ -83,7 +83,7 @@ def check_detector(model: Any, path: Path, picture: np.ndarray, shown: str, batc
     """
     detector, parts, head = ExportedDetector(path), _Parts(path, batch), traceable_head(model)
     score, box = 0.0, 0.0
-    for index, image in zip((0, batch - 1), _to_be_resized(picture, detector.resize)):
+    for index, image in zip((0, batch - 1), _to_be_resized(original, detector.resize)):
         parts.index = index
         meta, x = _prepared(model, image)
         resized = dict(image=detector.resized(image))
@@ -103,13 +103,13 @@ def check_detector(model: Any, path: Path, picture: np.ndarray, shown: str, batc
     _check_borders(parts, resized, meta)
     if batch > 1:
         parts.check_stacked(resized['image'])
-    return Checked(shown, len(_detect(model, picture).scores), score, box)
+    return Checked(shown, len(_detect(model, original).scores), score, box)
 
 
 @torch.no_grad()
-def matched_detections(model: Any, detector: ExportedDetector, picture: np.ndarray) -> int:
+def matched_detections(model: Any, detector: ExportedDetector, original: np.ndarray) -> int:
     """How many of the detections in an image the file finds too."""
-    return _matched(_detect(model, picture), detector(picture))
+    return _matched(_detect(model, original), detector(original))
 
 
 def agreement(expected: Sequence[Detections], got: Sequence[Detections]) -> float:
@@ -199,15 +199,15 @@ def _check_borders(parts: _Parts, resized: dict[str, np.ndarray], meta: dict[str
           dict(dets=torch.from_numpy(np.concatenate((wanted, scores[:, None]), axis=1))))
 
 
-def _to_be_resized(picture: np.ndarray, resize: Resize) -> list[np.ndarray]:
+def _to_be_resized(original: np.ndarray, resize: Resize) -> list[np.ndarray]:
     """Two images of it of other shapes, larger and smaller than what they are resized to; with noise, which shows how.
 
     The tracing has seen neither size, unless all images are stretched to one.
     """
-    height, width = picture.shape[:2]
+    height, width = original.shape[:2]
     rng = np.random.default_rng(0)
     images = []
-    for part, factor in ((picture[:, :max(width * 3 // 4, 1)], 1.6), (picture[:max(height * 3 // 4, 1)], 0.6)):
+    for part, factor in ((original[:, :max(width * 3 // 4, 1)], 1.6), (original[:max(height * 3 // 4, 1)], 0.6)):
         sides = [max(round(side * factor), 1) for side in resize.size(*part.shape[:2])]
         larger = cv2.resize(part, (sides[1], sides[0])).astype(np.int16)
         images.append((larger + rng.integers(-24, 25, larger.shape)).clip(0, 255).astype(np.uint8))
@@ -224,9 +224,9 @@ def _prepared(model: Any, image: np.ndarray) -> tuple[dict[str, Any], Tensor]:
     return batch['data_samples'][0].metainfo, batch['inputs']
 
 
-def _detect(model: Any, picture: np.ndarray) -> Detections:
-    found = inference_detector(model, picture).pred_instances.cpu().numpy()
-    height, width = picture.shape[:2]  # a file cuts boxes to the image, whatever the detector does
+def _detect(model: Any, original: np.ndarray) -> Detections:
+    found = inference_detector(model, original).pred_instances.cpu().numpy()
+    height, width = original.shape[:2]  # a file cuts boxes to the image, whatever the detector does
     return Detections(found.bboxes.clip(0, [width, height] * 2), found.scores, found.labels)
 
 

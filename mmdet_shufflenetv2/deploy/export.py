@@ -44,7 +44,7 @@ def export_model(options: ExportOptions) -> Checked:
 
     Args:
         options: What to export and how; see :class:`.ExportOptions`. ``out`` is written only if it passes the check.
-            With ``backbone_only`` it takes normalised images ``(N, 3, H, W)`` and gives the backbone's features.
+            With ``backbone_only`` it takes normalized images ``(N, 3, H, W)`` and gives the backbone's features.
 
     Raises:
         UserError: If config, checkpoint or image is invalid, if the detector has a head that is not supported or its
@@ -63,23 +63,23 @@ def export_model(options: ExportOptions) -> Checked:
     target.need(target.export_modules, 'Exporting')
     model: Any = load_detector(options.config, options.checkpoint, 'cpu', options.cfg_options, options.image_size)
     make_folder(out.parent, 'out')
-    picture = draw_image(np.random.default_rng(0), size=320)[0] if image is None else decode_image(image)
+    original = draw_image(np.random.default_rng(0), size=320)[0] if image is None else decode_image(image)
     shown = 'a drawn image' if image is None else os.fspath(image)
     block = None if options.keep_shuffle else target.block
     with unfinished_files(out) as unchecked:
         if options.backbone_only:
-            return _write_backbone(model.backbone, unchecked, picture, shown, block)
+            return _write_backbone(model.backbone, unchecked, original, shown, block)
         onnx = unchecked.with_name('checked.onnx')
-        program = export_detector(model, onnx, picture, block, options.batch)
-        checked = check_detector(model, onnx, picture, shown, options.batch)
+        program = export_detector(model, onnx, original, block, options.batch)
+        checked = check_detector(model, onnx, original, shown, options.batch)
         if (differences := target.export(program, unchecked, options)) is not None:
             checked = checked._replace(difference=differences[0], box_difference=differences[1])
         detector = ExportedDetector(unchecked, target=target.name)
         if options.precision != 'fp32' and differences is None:
-            images = calibration_images(options.data)[:16] if options.precision == 'int8' else [picture]
+            images = calibration_images(options.data)[:16] if options.precision == 'int8' else [original]
             checked = checked._replace(agreement=_agreement(ExportedDetector(onnx), detector, images, options))
         onnx.unlink()
-        return checked._replace(matched=matched_detections(model, detector, picture))
+        return checked._replace(matched=matched_detections(model, detector, original))
 
 
 def _agreement(full: ExportedDetector, low: ExportedDetector, images: list[np.ndarray],
@@ -130,8 +130,8 @@ def _check_batch(target: Target, options: ExportOptions) -> None:
                         f'{" and ".join(other.name for other in TARGETS.values() if other.batches)} take batches.')
 
 
-def _write_backbone(backbone: Any, out: Path, picture: np.ndarray, shown: str, block: int | None) -> Checked:
-    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+def _write_backbone(backbone: Any, out: Path, original: np.ndarray, shown: str, block: int | None) -> Checked:
+    x = torch.from_numpy(original).permute(2, 0, 1)[None].float() / 255
     export_backbone(backbone if block is None else shuffle_free(backbone, block=block), out, x)
     # Two images of a size that the tracing has not seen.
     x = torch.cat((x, x.flip(3)))[..., :max(x.shape[2] * 3 // 4, 1), :]
@@ -140,13 +140,13 @@ def _write_backbone(backbone: Any, out: Path, picture: np.ndarray, shown: str, b
     return Checked(shown, 0, check_features(session(out).run(None, {'x': x.numpy()}), expected), 0.0)
 
 
-def export_detector(model: Any, out: Path, picture: np.ndarray, block: int | None, batch: int = 1) -> Program:
+def export_detector(model: Any, out: Path, original: np.ndarray, block: int | None, batch: int = 1) -> Program:
     """Write a detector with its ``cfg`` and ``dataset_meta`` as an ONNX graph.
 
     Args:
         model: In eval mode, on the CPU.
         out: File to write.
-        picture: ``(H, W, 3)`` uint8, to trace with.
+        original: ``(H, W, 3)`` uint8, to trace with.
         block: See :func:`.shuffle_free`; None leaves the backbone as it is.
         batch: Images that it takes at once.
     """
@@ -156,7 +156,7 @@ def export_detector(model: Any, out: Path, picture: np.ndarray, block: int | Non
     graph = DetectionGraph(model, center_pad, batch).eval()
     about = {MADE_BY: __version__, 'resize': json.dumps(resize._asdict()), 'batch': str(batch)}
     about |= {key: json.dumps(value) for key, value in model.dataset_meta.items() if key in ('classes', 'category_ids')}
-    image, at = torch.from_numpy(resize(picture)), int(batch > 1)
+    image, at = torch.from_numpy(resize(original)), int(batch > 1)
     program = Program(graph, torch.stack([image] * batch) if batch > 1 else image, about, out)
     with torch.no_grad():
         graph(program.image)  # which tells the names of its parts
@@ -166,7 +166,7 @@ def export_detector(model: Any, out: Path, picture: np.ndarray, block: int | Non
 
 
 def export_backbone(backbone: nn.Module, out: Path, x: torch.Tensor) -> None:
-    """Write a backbone as a graph from ``x``, normalised images ``(N, 3, H, W)``, to ``feature0``, ``feature1``, ..."""
+    """Write a backbone as a graph from ``x``, normalized images ``(N, 3, H, W)``, to ``feature0``, ``feature1``, ..."""
     with torch.no_grad():
         names = [f'feature{level}' for level in range(len(backbone(x)))]
     write_graph(backbone, x, out, {'x': {0: 'batch', 2: 'height', 3: 'width'}}, {name: {0: 'batch'} for name in names},

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,7 +70,7 @@ class ExportedDetector:
         batch: Images that the file takes at once.
 
     Raises:
-        UserError: (a ``ValueError``) If there is no such file, if it is not one of ours, if it has no boxes, or if the
+        UserError: (a ``ValueError``) If the file is missing, was not written by ``snv2 export`` or has no boxes, or if the
             threads are fewer than one.
 
     Example:
@@ -84,7 +84,7 @@ class ExportedDetector:
         runtime = target_of(path, target)
         runtime.need(runtime.run_modules, f'Running {path}')
         if not os.path.exists(path):
-            raise UserError(f'There is no file {path}. snv2 export CONFIG CHECKPOINT {path} makes one.')
+            raise UserError(f'File not found: {path}. Create it with: snv2 export CONFIG CHECKPOINT {path}')
         if threads is not None and threads < 1:
             raise UserError(f'threads={threads} does not fit: expected 1 or more, or None for the runtime\'s choice.')
         self._run, about = runtime.load(Path(path), threads)
@@ -107,7 +107,7 @@ class ExportedDetector:
             image: ``(H, W, 3)`` uint8 of any size; blue, green, red, as ``cv2.imread`` reads it.
 
         Raises:
-            UserError: If it is no such array.
+            UserError: If it is not such an array.
         """
         return self.detect([image])[0]
 

@@ -96,14 +96,14 @@ class DetectionGraph(nn.Module):
     def _found_in_each(self, features: Sequence[Tensor], x: Tensor, size: Tensor, offset: Tensor,
                        shape: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The same of a batch: a part's name begins with its image, and what is put together is one too."""
-        each, parts = [], {}
+        each, parts = [], dict[str, Tensor]()
         for index in range(self.batch):
             outputs, own = self._found(
                 [feature[index:index + 1] for feature in features], x[index:index + 1], size, offset, shape)
             each.append(outputs)
             parts |= {part_of(index, name): part for name, part in (outputs | own).items()}
         numbers = torch.stack([shape_as_tensor(outputs['labels'])[0] for outputs in each])
-        missing = numbers.max() - numbers
+        missing: Any = numbers.max() - numbers
         return {name: torch.stack([
             F.pad(outputs[name], (0, 0) * (outputs[name].dim() - 1) + (0, missing[index]),
                   value=-1 if name == 'labels' else 0)
@@ -139,7 +139,7 @@ class CenterPadding(NamedTuple):
 
 
 class _Prepare(nn.Module):
-    """Pads and normalises an image: MMDetection's ``DetDataPreprocessor`` for a batch of one."""
+    """Pads and normalizes an image: MMDetection's ``DetDataPreprocessor`` for a batch of one."""
 
     mean: Tensor
     std: Tensor
@@ -175,7 +175,7 @@ class _Prepare(nn.Module):
         if self.center_pad is not None:
             to_width, to_height, left, above = self.center_pad.place(width, height)
             sides = (left, to_width - width - left, above, to_height - height - above)
-            # The border of NanoDet's letterbox is the mean: zero once normalised.
+            # The border of NanoDet's letterbox is the mean: zero once normalized.
             x = F.pad(x - self.border, sides) + self.border if self.border.any() else F.pad(x, sides)
             size = torch.stack((torch.as_tensor(to_width), torch.as_tensor(to_height)))
             offset = torch.stack((left, above, left, above))[None].to(x.dtype)

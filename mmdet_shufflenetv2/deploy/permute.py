@@ -24,11 +24,11 @@ def fuse_conv_bn(conv: Any, norm: nn.Module) -> nn.Conv2d:
     """One convolution with bias that equals ``norm(conv(x))`` in eval mode.
 
     Raises:
-        UserError: If it is no plain convolution, or no batch norm with running statistics.
+        UserError: If it is not a plain convolution, or not a batch norm with running statistics.
     """
     check_conv(conv)
     if not isinstance(norm, BatchNorm) or norm.running_mean is None:
-        raise UserError(f'A {type(norm).__name__} cannot be folded into a convolution, for it depends on the image: '
+        raise UserError(f'A {type(norm).__name__} cannot be fused into a convolution, because it depends on the image: '
                         f'expected batch norm with running statistics (BN or SyncBN).')
     fused: nn.Conv2d = fuse_conv_bn_eval(conv, norm)
     return fused
@@ -51,7 +51,7 @@ def plain_activation(act: nn.Module) -> nn.Module:
     """The activation, if it may be used for channels in any order.
 
     Raises:
-        UserError: If it looks at more than one number at a time.
+        UserError: If an output depends on more than one input value.
     """
     if not isinstance(act, _ELEMENTWISE):
         allowed = ', '.join(kind.__name__ for kind in _ELEMENTWISE)
@@ -65,11 +65,11 @@ def permute_channels(conv: nn.Conv2d, rows: Sequence[int] | None = None,
     """A convolution without groups, its channels in another order.
 
     Args:
-        rows: Which of its output channels stands at each place; ``UNUSED`` is filled with zeros. None: as it is.
-        columns: Likewise for its input channels, where ``UNUSED`` stands for one that is not looked at.
+        rows: Index of the output channel for each new position; ``UNUSED`` is filled with zeros. None: unchanged.
+        columns: The same for its input channels; ``UNUSED`` stands for a channel that is not used.
 
     Raises:
-        UserError: If it has groups or is no plain convolution.
+        UserError: If it has groups or is not a plain convolution.
     """
     check_conv(conv)
     if conv.groups != 1:

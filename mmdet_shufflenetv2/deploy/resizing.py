@@ -16,7 +16,7 @@ INTERPOLATIONS = dict(
              lanczos='INTER_LANCZOS4'),
     pillow=dict(nearest='NEAREST', bilinear='BILINEAR', bicubic='BICUBIC', box='BOX', lanczos='LANCZOS',
                 hamming='HAMMING'),
-    # OpenCV's warpPerspective: corners are aligned, not centres of pixels.
+    # OpenCV's warpPerspective: corners are aligned, not centers of pixels.
     warp=dict(bilinear='INTER_LINEAR'))
 
 

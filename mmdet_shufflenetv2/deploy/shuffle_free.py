@@ -1,7 +1,7 @@
 """The exact form of a trained backbone in which no channel is ever shuffled.
 
 :mod:`.channel_plan` explains the idea, with an example to redo on paper. Here the weights follow: batch norms are
-folded, the rows of each unit's last convolution are ordered by the unit that will consume them, the columns of each
+fused, the rows of each unit's last convolution are ordered by the unit that will consume them, the columns of each
 unit's first convolution by where they come from. A unit then costs one ``cat`` of half the width, where the original
 copies the whole width twice (``cat``, shuffle). Outputs are the original's up to rounding.
 """
@@ -46,7 +46,7 @@ def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool 
         A module that takes and returns what the backbone does.
 
     Raises:
-        UserError: (a ``ValueError``) If the backbone is no ShuffleNetV2, is in training mode as a whole or in part, is
+        UserError: (a ``ValueError``) If the backbone is not a ShuffleNetV2, is fully or partly in training mode, is
             on ``meta``, has forward hooks, or a norm, convolution, activation or unit that this form cannot have.
     """
     _check_arguments(backbone, block)

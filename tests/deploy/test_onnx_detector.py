@@ -75,7 +75,7 @@ def test_what_is_no_image_is_refused(detector, image, words):
 
 
 @pytest.mark.parametrize(('content', 'words'), [
-    (None, ['There is no file', 'snv2 export']),
+    (None, ['File not found', 'snv2 export']),
     (b'not a graph', ['cannot be read as an ONNX graph']),
     ({}, ['was not made by snv2 export']),
     ({'mmdet_shufflenetv2': '0'}, ['is a backbone', '`backbone_only`']),

@@ -85,7 +85,7 @@ def weights_that_decide(model):
         hook = layer.register_forward_hook(lambda module, args, out, spread=spread: spread.append(out.std()))
         with torch.no_grad():
             batch = model.eval().data_preprocessor(dict(
-                inputs=[torch.from_numpy(picture(0, 192)).permute(2, 0, 1)],
+                inputs=[torch.from_numpy(drawn_image(0, 192)).permute(2, 0, 1)],
                 data_samples=[DetDataSample(metainfo=meta)]))
             model(**batch, mode='tensor')
         hook.remove()
@@ -115,7 +115,7 @@ def made(tmp_path_factory):
     return make
 
 
-def picture(seed, size):
+def drawn_image(seed, size):
     return draw_image(np.random.default_rng(seed), size=size)[0]
 
 
@@ -157,20 +157,20 @@ def test_the_file_finds_what_the_detector_finds_on_images_of_any_size(name, opti
     assert checked.found > 0
     model = load_detector(config, checkpoint, 'cpu')
     assert ExportedDetector(tmp_path / 'detector.onnx').classes == tuple(model.dataset_meta['classes'])
-    assert_file_is(tmp_path / 'detector.onnx', model, picture(1, 160), picture(2, 300))
+    assert_file_is(tmp_path / 'detector.onnx', model, drawn_image(1, 160), drawn_image(2, 300))
 
 
 @pytest.mark.parametrize('name', LIGHT_DETECTORS)
 def test_the_light_detectors_too(name, made, tmp_path):
     config, checkpoint = made(name)
     export_model(config, checkpoint, tmp_path / 'detector.onnx')
-    assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), picture(1, 160))
+    assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), drawn_image(1, 160))
 
 
 def test_an_image_that_is_stretched_is_stretched_in_the_file_too(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x', keep_ratio=False)
     export_model(config, checkpoint, tmp_path / 'detector.onnx')
-    assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), picture(4, 250))
+    assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), drawn_image(4, 250))
 
 
 def test_the_shuffle_free_file_holds_no_transpose_of_channels(made, tmp_path):
@@ -201,7 +201,7 @@ def test_openvino_reads_the_same_file(made, tmp_path):
     pytest.importorskip('openvino', reason='needs openvino: pip install openvino')
     config, checkpoint = made('faster_rcnn_snv2_0.5x')
     export_model(config, checkpoint, tmp_path / 'detector.onnx')
-    image = picture(5, 192)
+    image = drawn_image(5, 192)
     expected = ExportedDetector(tmp_path / 'detector.onnx')._run(image)
     got = compile_for_cpu(tmp_path / 'detector.onnx')([image])
     assert_same(*(Detections(dets[:, :4], dets[:, 4], labels) for dets, labels in ((got[0], got[1]), expected)), 0.5)
@@ -228,11 +228,11 @@ def test_boxes_without_area_are_left_out_where_the_detector_leaves_them_out(made
     torch.save({'state_dict': weights}, tmp_path / 'beyond.pth')
     model = load_detector(config, tmp_path / 'beyond.pth', 'cpu')
     model.test_cfg.min_bbox_size = -1
-    boxes = inference_detector(model, picture(0, 320)).pred_instances.bboxes
+    boxes = inference_detector(model, drawn_image(0, 320)).pred_instances.bboxes
     assert (boxes[:, 0] == boxes[:, 2]).any()
     model.test_cfg.min_bbox_size = 0
     export_model(config, tmp_path / 'beyond.pth', tmp_path / 'd.onnx', cfg_options={'model.test_cfg.min_bbox_size': 0})
-    boxes, _, _ = ExportedDetector(tmp_path / 'd.onnx')(picture(0, 320))
+    boxes, _, _ = ExportedDetector(tmp_path / 'd.onnx')(drawn_image(0, 320))
     assert (boxes[:, :2] < boxes[:, 2:]).all()
 
 
@@ -428,7 +428,7 @@ def test_a_graph_of_which_one_part_computes_something_else_is_refused(broken, qu
     name, change, words = BREAKS[broken]
     model, other = quick(name), quick(name)
     change(other, monkeypatch)
-    image = picture(0, 96)
+    image = drawn_image(0, 96)
     export_detector(other, tmp_path / 'd.onnx', image, block=None)
     with pytest.raises(UserError, match=f'does not compute what the detector does: {words}'):
         check_detector(model, tmp_path / 'd.onnx', image, 'it')
@@ -438,11 +438,11 @@ def test_a_graph_of_which_one_part_computes_something_else_is_refused(broken, qu
 def test_in_half_precision_a_file_finds_what_it_finds_in_full(name, quick, tmp_path):
     float16 = pytest.importorskip('onnxruntime.transformers.float16')
     model = quick(name)
-    export_detector(model, tmp_path / 'd.onnx', picture(0, 96), block=None)
+    export_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), block=None)
     half = float16.convert_float_to_float16(onnx.load(tmp_path / 'd.onnx'), keep_io_types=True)
     onnx.save(half, tmp_path / 'half.onnx')
     threshold = model.test_cfg.get('rcnn', model.test_cfg).nms.iou_threshold
-    image = picture(1, 160)
+    image = drawn_image(1, 160)
     image = image[:, :len(image)]  # a square, so that no box is cut to the image after NMS
     full, got = (ExportedDetector(tmp_path / f'{file}.onnx')(image) for file in ('d', 'half'))
     assert_same(got, full, threshold, apart=0.02)
@@ -491,8 +491,8 @@ def random_weights(model, std):
 def test_weights_that_score_boxes_alike_are_exported(name, change, value, made, quick, tmp_path):
     model = load_detector(*made(name), 'cpu') if change is random_weights else quick(name)
     change(model, value)
-    export_detector(model, tmp_path / 'd.onnx', picture(0, 96), block=16)
-    check_detector(model, tmp_path / 'd.onnx', picture(0, 96), 'it')
+    export_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), block=16)
+    check_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), 'it')
 
 
 def test_weights_that_are_no_numbers_are_told_apart(made, tmp_path):
@@ -515,9 +515,9 @@ def test_detections_are_matched_one_to_one(got, matched):
 
 def test_a_detector_that_has_predicted_from_an_array_can_be_exported(made, tmp_path):
     model = load_detector(*made('retinanet_snv2_0.5x'), 'cpu')
-    inference_detector(model, picture(0, 160))
-    export_detector(model, tmp_path / 'd.onnx', picture(0, 160), block=None)
-    check_detector(model, tmp_path / 'd.onnx', picture(1, 160), 'it')
+    inference_detector(model, drawn_image(0, 160))
+    export_detector(model, tmp_path / 'd.onnx', drawn_image(0, 160), block=None)
+    check_detector(model, tmp_path / 'd.onnx', drawn_image(1, 160), 'it')
 
 
 @pytest.mark.parametrize(('name', 'option'), [
@@ -527,7 +527,7 @@ def test_where_nothing_is_found_the_parts_are_compared_all_the_same(name, option
     checked = export_model(
         config, checkpoint, tmp_path / 'd.onnx', cfg_options={f'model.test_cfg.{option}': 1.0})
     assert (checked.found, checked.matched) == (0, 0)
-    assert [len(column) for column in ExportedDetector(tmp_path / 'd.onnx')(picture(1, 160))] == [0, 0, 0]
+    assert [len(column) for column in ExportedDetector(tmp_path / 'd.onnx')(drawn_image(1, 160))] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(('args', 'words'), [
@@ -597,8 +597,8 @@ def test_what_a_file_cannot_do_of_the_test_pipeline_is_refused(steps, words):
 def test_other_ways_to_resize_and_pad_are_in_the_file(name, changes, quick, tmp_path):
     model = quick(name)
     model.cfg.merge_from_dict({f'test_dataloader.dataset.pipeline.{key}': value for key, value in changes.items()})
-    export_detector(model, tmp_path / 'd.onnx', picture(0, 96), block=None)
-    check_detector(model, tmp_path / 'd.onnx', picture(1, 160), 'it')
+    export_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), block=None)
+    check_detector(model, tmp_path / 'd.onnx', drawn_image(1, 160), 'it')
 
 
 class OwnWay(FCOSHead):
@@ -625,14 +625,14 @@ class OtherOrder(NanoDetHead):
 def test_a_head_that_selects_in_a_way_of_its_own_is_refused(quick, tmp_path):
     model = quick('nanodet_m_snv2')
     model.bbox_head.__class__ = OtherOrder
-    export_detector(model, tmp_path / 'd.onnx', picture(0, 96), block=None)
+    export_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), block=None)
     with pytest.raises(UserError, match='OtherOrder selects boxes in a way of its own'):
-        check_detector(model, tmp_path / 'd.onnx', picture(0, 96), 'it')
+        check_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), 'it')
 
 
 def test_another_image_size_is_in_the_file(made, tmp_path):
     export_model(*made('nanodet_plus_m_snv2'), tmp_path / 'd.onnx', image_size='96x64')
-    assert ExportedDetector(tmp_path / 'd.onnx').resized(picture(0, 160)).shape == (64, 96, 3)
+    assert ExportedDetector(tmp_path / 'd.onnx').resized(drawn_image(0, 160)).shape == (64, 96, 3)
 
 
 def test_the_command_exports_and_says_what_it_compared(made, tool, tmp_path):

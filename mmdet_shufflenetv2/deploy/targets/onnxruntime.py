@@ -24,7 +24,7 @@ def session(path: str | os.PathLike[str] | bytes, threads: int | None = None, pr
         profile_prefix: What the name of the profile that onnxruntime writes begins with; None writes none.
 
     Raises:
-        UserError: If the file is no graph.
+        UserError: If the file is not an ONNX graph.
     """
     import onnxruntime  # optional
     options = onnxruntime.SessionOptions()
