@@ -70,8 +70,8 @@ class ExportedDetector:
         batch: Images that the file takes at once.
 
     Raises:
-        UserError: (a ``ValueError``) If the file is missing, was not written by ``snv2 export`` or has no boxes, or if the
-            threads are fewer than one.
+        UserError: (a ``ValueError``) If the file is missing, was not written by ``snv2 export`` or has no boxes, or if
+            ``threads`` is less than one.
 
     Example:
         >>> from mmdet_shufflenetv2.deploy import ExportedDetector      # doctest: +SKIP
