@@ -52,7 +52,7 @@ def layers(graph: onnx.GraphProto) -> Layers:
     shapes |= {node.output[0]: tuple(node.attribute[0].t.dims) for node in graph.node if node.op_type == 'Constant'}
     weighted = frozenset(node.name for node in graph.node if _has_weights(node, shapes))
     made_by = {output: node for node in graph.node for output in node.output}
-    last, selection = set(), set()
+    last, selection = set[str](), set[str]()
     ends = [output.name for output in graph.output] + [
         name for name in made_by if name.split('/')[-1] in ('proposals', 'found_boxes')]
     while ends:
@@ -62,7 +62,7 @@ def layers(graph: onnx.GraphProto) -> Layers:
         (last if node.name in weighted else selection).add(node.name)
         if node.name not in weighted:
             ends += node.input
-    first, behind = set(), set()
+    first, behind = set[str](), set[str]()
     for node in graph.node:  # in the order in which they compute
         if behind.intersection(node.input):
             behind.update(node.output)
@@ -144,7 +144,7 @@ def _join(graph: onnx.GraphProto, own: set[str]) -> None:
 
 def _behind(graph: onnx.GraphProto, found: Layers) -> set[str]:
     """Names of the first layers and of all nodes that they feed."""
-    names, values = set(), set()
+    names, values = set[str](), set[str]()
     for node in graph.node:
         if node.name in found.first or values.intersection(node.input):
             names.add(node.name)
