@@ -200,6 +200,37 @@ def small_classifier(tmp_path_factory: pytest.TempPathFactory, image_folder_root
     return path
 
 
+SMALL_NANODET = """
+_base_ = ['{root}/configs/nanodet_m_snv2.py']
+model = dict(backbone=dict(init_cfg=None, widen_factor=0.5), neck=dict(in_channels=[48, 96, 192]),
+             test_cfg=dict(score_thr=0.5))
+test_pipeline = [
+    dict(type='LoadImageFromFile'), dict(type='FitResize', scale=(64, 64)),
+    dict(type='CenterPad', size=(64, 64), pad_val=[103.53, 116.28, 123.675]),
+    dict(type='PackDetInputs',
+         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'padding'))]
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+"""
+
+
+@pytest.fixture(scope='session')
+def small_nanodet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Config and checkpoint of a NanoDet-m for 64 pixels whose random weights give scores that differ."""
+    from mmdet.registry import MODELS
+    from mmdet.utils import register_all_modules
+    folder = tmp_path_factory.mktemp('nanodet')
+    config, checkpoint = folder / 'small.py', folder / 'small.pth'
+    config.write_text(SMALL_NANODET.format(root=ROOT))
+    register_all_modules(init_default_scope=True)
+    torch.manual_seed(0)
+    model = MODELS.build(mmengine_config.Config.fromfile(config).model)
+    for layer in model.bbox_head.gfl_cls:
+        torch.nn.init.normal_(layer.weight, std=1.0)
+        torch.nn.init.zeros_(layer.bias)
+    torch.save({'state_dict': model.state_dict()}, checkpoint)
+    return config, checkpoint
+
+
 @pytest.fixture
 def layout(shapes_root: Path, tmp_path: Path):
     """Write Shapes in one of ``own_data_layouts.LAYOUTS``; returns the folder."""

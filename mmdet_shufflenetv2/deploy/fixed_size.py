@@ -5,11 +5,16 @@ Runtimes without NMS run the network alone, from ``input`` to ``boxes`` and ``sc
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ['NetworkInput', 'Selection']
+from ..utils.errors import UserError
+from .targets.target import Loaded
+
+__all__ = ['NetworkInput', 'Selection', 'surrounded']
 
 
 class NetworkInput(NamedTuple):
@@ -109,3 +114,32 @@ class Selection(NamedTuple):
             boxes = boxes.clip(0, np.tile(size, 2).astype(np.float32))
         large = ((boxes[:, 2:] - boxes[:, :2]) > self.min_bbox_size).all(axis=1) | (self.min_bbox_size < 0)
         return boxes[large], found[large], labels[large]
+
+
+def surrounded(about: Mapping[str, Any], run: Callable[[np.ndarray, Selection], Sequence[np.ndarray]],
+               path: object) -> Loaded:
+    """A network with what surrounds it: from a resized image to boxes in it.
+
+    Args:
+        about: Metadata: what :meth:`.Surroundings.about` made.
+        run: The network: from the input ``(3, H, W)`` float32 to boxes ``(P, 4)``, scores ``(P, C)`` and, where there
+            are any, factors ``(P,)``.
+        path: What the metadata was read from.
+
+    Raises:
+        UserError: If the metadata is not ours.
+    """
+    try:
+        prepare, selection = NetworkInput(**about['input']), Selection(**about['selection'])
+    except (KeyError, TypeError) as error:
+        raise UserError(f'{path} was not made by snv2 export, or is corrupt: {error!r}. Export the detector '
+                        f'again.') from error
+
+    def detect(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        x, offset, size = prepare(image)
+        boxes, scores, *factors = run(x, selection)
+        boxes, scores, labels = selection(boxes, scores, factors[0] if factors else None, size)
+        boxes = (boxes - offset).clip(0, np.array([*image.shape[1::-1]] * 2, np.float32))
+        return np.concatenate((boxes, scores[:, None]), axis=1), labels
+
+    return Loaded(detect, {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()})

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-__all__ = ['write_graph']
+__all__ = ['fold_constants', 'write_graph']
 
 OPSET = 17
 
@@ -41,3 +41,12 @@ def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: dic
         graph.graph.output.remove(part)
     onnx.helper.set_model_props(graph, about or {})
     onnx.save(graph, out)
+
+
+def fold_constants(path: Path, out: Path) -> None:
+    """Write an ONNX file with constants in place of what depends on shapes alone; other operators remain ONNX's own."""
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath, options.log_severity_level = str(out), 3
+    onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])

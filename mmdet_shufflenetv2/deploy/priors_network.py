@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,9 +24,11 @@ from .heads.dense import DenseHead, clips
 from .heads.operators import traceable
 from .heads.selection import Priors, suppressed
 from .heads.stages import made_priors
+from .onnx_graph import fold_constants, write_graph
 from .resizing import Resize
+from .targets.target import WITH_NMS, Program
 
-__all__ = ['PriorsNetwork', 'check_network', 'network_input']
+__all__ = ['PriorsNetwork', 'Surroundings', 'check_network', 'network_input', 'surroundings', 'write_network']
 
 #: Largest difference of scores, of boxes in pixels, and of boxes per pixel of the input's side.
 TOLERANCES = dict(fp32=(2e-4, 0.05, 5e-5), fp16=(0.02, 0.5, 5e-3))
@@ -46,7 +51,7 @@ class PriorsNetwork(nn.Module):
         super().__init__()
         if not isinstance(graph.detect, DenseHead):
             raise UserError(f'target={target} takes one-stage detectors only, got one with a '
-                            f'{type(graph.detect).__name__} head. Export for onnxruntime (.onnx) or openvino (.xml).')
+                            f'{type(graph.detect).__name__} head. {WITH_NMS}')
         self.graph = deepcopy(graph)
         for module in list(self.graph.modules()):
             for name, child in module.named_children():
@@ -106,10 +111,56 @@ def network_input(graph: DetectionGraph, resize: Resize) -> NetworkInput:
     width, height = (-(-side // prepare.divisor) * prepare.divisor for side in (width, height))
     if prepare.center_pad and (width, height) != tuple(size):
         raise UserError(f'CenterPad(size={tuple(size)}) is not a multiple of pad_size_divisor={prepare.divisor}: set '
-                        f'one of them in the config, or export for onnxruntime (.onnx) or openvino (.xml).')
+                        f'one of them in the config. {WITH_NMS}')
     border = prepare.border.flatten().tolist() if prepare.center_pad else [prepare.value] * 3
     return NetworkInput((width, height), tuple(prepare.mean.flatten().tolist()), tuple(prepare.std.flatten().tolist()),
                         prepare.channels[0].item() == 2, tuple(border), prepare.center_pad is not None)
+
+
+class Surroundings(NamedTuple):
+    """A network, what surrounds it, and an input."""
+
+    network: PriorsNetwork
+    prepare: NetworkInput
+    selection: Selection
+    #: ``(3, H, W)`` float32.
+    x: np.ndarray
+
+    def about(self, program: Program, precision: str) -> dict[str, Any]:
+        """Metadata of a file, to be written as JSON."""
+        return {key: _parsed(value) for key, value in program.about.items()} | dict(
+            precision=precision, input=self.prepare._asdict(), selection=self.selection._asdict())
+
+
+def _parsed(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:  # the version
+        return value
+
+
+@torch.no_grad()
+def surroundings(program: Program, target: str) -> Surroundings:
+    """The network of a detector that is to be exported for ``target``, and what surrounds it.
+
+    Raises:
+        UserError: If it has no one-stage head, or an input that no network of one size can have.
+    """
+    network = PriorsNetwork(program.graph, target).eval()  # as a whole: tracing puts it back into its own mode
+    prepare = network_input(program.graph, Resize(**json.loads(program.about['resize'])))
+    x = prepare(program.image.numpy())[0]
+    return Surroundings(network, prepare, network.selection(network.priors(torch.from_numpy(x)[None]).counts), x)
+
+
+@torch.no_grad()
+def write_network(network: PriorsNetwork, x: np.ndarray, out: Path) -> None:
+    """Write a network for inputs of the shape of ``x``, ``(3, H, W)``, as ONNX without open axes."""
+    example = torch.from_numpy(x)[None]
+    names = ('boxes', 'scores', 'factors')[:len(network(example))]
+    with TemporaryDirectory() as folder:
+        traced = Path(folder, 'traced.onnx')
+        write_graph(network, example, traced, dict(input={}), {name: {} for name in names})
+        fold_constants(traced, out)
 
 
 @torch.no_grad()

@@ -5,11 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
-from conftest import ROOT
-from mmdet.registry import MODELS
-from mmdet.utils import register_all_modules
-from mmengine.config import Config
 
 from mmdet_shufflenetv2 import Detector, UserError
 from mmdet_shufflenetv2.config.detector import load_detector
@@ -20,32 +15,10 @@ from mmdet_shufflenetv2.deploy.check import _detect
 pytest.importorskip('ncnn', reason="needs ncnn: pip install '.[ncnn]'")
 pytest.importorskip('pnnx', reason="needs pnnx: pip install '.[ncnn]'")
 
-SMALL = """
-_base_ = ['{root}/configs/nanodet_m_snv2.py']
-model = dict(backbone=dict(init_cfg=None, widen_factor=0.5), neck=dict(in_channels=[48, 96, 192]),
-             test_cfg=dict(score_thr=0.5))
-test_pipeline = [
-    dict(type='LoadImageFromFile'), dict(type='FitResize', scale=(64, 64)),
-    dict(type='CenterPad', size=(64, 64), pad_val=[103.53, 116.28, 123.675]),
-    dict(type='PackDetInputs',
-         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'padding'))]
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-"""
-
-
 @pytest.fixture(scope='module')
-def small(tmp_path_factory):
+def small(small_nanodet, tmp_path_factory):
     """Config, checkpoint and a file of a small NanoDet-m in half precision."""
-    folder = tmp_path_factory.mktemp('ncnn')
-    config, checkpoint, out = folder / 'small.py', folder / 'small.pth', folder / 'small.param'
-    config.write_text(SMALL.format(root=ROOT))
-    register_all_modules(init_default_scope=True)
-    torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(config).model)
-    for layer in model.bbox_head.gfl_cls:  # scores that differ
-        torch.nn.init.normal_(layer.weight, std=1.0)
-        torch.nn.init.zeros_(layer.bias)
-    torch.save({'state_dict': model.state_dict()}, checkpoint)
+    (config, checkpoint), out = small_nanodet, tmp_path_factory.mktemp('ncnn') / 'small.param'
     export_model(config, checkpoint, out, precision='fp16')
     return config, checkpoint, out
 

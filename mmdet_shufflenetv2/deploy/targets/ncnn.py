@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...utils.errors import UserError
-from ..fixed_size import NetworkInput, Selection
-from ..resizing import Resize
-from .target import Loaded, Program, Target
+from ..fixed_size import Selection, surrounded
+from .target import WITH_NMS, Loaded, Program, Target
 
 if TYPE_CHECKING:
     from ...config.options import ExportOptions
@@ -28,15 +27,11 @@ _BLOBS = dict(in0='input', out0='boxes', out1='scores', out2='factors')
 def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float, float]:
     import torch
 
-    from ..priors_network import PriorsNetwork, check_network, network_input
-    network = PriorsNetwork(program.graph, 'ncnn')
-    prepare = network_input(program.graph, Resize(**json.loads(program.about['resize'])))
-    x = prepare(program.image.numpy())[0]
+    from ..priors_network import check_network, surroundings
+    network, _, selection, x = made = surroundings(program, 'ncnn')
     with torch.no_grad():
-        selection = network.selection(network.priors(torch.from_numpy(x)[None]).counts)
         _convert(network, torch.from_numpy(x)[None], out, options.precision)
-    about = {key: _parsed(value) for key, value in program.about.items()} | dict(
-        precision=options.precision, input=prepare._asdict(), selection=selection._asdict())
+    about = made.about(program, options.precision)
     out.with_suffix('.json').write_text(json.dumps(about, indent=1) + '\n', encoding='utf-8')
     net = _net(out, None, options.precision)
     return check_network(network, lambda one: _run(net, one, selection), x, selection, options.precision)
@@ -57,17 +52,9 @@ def _convert(network: Any, x: Any, out: Path, precision: str) -> None:
         param, weights = (traced.with_suffix(f'.ncnn.{kind}') for kind in ('param', 'bin'))
         if not param.exists():
             said = (done.stderr.strip().splitlines() or ['no message'])[-1]
-            raise UserError(f'pnnx cannot convert this detector (status {done.returncode}): {said}. Export for '
-                            f'onnxruntime (.onnx) or openvino (.xml).')
+            raise UserError(f'pnnx cannot convert this detector (status {done.returncode}): {said}. {WITH_NMS}')
         out.write_text(re.sub(r'\b(in0|out[012])\b', lambda name: _BLOBS[name[0]], param.read_text()))
         out.with_suffix('.bin').write_bytes(weights.read_bytes())
-
-
-def _parsed(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError:  # the version
-        return value
 
 
 def _net(path: Path, threads: int | None, precision: str) -> Any:
@@ -101,20 +88,11 @@ def _load(path: Path, threads: int | None) -> Loaded:
                         f'keep the three together.')
     try:
         about = json.loads(about_path.read_text(encoding='utf-8'))
-        prepare, selection = NetworkInput(**about['input']), Selection(**about['selection'])
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise UserError(f'{about_path} was not made by snv2 export, or is corrupt: {error!r}. Export the detector '
                         f'again.') from error
     net = _net(path, threads, about.get('precision', 'fp32'))
-
-    def run(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        x, offset, size = prepare(image)
-        boxes, scores, *factors = _run(net, x, selection)
-        boxes, scores, labels = selection(boxes, scores, factors[0] if factors else None, size)
-        boxes = (boxes - offset).clip(0, np.array([*image.shape[1::-1]] * 2, np.float32))
-        return np.concatenate((boxes, scores[:, None]), axis=1), labels
-
-    return Loaded(run, {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()})
+    return surrounded(about, lambda x, selection: _run(net, x, selection), about_path)
 
 
 TARGET = Target('ncnn', ('.param', ), 'ncnn', ('onnx', 'onnxruntime', 'ncnn', 'pnnx'), ('ncnn', ), 1, _export, _load,

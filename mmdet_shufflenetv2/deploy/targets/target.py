@@ -17,10 +17,12 @@ if TYPE_CHECKING:  # running a file needs no PyTorch
 
     from ...config.options import ExportOptions
 
-__all__ = ['MADE_BY', 'Loaded', 'Program', 'Target']
+__all__ = ['MADE_BY', 'WITH_NMS', 'Loaded', 'Program', 'Target']
 
 #: Metadata entry that tells a file of ours.
 MADE_BY = 'mmdet_shufflenetv2'
+#: Ends a message about a detector that a target without NMS does not take.
+WITH_NMS = 'Export for onnxruntime (.onnx) or openvino (.xml).'
 
 
 class Program(NamedTuple):

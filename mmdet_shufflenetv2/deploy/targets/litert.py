@@ -1,0 +1,83 @@
+"""LiteRT (TensorFlow Lite): a ``.tflite`` whose network has its channels innermost, and in its metadata what surrounds
+it.
+
+:mod:`..tflite` writes it, of an ONNX graph, with the package that also runs it. The converters there are cannot be in a
+detector's environment: litert-torch 0.10 needs a PyTorch below 2.15, with JAX and Transformers 95 packages of 6.6 GB;
+onnx2tf 2.6 fixes the versions of NumPy, ONNX, onnxruntime, OpenCV and 13 more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...utils.errors import UserError
+from ..fixed_size import surrounded
+from .target import MADE_BY, Loaded, Program, Target
+
+if TYPE_CHECKING:
+    from ...config.options import ExportOptions
+
+__all__ = ['TARGET']
+
+
+def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float, float]:
+    import onnx
+
+    from ..priors_network import check_network, surroundings, write_network
+    from ..tflite import to_tflite, write_tflite
+    network, _, selection, x = made = surroundings(program, 'litert')
+    with TemporaryDirectory() as folder:
+        path = Path(folder, 'network.onnx')
+        write_network(network, x, path)
+        model = to_tflite(onnx.load(path))
+    write_tflite(model, out, made.about(program, options.precision))
+    interpreter = _interpreter(out, None)
+    return check_network(network, lambda one: _run(interpreter, one), x, selection, options.precision)
+
+
+def _interpreter(path: Path, threads: int | None) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+    try:
+        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f'{path} cannot be read by LiteRT: {str(error).splitlines()[0]}') from error
+    return interpreter
+
+
+def _run(interpreter: Any, x: np.ndarray) -> list[np.ndarray]:
+    """Boxes ``(P, 4)``, scores ``(P, C)`` and, where there are any, factors ``(P,)``."""
+    interpreter.set_tensor(interpreter.get_input_details()[0]['index'], x.transpose(1, 2, 0)[None])
+    interpreter.invoke()
+    found = {one['name']: interpreter.get_tensor(one['index']) for one in interpreter.get_output_details()}
+    boxes, scores = (found[name].reshape(-1, found[name].shape[-1]) for name in ('boxes', 'scores'))
+    return [boxes, scores, *(one.ravel() for name, one in found.items() if name == 'factors')]
+
+
+def _metadata(path: Path) -> Mapping[str, Any]:
+    """The entries that :func:`..tflite.write_tflite` wrote."""
+    from ai_edge_litert import schema_py_generated as schema
+    model = schema.Model.GetRootAs(path.read_bytes())
+    entries = [model.Metadata(number) for number in range(model.MetadataLength())]
+    try:
+        return {entry.Name().decode(): json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+                for entry in entries}
+    except (AttributeError, ValueError):  # those of other programs are not in JSON
+        return {}
+
+
+def _load(path: Path, threads: int | None) -> Loaded:
+    interpreter, about = _interpreter(path, threads), _metadata(path)
+    if MADE_BY not in about:
+        return Loaded(lambda image: (), {})  # whoever loads it says so
+    return surrounded(about, lambda x, selection: _run(interpreter, x), path)
+
+
+TARGET = Target('litert', ('.tflite', ), 'litert', ('onnx', 'onnxruntime', 'ai_edge_litert'), ('ai_edge_litert', ), 1,
+                _export, _load)
