@@ -58,6 +58,7 @@ def predict(options: o.PredictOptions) -> None:
 
 def export(options: o.ExportOptions) -> None:
     from ..deploy import export_model
+    from ..deploy.targets import target_of
     checked = export_model(options)
     what = (f'features to {checked.difference:.1g}' if options.backbone_only else
             f'scores to {checked.difference:.1g}, boxes to {checked.box_difference:.1g} pixels; full image: '
@@ -66,6 +67,8 @@ def export(options: o.ExportOptions) -> None:
     print(f'{options.out}{in_fp32}: matches the PyTorch detector on {checked.image} ({what})')
     if checked.agreement is not None:
         print(f'{options.out}: {checked.agreement:.0%} of the detections match those in fp32 on this machine')
+    if step := target_of(options.out, options.target).next_step:
+        print(f'next: {step.format(path=options.out, stem=Path(options.out).with_suffix(""))}')
 
 
 def browse(options: o.BrowseOptions) -> None:

@@ -121,24 +121,26 @@ def surrounded(about: Mapping[str, Any], run: Callable[[np.ndarray, Selection], 
     """A network with what surrounds it: from a resized image to boxes in it.
 
     Args:
-        about: Metadata: what :meth:`.Surroundings.about` made.
+        about: Metadata: what :meth:`.Surroundings.about` made, or JSON of it.
         run: The network: from the input ``(3, H, W)`` float32 to boxes ``(P, 4)``, scores ``(P, C)`` and, where there
-            are any, factors ``(P,)``.
+            are any, factors ``(P,)``; each may have an axis of length 1 more.
         path: What the metadata was read from.
 
     Raises:
         UserError: If the metadata is not ours.
     """
     try:
-        prepare, selection = NetworkInput(**about['input']), Selection(**about['selection'])
-    except (KeyError, TypeError) as error:
+        parts = [json.loads(part) if isinstance(part := about[key], str) else part for key in ('input', 'selection')]
+        prepare, selection = NetworkInput(**parts[0]), Selection(**parts[1])
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f'{path} was not made by snv2 export, or is corrupt: {error!r}. Export the detector '
                         f'again.') from error
 
     def detect(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x, offset, size = prepare(image)
         boxes, scores, *factors = run(x, selection)
-        boxes, scores, labels = selection(boxes, scores, factors[0] if factors else None, size)
+        boxes, scores = (value.reshape(-1, value.shape[-1]) for value in (boxes, scores))
+        boxes, scores, labels = selection(boxes, scores, factors[0].ravel() if factors else None, size)
         boxes = (boxes - offset).clip(0, np.array([*image.shape[1::-1]] * 2, np.float32))
         return np.concatenate((boxes, scores[:, None]), axis=1), labels
 

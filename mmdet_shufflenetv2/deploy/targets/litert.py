@@ -52,12 +52,11 @@ def _interpreter(path: Path, threads: int | None) -> Any:
 
 
 def _run(interpreter: Any, x: np.ndarray) -> list[np.ndarray]:
-    """Boxes ``(P, 4)``, scores ``(P, C)`` and, where there are any, factors ``(P,)``."""
+    """Boxes, scores and, where there are any, factors."""
     interpreter.set_tensor(interpreter.get_input_details()[0]['index'], x.transpose(1, 2, 0)[None])
     interpreter.invoke()
     found = {one['name']: interpreter.get_tensor(one['index']) for one in interpreter.get_output_details()}
-    boxes, scores = (found[name].reshape(-1, found[name].shape[-1]) for name in ('boxes', 'scores'))
-    return [boxes, scores, *(one.ravel() for name, one in found.items() if name == 'factors')]
+    return [found[name] for name in ('boxes', 'scores', 'factors') if name in found]
 
 
 def _metadata(path: Path) -> Mapping[str, Any]:

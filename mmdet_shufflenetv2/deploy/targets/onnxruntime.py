@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...utils.errors import UserError
+from ..fixed_size import surrounded
 from .target import Loaded, Program, Target
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ def _export(program: Program, out: Path, options: ExportOptions) -> None:
 
 def _load(path: Path, threads: int | None) -> Loaded:
     graph = session(path, threads)
-    return Loaded(lambda image: graph.run(None, {'image': image}), graph.get_modelmeta().custom_metadata_map)
+    about = graph.get_modelmeta().custom_metadata_map
+    if 'selection' in about:  # for TensorRT: without NMS
+        return surrounded(about, lambda x, _: graph.run(None, {'input': x[None]}), path)
+    return Loaded(lambda image: graph.run(None, {'image': image}), about)
 
 
 TARGET = Target('onnxruntime', ('.onnx', ), 'deploy', ('onnx', 'onnxruntime'), ('onnxruntime', ), 16, _export, _load,

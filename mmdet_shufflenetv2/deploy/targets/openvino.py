@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...utils.errors import UserError
+from ..fixed_size import surrounded
 from .target import Loaded, Program, Target
 
 if TYPE_CHECKING:
@@ -89,7 +90,10 @@ def _load(path: Path, threads: int | None) -> Loaded:
     except RuntimeError as error:
         raise UserError(f'{path} cannot be read by OpenVINO: {str(error).splitlines()[-1]}') from error
     about = dict(model.get_rt_info().items()).get('framework', {})  # where its reader of ONNX files puts metadata
-    return Loaded(lambda image: compiled(image).to_tuple(), {key: value.astype(str) for key, value in about.items()})
+    about = {key: value.astype(str) for key, value in about.items()}
+    if 'selection' in about:  # for TensorRT: without NMS
+        return surrounded(about, lambda x, _: compiled(x[None]).to_tuple(), path)
+    return Loaded(lambda image: compiled(image).to_tuple(), about)
 
 
 TARGET = Target('openvino', ('.xml', '.onnx'), 'openvino', ('onnx', 'onnxruntime', 'openvino'), ('openvino', ), 1,

@@ -71,6 +71,8 @@ class Target:
     precisions: tuple[str, ...] = ('fp32', )
     #: Whether it takes several images at once.
     batches: bool = False
+    #: Command that makes of the file what the runtime runs, with ``{path}`` and ``{stem}``; empty if it runs the file.
+    next_step: str = ''
 
     @property
     def is_folder(self) -> bool:
