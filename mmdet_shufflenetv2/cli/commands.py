@@ -59,7 +59,12 @@ def predict(options: o.PredictOptions) -> None:
 def export(options: o.ExportOptions) -> None:
     from ..deploy import export_model
     from ..deploy.targets import target_of
-    checked = export_model(options)
+    from ..deploy.targets.target import SYSTEMS
+    checked, target = export_model(options), target_of(options.out, options.target)
+    if not target.runs_here:
+        print(f'{options.out}: inputs and outputs are as expected. Its numbers were not compared, since '
+              f'{target.name} runs on {SYSTEMS[target.platform]} only: export there to compare them.')
+        return
     what = (f'features to {checked.difference:.1g}' if options.backbone_only else
             f'scores to {checked.difference:.1g}, boxes to {checked.box_difference:.1g} pixels; full image: '
             f'{checked.matched} of {checked.found} detections match')
@@ -67,8 +72,8 @@ def export(options: o.ExportOptions) -> None:
     print(f'{options.out}{in_fp32}: matches the PyTorch detector on {checked.image} ({what})')
     if checked.agreement is not None:
         print(f'{options.out}: {checked.agreement:.0%} of the detections match those in fp32 on this machine')
-    if step := target_of(options.out, options.target).next_step:
-        print(f'next: {step.format(path=options.out, stem=Path(options.out).with_suffix(""))}')
+    if target.next_step and not options.backbone_only:
+        print(f'next: {target.next_step.format(path=options.out, stem=Path(options.out).with_suffix(""))}')
 
 
 def browse(options: o.BrowseOptions) -> None:

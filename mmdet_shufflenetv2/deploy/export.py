@@ -57,7 +57,7 @@ def export_model(options: ExportOptions) -> Checked:
     _check_batch(target, options)
     if options.precision == 'int8':
         calibration_images(options.data)
-    _check_folder(out) if target.is_folder else _check_beside(out)
+    _check_folder(out) if target.is_folder or target.writes_folder else _check_beside(out)
     if image is not None:
         check_images([Path(image)])
     target.need(target.export_modules, 'Exporting')
@@ -74,6 +74,9 @@ def export_model(options: ExportOptions) -> Checked:
         checked = check_detector(model, onnx, original, shown, options.batch)
         if (differences := target.export(program, unchecked, options)) is not None:
             checked = checked._replace(difference=differences[0], box_difference=differences[1])
+        if not target.runs_here:
+            onnx.unlink()
+            return checked
         detector = ExportedDetector(unchecked, target=target.name)
         if options.precision != 'fp32' and differences is None:
             images = calibration_images(options.data)[:16] if options.precision == 'int8' else [original]

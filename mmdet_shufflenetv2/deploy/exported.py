@@ -17,8 +17,8 @@ import numpy as np
 
 from ..utils.errors import UserError
 from .resizing import Resize, check_image
-from .targets import target_of
-from .targets.target import MADE_BY
+from .targets import TARGETS, target_of
+from .targets.target import MADE_BY, SYSTEMS
 
 __all__ = ['Detections', 'ExportedDetector']
 
@@ -82,6 +82,11 @@ class ExportedDetector:
 
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None, target: str | None = None) -> None:
         runtime = target_of(path, target)
+        if not runtime.runs_here:
+            others = ', '.join(f'{one.name} ({one.suffixes[0]})' for one in TARGETS.values()
+                               if one.runs_here and one.suffixes)
+            raise UserError(f'{path} is for {runtime.name}, which runs on {SYSTEMS[runtime.platform]} only. Copy it to '
+                            f'one, or export the detector for what runs here: {others}.')
         runtime.need(runtime.run_modules, f'Running {path}')
         if not os.path.exists(path):
             raise UserError(f'File not found: {path}. Create it with: snv2 export CONFIG CHECKPOINT {path}')

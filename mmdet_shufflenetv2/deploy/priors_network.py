@@ -28,7 +28,9 @@ from .onnx_graph import fold_constants, write_graph
 from .resizing import Resize
 from .targets.target import WITH_NMS, Program
 
-__all__ = ['PriorsNetwork', 'Surroundings', 'check_network', 'network_input', 'surroundings', 'write_network']
+__all__ = [
+    'PriorsNetwork', 'Surroundings', 'check_network', 'check_selection', 'network_input', 'surroundings',
+    'write_network']
 
 #: Largest difference of scores, of boxes in pixels, and of boxes per pixel of the input's side.
 TOLERANCES = dict(fp32=(2e-4, 0.05, 5e-5), fp16=(0.02, 0.5, 5e-3))
@@ -191,12 +193,18 @@ def check_network(network: PriorsNetwork, run: Callable[[np.ndarray], Sequence[n
                 raise UserError(f'The exported file does not compute what the detector does: {name} differ by up to '
                                 f'{difference.max():.2g}, at most {limit:.2g} is expected. The file was not written.')
             largest[name] = max(largest[name], float(difference.max(initial=0)))
-    _check_selection(network, selection, torch.from_numpy(x)[None])
+    check_selection(network, selection, torch.from_numpy(x)[None])
     return largest['scores'], largest['boxes']
 
 
-def _check_selection(network: PriorsNetwork, selection: Selection, x: Tensor) -> None:
-    """On made-up numbers of which no two are so near that rounding decides."""
+def check_selection(network: PriorsNetwork, selection: Selection, x: Tensor) -> None:
+    """Compare which boxes are kept with the detector's own, for an input ``(1, 3, H, W)``.
+
+    They are made-up ones, of which no two are so near that rounding decides.
+
+    Raises:
+        UserError: If others are kept.
+    """
     detect: Any = network.graph.detect
     size = torch.tensor(x.shape[:1:-1])
     priors = network.priors(x)

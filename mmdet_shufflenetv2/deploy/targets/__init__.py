@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 from ...utils.errors import UserError
-from . import litert, ncnn, onnxruntime, openvino, tensorrt, web
+from . import coreml, litert, ncnn, onnxruntime, openvino, tensorrt, web
 from .target import Target
 
 __all__ = ['TARGETS', 'is_exported', 'target_of']
 
 #: All of them by name. Of those that read files of one suffix, the first does unless another is asked for.
 TARGETS: dict[str, Target] = {target.name: target for target in (
-    onnxruntime.TARGET, openvino.TARGET, ncnn.TARGET, litert.TARGET, tensorrt.TARGET, web.TARGET)}
+    onnxruntime.TARGET, openvino.TARGET, ncnn.TARGET, litert.TARGET, tensorrt.TARGET, coreml.TARGET, web.TARGET)}
 
 
 def is_exported(path: str | os.PathLike[str] | None) -> bool:

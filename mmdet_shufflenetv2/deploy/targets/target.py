@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,10 +18,12 @@ if TYPE_CHECKING:  # running a file needs no PyTorch
 
     from ...config.options import ExportOptions
 
-__all__ = ['MADE_BY', 'WITH_NMS', 'Loaded', 'Program', 'Target']
+__all__ = ['MADE_BY', 'SYSTEMS', 'WITH_NMS', 'Loaded', 'Program', 'Target']
 
 #: Metadata entry that tells a file of ours.
 MADE_BY = 'mmdet_shufflenetv2'
+#: Names of systems by ``sys.platform``.
+SYSTEMS = dict(darwin='macOS', linux='Linux', win32='Windows')
 #: Ends a message about a detector that a target without NMS does not take.
 WITH_NMS = 'Export for onnxruntime (.onnx) or openvino (.xml).'
 
@@ -73,6 +76,15 @@ class Target:
     batches: bool = False
     #: Command that makes of the file what the runtime runs, with ``{path}`` and ``{stem}``; empty if it runs the file.
     next_step: str = ''
+    #: ``sys.platform`` of the only system that runs its files; None for any.
+    platform: str | None = None
+    #: What has its suffix is a folder.
+    writes_folder: bool = False
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether this system can run its files."""
+        return self.platform in (None, sys.platform)
 
     @property
     def is_folder(self) -> bool:

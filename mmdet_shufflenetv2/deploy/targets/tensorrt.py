@@ -22,13 +22,14 @@ __all__ = ['OPERATORS', 'TARGET']
 
 #: What TensorRT's parser reads, of the operators that one-stage detectors may have: the table of TensorRT 8.5, the
 #: first for opset 17. https://github.com/onnx/onnx-tensorrt/blob/release/8.5-GA/docs/operators.md
-OPERATORS = frozenset("""
+_TABLE = """
     Add And AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape Conv ConvTranspose Cos Div Elu
     Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Gemm GlobalAveragePool GlobalMaxPool Greater
     GreaterOrEqual GridSample HardSigmoid HardSwish Identity InstanceNormalization LeakyRelu Less LessOrEqual Log MatMul
     Max MaxPool Mean Min Mod Mul Neg Not Or Pad Pow PRelu Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd
     ReduceSum Relu Reshape Resize Round ScatterElements ScatterND Shape Sigmoid Sign Sin Slice Softmax Softplus Split
-    Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose Unsqueeze Where""".split())
+    Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose Unsqueeze Where"""
+OPERATORS = frozenset(_TABLE.split())
 
 
 def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float, float]:

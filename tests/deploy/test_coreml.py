@@ -1,0 +1,172 @@
+"""Packages for Core ML: their programs are read back and computed in PyTorch. Core ML runs them on macOS only."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmdet_shufflenetv2 import Detector, UserError
+from mmdet_shufflenetv2.config.detector import load_detector
+from mmdet_shufflenetv2.data.shapes import draw_image
+from mmdet_shufflenetv2.deploy import export_model
+from mmdet_shufflenetv2.deploy.check import _detect
+from mmdet_shufflenetv2.deploy.fixed_size import surrounded
+from mmdet_shufflenetv2.deploy.resizing import Resize
+
+coremltools = pytest.importorskip('coremltools', reason="needs coremltools: pip install '.[coreml]'")
+
+from mmdet_shufflenetv2.deploy.targets.coreml import description
+
+
+@pytest.fixture(scope='module')
+def small(small_nanodet, tmp_path_factory):
+    """A package of a small NanoDet-m."""
+    out = tmp_path_factory.mktemp('coreml') / 'small.mlpackage'
+    export_model(*small_nanodet, out)
+    return out
+
+
+def program(path):
+    """The operations of a package, with their weights."""
+    from coremltools.converters.mil.frontend.milproto.load import load
+    spec = coremltools.utils.load_spec(str(path))
+    weights = path / 'Data' / 'com.apple.CoreML' / 'weights'
+    return load(spec, specification_version=spec.specificationVersion, file_weights_dir=str(weights)).functions['main']
+
+
+def pads(values):
+    assert values[::2] == values[1::2]
+    return values[::2]
+
+
+def convolution(x, weight, bias=None, strides=(1, 1), pad=(0, 0, 0, 0), dilations=(1, 1), groups=1, pad_type='custom'):
+    pad = list(pad) if pad_type == 'custom' else [0, 0, 0, 0]
+    return F.conv2d(x, weight, bias, list(strides), pads(pad), list(dilations), groups)
+
+
+def upsample(x, scale_factor_height, scale_factor_width, align_corners):
+    size = [round(side * factor) for side, factor in zip(x.shape[2:], (scale_factor_height, scale_factor_width))]
+    return F.interpolate(x, size=size, mode='bilinear', align_corners=align_corners)
+
+
+def sliced(x, begin, end, stride=None, begin_mask=None, end_mask=None, squeeze_mask=None):
+    index = []
+    for axis, (first, last) in enumerate(zip(begin, end)):
+        if squeeze_mask and squeeze_mask[axis]:
+            index.append(first)
+        else:
+            index.append(slice(None if begin_mask and begin_mask[axis] else first,
+                               None if end_mask and end_mask[axis] else last, stride[axis] if stride else 1))
+    return x[tuple(index)]
+
+
+#: Core ML's operators as their documentation defines them, in PyTorch.
+OPERATORS = dict(
+    conv=convolution, upsample_bilinear=upsample, slice_by_index=sliced,
+    leaky_relu=lambda x, alpha: F.leaky_relu(x, alpha), sigmoid=lambda x: x.sigmoid(),
+    split=lambda x, axis, split_sizes=None, num_splits=None: x.split(split_sizes or x.shape[axis] // num_splits, axis),
+    concat=lambda values, axis, interleave=False: torch.cat(values, axis),
+    stack=lambda values, axis: torch.stack(values, axis),
+    add=lambda x, y: x + y, sub=lambda x, y: x - y, mul=lambda x, y: x * y,
+    reshape=lambda x, shape: x.reshape(shape), transpose=lambda x, perm: x.permute(perm),
+    softmax=lambda x, axis: x.softmax(axis), linear=lambda x, weight, bias=None: F.linear(x, weight, bias),
+    max_pool=lambda x, kernel_sizes, strides, pad, pad_type='custom', ceil_mode=False: F.max_pool2d(
+        x, kernel_sizes, strides, pads(pad), ceil_mode=ceil_mode))
+
+
+def computed(function, x):
+    """What the program makes of an input, by name."""
+    values = {'input': torch.from_numpy(x)}
+
+    def known(var):
+        if isinstance(var, (tuple, list)):
+            return [known(one) for one in var]
+        if var.name in values:
+            return values[var.name]
+        value = var.val
+        if isinstance(value, np.ndarray):
+            return torch.from_numpy(value.copy()) if value.dtype.kind == 'f' and value.ndim else value.tolist()
+        return value.item() if isinstance(value, np.generic) else value
+
+    for operation in function.operations:
+        if operation.op_type != 'const':
+            given = {name: known(var) for name, var in operation.inputs.items() if var is not None}
+            made = OPERATORS[operation.op_type](**given)
+            made = made if isinstance(made, (tuple, list)) else [made]
+            values.update({var.name: value for var, value in zip(operation.outputs, made)})
+    return {var.name: values[var.name].numpy() for var in function.outputs}
+
+
+def test_the_program_finds_what_the_detector_finds(small, small_nanodet):
+    about = dict(coremltools.utils.load_spec(str(small)).description.metadata.userDefined)
+    function = program(small)
+
+    def run(x, _):
+        found = computed(function, x[None])
+        return [found['boxes'], found['scores']]
+
+    image = draw_image(np.random.default_rng(0), size=130)[0][:100]
+    resized = Resize(**json.loads(about['resize']))(image)
+    dets, labels = surrounded(about, run, small).run(resized)
+    wanted = _detect(load_detector(*small_nanodet, 'cpu'), image)
+    factors = np.array([image.shape[1] / resized.shape[1], image.shape[0] / resized.shape[0]] * 2)
+    assert len(wanted.scores) > 5
+    for score, box, label in list(zip(wanted.scores, wanted.boxes, wanted.labels))[:5]:
+        assert ((labels == label) & (np.abs(dets[:, 4] - score) < 1e-3)
+                & (np.abs(dets[:, :4] * factors - box).max(axis=1) < 0.1)).any()
+
+
+def test_another_program_finds_all_that_it_needs_in_the_package(small):
+    inputs, outputs, operators = description(small)
+    assert inputs == {'input': (1, 3, 64, 64)}
+    assert {name: shape[-1] for name, shape in outputs.items()} == dict(boxes=4, scores=80)
+    assert 'gather' not in operators  # channels are not shuffled, and nothing depends on the image's size
+    about = dict(coremltools.utils.load_spec(str(small)).description.metadata.userDefined)
+    assert json.loads(about['selection'])['iou_threshold'] == 0.6
+    assert len(json.loads(about['classes'])) == 80
+
+
+def test_half_precision_halves_the_weights(small, small_nanodet, tmp_path):
+    out = tmp_path / 'half.mlpackage'
+    export_model(*small_nanodet, out, precision='fp16')
+    sizes = [next(path.rglob('weight.bin')).stat().st_size for path in (out, small)]
+    assert 0.49 < sizes[0] / sizes[1] < 0.55
+    dtypes = {operation.outputs[0].dtype for operation in program(out).operations if operation.op_type == 'conv'}
+    assert [kind.__name__ for kind in dtypes] == ['fp16']
+
+
+def test_a_package_that_exists_is_not_replaced(small_nanodet, tmp_path):
+    (tmp_path / 'd.mlpackage').mkdir()
+    (tmp_path / 'd.mlpackage' / 'Manifest.json').write_text('mine')
+    with pytest.raises(UserError, match='already exists: .*d.mlpackage'):
+        export_model(*small_nanodet, tmp_path / 'd.mlpackage')
+    assert (tmp_path / 'd.mlpackage' / 'Manifest.json').read_text() == 'mine'
+
+
+def test_a_layer_that_coremltools_cannot_convert_is_refused_with_the_targets_that_take_it(
+        small_nanodet, tmp_path, monkeypatch):
+    def convert(*args, **kwargs):
+        raise NotImplementedError("PyTorch convert function for op 'grid_sampler' not implemented.")
+
+    monkeypatch.setattr(coremltools, 'convert', convert)
+    with pytest.raises(UserError, match="coremltools cannot convert .*'grid_sampler'.* onnxruntime .*openvino"):
+        export_model(*small_nanodet, tmp_path / 'd.mlpackage')
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == 'darwin', reason='macOS runs it')
+def test_a_package_on_another_system_is_refused_with_what_runs_there(small):
+    with pytest.raises(UserError, match=r'small.mlpackage is for coreml, .*on macOS only.*onnxruntime .\.onnx'):
+        Detector(small)
+
+
+@pytest.mark.skipif(sys.platform != 'darwin', reason='Core ML runs on macOS only')
+def test_core_ml_finds_what_the_detector_finds(small, small_nanodet):
+    image = draw_image(np.random.default_rng(0), size=130)[0][:100]
+    wanted, found = _detect(load_detector(*small_nanodet, 'cpu'), image), Detector(small)(image)
+    for score, box, label in list(zip(wanted.scores, wanted.boxes, wanted.labels))[:5]:
+        assert ((found.labels == label) & (np.abs(found.scores - score) < 1e-3)
+                & (np.abs(found.boxes - box).max(axis=1) < 0.1)).any()
