@@ -20,12 +20,12 @@ INSTALLED = $(VENV)/.installed
 # A file of tests stays in one process, for what its tests share; tests/conftest.py says which files come first.
 PYTEST = $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=60
 
-.PHONY: help install demo test test-portable chaos test-slow test-oldest test-onedl test-onedl-core lint coverage docs \
+.PHONY: help install demo test test-portable chaos test-slow test-oldest test-onedl test-onedl-core test-deploy lint coverage docs \
 	release-check clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -2
-	@echo 'make install, test-portable (the numeric tests under other arithmetic), test-slow (the tests that take long), chaos (faults thrown at training), test-oldest (oldest supported versions), test-onedl (the maintained forks), lint, coverage, docs, release-check, clean'
+	@echo 'make install, test-portable (the numeric tests under other arithmetic), test-slow (the tests that take long), chaos (faults thrown at training), test-oldest (oldest supported versions), test-onedl (the maintained forks), test-deploy (files of every export target), lint, coverage, docs, release-check, clean'
 
 install: $(INSTALLED)
 
@@ -90,6 +90,20 @@ test-onedl: .venv-onedl/.borrowed
 	ln -sf $(foreach name,torch functorch nvidia triton cuda,$(abspath $(VENV))/lib/python3*/site-packages/$(name)*) .venv-onedl/borrowed
 	echo $(CURDIR)/.venv-onedl/borrowed > "$$(echo .venv-onedl/lib/python3*/site-packages)/borrowed.pth"
 	@touch $@
+
+# The tests of exported files with the packages of every target, which are many: an environment of their own, which sees
+# the first one's.
+TARGETS = ai-edge-litert ai-edge-quantizer coremltools
+
+.venv-deploy/.installed: $(CONSTRAINTS)
+	$(MAKE) install
+	$(PY) -m venv .venv-deploy
+	$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo .venv-deploy/lib/python3*/site-packages)/first.pth"
+	.venv-deploy/bin/python -m pip install --quiet -c $(CONSTRAINTS) $(FORMATS) $(TARGETS)
+	@touch $@
+
+test-deploy: .venv-deploy/.installed
+	PYTHONPATH=$(CURDIR) .venv-deploy/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/deploy
 
 # What CI runs on the forks.
 test-onedl-core: .venv-onedl/.borrowed

@@ -204,6 +204,9 @@ class ExportOptions:
         snv2 export CONFIG CHECKPOINT detector.xml --image photo.jpg    # for OpenVINO
         snv2 export CONFIG CHECKPOINT detector.param --precision fp16    # for ncnn
         snv2 export CONFIG CHECKPOINT detector.onnx --precision int8 --data photos/
+        snv2 export CONFIG CHECKPOINT detector.tflite    # for LiteRT
+        snv2 export CONFIG CHECKPOINT detector.mlpackage    # for Core ML
+        snv2 export CONFIG CHECKPOINT detector.onnx --target tensorrt
         snv2 export CONFIG CHECKPOINT page --target web    # a folder with a page that runs in a browser
         snv2 export CONFIG CHECKPOINT backbone.onnx --backbone-only
     """
@@ -211,11 +214,12 @@ class ExportOptions:
     config: str | None = argument('config file; by default the one inside the checkpoint', nargs='?')
     checkpoint: str = argument("weights of the config's model")
     out: str = argument('file to write; the suffix selects the runtime: .onnx for onnxruntime, .xml for OpenVINO, '
-                        '.param for ncnn. With --target web, a new folder', metavar='OUT')
+                        '.param for ncnn, .tflite for LiteRT, .mlpackage for Core ML. With --target web, a new folder',
+                        metavar='OUT')
     backbone_only: bool = option(False, 'export only the backbone: from normalized images to features')
     keep_shuffle: bool = option(False, 'do not convert the backbone to its shuffle-free form')
-    target: str | None = option(None, 'runtime of the file: onnxruntime, openvino, ncnn or web (default: by the '
-                                'suffix; the first two run .onnx)', metavar='TARGET')
+    target: str | None = option(None, 'runtime of the file: onnxruntime, openvino, ncnn, litert, coreml, tensorrt or '
+                                'web (default: by the suffix, onnxruntime for .onnx)', metavar='TARGET')
     image_size: str | None = option(None, 'what an image must fit into, in pixels (default: as the config says)',
                                     metavar='N|WxH')
     precision: str = option('fp32', 'of the network (default: fp32); docs/deploy.md says which target takes which',

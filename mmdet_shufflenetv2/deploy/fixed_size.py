@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils.errors import UserError
-from .targets.target import Loaded
 
-__all__ = ['NetworkInput', 'Selection', 'surrounded']
+__all__ = ['WITH_NMS', 'NetworkInput', 'Selection', 'surrounded']
+
+#: Ends a message about a detector that no network without NMS can be made of.
+WITH_NMS = 'Export for onnxruntime (.onnx) or openvino (.xml).'
 
 
 class NetworkInput(NamedTuple):
@@ -117,8 +119,8 @@ class Selection(NamedTuple):
 
 
 def surrounded(about: Mapping[str, Any], run: Callable[[np.ndarray, Selection], Sequence[np.ndarray]],
-               path: object) -> Loaded:
-    """A network with what surrounds it: from a resized image to boxes in it.
+               path: object) -> tuple[Callable[[np.ndarray], Sequence[np.ndarray]], dict[str, str]]:
+    """A network with what surrounds it, as :class:`.Loaded` has it, and its metadata.
 
     Args:
         about: Metadata: what :meth:`.Surroundings.about` made, or JSON of it.
@@ -144,4 +146,4 @@ def surrounded(about: Mapping[str, Any], run: Callable[[np.ndarray, Selection], 
         boxes = (boxes - offset).clip(0, np.array([*image.shape[1::-1]] * 2, np.float32))
         return np.concatenate((boxes, scores[:, None]), axis=1), labels
 
-    return Loaded(detect, {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()})
+    return detect, {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}

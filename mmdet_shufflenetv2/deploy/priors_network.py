@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..models.nanodet import NanoDetHead
 from ..utils.errors import UserError
-from .fixed_size import NetworkInput, Selection
+from .fixed_size import WITH_NMS, NetworkInput, Selection
 from .graph import DetectionGraph
 from .heads.dense import DenseHead, clips
 from .heads.operators import traceable
@@ -26,7 +26,6 @@ from .heads.selection import Priors, suppressed
 from .heads.stages import made_priors
 from .onnx_graph import fold_constants, write_graph
 from .resizing import Resize
-from .targets.target import WITH_NMS, Program
 
 __all__ = [
     'PriorsNetwork', 'Surroundings', 'check_network', 'check_selection', 'network_input', 'surroundings',
@@ -127,10 +126,12 @@ class Surroundings(NamedTuple):
     selection: Selection
     #: ``(3, H, W)`` float32.
     x: np.ndarray
+    #: Metadata of the detector.
+    detector: dict[str, Any]
 
-    def about(self, program: Program, precision: str) -> dict[str, Any]:
+    def about(self, precision: str) -> dict[str, Any]:
         """Metadata of a file, to be written as JSON."""
-        return {key: _parsed(value) for key, value in program.about.items()} | dict(
+        return self.detector | dict(
             precision=precision, input=self.prepare._asdict(), selection=self.selection._asdict())
 
 
@@ -142,16 +143,21 @@ def _parsed(value: str) -> Any:
 
 
 @torch.no_grad()
-def surroundings(program: Program, target: str) -> Surroundings:
+def surroundings(graph: DetectionGraph, image: Tensor, about: Mapping[str, str], target: str) -> Surroundings:
     """The network of a detector that is to be exported for ``target``, and what surrounds it.
+
+    Args:
+        graph, image, about: See :class:`.Program`.
+        target: Name of what it is for.
 
     Raises:
         UserError: If it has no one-stage head, or an input that no network of one size can have.
     """
-    network = PriorsNetwork(program.graph, target).eval()  # as a whole: tracing puts it back into its own mode
-    prepare = network_input(program.graph, Resize(**json.loads(program.about['resize'])))
-    x = prepare(program.image.numpy())[0]
-    return Surroundings(network, prepare, network.selection(network.priors(torch.from_numpy(x)[None]).counts), x)
+    network = PriorsNetwork(graph, target).eval()  # as a whole: tracing puts it back into its own mode
+    prepare = network_input(graph, Resize(**json.loads(about['resize'])))
+    x = prepare(image.numpy())[0]
+    selection = network.selection(network.priors(torch.from_numpy(x)[None]).counts)
+    return Surroundings(network, prepare, selection, x, {key: _parsed(value) for key, value in about.items()})
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from ..utils.errors import UserError
-from .targets.target import WITH_NMS
+from .fixed_size import WITH_NMS
 
 __all__ = ['to_tflite', 'write_tflite']
 

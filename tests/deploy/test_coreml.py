@@ -15,10 +15,9 @@ from mmdet_shufflenetv2.deploy import export_model
 from mmdet_shufflenetv2.deploy.check import _detect
 from mmdet_shufflenetv2.deploy.fixed_size import surrounded
 from mmdet_shufflenetv2.deploy.resizing import Resize
+from mmdet_shufflenetv2.deploy.targets.coreml import description
 
 coremltools = pytest.importorskip('coremltools', reason="needs coremltools: pip install '.[coreml]'")
-
-from mmdet_shufflenetv2.deploy.targets.coreml import description
 
 
 @pytest.fixture(scope='module')
@@ -110,7 +109,7 @@ def test_the_program_finds_what_the_detector_finds(small, small_nanodet):
 
     image = draw_image(np.random.default_rng(0), size=130)[0][:100]
     resized = Resize(**json.loads(about['resize']))(image)
-    dets, labels = surrounded(about, run, small).run(resized)
+    dets, labels = surrounded(about, run, small)[0](resized)
     wanted = _detect(load_detector(*small_nanodet, 'cpu'), image)
     factors = np.array([image.shape[1] / resized.shape[1], image.shape[0] / resized.shape[0]] * 2)
     assert len(wanted.scores) > 5

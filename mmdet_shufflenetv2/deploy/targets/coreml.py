@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...utils.errors import UserError
-from ..fixed_size import surrounded
-from .target import WITH_NMS, Loaded, Program, Target
+from ..fixed_size import WITH_NMS, surrounded
+from .target import Loaded, Program, Target
 
 if TYPE_CHECKING:
     from ...config.options import ExportOptions
@@ -32,12 +32,12 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
     import torch
 
     from ..priors_network import check_network, check_selection, surroundings
-    network, _, selection, x = made = surroundings(program, 'coreml')
+    network, _, selection, x, _ = made = surroundings(*program[:3], 'coreml')
     example = torch.from_numpy(x)[None]
     with torch.no_grad():
         wanted = network(example)
         model = _converted(network, example, len(wanted), options.precision)
-    for key, value in made.about(program, options.precision).items():
+    for key, value in made.about(options.precision).items():
         model.user_defined_metadata[key] = value if isinstance(value, str) else json.dumps(value)
     model.save(str(out))
     inputs, outputs, _ = description(out)
@@ -115,8 +115,9 @@ def _load(path: Path, threads: int | None) -> Loaded:
     if 'selection' not in about:
         return Loaded(lambda image: (), about)  # whoever loads it says what it lacks
     run = _runner(model)
-    return surrounded(about, lambda x, _: run(x), path)
+    return Loaded(*surrounded(about, lambda x, _: run(x), path))
 
 
 TARGET = Target('coreml', ('.mlpackage', ), 'coreml', ('onnx', 'onnxruntime', 'coremltools'), ('coremltools', ), 1,
-                _export, _load, ('fp32', 'fp16'), platform='darwin', writes_folder=True)
+                _export, _load, ('fp32', 'fp16'), oldest=(('coremltools', '9.0'), ), platform='darwin',
+                writes_folder=True)

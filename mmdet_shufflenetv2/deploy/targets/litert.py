@@ -31,12 +31,12 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
 
     from ..priors_network import check_network, surroundings, write_network
     from ..tflite import to_tflite, write_tflite
-    network, _, selection, x = made = surroundings(program, 'litert')
+    network, _, selection, x, _ = made = surroundings(*program[:3], 'litert')
     with TemporaryDirectory() as folder:
         path = Path(folder, 'network.onnx')
         write_network(network, x, path)
         model = to_tflite(onnx.load(path))
-    write_tflite(model, out, made.about(program, options.precision))
+    write_tflite(model, out, made.about(options.precision))
     interpreter = _interpreter(out, None)
     return check_network(network, lambda one: _run(interpreter, one), x, selection, options.precision)
 
@@ -75,8 +75,8 @@ def _load(path: Path, threads: int | None) -> Loaded:
     interpreter, about = _interpreter(path, threads), _metadata(path)
     if MADE_BY not in about:
         return Loaded(lambda image: (), {})  # whoever loads it says so
-    return surrounded(about, lambda x, selection: _run(interpreter, x), path)
+    return Loaded(*surrounded(about, lambda x, selection: _run(interpreter, x), path))
 
 
 TARGET = Target('litert', ('.tflite', ), 'litert', ('onnx', 'onnxruntime', 'ai_edge_litert'), ('ai_edge_litert', ), 1,
-                _export, _load)
+                _export, _load, oldest=(('ai-edge-litert', '2.1'), ))

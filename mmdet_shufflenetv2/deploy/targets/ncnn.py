@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...utils.errors import UserError
-from ..fixed_size import Selection, surrounded
-from .target import WITH_NMS, Loaded, Program, Target
+from ..fixed_size import WITH_NMS, Selection, surrounded
+from .target import Loaded, Program, Target
 
 if TYPE_CHECKING:
     from ...config.options import ExportOptions
@@ -28,10 +28,10 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
     import torch
 
     from ..priors_network import check_network, surroundings
-    network, _, selection, x = made = surroundings(program, 'ncnn')
+    network, _, selection, x, _ = made = surroundings(*program[:3], 'ncnn')
     with torch.no_grad():
         _convert(network, torch.from_numpy(x)[None], out, options.precision)
-    about = made.about(program, options.precision)
+    about = made.about(options.precision)
     out.with_suffix('.json').write_text(json.dumps(about, indent=1) + '\n', encoding='utf-8')
     net = _net(out, None, options.precision)
     return check_network(network, lambda one: _run(net, one, selection), x, selection, options.precision)
@@ -92,7 +92,7 @@ def _load(path: Path, threads: int | None) -> Loaded:
         raise UserError(f'{about_path} was not made by snv2 export, or is corrupt: {error!r}. Export the detector '
                         f'again.') from error
     net = _net(path, threads, about.get('precision', 'fp32'))
-    return surrounded(about, lambda x, selection: _run(net, x, selection), about_path)
+    return Loaded(*surrounded(about, lambda x, selection: _run(net, x, selection), about_path))
 
 
 TARGET = Target('ncnn', ('.param', ), 'ncnn', ('onnx', 'onnxruntime', 'ncnn', 'pnnx'), ('ncnn', ), 1, _export, _load,

@@ -51,7 +51,7 @@ def _load(path: Path, threads: int | None) -> Loaded:
     graph = session(path, threads)
     about = graph.get_modelmeta().custom_metadata_map
     if 'selection' in about:  # for TensorRT: without NMS
-        return surrounded(about, lambda x, _: graph.run(None, {'input': x[None]}), path)
+        return Loaded(*surrounded(about, lambda x, _: graph.run(None, {'input': x[None]}), path))
     return Loaded(lambda image: graph.run(None, {'image': image}), about)
 
 

@@ -92,7 +92,7 @@ def _load(path: Path, threads: int | None) -> Loaded:
     about = dict(model.get_rt_info().items()).get('framework', {})  # where its reader of ONNX files puts metadata
     about = {key: value.astype(str) for key, value in about.items()}
     if 'selection' in about:  # for TensorRT: without NMS
-        return surrounded(about, lambda x, _: compiled(x[None]).to_tuple(), path)
+        return Loaded(*surrounded(about, lambda x, _: compiled(x[None]).to_tuple(), path))
     return Loaded(lambda image: compiled(image).to_tuple(), about)
 
 

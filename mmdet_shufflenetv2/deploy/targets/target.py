@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,14 +20,12 @@ if TYPE_CHECKING:  # running a file needs no PyTorch
 
     from ...config.options import ExportOptions
 
-__all__ = ['MADE_BY', 'SYSTEMS', 'WITH_NMS', 'Loaded', 'Program', 'Target']
+__all__ = ['MADE_BY', 'SYSTEMS', 'Loaded', 'Program', 'Target']
 
 #: Metadata entry that tells a file of ours.
 MADE_BY = 'mmdet_shufflenetv2'
 #: Names of systems by ``sys.platform``.
 SYSTEMS = dict(darwin='macOS', linux='Linux', win32='Windows')
-#: Ends a message about a detector that a target without NMS does not take.
-WITH_NMS = 'Export for onnxruntime (.onnx) or openvino (.xml).'
 
 
 class Program(NamedTuple):
@@ -76,6 +76,8 @@ class Target:
     batches: bool = False
     #: Command that makes of the file what the runtime runs, with ``{path}`` and ``{stem}``; empty if it runs the file.
     next_step: str = ''
+    #: Distributions and the oldest version of each that will do.
+    oldest: tuple[tuple[str, str], ...] = ()
     #: ``sys.platform`` of the only system that runs its files; None for any.
     platform: str | None = None
     #: What has its suffix is a folder.
@@ -92,7 +94,15 @@ class Target:
         return not self.suffixes
 
     def need(self, modules: Sequence[str], what: str) -> None:
-        """Raise a :class:`UserError` that names the modules which are missing; ``what`` needs them."""
+        """Raise a :class:`UserError` that names the modules which are missing or too old; ``what`` needs them."""
         if missing := [module for module in modules if find_spec(module) is None]:
             raise UserError(f"{what} needs {' and '.join(missing)}: pip install {' '.join(missing)}, or this package "
                             f"with its extra: pip install '.[{self.extra}]'.")
+        for name, oldest in self.oldest:
+            if name.replace('-', '_') in modules and _numbers(found := version(name)) < _numbers(oldest):
+                raise UserError(f"{what} needs {name} {oldest} or later, got {found}: pip install -U {name}, or this "
+                                f"package with its extra: pip install '.[{self.extra}]'.")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r'\d+', text)[:2]))

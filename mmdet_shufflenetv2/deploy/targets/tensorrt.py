@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ...utils.errors import UserError
+from ..fixed_size import WITH_NMS
 from . import onnxruntime
-from .target import WITH_NMS, Program, Target
+from .target import Program, Target
 
 if TYPE_CHECKING:
     from ...config.options import ExportOptions
@@ -36,7 +37,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
     import onnx
 
     from ..priors_network import check_network, surroundings, write_network
-    network, _, selection, x = made = surroundings(program, 'tensorrt')
+    network, _, selection, x, _ = made = surroundings(*program[:3], 'tensorrt')
     with TemporaryDirectory() as folder:
         write_network(network, x, path := Path(folder, 'network.onnx'))
         graph = onnx.load(path)
@@ -45,7 +46,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
     if options.precision == 'fp16':
         from onnxruntime.transformers.float16 import convert_float_to_float16
         graph = convert_float_to_float16(graph, keep_io_types=True)
-    about = made.about(program, options.precision)
+    about = made.about(options.precision)
     onnx.helper.set_model_props(graph, {key: value if isinstance(value, str) else json.dumps(value)
                                         for key, value in about.items()})
     onnx.save(graph, out)
@@ -53,6 +54,6 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
     return check_network(network, lambda one: session.run(None, {'input': one[None]}), x, selection, options.precision)
 
 
-TARGET = Target('tensorrt', ('.onnx', ), 'deploy', ('onnx', 'onnxruntime'), ('onnxruntime', ), 1, _export,
+TARGET = Target('tensorrt', ('.onnx', ), 'tensorrt', ('onnx', 'onnxruntime'), ('onnxruntime', ), 1, _export,
                 onnxruntime.TARGET.load, ('fp32', 'fp16'),
                 next_step='trtexec --onnx={path} --saveEngine={stem}.engine')

@@ -36,7 +36,7 @@ def backbone_contenders(task: Task) -> list[Contender]:
                   runs_when_built=True),
     ]
     for runtime, block in ((target.name, target.block) for target in TARGETS.values()
-                           if '.onnx' in target.suffixes):
+                           if '.onnx' in target.suffixes and not target.next_step):
         plain = f'{runtime}, plain graph'
         contenders += [
             Contender(plain, partial(_graph, task, runtime, our_backbone)),

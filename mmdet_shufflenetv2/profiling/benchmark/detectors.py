@@ -35,7 +35,7 @@ def detector_contenders(task: Task) -> list[Contender]:
                   partial(_eager, task, change=shuffle_free_detector, channels_last=True), 'eager, channels_last'),
     ]
     for runtime, block in ((target.name, target.block) for target in TARGETS.values()
-                           if '.onnx' in target.suffixes):
+                           if '.onnx' in target.suffixes and not target.next_step):
         plain = f'{runtime}, plain graph'
         contenders += [Contender(plain, partial(_graph, task, runtime, None)),
                        Contender(f'{runtime}, shuffle-free', partial(_graph, task, runtime, block), plain)]
