@@ -28,6 +28,7 @@ OTHERS = {
     'source': 'of the shell', 'cd': 'of the shell', 'pre-commit': 'of the repository', 'tensorboard': 'a server',
     'mim': 'downloads', 'cmake': 'tests/deploy/test_programs.py runs it', 'build/programs/detect_openvino': 'likewise',
     'build/programs/detect_ncnn': 'likewise', 'labelme2coco': 'not installed', 'supervision': 'not installed',
+    'trtexec': 'of TensorRT',
 }
 # What "your own config" builds on where a page does not say it.
 BASES = {'README.md': 'faster_rcnn_snv2.py', 'backbone.md': 'faster_rcnn_snv2.py', 'imagenet.md': 'faster_rcnn_snv2.py'}
