@@ -84,7 +84,9 @@ class Selection(NamedTuple):
         """What NMS within each class leaves of candidates."""
         import cv2
         nms: Any = cv2.dnn.NMSBoxesBatched  # its type hints do not know arrays
-        sides = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
+        # OpenCV shifts boxes by their class, as far as the largest coordinate says: none may be negative.
+        corner = boxes[:, :2] - boxes.min(initial=0)
+        sides = np.concatenate((corner, boxes[:, 2:] - boxes[:, :2]), axis=1)
         # OpenCV says of two boxes without area that they are the same.
         has_area: Any = (sides[:, 2:] > 0).all(axis=1)
         kept, large = (~has_area).nonzero()[0], has_area.nonzero()[0]

@@ -84,3 +84,11 @@ def test_where_nothing_is_above_the_threshold_there_is_nothing():
     boxes, scores = made()
     found = Selection((300, ), -1, 2.0, 0.5, 100, -1, clip=True)(boxes, scores, None, np.array([100, 100]))
     assert [len(column) for column in found] == [0, 0, 0]
+
+
+def test_boxes_of_two_classes_are_kept_wherever_they_are():
+    """OpenCV shifts boxes by their class, and takes the largest coordinate for the size of the image."""
+    boxes = np.array([[90, 0, 100, 10], [-11, -101, -1, -91]], np.float32)
+    selection = Selection((2, ), -1, 0.2, 0.5, -1, -1, clip=False)
+    got = selection.suppressed(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 1]))
+    assert got[2].tolist() == [0, 1]
