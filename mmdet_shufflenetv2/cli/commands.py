@@ -59,11 +59,10 @@ def predict(options: o.PredictOptions) -> None:
 def export(options: o.ExportOptions) -> None:
     from ..deploy import export_model
     from ..deploy.targets import target_of
-    from ..deploy.targets.target import SYSTEMS
     checked, target = export_model(options), target_of(options.out, options.target)
     if not target.runs_here:
         print(f'{options.out}: inputs and outputs are as expected. Its numbers were not compared, since '
-              f'{target.name} runs on {SYSTEMS[target.platform]} only: export there to compare them.')
+              f'{target.name} runs on {target.system} only: export there to compare them.')
         return
     what = (f'features to {checked.difference:.1g}' if options.backbone_only else
             f'scores to {checked.difference:.1g}, boxes to {checked.box_difference:.1g} pixels; full image: '

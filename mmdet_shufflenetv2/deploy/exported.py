@@ -18,7 +18,7 @@ import numpy as np
 from ..utils.errors import UserError
 from .resizing import Resize, check_image
 from .targets import TARGETS, target_of
-from .targets.target import MADE_BY, SYSTEMS
+from .targets.target import MADE_BY
 
 __all__ = ['Detections', 'ExportedDetector']
 
@@ -85,7 +85,7 @@ class ExportedDetector:
         if not runtime.runs_here:
             others = ', '.join(f'{one.name} ({one.suffixes[0]})' for one in TARGETS.values()
                                if one.runs_here and one.suffixes)
-            raise UserError(f'{path} is for {runtime.name}, which runs on {SYSTEMS[runtime.platform]} only. Copy it to '
+            raise UserError(f'{path} is for {runtime.name}, which runs on {runtime.system} only. Copy it to '
                             f'one, or export the detector for what runs here: {others}.')
         runtime.need(runtime.run_modules, f'Running {path}')
         if not os.path.exists(path):

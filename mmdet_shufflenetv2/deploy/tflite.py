@@ -1,7 +1,7 @@
 """From an ONNX graph of one input size to a ``.tflite`` file, whose feature maps have their channels innermost.
 
 No array is moved for a change of layout alone. A value of the file remembers in which order it has the axes of its ONNX
-value (:class:`_Value`), so that ``Transpose`` is no operator but another order, and feature maps are ``(N, H, W, C)``
+value (:class:`_Value`), so that ``Transpose`` only changes this order, and feature maps are ``(N, H, W, C)``
 from the input to the last convolution. The file has a ``TRANSPOSE`` only where an operator needs an order of its own.
 
 The operators are those of one-stage detectors without NMS. The schema of the format is part of ``ai-edge-litert``
@@ -252,7 +252,7 @@ def _padded(writer: _Writer, node: _Node, tensor: int, kernel: Sequence[int], fi
         side, reach = shape[axis + 2], (kernel[axis] - 1) * dilations[axis] + 1
         total = max((-(-side // strides[axis]) - 1) * strides[axis] + reach - side, 0)
         out = (side + pads[axis] + pads[axis + 2] - reach) // strides[axis] + 1
-        # What lies beyond the last window is not looked at.
+        # What lies beyond the last window is not read.
         needed = max((out - 1) * strides[axis] + reach - side - pads[axis], 0)
         same &= out == -(-side // strides[axis]) and pads[axis] == total // 2
         before.append((pads[axis], needed))
@@ -311,7 +311,7 @@ def _resize(writer: _Writer, node: _Node) -> None:
     elif how == ('nearest', 'asymmetric') and node.get('nearest_mode', 'round_prefer_floor') == 'floor':
         made = writer.emit('RESIZE_NEAREST_NEIGHBOR', inputs, _nhwc(node.out_shape()), 'ResizeNearestNeighborOptions')
     else:
-        return node.refuse(' '.join(how))
+        node.refuse(' '.join(how))
     writer.put(node.outputs[0], made, _NHWC)
 
 
@@ -326,11 +326,14 @@ def _unary(kind: str, options: str | None = None) -> Callable[[_Writer, _Node], 
 
 def _activation(writer: _Writer, node: _Node) -> None:
     """ReLU and Clip: a part of the operator before them where that has nothing else to do."""
+    low: float | None
+    high: float | None
     low, high = (0.0, None) if node.kind == 'Relu' else (
         None if bound is None else float(bound) for bound in (node.constant(1), node.constant(2)))
     value = writer.value(node.inputs[0])
-    fused = {(0.0, None): _RELU, (0.0, 6.0): _RELU6}.get((low, high))
-    maker = writer.makers.get(value.tensor)
+    known: dict[tuple[float | None, float | None], int] = {(0.0, None): _RELU, (0.0, 6.0): _RELU6}
+    fused = known.get((low, high))
+    maker: Any = writer.makers.get(value.tensor)
     if fused is not None and writer.uses[node.inputs[0]] == 1 and getattr(
             maker and maker.builtinOptions, 'fusedActivationFunction', None) == _NONE:
         maker.builtinOptions.fusedActivationFunction = fused

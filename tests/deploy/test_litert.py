@@ -168,8 +168,8 @@ def test_other_one_stage_detectors_pass_the_check(name, tmp_path):
     register_all_modules(init_default_scope=True)
     model = exportable(name, (96, 64))
     model.backbone = Pyramid(model.backbone)
-    picture = draw_image(np.random.default_rng(0), size=96)[0]
-    program = export_detector(model, tmp_path / 'd.onnx', picture, None)
+    image = draw_image(np.random.default_rng(0), size=96)[0]
+    program = export_detector(model, tmp_path / 'd.onnx', image, None)
     scores, boxes = TARGETS['litert'].export(program, tmp_path / 'd.tflite', ExportOptions(None, '', ''))
     assert scores < 1e-4
     assert boxes < 0.01

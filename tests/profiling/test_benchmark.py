@@ -128,7 +128,7 @@ def test_measurements_before_a_signal_are_kept_as_partial(tool, tmp_path, monkey
     (['--device', 'meta'], ['--device meta']),
     (['--config', 'configs/nothing.py'], ['configs/nothing.py']),
     (['--config', ROOT / 'configs' / 'imagenet' / 'shufflenet_v2_0.5x.py'], ['detector', 'ImageClassifier']),
-    (['--checkpoint', 'weights.pth'], ['weights.pth', 'checkpoint']),
+    (['--checkpoint', 'weights.pth'], ['weights.pth', 'Checkpoint']),
     (['--skip', ','], ['--skip , ', 'torchvision, eager, mmpretrain, eager']),
     (['--skip', 'eager', 'compiled', 'onnx', 'openvino', 'shuffle'], ['ncnn', 'not installed']),
 ])

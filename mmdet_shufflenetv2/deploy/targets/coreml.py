@@ -58,7 +58,8 @@ def _converted(network: Any, example: Any, outputs: int, precision: str) -> Any:
     try:
         with _quiet():
             # Frozen: coremltools takes a traced module's own property `graph` for the part of that name.
-            traced = torch.jit.freeze(torch.jit.trace(network, example, check_trace=False).eval())
+            trace: Any = torch.jit.trace  # PyTorch has no types for it
+            traced = torch.jit.freeze(trace(network, example, check_trace=False).eval())
             return coremltools.convert(
                 traced, inputs=[coremltools.TensorType('input', shape=example.shape)],
                 outputs=[coremltools.TensorType(name, dtype=np.float32) for name in _OUTPUTS[:outputs]],

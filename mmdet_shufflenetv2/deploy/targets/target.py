@@ -20,12 +20,12 @@ if TYPE_CHECKING:  # running a file needs no PyTorch
 
     from ...config.options import ExportOptions
 
-__all__ = ['MADE_BY', 'SYSTEMS', 'Loaded', 'Program', 'Target']
+__all__ = ['MADE_BY', 'Loaded', 'Program', 'Target']
 
 #: Metadata entry that tells a file of ours.
 MADE_BY = 'mmdet_shufflenetv2'
 #: Names of systems by ``sys.platform``.
-SYSTEMS = dict(darwin='macOS', linux='Linux', win32='Windows')
+_SYSTEMS = dict(darwin='macOS', linux='Linux', win32='Windows')
 
 
 class Program(NamedTuple):
@@ -82,6 +82,11 @@ class Target:
     platform: str | None = None
     #: What has its suffix is a folder.
     writes_folder: bool = False
+
+    @property
+    def system(self) -> str:
+        """Name of the only system that runs its files."""
+        return _SYSTEMS.get(self.platform or '', 'every system')
 
     @property
     def runs_here(self) -> bool:
