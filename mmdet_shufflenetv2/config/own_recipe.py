@@ -52,9 +52,13 @@ def fit_recipe(cfg: Config, images: int, options: TrainOptions, weights: dict[st
     refines = began.get('refines_classes', False) if began else weights is not None and _knows_classes(cfg, weights)
     cfg.refines_classes = refines  # for a run that is resumed, whose weights know the classes in any case
     notes: dict[str, str] = {}
+    names_rate = options.lr is not None or any(key.startswith('optim_wrapper') for key in given)
     if options.batch_size is None and 'train_dataloader.batch_size' not in given:
+        rate = cfg.optim_wrapper.optimizer.lr
         notes |= _fit_batch_size(cfg, images)
-    if options.lr is None and not any(key.startswith('optim_wrapper') for key in given):
+        if names_rate:
+            scale_rate(cfg, rate / cfg.optim_wrapper.optimizer.lr)
+    if not names_rate:
         notes |= _fit_rate(cfg, images, refines, began)
     if not cfg.train_cfg.get('max_epochs'):
         return notes  # counts iterations and keeps them

@@ -27,7 +27,7 @@ def device(monkeypatch):
 def fitted(name, images, **options):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
     options = TrainOptions(name, data='fish', **options)
-    set_run_flags(cfg, batch_size=options.batch_size, epochs=options.epochs)
+    set_run_flags(cfg, batch_size=options.batch_size, epochs=options.epochs, lr=options.lr)
     return cfg, fit_recipe(cfg, images, options)
 
 
@@ -112,6 +112,13 @@ def test_averages_reach_over_a_twentieth_of_the_run_at_most(images, epochs, hori
         assert notes['average'].startswith(f'of the weights over about the last {horizon} of ')
     else:
         assert (average.momentum, 'average' in notes) == (0.0002, False)
+
+
+def test_a_named_learning_rate_is_not_scaled_to_the_chosen_batch():
+    cfg, notes = fitted('nanodet_plus_m_snv2', 50, lr=3e-5)
+    assert cfg.train_dataloader.batch_size == 8
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(3e-5)
+    assert 'learning rate' not in notes
 
 
 def test_what_an_option_names_is_left_alone():
