@@ -112,6 +112,7 @@ test-onedl-core: .venv-onedl/.borrowed
 
 lint: install
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
 	$(PY) -m mypy
 	$(PY) tests/vocabulary.py

@@ -16,8 +16,9 @@ class BuildWithMim(build_py):
             return
         here, target = Path(__file__).parent, Path(self.build_lib) / 'mmdet_shufflenetv2' / '.mim'
         for name in ('configs', 'tools'):
-            shutil.copytree(here / name, target / name, dirs_exist_ok=True,
-                            ignore=shutil.ignore_patterns('__pycache__'))
+            shutil.copytree(
+                here / name, target / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns('__pycache__')
+            )
         shutil.copy(here / 'model-index.yml', target)
 
 

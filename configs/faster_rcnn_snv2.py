@@ -9,5 +9,7 @@ model = dict(
         out_indices=(0, 1, 2, 3),  # strides 4 to 32; the FPN adds 64
         frozen_stages=0,
         norm_eval=True,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1')),
-    neck=dict(in_channels=[24, 116, 232, 464]))
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1'),
+    ),
+    neck=dict(in_channels=[24, 116, 232, 464]),
+)

@@ -1,6 +1,6 @@
 _base_ = './faster_rcnn_snv2.py'
 
 model = dict(
-    backbone=dict(
-        widen_factor=2.0, init_cfg=dict(checkpoint='torchvision://shufflenet_v2_x2_0.imagenet1k_v1')),
-    neck=dict(in_channels=[24, 244, 488, 976]))
+    backbone=dict(widen_factor=2.0, init_cfg=dict(checkpoint='torchvision://shufflenet_v2_x2_0.imagenet1k_v1')),
+    neck=dict(in_channels=[24, 244, 488, 976]),
+)

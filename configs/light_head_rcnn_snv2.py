@@ -16,6 +16,8 @@ model = dict(
         frozen_stages=0,
         norm_cfg=dict(type='BN', requires_grad=False),
         norm_eval=True,
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/imagenet_shufflenet_v2_1.0x.pth')),
+        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/imagenet_shufflenet_v2_1.0x.pth'),
+    ),
     neck=dict(in_channels=464),
-    rpn_head=dict(in_channels=232))
+    rpn_head=dict(in_channels=232),
+)

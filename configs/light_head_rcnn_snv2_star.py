@@ -3,5 +3,6 @@ _base_ = './light_head_rcnn_snv2.py'
 
 model = dict(
     backbone=dict(
-        large_receptive_field=True,
-        init_cfg=dict(checkpoint='checkpoints/imagenet_shufflenet_v2_star_1.0x.pth')))
+        large_receptive_field=True, init_cfg=dict(checkpoint='checkpoints/imagenet_shufflenet_v2_star_1.0x.pth')
+    )
+)

@@ -2,5 +2,5 @@
 _base_ = './light_head_rcnn_snv2.py'
 
 model = dict(
-    backbone=dict(strides=(2, 2, 2), dilations=(1, 1, 1)),
-    roi_head=dict(bbox_roi_extractor=dict(featmap_strides=[32])))
+    backbone=dict(strides=(2, 2, 2), dilations=(1, 1, 1)), roi_head=dict(bbox_roi_extractor=dict(featmap_strides=[32]))
+)

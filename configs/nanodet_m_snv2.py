@@ -8,7 +8,8 @@ _base_ = ['./_base_/nanodet_m.py', './_base_/coco_1x.py']
 
 # ImageNet's weights for RGB under BGR images, as NanoDet does.
 model = dict(
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1')))
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1'))
+)
 
 size = (320, 320)
 mean = [103.53, 116.28, 123.675]
@@ -16,11 +17,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='FitResize', scale=size),
-    dict(
-        type='ColorDistortion',
-        brightness_delta=51,
-        contrast_range=(0.6, 1.4),
-        saturation_range=(0.5, 1.2)),
+    dict(type='ColorDistortion', brightness_delta=51, contrast_range=(0.6, 1.4), saturation_range=(0.5, 1.2)),
     dict(type='CenterPad', size=size, pad_val=mean),
     dict(
         type='RandomAffine',
@@ -28,7 +25,8 @@ train_pipeline = [
         max_shear_degree=0,
         max_translate_ratio=0.2,
         scaling_ratio_range=(0.6, 1.4),
-        border_val=mean),
+        border_val=mean,
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1), keep_empty=False),
     dict(type='PackDetInputs'),
@@ -38,8 +36,7 @@ test_pipeline = [
     dict(type='FitResize', scale=size),
     dict(type='CenterPad', size=size, pad_val=mean),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'padding')),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'padding')),
 ]
 # For --tta: the image and its mirror image.
 tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
@@ -52,10 +49,20 @@ tta_pipeline = [
             [
                 dict(
                     type='PackDetInputs',
-                    meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'padding', 'flip',
-                               'flip_direction'))
+                    meta_keys=(
+                        'img_id',
+                        'img_path',
+                        'ori_shape',
+                        'img_shape',
+                        'scale_factor',
+                        'padding',
+                        'flip',
+                        'flip_direction',
+                    ),
+                )
             ],
-        ]),
+        ],
+    ),
 ]
 # NanoDet's 192 images a step, on eight GPUs.
 train_dataloader = dict(batch_size=24, num_workers=8, dataset=dict(pipeline=train_pipeline))

@@ -3,7 +3,8 @@ _base_ = './nanodet_m_snv2.py'
 
 model = dict(
     backbone=dict(widen_factor=0.5, init_cfg=dict(checkpoint='torchvision://shufflenet_v2_x0_5.imagenet1k_v1')),
-    neck=dict(in_channels=[48, 96, 192]))
+    neck=dict(in_channels=[48, 96, 192]),
+)
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[5]['scaling_ratio_range'] = (0.5, 1.5)

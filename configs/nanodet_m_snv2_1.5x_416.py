@@ -4,4 +4,5 @@ _base_ = './nanodet_m_snv2_416.py'
 model = dict(
     backbone=dict(widen_factor=1.5, init_cfg=dict(checkpoint='torchvision://shufflenet_v2_x1_5.imagenet1k_v1')),
     neck=dict(in_channels=[176, 352, 704], out_channels=128),
-    bbox_head=dict(in_channels=128, feat_channels=128))
+    bbox_head=dict(in_channels=128, feat_channels=128),
+)

@@ -6,7 +6,8 @@ _base_ = ['./_base_/nanodet_plus_m.py', './_base_/coco_1x.py']
 
 # ImageNet's weights for RGB under BGR images, as NanoDet does.
 model = dict(
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1')))
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1'))
+)
 
 size = (320, 320)
 train_pipeline = [
@@ -18,7 +19,8 @@ train_pipeline = [
         scaling_ratio_range=(0.6, 1.4),
         stretching_ratio_range=(0.8, 1.2),
         flip_prob=0.5,
-        max_translate_ratio=0.2),
+        max_translate_ratio=0.2,
+    ),
     dict(type='ColorDistortion', brightness_delta=51, contrast_range=(0.6, 1.4), saturation_range=(0.5, 1.2)),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1), keep_empty=False),
     dict(type='PackDetInputs'),
@@ -36,8 +38,8 @@ test_dataloader = val_dataloader
 
 train_cfg = dict(max_epochs=300, val_interval=10)
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=0.001, weight_decay=0.05),
-    clip_grad=dict(max_norm=35, norm_type=2))
+    optimizer=dict(_delete_=True, type='AdamW', lr=0.001, weight_decay=0.05), clip_grad=dict(max_norm=35, norm_type=2)
+)
 auto_scale_lr = dict(base_batch_size=96)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.0001, by_epoch=False, begin=0, end=500),

@@ -9,8 +9,10 @@ model = dict(
         out_indices=(1, 2, 3),  # strides 8 to 32; the FPN adds 64 and 128
         frozen_stages=0,
         norm_eval=True,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1')),
-    neck=dict(in_channels=[116, 232, 464], start_level=0))
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1'),
+    ),
+    neck=dict(in_channels=[116, 232, 464], start_level=0),
+)
 
 # Half of Faster R-CNN's, as in MMDetection: the focal loss sums over many more places.
 optim_wrapper = dict(optimizer=dict(lr=0.01))

@@ -1,6 +1,6 @@
 _base_ = './retinanet_snv2.py'
 
 model = dict(
-    backbone=dict(
-        widen_factor=1.5, init_cfg=dict(checkpoint='torchvision://shufflenet_v2_x1_5.imagenet1k_v1')),
-    neck=dict(in_channels=[176, 352, 704]))
+    backbone=dict(widen_factor=1.5, init_cfg=dict(checkpoint='torchvision://shufflenet_v2_x1_5.imagenet1k_v1')),
+    neck=dict(in_channels=[176, 352, 704]),
+)

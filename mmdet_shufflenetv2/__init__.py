@@ -37,8 +37,11 @@ def __getattr__(name: str) -> Any:
     if MISSING and name != 'Detector':
         raise ImportError(f'No module named {MISSING[0]!r}, which mmdet_shufflenetv2.{name} needs')
     register()
-    return import_module('.compat', __name__) if name == 'compat' else getattr(
-        import_module(f'.{_PUBLIC[name]}', __name__), name)
+    return (
+        import_module('.compat', __name__)
+        if name == 'compat'
+        else getattr(import_module(f'.{_PUBLIC[name]}', __name__), name)
+    )
 
 
 def _is_command_line() -> bool:
@@ -46,8 +49,11 @@ def _is_command_line() -> bool:
     main, multiprocessing = sys.modules.get('__main__'), sys.modules.get('multiprocessing.process')
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         return False  # a worker has the name of its parent, but not its command line
-    return (hasattr(main, 'SNV2_COMMAND') or Path(sys.argv[0]).stem == 'snv2'
-            or (sys.argv[0] == '-m' and ('-m', __name__) in zip(sys.orig_argv, sys.orig_argv[1:])))
+    return (
+        hasattr(main, 'SNV2_COMMAND')
+        or Path(sys.argv[0]).stem == 'snv2'
+        or (sys.argv[0] == '-m' and ('-m', __name__) in zip(sys.orig_argv, sys.orig_argv[1:]))
+    )
 
 
 if not _is_command_line():

@@ -17,7 +17,6 @@ class Server:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
-
             def log_message(self, *args):
                 pass
 
@@ -53,7 +52,7 @@ class Server:
             request.send_header('Content-Type', 'text/html; charset=utf-8')
         request.end_headers()
         if fault == 'cut':
-            part = part[:len(part) // 2]
+            part = part[: len(part) // 2]
         if fault == 'corrupt':
             part = bytes(len(part))
         request.wfile.write(part[:length])
@@ -79,8 +78,11 @@ def write_archives(shapes_root, folder):
 def publish(zips, server):
     """Put that COCO on the server, and its images one by one; returns what is published of it."""
     table = {}
-    for name, (path, images) in {'annotations': ('annotations/annotations_trainval2017.zip', 0),
-                                 'val2017': ('zips/val2017.zip', 6), 'train2017': ('zips/train2017.zip', 12)}.items():
+    for name, (path, images) in {
+        'annotations': ('annotations/annotations_trainval2017.zip', 0),
+        'val2017': ('zips/val2017.zip', 6),
+        'train2017': ('zips/train2017.zip', 12),
+    }.items():
         content = (zips / path.rsplit('/', 1)[-1]).read_bytes()
         server.files[f'/{path}'] = content
         table[name] = Archive(path, len(content), hashlib.md5(content).hexdigest(), images, 20 * len(content))

@@ -59,7 +59,8 @@ def pytest_unconfigure() -> None:
 def needs_shared(*parts: str) -> pytest.MarkDecorator:
     path = SHARED.joinpath(*parts)
     return pytest.mark.skipif(
-        not path.exists(), reason=f'needs test data that is not part of this repository: {"/".join(parts)}')
+        not path.exists(), reason=f'needs test data that is not part of this repository: {"/".join(parts)}'
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +121,6 @@ def http_folder(tmp_path: Path):
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
     class Quiet(SimpleHTTPRequestHandler):
-
         def log_message(self, *args: object) -> None:
             pass
 
@@ -166,7 +166,7 @@ def image_folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, (down, right) in dict(across=(1, 0), down=(0, 1), slanted=(0.7, 0.7)).items():
             (root / split / name).mkdir(parents=True)
             for number in range(count):
-                y, x = np.mgrid[:rng.integers(40, 64), :rng.integers(40, 64)]
+                y, x = np.mgrid[: rng.integers(40, 64), : rng.integers(40, 64)]
                 wave = np.sin((y * down + x * right) * rng.uniform(0.8, 1.0) + rng.uniform(0, 6))[..., None]
                 image = 128 + wave * rng.uniform(60, 100, 3) + rng.normal(0, 6, (*y.shape, 3))
                 Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(root / split / name / f'{number}.jpeg')
@@ -218,6 +218,7 @@ def small_nanodet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
     """Config and checkpoint of a NanoDet-m for 64 pixels whose random weights give scores that differ."""
     from mmdet.registry import MODELS
     from mmdet.utils import register_all_modules
+
     folder = tmp_path_factory.mktemp('nanodet')
     config, checkpoint = folder / 'small.py', folder / 'small.pth'
     config.write_text(SMALL_NANODET.format(root=ROOT))
@@ -249,6 +250,7 @@ def bad_server(monkeypatch: pytest.MonkeyPatch):
     from coco_server import Server
 
     from mmdet_shufflenetv2.utils import download
+
     monkeypatch.setattr(download, 'FIRST_WAIT', 0.0)
     server = Server()
     yield server
@@ -259,6 +261,7 @@ def bad_server(monkeypatch: pytest.MonkeyPatch):
 def zips(shapes_root: Path, tmp_path: Path) -> Path:
     """Folder with the archives of a small COCO."""
     from coco_server import write_archives
+
     return write_archives(shapes_root, tmp_path / 'zips')
 
 
@@ -268,5 +271,6 @@ def coco(zips: Path, bad_server, monkeypatch: pytest.MonkeyPatch):
     from coco_server import publish
 
     from mmdet_shufflenetv2.data.coco import published
+
     monkeypatch.setattr(published, 'ARCHIVES', publish(zips, bad_server))
     return bad_server

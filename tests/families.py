@@ -1,7 +1,7 @@
 """Detectors of MMDetection with ShuffleNet V2 as backbone: one config a family, and how its neck is wired.
 
-    python tests/families.py                        # the table in docs/detectors.md
-    python tests/families.py --export photo.jpg     # exported, compared, and timed on one thread, 640 pixels wide
+python tests/families.py                        # the table in docs/detectors.md
+python tests/families.py --export photo.jpg     # exported, compared, and timed on one thread, 640 pixels wide
 """
 
 from __future__ import annotations
@@ -49,13 +49,18 @@ FAMILIES = {
     'RepPoints (deformable)': Family('reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco.py'),
     'VFNet (deformable)': Family('vfnet/vfnet_r50_fpn_1x_coco.py'),
     'TOOD (deformable)': Family('tood/tood_r50_fpn_1x_coco.py'),
-    'CenterNet': Family('centernet/centernet_r18_8xb16-crop512-140e_coco.py', (3, ), {'model.neck.in_channels': 192}),
-    'YOLOX': Family('yolox/yolox_s_8xb8-300e_coco.py', LAST_THREE, {
-        'model.data_preprocessor.batch_augments': None}),
+    'CenterNet': Family('centernet/centernet_r18_8xb16-crop512-140e_coco.py', (3,), {'model.neck.in_channels': 192}),
+    'YOLOX': Family('yolox/yolox_s_8xb8-300e_coco.py', LAST_THREE, {'model.data_preprocessor.batch_augments': None}),
     'RTMDet': Family('rtmdet/rtmdet_s_8xb32-300e_coco.py', LAST_THREE),
-    'SSDLite': Family('ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py', (2, 3), {
-        'model.neck.in_channels': (96, 192), 'model.neck.out_channels': (96, 192, 512, 256, 256, 128),
-        'model.bbox_head.in_channels': (96, 192, 512, 256, 256, 128)}),
+    'SSDLite': Family(
+        'ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py',
+        (2, 3),
+        {
+            'model.neck.in_channels': (96, 192),
+            'model.neck.out_channels': (96, 192, 512, 256, 256, 128),
+            'model.bbox_head.in_channels': (96, 192, 512, 256, 256, 128),
+        },
+    ),
     'Deformable DETR': Family('deformable_detr/deformable-detr_r50_16xb2-50e_coco.py', LAST_THREE),
     'DINO': Family('dino/dino-4scale_r50_8xb2-12e_coco.py', LAST_THREE, size=(192, 256)),
 }
@@ -66,6 +71,7 @@ def family_model(name: str, widen_factor: float = 0.5) -> Any:
     import os
 
     import mmdet
+
     family = FAMILIES[name]
     cfg = Config.fromfile(os.path.join(mmdet.__path__[0], '.mim', 'configs', family.config))
     channels = [CHANNELS[widen_factor][i] for i in family.out_indices]
@@ -79,14 +85,24 @@ def family_model(name: str, widen_factor: float = 0.5) -> Any:
 def exportable(name: str, scale: tuple[int, int]) -> Any:
     """A detector of a family in eval mode, with random weights and a test pipeline that fits images into ``scale``."""
     from mmdet.registry import MODELS
+
     torch.manual_seed(0)
     model = MODELS.build(family_model(name)).eval()
     load, keys = dict(type='LoadImageFromFile'), ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
     resize = dict(type='Resize', scale=scale, keep_ratio=True)
     if name == 'CenterNet':  # its own pipeline resizes nothing
         load['to_float32'], keys = True, (*keys[:-1], 'border')
-        resize = dict(type='RandomCenterCropPad', ratios=None, border=None, mean=[0, 0, 0], std=[1, 1, 1], to_rgb=True,
-                      test_mode=True, test_pad_mode=['logical_or', 31], test_pad_add_pix=1)
+        resize = dict(
+            type='RandomCenterCropPad',
+            ratios=None,
+            border=None,
+            mean=[0, 0, 0],
+            std=[1, 1, 1],
+            to_rgb=True,
+            test_mode=True,
+            test_pad_mode=['logical_or', 31],
+            test_pad_add_pix=1,
+        )
     pipeline = [load, resize, dict(type='PackDetInputs', meta_keys=keys)]
     model.cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
     model.dataset_meta = dict(classes=tuple(map(str, range(80))))
@@ -115,19 +131,26 @@ def export_table(path: str, rounds: int) -> None:
     from mmdet_shufflenetv2.deploy import ExportedDetector
     from mmdet_shufflenetv2.deploy.check import check_detector, matched_detections
     from mmdet_shufflenetv2.deploy.export import export_detector
+
     image = cv2.imread(path)
-    print('| detector | largest difference of scores | onnxruntime | same | OpenVINO | same |\n'
-          '| --- | --- | --- | --- | --- | --- |')
+    print(
+        '| detector | largest difference of scores | onnxruntime | same | OpenVINO | same |\n'
+        '| --- | --- | --- | --- | --- | --- |'
+    )
     with tempfile.TemporaryDirectory() as folder:
         for name in FAMILIES:
             model, file = exportable(name, (640, 640)), f'{folder}/{name.replace(" ", "_")}.onnx'
             export_detector(model, file, image, block=16)
             checked = check_detector(model, file, image, path)
             detectors = {target: ExportedDetector(file, 1, target) for target in ('onnxruntime', 'openvino')}
-            milliseconds = {target: statistics.median(processor_time(detector, image) for _ in range(rounds)) * 1000
-                            for target, detector in detectors.items()}
-            cells = [f'{milliseconds[target]:.0f} ms | {matched_detections(model, detector, image)} of {checked.found}'
-                     for target, detector in detectors.items()]
+            milliseconds = {
+                target: statistics.median(processor_time(detector, image) for _ in range(rounds)) * 1000
+                for target, detector in detectors.items()
+            }
+            cells = [
+                f'{milliseconds[target]:.0f} ms | {matched_detections(model, detector, image)} of {checked.found}'
+                for target, detector in detectors.items()
+            ]
             print(f'| {name} | {checked.difference:.0e} | {" | ".join(cells)} |', flush=True)
 
 
@@ -143,6 +166,7 @@ def main() -> None:
     from mmdet.utils import register_all_modules
 
     import mmdet_shufflenetv2  # noqa: F401
+
     register_all_modules()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--export', metavar='IMAGE')

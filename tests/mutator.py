@@ -3,8 +3,29 @@
 import copy
 import json
 
-STRANGE = [None, True, -1, 0, 1e308, float('nan'), float('inf'), 10 ** 400, '', 'text', '\ud800\x1b[31m\0', [], [[]],
-           {}, {'id': {}}, [1, 2, 3, 4], ['a'] * 4, [None] * 4, 2 ** 63, '../../x', json.loads('[' * 400 + ']' * 400)]
+STRANGE = [
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    float('nan'),
+    float('inf'),
+    10**400,
+    '',
+    'text',
+    '\ud800\x1b[31m\0',
+    [],
+    [[]],
+    {},
+    {'id': {}},
+    [1, 2, 3, 4],
+    ['a'] * 4,
+    [None] * 4,
+    2**63,
+    '../../x',
+    json.loads('[' * 400 + ']' * 400),
+]
 
 
 def mutate(content, rng):
@@ -14,8 +35,11 @@ def mutate(content, rng):
         while True:
             keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
             key = rng.choice(keys)
-            if not isinstance(holder[key], (dict, list)) or not holder[key] or (holder is not content
-                                                                               and rng.random() < 0.3):
+            if (
+                not isinstance(holder[key], (dict, list))
+                or not holder[key]
+                or (holder is not content and rng.random() < 0.3)
+            ):
                 break
             holder = holder[key]
         what = rng.choice(('replace', 'replace', 'remove', 'repeat'))

@@ -24,14 +24,16 @@ def conv_norm(weights: Weights, x: Tensor, conv: str, norm: str, act: bool = Tru
 
 def unit(weights: Weights, x: Tensor, name: str, stride: int) -> Tensor:
     if stride == 2:
-        passed = conv_norm(weights, x, f'{name}.branch1.0', f'{name}.branch1.1', act=False, stride=2, padding=1,
-                           groups=x.shape[1])
+        passed = conv_norm(
+            weights, x, f'{name}.branch1.0', f'{name}.branch1.1', act=False, stride=2, padding=1, groups=x.shape[1]
+        )
         passed = conv_norm(weights, passed, f'{name}.branch1.2', f'{name}.branch1.3')
     else:
-        passed, x = x[:, :x.shape[1] // 2], x[:, x.shape[1] // 2:]
+        passed, x = x[:, : x.shape[1] // 2], x[:, x.shape[1] // 2 :]
     x = conv_norm(weights, x, f'{name}.branch2.0', f'{name}.branch2.1')
-    x = conv_norm(weights, x, f'{name}.branch2.3', f'{name}.branch2.4', act=False, stride=stride, padding=1,
-                  groups=x.shape[1])
+    x = conv_norm(
+        weights, x, f'{name}.branch2.3', f'{name}.branch2.4', act=False, stride=stride, padding=1, groups=x.shape[1]
+    )
     x = conv_norm(weights, x, f'{name}.branch2.5', f'{name}.branch2.6')
     # The shuffle: channels of both halves in turn.
     return torch.stack((passed, x), dim=2).flatten(1, 2)
@@ -53,7 +55,8 @@ def raw_outputs(weights: Weights, x: Tensor) -> list[Tensor]:
     """Normalised images ``(N, 3, H, W)`` -> class and distance logits ``(N, classes + 32, H_i, W_i)`` a level."""
     fine, middle, coarse = (
         F.conv2d(x, *(weights[f'model.fpn.lateral_convs.{level}.conv.{name}'] for name in ('weight', 'bias')))
-        for level, x in enumerate(stages(weights, x)))
+        for level, x in enumerate(stages(weights, x))
+    )
     middle = middle + F.interpolate(coarse, scale_factor=2, mode='bilinear')
     fine = fine + F.interpolate(middle, scale_factor=2, mode='bilinear')
     middle = middle + F.interpolate(fine, scale_factor=0.5, mode='bilinear')
@@ -72,7 +75,7 @@ def raw_outputs(weights: Weights, x: Tensor) -> list[Tensor]:
 def cell_boxes(distance_logits: Tensor, stride: int) -> Tensor:
     """``(32, H, W)`` -> ``(H * W, 4)`` boxes in pixels, row by row."""
     _, height, width = distance_logits.shape
-    distances = torch.einsum('sbhw,b->hws', distance_logits.reshape(4, 8, height, width).softmax(1), torch.arange(8.))
+    distances = torch.einsum('sbhw,b->hws', distance_logits.reshape(4, 8, height, width).softmax(1), torch.arange(8.0))
     x, y = (torch.arange(width) + 0.5)[None, :], (torch.arange(height) + 0.5)[:, None]
     left, top, right, bottom = distances.unbind(-1)
     return stride * torch.stack((x - left, y - top, x + right, y + bottom), dim=-1).reshape(-1, 4)
@@ -85,7 +88,7 @@ def letterbox(image: np.ndarray, size: int) -> tuple[Tensor, np.ndarray]:
     w, h = int(ratio * width), int(ratio * height)
     left, top = (size - w) // 2, (size - h) // 2
     canvas = np.zeros((size, size, 3), np.float32)
-    canvas[top:top + h, left:left + w] = (cv2.resize(image, (w, h)) - MEAN) / STD
+    canvas[top : top + h, left : left + w] = (cv2.resize(image, (w, h)) - MEAN) / STD
     matrix = np.array([[w / width, 0, left], [0, h / height, top], [0, 0, 1]])
     return torch.from_numpy(canvas.transpose(2, 0, 1).copy())[None], matrix
 

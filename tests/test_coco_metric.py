@@ -33,23 +33,39 @@ def hostile(seed, kind):
         own = []
         for _ in range(rng.integers(1, 9)):
             x, y, (w, h) = *rng.uniform(0, 90, 2), rng.choice([0, 0.5, 4, 20, 60, 120], 2)
-            own.append(dict(id=len(annotations) + len(own), image_id=image, category_id=int(rng.choice(categories[:3])),
-                            bbox=[x, y, w, h], area=float(rng.choice([w * h, 0, 1024, 9216, 0.3 * w * h])),
-                            iscrowd=int(rng.random() < 0.2), ignore=int(rng.random() < 0.2)))
+            own.append(
+                dict(
+                    id=len(annotations) + len(own),
+                    image_id=image,
+                    category_id=int(rng.choice(categories[:3])),
+                    bbox=[x, y, w, h],
+                    area=float(rng.choice([w * h, 0, 1024, 9216, 0.3 * w * h])),
+                    iscrowd=int(rng.random() < 0.2),
+                    ignore=int(rng.random() < 0.2),
+                )
+            )
         annotations += own
         for _ in range(rng.choice([0, 5, 150, 1200], p=[0.1, 0.5, 0.35, 0.05])):
             near = np.array(own[rng.integers(len(own))]['bbox']) + rng.choice([0, 1, 5]) * rng.normal(size=4)
             box = near if rng.random() < 0.5 else np.r_[rng.uniform(0, 90, 2), rng.uniform(0, 90, 2)]
-            found.append(dict(image_id=image, category_id=int(rng.choice(categories[1:])),
-                              bbox=[*box[:2].tolist(), *np.maximum(box[2:], 0).tolist()],
-                              score=float(rng.choice([0.1, 0.5, 0.9, rng.random()]))))
+            found.append(
+                dict(
+                    image_id=image,
+                    category_id=int(rng.choice(categories[1:])),
+                    bbox=[*box[:2].tolist(), *np.maximum(box[2:], 0).tolist()],
+                    score=float(rng.choice([0.1, 0.5, 0.9, rng.random()])),
+                )
+            )
     if kind == 'segm':
         for one in (*annotations, *found):
             one['segmentation'] = as_mask(*one['bbox'])
         for one in found:
             del one['bbox']
-    return dict(images=[dict(id=number, width=SIZE, height=SIZE, file_name='') for number in images],
-                annotations=annotations, categories=[dict(id=number, name=str(number)) for number in categories]), found
+    return dict(
+        images=[dict(id=number, width=SIZE, height=SIZE, file_name='') for number in images],
+        annotations=annotations,
+        categories=[dict(id=number, name=str(number)) for number in categories],
+    ), found
 
 
 def as_mask(x, y, w, h):
@@ -103,8 +119,14 @@ def test_all_figures_are_pycocotools_own_on_coco(iou_type):
     for truth in annotations['annotations']:
         category = truth['category_id'] if rng.random() < 0.8 else int(rng.choice(coco.getCatIds()))
         one = dict(image_id=truth['image_id'], category_id=category, score=float(rng.random()))
-        found.append(one | (dict(segmentation=coco.annToRLE(truth)) if iou_type == 'segm' else dict(
-            bbox=(np.array(truth['bbox']) * rng.uniform(0.9, 1.1, 4)).tolist())))
+        found.append(
+            one
+            | (
+                dict(segmentation=coco.annToRLE(truth))
+                if iou_type == 'segm'
+                else dict(bbox=(np.array(truth['bbox']) * rng.uniform(0.9, 1.1, 4)).tolist())
+            )
+        )
     assert_equal(annotations, found, iou_type)
 
 
@@ -128,17 +150,26 @@ def metrics_of(annotations, found, folder, **settings):
         own = [one for one in found if one['image_id'] == image['id']]
         boxes = np.array([one['bbox'] for one in own]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
-        metric.results.append((dict(width=SIZE, height=SIZE, img_id=image['id']), dict(
-            img_id=image['id'], bboxes=boxes, scores=np.array([one['score'] for one in own]),
-            labels=np.array([labels[one['category_id']] for one in own], int))))
+        metric.results.append(
+            (
+                dict(width=SIZE, height=SIZE, img_id=image['id']),
+                dict(
+                    img_id=image['id'],
+                    bboxes=boxes,
+                    scores=np.array([one['score'] for one in own]),
+                    labels=np.array([labels[one['category_id']] for one in own], int),
+                ),
+            )
+        )
     return metric.evaluate(len(annotations['images']))
 
 
 @pytest.mark.parametrize('metric', ['bbox', 'proposal'])
 def test_a_config_gets_the_same_metrics_from_either_backend(tmp_path, metric):
     data = hostile(1, 'bbox')
-    default, pycocotools = (metrics_of(*data, tmp_path, metric=metric, **settings)
-                            for settings in ({}, dict(backend='pycocotools')))
+    default, pycocotools = (
+        metrics_of(*data, tmp_path, metric=metric, **settings) for settings in ({}, dict(backend='pycocotools'))
+    )
     assert set(default) == set(pycocotools)
     assert default == pytest.approx(pycocotools, abs=1e-9, nan_ok=True)
 
@@ -153,9 +184,12 @@ def test_each_class_gets_its_own_ap_whatever_the_order_of_the_ids(tmp_path, back
     """Only the class of the highest id, which the file lists first, is found."""
     annotations = dict(
         images=[dict(id=1, width=SIZE, height=SIZE, file_name='')],
-        annotations=[dict(id=id_, image_id=1, category_id=id_, bbox=[20 * id_, 9, 15, 15], area=225, iscrowd=0)
-                     for id_ in (1, 2, 3)],
-        categories=[dict(id=3, name='found'), dict(id=1, name='missed'), dict(id=2, name='missed too')])
+        annotations=[
+            dict(id=id_, image_id=1, category_id=id_, bbox=[20 * id_, 9, 15, 15], area=225, iscrowd=0)
+            for id_ in (1, 2, 3)
+        ],
+        categories=[dict(id=3, name='found'), dict(id=1, name='missed'), dict(id=2, name='missed too')],
+    )
     found = [dict(image_id=1, category_id=3, bbox=[60, 9, 15, 15], score=0.9)]
     metrics = metrics_of(annotations, found, tmp_path, backend=backend)
     assert metrics['coco/found_precision'] == 1

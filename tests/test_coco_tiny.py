@@ -24,12 +24,23 @@ FACTOR = 12
 def test_the_loss_on_real_images_falls_as_it_should(tmp_path, monkeypatch):
     monkeypatch.setenv('COCO_TINY', str(SHARED / 'coco_tiny'))
     monkeypatch.setenv('SNV2_WEIGHTS', str(SHARED / 'weights' / 'shufflenetv2_x1_0_leakyrelu_nanodet_m.pth'))
-    train(CONFIG, work_dir=str(tmp_path), cfg_options={
-        'train_cfg.max_epochs': 40, 'train_cfg.val_interval': 100, 'param_scheduler.0.end': 10,
-        'train_dataloader.dataset.pipeline.2.scale': (240, 240), 'train_dataloader.dataset.indices': 8,
-        'train_dataloader.num_workers': 0, 'randomness.seed': 1,
-        'train_dataloader.persistent_workers': False, 'default_hooks.logger.interval': 1,
-        'default_hooks.checkpoint.interval': 100, 'log_processor.window_size': 1})
+    train(
+        CONFIG,
+        work_dir=str(tmp_path),
+        cfg_options={
+            'train_cfg.max_epochs': 40,
+            'train_cfg.val_interval': 100,
+            'param_scheduler.0.end': 10,
+            'train_dataloader.dataset.pipeline.2.scale': (240, 240),
+            'train_dataloader.dataset.indices': 8,
+            'train_dataloader.num_workers': 0,
+            'randomness.seed': 1,
+            'train_dataloader.persistent_workers': False,
+            'default_hooks.logger.interval': 1,
+            'default_hooks.checkpoint.interval': 100,
+            'log_processor.window_size': 1,
+        },
+    )
     losses = list(read_scalars(tmp_path)[0]['loss_cls'].values())
     assert losses[0] == pytest.approx(math.log(81), abs=0.3)
     assert sum(losses[-10:]) / 10 < losses[0] / FACTOR, losses

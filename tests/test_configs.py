@@ -52,7 +52,6 @@ def sizes(strides):
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem, scope='class')
 class TestEveryConfig:
-
     def test_it_registers_the_plugin_and_builds(self, path, detector):
         assert read(path).custom_imports.imports == ['mmdet_shufflenetv2']
         assert isinstance(detector.backbone, ShuffleNetV2)
@@ -66,13 +65,14 @@ class TestEveryConfig:
         assert [tuple(s.shape[2:]) for s in scores] == sizes(stride for stride, _ in head.prior_generator.strides)
         if not one_stage:
             extractor = detector.roi_head.bbox_roi_extractor
-            seen = features[:extractor.num_inputs]
+            seen = features[: extractor.num_inputs]
             assert [tuple(f.shape[2:]) for f in seen] == sizes(extractor.featmap_strides)
 
 
 @pytest.mark.parametrize('path', COCO_CONFIGS, ids=lambda path: path.stem)
 def test_a_coco_config_names_weights_of_its_own_network(path):
     from mmengine.runner.checkpoint import get_torchvision_models
+
     cfg = read(path)
     backbone = cfg.model.backbone
     width = next((value for name, value in WIDTHS.items() if name in path.stem), 1.0)
@@ -115,9 +115,14 @@ def test_a_lite_detector_takes_a_fifth_of_the_multiply_adds_outside_the_backbone
     assert outside[0] >= 5 * outside[1]
 
 
-@pytest.mark.parametrize(('name', 'batch', 'rate', 'scales'), [
-    ('nanodet_m_snv2', 192, 0.14, (0.5, 1.4)), ('nanodet_plus_m_snv2', 96, 0.001, (0.6, 1.4)),
-    ('nanodet_plus_m_snv2_1.5x', 96, 0.001, (0.6, 1.4))])
+@pytest.mark.parametrize(
+    ('name', 'batch', 'rate', 'scales'),
+    [
+        ('nanodet_m_snv2', 192, 0.14, (0.5, 1.4)),
+        ('nanodet_plus_m_snv2', 96, 0.001, (0.6, 1.4)),
+        ('nanodet_plus_m_snv2_1.5x', 96, 0.001, (0.6, 1.4)),
+    ],
+)
 def test_nanodet_at_416_differs_from_320_in_sizes_and_the_range_of_scales_alone(name, batch, rate, scales):
     small, large = (Config.fromfile(ROOT / 'configs' / f'{name}{suffix}.py') for suffix in ('', '_416'))
     assert large.model == small.model

@@ -16,8 +16,9 @@ register_all_modules()
 DOCS = Path(__file__).parent.parent / 'docs' / 'detectors.md'
 
 
-@pytest.mark.parametrize('name', [
-    pytest.param(name, marks=pytest.mark.slow if name == 'DINO' else ()) for name in FAMILIES])
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=pytest.mark.slow if name == 'DINO' else ()) for name in FAMILIES]
+)
 def test_a_family_trains_a_step_and_predicts(name):
     torch.manual_seed(0)
     model = MODELS.build(family_model(name))
@@ -25,8 +26,7 @@ def test_a_family_trains_a_step_and_predicts(name):
     model.train()
     MessageHub.get_current_instance().update_info('epoch', 0)  # in a run, MMEngine's hooks tell it
     shape = [3, *FAMILIES[name].size]
-    batch = demo_mm_inputs(2, [shape] * 2, num_classes=80, with_mask=FAMILIES[name].with_masks,
-                           use_box_type=True)
+    batch = demo_mm_inputs(2, [shape] * 2, num_classes=80, with_mask=FAMILIES[name].with_masks, use_box_type=True)
     losses = model.forward(**model.data_preprocessor(batch, True), mode='loss')
     total, _ = model.parse_losses(losses)
     assert total.isfinite()

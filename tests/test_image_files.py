@@ -39,15 +39,17 @@ def test_a_large_photograph_passes(tmp_path):
 
 
 def xmp(orientation):
-    return (f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-            f'<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
-            f'tiff:Orientation="{orientation}"/></rdf:RDF></x:xmpmeta>').encode()
+    return (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f'<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+        f'tiff:Orientation="{orientation}"/></rdf:RDF></x:xmpmeta>'
+    ).encode()
 
 
 def turned(path, size, in_exif, in_xmp):
     """An image whose EXIF, which is there in any case, and whose XMP state these orientations."""
     exif = Image.Exif()
-    exif[0x010f] = 'Maker'
+    exif[0x010F] = 'Maker'
     if in_exif:
         exif[0x0112] = in_exif
     more = dict(xmp=xmp(in_xmp)) if in_xmp and path.suffix in ('.jpg', '.webp') else {}
@@ -57,9 +59,16 @@ def turned(path, size, in_exif, in_xmp):
     Image.new('RGB', size).save(path, exif=exif, **more)
 
 
-@pytest.mark.parametrize(('backend', 'flag'), [
-    ('cv2', 'color'), ('cv2', 'color_ignore_orientation'), ('cv2', 'unchanged'), ('pillow', 'color'),
-    ('pillow', 'unchanged')])
+@pytest.mark.parametrize(
+    ('backend', 'flag'),
+    [
+        ('cv2', 'color'),
+        ('cv2', 'color_ignore_orientation'),
+        ('cv2', 'unchanged'),
+        ('pillow', 'color'),
+        ('pillow', 'unchanged'),
+    ],
+)
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp', '.tif'])
 @pytest.mark.parametrize('size', [(12, 40), (17, 16)])
 @pytest.mark.parametrize(('in_exif', 'in_xmp'), [(1, None), (3, None), (6, None), (8, 1), (None, 6), (1, 6)])
@@ -72,8 +81,16 @@ def test_the_size_is_that_which_mmcv_decodes(tmp_path, backend, flag, suffix, si
 
 def with_chunk(content, kind, payload):
     """A PNG with another chunk behind its header."""
-    return b''.join((content[:33], struct.pack('>I', len(payload)), kind, payload,
-                     struct.pack('>I', zlib.crc32(kind + payload)), content[33:]))
+    return b''.join(
+        (
+            content[:33],
+            struct.pack('>I', len(payload)),
+            kind,
+            payload,
+            struct.pack('>I', zlib.crc32(kind + payload)),
+            content[33:],
+        )
+    )
 
 
 ODD_CHUNKS = {
@@ -100,10 +117,16 @@ def test_metadata_that_only_pillow_refuses_do_not_make_an_image_broken(tmp_path,
 
 
 @pytest.mark.parametrize('odd', ['a color profile of 3 MB', 'a text of 3 MB'])
-@pytest.mark.parametrize('damage', [
-    lambda content: content[:-100], lambda content: content[:-12], lambda content: content[:60],
-    lambda content: content[:-200] + bytes(100) + content[-100:],
-], ids=['cut', 'no end', 'hardly begun', 'zeros within'])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        lambda content: content[:-100],
+        lambda content: content[:-12],
+        lambda content: content[:60],
+        lambda content: content[:-200] + bytes(100) + content[-100:],
+    ],
+    ids=['cut', 'no end', 'hardly begun', 'zeros within'],
+)
 def test_they_do_not_hide_that_it_is_truncated_nor_make_it_fit_for_pillow(tmp_path, odd, damage):
     path, _ = odd_png(tmp_path / 'a.png', odd)
     assert check_image_file(path, 'pillow').kind == 'image_broken'
@@ -127,18 +150,28 @@ def test_a_strangers_name_can_be_printed(tmp_path):
     fault.encode()
 
 
-@pytest.mark.parametrize(('path', 'clutter'), [
-    ('a.jpg', False), ('train/a.b.jpg', False), ('._a.jpg', True), ('train/.ipynb_checkpoints/a.jpg', True),
-    ('__MACOSX/train/a.jpg', True),
-])
+@pytest.mark.parametrize(
+    ('path', 'clutter'),
+    [
+        ('a.jpg', False),
+        ('train/a.b.jpg', False),
+        ('._a.jpg', True),
+        ('train/.ipynb_checkpoints/a.jpg', True),
+        ('__MACOSX/train/a.jpg', True),
+    ],
+)
 def test_what_systems_and_editors_leave_in_a_folder_is_known(path, clutter):
     assert is_clutter(PurePath(path)) == clutter
 
 
 def test_a_folder_is_searched_for_what_pillow_and_opencv_read_and_for_what_torchvision_does(tmp_path):
     from torchvision.datasets.folder import IMG_EXTENSIONS
-    known = {suffix for suffix, kind in Image.registered_extensions().items()
-             if kind in ('AVIF', 'BMP', 'GIF', 'HEIF', 'JPEG', 'JPEG2000', 'MPO', 'PNG', 'PPM', 'TIFF', 'WEBP')}
+
+    known = {
+        suffix
+        for suffix, kind in Image.registered_extensions().items()
+        if kind in ('AVIF', 'BMP', 'GIF', 'HEIF', 'JPEG', 'JPEG2000', 'MPO', 'PNG', 'PPM', 'TIFF', 'WEBP')
+    }
     assert set(IMG_EXTENSIONS) <= set(IMAGE_SUFFIXES)
     assert known - set(IMAGE_SUFFIXES) == {'.pfm'}  # floating point, not to be told from an image's range
 
@@ -185,20 +218,26 @@ def quarter_turn(number):
 MORE = dict(save_all=True, append_images=[drawn().rotate(180)])
 # Each: suffix, how a file of this kind is written, and what Pillow makes of it, unless it is what it opens.
 FILES = {
-    'JPEG': ('.jpg', lambda path: drawn().save(path)), 'progressive': ('.jpg', lambda path: drawn().save(
-        path, progressive=True)), 'gray JPEG': ('.jpg', lambda path: drawn('L').save(path)),
+    'JPEG': ('.jpg', lambda path: drawn().save(path)),
+    'progressive': ('.jpg', lambda path: drawn().save(path, progressive=True)),
+    'gray JPEG': ('.jpg', lambda path: drawn('L').save(path)),
     'CMYK JPEG': ('.jpg', lambda path: drawn('CMYK').save(path, quality=95)),
     'CMYK TIFF': ('.tif', lambda path: drawn('CMYK').save(path)),
-    'gray PNG': ('.png', lambda path: drawn('L').save(path)), 'one bit': ('.png', lambda path: drawn('1').save(path)),
-    'alpha': ('.png', lambda path: transparent().save(path)), 'gray with alpha': (
-        '.png', lambda path: transparent().convert('LA').save(path)),
+    'gray PNG': ('.png', lambda path: drawn('L').save(path)),
+    'one bit': ('.png', lambda path: drawn('1').save(path)),
+    'alpha': ('.png', lambda path: transparent().save(path)),
+    'gray with alpha': ('.png', lambda path: transparent().convert('LA').save(path)),
     'palette': ('.png', lambda path: drawn().quantize(64).save(path)),
     'palette with alpha': ('.png', lambda path: drawn().quantize(64).save(path, transparency=0)),
-    '16 bits': ('.png', of_16_bits), 'gray of 16 bits': ('.png', lambda path: of_16_bits(path, 1)),
-    'TIFF of 16 bits': ('.tif', of_16_bits), 'TIFF of pages': ('.tif', lambda path: drawn().save(path, **MORE)),
-    'GIF': ('.gif', lambda path: drawn().quantize(64).save(path)), 'animated GIF': (
-        '.gif', lambda path: drawn().quantize(64).save(path, save_all=True, append_images=[
-            drawn().rotate(180).quantize(64)])),
+    '16 bits': ('.png', of_16_bits),
+    'gray of 16 bits': ('.png', lambda path: of_16_bits(path, 1)),
+    'TIFF of 16 bits': ('.tif', of_16_bits),
+    'TIFF of pages': ('.tif', lambda path: drawn().save(path, **MORE)),
+    'GIF': ('.gif', lambda path: drawn().quantize(64).save(path)),
+    'animated GIF': (
+        '.gif',
+        lambda path: drawn().quantize(64).save(path, save_all=True, append_images=[drawn().rotate(180).quantize(64)]),
+    ),
     'animated PNG': ('.png', lambda path: drawn().save(path, **MORE)),
     'WebP': ('.webp', lambda path: drawn().save(path)),
     'WebP with alpha': ('.webp', lambda path: transparent().save(path, lossless=True, exact=True)),
@@ -206,10 +245,13 @@ FILES = {
     'AVIF': ('.avif', lambda path: drawn().save(path)),
     'AVIF with alpha': ('.avif', lambda path: transparent().save(path)),
     'animated AVIF': ('.avif', lambda path: drawn().save(path, **MORE)),
-    'HEIC': ('.heic', lambda path: drawn().save(path)), 'HEIC in capitals': ('.HEIC', lambda path: drawn().save(
-        path, format='HEIF')),
-    **{f'{suffix} turned as {number}': (suffix, lambda path, number=number: drawn().save(path, **quarter_turn(number)))
-       for suffix in ('.jpg', '.png', '.webp', '.tif', '.avif', '.heic') for number in (3, 5, 6, 8)},
+    'HEIC': ('.heic', lambda path: drawn().save(path)),
+    'HEIC in capitals': ('.HEIC', lambda path: drawn().save(path, format='HEIF')),
+    **{
+        f'{suffix} turned as {number}': (suffix, lambda path, number=number: drawn().save(path, **quarter_turn(number)))
+        for suffix in ('.jpg', '.png', '.webp', '.tif', '.avif', '.heic')
+        for number in (3, 5, 6, 8)
+    },
 }
 
 
@@ -234,8 +276,11 @@ def test_training_prediction_and_exported_detectors_get_the_same_pixels(tmp_path
     pixels = {
         'training': TRANSFORMS.build(dict(type='LoadImageFromFile')).transform(dict(img_path=str(path)))['img'],
         'with fault tolerance': LoadCompleteImage().transform(dict(img_path=str(path)))['img'],
-        'predict': next(find_sources([path])[0].frames()).image, 'exported': given[0], 'figures': mmcv.imread(path),
-        'read_image': read_image(path)}
+        'predict': next(find_sources([path])[0].frames()).image,
+        'exported': given[0],
+        'figures': mmcv.imread(path),
+        'read_image': read_image(path),
+    }
     for array in pixels.values():
         assert array.dtype == np.uint8
         assert np.array_equal(array, pixels['training'])
@@ -262,13 +307,13 @@ def test_truncated_avif_and_heic_are_found(tmp_path, kind, kept):
         pytest.skip(f'Pillow has no {kind} here')
     path = tmp_path / f'a{suffix}'
     write(path)
-    path.write_bytes(path.read_bytes()[:int(kept * path.stat().st_size)])
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
     assert check_image_file(path).kind == 'image_broken'
 
 
 def test_what_heic_needs_is_said(tmp_path, monkeypatch):
     (tmp_path / 'a.heic').write_bytes(b'\0\0\0\x18ftypheic' + bytes(99))
-    monkeypatch.setattr('mmdet_shufflenetv2.utils.images.pillow_formats', lambda: ('JPEG', ))
+    monkeypatch.setattr('mmdet_shufflenetv2.utils.images.pillow_formats', lambda: ('JPEG',))
     assert 'pip install pillow-heif' in check_image_file(tmp_path / 'a.heic').fault
 
 
@@ -281,15 +326,29 @@ def test_an_image_of_32_bits_a_sample_is_refused_before_a_training(tmp_path):
 
 
 def test_linked_folders_are_searched_once_and_loops_not_at_all(tmp_path):
-    for name in ('a/1.jpg', 'a/deep/2.JPG', 'b/3.png', 'far/4.JFIF', 'far/deep/5.jpeg', 'a/.ipynb_checkpoints/1.jpg',
-                 'a/notes.txt', 'beside/6.jpg'):
+    for name in (
+        'a/1.jpg',
+        'a/deep/2.JPG',
+        'b/3.png',
+        'far/4.JFIF',
+        'far/deep/5.jpeg',
+        'a/.ipynb_checkpoints/1.jpg',
+        'a/notes.txt',
+        'beside/6.jpg',
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b'')
     (tmp_path / 'root').mkdir()
     for name in ('a', 'b'):
         (tmp_path / name).rename(tmp_path / 'root' / name)
-    for link, target in {'root/b/far': 'far', 'root/a/again': 'far', 'root/c': 'root/a', 'root/a/up': 'root',
-                         'root/a/deep/higher': '.', 'far/deep/loop': 'far'}.items():
+    for link, target in {
+        'root/b/far': 'far',
+        'root/a/again': 'far',
+        'root/c': 'root/a',
+        'root/a/up': 'root',
+        'root/a/deep/higher': '.',
+        'far/deep/loop': 'far',
+    }.items():
         (tmp_path / link).symlink_to(tmp_path / target, target_is_directory=True)
     (tmp_path / 'root' / 'gone.jpg').symlink_to(tmp_path / 'nowhere.jpg')
     found = list(files_below(tmp_path / 'root'))
@@ -322,9 +381,10 @@ def test_an_image_is_turned_as_the_camera_was_held(tmp_path):
     assert read_image(tmp_path / 'photo.jpg').shape == (40, 20, 3)
 
 
-@pytest.mark.parametrize(('content', 'words'), [
-    (None, 'photo.jpg is missing'), (b'hello', 'truncated or'), (b'', 'truncated or'),
-    ('huge', 'has more than')])
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [(None, 'photo.jpg is missing'), (b'hello', 'truncated or'), (b'', 'truncated or'), ('huge', 'has more than')],
+)
 def test_what_cannot_be_read_is_refused(tmp_path, content, words):
     path = tmp_path / 'photo.jpg'
     if content == 'huge':

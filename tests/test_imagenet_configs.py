@@ -37,9 +37,12 @@ def test_a_config_builds_a_classifier_of_its_width(name):
     cfg = load(name)
     model = MODELS.build(cfg.model).eval()
     assert str(cfg.model.backbone.widen_factor) in name
-    assert model.backbone.architecture.stages == {
-        0.5: (48, 96, 192), 1.0: (116, 232, 464), 1.5: (176, 352, 704), 2.0: (244, 488, 976)}[
-            cfg.model.backbone.widen_factor]
+    assert (
+        model.backbone.architecture.stages
+        == {0.5: (48, 96, 192), 1.0: (116, 232, 464), 1.5: (176, 352, 704), 2.0: (244, 488, 976)}[
+            cfg.model.backbone.widen_factor
+        ]
+    )
     assert cfg.model.backbone.get('large_receptive_field', False) == ('star' in name)
     assert cfg.model.backbone.get('with_se', False) == ('_se_' in name)
     assert (model.backbone.variant == 'torchvision') == ('torchvision' in name)
@@ -51,8 +54,9 @@ def test_a_config_builds_a_classifier_of_its_width(name):
         assert counted == pytest.approx(parameters, abs=0 if 'torchvision' in name else 0.05)
 
 
-@pytest.mark.parametrize('path', [p for p in FOLDER.glob('*.py') if 'torchvision_0.5x' not in p.name],
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    'path', [p for p in FOLDER.glob('*.py') if 'torchvision_0.5x' not in p.name], ids=lambda path: path.stem
+)
 def test_a_config_states_only_what_differs(path):
     assert len(path.read_text().splitlines()) <= 5
 
@@ -63,8 +67,11 @@ def decays(name):
     model = MODELS.build(cfg.model)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     names = {parameter: key for key, parameter in model.named_parameters()}
-    return {names[parameter]: group['weight_decay'] for group in wrapper.optimizer.param_groups
-            for parameter in group['params']}, model
+    return {
+        names[parameter]: group['weight_decay']
+        for group in wrapper.optimizer.param_groups
+        for parameter in group['params']
+    }, model
 
 
 def test_the_authors_recipe_decays_what_has_more_than_one_dimension():
@@ -74,8 +81,12 @@ def test_the_authors_recipe_decays_what_has_more_than_one_dimension():
 
 def test_torchvisions_recipe_decays_all_but_the_norms():
     found, model = decays(TORCHVISION)
-    norms = {f'{name}.{kind}' for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)
-             for kind in ('weight', 'bias')}
+    norms = {
+        f'{name}.{kind}'
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.BatchNorm2d)
+        for kind in ('weight', 'bias')
+    }
     assert found == {key: 0 if key in norms else 2e-5 for key, _ in model.named_parameters()}
 
 
@@ -83,8 +94,10 @@ def learning_rates(name, epoch_length=1):
     cfg = load(name)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=cfg.optim_wrapper.optimizer.lr)
     schedules = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
-    built = [PARAM_SCHEDULERS.build(schedule, default_args=dict(optimizer=optimizer, epoch_length=epoch_length))
-             for schedule in schedules]
+    built = [
+        PARAM_SCHEDULERS.build(schedule, default_args=dict(optimizer=optimizer, epoch_length=epoch_length))
+        for schedule in schedules
+    ]
     rates = []
     for _ in range(cfg.train_cfg.max_epochs * epoch_length):
         rates.append(optimizer.param_groups[0]['lr'])
@@ -101,9 +114,14 @@ def test_the_authors_learning_rate_falls_from_a_half_to_nothing_on_a_line():
 
 def test_torchvisions_learning_rate_is_that_of_its_reference():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.5)
-    schedule = lr_scheduler.SequentialLR(optimizer, [
-        lr_scheduler.LinearLR(optimizer, start_factor=0.01, total_iters=5),
-        lr_scheduler.CosineAnnealingLR(optimizer, T_max=595)], milestones=[5])
+    schedule = lr_scheduler.SequentialLR(
+        optimizer,
+        [
+            lr_scheduler.LinearLR(optimizer, start_factor=0.01, total_iters=5),
+            lr_scheduler.CosineAnnealingLR(optimizer, T_max=595),
+        ],
+        milestones=[5],
+    )
     expected = []
     for _ in range(600):
         expected.append(optimizer.param_groups[0]['lr'])

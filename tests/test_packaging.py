@@ -11,8 +11,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-CONFIGS = sorted(str(path.relative_to(ROOT)) for folder in ('configs', 'configs/imagenet')
-                 for path in (ROOT / folder).glob('*.py'))
+CONFIGS = sorted(
+    str(path.relative_to(ROOT)) for folder in ('configs', 'configs/imagenet') for path in (ROOT / folder).glob('*.py')
+)
 
 
 def test_the_index_lists_every_config_once():
@@ -32,8 +33,7 @@ def test_the_files_that_the_makefile_names_are_there():
 def folder(tmp_path_factory):
     """A folder with a wheel and the source archive."""
     folder = tmp_path_factory.mktemp('dist')
-    code = ('from setuptools import build_meta as b; '
-            f'b.build_sdist({str(folder)!r}); b.build_wheel({str(folder)!r})')
+    code = f'from setuptools import build_meta as b; b.build_sdist({str(folder)!r}); b.build_wheel({str(folder)!r})'
     source = folder / 'source'
     subprocess.run(['git', 'clone', '--quiet', ROOT, source], check=True)
     # What is not committed yet belongs to it.
@@ -54,8 +54,15 @@ def built(folder):
 
 def test_the_wheel_carries_configs_and_tools_where_mim_looks(built):
     wheel = built[0]
-    for name in [*CONFIGS, 'configs/_base_/light_head_rcnn.py', 'configs/metafile.yml', 'model-index.yml',
-                 'tools/train.py', 'tools/_tool.py', 'tools/dist_train.sh']:
+    for name in [
+        *CONFIGS,
+        'configs/_base_/light_head_rcnn.py',
+        'configs/metafile.yml',
+        'model-index.yml',
+        'tools/train.py',
+        'tools/_tool.py',
+        'tools/dist_train.sh',
+    ]:
         assert f'mmdet_shufflenetv2/.mim/{name}' in wheel
     assert 'mmdet_shufflenetv2/deploy/targets/web_page/index.html' in wheel
     assert not [name for name in wheel if name.startswith(('tests/', 'benchmarks/')) or '__pycache__' in name]
@@ -67,21 +74,40 @@ def test_the_wheel_and_the_source_archive_say_that_the_package_is_typed(built):
 
 def test_the_wheel_installs_the_command_snv2(folder, tmp_path):
     wheel = next(folder.glob('*.whl'))
-    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index', '--target', tmp_path,
-                    wheel], check=True)
-    ended = subprocess.run([tmp_path / 'bin' / 'snv2', '--help'], capture_output=True, text=True, check=True,
-                           cwd=tmp_path, env=os.environ | {'PYTHONPATH': str(tmp_path)})
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index', '--target', tmp_path, wheel],
+        check=True,
+    )
+    ended = subprocess.run(
+        [tmp_path / 'bin' / 'snv2', '--help'],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=os.environ | {'PYTHONPATH': str(tmp_path)},
+    )
     assert ended.stdout.startswith('usage: snv2 COMMAND')
     code = 'import mmdet_shufflenetv2 as package; print(package.__file__)'
-    imported = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=tmp_path,
-                              env=os.environ | {'PYTHONPATH': str(tmp_path)})
+    imported = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=os.environ | {'PYTHONPATH': str(tmp_path)},
+    )
     assert imported.stdout.startswith(str(tmp_path))
 
 
 def test_the_source_archive_has_all_that_the_wheel_is_built_from(built):
-    for name in [*CONFIGS, 'model-index.yml', 'CHANGELOG.md', 'tools/train.py',
-                 'mmdet_shufflenetv2/models/backbones/shufflenet_v2.py',
-                 'mmdet_shufflenetv2/deploy/targets/web_page/index.html']:
+    for name in [
+        *CONFIGS,
+        'model-index.yml',
+        'CHANGELOG.md',
+        'tools/train.py',
+        'mmdet_shufflenetv2/models/backbones/shufflenet_v2.py',
+        'mmdet_shufflenetv2/deploy/targets/web_page/index.html',
+    ]:
         assert name in built[1]
 
 

@@ -25,9 +25,16 @@ from mmdet_shufflenetv2.cli.parser import parse as parse_options
 PAGES = [*sorted(ROOT.glob('*.md')), *sorted((ROOT / 'docs').glob('*.md'))]
 # Programs that are not this project's, and why they are not run here.
 OTHERS = {
-    'source': 'of the shell', 'cd': 'of the shell', 'pre-commit': 'of the repository', 'tensorboard': 'a server',
-    'mim': 'downloads', 'cmake': 'tests/deploy/test_programs.py runs it', 'build/programs/detect_openvino': 'likewise',
-    'build/programs/detect_ncnn': 'likewise', 'labelme2coco': 'not installed', 'supervision': 'not installed',
+    'source': 'of the shell',
+    'cd': 'of the shell',
+    'pre-commit': 'of the repository',
+    'tensorboard': 'a server',
+    'mim': 'downloads',
+    'cmake': 'tests/deploy/test_programs.py runs it',
+    'build/programs/detect_openvino': 'likewise',
+    'build/programs/detect_ncnn': 'likewise',
+    'labelme2coco': 'not installed',
+    'supervision': 'not installed',
     'trtexec': 'of TensorRT',
 }
 # What "your own config" builds on where a page does not say it.
@@ -111,15 +118,21 @@ def test_a_command_names_what_is_there_and_its_flags_are_taken(words, parse, tmp
     monkeypatch.chdir(ROOT)
     while re.fullmatch(r'[A-Z_]+=\S+', words[0]):
         words = words[1:]
-    tool = next((place for place, word in enumerate(words) if re.fullmatch(r'(tools|benchmarks|tests)/\S+\.py', word)
-                 and 'pytest' not in words), None)
+    tool = next(
+        (
+            place
+            for place, word in enumerate(words)
+            if re.fullmatch(r'(tools|benchmarks|tests)/\S+\.py', word) and 'pytest' not in words
+        ),
+        None,
+    )
     check_files(words)
     if words[0] == 'make':
         assert {word for word in words[1:] if '=' not in word} <= make_targets()
     elif words[0].endswith('.sh'):
         tool = 'tools/train.py' if 'train' in words[0] else 'tools/test.py'
         at = next(place for place, word in enumerate(words) if word.isdigit())
-        parse(tool, *words[1:at], *words[at + 1:])
+        parse(tool, *words[1:at], *words[at + 1 :])
     elif words[0] == 'snv2' or words[:3] == ['python', '-m', 'mmdet_shufflenetv2']:
         name, *arguments = (words[1:] if words[0] == 'snv2' else words[3:]) or ['--help']
         if name not in ('--help', 'COMMAND'):
@@ -150,18 +163,23 @@ def test_a_command_names_what_is_there_and_its_flags_are_taken(words, parse, tmp
 def check_config(args):
     """The config is read with the entries that the command overrides."""
     from mmdet_shufflenetv2.config.load import load_config
+
     config = getattr(args, 'config', None)
     if isinstance(config, str) and config.startswith(('configs/', 'mmdet::')):
         load_config(config, getattr(args, 'cfg_options', None))
 
 
-EPOCHS = [pytest.param(page, work_dir, int(epoch), id=f'{page.name}: {work_dir}/epoch_{epoch}.pth') for page in PAGES
-          for work_dir, epoch in sorted(set(re.findall(r'work_dirs/(\w[\w.]*)/epoch_(\d+)\.pth', page.read_text())))]
+EPOCHS = [
+    pytest.param(page, work_dir, int(epoch), id=f'{page.name}: {work_dir}/epoch_{epoch}.pth')
+    for page in PAGES
+    for work_dir, epoch in sorted(set(re.findall(r'work_dirs/(\w[\w.]*)/epoch_(\d+)\.pth', page.read_text())))
+]
 
 
 @pytest.mark.parametrize(('page', 'work_dir', 'epoch'), EPOCHS)
 def test_a_checkpoint_that_a_page_names_is_the_last_of_the_run_before(page, work_dir, epoch, parse):
     from mmdet_shufflenetv2.config.load import load_config
+
     lengths = set()
     for words in commands(page):
         config = next((word for word in words if Path(word).stem == work_dir and word.startswith('configs/')), None)
@@ -173,13 +191,17 @@ def test_a_checkpoint_that_a_page_names_is_the_last_of_the_run_before(page, work
     assert epoch in (lengths or {load_config(str(path)).train_cfg.max_epochs})
 
 
-PYTHON = [pytest.param(page, block, id=f'{page.name}: {block.split(chr(10))[0]}') for page in PAGES
-          for block in blocks(page, 'python')]
+PYTHON = [
+    pytest.param(page, block, id=f'{page.name}: {block.split(chr(10))[0]}')
+    for page in PAGES
+    for block in blocks(page, 'python')
+]
 
 
 @pytest.mark.parametrize(('page', 'block'), [one for one in PYTHON if 'model = dict(' in one.values[1]])
 def test_a_config_on_a_page_builds_its_detector(page, block, tmp_path):
     from mmdet_shufflenetv2.config.load import load_config
+
     register_all_modules()
     # A block that names no base is the one before with other parts, or one's own config.
     before = re.findall(r'^_base_ = .*$', page.read_text().partition(block)[0], re.M)
@@ -192,6 +214,7 @@ def test_a_config_on_a_page_builds_its_detector(page, block, tmp_path):
 def write_checkpoint(path):
     """A small detector's, with its config inside, as a training here leaves it."""
     from mmdet_shufflenetv2.config.load import load_config
+
     register_all_modules()
     config = load_config(str(ROOT / 'configs' / 'nanodet_m_snv2.py'))
     torch.save(dict(meta=dict(cfg=config.pretty_text), state_dict=MODELS.build(config.model).state_dict()), path)
@@ -203,6 +226,7 @@ def test_code_on_a_page_runs(page, block, tmp_path, monkeypatch, shapes_root):
 
     from mmdet_shufflenetv2 import ShuffleNetV2
     from mmdet_shufflenetv2.config.load import load_config
+
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'photo.jpg').symlink_to(shapes_root / 'val2017' / '000000000001.jpg')
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
@@ -225,6 +249,7 @@ def test_code_on_a_page_runs(page, block, tmp_path, monkeypatch, shapes_root):
         gradio_client = pytest.importorskip('gradio_client')
         from mmdet_shufflenetv2.inference.models import find_models
         from mmdet_shufflenetv2.inference.page import make_page
+
         page = make_page(find_models(['detector.onnx']))
         page.launch(server_name='127.0.0.1', prevent_thread_lock=True, quiet=True, ssr_mode=False)
         client = gradio_client.Client
@@ -261,7 +286,9 @@ def test_the_modules_that_the_changelog_moves_things_to_are_there():
 
 def test_the_rooms_are_listed_in_the_order_of_their_imports():
     layers = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']['importlinter']['contracts'][0]['layers']
-    assert re.findall(r'^\| `(\w+)` \| ', (ROOT / 'docs' / 'architecture.md').read_text(), re.M)[:len(layers)] == layers
+    assert (
+        re.findall(r'^\| `(\w+)` \| ', (ROOT / 'docs' / 'architecture.md').read_text(), re.M)[: len(layers)] == layers
+    )
 
 
 def test_the_files_that_the_architecture_names_are_there():

@@ -11,8 +11,12 @@ import mmdet_shufflenetv2
 from mmdet_shufflenetv2.config.options import TrainOptions
 from mmdet_shufflenetv2.config.resolve import resolve
 
-DETECTORS = ('faster_rcnn_snv2_shapes', 'light_head_rcnn_snv2_shapes', 'nanodet_m_snv2_shapes',
-             'nanodet_plus_m_snv2_shapes')
+DETECTORS = (
+    'faster_rcnn_snv2_shapes',
+    'light_head_rcnn_snv2_shapes',
+    'nanodet_m_snv2_shapes',
+    'nanodet_plus_m_snv2_shapes',
+)
 SMALL = """
 _base_ = ['{root}/configs/{base}.py']
 _data = dict(data_root='{data}/', shapes=dict(num_train=12, num_val=6, size=96))
@@ -24,8 +28,11 @@ test_evaluator = val_evaluator
 visualizer = dict(type='BoxVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
 """
 # Names that configs of 0.1 have.
-OLD = {'FaultTolerantCheckpointHook': 'DurableCheckpointHook', 'FaultTolerantDataset': 'DurableDataset',
-       'LoadCompleteImage': 'LoadWholeImage'}
+OLD = {
+    'FaultTolerantCheckpointHook': 'DurableCheckpointHook',
+    'FaultTolerantDataset': 'DurableDataset',
+    'LoadCompleteImage': 'LoadWholeImage',
+}
 BUILD = """
 import sys
 import mmdet_shufflenetv2
@@ -52,7 +59,7 @@ def builder(tmp_path_factory, shapes_root, small_classifier):
     for name, path in small.items():
         path.write_text(SMALL.format(root=ROOT, base=name, data=shapes_root))
     for name, path in (small | {'classifier': small_classifier}).items():
-        cfg, _ = resolve(TrainOptions(str(path), work_dir=str(folder / name), tracker=('tensorboard', )))
+        cfg, _ = resolve(TrainOptions(str(path), work_dir=str(folder / name), tracker=('tensorboard',)))
         dumped[name] = folder / f'dumped_{name}.py'
         cfg.dump(dumped[name])
     text = dumped['faster_rcnn_snv2_shapes'].read_text()
@@ -61,8 +68,13 @@ def builder(tmp_path_factory, shapes_root, small_classifier):
         text = text.replace(f"'{new}'", f"'{old}'")
     dumped['as 0.1 names it'] = folder / 'dumped_old.py'
     dumped['as 0.1 names it'].write_text(text)
-    done = subprocess.run([sys.executable, '-c', BUILD, *map(str, dumped.values())], capture_output=True, text=True,
-                          cwd=folder, check=False)
+    done = subprocess.run(
+        [sys.executable, '-c', BUILD, *map(str, dumped.values())],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
     return done, dumped
 
 
@@ -74,8 +86,11 @@ def test_a_dumped_config_builds_where_nothing_else_is_imported(builder, name):
 
 def test_every_module_that_registers_something_is_imported_with_the_package(builder):
     package = Path(mmdet_shufflenetv2.__file__).parent
-    registering = {'.'.join(path.relative_to(package.parent).with_suffix('').parts) for path in package.rglob('*.py')
-                   if 'register_module(' in path.read_text()}
+    registering = {
+        '.'.join(path.relative_to(package.parent).with_suffix('').parts)
+        for path in package.rglob('*.py')
+        if 'register_module(' in path.read_text()
+    }
     imported = next(line for line in builder[0].stdout.splitlines() if line.startswith('imported ')).split()
     assert registering
     assert registering <= set(imported)

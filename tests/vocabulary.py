@@ -39,8 +39,13 @@ SKIPPED = ('LICENSE', 'tests/vocabulary.py', 'CHANGELOG.md')
 
 def findings(root: Path = ROOT) -> list[str]:
     """``path:line: phrase (instead)`` for each phrase in the text files that git knows."""
-    known = subprocess.run(['git', 'ls-files', '*.py', '*.md', '*.yml', '*.toml', '*.sh', 'Makefile'], cwd=root,
-                           capture_output=True, text=True, check=True).stdout.split()
+    known = subprocess.run(
+        ['git', 'ls-files', '*.py', '*.md', '*.yml', '*.toml', '*.sh', 'Makefile'],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
     found = []
     for name in sorted(set(known) - set(SKIPPED)):
         for number, line in enumerate((root / name).read_text(encoding='utf-8').splitlines(), 1):

@@ -10,7 +10,9 @@ def run(command: str) -> None:
     try:
         from mmdet_shufflenetv2.cli import main
     except ImportError as error:
-        print(f"error: {error}\nRun 'make install', or pip install -e '.[mmcv-lite]', in the folder of this project.",
-              file=sys.stderr)
+        print(
+            f"error: {error}\nRun 'make install', or pip install -e '.[mmcv-lite]', in the folder of this project.",
+            file=sys.stderr,
+        )
         sys.exit(2)
     main([command, *sys.argv[1:]])

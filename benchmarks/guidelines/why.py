@@ -44,13 +44,20 @@ PAIRS = {
 
 
 def blocks(runtime: str, rounds: int) -> None:
-    print("| network | widths: the paper's / multiples of 16 | time for a multiply-add, ratio | spread |\n"
-          '| --- | --- | --- | --- |')
+    print(
+        "| network | widths: the paper's / multiples of 16 | time for a multiply-add, ratio | spread |\n"
+        '| --- | --- | --- | --- |'
+    )
     for name, networks in PAIRS.items():
         inputs = [random_input(network) for network in networks]
         counts = [count_multiply_adds(*each) for each in zip(networks, inputs)]
-        taken = time_alternating({str(number): make_call(runtime, network.eval(), x)
-                                  for number, (network, x) in enumerate(zip(networks, inputs))}, rounds=rounds)
+        taken = time_alternating(
+            {
+                str(number): make_call(runtime, network.eval(), x)
+                for number, (network, x) in enumerate(zip(networks, inputs))
+            },
+            rounds=rounds,
+        )
         theirs, aligned = ([seconds / count for seconds in taken[str(number)]] for number, count in enumerate(counts))
         ratio, low, high, _ = compare(aligned, theirs)
         print(f'| {name} | {" / ".join(map(_widths, networks))} | {ratio:.2f} | {low:.2f} to {high:.2f} |', flush=True)
@@ -67,11 +74,17 @@ def fusion(runtime: str, rounds: int) -> None:
         name = f'{channels} | {"yes" if relu else "no"} | {"yes" if shortcut else "no"}'
         stack = bottlenecks(channels, relu, shortcut)
         networks[name] = stack, nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), *stack)
-    calls = {(name, place): make_call(runtime, network.eval(), random_input(network))
-             for name, pair in networks.items() for place, network in enumerate(pair)}
+    calls = {
+        (name, place): make_call(runtime, network.eval(), random_input(network))
+        for name, pair in networks.items()
+        for place, network in enumerate(pair)
+    }
     taken = time_alternating(calls, rounds=rounds)
-    print('| c | ReLU | shortcut | alone (ms) | over neither | behind a convolution (ms) | over neither |\n' +
-          '| --- ' * 7 + '|')
+    print(
+        '| c | ReLU | shortcut | alone (ms) | over neither | behind a convolution (ms) | over neither |\n'
+        + '| --- ' * 7
+        + '|'
+    )
     for name in networks:
         cells = []
         for place in (0, 1):
@@ -82,8 +95,13 @@ def fusion(runtime: str, rounds: int) -> None:
 
 def memory(runtime: str, rounds: int) -> None:
     networks = {
-        'G1 x4, 1:1': balanced(128, 128), 'G1 x4, 1:6': balanced(52, 312), 'G1 x4, 1:12': balanced(36, 432),
-        'G2 x4, 1 group': grouped(256, 1), 'G2 x4, 4 groups': grouped(512, 4), 'G2 x4, 8 groups': grouped(720, 8)}
+        'G1 x4, 1:1': balanced(128, 128),
+        'G1 x4, 1:6': balanced(52, 312),
+        'G1 x4, 1:12': balanced(36, 432),
+        'G2 x4, 1 group': grouped(256, 1),
+        'G2 x4, 4 groups': grouped(512, 4),
+        'G2 x4, 8 groups': grouped(720, 8),
+    }
     print('| network | milliseconds | spread | page faults a run |\n| --- | --- | --- | --- |')
     for name, network in networks.items():  # not in turns: one network would keep memory for another
         call = make_call(runtime, network.eval(), random_input(network))
@@ -97,8 +115,10 @@ def memory(runtime: str, rounds: int) -> None:
 def pooling(runtime: str, rounds: int) -> None:
     image, x = torch.rand(1, 3, 224, 224), torch.rand(1, 24, 112, 112)
     conv, pool = nn.Conv2d(3, 24, 3, stride=2, padding=1).eval(), nn.MaxPool2d(3, stride=2, padding=1)
-    calls = {'convolution 3 -> 24, stride 2': make_call(runtime, conv, image),
-             'max pooling': make_call(runtime, pool, x)}
+    calls = {
+        'convolution 3 -> 24, stride 2': make_call(runtime, conv, image),
+        'max pooling': make_call(runtime, pool, x),
+    }
     if runtime == 'torch':
         calls['max pooling, channels last'] = make_call(runtime, pool, x.contiguous(memory_format=torch.channels_last))
     print('| layer | milliseconds | spread |\n| --- | --- | --- |')

@@ -1,6 +1,6 @@
 """How many operations a second this machine does at best: PyTorch's product of two square matrices in float32.
 
-    OMP_WAIT_POLICY=PASSIVE python benchmarks/latency/matmul.py --threads 2
+OMP_WAIT_POLICY=PASSIVE python benchmarks/latency/matmul.py --threads 2
 """
 
 from __future__ import annotations

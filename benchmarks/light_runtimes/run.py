@@ -41,20 +41,26 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=60)
     args = parser.parse_args()
     image = draw_image(np.random.default_rng(0), size=320)[0]
-    print(f'{args.target}, {machine_name()}, {args.threads} thread(s), {args.rounds} rounds, load average '
-          f'{os.getloadavg()[0]:.1f}\n\n| detector | form | median | time beside the plain graph | middle half |\n'
-          '| --- | --- | --- | --- | --- |')
+    print(
+        f'{args.target}, {machine_name()}, {args.threads} thread(s), {args.rounds} rounds, load average '
+        f'{os.getloadavg()[0]:.1f}\n\n| detector | form | median | time beside the plain graph | middle half |\n'
+        '| --- | --- | --- | --- | --- |'
+    )
     for weights in args.weights:
         with tempfile.TemporaryDirectory() as folder:
-            forms = {block: exported(args.target, weights, Path(folder), block, args.threads)
-                     for block in (None, *BLOCKS)}
+            forms = {
+                block: exported(args.target, weights, Path(folder), block, args.threads) for block in (None, *BLOCKS)
+            }
             seconds = time_alternating(
                 {block: lambda detector=detector: detector(image) for block, detector in forms.items()},
-                rounds=args.rounds)
+                rounds=args.rounds,
+            )
         for block in forms:
             low, ratio, high = np.percentile(np.array(seconds[block]) / np.array(seconds[None]), (25, 50, 75))
-            print(f'| {weights} | {"plain" if block is None else f"blocks of {block}" if block > 1 else "no blocks"} '
-                  f'| {summarize(seconds[block]).median * 1e3:.1f} ms | {ratio:.2f} | {low:.2f} to {high:.2f} |')
+            print(
+                f'| {weights} | {"plain" if block is None else f"blocks of {block}" if block > 1 else "no blocks"} '
+                f'| {summarize(seconds[block]).median * 1e3:.1f} ms | {ratio:.2f} | {low:.2f} to {high:.2f} |'
+            )
 
 
 if __name__ == '__main__':

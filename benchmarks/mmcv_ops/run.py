@@ -37,18 +37,21 @@ def boxes(count: int, device: str) -> Tensor:
 
 def workloads(device: str) -> dict[str, Callable[[], object]]:
     from mmcv.ops import batched_nms, roi_align
+
     many, scores = boxes(3000, device), torch.rand(3000, device=device)
-    classes = torch.randint(80, (3000, ), device=device)
+    classes = torch.randint(80, (3000,), device=device)
     features = torch.rand(1, 256, 200, 336, device=device, requires_grad=True)
     rois = torch.cat((torch.zeros(1000, 1, device=device), boxes(1000, device)), dim=1)
     out = roi_align(features, rois, 7, 0.25, 2)
     grad = torch.rand_like(out)
     return {
-        'batched_nms, 3,000 boxes of 80 classes':
-        lambda: batched_nms(many, scores, classes, dict(type='nms', iou_threshold=0.5)),
+        'batched_nms, 3,000 boxes of 80 classes': lambda: batched_nms(
+            many, scores, classes, dict(type='nms', iou_threshold=0.5)
+        ),
         'roi_align, 1,000 RoIs, 256 channels': lambda: roi_align(features.detach(), rois, 7, 0.25, 2),
-        'roi_align, forward and backward':
-        lambda: torch.autograd.grad(roi_align(features, rois, 7, 0.25, 2), features, grad),
+        'roi_align, forward and backward': lambda: torch.autograd.grad(
+            roi_align(features, rois, 7, 0.25, 2), features, grad
+        ),
     }
 
 
@@ -64,13 +67,19 @@ def main() -> None:
 
     # The names in mmcv.ops are functions; their modules are in sys.modules only.
     import mmcv.ops
+
     modules = [sys.modules['mmcv.ops.nms'], sys.modules['mmcv.ops.roi_align']]
     extensions = {'served': mmcv._ext}
     if args.compiled:
         extensions['compiled'] = load_compiled(args.compiled)
-    print(f'{platform.machine()}, {args.device}, {args.threads} threads, PyTorch {torch.__version__}; medians of '
-          f'{args.rounds} alternating rounds\n\n| operator | ' + ' | '.join(f'{name} (ms)' for name in extensions) +
-          ' | served / compiled |\n| --- ' + '| --- ' * (len(extensions) + 1) + '|')
+    print(
+        f'{platform.machine()}, {args.device}, {args.threads} threads, PyTorch {torch.__version__}; medians of '
+        f'{args.rounds} alternating rounds\n\n| operator | '
+        + ' | '.join(f'{name} (ms)' for name in extensions)
+        + ' | served / compiled |\n| --- '
+        + '| --- ' * (len(extensions) + 1)
+        + '|'
+    )
     for name, call in workloads(args.device).items():
         times: dict[str, list[float]] = {which: [] for which in extensions}
         for round_number in range(args.rounds + 2):

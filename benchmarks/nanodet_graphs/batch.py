@@ -38,11 +38,15 @@ def main() -> None:
                 calls[str(batch)] = lambda detector=detector: detector.detect(images)
             one, many = (np.array(seconds) for seconds in time_alternating(calls, rounds=args.rounds).values())
             milliseconds = (1e3 * summarize(seconds.tolist()).median / args.batch for seconds in (one, many))
-            rows.append(f'| {target} | {" | ".join(f"{value:.1f} ms" for value in milliseconds)} | '
-                        f'{np.median(one / many):.2f} |')
-    print(f'{machine_name()}, {args.threads} threads, {args.rounds} rounds, {args.checkpoint}\n\n'
-          f'| runtime | per image, one at a time | per image, {args.batch} at a time | throughput |\n'
-          '| --- | --- | --- | --- |')
+            rows.append(
+                f'| {target} | {" | ".join(f"{value:.1f} ms" for value in milliseconds)} | '
+                f'{np.median(one / many):.2f} |'
+            )
+    print(
+        f'{machine_name()}, {args.threads} threads, {args.rounds} rounds, {args.checkpoint}\n\n'
+        f'| runtime | per image, one at a time | per image, {args.batch} at a time | throughput |\n'
+        '| --- | --- | --- | --- |'
+    )
     print('\n'.join(rows))
 
 

@@ -35,28 +35,44 @@ def main() -> None:
     rows = []
     for checkpoint in args.checkpoints:
         with tempfile.TemporaryDirectory() as folder:
-            paths = {(target, precision): Path(folder, precision + suffix) for target, suffix in TARGETS.items()
-                     for precision in ('fp32', 'fp16', 'int8')}
+            paths = {
+                (target, precision): Path(folder, precision + suffix)
+                for target, suffix in TARGETS.items()
+                for precision in ('fp32', 'fp16', 'int8')
+            }
             for (_, precision), path in paths.items():
-                export_model(None, checkpoint, path, precision=precision,
-                             data=str(args.coco / 'train2017') if precision == 'int8' else None)
+                export_model(
+                    None,
+                    checkpoint,
+                    path,
+                    precision=precision,
+                    data=str(args.coco / 'train2017') if precision == 'int8' else None,
+                )
             detectors = {form: ExportedDetector(path, 1) for form, path in paths.items()}
             seconds = _processor_seconds(detectors, image, args.rounds)
             for form, detector in detectors.items():
                 mmap = 100 * mean_ap(detector, coco, args.coco / 'val2017')
-                size = sum(paths[form].with_suffix(suffix).stat().st_size for suffix in (paths[form].suffix, '.bin')
-                           if paths[form].with_suffix(suffix).exists())
+                size = sum(
+                    paths[form].with_suffix(suffix).stat().st_size
+                    for suffix in (paths[form].suffix, '.bin')
+                    if paths[form].with_suffix(suffix).exists()
+                )
                 relative = np.median(np.array(seconds[form]) / np.array(seconds[form[0], 'fp32']))
-                rows.append(f'| {Path(checkpoint).stem} | {form[0]} | {form[1]} | {mmap:.1f} | '
-                            f'{1e3 * np.median(seconds[form]):.1f} ms | {relative:.2f} | {size / 1e6:.1f} MB |')
-    print(f'\n{machine_name()}, one thread, {args.rounds} rounds\n\n'
-          '| detector | runtime | precision | mmAP | latency | beside fp32 | size |\n'
-          '| --- | --- | --- | --- | --- | --- | --- |')
+                rows.append(
+                    f'| {Path(checkpoint).stem} | {form[0]} | {form[1]} | {mmap:.1f} | '
+                    f'{1e3 * np.median(seconds[form]):.1f} ms | {relative:.2f} | {size / 1e6:.1f} MB |'
+                )
+    print(
+        f'\n{machine_name()}, one thread, {args.rounds} rounds\n\n'
+        '| detector | runtime | precision | mmAP | latency | beside fp32 | size |\n'
+        '| --- | --- | --- | --- | --- | --- | --- |'
+    )
     print('\n'.join(rows))
 
 
-def _processor_seconds(detectors: dict[tuple[str, str], ExportedDetector], image: np.ndarray,
-                       rounds: int) -> dict[tuple[str, str], list[float]]:
+def _processor_seconds(
+    detectors: dict[tuple[str, str], ExportedDetector], image: np.ndarray, rounds: int
+) -> dict[tuple[str, str], list[float]]:
     seconds: dict[tuple[str, str], list[float]] = {form: [] for form in detectors}
     for number in range(rounds + 3):
         for form, detector in detectors.items():

@@ -47,9 +47,17 @@ def quantized(path: Path, folder: Path, images: Images, per_channel: bool) -> Pa
     """The graph with its convolutions in 8 bits, post-processing in float, and our metadata."""
     prepared, out = folder / 'prepared.onnx', folder / f'{path.stem}_int8_{per_channel}.onnx'
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
-    quantize_static(prepared, out, images, quant_format=QuantFormat.QDQ, per_channel=per_channel,
-                    reduce_range=not has_vnni(),
-                    op_types_to_quantize=['Conv'], activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+    quantize_static(
+        prepared,
+        out,
+        images,
+        quant_format=QuantFormat.QDQ,
+        per_channel=per_channel,
+        reduce_range=not has_vnni(),
+        op_types_to_quantize=['Conv'],
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
     graph = onnx.load(out)
     onnx.helper.set_model_props(graph, {entry.key: entry.value for entry in onnx.load(path).metadata_props})
     onnx.save(graph, out)
@@ -61,9 +69,15 @@ def mean_ap(detector: ExportedDetector, coco: COCO, folder: Path) -> float:
     ids, results = category_ids(detector.classes), []
     for image in coco.loadImgs(coco.getImgIds()):
         boxes, scores, labels = detector(cv2.imread(str(folder / image['file_name'])))
-        results += [dict(image_id=image['id'], category_id=ids[label], score=float(score),
-                         bbox=[float(x1), float(y1), float(x2 - x1), float(y2 - y1)])
-                    for (x1, y1, x2, y2), score, label in zip(boxes, scores, labels)]
+        results += [
+            dict(
+                image_id=image['id'],
+                category_id=ids[label],
+                score=float(score),
+                bbox=[float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
+            )
+            for (x1, y1, x2, y2), score, label in zip(boxes, scores, labels)
+        ]
     evaluation = COCOeval(coco, coco.loadRes(results), 'bbox')
     evaluation.evaluate()
     evaluation.accumulate()
@@ -78,15 +92,14 @@ def main() -> None:
     parser.add_argument('--calibrate', type=int, default=32, help='number of images (default: 32)')
     parser.add_argument('--rounds', type=int, default=100)
     args = parser.parse_args()
-    paths = sorted((args.coco / 'train2017').iterdir())[:args.calibrate]
+    paths = sorted((args.coco / 'train2017').iterdir())[: args.calibrate]
     coco = COCO(str(args.coco / 'annotations' / 'instances_val2017.json'))
     forms: dict[tuple[str, str], ExportedDetector] = {}
     with tempfile.TemporaryDirectory() as folder:
         for graph in args.graphs:
             forms[graph.stem, 'onnxruntime'] = ExportedDetector(graph, 2)
             own = graph.with_stem(f'{graph.stem}_openvino')
-            forms[graph.stem, 'OpenVINO'] = ExportedDetector(
-                own if own.is_file() else graph, 2, 'openvino')
+            forms[graph.stem, 'OpenVINO'] = ExportedDetector(own if own.is_file() else graph, 2, 'openvino')
             for per_channel in (False, True):
                 out = quantized(graph, Path(folder), Images(ExportedDetector(graph), paths), per_channel)
                 kind = f'onnxruntime, int8, one scale per {"channel" if per_channel else "tensor"}'
@@ -95,13 +108,17 @@ def main() -> None:
     seconds = time_alternating({name: lambda d=d: d(image) for name, d in forms.items()}, rounds=args.rounds)
     accuracy = {name: mean_ap(detector, coco, args.coco / 'val2017') for name, detector in forms.items()}
     first = args.graphs[0].stem
-    print(f'\n{machine_name()}, 2 threads, {args.rounds} rounds\n\n'
-          f'| detector | form | mmAP | median | time beside float32 | time beside {first} |\n'
-          f'| --- | --- | --- | --- | --- | --- |')
+    print(
+        f'\n{machine_name()}, 2 threads, {args.rounds} rounds\n\n'
+        f'| detector | form | mmAP | median | time beside float32 | time beside {first} |\n'
+        f'| --- | --- | --- | --- | --- | --- |'
+    )
     for stem, kind in forms:
         median = summarize(seconds[stem, kind]).median * 1e3
-        same, other = (np.median(np.array(seconds[stem, kind]) / np.array(seconds[base]))
-                       for base in ((stem, 'onnxruntime'), (first, kind)))
+        same, other = (
+            np.median(np.array(seconds[stem, kind]) / np.array(seconds[base]))
+            for base in ((stem, 'onnxruntime'), (first, kind))
+        )
         print(f'| {stem} | {kind} | {100 * accuracy[stem, kind]:.1f} | {median:.1f} ms | {same:.2f} | {other:.2f} |')
 
 

@@ -10,8 +10,7 @@ load_from = '{{$NANODET_M:checkpoints/nanodet_m.ckpt}}'
 # Folded norms have no statistics of their own and must stay as they are. 50 images are too few to move the backbone.
 model = dict(backbone=dict(norm_eval=True, frozen_stages=3, init_cfg=None), bbox_head=dict(norm_eval=True))
 
-train_pipeline = [
-    step for step in _base_.train_pipeline if step['type'] not in ('ColorDistortion', 'RandomAffine')]
+train_pipeline = [step for step in _base_.train_pipeline if step['type'] not in ('ColorDistortion', 'RandomAffine')]
 train_dataloader = dict(batch_size=10, num_workers=2, dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader

@@ -47,13 +47,16 @@ class ConvolutionsAlone(nn.Module):
 
 def main() -> None:
     backbone, x = ShuffleNetV2(out_indices=(1, 2, 3)).eval(), torch.rand(SHAPE)
-    networks = {'plain graph': backbone, 'shuffle-free': shuffle_free(backbone),
-                'convolutions alone': ConvolutionsAlone(backbone).eval()}
+    networks = {
+        'plain graph': backbone,
+        'shuffle-free': shuffle_free(backbone),
+        'convolutions alone': ConvolutionsAlone(backbone).eval(),
+    }
     calls = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, network in networks.items():
             path = Path(folder) / f'{name}.onnx'
-            torch.onnx.export(network, (x, ), path, dynamo=False, input_names=['x'])
+            torch.onnx.export(network, (x,), path, dynamo=False, input_names=['x'])
             request = compile_for_cpu(path, THREADS, SHAPE).create_infer_request()
             calls[name] = lambda request=request: request.infer([x.numpy()])
     seconds = time_alternating(calls, rounds=61)

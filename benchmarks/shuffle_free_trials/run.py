@@ -1,6 +1,6 @@
 """Two further uses of the shuffle-free order that were tried and not kept: see the README beside this file.
 
-    python benchmarks/shuffle_free_trials/run.py
+python benchmarks/shuffle_free_trials/run.py
 """
 
 from __future__ import annotations
@@ -32,8 +32,13 @@ def compare(title: str, before: tuple, after: tuple, rounds: int) -> None:
 def with_norms(module: nn.Module) -> nn.Module:
     """The module with a batch norm behind each convolution, as training has them."""
     for name, child in list(module.named_children()):
-        setattr(module, name, nn.Sequential(child, nn.BatchNorm2d(child.out_channels)) if isinstance(child, nn.Conv2d)
-                else with_norms(child))
+        setattr(
+            module,
+            name,
+            nn.Sequential(child, nn.BatchNorm2d(child.out_channels))
+            if isinstance(child, nn.Conv2d)
+            else with_norms(child),
+        )
     return module
 
 
@@ -61,8 +66,10 @@ def training() -> None:
         sum(out.square().mean() for out in module(x)).backward()
         module.zero_grad()
 
-    print(f'activations kept in training, 4 images of 320x320: plain {kept_for_backward(plain, x):.0f} MiB, '
-          f'shuffle-free order {kept_for_backward(ordered, x):.0f} MiB')
+    print(
+        f'activations kept in training, 4 images of 320x320: plain {kept_for_backward(plain, x):.0f} MiB, '
+        f'shuffle-free order {kept_for_backward(ordered, x):.0f} MiB'
+    )
     compare('training step', ('plain', lambda: step(plain)), ('shuffle-free order', lambda: step(ordered)), 10)
 
 
@@ -73,8 +80,9 @@ def strided_products(height: int = 50, width: int = 84, half: int = 116, units: 
     later = half // 2
     first, second = torch.randn(half, half) / half**0.5, torch.randn(half, half) / half**0.5
     depthwise, bias = torch.randn(half, 1, 3, 3), torch.zeros(half)
-    kernels = [weight.t().reshape(half, half, 1, 1).contiguous(memory_format=torch.channels_last)
-               for weight in (first, second)]
+    kernels = [
+        weight.t().reshape(half, half, 1, 1).contiguous(memory_format=torch.channels_last) for weight in (first, second)
+    ]
     x = torch.randn(1, 2 * half, height, width).contiguous(memory_format=torch.channels_last)
     buffer = torch.zeros(height * width, (units + 1) * half + later)
 
@@ -94,13 +102,17 @@ def strided_products(height: int = 50, width: int = 84, half: int = 116, units: 
             y = torch.addmm(bias, read, first).relu_().view(1, height, width, half).permute(0, 3, 1, 2)
             y = F.conv2d(y, depthwise, padding=1, groups=half).permute(0, 2, 3, 1).reshape(-1, half)
             middle = unit * half
-            torch.addmm(bias[:later], y, second[:, :later], out=buffer[:, middle - later:middle])
-            torch.addmm(bias[later:], y, second[:, later:], out=buffer[:, middle:middle + half - later])
-            read = buffer[:, middle - later:middle + half - later].relu_()
+            torch.addmm(bias[:later], y, second[:, :later], out=buffer[:, middle - later : middle])
+            torch.addmm(bias[later:], y, second[:, later:], out=buffer[:, middle : middle + half - later])
+            read = buffer[:, middle - later : middle + half - later].relu_()
         return read
 
-    compare(f'{units} units of {2 * half} channels at {height}x{width}', ('channels_last with cat', with_cat),
-            ('strided products', in_place), 60)
+    compare(
+        f'{units} units of {2 * half} channels at {height}x{width}',
+        ('channels_last with cat', with_cat),
+        ('strided products', in_place),
+        60,
+    )
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """What makes a step of a training faster on this CPU: each form of it in turns, with the same weights and images.
 
-    python benchmarks/training_throughput/run.py --images COCO/train2017
+python benchmarks/training_throughput/run.py --images COCO/train2017
 """
 
 from __future__ import annotations
@@ -77,19 +77,27 @@ def compare(name: str, images: int, rounds: int, forms: list[str]) -> None:
             began = time.process_time()
             step(models[form], data)
             seconds[form].append(time.process_time() - began)
-    print(f'\n{name}, {images} images of {width}x{height}, {torch.get_num_threads()} threads\n\n'
-          f'| form | CPU seconds a step | to the first, paired | loss | peak memory |\n| --- | --- | --- | --- | --- |')
+    print(
+        f'\n{name}, {images} images of {width}x{height}, {torch.get_num_threads()} threads\n\n'
+        f'| form | CPU seconds a step | to the first, paired | loss | peak memory |\n| --- | --- | --- | --- | --- |'
+    )
     for form in forms:
         ratio = statistics.median(own / first for own, first in zip(seconds[form], seconds[forms[0]]))
-        print(f'| {form} | {statistics.median(seconds[form]):.2f} | {ratio:.2f} | {losses[form]:.5f} | '
-              f'{peaks[form] / 2**20:.0f} MB |', flush=True)
+        print(
+            f'| {form} | {statistics.median(seconds[form]):.2f} | {ratio:.2f} | {losses[form]:.5f} | '
+            f'{peaks[form] / 2**20:.0f} MB |',
+            flush=True,
+        )
 
 
 def loading(folder: Path, rounds: int) -> None:
     """Print what decoding takes of an image's way to the network."""
     cfg = load_config(CONFIGS / 'nanodet_plus_m_snv2.py')
-    load, *rest = [transform for transform in base_dataset(cfg, 'train').pipeline
-                   if transform['type'] not in ('LoadAnnotations', 'FilterAnnotations', 'PackDetInputs')]
+    load, *rest = [
+        transform
+        for transform in base_dataset(cfg, 'train').pipeline
+        if transform['type'] not in ('LoadAnnotations', 'FilterAnnotations', 'PackDetInputs')
+    ]
     decode, others = Compose([load]), Compose(rest)
     files = sorted(folder.glob('*.jpg'))[:50]
     spent = {'decoding': 0.0, 'the other transforms': 0.0}
@@ -102,8 +110,10 @@ def loading(folder: Path, rounds: int) -> None:
             spent['decoding'] += between - began
             spent['the other transforms'] += time.process_time() - between
     height, width = loaded['ori_shape']
-    print(f'\nCPU milliseconds an image, such as {width}x{height}: ' + ', '.join(
-        f'{what} {1000 * taken / rounds / len(files):.1f}' for what, taken in spent.items()))
+    print(
+        f'\nCPU milliseconds an image, such as {width}x{height}: '
+        + ', '.join(f'{what} {1000 * taken / rounds / len(files):.1f}' for what, taken in spent.items())
+    )
 
 
 def main() -> None:

@@ -4,9 +4,10 @@ custom_imports = dict(imports=['mmdet_shufflenetv2'], allow_failed_imports=False
 
 model = dict(
     type='ImageClassifier',
-    backbone=dict(type='ShuffleNetV2', out_indices=(4, )),  # conv5
+    backbone=dict(type='ShuffleNetV2', out_indices=(4,)),  # conv5
     num_classes=1000,
-    label_smoothing=0.1)
+    label_smoothing=0.1,
+)
 
 _data = dict(type='ImageFolder', data_root='data/imagenet/')
 # These belong together: the learning rate stands for 1024 images a step, such as 128 on each of 8 GPUs, and MMEngine
@@ -19,7 +20,8 @@ train_dataloader = dict(
     pin_memory=True,
     collate_fn=dict(type='default_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(**_data, split='train'))
+    dataset=dict(**_data, split='train'),
+)
 auto_scale_lr = dict(enable=True, base_batch_size=1024)
 
 val_dataloader = dict(
@@ -30,7 +32,8 @@ val_dataloader = dict(
     pin_memory=True,
     collate_fn=dict(type='default_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(**_data, split='val'))
+    dataset=dict(**_data, split='val'),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='TopKAccuracy')
 test_evaluator = val_evaluator
@@ -42,7 +45,9 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='accuracy/top1'),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+)
 env_cfg = dict(
-    cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
+    cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')
+)
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])

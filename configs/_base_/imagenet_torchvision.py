@@ -11,21 +11,27 @@ detector_input = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375
 
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='RepeatedAugmentationSampler', repeats=4),
-    dataset=dict(pipeline=[
-        dict(type='torchvision/RandomResizedCrop', size=176),
-        dict(type='torchvision/RandomHorizontalFlip'),
-        dict(type='torchvision/TrivialAugmentWide', interpolation=2),  # bilinear
-        dict(type='torchvision/ToTensor'),
-        dict(type='torchvision/Normalize', mean=_mean, std=_std),
-        dict(type='torchvision/RandomErasing', p=0.1),
-    ]))
+    dataset=dict(
+        pipeline=[
+            dict(type='torchvision/RandomResizedCrop', size=176),
+            dict(type='torchvision/RandomHorizontalFlip'),
+            dict(type='torchvision/TrivialAugmentWide', interpolation=2),  # bilinear
+            dict(type='torchvision/ToTensor'),
+            dict(type='torchvision/Normalize', mean=_mean, std=_std),
+            dict(type='torchvision/RandomErasing', p=0.1),
+        ]
+    ),
+)
 val_dataloader = dict(
-    dataset=dict(pipeline=[
-        dict(type='torchvision/Resize', size=232),
-        dict(type='torchvision/CenterCrop', size=224),
-        dict(type='torchvision/ToTensor'),
-        dict(type='torchvision/Normalize', mean=_mean, std=_std),
-    ]))
+    dataset=dict(
+        pipeline=[
+            dict(type='torchvision/Resize', size=232),
+            dict(type='torchvision/CenterCrop', size=224),
+            dict(type='torchvision/ToTensor'),
+            dict(type='torchvision/Normalize', mean=_mean, std=_std),
+        ]
+    )
+)
 test_dataloader = val_dataloader
 
 max_epochs = 600
@@ -34,10 +40,12 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.5, momentum=0.9, weight_decay=2e-5),
-    paramwise_cfg=dict(norm_decay_mult=0))
+    paramwise_cfg=dict(norm_decay_mult=0),
+)
 param_scheduler = [
     # In MMEngine's count the last epoch of an interval, here the first one behind the warm-up, has the whole rate.
     dict(type='LinearLR', start_factor=0.01, by_epoch=True, begin=0, end=warmup_epochs + 1),
-    dict(type='CosineAnnealingLR', T_max=max_epochs - warmup_epochs, by_epoch=True, begin=warmup_epochs,
-         end=max_epochs),
+    dict(
+        type='CosineAnnealingLR', T_max=max_epochs - warmup_epochs, by_epoch=True, begin=warmup_epochs, end=max_epochs
+    ),
 ]

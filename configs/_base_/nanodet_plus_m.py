@@ -6,15 +6,16 @@ model = dict(
     type='NanoDetPlus',
     neck=dict(type='GhostPAN'),
     bbox_head=dict(
-        type='NanoDetPlusHead',
-        feat_channels=96,
-        anchor_generator=dict(center_offset=0.0, strides=[8, 16, 32, 64])),
+        type='NanoDetPlusHead', feat_channels=96, anchor_generator=dict(center_offset=0.0, strides=[8, 16, 32, 64])
+    ),
     train_cfg=dict(
         _delete_=True,
         # This radius takes away what NanoDet's assigner does not have, see NanoDetPlusHead.assign.
         assigner=dict(type='DynamicSoftLabelAssigner', topk=13, iou_weight=3.0, soft_center_radius=1000.0),
         # In training only: an auxiliary neck and head.
-        assign_guidance=dict(stacked_convs=4)))
+        assign_guidance=dict(stacked_convs=4),
+    ),
+)
 
 custom_hooks = [
     # The influence of the guidance ends after ten epochs.

@@ -29,8 +29,10 @@ def download_error(filename: str, error: Exception) -> DownloadError:
     if filename.startswith(_TORCHVISION):
         url = get_torchvision_models()[filename.removeprefix(_TORCHVISION)]
     cached = os.path.join(torch.hub.get_dir(), 'checkpoints', os.path.basename(url))
-    failed = DownloadError(f'{filename} cannot be downloaded ({getattr(error, "reason", error)}). Download {url} '
-                           f'on a machine with internet access and copy it to {cached}.')
+    failed = DownloadError(
+        f'{filename} cannot be downloaded ({getattr(error, "reason", error)}). Download {url} '
+        f'on a machine with internet access and copy it to {cached}.'
+    )
     failed.filename = filename
     return failed
 

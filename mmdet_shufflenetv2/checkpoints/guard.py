@@ -42,8 +42,9 @@ def install() -> None:
         patches.replace('torch.load', torch, _guarded_torch_load(torch.load))
     for prefix, loader in checkpoint_loaders().items():
         if not hasattr(loader, '__wrapped__'):
-            patches.install('CheckpointLoader:schemes', CheckpointLoader.register_scheme, prefix, _guarded(loader),
-                            force=True)
+            patches.install(
+                'CheckpointLoader:schemes', CheckpointLoader.register_scheme, prefix, _guarded(loader), force=True
+            )
     patches.install('copyreg:HistoryBuffer', copyreg.pickle, HistoryBuffer, reduce_history)
 
 

@@ -29,8 +29,12 @@ def latest_valid_checkpoint(*folders: str | os.PathLike[str]) -> Path | None:
     """
     found = {}
     for kind in _KINDS:
-        paths = {path.resolve() for folder in folders for path in Path(folder).glob(f'{kind}_*.pth')
-                 if re.fullmatch(rf'{kind}_\d+\.pth', path.name)}
+        paths = {
+            path.resolve()
+            for folder in folders
+            for path in Path(folder).glob(f'{kind}_*.pth')
+            if re.fullmatch(rf'{kind}_\d+\.pth', path.name)
+        }
         for path in sorted(paths, key=lambda path: int(path.stem.split('_')[-1]), reverse=True):
             if is_valid_checkpoint(path) and (steps := _steps(path)) is not None:
                 found[path] = steps

@@ -21,12 +21,15 @@ def checkpoint_meta(checkpoint: dict[str, Any]) -> dict[str, Any]:
     classes, size = stored.get('classes'), stored.get('image_size')
     known: dict[str, Any] = {}
     if isinstance(classes, str):  # MMDetection accepts a single class as a string
-        classes = (classes, )
+        classes = (classes,)
     if isinstance(classes, (list, tuple)) and classes and all(isinstance(name, str) for name in classes):
         known |= {'classes': tuple(classes), 'set': stored.get('num_classes') == len(classes)}
         ids = stored.get('category_ids')
-        if isinstance(ids, (list, tuple)) and all(isinstance(number, int) for number in ids) and (
-                len(set(ids)) == len(ids) == len(classes)):
+        if (
+            isinstance(ids, (list, tuple))
+            and all(isinstance(number, int) for number in ids)
+            and (len(set(ids)) == len(ids) == len(classes))
+        ):
             known['category_ids'] = tuple(ids)
     if isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size):
         known['image_size'] = tuple(size)

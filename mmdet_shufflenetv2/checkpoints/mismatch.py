@@ -23,8 +23,9 @@ def weights_mismatch(checkpoint: str | os.PathLike[str], error: Exception) -> Us
     """
     first, *others = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = [_few(line.split(', ')) if 'key' in line.partition(':')[0] else line for line in others[:_SHOWN]]
-    return UserError(f'The weights in {checkpoint} do not match the config\'s model:\n'
-                     f'{"; ".join(said or [first])[:_LONGEST]}')
+    return UserError(
+        f"The weights in {checkpoint} do not match the config's model:\n{'; '.join(said or [first])[:_LONGEST]}"
+    )
 
 
 def _few(keys: list[str]) -> str:

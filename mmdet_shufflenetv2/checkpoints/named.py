@@ -44,24 +44,35 @@ _STAGES = {0.5: (48, 96, 192), 1.0: (116, 232, 464), 1.5: (176, 352, 704)}
 _M, _M_05, _M_15 = (Variant(plus=False, stages=_STAGES[width], levels=3, classes=80) for width in (1.0, 0.5, 1.5))
 _PLUS_M, _PLUS_M_15 = (Variant(plus=True, stages=_STAGES[width], levels=4, classes=80) for width in (1.0, 1.5))
 # https://github.com/RangiLyu/nanodet#model-zoo; no checksums are published.
-WEIGHTS = {name: Weights({f'{name}.pth': _DRIVE.format(drive_id)}, config, variant)
-           for name, drive_id, config, variant in (
-    ('nanodet-m-320', '1ZkYucuLusJrCb_i63Lid0kYyyLvEiGN3', 'nanodet_m_snv2', _M),
-    ('nanodet-m-416', '1jY-Um2VDDEhuVhluP9lE70rG83eXQYhV', 'nanodet_m_snv2_416', _M),
-    ('nanodet-m-0.5x-320', '1rMHkD30jacjRpslmQja5jls86xd0YssR', 'nanodet_m_snv2_0.5x', _M_05),
-    ('nanodet-m-1.5x-320', '1_n1cAWy622LV8wbUnXImtcvcUVPOhYrW', 'nanodet_m_snv2_1.5x', _M_15),
-    ('nanodet-m-1.5x-416', '1CCYgwX3LWfN7hukcomhEhGWN-qcC3Tv4', 'nanodet_m_snv2_1.5x_416', _M_15),
-    ('nanodet-plus-m-320', '1Dq0cTIdJDUhQxJe45z6rWncbZmOyh1Tv', 'nanodet_plus_m_snv2', _PLUS_M),
-    ('nanodet-plus-m-416', '1FN3WK3FLjBm7oCqiwUcD3m3MjfqxuzXe', 'nanodet_plus_m_snv2_416', _PLUS_M),
-    ('nanodet-plus-m-1.5x-320', '1Xdlgu5lxiS3w6ER7GE1mZpY663wmpcyY', 'nanodet_plus_m_snv2_1.5x', _PLUS_M_15),
-    ('nanodet-plus-m-1.5x-416', '16FJJJgUt5VrSKG7RM_ImdKKzhJ-Mu45I', 'nanodet_plus_m_snv2_1.5x_416', _PLUS_M_15))}
+WEIGHTS = {
+    name: Weights({f'{name}.pth': _DRIVE.format(drive_id)}, config, variant)
+    for name, drive_id, config, variant in (
+        ('nanodet-m-320', '1ZkYucuLusJrCb_i63Lid0kYyyLvEiGN3', 'nanodet_m_snv2', _M),
+        ('nanodet-m-416', '1jY-Um2VDDEhuVhluP9lE70rG83eXQYhV', 'nanodet_m_snv2_416', _M),
+        ('nanodet-m-0.5x-320', '1rMHkD30jacjRpslmQja5jls86xd0YssR', 'nanodet_m_snv2_0.5x', _M_05),
+        ('nanodet-m-1.5x-320', '1_n1cAWy622LV8wbUnXImtcvcUVPOhYrW', 'nanodet_m_snv2_1.5x', _M_15),
+        ('nanodet-m-1.5x-416', '1CCYgwX3LWfN7hukcomhEhGWN-qcC3Tv4', 'nanodet_m_snv2_1.5x_416', _M_15),
+        ('nanodet-plus-m-320', '1Dq0cTIdJDUhQxJe45z6rWncbZmOyh1Tv', 'nanodet_plus_m_snv2', _PLUS_M),
+        ('nanodet-plus-m-416', '1FN3WK3FLjBm7oCqiwUcD3m3MjfqxuzXe', 'nanodet_plus_m_snv2_416', _PLUS_M),
+        ('nanodet-plus-m-1.5x-320', '1Xdlgu5lxiS3w6ER7GE1mZpY663wmpcyY', 'nanodet_plus_m_snv2_1.5x', _PLUS_M_15),
+        ('nanodet-plus-m-1.5x-416', '16FJJJgUt5VrSKG7RM_ImdKKzhJ-Mu45I', 'nanodet_plus_m_snv2_1.5x_416', _PLUS_M_15),
+    )
+}
 WEIGHTS['nanodet-plus-m-416'].files['nanodet-plus-m_416_checkpoint.ckpt'] = (
-    'https://github.com/RangiLyu/nanodet/releases/download/v1.0.0-alpha-1/nanodet-plus-m_416_checkpoint.ckpt')
+    'https://github.com/RangiLyu/nanodet/releases/download/v1.0.0-alpha-1/nanodet-plus-m_416_checkpoint.ckpt'
+)
 # torchvision's files, trained on ImageNet: their names contain the first digits of their SHA-256.
-WEIGHTS |= {f'shufflenet-v2-{width}x': Weights({file: f'https://download.pytorch.org/models/{file}'},
-                                               f'imagenet/shufflenet_v2_torchvision_{width}x')
-            for width, file in (('0.5', 'shufflenetv2_x0.5-f707e7126e.pth'), ('1.0', 'shufflenetv2_x1-5666bf0f80.pth'),
-                                ('1.5', 'shufflenetv2_x1_5-3c479a10.pth'), ('2.0', 'shufflenetv2_x2_0-8be3c8ee.pth'))}
+WEIGHTS |= {
+    f'shufflenet-v2-{width}x': Weights(
+        {file: f'https://download.pytorch.org/models/{file}'}, f'imagenet/shufflenet_v2_torchvision_{width}x'
+    )
+    for width, file in (
+        ('0.5', 'shufflenetv2_x0.5-f707e7126e.pth'),
+        ('1.0', 'shufflenetv2_x1-5666bf0f80.pth'),
+        ('1.5', 'shufflenetv2_x1_5-3c479a10.pth'),
+        ('2.0', 'shufflenetv2_x2_0-8be3c8ee.pth'),
+    )
+}
 # Few, so that a missing network is reported at once and not after a minute.
 _ATTEMPTS = 3
 
@@ -112,8 +123,10 @@ def fetch_weights(name: str, source: str | os.PathLike[str] | None = None) -> Pa
     """
     if name not in WEIGHTS:
         near = near_weights(name)
-        raise UserError(f'Unknown weights: {name}. ' + (f'Did you mean: {", ".join(near)}?' if near else
-                                                       f'Available: {", ".join(WEIGHTS)}.'))
+        raise UserError(
+            f'Unknown weights: {name}. '
+            + (f'Did you mean: {", ".join(near)}?' if near else f'Available: {", ".join(WEIGHTS)}.')
+        )
     folder, files = Path(torch.hub.get_dir(), 'checkpoints'), WEIGHTS[name].files
     if source is not None:
         _check(name, source)
@@ -128,13 +141,18 @@ def fetch_weights(name: str, source: str | os.PathLike[str] | None = None) -> Pa
     with locked(folder / '.download.lock'):  # against other ranks of a distributed training
         for file, url in files.items():
             try:  # another process may have downloaded it meanwhile
-                return folder / file if (folder / file).is_file() else download(
-                    url, folder / file, check=partial(_check, name), attempts=_ATTEMPTS)
+                return (
+                    folder / file
+                    if (folder / file).is_file()
+                    else download(url, folder / file, check=partial(_check, name), attempts=_ATTEMPTS)
+                )
             except UserError as error:
                 faults.append(str(error))
-    failed = DownloadError(f'{name} is not in {folder} and cannot be downloaded: {" ".join(faults)}\nTry again: snv2 '
-                           f'download {name}. Or download it elsewhere and add the file: snv2 download {name} '
-                           f'--from FILE')
+    failed = DownloadError(
+        f'{name} is not in {folder} and cannot be downloaded: {" ".join(faults)}\nTry again: snv2 '
+        f'download {name}. Or download it elsewhere and add the file: snv2 download {name} '
+        f'--from FILE'
+    )
     failed.filename = name
     raise failed
 

@@ -18,24 +18,35 @@ from torch import nn
 from ..utils.errors import UserError
 from .unwrap import strip_prefixes
 
-__all__ = ['GUIDANCE', 'Variant', 'check_fit', 'convert_state_dict', 'has_guidance', 'is_nanodet', 'to_our_keys',
-           'variant_of']
+__all__ = [
+    'GUIDANCE',
+    'Variant',
+    'check_fit',
+    'convert_state_dict',
+    'has_guidance',
+    'is_nanodet',
+    'to_our_keys',
+    'variant_of',
+]
 
 _HEAD = ('head.gfl_cls.', 'head.cls_convs.')
 
 # NanoDet's keys -> ours, each applied once, in order.
-_RENAMED = tuple((re.compile(theirs), ours) for theirs, ours in (
-    (r'^fpn\.', 'neck.'),
-    (r'^head\.', 'bbox_head.'),
-    (r'^aux_fpn\.', 'assign_guidance.neck.'),
-    (r'^aux_head\.', 'assign_guidance.head.'),
-    (r'\.distribution_project\.', '.integral.'),
-    (r'\.blocks\.0\.', '.'),
-    (r'\.(extra_lvl_(?:in|out)_conv)\.0\.', r'.\1.'),
-    (r'\.(depth|point)wise\.', r'.\1wise_conv.conv.'),
-    (r'\.dwnorm\.', '.depthwise_conv.bn.'),
-    (r'\.pwnorm\.', '.pointwise_conv.bn.'),
-))
+_RENAMED = tuple(
+    (re.compile(theirs), ours)
+    for theirs, ours in (
+        (r'^fpn\.', 'neck.'),
+        (r'^head\.', 'bbox_head.'),
+        (r'^aux_fpn\.', 'assign_guidance.neck.'),
+        (r'^aux_head\.', 'assign_guidance.head.'),
+        (r'\.distribution_project\.', '.integral.'),
+        (r'\.blocks\.0\.', '.'),
+        (r'\.(extra_lvl_(?:in|out)_conv)\.0\.', r'.\1.'),
+        (r'\.(depth|point)wise\.', r'.\1wise_conv.conv.'),
+        (r'\.dwnorm\.', '.depthwise_conv.bn.'),
+        (r'\.pwnorm\.', '.pointwise_conv.bn.'),
+    )
+)
 #: Prefix of the parts of NanoDet-Plus that are only used in training, in our layout.
 GUIDANCE = 'assign_guidance.'
 # NanoDet builds this layer and never runs it, since one tower serves classes and boxes.
@@ -81,7 +92,7 @@ def convert_state_dict(detector: nn.Module, state_dict: dict[str, Any], prefix: 
     Raises:
         UserError: If the weights are of another variant.
     """
-    given = {key[len(prefix):]: tensor for key, tensor in state_dict.items() if key.startswith(prefix)}
+    given = {key[len(prefix) :]: tensor for key, tensor in state_dict.items() if key.startswith(prefix)}
     if not is_nanodet(given):
         return
     converted = to_our_keys(given)
@@ -106,8 +117,17 @@ def to_our_keys(given: dict[str, Any]) -> dict[str, Any]:
 def variant_of(given: dict[str, Any]) -> Variant | None:
     """Variant of a checkpoint in NanoDet's layout; None for other checkpoints."""
     names, _ = strip_prefixes(key for key in given if isinstance(key, str))
-    return _variant({_our_key(name): given[key] for name, key in names.items()
-                     if isinstance(given[key], torch.Tensor) and given[key].ndim}) if is_nanodet(given) else None
+    return (
+        _variant(
+            {
+                _our_key(name): given[key]
+                for name, key in names.items()
+                if isinstance(given[key], torch.Tensor) and given[key].ndim
+            }
+        )
+        if is_nanodet(given)
+        else None
+    )
 
 
 def _our_key(key: str) -> str:
@@ -124,23 +144,31 @@ def check_fit(wanted: dict[str, Any], given: dict[str, Any]) -> None:
     Raises:
         UserError: If they are of another variant.
     """
-    wanted, given = ({key: tensor for key, tensor in side.items() if not key.startswith(GUIDANCE)}
-                     for side in (wanted, given))
+    wanted, given = (
+        {key: tensor for key, tensor in side.items() if not key.startswith(GUIDANCE)} for side in (wanted, given)
+    )
     missing = [key for key in wanted if key not in given and not key.endswith('num_batches_tracked')]
     unknown = [key for key in given if key not in wanted]
     differing = [key for key in wanted if key in given and given[key].shape != wanted[key].shape]
-    faults = [f'{fault}: {_few(keys)}' for fault, keys in
-              (('missing keys', missing), ('unexpected keys', unknown), ('size mismatch', differing)) if keys]
+    faults = [
+        f'{fault}: {_few(keys)}'
+        for fault, keys in (('missing keys', missing), ('unexpected keys', unknown), ('size mismatch', differing))
+        if keys
+    ]
     if faults:
-        raise UserError(f'The weights are for {_variant(given)}, but the config is for {_variant(wanted)} '
-                        f'({"; ".join(faults)}).')
+        raise UserError(
+            f'The weights are for {_variant(given)}, but the config is for {_variant(wanted)} ({"; ".join(faults)}).'
+        )
 
 
 def _variant(tensors: dict[str, Any]) -> Variant:
     """The variant of tensors under our keys."""
     # The lateral convolutions have another name in NanoDet-Plus, but read the backbone's stages in both.
-    stages = tuple(tensors[key].shape[1] for key in tensors
-                   if re.fullmatch(r'neck\.(lateral_convs|reduce_layers)\.\d\.conv\.weight', key))
+    stages = tuple(
+        tensors[key].shape[1]
+        for key in tensors
+        if re.fullmatch(r'neck\.(lateral_convs|reduce_layers)\.\d\.conv\.weight', key)
+    )
     outputs = [key for key in tensors if re.fullmatch(r'bbox_head\.gfl_cls\.\d\.weight', key)]
     bins = tensors.get('bbox_head.integral.project')
     plus = any('reduce_layers' in key for key in tensors)

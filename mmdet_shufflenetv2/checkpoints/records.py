@@ -71,8 +71,9 @@ def revive_checkpoint(checkpoint: Any) -> Any:
 
 
 def _pickled_model(owner: str, record: Name | Record) -> UnsafeCheckpointError:
-    return UnsafeCheckpointError(f'{owner} is a pickled {record.path} object instead of weights, and loading it could '
-                                 f'execute code')
+    return UnsafeCheckpointError(
+        f'{owner} is a pickled {record.path} object instead of weights, and loading it could execute code'
+    )
 
 
 def _revive(value: Any, done: dict[Any, Any], strict: bool) -> Any:
@@ -86,8 +87,11 @@ def _revive(value: Any, done: dict[Any, Any], strict: bool) -> Any:
     elif type(value) in (Record, tuple):
         if id(value) not in done:
             # Keeps the original alive: otherwise another object could get the same id.
-            result = _revive_record(value, strict) if type(value) is Record else tuple(
-                _revive(item, done, strict) for item in value)
+            result = (
+                _revive_record(value, strict)
+                if type(value) is Record
+                else tuple(_revive(item, done, strict) for item in value)
+            )
             done[id(value)] = (result, value)
             if isinstance(result, (np.ndarray, HistoryBuffer)):
                 _count_copy(result, done)
@@ -107,7 +111,7 @@ def _revive(value: Any, done: dict[Any, Any], strict: bool) -> Any:
 
 def _count_copy(result: np.ndarray | HistoryBuffer, done: dict[Any, Any]) -> None:
     """Limit the copies: each array is one, and a file can refer to the same bytes any number of times."""
-    arrays = (result, ) if isinstance(result, np.ndarray) else result.data
+    arrays = (result,) if isinstance(result, np.ndarray) else result.data
     done['copied'] = done.get('copied', 0) + sum(array.nbytes for array in arrays)
     if done['copied'] > _MOST_COPIED:
         raise UnsafeCheckpointError('it copies the same values too often')
@@ -178,11 +182,17 @@ def _history(record: Record) -> HistoryBuffer:
         if method.path != _GETATTR or method.args[0].path != _HISTORY or method.args[1] not in _STATISTICS:
             raise UnsafeCheckpointError('its log contains an unknown method')
     return HistoryBuffer(
-        _array(record.state['_log_history']), _array(record.state['_count_history']), record.state['max_length'])
+        _array(record.state['_log_history']), _array(record.state['_count_history']), record.state['max_length']
+    )
 
 
-_BUILDERS = {**dict.fromkeys(_RECONSTRUCT, _array), **dict.fromkeys(_SCALAR, _scalar), _HISTORY: _history,
-             _DTYPE: _dtype, _ENCODE: _bytes}
+_BUILDERS = {
+    **dict.fromkeys(_RECONSTRUCT, _array),
+    **dict.fromkeys(_SCALAR, _scalar),
+    _HISTORY: _history,
+    _DTYPE: _dtype,
+    _ENCODE: _bytes,
+}
 
 
 def reduce_history(history: HistoryBuffer) -> tuple[Any, ...]:

@@ -42,10 +42,16 @@ def load_with(torch_load: Callable[..., Any], allowed: Iterable[Any], file: Any,
     """:func:`load` with a given ``torch.load`` function and the types that the user has allowed."""
     name = str(file)
     if os.environ.get('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0').lower() in ('1', 'y', 'yes', 'true'):
-        raise UserError('TORCH_FORCE_WEIGHTS_ONLY_LOAD is set, which prevents PyTorch from reading '
-                        'MMEngine\'s checkpoints. Unset it: checkpoints are always read as data only.')
-    paths = {entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}':
-             entry[0] if isinstance(entry, tuple) else entry for entry in allowed}
+        raise UserError(
+            'TORCH_FORCE_WEIGHTS_ONLY_LOAD is set, which prevents PyTorch from reading '
+            "MMEngine's checkpoints. Unset it: checkpoints are always read as data only."
+        )
+    paths = {
+        entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}': entry[0]
+        if isinstance(entry, tuple)
+        else entry
+        for entry in allowed
+    }
     try:
         # Opened once, so that the checked file is the one that is read even if it is replaced meanwhile.
         with nullcontext(file) if hasattr(file, 'read') else open(file, 'rb') as opened:
@@ -58,8 +64,19 @@ def load_with(torch_load: Callable[..., Any], allowed: Iterable[Any], file: Any,
         raise
     except RecursionError as error:
         raise UnsafeCheckpointError(f'{name} was not loaded: it is nested too deeply.') from error
-    except (pickle.UnpicklingError, EOFError, RuntimeError, LookupError, TypeError, ValueError, AttributeError,
-            AssertionError, MemoryError, OverflowError, OSError) as error:
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        AssertionError,
+        MemoryError,
+        OverflowError,
+        OSError,
+    ) as error:
         # A corrupt file or one of another format can raise any of these inside torch.load.
         # KeyError: the first byte is not a pickle instruction.
         reason = 'it is not a pickle' if isinstance(error, KeyError) else str(error)
@@ -69,7 +86,8 @@ def load_with(torch_load: Callable[..., Any], allowed: Iterable[Any], file: Any,
     except UnsafeCheckpointError as error:
         raise UnsafeCheckpointError(
             f'{name} was not loaded: {error}. No code was executed. If you trust the file, save only its weights where '
-            f'it was made: torch.save(model.state_dict(), PATH).') from error
+            f'it was made: torch.save(model.state_dict(), PATH).'
+        ) from error
     except RecursionError as error:
         raise UnsafeCheckpointError(f'{name} was not loaded: it is nested too deeply.') from error
 
@@ -110,19 +128,27 @@ def _archive_sizes(opened: Any, name: str) -> dict[str, int]:
     if 'constants.pkl' in records:
         raise UnsafeCheckpointError(f'{name} was not loaded: it is a TorchScript program. Expected weights.')
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or (
-            sum(entry.file_size for entry in entries) > end):
-        raise UnsafeCheckpointError(f'{name} was not loaded: it is a compressed archive, and unpacks to more than its '
-                                    f'size. PyTorch does not write such checkpoints.')
+        sum(entry.file_size for entry in entries) > end
+    ):
+        raise UnsafeCheckpointError(
+            f'{name} was not loaded: it is a compressed archive, and unpacks to more than its '
+            f'size. PyTorch does not write such checkpoints.'
+        )
     names = [entry.filename for entry in entries]
     if len(set(names)) < len(names):
         raise UnsafeCheckpointError(f'{name} was not loaded: it has several entries of the same name.')
     # ARCHIVE/data/KEY
-    return {entry.filename.split('/', 2)[2]: entry.file_size for entry in entries
-            if entry.filename.partition('/')[2].startswith('data/')}
+    return {
+        entry.filename.split('/', 2)[2]: entry.file_size
+        for entry in entries
+        if entry.filename.partition('/')[2].startswith('data/')
+    }
 
 
 def _invalid_checkpoint(name: str, message: str) -> UserError:
     lines = [line.strip() for line in re.sub(r'\x1b\[\d+m', '', message).splitlines() if line.strip()]
     reason = lines[0] if lines else 'it is truncated'
-    return UserError(f'{name} is not a valid PyTorch checkpoint ({reason}). Expected a file written by torch.save, '
-                     f'such as work_dirs/NAME/epoch_12.pth.')
+    return UserError(
+        f'{name} is not a valid PyTorch checkpoint ({reason}). Expected a file written by torch.save, '
+        f'such as work_dirs/NAME/epoch_12.pth.'
+    )

@@ -88,12 +88,12 @@ def _flat_key(layer: str, key: str) -> str | None:
 
 # In the order in which they are tried. Ours comes last, because ericsun99's keys of the stem are the same.
 LAYOUTS = (
-    Layout('mmpretrain', 'conv1.conv.', _mmpretrain_key, ('head.', )),
-    Layout('ericsun99/Shufflenet-v2-Pytorch', 'features.0.banch', partial(_flat_key, _ERICSUN99_LAYER),
-           ('classifier.', )),
-    Layout('megvii-model/ShuffleNet-Series', 'first_conv.0.', partial(_flat_key, _AUTHORS_LAYER),
-           ('classifier.', )),
-    Layout('torchvision', 'conv1.0.', _our_key, ('fc.', )),
+    Layout('mmpretrain', 'conv1.conv.', _mmpretrain_key, ('head.',)),
+    Layout(
+        'ericsun99/Shufflenet-v2-Pytorch', 'features.0.banch', partial(_flat_key, _ERICSUN99_LAYER), ('classifier.',)
+    ),
+    Layout('megvii-model/ShuffleNet-Series', 'first_conv.0.', partial(_flat_key, _AUTHORS_LAYER), ('classifier.',)),
+    Layout('torchvision', 'conv1.0.', _our_key, ('fc.',)),
 )
 
 
@@ -111,7 +111,7 @@ def convert_state_dict(backbone: nn.Module, state_dict: dict[str, Any], prefix: 
         UserError: If the layout is unknown, if keys are unexpected or missing, or if the width differs.
     """
     wanted = dict(backbone.state_dict())
-    given = {key[len(prefix):]: key for key in state_dict if key.startswith(prefix)}
+    given = {key[len(prefix) :]: key for key in state_dict if key.startswith(prefix)}
     if not given:
         return
     names, notes = _translate(given)
@@ -136,9 +136,11 @@ def _translate(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     layout = next((layout for layout in LAYOUTS if any(key.startswith(layout.marker) for key in inner)), None)
     if layout is None:
         hint = " Pass checkpoint['state_dict'], not the checkpoint itself." if 'state_dict' in keys else ''
-        raise UserError(f'The weights have no known layout of ShuffleNet V2: found {_few(list(keys))}. Expected the '
-                        f'keys of {", ".join(known.name for known in LAYOUTS)}, also inside a detector '
-                        f'(backbone.*).{hint}')
+        raise UserError(
+            f'The weights have no known layout of ShuffleNet V2: found {_few(list(keys))}. Expected the '
+            f'keys of {", ".join(known.name for known in LAYOUTS)}, also inside a detector '
+            f'(backbone.*).{hint}'
+        )
     if layout.name != 'torchvision':
         notes.append(f'converted from the layout of {layout.name}')
     names, classifier, unknown = {}, [], []
@@ -167,26 +169,33 @@ def _check_fit(wanted: dict[str, Any], given: dict[str, Any], unbuilt: list[str]
     extra = [key for key in unbuilt if key.split('.')[0] in built_parts]
     missing = [key for key in wanted if key not in given and not key.endswith('num_batches_tracked')]
     if extra or missing:
-        faults = [f'{fault}: {_few(keys)}' for fault, keys in
-                  (('missing keys', missing), ('unexpected keys', extra)) if keys]
-        raise UserError(f'The weights do not match this ShuffleNetV2: {"; ".join(faults)}. Expected the same stages, '
-                        f'units and layer types (conv_cfg, norm_cfg, act_cfg).')
+        faults = [
+            f'{fault}: {_few(keys)}' for fault, keys in (('missing keys', missing), ('unexpected keys', extra)) if keys
+        ]
+        raise UserError(
+            f'The weights do not match this ShuffleNetV2: {"; ".join(faults)}. Expected the same stages, '
+            f'units and layer types (conv_cfg, norm_cfg, act_cfg).'
+        )
     differing = [key for key in wanted if key in given and given[key].shape != wanted[key].shape]
     if differing:
         key = differing[0]
         widths = [_stage_widths(tensors) for tensors in (given, wanted)]
         raise UserError(
-            f'The weights have another width: their stages have {widths[0]} channels, the backbone\'s {widths[1]} '
+            f"The weights have another width: their stages have {widths[0]} channels, the backbone's {widths[1]} "
             f'({key}: {tuple(given[key].shape)}, expected {tuple(wanted[key].shape)}). Set widen_factor or '
-            f'stage_channels accordingly, or use other weights.')
+            f'stage_channels accordingly, or use other weights.'
+        )
 
 
 def _check_variant(given: Iterable[str], wanted: Iterable[str]) -> None:
-    theirs, ours = ({variant for key in keys for variant, mark in _MARKS.items() if mark in key}
-                    for keys in (given, wanted))
+    theirs, ours = (
+        {variant for key in keys for variant, mark in _MARKS.items() if mark in key} for keys in (given, wanted)
+    )
     if ours and theirs and ours != theirs:
-        raise UserError(f'The weights are for the {theirs.pop()} variant of ShuffleNetV2, but the backbone is the '
-                        f'{ours.pop()} one, which has other units. Set variant accordingly, or use other weights.')
+        raise UserError(
+            f'The weights are for the {theirs.pop()} variant of ShuffleNetV2, but the backbone is the '
+            f'{ours.pop()} one, which has other units. Set variant accordingly, or use other weights.'
+        )
 
 
 # Part of the keys of a variant's downsampling units.

@@ -53,22 +53,34 @@ _MOST = 10_000
 # Limit of the items that are copied into containers; current pickles fill containers without copying.
 _MOST_COPIED = 1_000_000
 
-_REBUILD_TENSOR = {f'torch._utils.{name}': getattr(torch._utils, name)
-                   for name in ('_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_tensor_v3')
-                   if hasattr(torch._utils, name)}
+_REBUILD_TENSOR = {
+    f'torch._utils.{name}': getattr(torch._utils, name)
+    for name in ('_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_tensor_v3')
+    if hasattr(torch._utils, name)
+}
 # PyTorch's functions would also set hooks and attributes from the file, or call its arguments; here they only rebuild.
 _PARAMETER, _TENSOR_OF_TYPE = Name('torch.nn.Parameter'), Name('torch.Tensor')
 
 #: Values that a file refers to without calling them: types of storages and tensors, dtypes.
 _CONSTANTS = {
-    'torch.storage.UntypedStorage': torch.UntypedStorage, 'torch.storage.TypedStorage': torch.storage.TypedStorage,
-    'torch.Tensor': torch.Tensor, 'torch.nn.parameter.Parameter': torch.nn.Parameter,
-    **{str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)}}
+    'torch.storage.UntypedStorage': torch.UntypedStorage,
+    'torch.storage.TypedStorage': torch.storage.TypedStorage,
+    'torch.Tensor': torch.Tensor,
+    'torch.nn.parameter.Parameter': torch.nn.Parameter,
+    **{str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)},
+}
 _CALLABLE = {
-    'collections.OrderedDict': OrderedDict, 'collections.Counter': Counter, 'builtins.set': set,
-    'builtins.complex': complex, 'torch.Size': torch.Size, 'torch.device': torch.device, **_REBUILD_TENSOR,
-    'torch._utils._rebuild_parameter': _PARAMETER, 'torch._utils._rebuild_parameter_with_state': _PARAMETER,
-    'torch._tensor._rebuild_from_type_v2': _TENSOR_OF_TYPE}
+    'collections.OrderedDict': OrderedDict,
+    'collections.Counter': Counter,
+    'builtins.set': set,
+    'builtins.complex': complex,
+    'torch.Size': torch.Size,
+    'torch.device': torch.device,
+    **_REBUILD_TENSOR,
+    'torch._utils._rebuild_parameter': _PARAMETER,
+    'torch._utils._rebuild_parameter_with_state': _PARAMETER,
+    'torch._tensor._rebuild_from_type_v2': _TENSOR_OF_TYPE,
+}
 
 
 def data_unpickler(allowed: Mapping[str, Any], sizes: Mapping[str, int] | None, file_size: int) -> Any:
@@ -83,8 +95,12 @@ def data_unpickler(allowed: Mapping[str, Any], sizes: Mapping[str, int] | None, 
     class Unpickler(_DataUnpickler):
         user_allowed, storage_sizes, most_bytes = allowed, sizes, file_size
 
-    return SimpleNamespace(__name__='data_unpickler', Unpickler=Unpickler, UnpicklingError=pickle.UnpicklingError,
-                           load=lambda file, **options: Unpickler(file, **options).load())
+    return SimpleNamespace(
+        __name__='data_unpickler',
+        Unpickler=Unpickler,
+        UnpicklingError=pickle.UnpicklingError,
+        load=lambda file, **options: Unpickler(file, **options).load(),
+    )
 
 
 def _check_keys(keys: Iterable[Any]) -> None:
@@ -101,9 +117,20 @@ def _check_keys(keys: Iterable[Any]) -> None:
 
 
 # They call or hash something, access the process, or allocate memory that is never filled.
-_UNSUPPORTED = [code[0] for code in (
-    pickle.INST, pickle.OBJ, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID, pickle.DICT,
-    pickle.NEXT_BUFFER, pickle.READONLY_BUFFER)]
+_UNSUPPORTED = [
+    code[0]
+    for code in (
+        pickle.INST,
+        pickle.OBJ,
+        pickle.EXT1,
+        pickle.EXT2,
+        pickle.EXT4,
+        pickle.PERSID,
+        pickle.DICT,
+        pickle.NEXT_BUFFER,
+        pickle.READONLY_BUFFER,
+    )
+]
 
 
 # PyTorch's restricted unpickler has one allowlist for the whole process, and calls cannot be intercepted in the C one.
@@ -151,7 +178,7 @@ class _DataUnpickler(pickle._Unpickler):
                 raise pickle.UnpicklingError('too many copied items')
         elif _is_in(function, _REBUILD_TENSOR):
             _check_extent(*args)
-            args = (*args[:5], *(OrderedDict(), *args[6:])[:max(len(args) - 5, 0)])  # without backward hooks
+            args = (*args[:5], *(OrderedDict(), *args[6:])[: max(len(args) - 5, 0)])  # without backward hooks
         return function(*args)
 
     def load_reduce(self) -> None:
@@ -161,8 +188,11 @@ class _DataUnpickler(pickle._Unpickler):
     def load_newobj(self) -> None:
         args = self.stack.pop()
         kind = self.stack.pop()
-        self.append(kind.__new__(kind, *args) if isinstance(kind, type) and _is_in(kind, self.user_allowed)
-                    else self._call(kind, args))
+        self.append(
+            kind.__new__(kind, *args)
+            if isinstance(kind, type) and _is_in(kind, self.user_allowed)
+            else self._call(kind, args)
+        )
 
     def load_newobj_ex(self) -> None:
         keywords = self.stack.pop()
@@ -217,7 +247,7 @@ class _DataUnpickler(pickle._Unpickler):
 
     def load_additems(self) -> None:
         items = self.pop_mark()
-        if (target := self._fill((set, ), items)) is not None:
+        if (target := self._fill((set,), items)) is not None:
             target.update(items)
 
     def load_frozenset(self) -> None:
@@ -251,14 +281,23 @@ class _DataUnpickler(pickle._Unpickler):
         raise pickle.UnpicklingError('an unsupported pickle instruction')
 
     dispatch = dict(pickle._Unpickler.dispatch) | {  # type: ignore[assignment]  # typeshed: handlers of the C class
-        pickle.REDUCE[0]: load_reduce, pickle.NEWOBJ[0]: load_newobj, pickle.NEWOBJ_EX[0]: load_newobj_ex,
-        pickle.BUILD[0]: load_build, pickle.APPEND[0]: load_append, pickle.APPENDS[0]: load_appends,
-        pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.ADDITEMS[0]: load_additems,
-        pickle.FROZENSET[0]: load_frozenset, pickle.BINPERSID[0]: load_binpersid,
-        pickle.BYTEARRAY8[0]: load_bytearray8, **dict.fromkeys(_UNSUPPORTED, load_unsupported)}
+        pickle.REDUCE[0]: load_reduce,
+        pickle.NEWOBJ[0]: load_newobj,
+        pickle.NEWOBJ_EX[0]: load_newobj_ex,
+        pickle.BUILD[0]: load_build,
+        pickle.APPEND[0]: load_append,
+        pickle.APPENDS[0]: load_appends,
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        pickle.ADDITEMS[0]: load_additems,
+        pickle.FROZENSET[0]: load_frozenset,
+        pickle.BINPERSID[0]: load_binpersid,
+        pickle.BYTEARRAY8[0]: load_bytearray8,
+        **dict.fromkeys(_UNSUPPORTED, load_unsupported),
+    }
 
 
-_LISTS: tuple[type, ...] = (list, )
+_LISTS: tuple[type, ...] = (list,)
 _DICTS: tuple[type, ...] = (dict, OrderedDict, Counter)
 
 
@@ -268,8 +307,11 @@ def _is_in(value: Any, table: Mapping[str, Any]) -> bool:
 
 def _keys_of(kind: type, items: Iterable[Any] = ()) -> list[Any]:
     """Keys of the items that a container is built from, in the forms that pickles use."""
-    if kind is OrderedDict and type(items) in (list, tuple) and all(
-            type(pair) in (list, tuple) and len(pair) == 2 for pair in items):
+    if (
+        kind is OrderedDict
+        and type(items) in (list, tuple)
+        and all(type(pair) in (list, tuple) and len(pair) == 2 for pair in items)
+    ):
         return [key for key, _ in items]
     if (kind is set and type(items) in (list, tuple, set)) or (kind is Counter and type(items) is dict):
         return list(items)
@@ -280,9 +322,11 @@ def _keys_of(kind: type, items: Iterable[Any] = ()) -> list[Any]:
 
 def _is_metadata(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(key, str) and type(entry) is dict and all(isinstance(item, (int, str, type(None)))
-                                                            for part in entry.items() for item in part)
-        for key, entry in value.items())
+        isinstance(key, str)
+        and type(entry) is dict
+        and all(isinstance(item, (int, str, type(None))) for part in entry.items() for item in part)
+        for key, entry in value.items()
+    )
 
 
 def _check_extent(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *others: Any) -> None:

@@ -30,8 +30,9 @@ def find_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return checkpoint
 
 
-def strip_prefixes(names: Iterable[str], own: Collection[str] = (), prefixes: Iterable[str] = PREFIXES
-                   ) -> tuple[dict[str, str], list[str]]:
+def strip_prefixes(
+    names: Iterable[str], own: Collection[str] = (), prefixes: Iterable[str] = PREFIXES
+) -> tuple[dict[str, str], list[str]]:
     """Strip the prefixes of wrappers from keys.
 
     Args:
@@ -69,5 +70,7 @@ def unwrap_weights(checkpoint: dict[str, Any], own: Collection[str] = ()) -> dic
     wrapper = given.removesuffix(name)
     unwrapped._metadata = {  # type: ignore[attr-defined]  # PyTorch sets it on its state dicts
         f'{layer}.'.removeprefix(wrapper).removesuffix('.'): versions
-        for layer, versions in getattr(weights, '_metadata', {}).items() if f'{layer}.'.startswith(wrapper)}
+        for layer, versions in getattr(weights, '_metadata', {}).items()
+        if f'{layer}.'.startswith(wrapper)
+    }
     return unwrapped

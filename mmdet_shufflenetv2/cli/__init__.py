@@ -30,8 +30,11 @@ def main(argv: list[str] | None = None) -> None:
         return
     if argv[0] not in COMMANDS:
         near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
-        print(f'error: unknown command: {argv[0]}. {f"Did you mean {near[0]}? " if near else ""}'
-              f'snv2 --help lists the commands.', file=sys.stderr)
+        print(
+            f'error: unknown command: {argv[0]}. {f"Did you mean {near[0]}? " if near else ""}'
+            f'snv2 --help lists the commands.',
+            file=sys.stderr,
+        )
         sys.exit(2)
     command = COMMANDS[argv[0]]
     with speaking_flags(command.options, argv[1:]):
@@ -56,9 +59,14 @@ def _run(argv: list[str]) -> None:
 
 
 def _help() -> str:
-    lines = ['usage: snv2 COMMAND ...            snv2 COMMAND --help lists its options',
-             'ShuffleNet V2 for MMDetection: train, evaluate, use and export light detectors.', '']
+    lines = [
+        'usage: snv2 COMMAND ...            snv2 COMMAND --help lists its options',
+        'ShuffleNet V2 for MMDetection: train, evaluate, use and export light detectors.',
+        '',
+    ]
     for group, commands in GROUPS.items():
-        lines += [f'{group if number == 0 else "":<10}{name:<14}{command.summary}'
-                  for number, (name, command) in enumerate(commands.items())]
+        lines += [
+            f'{group if number == 0 else "":<10}{name:<14}{command.summary}'
+            for number, (name, command) in enumerate(commands.items())
+        ]
     return '\n'.join(lines)

@@ -66,8 +66,11 @@ def _run(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        print(f'error: {error.filename} cannot be read or written: {error.strerror or error}. Choose another path or '
-              f'fix its permissions.', file=sys.stderr)
+        print(
+            f'error: {error.filename} cannot be read or written: {error.strerror or error}. Choose another path or '
+            f'fix its permissions.',
+            file=sys.stderr,
+        )
         sys.exit(2)
     except StoppedError as stop:
         print(stop, file=sys.stderr)

@@ -44,8 +44,11 @@ def make_parser(options: type, prog: str) -> _Parser:
     if 'launcher' in kinds:
         parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     if 'config' in kinds or 'configs' in kinds:
-        parser.add_argument('--no-python-config', action='store_true', help=(
-            'for untrusted configs: accept only JSON and YAML, and refuse entries that could run code'))
+        parser.add_argument(
+            '--no-python-config',
+            action='store_true',
+            help=('for untrusted configs: accept only JSON and YAML, and refuse entries that could run code'),
+        )
     return parser
 
 
@@ -92,8 +95,13 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: A
 class _Entries(argparse.Action):
     """Parse ``KEY=VALUE ...`` to a dict as MMEngine does. Its assertion errors become user errors."""
 
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
-                 option_string: str | None = None) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         entries = dict(getattr(namespace, self.dest) or {})
         for text in values:
             key, equals, value = text.partition('=')
@@ -103,14 +111,16 @@ class _Entries(argparse.Action):
                 entries[key] = _value(value)
             except (ValueError, AssertionError) as error:
                 what = 'unbalanced brackets' if equals else 'no ='
-                raise UserError(f'{option_string} {text} has {what}. Expected KEY=VALUE, such as '
-                                f'train_cfg.max_epochs=24.') from error
+                raise UserError(
+                    f'{option_string} {text} has {what}. Expected KEY=VALUE, such as train_cfg.max_epochs=24.'
+                ) from error
         setattr(namespace, self.dest, entries)
 
 
 def _value(text: str) -> Any:
     """Parse a value as MMEngine does, but keep spaces in quoted names, which MMEngine removes."""
     from mmengine.config import DictAction  # importing it takes a second, too long for --help
+
     try:
         quoted = ast.literal_eval(text)
     except (ValueError, SyntaxError):

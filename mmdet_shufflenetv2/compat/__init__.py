@@ -34,15 +34,17 @@ def prepare() -> None:
         raise ImportError(
             'mmdet_shufflenetv2 needs mmcv, which is not installed. Without a compiler: '
             "pip install 'mmcv-lite>=2.1.0,<2.2' (torchvision then provides its operators). "
-            'With compiled operators: pip install mmcv==2.1.0. Install only one of the two.')
-    install('warnings.filters:pkg_resources', warnings.filterwarnings, 'ignore',
-            message='pkg_resources is deprecated')
+            'With compiled operators: pip install mmcv==2.1.0. Install only one of the two.'
+        )
+    install('warnings.filters:pkg_resources', warnings.filterwarnings, 'ignore', message='pkg_resources is deprecated')
     if not any(isinstance(finder, ServedExtFinder) for finder in sys.meta_path):
         install('sys.meta_path:mmcv._ext', sys.meta_path.append, ServedExtFinder())
     if ops_are_served():
         from . import placeholders  # imports mmcv, which needs the finder above
+
         placeholders.replace_placeholders()
     from . import image_formats, mmdet_fixes
+
     mmdet_fixes.apply_fixes()
     image_formats.read_more_formats()
 
@@ -56,4 +58,5 @@ def ops_are_served() -> bool:
 def report() -> str:
     """Return versions and the state of each operator as Markdown; see :mod:`.bug_report`."""
     from . import bug_report  # imports every package in the report
+
     return bug_report.report()

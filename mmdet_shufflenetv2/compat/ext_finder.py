@@ -20,12 +20,12 @@ SERVED_EXT_ORIGIN = 'mmdet_shufflenetv2.compat.mmcv_ops'
 
 
 class _ServedExtLoader(Loader):
-
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
         from . import mmcv_ops  # imports torch, which finding the module must not
+
         vars(module).update(mmcv_ops.SERVED)
         # Module-level __getattr__ (PEP 562): mmcv accesses every operator when it is imported, before any is called.
         module.__getattr__ = mmcv_ops.unsupported_operator  # type: ignore[method-assign]  # set on this module only
@@ -34,8 +34,9 @@ class _ServedExtLoader(Loader):
 class ServedExtFinder(MetaPathFinder):
     """Finds ``mmcv._ext``."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None = None,
-                  target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if fullname != EXT_NAME:
             return None
         return ModuleSpec(fullname, _ServedExtLoader(), origin=SERVED_EXT_ORIGIN)

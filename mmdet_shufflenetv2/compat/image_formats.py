@@ -15,12 +15,14 @@ __all__ = ['read_more_formats']
 def read_more_formats() -> None:
     """Let ``mmcv.imfrombytes``, which ``LoadImageFromFile`` and ``mmcv.imread`` call, decode AVIF and HEIC."""
     import mmcv
+
     own = mmcv.imfrombytes
     if hasattr(own, 'reads_avif_and_heic'):
         return
 
-    def imfrombytes(content: bytes, flag: str = 'color', channel_order: str = 'bgr',
-                    backend: str | None = None) -> np.ndarray | None:
+    def imfrombytes(
+        content: bytes, flag: str = 'color', channel_order: str = 'bgr', backend: str | None = None
+    ) -> np.ndarray | None:
         if not is_avif_or_heic(content):
             return own(content, flag, channel_order, backend)
         image = decode(content, upright=not flag.endswith('ignore_orientation'))

@@ -26,6 +26,7 @@ def apply_fixes() -> None:
     from mmdet.datasets.api_wrappers import COCO  # mmdet can only be imported after the finder is installed
     from mmdet.evaluation.metrics import CocoMetric
     from mmdet.models.dense_heads import SSDHead
+
     if not hasattr(SSDHead, 'loss_cls'):
         replace('mmdet.models.SSDHead.loss_cls', SSDHead, None)
     if 'createIndex' not in vars(COCO):
@@ -33,7 +34,8 @@ def apply_fixes() -> None:
     if COCO.get_cat_ids is not _category_ids:
         _ORIGINALS.update(
             get_cat_ids=replace('mmdet.datasets.api_wrappers.COCO.get_cat_ids', COCO, _category_ids),
-            results2json=replace('mmdet.evaluation.CocoMetric.results2json', CocoMetric, _results2json))
+            results2json=replace('mmdet.evaluation.CocoMetric.results2json', CocoMetric, _results2json),
+        )
 
 
 #: MMDetection's methods that the functions below wrap.
@@ -42,16 +44,19 @@ _ORIGINALS: dict[str, Any] = {}
 
 def _create_index(coco: Any) -> None:
     from pycocotools.coco import COCO
+
     annotations = coco.dataset.get('annotations', [])
     if any(annotation['id'] == 0 for annotation in annotations):
         unused = max(annotation['id'] for annotation in annotations) + 1
-        coco.dataset = dict(coco.dataset, annotations=[
-            dict(annotation, id=annotation['id'] or unused) for annotation in annotations])
+        coco.dataset = dict(
+            coco.dataset, annotations=[dict(annotation, id=annotation['id'] or unused) for annotation in annotations]
+        )
     COCO.createIndex(coco)
 
 
-def _category_ids(coco: Any, cat_names: Sequence[str] = (), sup_names: Sequence[str] = (),
-                  cat_ids: Sequence[int] = ()) -> list[int]:
+def _category_ids(
+    coco: Any, cat_names: Sequence[str] = (), sup_names: Sequence[str] = (), cat_ids: Sequence[int] = ()
+) -> list[int]:
     """Return the category id of each name, in the order of the names; missing categories get unique negative ids.
 
     Raises:
@@ -62,8 +67,11 @@ def _category_ids(coco: Any, cat_names: Sequence[str] = (), sup_names: Sequence[
     names = [cat_names] if isinstance(cat_names, str) else list(cat_names)
     categories = coco.dataset.get('categories', [])
     by_name = {category['name']: category['id'] for category in categories}
-    if duplicates := [name for name, count in Counter(category['name'] for category in categories).items()
-                      if count > 1 and name in names]:
+    if duplicates := [
+        name
+        for name, count in Counter(category['name'] for category in categories).items()
+        if count > 1 and name in names
+    ]:
         raise UserError(f'Duplicate category name in the annotation file: {duplicates[0]!r}. Rename one of them.')
     smallest = min([0, *by_name.values()])
     return [by_name.get(name, smallest - index) for index, name in enumerate(names, start=1)]
@@ -85,6 +93,11 @@ def _results2json(metric: Any, results: Sequence[dict[str, Any]], outfile_prefix
 
 def _select(result: dict[str, Any], keep: NDArray[np.bool_]) -> dict[str, Any]:
     """The detections of an image where the mask ``keep`` ``(N,)`` is True."""
-    return {key: value if key == 'img_id' else
-            [one for one, kept in zip(value, keep) if kept] if isinstance(value, list) else value[keep]
-            for key, value in result.items()}
+    return {
+        key: value
+        if key == 'img_id'
+        else [one for one, kept in zip(value, keep) if kept]
+        if isinstance(value, list)
+        else value[keep]
+        for key, value in result.items()
+    }

@@ -32,9 +32,11 @@ def replace_placeholders() -> None:
             if real in (None, placeholder):
                 continue
             if isinstance(placeholder, type) and placeholder.__subclasses__():
-                raise ImportError(f'{module.__name__} was imported before mmdet_shufflenetv2, so it lacks mmcv\'s '
-                                  f'operators. Import mmdet_shufflenetv2 first, or run an unchanged script with: '
-                                  f'python -m mmdet_shufflenetv2 run SCRIPT')
+                raise ImportError(
+                    f"{module.__name__} was imported before mmdet_shufflenetv2, so it lacks mmcv's "
+                    f'operators. Import mmdet_shufflenetv2 first, or run an unchanged script with: '
+                    f'python -m mmdet_shufflenetv2 run SCRIPT'
+                )
             _replace(module, name, real)
             for other in modules if placeholder is not None else ():
                 for key in [key for key, value in vars(other).items() if value is placeholder]:

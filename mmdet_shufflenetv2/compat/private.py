@@ -21,12 +21,35 @@ from torch.utils._pytree import tree_leaves
 from torchvision.models._utils import IntermediateLayerGetter
 
 __all__ = [
-    'BatchNorm', 'IntermediateLayerGetter', 'TorchDispatchMode', 'accumulated_batches', 'backends_of',
+    'BatchNorm',
+    'IntermediateLayerGetter',
+    'TorchDispatchMode',
+    'accumulated_batches',
+    'backends_of',
     'bbox_overlaps_cpu',
-    'bbox_post_process', 'checkpoint_loaders', 'coco_of', 'count_steps', 'deform_conv2d_backward',
-    'grid_boxes', 'has_forward_hooks', 'has_forward_pre_hooks', 'is_forked_from_cuda', 'is_resuming',
-    'logs_initialization', 'mask_outputs', 'merge_into', 'normalizes', 'roi_align_backward', 'roi_outputs', 'seed_of',
-    'shape_as_tensor', 'stage_outputs', 'storage_id', 'swaps_channels', 'tree_leaves', 'weights_to_load'
+    'bbox_post_process',
+    'checkpoint_loaders',
+    'coco_of',
+    'count_steps',
+    'deform_conv2d_backward',
+    'grid_boxes',
+    'has_forward_hooks',
+    'has_forward_pre_hooks',
+    'is_forked_from_cuda',
+    'is_resuming',
+    'logs_initialization',
+    'mask_outputs',
+    'merge_into',
+    'normalizes',
+    'roi_align_backward',
+    'roi_outputs',
+    'seed_of',
+    'shape_as_tensor',
+    'stage_outputs',
+    'storage_id',
+    'swaps_channels',
+    'tree_leaves',
+    'weights_to_load',
 ]
 
 
@@ -74,6 +97,7 @@ def deform_conv2d_backward(*arguments: Any) -> tuple[Tensor, ...]:
 def bbox_overlaps_cpu(boxes1: Tensor, boxes2: Tensor, mode: str, aligned: bool, offset: int) -> Tensor:
     """Box overlaps ``(N, M)``, or ``(N,)`` with ``aligned``, computed by mmcv in PyTorch."""
     from mmcv.ops.bbox import _bbox_overlaps_cpu  # imported here because mmcv.ops imports our operators
+
     return _bbox_overlaps_cpu(boxes1, boxes2, mode, aligned, offset)
 
 

@@ -35,8 +35,10 @@ def registry_errors() -> Iterator[None]:
 def _registry_message(error: Exception) -> str | None:
     message = str(error.args[0]) if error.args else ''
     if isinstance(error, KeyError) and 'registry' in message:
-        return (f'Unknown type in the config: {message.split(". ")[0].strip()}. Check the spelling, or import its '
-                f'module with custom_imports.')
+        return (
+            f'Unknown type in the config: {message.split(". ")[0].strip()}. Check the spelling, or import its '
+            f'module with custom_imports.'
+        )
     if isinstance(error, TypeError) and _is_config_error(error):
         return f'Invalid arguments in the config: {_BUILT_FROM.sub("", str(error))}'
     return None

@@ -23,9 +23,17 @@ __all__ = ['Screen', 'quiet_screen']
 _PACKAGE = str(Path(__file__).parents[1])
 _LOGGING = (logging.__file__, inspect.getfile(MMLogger), __file__)
 # Warnings that MMEngine and MMDetection give in sound runs, or that a line here tells, too.
-_USUAL = ('The prefix is not set in metric class', 'Failed to search registry with scope', '"FileClient" will be',
-          '"HardDiskBackend" is the alias', 'Since `metrics` is an empty dict', 'The testing results of the whole',
-          'Advance dataloader', 'Reach the end of the dataloader', 'Please make sure that the mlflow server')
+_USUAL = (
+    'The prefix is not set in metric class',
+    'Failed to search registry with scope',
+    '"FileClient" will be',
+    '"HardDiskBackend" is the alias',
+    'Since `metrics` is an empty dict',
+    'The testing results of the whole',
+    'Advance dataloader',
+    'Reach the end of the dataloader',
+    'Please make sure that the mlflow server',
+)
 
 
 @contextmanager
@@ -39,8 +47,11 @@ def quiet_screen(results: tuple[str, ...] = ()) -> Iterator[Screen]:
         results: How lines of others begin that are shown, too.
     """
     screen = Screen(sys.stdout, results)
-    with replaced('sys.stdout', sys, screen), replaced('MMLogger.callHandlers', MMLogger, screen.handle), \
-            replaced('warnings.showwarning', warnings, screen.warn):
+    with (
+        replaced('sys.stdout', sys, screen),
+        replaced('MMLogger.callHandlers', MMLogger, screen.handle),
+        replaced('warnings.showwarning', warnings, screen.warn),
+    ):
         yield screen
 
 
@@ -65,7 +76,7 @@ class Screen(io.TextIOBase):
             return len(text)
         *lines, self.line = (self.line + text).split('\n')
         for line in filter(str.strip, lines):
-            if line.startswith(self.results or ('\0', )):
+            if line.startswith(self.results or ('\0',)):
                 self.show(line)
             self._log(line)
         return len(text)
@@ -90,7 +101,7 @@ class Screen(io.TextIOBase):
             pass
         elif is_warning or _origin(inspect.currentframe()).startswith(_PACKAGE):
             self.show(f'{record.levelname.lower()}: {message}' if is_warning else message)
-        elif message.startswith(self.results or ('\0', )):
+        elif message.startswith(self.results or ('\0',)):
             self.show(message.strip('\n'))
         self._to_file(record)
 
@@ -125,5 +136,6 @@ def _is_file(handler: logging.Handler) -> bool:
 
 def _is_wanted(record: logging.LogRecord) -> bool:
     """Whether MMEngine would show it: of other processes than the first, errors alone."""
-    return any(record.levelno >= handler.level for handler in MMLogger.get_current_instance().handlers
-               if not _is_file(handler))
+    return any(
+        record.levelno >= handler.level for handler in MMLogger.get_current_instance().handlers if not _is_file(handler)
+    )

@@ -18,8 +18,15 @@ __all__ = ['set_augmentation', 'set_multi_scale']
 #: What transforms call a range of factors, and a largest deviation.
 _SIZES = ('scaling_ratio_range', 'ratio_range')
 _FACTORS = (*_SIZES, 'stretching_ratio_range', 'contrast_range', 'saturation_range')
-_DEVIATIONS = ('max_translate_ratio', 'max_rotate_degree', 'max_shear_degree', 'brightness_delta', 'hue_delta',
-               'saturation_delta', 'value_delta')
+_DEVIATIONS = (
+    'max_translate_ratio',
+    'max_rotate_degree',
+    'max_shear_degree',
+    'brightness_delta',
+    'hue_delta',
+    'saturation_delta',
+    'value_delta',
+)
 
 
 def set_augmentation(cfg: Config, strength: float) -> None:
@@ -38,14 +45,18 @@ def set_augmentation(cfg: Config, strength: float) -> None:
         raise UserError(f'augmentation={strength}: expected 0 (none) to 1 (as in the config), or more.')
     found = [(step, name, value) for step in _training_steps(cfg) for name, value in _parameters(step).items()]
     if not found:
-        raise UserError(f'`augmentation` needs a transform with a random range in the training pipeline of '
-                        f'{cfg.filename}. Add one to its pipeline.')
+        raise UserError(
+            f'`augmentation` needs a transform with a random range in the training pipeline of '
+            f'{cfg.filename}. Add one to its pipeline.'
+        )
     for step, name, value in found:
         if name in _FACTORS:
             step[name] = tuple(1 + (factor - 1) * strength for factor in value)
             if min(step[name]) <= 0:
-                raise UserError(f'augmentation={strength}: {name} of {step_name(step)} would begin at '
-                                f'{min(step[name]):g}. Expected a smaller strength.')
+                raise UserError(
+                    f'augmentation={strength}: {name} of {step_name(step)} would begin at '
+                    f'{min(step[name]):g}. Expected a smaller strength.'
+                )
         else:
             step[name] = type(value)(value * strength)
 
@@ -70,8 +81,10 @@ def set_multi_scale(cfg: Config, fraction: float) -> None:
         for name in set(_parameters(step)) & set(_SIZES):
             step[name], found = sizes, True
     if not found:
-        raise UserError(f'`multi_scale` needs a Resize with a scale in the training pipeline of {cfg.filename}. Add '
-                        f'one to its pipeline.')
+        raise UserError(
+            f'`multi_scale` needs a Resize with a scale in the training pipeline of {cfg.filename}. Add '
+            f'one to its pipeline.'
+        )
 
 
 def _training_steps(cfg: Config) -> Iterator[dict[str, Any]]:
@@ -82,5 +95,8 @@ def _parameters(step: dict[str, Any]) -> dict[str, Any]:
     """The random ranges of a transform, those that the config leaves at their defaults included."""
     kind = step['type'] if isinstance(step['type'], type) else TRANSFORMS.get(step['type'])
     defaults = {} if kind is None else {name: each.default for name, each in inspect.signature(kind).parameters.items()}
-    return {name: step.get(name, defaults.get(name)) for name in (*_FACTORS, *_DEVIATIONS)
-            if name in step or (name in defaults and isinstance(defaults[name], (int, float, list, tuple)))}
+    return {
+        name: step.get(name, defaults.get(name))
+        for name in (*_FACTORS, *_DEVIATIONS)
+        if name in step or (name in defaults and isinstance(defaults[name], (int, float, list, tuple)))
+    }

@@ -37,8 +37,10 @@ def fit_batch_to_memory(cfg: Config, lr: float | None, most: int | None = None) 
     """
     require_detector(cfg, 'batch_size=auto trains on random boxes')
     if cfg.get('launcher', 'none') != 'none' or int(os.environ.get('WORLD_SIZE', 1)) > 1:
-        raise UserError('batch_size=auto does not support distributed training: it measures the memory of one process. '
-                        'Set batch_size to a number.')
+        raise UserError(
+            'batch_size=auto does not support distributed training: it measures the memory of one process. '
+            'Set batch_size to a number.'
+        )
     sizes = list(_train_sizes(cfg)) or [image_size(cfg) or (1333, 800)]
     width, height = (-(-max(sides) // _STRIDE) * _STRIDE for sides in zip(*sizes))
     batch, why = images_that_fit(cfg.model, (width, height), min(most or _MOST, _MOST))

@@ -36,12 +36,19 @@ def fit_image_size(cfg: Config, train: dict[str, list[Any]], options: TrainOptio
         What was chosen and why, by the name of the first screen's line.
     """
     size = image_size(cfg)
-    if (size is None or options.image_size is not None or Path(options.config).suffix in CHECKPOINT_SUFFIXES
-            or any('pipeline' in key for key in options.cfg_options or {})):
+    if (
+        size is None
+        or options.image_size is not None
+        or Path(options.config).suffix in CHECKPOINT_SUFFIXES
+        or any('pipeline' in key for key in options.cfg_options or {})
+    ):
         return {}
     longer = {each['id']: max(each['width'], each['height']) for each in train['images']}
-    sides = [(each['bbox'][2] * each['bbox'][3]) ** 0.5 / longer[each['image_id']]
-             for each in train['annotations'] if not each.get('iscrowd')]
+    sides = [
+        (each['bbox'][2] * each['bbox'][3]) ** 0.5 / longer[each['image_id']]
+        for each in train['annotations']
+        if not each.get('iscrowd')
+    ]
     if len(sides) < 2:
         return {}
     quartile = quantiles(sides, n=4)[0]
@@ -50,5 +57,7 @@ def fit_image_size(cfg: Config, train: dict[str, list[Any]], options: TrainOptio
     if factor < _LEAST_FACTOR:
         return {}
     set_image_size(cfg, larger)
-    return {'image size': f'{larger[0]}x{larger[1]} in place of {size[0]}x{size[1]}: a quarter of the boxes would be '
-                          f'smaller than {quartile * max(size):.0f} pixels; image_size=N changes it'}
+    return {
+        'image size': f'{larger[0]}x{larger[1]} in place of {size[0]}x{size[1]}: a quarter of the boxes would be '
+        f'smaller than {quartile * max(size):.0f} pixels; image_size=N changes it'
+    }

@@ -15,8 +15,17 @@ from ..utils.errors import UserError
 __all__ = ['merge_cfg_options']
 
 # The registries of the classes that a config names.
-_REGISTRIES = (r.MODELS, r.DATASETS, r.HOOKS, r.LOOPS, r.METRICS, r.OPTIM_WRAPPERS, r.OPTIMIZERS, r.PARAM_SCHEDULERS,
-               r.TRANSFORMS)
+_REGISTRIES = (
+    r.MODELS,
+    r.DATASETS,
+    r.HOOKS,
+    r.LOOPS,
+    r.METRICS,
+    r.OPTIM_WRAPPERS,
+    r.OPTIMIZERS,
+    r.PARAM_SCHEDULERS,
+    r.TRANSFORMS,
+)
 
 
 def merge_cfg_options(cfg: Config, cfg_options: dict[str, Any], path: object) -> None:
@@ -40,8 +49,10 @@ def _refuse_near_misses(cfg: Config, options: dict[str, Any]) -> None:
         for number, part in enumerate(parts := option.split('.')):
             if isinstance(holder, (list, tuple)):
                 if not part.isdecimal() or int(part) >= len(holder):
-                    raise UserError(f'`cfg_options` {option}: {".".join(parts[:number])} is a list of {len(holder)}; '
-                                    f'expected an index from 0 to {len(holder) - 1}, got {part}.')
+                    raise UserError(
+                        f'`cfg_options` {option}: {".".join(parts[:number])} is a list of {len(holder)}; '
+                        f'expected an index from 0 to {len(holder) - 1}, got {part}.'
+                    )
                 holder = holder[int(part)]
                 continue
             if not isinstance(holder, (Config, dict)) or (number and parts[number - 1] == 'custom_keys'):
@@ -51,8 +62,10 @@ def _refuse_near_misses(cfg: Config, options: dict[str, Any]) -> None:
                 known = {name for name in (*holder, *accepted) if _letters(name) != _letters(part)}
                 near = [] if part in accepted else difflib.get_close_matches(part, sorted(known), n=1, cutoff=0.8)
                 if near:
-                    raise UserError(f'`cfg_options` {option}: unknown entry {".".join(parts[:number + 1])}. Did you '
-                                    f'mean {".".join([*parts[:number], near[0], *parts[number + 1:]])}?')
+                    raise UserError(
+                        f'`cfg_options` {option}: unknown entry {".".join(parts[: number + 1])}. Did you '
+                        f'mean {".".join([*parts[:number], near[0], *parts[number + 1 :]])}?'
+                    )
                 break
             holder = holder[part]
 
@@ -68,10 +81,14 @@ def _accepted(holder: Any, top: bool) -> set[str]:
         kinds = [name]
     elif name and not top:
         kinds = [kind for registry in _REGISTRIES if isinstance(kind := registry.get(name), type)]
-    arguments = {name for kind in kinds for base in kind.__mro__[:-1]
-                 for name in inspect.signature(base.__init__).parameters}
-    return arguments | ({'tta_model', 'tta_pipeline', 'sync_bn', 'find_unused_parameters', 'custom_imports'} if top
-                        else {'type', '_delete_', '_scope_'})
+    arguments = {
+        name for kind in kinds for base in kind.__mro__[:-1] for name in inspect.signature(base.__init__).parameters
+    }
+    return arguments | (
+        {'tta_model', 'tta_pipeline', 'sync_bn', 'find_unused_parameters', 'custom_imports'}
+        if top
+        else {'type', '_delete_', '_scope_'}
+    )
 
 
 def _refuse_words_for_numbers(cfg: Config, options: dict[str, Any]) -> None:

@@ -39,10 +39,14 @@ def apply_checkpoint_metadata(cfg: Config, checkpoint: dict[str, Any]) -> None:
         set_classes(cfg, meta['classes'])
     elif 'classes' not in meta and (unnamed := _num_unnamed_classes(cfg)):
         set_classes(cfg, [f'class {label}' for label in range(unnamed)])
-        print(in_words(
-              f'note: the checkpoint has no class names, and the config has names for another number than {unnamed}. '
-              f'The classes are named class 0, class 1, ... To set their names: `cfg_options` '
-              f'test_dataloader.dataset.metainfo.classes="[\'cat\',\'dog\',...]"'), file=sys.stderr)
+        print(
+            in_words(
+                f'note: the checkpoint has no class names, and the config has names for another number than {unnamed}. '
+                f'The classes are named class 0, class 1, ... To set their names: `cfg_options` '
+                f"test_dataloader.dataset.metainfo.classes=\"['cat','dog',...]\""
+            ),
+            file=sys.stderr,
+        )
     if 'image_size' in meta:
         set_image_size(cfg, meta['image_size'])
 
@@ -51,7 +55,7 @@ def _num_unnamed_classes(cfg: Config) -> int:
     """Number of classes of the config's heads; 0 if the config has as many names, or no number."""
     numbers = {head['num_classes'] for head in class_heads(cfg.model) if head.get('num_classes')}
     names = config_meta(cfg).get('classes') or ()
-    names = (names, ) if isinstance(names, str) else names
+    names = (names,) if isinstance(names, str) else names
     return 0 if not numbers or len(names) in numbers else max(numbers)
 
 

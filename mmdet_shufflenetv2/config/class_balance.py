@@ -37,11 +37,16 @@ def balance_classes(cfg: Config, train: dict[str, list[Any]], wanted: str) -> di
     middle, (rarest, fewest) = median(counts.values()), min(counts.items(), key=lambda entry: entry[1])
     if wanted == 'auto' and fewest * _RARE > middle:
         return {}
-    cfg.train_dataloader.dataset = dict(type='ClassBalancedDataset', oversample_thr=middle / 2 / len(train['images']),
-                                        dataset=cfg.train_dataloader.dataset)
+    cfg.train_dataloader.dataset = dict(
+        type='ClassBalancedDataset',
+        oversample_thr=middle / 2 / len(train['images']),
+        dataset=cfg.train_dataloader.dataset,
+    )
     name = next(each['name'] for each in train['categories'] if each['id'] == rarest)
-    return {'class balance': f'images of rare classes are repeated ({name}: {fewest} images, median class: '
-                             f'{middle:.0f}); `class_balance` off disables this'}
+    return {
+        'class balance': f'images of rare classes are repeated ({name}: {fewest} images, median class: '
+        f'{middle:.0f}); `class_balance` off disables this'
+    }
 
 
 def _nested(dataset: dict[str, Any]) -> list[dict[str, Any]]:

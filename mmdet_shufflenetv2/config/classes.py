@@ -26,8 +26,12 @@ def set_classes(cfg: Config, classes: Sequence[str]) -> None:
     for dataset in datasets_of(cfg):
         if 'dataset' in dataset or 'datasets' in dataset:  # RepeatDataset, ... take it from the inner ones
             continue
-        dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes), num_classes=len(classes),
-                                   palette=[class_color(label) for label in range(len(classes))])
+        dataset['metainfo'] = dict(
+            dataset.get('metainfo') or {},
+            classes=tuple(classes),
+            num_classes=len(classes),
+            palette=[class_color(label) for label in range(len(classes))],
+        )
 
 
 def class_heads(part: Any, name: str = 'model') -> Iterator[dict[str, Any]]:
@@ -49,7 +53,8 @@ def class_heads(part: Any, name: str = 'model') -> Iterator[dict[str, Any]]:
 def _takes_classes(kind: str | type) -> bool:
     built: Any = MODELS.get(kind) if isinstance(kind, str) else kind
     return built is not None and any(
-        'num_classes' in inspect.signature(base.__init__).parameters for base in built.__mro__[:-1])
+        'num_classes' in inspect.signature(base.__init__).parameters for base in built.__mro__[:-1]
+    )
 
 
 def apply_prepared_data(cfg: Config, data: Prepared) -> None:

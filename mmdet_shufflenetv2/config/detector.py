@@ -26,8 +26,13 @@ __all__ = ['category_ids', 'load_detector']
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 
-def load_detector(config: str | os.PathLike[str] | None, checkpoint: str | os.PathLike[str], device: str | None = None,
-                  cfg_options: dict[str, Any] | None = None, image_size: str | None = None) -> torch.nn.Module:
+def load_detector(
+    config: str | os.PathLike[str] | None,
+    checkpoint: str | os.PathLike[str],
+    device: str | None = None,
+    cfg_options: dict[str, Any] | None = None,
+    image_size: str | None = None,
+) -> torch.nn.Module:
     """Build a detector and load its weights, in eval mode.
 
     Classes and image size are those of the checkpoint, even if the config has others.

@@ -17,8 +17,17 @@ from ..utils.errors import UserError
 from ..utils.files import write_atomically
 from .access import coco_metrics_of, datasets_of, metrics_of
 
-__all__ = ['augment', 'cap_workers', 'check_load_from', 'coco_metrics', 'end_early', 'set_data_root', 'set_launcher',
-           'set_resume', 'show_class_wise']
+__all__ = [
+    'augment',
+    'cap_workers',
+    'check_load_from',
+    'coco_metrics',
+    'end_early',
+    'set_data_root',
+    'set_launcher',
+    'set_resume',
+    'show_class_wise',
+]
 
 
 def set_data_root(cfg: Config, root: str | None, data: str | None = None) -> None:
@@ -35,8 +44,10 @@ def set_data_root(cfg: Config, root: str | None, data: str | None = None) -> Non
     if root is None:
         return
     if data is not None:
-        raise UserError(f'data={data} and data_root={root} exclude each other. Use `data` for your own data set, or '
-                        f"`data_root` for the location of the config's data set.")
+        raise UserError(
+            f'data={data} and data_root={root} exclude each other. Use `data` for your own data set, or '
+            f"`data_root` for the location of the config's data set."
+        )
     if not os.path.isdir(root):
         raise UserError(f'data_root={root} is not a folder.')
     root = os.path.join(root, '')
@@ -64,8 +75,10 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         resume = str(latest)
         _write_last_checkpoint(latest)
     if not os.path.isfile(resume):
-        raise UserError(f'Checkpoint to resume from not found: {resume}. Name a file such as '
-                        f'{cfg.work_dir}/epoch_3.pth, or no file for the latest one in {cfg.work_dir}.')
+        raise UserError(
+            f'Checkpoint to resume from not found: {resume}. Name a file such as '
+            f'{cfg.work_dir}/epoch_3.pth, or no file for the latest one in {cfg.work_dir}.'
+        )
     cfg.resume, cfg.load_from = True, resume
 
 
@@ -81,8 +94,10 @@ def check_load_from(cfg: Config) -> None:
     weights = cfg.get('load_from')
     if weights and '://' not in weights and not is_named(weights) and not os.path.isfile(weights):
         near = ', '.join(near_weights(weights))
-        raise UserError(f'load_from={weights}: file not found. '
-                        f'{f"Did you mean {near}?" if near else "Name a checkpoint to start from."}')
+        raise UserError(
+            f'load_from={weights}: file not found. '
+            f'{f"Did you mean {near}?" if near else "Name a checkpoint to start from."}'
+        )
 
 
 def show_class_wise(cfg: Config) -> None:
@@ -100,16 +115,15 @@ def coco_metrics(cfg: Config) -> list[Any]:
     """
     if metrics := coco_metrics_of(cfg, 'test_evaluator'):
         return metrics
-    raise UserError('`out` with .json needs a CocoMetric, but the test_evaluator of the config has none. Name a .pkl '
-                    'file.')
+    raise UserError(
+        '`out` with .json needs a CocoMetric, but the test_evaluator of the config has none. Name a .pkl file.'
+    )
 
 
 def augment(cfg: Config) -> None:
-    """Set up test-time augmentation as MMDetection's tools/test.py does: the image and its mirror image, merged by NMS.
-    """
+    """Set up test-time augmentation as MMDetection's tools/test.py does: the image and its mirror, merged by NMS."""
     if 'tta_model' not in cfg:
-        cfg.tta_model = dict(
-            type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+        cfg.tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
     dataset = base_dataset(cfg, 'test')
     if 'tta_pipeline' not in cfg:
         flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
@@ -130,8 +144,10 @@ def end_early(cfg: Config, patience: int) -> None:
     best = cfg.get('default_hooks', {}).get('checkpoint', {}).get('save_best')
     best = best[0] if isinstance(best, (list, tuple)) and len(best) == 1 else best
     if not isinstance(best, str) or not cfg.get('val_dataloader'):
-        raise UserError(f'patience={patience} needs validation data and one metric in save_best, but {cfg.filename} '
-                        f'has save_best={best}. Set it: `cfg_options` default_hooks.checkpoint.save_best=auto')
+        raise UserError(
+            f'patience={patience} needs validation data and one metric in save_best, but {cfg.filename} '
+            f'has save_best={best}. Set it: `cfg_options` default_hooks.checkpoint.save_best=auto'
+        )
     # The config inside a checkpoint has the hook of its run.
     hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') != 'PatienceHook']
     cfg.custom_hooks = [*hooks, dict(type='PatienceHook', patience=patience)]
@@ -144,9 +160,14 @@ def set_launcher(cfg: Config) -> None:
     if cfg.launcher == 'none' or torch.cuda.is_available():
         return
     # MMEngine would pass the index of a GPU.
-    cfg.setdefault('model_wrapper_cfg', dict(
-        type='MMDistributedDataParallel', broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False)))
+    cfg.setdefault(
+        'model_wrapper_cfg',
+        dict(
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        ),
+    )
     cfg.model_wrapper_cfg.device_ids = None
 
 
@@ -156,8 +177,11 @@ def cap_workers(cfg: Config) -> str | None:
     Returns a note of the change, or None if nothing was changed.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    loaders = [loader for loader in map(cfg.get, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
-               if loader and loader.get('num_workers', 0) > cores]
+    loaders = [
+        loader
+        for loader in map(cfg.get, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
+        if loader and loader.get('num_workers', 0) > cores
+    ]
     most = max((loader['num_workers'] for loader in loaders), default=0)
     for loader in loaders:
         loader['num_workers'] = cores

@@ -15,8 +15,9 @@ BROKEN_IMAGES = 'broken_images.jsonl'
 _HOOKS = ('SharedLossHook', 'FiniteLossHook', 'RunStateHook', 'ImageDrawsHook', 'InterruptHook')
 
 
-def add_fault_tolerance(cfg: Config, *, max_broken_images: int = 10,
-                        checkpoint_interval_minutes: float | None = None) -> None:
+def add_fault_tolerance(
+    cfg: Config, *, max_broken_images: int = 10, checkpoint_interval_minutes: float | None = None
+) -> None:
     """Add fault tolerance to a training run.
 
     A custom training loop or checkpoint hook is left unchanged and lacks the features that depend on it. For example,
@@ -47,11 +48,14 @@ def add_fault_tolerance(cfg: Config, *, max_broken_images: int = 10,
     loop.pop('by_epoch', None)
     loop['type'] = 'ResumableEpochLoop'
     loader['batch_sampler'] = dict(
-        type='ResumableBatchSampler', batches=loader.get('batch_sampler'), drop_last=loader.pop('drop_last', False))
+        type='ResumableBatchSampler', batches=loader.get('batch_sampler'), drop_last=loader.pop('drop_last', False)
+    )
     _reject_truncated_images(loader['dataset'])
     loader['dataset'] = dict(type='FaultTolerantDataset', dataset=loader['dataset'], broken_list=broken_list)
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []),
-                        dict(type='BrokenImagesHook', file=broken_list, limit=max_broken_images)]
+    cfg.custom_hooks = [
+        *(cfg.get('custom_hooks') or []),
+        dict(type='BrokenImagesHook', file=broken_list, limit=max_broken_images),
+    ]
 
 
 def _reject_truncated_images(node: object) -> None:

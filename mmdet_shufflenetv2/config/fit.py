@@ -45,8 +45,14 @@ def fit_run(cfg: Config, options: TrainOptions) -> dict[str, str]:
     """
     batch_size = options.batch_size if isinstance(options.batch_size, int) else None
     fits_memory = options.batch_size == 'auto'
-    set_run_flags(cfg, freeze=options.freeze, image_size=options.image_size, batch_size=batch_size,
-                  epochs=options.epochs, lr=options.lr)
+    set_run_flags(
+        cfg,
+        freeze=options.freeze,
+        image_size=options.image_size,
+        batch_size=batch_size,
+        epochs=options.epochs,
+        lr=options.lr,
+    )
     if options.augmentation is not None:
         set_augmentation(cfg, options.augmentation)
     if options.multi_scale is not None:
@@ -120,8 +126,10 @@ def _require_data(cfg: Config, checkpoint: str, meta: dict[str, Any]) -> None:
     ann_file = os.path.join(dataset.get('data_root') or '', str(dataset.get('ann_file') or ''))
     if meta.get('set') and not os.path.isfile(ann_file):
         few = ', '.join(meta['classes'][:5]) + (', ...' if len(meta['classes']) > 5 else '')
-        raise UserError(f'{checkpoint} was trained on your own data ({few}), and the folder of its run is not around '
-                        f'it: {ann_file} is missing. Name the data: data=DIR')
+        raise UserError(
+            f'{checkpoint} was trained on your own data ({few}), and the folder of its run is not around '
+            f'it: {ann_file} is missing. Name the data: data=DIR'
+        )
 
 
 def _detectors_classes(cfg: Config, loaded: dict[str, Any]) -> tuple[str, ...] | None:
@@ -132,6 +140,8 @@ def _detectors_classes(cfg: Config, loaded: dict[str, Any]) -> tuple[str, ...] |
     heads = {head['num_classes'] for head in class_heads(cfg.model) if head.get('num_classes')}
     if heads <= {len(names)} and has_same_num_classes(cfg.model, loaded):
         return tuple(names)
-    print('note: the checkpoint has no class names. They are taken to be those of the data, in their order.',
-          file=sys.stderr)
+    print(
+        'note: the checkpoint has no class names. They are taken to be those of the data, in their order.',
+        file=sys.stderr,
+    )
     return None

@@ -26,8 +26,10 @@ def parse_image_size(text: str) -> tuple[int, int]:
     """
     sides = text.lower().split('x')
     if not (len(sides) in (1, 2) and all(side.isdecimal() for side in sides) and min(map(int, sides)) >= _STRIDE):
-        raise UserError(f'image_size={text}: expected one number of pixels such as 640, or WIDTHxHEIGHT such as '
-                        f'1333x800, at least {_STRIDE} each.')
+        raise UserError(
+            f'image_size={text}: expected one number of pixels such as 640, or WIDTHxHEIGHT such as '
+            f'1333x800, at least {_STRIDE} each.'
+        )
     return int(sides[0]), int(sides[-1])
 
 
@@ -47,13 +49,17 @@ def set_image_size(cfg: Config, size: tuple[int, int]) -> None:
     """
     old = image_size(cfg)
     if old is None:
-        raise UserError(f'`image_size` needs a Resize with a scale, but the test pipeline of {cfg.filename} has none. '
-                        f'Set the size in its pipelines.')
+        raise UserError(
+            f'`image_size` needs a Resize with a scale, but the test pipeline of {cfg.filename} has none. '
+            f'Set the size in its pipelines.'
+        )
     factors = size[0] / old[0], size[1] / old[1]
     for step in steps([dataset.get('pipeline') for dataset in datasets_of(cfg)] + [cfg.get('tta_pipeline')]):
         if step['type'] == 'CenterPad' and any(side % _STRIDE for side in size):
-            raise UserError(f'image_size={size[0]}x{size[1]}: this detector needs multiples of {_STRIDE}, such as '
-                            f'{max(size[0] // _STRIDE, 1) * _STRIDE}x{max(size[1] // _STRIDE, 1) * _STRIDE}.')
+            raise UserError(
+                f'image_size={size[0]}x{size[1]}: this detector needs multiples of {_STRIDE}, such as '
+                f'{max(size[0] // _STRIDE, 1) * _STRIDE}x{max(size[1] // _STRIDE, 1) * _STRIDE}.'
+            )
         for key in SIZE_KEYS:
             if key in step:
                 step[key] = _scaled(step[key], factors)

@@ -26,8 +26,12 @@ CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.ckpt')
 
 
-def load_config(path: str | os.PathLike[str], cfg_options: dict[str, Any] | None = None, work_dir: str | None = None,
-                launcher: str = 'none') -> Config:
+def load_config(
+    path: str | os.PathLike[str],
+    cfg_options: dict[str, Any] | None = None,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
     """Load a config.
 
     Args:
@@ -60,14 +64,23 @@ def load_config(path: str | os.PathLike[str], cfg_options: dict[str, Any] | None
             cfg = Config.fromfile(path)
     except UserError:
         raise
-    except (SyntaxError, NameError, KeyError, TypeError, ValueError, FileNotFoundError, ImportError,
-            AssertionError) as error:  # AssertionError: a package without configs
+    except (
+        SyntaxError,
+        NameError,
+        KeyError,
+        TypeError,
+        ValueError,
+        FileNotFoundError,
+        ImportError,
+        AssertionError,
+    ) as error:  # AssertionError: a package without configs
         raise UserError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
     return _finished(cfg, path, cfg_options, work_dir, launcher)
 
 
-def _finished(cfg: Config, path: Path, cfg_options: dict[str, Any] | None, work_dir: str | None,
-              launcher: str) -> Config:
+def _finished(
+    cfg: Config, path: Path, cfg_options: dict[str, Any] | None, work_dir: str | None, launcher: str
+) -> Config:
     merge_cfg_options(cfg, cfg_options or {}, path)
     require_entries(cfg, 'model')
     cfg.launcher = launcher
@@ -75,8 +88,12 @@ def _finished(cfg: Config, path: Path, cfg_options: dict[str, Any] | None, work_
     return cfg
 
 
-def load_checkpoint_config(checkpoint: str | os.PathLike[str], cfg_options: dict[str, Any] | None = None,
-                           work_dir: str | None = None, launcher: str = 'none') -> Config:
+def load_checkpoint_config(
+    checkpoint: str | os.PathLike[str],
+    cfg_options: dict[str, Any] | None = None,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
     """The config inside a checkpoint, or the matching config for NanoDet's own files and for published weights.
 
     A checkpoint may come from anybody, so its config is parsed without running code. Output folders and loggers of its
@@ -89,8 +106,9 @@ def load_checkpoint_config(checkpoint: str | os.PathLike[str], cfg_options: dict
         UserError: If it is not a checkpoint, has no config, or has one with more than plain values.
     """
     checkpoint = Path(checkpoint)
-    work_dir = work_dir or os.path.join('work_dirs', checkpoint.parent.name or (
-        checkpoint.name if is_named(checkpoint) else checkpoint.stem))
+    work_dir = work_dir or os.path.join(
+        'work_dirs', checkpoint.parent.name or (checkpoint.name if is_named(checkpoint) else checkpoint.stem)
+    )
     return _finished(_config_inside(checkpoint), checkpoint, cfg_options, work_dir, launcher)
 
 
@@ -109,8 +127,9 @@ def _config_inside(checkpoint: Path) -> Config:
         try:
             cfg = parse_config_text(text, checkpoint)
         except UserError as error:
-            raise UserError(f'{error}\nIf you have its config, name it before the checkpoint: CONFIG {checkpoint}'
-                            ) from error
+            raise UserError(
+                f'{error}\nIf you have its config, name it before the checkpoint: CONFIG {checkpoint}'
+            ) from error
         for key in ('work_dir', 'resume', 'load_from', 'visualizer', 'vis_backends', 'launcher'):
             cfg.pop(key, None)
         cfg.visualizer = dict(type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
@@ -120,8 +139,9 @@ def _config_inside(checkpoint: Path) -> Config:
         return cfg
     variant = variant_of(find_weights(loaded)) if isinstance(loaded, dict) else None
     if variant is None:
-        raise UserError(f'{checkpoint} has no config inside. Name its config before the checkpoint: '
-                        f'CONFIG {checkpoint}')
+        raise UserError(
+            f'{checkpoint} has no config inside. Name its config before the checkpoint: CONFIG {checkpoint}'
+        )
     # The tensors do not tell the input size, so the file name decides. For a NanoDet without a config here, loading the
     # weights reports the mismatch.
     fitting = [known.config for known in WEIGHTS.values() if known.variant and known.variant[:2] == variant[:2]]
@@ -138,5 +158,6 @@ def _near(path: Path) -> list[Path]:
         if '_base_' not in config.parts:
             found.setdefault(config.name.removesuffix('.py'), config)
     near = difflib.get_close_matches(path.name.removesuffix('.py'), found, n=3)
-    return [Path(os.path.relpath(found[name])) if found[name].is_relative_to(Path.cwd()) else found[name]
-            for name in near]
+    return [
+        Path(os.path.relpath(found[name])) if found[name].is_relative_to(Path.cwd()) else found[name] for name in near
+    ]

@@ -32,8 +32,9 @@ _REFINING, _REFINING_FEW, _FEW, _REFINING_STEPS = 0.1, 0.01, 500, 84
 _TRAINED_PER_EVALUATED = 5
 
 
-def fit_recipe(cfg: Config, images: int, options: TrainOptions, weights: dict[str, Any] | None = None
-               ) -> dict[str, str]:
+def fit_recipe(
+    cfg: Config, images: int, options: TrainOptions, weights: dict[str, Any] | None = None
+) -> dict[str, str]:
     """Choose batch size, learning rate, length and averages for so many images to train on.
 
     What an option names, also among ``cfg_options``, stays as it is.
@@ -108,8 +109,10 @@ def fit_evaluations(cfg: Config, images: int, evaluated: int) -> dict[str, str]:
     if not loop.get('max_epochs') or loop.get('val_interval', 1) >= seldom:
         return {}
     loop.val_interval = min(seldom, loop.max_epochs)
-    return dict(evaluation=f'every {loop.val_interval} epochs, as there are {evaluated} images to evaluate on; '
-                           f'`cfg_options` train_cfg.val_interval=N changes it')
+    return dict(
+        evaluation=f'every {loop.val_interval} epochs, as there are {evaluated} images to evaluate on; '
+        f'`cfg_options` train_cfg.val_interval=N changes it'
+    )
 
 
 def _images_per_step(cfg: Config) -> int:

@@ -39,8 +39,14 @@ _PACKAGES = ('mmdet_shufflenetv2', 'mmdet', 'mmengine', 'mmcv')
 _NAMES_A_TYPE = re.compile(r'type|constructor|\w+_(type|fn)')
 # Registered, but they evaluate, import or unpickle their arguments, or read them as a Python config.
 _RUNS_ITS_ARGUMENTS = {
-    'CameraMotionCompensation', 'RFSearchHook', 'MMFullyShardedDataParallel', 'FSDPStrategy', 'RefCocoDataset',
-    'OpenImagesDataset', 'KnowledgeDistillationSingleStageDetector'}
+    'CameraMotionCompensation',
+    'RFSearchHook',
+    'MMFullyShardedDataParallel',
+    'FSDPStrategy',
+    'RefCocoDataset',
+    'OpenImagesDataset',
+    'KnowledgeDistillationSingleStageDetector',
+}
 # Files that run code when they are read.
 _CODE = ('.py', '.pkl', '.pickle', '.npy', '.npz')
 _KEY = re.compile(r'[\w./ -]*')
@@ -151,7 +157,8 @@ class _YamlWithoutAliases(yaml.SafeLoader):
 
 # MMEngine's own dumps contain tuples.
 _YamlWithoutAliases.add_constructor(
-    'tag:yaml.org,2002:python/tuple', lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
+    'tag:yaml.org,2002:python/tuple', lambda loader, node: tuple(loader.construct_sequence(node, deep=True))
+)
 
 
 def _parse(path: Path) -> dict[str, Any]:

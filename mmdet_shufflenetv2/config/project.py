@@ -24,6 +24,8 @@ def project_config(name: str) -> Path:
     """
     path = project_configs() / f'{name}.py'
     if not path.is_file():
-        raise UserError(f'{path} is missing: the package was installed without its configs. Name the config file, or '
-                        f'run pip install -e . in the folder of the project.')
+        raise UserError(
+            f'{path} is missing: the package was installed without its configs. Name the config file, or '
+            f'run pip install -e . in the folder of the project.'
+        )
     return path

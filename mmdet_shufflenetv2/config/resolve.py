@@ -46,8 +46,11 @@ def resolve(options: TrainOptions | EvaluateOptions | BrowseOptions) -> Resolved
     """
     work_dir = options.out_dir if isinstance(options, BrowseOptions) else options.work_dir
     launcher = getattr(options, 'launcher', 'none')
-    cfg = (load_config(options.config, options.cfg_options, work_dir, launcher) if options.config is not None else
-           load_checkpoint_config(options.checkpoint, options.cfg_options, work_dir, launcher))
+    cfg = (
+        load_config(options.config, options.cfg_options, work_dir, launcher)
+        if options.config is not None
+        else load_checkpoint_config(options.checkpoint, options.cfg_options, work_dir, launcher)
+    )
     if isinstance(options, TrainOptions):
         return Resolved(cfg, _for_training(cfg, options))
     if isinstance(options, EvaluateOptions):
@@ -77,8 +80,11 @@ def _for_training(cfg: Config, options: TrainOptions) -> dict[str, str]:
     edits.set_launcher(cfg)
     if options.val_loss:
         add_validation_loss(cfg)
-    add_fault_tolerance(cfg, max_broken_images=options.max_broken_images,
-                        checkpoint_interval_minutes=options.checkpoint_interval_minutes)
+    add_fault_tolerance(
+        cfg,
+        max_broken_images=options.max_broken_images,
+        checkpoint_interval_minutes=options.checkpoint_interval_minutes,
+    )
     return notes | ({'workers': workers} if workers else {})
 
 
@@ -123,6 +129,8 @@ def _mix_precisions(cfg: Config) -> None:
 
 def _scale_learning_rate(cfg: Config, path: str) -> None:
     if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-        raise UserError(f'auto_scale_lr=True needs base_batch_size, but {path} does not set it. Add auto_scale_lr = '
-                        f'dict(base_batch_size=N), where N is the batch size of its learning rate.')
+        raise UserError(
+            f'auto_scale_lr=True needs base_batch_size, but {path} does not set it. Add auto_scale_lr = '
+            f'dict(base_batch_size=N), where N is the batch size of its learning rate.'
+        )
     cfg.auto_scale_lr.enable = True

@@ -10,8 +10,15 @@ from mmengine.config import Config
 from ..utils.errors import UserError
 from .image_size import parse_image_size, set_image_size
 
-__all__ = ['fit_warm_up', 'scale_rate', 'schedules_of', 'set_batch_size', 'set_epochs', 'set_run_flags',
-           'unfinished_warm_up']
+__all__ = [
+    'fit_warm_up',
+    'scale_rate',
+    'schedules_of',
+    'set_batch_size',
+    'set_epochs',
+    'set_run_flags',
+    'unfinished_warm_up',
+]
 
 #: A warm-up takes at most this part of the steps: 1 / 10.
 _WARM_UP_SHARE = 10
@@ -25,8 +32,15 @@ _HOOK_TIMES = ('switch_epoch', 'num_last_epochs', 'begin_epoch')
 _MOST_FROZEN = 4
 
 
-def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | None = None,
-                  batch_size: int | None = None, epochs: int | None = None, lr: float | None = None) -> None:
+def set_run_flags(
+    cfg: Config,
+    *,
+    freeze: int | None = None,
+    image_size: str | None = None,
+    batch_size: int | None = None,
+    epochs: int | None = None,
+    lr: float | None = None,
+) -> None:
     """Apply options of ``snv2 train`` to a config. None changes nothing.
 
     Args:
@@ -43,8 +57,10 @@ def set_run_flags(cfg: Config, *, freeze: int | None = None, image_size: str | N
     """
     if freeze is not None:
         if not -1 <= freeze <= _MOST_FROZEN:
-            raise UserError(f'freeze={freeze}: expected -1 (nothing), 0 (the stem), or 1 to {_MOST_FROZEN} (the stem '
-                            f'and that many stages).')
+            raise UserError(
+                f'freeze={freeze}: expected -1 (nothing), 0 (the stem), or 1 to {_MOST_FROZEN} (the stem '
+                f'and that many stages).'
+            )
         cfg.model.backbone.frozen_stages = freeze
     if image_size is not None:
         set_image_size(cfg, parse_image_size(image_size))
@@ -85,15 +101,18 @@ def set_epochs(cfg: Config, epochs: int) -> None:
     """
     old = cfg.train_cfg.get('max_epochs')
     if not old:
-        raise UserError(f'`epochs` needs a schedule in epochs, but {cfg.filename} counts iterations. Set its length '
-                        f'with `cfg_options` train_cfg.max_iters=N')
+        raise UserError(
+            f'`epochs` needs a schedule in epochs, but {cfg.filename} counts iterations. Set its length '
+            f'with `cfg_options` train_cfg.max_iters=N'
+        )
     factor, loop = epochs / old, cfg.train_cfg
     loop.max_epochs = epochs
     for schedule in schedules_of(cfg):
         _move_times(schedule, factor)
     if loop.get('dynamic_intervals'):
-        loop.dynamic_intervals = [(_at_least_one(begin * factor), interval) for begin, interval in
-                                  loop.dynamic_intervals]
+        loop.dynamic_intervals = [
+            (_at_least_one(begin * factor), interval) for begin, interval in loop.dynamic_intervals
+        ]
     checkpoints = cfg.get('default_hooks', {}).get('checkpoint', {})
     for holder, keys in ((loop, ('val_interval', 'val_begin')), (checkpoints, ('interval', 'save_begin'))):
         for key in keys:
@@ -130,8 +149,11 @@ def fit_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:
 
 def unfinished_warm_up(schedules: list[dict[str, Any]], steps: int) -> str | None:
     """A note for the user if a warm-up in steps is longer than the run, otherwise None."""
-    ends = [schedule['end'] for schedule in schedules if not schedule.get('by_epoch', True) and _is_warm_up(schedule)
-            and steps < schedule['end'] < float('inf')]
+    ends = [
+        schedule['end']
+        for schedule in schedules
+        if not schedule.get('by_epoch', True) and _is_warm_up(schedule) and steps < schedule['end'] < float('inf')
+    ]
     return f'its warm-up of {max(ends)} steps is longer than the run' if ends else None
 
 
@@ -155,9 +177,12 @@ def _begin_at(schedule: dict[str, Any], begin: int) -> None:
 
 def _last_time(schedule: dict[str, Any]) -> float:
     begin, end = schedule.get('begin', 0), schedule.get('end')
-    times = [end if end is not None and end < float('inf') else 0, *schedule.get('milestones', ()),
-             *(begin + schedule[key] for key in ('T_max', 'total_steps') if schedule.get(key)),
-             begin + sum(schedule.get('periods', ()))]
+    times = [
+        end if end is not None and end < float('inf') else 0,
+        *schedule.get('milestones', ()),
+        *(begin + schedule[key] for key in ('T_max', 'total_steps') if schedule.get(key)),
+        begin + sum(schedule.get('periods', ())),
+    ]
     return max(times)
 
 

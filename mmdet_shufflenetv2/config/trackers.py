@@ -24,11 +24,21 @@ class Backend(NamedTuple):
 
 
 #: Name of a tracker -> its backend.
-BACKENDS = dict(zip(TRACKERS, (
-    Backend('TensorboardVisBackend', ('tensorboard', )), Backend('WandbVisBackend', ('wandb', )),
-    Backend('MLflowVisBackend', ('mlflow', )), Backend('ClearMLVisBackend', ('clearml', )),
-    Backend('NeptuneVisBackend', ('neptune', )), Backend('AimVisBackend', ('aim', )),
-    Backend('DVCLiveVisBackend', ('pygit2', 'dvclive'))), strict=True))
+BACKENDS = dict(
+    zip(
+        TRACKERS,
+        (
+            Backend('TensorboardVisBackend', ('tensorboard',)),
+            Backend('WandbVisBackend', ('wandb',)),
+            Backend('MLflowVisBackend', ('mlflow',)),
+            Backend('ClearMLVisBackend', ('clearml',)),
+            Backend('NeptuneVisBackend', ('neptune',)),
+            Backend('AimVisBackend', ('aim',)),
+            Backend('DVCLiveVisBackend', ('pygit2', 'dvclive')),
+        ),
+        strict=True,
+    )
+)
 
 
 def add_trackers(cfg: Config, names: Sequence[str]) -> None:
@@ -52,6 +62,7 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
 def _as_mlflow_is_set_up(cfg: Config) -> dict[str, str]:
     """MLflow's configured tracking server. MMEngine's default is a folder of files, which MLflow no longer supports."""
     import mlflow  # optional
+
     return dict(tracking_uri=mlflow.get_tracking_uri(), exp_name=Path(cfg.work_dir).name)
 
 
@@ -67,8 +78,10 @@ def require_trackers(cfg: Config) -> None:
     missing = {name: packages for name, packages in _needed(cfg) if any(find_spec(each) is None for each in packages)}
     if missing:
         packages = [each for packages in missing.values() for each in packages if find_spec(each) is None]
-        raise UserError(f'Packages for logging to {" and ".join(missing)} are not installed: pip install '
-                        f'{" ".join(packages)}. Or remove it from `tracker` or from vis_backends in the config.')
+        raise UserError(
+            f'Packages for logging to {" and ".join(missing)} are not installed: pip install '
+            f'{" ".join(packages)}. Or remove it from `tracker` or from vis_backends in the config.'
+        )
 
 
 def _needed(cfg: Config) -> Iterator[tuple[str, tuple[str, ...]]]:

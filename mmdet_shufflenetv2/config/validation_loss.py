@@ -27,8 +27,12 @@ def add_validation_loss(cfg: Config) -> None:
     """
     require_detector(cfg, '`val_loss` is for detectors')
     require_entries(cfg, 'val_dataloader')
-    loading = [step for dataset in datasets_of(cfg, 'train') for step in steps(dataset.get('pipeline'))
-               if step_name(step) == 'LoadAnnotations']
+    loading = [
+        step
+        for dataset in datasets_of(cfg, 'train')
+        for step in steps(dataset.get('pipeline'))
+        if step_name(step) == 'LoadAnnotations'
+    ]
     for dataset in datasets_of(cfg, 'val') if loading else ():
         if pipeline := _with_targets(list(dataset.get('pipeline') or []), loading[0]):
             dataset.pipeline = pipeline
@@ -40,9 +44,14 @@ def _with_targets(pipeline: list[Any], loading: dict[str, Any]) -> list[Any] | N
     names = [step_name(step) for step in pipeline]
     image = next((index for index, name in enumerate(names) if name.startswith('Load') and 'Image' in name), None)
     last = [name for name in names[-2:] if name in ('LoadAnnotations', 'PackDetInputs')]
-    if image is None or 'PackDetInputs' not in last or 'LoadAnnotations' in names[:-len(last)]:
+    if image is None or 'PackDetInputs' not in last or 'LoadAnnotations' in names[: -len(last)]:
         return None
     pipeline = deepcopy(pipeline)
     pipeline[-1]['meta_keys'] = (*pipeline[-1].get('meta_keys', _META_KEYS), LOSS_TARGETS)
-    return [*pipeline[:image + 1], deepcopy(loading), *pipeline[image + 1:-len(last)], dict(type='KeepLossTargets'),
-            *pipeline[-len(last):]]
+    return [
+        *pipeline[: image + 1],
+        deepcopy(loading),
+        *pipeline[image + 1 : -len(last)],
+        dict(type='KeepLossTargets'),
+        *pipeline[-len(last) :],
+    ]

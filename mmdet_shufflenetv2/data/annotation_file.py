@@ -9,8 +9,15 @@ from typing import Any
 
 from ..utils.errors import UserError
 
-__all__ = ['LISTS', 'as_annotations', 'has_byte_order_mark', 'image_sizes', 'of_images', 'read_annotations',
-           'read_json']
+__all__ = [
+    'LISTS',
+    'as_annotations',
+    'has_byte_order_mark',
+    'image_sizes',
+    'of_images',
+    'read_annotations',
+    'read_json',
+]
 
 #: The lists of an annotation file.
 LISTS = ('images', 'annotations', 'categories')
@@ -34,8 +41,9 @@ def as_annotations(content: Any, path: str | os.PathLike[str]) -> dict[str, Any]
     """
     for key in LISTS:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise UserError(f'{path} has no list "{key}". Expected a COCO annotation file with images, annotations '
-                            f'and categories.')
+            raise UserError(
+                f'{path} has no list "{key}". Expected a COCO annotation file with images, annotations and categories.'
+            )
     return content
 
 
@@ -52,9 +60,9 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     except FileNotFoundError:
         raise
     except IsADirectoryError:
-        raise UserError(f'{path} is a folder. Expected a .json file in COCO\'s format.') from None
+        raise UserError(f"{path} is a folder. Expected a .json file in COCO's format.") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f'{path} is not JSON ({error}). Expected a .json file in COCO\'s format.') from None
+        raise UserError(f"{path} is not JSON ({error}). Expected a .json file in COCO's format.") from None
 
 
 def image_sizes(annotations: dict[str, Any]) -> dict[int, tuple[float, float]]:
@@ -64,8 +72,11 @@ def image_sizes(annotations: dict[str, Any]) -> dict[int, tuple[float, float]]:
 
 def of_images(annotations: dict[str, Any], ids: set[int]) -> dict[str, Any]:
     """The part of checked annotations that belongs to these images."""
-    return dict(annotations, images=[image for image in annotations['images'] if image['id'] in ids],
-                annotations=[one for one in annotations['annotations'] if one['image_id'] in ids])
+    return dict(
+        annotations,
+        images=[image for image in annotations['images'] if image['id'] in ids],
+        annotations=[one for one in annotations['annotations'] if one['image_id'] in ids],
+    )
 
 
 def has_byte_order_mark(path: str | os.PathLike[str]) -> bool:

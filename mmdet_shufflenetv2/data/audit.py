@@ -21,8 +21,13 @@ _OUTSIDE = 1.0
 _FAR_OUTSIDE = 1.1
 
 
-def audit(annotations: dict[str, list[Any]], source: str | os.PathLike[str], folder: str | os.PathLike[str],
-          check_files: bool = True, **reader: Any) -> Report:
+def audit(
+    annotations: dict[str, list[Any]],
+    source: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    check_files: bool = True,
+    **reader: Any,
+) -> Report:
     """Check an annotation file for consistency, and compare it with the images.
 
     Args:
@@ -45,8 +50,12 @@ def audit(annotations: dict[str, list[Any]], source: str | os.PathLike[str], fol
 
 def leaves_folder(name: str) -> bool:
     """Whether a file name can point outside the folder that it is joined to, on Linux or Windows."""
-    return bool(name.startswith(('/', '\\')) or ntpath.splitdrive(name)[0] or '\0' in name
-                or '..' in name.replace('\\', '/').split('/'))
+    return bool(
+        name.startswith(('/', '\\'))
+        or ntpath.splitdrive(name)[0]
+        or '\0' in name
+        or '..' in name.replace('\\', '/').split('/')
+    )
 
 
 def _categories(report: Report, entries: list[Any]) -> dict[int, str]:
@@ -82,8 +91,9 @@ def _images(report: Report, entries: list[Any]) -> dict[int, tuple[float, float]
     return sizes
 
 
-def _annotations(report: Report, entries: list[Any], sizes: dict[int, tuple[float, float] | None],
-                 categories: dict[int, str]) -> None:
+def _annotations(
+    report: Report, entries: list[Any], sizes: dict[int, tuple[float, float] | None], categories: dict[int, str]
+) -> None:
     ids, used_images, used_categories = {None}, {None}, {None}
     boxes: list[tuple[list[float], tuple[float, float] | None]] = []
     for what, entry in _objects(report, 'annotation', entries):
@@ -104,8 +114,14 @@ def _annotations(report: Report, entries: list[Any], sizes: dict[int, tuple[floa
             boxes.append((box, size))
         reason = left_out(entry, size)
         if reason and not (odd and reason == 'crowd'):
-            report.note(reason, f'{what}: area {area:g}' if reason == 'area' and area is not None else
-                        f'{what}: bbox {_said(box)}' if box else what)
+            report.note(
+                reason,
+                f'{what}: area {area:g}'
+                if reason == 'area' and area is not None
+                else f'{what}: bbox {_said(box)}'
+                if box
+                else what,
+            )
         report.learned += box is not None and reason is None
         _segmentation(report, what, entry.get('segmentation'))
     # Without any annotations, unused categories and images are not worth a note.
@@ -146,7 +162,8 @@ def _look_like_corners(boxes: list[tuple[list[float], tuple[float, float] | None
     known = [(box, size) for box, size in boxes if size is not None]
     far = sum(x + w > _FAR_OUTSIDE * width or y + h > _FAR_OUTSIDE * height for (x, y, w, h), (width, height) in known)
     return 2 * far > len(boxes) and all(
-        x1 <= x2 <= width + _OUTSIDE and y1 <= y2 <= height + _OUTSIDE for (x1, y1, x2, y2), (width, height) in known)
+        x1 <= x2 <= width + _OUTSIDE and y1 <= y2 <= height + _OUTSIDE for (x1, y1, x2, y2), (width, height) in known
+    )
 
 
 def _box(report: Report, what: str, entry: dict[str, Any], size: tuple[float, float] | None) -> list[float] | None:
@@ -188,9 +205,14 @@ def _segmentation(report: Report, what: str, value: Any) -> None:
 
 
 def _files(report: Report, entries: list[Any], folder: str | os.PathLike[str], reader: dict[str, Any]) -> None:
-    listed = [(index, entry) for index, entry in enumerate(entries)
-              if isinstance(entry, dict) and isinstance(entry.get('file_name'), str) and entry['file_name']
-              and not leaves_folder(entry['file_name'])]
+    listed = [
+        (index, entry)
+        for index, entry in enumerate(entries)
+        if isinstance(entry, dict)
+        and isinstance(entry.get('file_name'), str)
+        and entry['file_name']
+        and not leaves_folder(entry['file_name'])
+    ]
     checks = check_image_files((os.path.join(folder, entry['file_name']) for _, entry in listed), **reader)
     for (index, entry), check in zip(listed, checks):
         if check.kind or check.size is None:
@@ -198,8 +220,11 @@ def _files(report: Report, entries: list[Any], folder: str | os.PathLike[str], r
             continue
         stated = as_float(entry.get('width')), as_float(entry.get('height'))
         if all(side is not None and 0 < side < math.inf for side in stated) and stated != check.size:
-            report.note('image_size', f'image {index} ({shown(entry["file_name"])}): {check.size[0]} x '
-                                      f'{check.size[1]}, stated {stated[0]:g} x {stated[1]:g}')
+            report.note(
+                'image_size',
+                f'image {index} ({shown(entry["file_name"])}): {check.size[0]} x '
+                f'{check.size[1]}, stated {stated[0]:g} x {stated[1]:g}',
+            )
 
 
 def _objects(report: Report, kind: str, entries: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:

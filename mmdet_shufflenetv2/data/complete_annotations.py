@@ -28,10 +28,15 @@ def complete_annotations(annotations: dict[str, list[Any]], folder: Path) -> dic
         annotations: The result of :func:`.read_annotations`. It is not changed.
         folder: The folder of the images.
     """
-    return dict(annotations, images=[_full_image(image, folder) for image in annotations['images']],
-                annotations=[_full(one, number) for number, one in enumerate(annotations['annotations'], start=1)],
-                categories=[dict(category, name=name) if (name := class_name(category)) is not None else category
-                            for category in annotations['categories']])
+    return dict(
+        annotations,
+        images=[_full_image(image, folder) for image in annotations['images']],
+        annotations=[_full(one, number) for number, one in enumerate(annotations['annotations'], start=1)],
+        categories=[
+            dict(category, name=name) if (name := class_name(category)) is not None else category
+            for category in annotations['categories']
+        ],
+    )
 
 
 def class_name(category: Any) -> str | None:
@@ -44,8 +49,11 @@ def class_name(category: Any) -> str | None:
 
 def used_categories(annotations: dict[str, list[Any]]) -> Counter[int]:
     """Category id -> number of annotations."""
-    return Counter(one['category_id'] for one in annotations['annotations']
-                   if isinstance(one, dict) and isinstance(one.get('category_id'), int))
+    return Counter(
+        one['category_id']
+        for one in annotations['annotations']
+        if isinstance(one, dict) and isinstance(one.get('category_id'), int)
+    )
 
 
 def has_area(annotation: dict[str, Any]) -> bool:
@@ -59,8 +67,11 @@ def _full_image(image: Any, folder: Path) -> Any:
     if not isinstance(name, str):
         return image
     full = dict(image, file_name=name.replace('\\', '/'))
-    if not {'width', 'height'} <= image.keys() and not leaves_folder(name) and (
-            size := check_image_file(folder / full['file_name']).size):
+    if (
+        not {'width', 'height'} <= image.keys()
+        and not leaves_folder(name)
+        and (size := check_image_file(folder / full['file_name']).size)
+    ):
         full.update(width=size[0], height=size[1])
     return full
 

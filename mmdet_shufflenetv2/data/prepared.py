@@ -26,7 +26,13 @@ from .layouts.description import Split, UserDataset
 from .problems import FATAL, LEFT_OUT, Report, shown
 
 __all__ = [
-    'FOLDER', 'Prepared', 'check_split', 'complete_and_check', 'load_prepared', 'prepare_user_dataset', 'shared_images'
+    'FOLDER',
+    'Prepared',
+    'check_split',
+    'complete_and_check',
+    'load_prepared',
+    'prepare_user_dataset',
+    'shared_images',
 ]
 
 #: Name of the folder in the work dir, and of the description in it.
@@ -47,8 +53,9 @@ class Prepared:
     splits: dict[str, tuple[str, str]]
 
 
-def prepare_user_dataset(data: UserDataset, work_dir: str | os.PathLike[str], classes: Sequence[str] | None = None,
-                     training: bool = True) -> Prepared:
+def prepare_user_dataset(
+    data: UserDataset, work_dir: str | os.PathLike[str], classes: Sequence[str] | None = None, training: bool = True
+) -> Prepared:
     """Complete and check a data set, and write its annotation files to ``WORK_DIR/own_data``.
 
     Args:
@@ -104,13 +111,16 @@ def load_prepared(work_dir: str | os.PathLike[str]) -> Prepared | None:
         inside = path.parent / Path(ann_file).name
         prepared.splits[name] = (str(inside) if inside.is_file() else ann_file, images)
         if not Path(images).is_dir():
-            raise UserError(f'The training data of {path.parent.parent} are missing: {images} no longer exists. Name '
-                            f'their new folder: data=DIR')
+            raise UserError(
+                f'The training data of {path.parent.parent} are missing: {images} no longer exists. Name '
+                f'their new folder: data=DIR'
+            )
     return prepared
 
 
-def check_split(data: UserDataset, name: str, classes: Sequence[str], check_files: bool = False,
-                add: bool = True) -> list[str]:
+def check_split(
+    data: UserDataset, name: str, classes: Sequence[str], check_files: bool = False, add: bool = True
+) -> list[str]:
     """Complete and check a split, and return notes for the user. Arguments are as in :func:`complete_and_check`.
 
     Raises:
@@ -121,13 +131,16 @@ def check_split(data: UserDataset, name: str, classes: Sequence[str], check_file
     if report.fatal:
         first, *others = report.fatal
         more = f', and {len(others)} other problems' if others else ''
-        raise UserError(f'{name}: {report.found[first]} x {FATAL[first]}: {report.examples[first][0]}{more}.\n'
-                        f'To list all problems: snv2 check-data {data.root}')
+        raise UserError(
+            f'{name}: {report.found[first]} x {FATAL[first]}: {report.examples[first][0]}{more}.\n'
+            f'To list all problems: snv2 check-data {data.root}'
+        )
     return [f'{name}: {line}' for line in (*report.notes, *report.warnings())]
 
 
-def complete_and_check(data: UserDataset, name: str, classes: Sequence[str], check_files: bool = True,
-                       add: bool = True) -> Report:
+def complete_and_check(
+    data: UserDataset, name: str, classes: Sequence[str], check_files: bool = True, add: bool = True
+) -> Report:
     """Complete the annotations of a split, and report problems of annotations and files.
 
     Args:
@@ -141,10 +154,15 @@ def complete_and_check(data: UserDataset, name: str, classes: Sequence[str], che
     report = audit(split.annotations, split.source, split.images, check_files)
     for problem, example in faults:
         report.note(problem, example)
-    if filled := [index for index, (old, new) in enumerate(zip(found, split.annotations['annotations']))
-                  if isinstance(old, dict) and 'area' in old and not has_area(old) and has_area(new)]:
-        report.notes.append(f'{len(filled)} x invalid area, such as {shown(found[filled[0]]["area"])}: the area of the '
-                            f'box is used (annotation {filled[0]})')
+    if filled := [
+        index
+        for index, (old, new) in enumerate(zip(found, split.annotations['annotations']))
+        if isinstance(old, dict) and 'area' in old and not has_area(old) and has_area(new)
+    ]:
+        report.notes.append(
+            f'{len(filled)} x invalid area, such as {shown(found[filled[0]]["area"])}: the area of the '
+            f'box is used (annotation {filled[0]})'
+        )
     # If nothing is left, faults of the files are the reason.
     flat = sum(problem in LEFT_OUT for problem, _ in faults)
     report.counts['annotations'] += flat
@@ -173,13 +191,18 @@ def _completed(split: Split, classes: Sequence[str], add: bool) -> dict[str, lis
 def _refuse_other_classes(split: Split, classes: Sequence[str]) -> None:
     """Reject annotations of other classes. Unused categories do not matter."""
     used = used_categories(split.annotations)
-    others = [name for category in split.annotations['categories'] if (name := class_name(category)) is not None
-              and category['id'] in used and name not in classes]
+    others = [
+        name
+        for category in split.annotations['categories']
+        if (name := class_name(category)) is not None and category['id'] in used and name not in classes
+    ]
     if others:
-        raise UserError(f'{split.source} has boxes of {", ".join(map(shown, others[:5]))}, which are not among the '
-                        f'{len(classes)} classes of the training ({", ".join(classes[:5])}'
-                        f'{", ..." if len(classes) > 5 else ""}).{same_but_for_spelling(others, classes)} '
-                        f'Use the same classes in all splits.')
+        raise UserError(
+            f'{split.source} has boxes of {", ".join(map(shown, others[:5]))}, which are not among the '
+            f'{len(classes)} classes of the training ({", ".join(classes[:5])}'
+            f'{", ..." if len(classes) > 5 else ""}).{same_but_for_spelling(others, classes)} '
+            f'Use the same classes in all splits.'
+        )
 
 
 def shared_images(data: UserDataset) -> list[str]:
@@ -192,15 +215,20 @@ def shared_images(data: UserDataset) -> list[str]:
         files = _image_files(data, name)
         shared = [path for path in files if any(_is_same(path, other) for other in train.get(path.name, ()))]
         if shared:
-            notes.append(f'{len(shared)} of the {len(files)} images of {name} are also in train, so its scores are too '
-                         f'optimistic (the first is {shown(shared[0].name)})')
+            notes.append(
+                f'{len(shared)} of the {len(files)} images of {name} are also in train, so its scores are too '
+                f'optimistic (the first is {shown(shared[0].name)})'
+            )
     return notes
 
 
 def _image_files(data: UserDataset, name: str) -> list[Path]:
     images = data.splits[name].annotations['images'] if name in data.splits else []
-    return [data.splits[name].images / image['file_name'] for image in images if isinstance(image, dict)
-            and isinstance(image.get('file_name'), str) and not leaves_folder(image['file_name'])]
+    return [
+        data.splits[name].images / image['file_name']
+        for image in images
+        if isinstance(image, dict) and isinstance(image.get('file_name'), str) and not leaves_folder(image['file_name'])
+    ]
 
 
 def _is_same(one: Path, other: Path) -> bool:
@@ -211,12 +239,17 @@ def _hold_out(data: UserDataset) -> None:
     train = data.splits.pop('train')
     images = train.annotations['images']
     if len(images) < 2:
-        raise UserError(f'{train.source} has only {len(images)} image, and there is no validation split. Expected at '
-                        f'least two images: one is held out for validation.')
+        raise UserError(
+            f'{train.source} has only {len(images)} image, and there is no validation split. Expected at '
+            f'least two images: one is held out for validation.'
+        )
     ids = sorted(image['id'] for image in images)
     held_out = set(random.Random(SEED).sample(ids, max(len(ids) // HELD_OUT, 1)))
     parts = dict(train=set(ids) - held_out, val=held_out)
-    data.splits = {name: replace(train, annotations=of_images(train.annotations, part))
-                   for name, part in parts.items()} | data.splits
-    data.notes.append(f'no validation split: {len(held_out)} of the {len(ids)} training images are held out for '
-                      f'validation (seed {SEED})')
+    data.splits = {
+        name: replace(train, annotations=of_images(train.annotations, part)) for name, part in parts.items()
+    } | data.splits
+    data.notes.append(
+        f'no validation split: {len(held_out)} of the {len(ids)} training images are held out for '
+        f'validation (seed {SEED})'
+    )

@@ -107,14 +107,18 @@ class Report:
 
     def warnings(self) -> list[str]:
         """One line per warning: how often, what, and the first example."""
-        return [f'{self.found[problem]} x {what}: {self.examples[problem][0]}' for problem, what in WARNINGS.items()
-                if problem in self.found and problem not in _HARMLESS]
+        return [
+            f'{self.found[problem]} x {what}: {self.examples[problem][0]}'
+            for problem, what in WARNINGS.items()
+            if problem in self.found and problem not in _HARMLESS
+        ]
 
     @property
     def reasons(self) -> str:
         """Why annotations are not used, and how many for each reason."""
-        return ', '.join(f'{self.found[reason]} x {what.split(" (")[0]}' for reason, what in LEFT_OUT.items()
-                         if reason in self.found)
+        return ', '.join(
+            f'{self.found[reason]} x {what.split(" (")[0]}' for reason, what in LEFT_OUT.items() if reason in self.found
+        )
 
     def refuse(self, purpose: str) -> None:
         """Raise a :class:`.UserError` that names the first fatal problem, if there is one."""
@@ -122,23 +126,38 @@ class Report:
             return
         first, *others = self.fatal
         more = f', and {len(others)} more kinds of problems' if others else ''
-        raise UserError(f'{self.source} cannot be used for {purpose}: {FATAL[first]} ({self.examples[first][0]}; '
-                        f'{self.found[first]} in total){more}.\n'
-                        f'To list all problems: snv2 check-data {self.source}')
+        raise UserError(
+            f'{self.source} cannot be used for {purpose}: {FATAL[first]} ({self.examples[first][0]}; '
+            f'{self.found[first]} in total){more}.\n'
+            f'To list all problems: snv2 check-data {self.source}'
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The report as a dictionary for JSON."""
         return dict(
-            annotation_file=self.source, image_folder=self.images, counts=self.counts, learned=self.learned,
+            annotation_file=self.source,
+            image_folder=self.images,
+            counts=self.counts,
+            learned=self.learned,
             fatal=bool(self.fatal),
-            problems=[dict(problem=problem, fatal=problem in FATAL, what=what, count=self.found[problem],
-                           examples=self.examples[problem])
-                      for problem, what in (FATAL | WARNINGS).items() if problem in self.found])
+            problems=[
+                dict(
+                    problem=problem,
+                    fatal=problem in FATAL,
+                    what=what,
+                    count=self.found[problem],
+                    examples=self.examples[problem],
+                )
+                for problem, what in (FATAL | WARNINGS).items()
+                if problem in self.found
+            ],
+        )
 
     def __str__(self) -> str:
         learned = f' ({self.learned} used for training)' if self.learned < self.counts['annotations'] else ''
-        counts = ', '.join(f'{number} {name}{learned if name == "annotations" else ""}'
-                           for name, number in self.counts.items())
+        counts = ', '.join(
+            f'{number} {name}{learned if name == "annotations" else ""}' for name, number in self.counts.items()
+        )
         lines = [f'{self.source}: {counts}', *(f'  note: {note}' for note in self.notes)]
         for problem in self.as_json()['problems']:
             lines.append(f'  {"FATAL  " if problem["fatal"] else "warning"} {problem["count"]:>6}  {problem["what"]}')

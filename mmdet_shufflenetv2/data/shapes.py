@@ -38,8 +38,9 @@ _MIN_VISIBLE = 0.45
 _MIN_SIDE = 5
 
 
-def make_shapes(root: str | os.PathLike[str], num_train: int = 1000, num_val: int = 100, size: int = 160,
-                seed: int = 0) -> Path:
+def make_shapes(
+    root: str | os.PathLike[str], num_train: int = 1000, num_val: int = 100, size: int = 160, seed: int = 0
+) -> Path:
     """Write the data set, unless it exists already.
 
     Args:
@@ -74,8 +75,10 @@ def _check_manifest(root: Path, wanted: dict[str, int]) -> None:
     manifest = root / _MANIFEST
     found = json.loads(manifest.read_text()) if manifest.is_file() else None
     if found != wanted:
-        raise UserError(f'{root} contains {f"Shapes generated with {found}" if found else "other files"}, expected '
-                        f'{wanted}. Delete it, or choose another folder (data_root).')
+        raise UserError(
+            f'{root} contains {f"Shapes generated with {found}" if found else "other files"}, expected '
+            f'{wanted}. Delete it, or choose another folder (data_root).'
+        )
 
 
 def _write_split(root: Path, split: str, count: int, size: int, seed: int) -> None:
@@ -94,13 +97,19 @@ def _write_split(root: Path, split: str, count: int, size: int, seed: int) -> No
     categories = [dict(id=i, name=name, supercategory='shape') for i, name in enumerate(CLASSES, start=1)]
     info = dict(description='Shapes', version=str(_VERSION))
     (root / 'annotations' / f'instances_{split}.json').write_text(
-        json.dumps(dict(info=info, images=images, annotations=annotations, categories=categories)))
+        json.dumps(dict(info=info, images=images, annotations=annotations, categories=categories))
+    )
 
 
 def _annotation(label: int, mask: np.ndarray) -> dict[str, Any]:
     rle = _rle(mask)
-    return dict(category_id=label + 1, bbox=list(_box(mask)), area=int(mask.sum()), iscrowd=0,
-                segmentation=dict(rle, counts=rle['counts'].decode()))
+    return dict(
+        category_id=label + 1,
+        bbox=list(_box(mask)),
+        area=int(mask.sum()),
+        iscrowd=0,
+        segmentation=dict(rle, counts=rle['counts'].decode()),
+    )
 
 
 def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -169,7 +178,7 @@ def _outline(name: str, rotation: float) -> np.ndarray:
 def _gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """``(H, W)`` gradient in a random direction, from -1 to 1."""
     angle = rng.uniform(0, 2 * np.pi)
-    y, x = np.mgrid[-1:1:height * 1j, -1:1:width * 1j]
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     return (x * np.cos(angle) + y * np.sin(angle)) / np.sqrt(2)
 
 

@@ -23,13 +23,17 @@ def summary(data: UserDataset) -> str:
         kept = _used(split, name)
         empty = len({image['id'] for image in images} - {annotation['image_id'] for annotation in kept})
         rest = f' of {len(annotations)}' if len(kept) < len(annotations) else ''
-        lines.append(f'  {name:<6}{len(images):>7} images  {len(kept):>7}{rest} boxes  {empty:>5} without boxes  '
-                     f'{_sizes(images)}')
+        lines.append(
+            f'  {name:<6}{len(images):>7} images  {len(kept):>7}{rest} boxes  {empty:>5} without boxes  '
+            f'{_sizes(images)}'
+        )
     boxes = {name: _boxes(split, name) for name, split in data.splits.items()}
     width = min(max(map(len, ('boxes', *data.classes))), 40)
     lines.append(f'  {"boxes":<{width}}' + ''.join(f'{name:>8}' for name in boxes))
-    lines += [f'  {name:<{width}.{width}}' + ''.join(f'{counts[name]:>8}' for counts in boxes.values())
-              for name in data.classes[:_SHOWN]]
+    lines += [
+        f'  {name:<{width}.{width}}' + ''.join(f'{counts[name]:>8}' for counts in boxes.values())
+        for name in data.classes[:_SHOWN]
+    ]
     if len(data.classes) > _SHOWN:
         lines.append(f'  ... and {len(data.classes) - _SHOWN} more')
     return '\n'.join([*lines, *(f'  note: {note}' for note in data.notes)])
@@ -38,9 +42,12 @@ def summary(data: UserDataset) -> str:
 def _used(split: Split, name: str) -> list[dict[str, Any]]:
     """The annotations used for training, or for evaluation in any other split than ``train``."""
     sizes = image_sizes(split.annotations)
-    return [annotation for annotation in split.annotations['annotations']
-            if (reason := left_out(annotation, sizes[annotation['image_id']])) is None
-            or (name != 'train' and reason not in ('crowd', 'ignored'))]
+    return [
+        annotation
+        for annotation in split.annotations['annotations']
+        if (reason := left_out(annotation, sizes[annotation['image_id']])) is None
+        or (name != 'train' and reason not in ('crowd', 'ignored'))
+    ]
 
 
 def _boxes(split: Split, name: str) -> Counter[str]:

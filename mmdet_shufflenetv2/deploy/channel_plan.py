@@ -91,8 +91,7 @@ def plan_stage(units: Sequence[Any], widths: tuple[int, int], block: int = 1) ->
     return StagePlan(produced, slices, consumed, output)
 
 
-def _follow(units: Sequence[Any],
-            widths: tuple[int, int]) -> tuple[dict[int, int], list[list[int]], list[list[int]]]:
+def _follow(units: Sequence[Any], widths: tuple[int, int]) -> tuple[dict[int, int], list[list[int]], list[list[int]]]:
     """Consumer of each channel, the channels that each producer makes, and those that each consumer reads."""
     made = [_labels(0, widths[0]), _labels(1, widths[1])]
     consumer: dict[int, int] = {}

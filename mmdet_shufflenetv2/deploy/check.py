@@ -126,8 +126,11 @@ def agreement(expected: Sequence[Detections], got: Sequence[Detections]) -> floa
 def _has_partner(one: Detections, other: Detections) -> np.ndarray:
     certain = one.scores >= CERTAIN
     overlaps = bbox_overlaps(torch.from_numpy(one.boxes[certain]), torch.from_numpy(other.boxes)).numpy()
-    partner = (overlaps >= SAME_OBJECT) & (one.labels[certain, None] == other.labels) & (
-        other.scores >= one.scores[certain, None] / 2)
+    partner = (
+        (overlaps >= SAME_OBJECT)
+        & (one.labels[certain, None] == other.labels)
+        & (other.scores >= one.scores[certain, None] / 2)
+    )
     return partner.any(axis=1)
 
 
@@ -177,7 +180,7 @@ class _Parts:
             stacked, *own = self._run(dict(image=self._images(image)), [name, *each])
             wanted = np.full((self._batch, max(map(len, own)), *own[0].shape[1:]), filling, own[0].dtype)
             for row, one in zip(wanted, own):
-                row[:len(one)] = one
+                row[: len(one)] = one
             _same('the batch', {name: stacked}, {name: torch.from_numpy(wanted)})
 
 
@@ -195,8 +198,11 @@ def _check_borders(parts: _Parts, resized: dict[str, np.ndarray], meta: dict[str
     scores = np.linspace(1, 0, len(corners), dtype=np.float32)
     left, top = meta['border'][2::-2] if 'border' in meta else meta.get('padding', (0, 0))[:2]
     wanted = (corners - np.array([left, top] * 2, np.float32)).clip(0, [width, height] * 2)
-    _same('boxes in the image', parts(resized | dict(zip(names, (corners, scores))), ['dets']),
-          dict(dets=torch.from_numpy(np.concatenate((wanted, scores[:, None]), axis=1))))
+    _same(
+        'boxes in the image',
+        parts(resized | dict(zip(names, (corners, scores))), ['dets']),
+        dict(dets=torch.from_numpy(np.concatenate((wanted, scores[:, None]), axis=1))),
+    )
 
 
 def _to_be_resized(original: np.ndarray, resize: Resize) -> list[np.ndarray]:
@@ -207,7 +213,7 @@ def _to_be_resized(original: np.ndarray, resize: Resize) -> list[np.ndarray]:
     height, width = original.shape[:2]
     rng = np.random.default_rng(0)
     images = []
-    for part, factor in ((original[:, :max(width * 3 // 4, 1)], 1.6), (original[:max(height * 3 // 4, 1)], 0.6)):
+    for part, factor in ((original[:, : max(width * 3 // 4, 1)], 1.6), (original[: max(height * 3 // 4, 1)], 0.6)):
         sides = [max(round(side * factor), 1) for side in resize.size(*part.shape[:2])]
         larger = cv2.resize(part, (sides[1], sides[0])).astype(np.int16)
         images.append((larger + rng.integers(-24, 25, larger.shape)).clip(0, 255).astype(np.uint8))
@@ -220,7 +226,8 @@ def _prepared(model: Any, image: np.ndarray) -> tuple[dict[str, Any], Tensor]:
     steps[0].type = 'mmdet.LoadImageFromNDArray'
     sample = Compose(steps)(dict(img=image, img_id=0))
     batch = model.data_preprocessor(
-        dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']]), training=False)
+        dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']]), training=False
+    )
     return batch['data_samples'][0].metainfo, batch['inputs']
 
 
@@ -234,8 +241,12 @@ def _matched(expected: Detections, got: Detections) -> int:
     """How many of one have one of their own among the other, of their label."""
     free = np.ones(len(got.scores), bool)
     for box, score, label in zip(*expected):
-        same = (free & (got.labels == label) & (np.abs(got.scores - score) <= SAME_SCORE)
-                & (np.abs(got.boxes - box).max(axis=1, initial=0) <= SAME_BOX)).nonzero()[0]
+        same = (
+            free
+            & (got.labels == label)
+            & (np.abs(got.scores - score) <= SAME_SCORE)
+            & (np.abs(got.boxes - box).max(axis=1, initial=0) <= SAME_BOX)
+        ).nonzero()[0]
         free[same[:1]] = False
     return int((~free).sum())
 
@@ -267,8 +278,11 @@ def _made_candidates(cfg: Any, classes: int) -> list[np.ndarray]:
         boxes.append(np.concatenate((corner, corner + side), axis=1) + np.array([move, 0, move, 0]))
         labels.append((label + other) % classes)
     order = rng.permutation(sum(map(len, scores)))
-    return [np.concatenate(boxes).astype(np.float32)[order], np.concatenate(scores).astype(np.float32)[order],
-            np.concatenate(labels)[order]]
+    return [
+        np.concatenate(boxes).astype(np.float32)[order],
+        np.concatenate(scores).astype(np.float32)[order],
+        np.concatenate(labels)[order],
+    ]
 
 
 def _made_suppression(suppression: Suppression) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -279,7 +293,8 @@ def _made_suppression(suppression: Suppression) -> tuple[dict[str, Tensor], dict
     most = suppression.cfg.get('max_per_img', -1)
     kept = kept[:most] if most > 0 else kept
     return dict(zip(suppression.given, given)), dict(
-        zip(suppression.outputs, (boxes[kept], scores[kept], labels[kept])))
+        zip(suppression.outputs, (boxes[kept], scores[kept], labels[kept]))
+    )
 
 
 def _allowed(name: str, values: np.ndarray) -> float:
@@ -295,8 +310,10 @@ def _allowed(name: str, values: np.ndarray) -> float:
 
 
 def _differs(what: str, how: str) -> UserError:
-    return UserError(f'The exported file does not compute what the detector does: {what}: {how}. The file was not '
-                     f'written. Try keep_shuffle=True; if it stays so, this model cannot be exported.')
+    return UserError(
+        f'The exported file does not compute what the detector does: {what}: {how}. The file was not '
+        f'written. Try keep_shuffle=True; if it stays so, this model cannot be exported.'
+    )
 
 
 def _same(what: str, got: Mapping[str, np.ndarray], wanted: Mapping[str, Tensor]) -> tuple[float, float]:
@@ -310,8 +327,10 @@ def _same(what: str, got: Mapping[str, np.ndarray], wanted: Mapping[str, Tensor]
         if got[name].shape != array.shape:
             raise _differs(what, f'{name} has the shape {got[name].shape}, expected {array.shape}')
         if not np.isfinite(array).all():
-            raise UserError(f'The detector itself computes {what} that are not finite (NaN or inf), so that nothing '
-                            f'can be checked and no file was written. Export another checkpoint.')
+            raise UserError(
+                f'The detector itself computes {what} that are not finite (NaN or inf), so that nothing '
+                f'can be checked and no file was written. Export another checkpoint.'
+            )
         kind = next((kind for kind in largest if name.endswith(kind)), None)
         difference = np.abs(got[name] - array)
         allowed = _allowed(name, array)

@@ -85,16 +85,19 @@ def export_model(options: ExportOptions) -> Checked:
         return checked._replace(matched=matched_detections(model, detector, original))
 
 
-def _agreement(full: ExportedDetector, low: ExportedDetector, images: list[np.ndarray],
-               options: ExportOptions) -> float:
+def _agreement(
+    full: ExportedDetector, low: ExportedDetector, images: list[np.ndarray], options: ExportOptions
+) -> float:
     """What a file of lower precision has in common with the one in single precision, if that is enough."""
     share = agreement(full.detect(images), low.detect(images))
     if share < LEAST_AGREEMENT:
-        raise UserError(f'precision={options.precision} detects other objects than fp32 on this machine: {share:.0%} '
-                        f'of the detections match, expected {LEAST_AGREEMENT:.0%} or more. The file was not written. '
-                        f'Set `data` to images of the kind that the detector is for, or export in another precision. '
-                        f'onnxruntime computes 8 bits wrongly on some processors with AMX '
-                        f'(github.com/microsoft/onnxruntime/issues/26324).')
+        raise UserError(
+            f'precision={options.precision} detects other objects than fp32 on this machine: {share:.0%} '
+            f'of the detections match, expected {LEAST_AGREEMENT:.0%} or more. The file was not written. '
+            f'Set `data` to images of the kind that the detector is for, or export in another precision. '
+            f'onnxruntime computes 8 bits wrongly on some processors with AMX '
+            f'(github.com/microsoft/onnxruntime/issues/26324).'
+        )
     return share
 
 
@@ -111,8 +114,9 @@ def _check_beside(out: Path) -> None:
     about, weights = out.with_suffix('.json'), ('.xml', '.param')
     others = [out.with_suffix(suffix) for suffix in weights if out.suffix in weights and suffix != out.suffix]
     if other := next((other for other in others if other.exists()), None):
-        raise UserError(f'{out}: its weights would replace {out.with_suffix(".bin")}, those of {other}. Choose another '
-                        f'name.')
+        raise UserError(
+            f'{out}: its weights would replace {out.with_suffix(".bin")}, those of {other}. Choose another name.'
+        )
     if out.suffix == '.param' and about.exists() and MADE_BY not in about.read_text(errors='replace'):
         raise UserError(f'{out}: {about} is in the way and was not made by snv2 export. Choose another name.')
 
@@ -121,23 +125,27 @@ def _check_precision(target: Target, options: ExportOptions) -> None:
     if options.precision == 'fp32' or (options.precision in target.precisions and not options.backbone_only):
         return
     others = [f'{other.name} {" and ".join(other.precisions)}' for other in TARGETS.values()]
-    raise UserError(f'precision={options.precision} is not supported for {target.name}'
-                    f'{" with `backbone_only`" if options.backbone_only else ""}: {", ".join(others)}.')
+    raise UserError(
+        f'precision={options.precision} is not supported for {target.name}'
+        f'{" with `backbone_only`" if options.backbone_only else ""}: {", ".join(others)}.'
+    )
 
 
 def _check_batch(target: Target, options: ExportOptions) -> None:
     if options.batch > 1 and options.backbone_only:
         raise UserError(f'batch={options.batch}: a backbone takes any number of images. Leave `batch` out.')
     if options.batch > 1 and not target.batches:
-        raise UserError(f'batch={options.batch} is not supported for {target.name}: '
-                        f'{" and ".join(other.name for other in TARGETS.values() if other.batches)} take batches.')
+        raise UserError(
+            f'batch={options.batch} is not supported for {target.name}: '
+            f'{" and ".join(other.name for other in TARGETS.values() if other.batches)} take batches.'
+        )
 
 
 def _write_backbone(backbone: Any, out: Path, original: np.ndarray, shown: str, block: int | None) -> Checked:
     x = torch.from_numpy(original).permute(2, 0, 1)[None].float() / 255
     export_backbone(backbone if block is None else shuffle_free(backbone, block=block), out, x)
     # Two images of a size that the tracing has not seen.
-    x = torch.cat((x, x.flip(3)))[..., :max(x.shape[2] * 3 // 4, 1), :]
+    x = torch.cat((x, x.flip(3)))[..., : max(x.shape[2] * 3 // 4, 1), :]
     with torch.no_grad():
         expected = [feature.numpy() for feature in backbone(x)]
     return Checked(shown, 0, check_features(session(out).run(None, {'x': x.numpy()}), expected), 0.0)
@@ -163,8 +171,15 @@ def export_detector(model: Any, out: Path, original: np.ndarray, block: int | No
     program = Program(graph, torch.stack([image] * batch) if batch > 1 else image, about, out)
     with torch.no_grad():
         graph(program.image)  # which tells the names of its parts
-    write_graph(graph, program.image, out, {'image': {at: 'height', at + 1: 'width'}},
-                {name: {at: 'found'} for name in graph.output_names}, about, graph.part_names)
+    write_graph(
+        graph,
+        program.image,
+        out,
+        {'image': {at: 'height', at + 1: 'width'}},
+        {name: {at: 'found'} for name in graph.output_names},
+        about,
+        graph.part_names,
+    )
     return program
 
 
@@ -172,5 +187,11 @@ def export_backbone(backbone: nn.Module, out: Path, x: torch.Tensor) -> None:
     """Write a backbone as a graph from ``x``, normalized images ``(N, 3, H, W)``, to ``feature0``, ``feature1``, ..."""
     with torch.no_grad():
         names = [f'feature{level}' for level in range(len(backbone(x)))]
-    write_graph(backbone, x, out, {'x': {0: 'batch', 2: 'height', 3: 'width'}}, {name: {0: 'batch'} for name in names},
-                {MADE_BY: __version__})
+    write_graph(
+        backbone,
+        x,
+        out,
+        {'x': {0: 'batch', 2: 'height', 3: 'width'}},
+        {name: {0: 'batch'} for name in names},
+        {MADE_BY: __version__},
+    )

@@ -50,7 +50,6 @@ class _Array(np.ndarray):
 
 
 class _Instances(SimpleNamespace):
-
     def __contains__(self, name: str) -> bool:
         return hasattr(self, name)
 
@@ -83,22 +82,29 @@ class ExportedDetector:
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None, target: str | None = None) -> None:
         runtime = target_of(path, target)
         if not runtime.runs_here:
-            others = ', '.join(f'{one.name} ({one.suffixes[0]})' for one in TARGETS.values()
-                               if one.runs_here and one.suffixes)
-            raise UserError(f'{path} is for {runtime.name}, which runs on {runtime.system} only. Copy it to '
-                            f'one, or export the detector for what runs here: {others}.')
+            others = ', '.join(
+                f'{one.name} ({one.suffixes[0]})' for one in TARGETS.values() if one.runs_here and one.suffixes
+            )
+            raise UserError(
+                f'{path} is for {runtime.name}, which runs on {runtime.system} only. Copy it to '
+                f'one, or export the detector for what runs here: {others}.'
+            )
         runtime.need(runtime.run_modules, f'Running {path}')
         if not os.path.exists(path):
             raise UserError(f'File not found: {path}. Create it with: snv2 export CONFIG CHECKPOINT {path}')
         if threads is not None and threads < 1:
-            raise UserError(f'threads={threads} does not fit: expected 1 or more, or None for the runtime\'s choice.')
+            raise UserError(f"threads={threads} does not fit: expected 1 or more, or None for the runtime's choice.")
         self._run, about = runtime.load(Path(path), threads)
         if MADE_BY not in about:
-            raise UserError(f'{path} was not made by snv2 export: it lacks the classes and how to resize an image. '
-                            f'Export the detector again, or run the file with {runtime.name} itself.')
+            raise UserError(
+                f'{path} was not made by snv2 export: it lacks the classes and how to resize an image. '
+                f'Export the detector again, or run the file with {runtime.name} itself.'
+            )
         if 'classes' not in about:
-            raise UserError(f'{path} is a backbone (exported with backbone_only=True) and finds no boxes. Export the '
-                            f'whole detector, without `backbone_only`.')
+            raise UserError(
+                f'{path} is a backbone (exported with backbone_only=True) and finds no boxes. Export the '
+                f'whole detector, without `backbone_only`.'
+            )
         self.classes: tuple[str, ...] = tuple(json.loads(about['classes']))
         ids = json.loads(about.get('category_ids', 'null'))
         self.category_ids: tuple[int, ...] | None = ids and tuple(ids)
@@ -131,7 +137,7 @@ class ExportedDetector:
         for _, same in groupby(by_size, key=lambda index: resized[index].shape):
             group = list(same)
             for start in range(0, len(group), self.batch):
-                chosen = group[start:start + self.batch]
+                chosen = group[start : start + self.batch]
                 for index, (dets, labels) in zip(chosen, self._outputs([resized[index] for index in chosen])):
                     (height, width), (own_height, own_width) = images[index].shape[:2], resized[index].shape[:2]
                     factors = np.array([width / own_width, height / own_height] * 2, np.float32)

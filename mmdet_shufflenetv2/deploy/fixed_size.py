@@ -45,7 +45,7 @@ class NetworkInput(NamedTuple):
         x = np.empty((3, *self.size[::-1]), np.float32)
         x[:] = border
         pixels = image[..., ::-1] if self.rgb else image
-        x[:, above:above + height, left:left + width] = (pixels.transpose(2, 0, 1) - mean) / std
+        x[:, above : above + height, left : left + width] = (pixels.transpose(2, 0, 1) - mean) / std
         return x, np.array([left, above] * 2, np.float32), np.array(self.size if self.center else (width, height))
 
 
@@ -67,8 +67,9 @@ class Selection(NamedTuple):
     #: A prior is of its best class alone.
     one_class: bool = False
 
-    def __call__(self, boxes: np.ndarray, scores: np.ndarray, factors: np.ndarray | None,
-                 size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __call__(
+        self, boxes: np.ndarray, scores: np.ndarray, factors: np.ndarray | None, size: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Boxes ``(N, 4)``, scores and labels ``(N,)``, best first, after NMS within each class.
 
         Args:
@@ -79,10 +80,12 @@ class Selection(NamedTuple):
         """
         return self.suppressed(*self.candidates(boxes, scores, factors, size))
 
-    def suppressed(self, boxes: np.ndarray, scores: np.ndarray,
-                   labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def suppressed(
+        self, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What NMS within each class leaves of candidates."""
         import cv2
+
         nms: Any = cv2.dnn.NMSBoxesBatched  # its type hints do not know arrays
         # OpenCV shifts boxes by their class, as far as the largest coordinate says: none may be negative.
         corner = boxes[:, :2] - boxes.min(initial=0)
@@ -93,20 +96,21 @@ class Selection(NamedTuple):
         if len(large):
             best = nms(sides[large], scores[large], labels[large], -1.0, self.iou_threshold)
             kept = np.concatenate((kept, large[np.asarray(best)]))
-        kept = kept[np.argsort(-scores[kept], kind='stable')][:self.max_per_img if self.max_per_img > 0 else None]
+        kept = kept[np.argsort(-scores[kept], kind='stable')][: self.max_per_img if self.max_per_img > 0 else None]
         return boxes[kept], scores[kept], labels[kept]
 
-    def candidates(self, boxes: np.ndarray, scores: np.ndarray, factors: np.ndarray | None,
-                   size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def candidates(
+        self, boxes: np.ndarray, scores: np.ndarray, factors: np.ndarray | None, size: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What enters NMS; see :meth:`__call__`."""
         classes, start, chosen = scores.shape[1], 0, []
         if self.one_class:
             scores = np.where(scores.argmax(axis=1)[:, None] == np.arange(classes), scores, -1)
         for count in self.counts:
-            of_level = scores[start:start + count].ravel()
+            of_level = scores[start : start + count].ravel()
             index = (of_level > max(self.score_thr, -0.5)).nonzero()[0]
             if 0 < self.nms_pre < len(index):
-                index = index[np.argsort(-of_level[index], kind='stable')[:self.nms_pre]]
+                index = index[np.argsort(-of_level[index], kind='stable')[: self.nms_pre]]
             chosen.append(index + start * classes)
             start += count
         index = np.concatenate(chosen)
@@ -120,8 +124,9 @@ class Selection(NamedTuple):
         return boxes[large], found[large], labels[large]
 
 
-def surrounded(about: Mapping[str, Any], run: Callable[[np.ndarray, Selection], Sequence[np.ndarray]],
-               path: object) -> tuple[Callable[[np.ndarray], Sequence[np.ndarray]], dict[str, str]]:
+def surrounded(
+    about: Mapping[str, Any], run: Callable[[np.ndarray, Selection], Sequence[np.ndarray]], path: object
+) -> tuple[Callable[[np.ndarray], Sequence[np.ndarray]], dict[str, str]]:
     """A network with what surrounds it, as :class:`.Loaded` has it, and its metadata.
 
     Args:
@@ -137,8 +142,9 @@ def surrounded(about: Mapping[str, Any], run: Callable[[np.ndarray, Selection], 
         parts = [json.loads(part) if isinstance(part := about[key], str) else part for key in ('input', 'selection')]
         prepare, selection = NetworkInput(**parts[0]), Selection(**parts[1])
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{path} was not made by snv2 export, or is corrupt: {error!r}. Export the detector '
-                        f'again.') from error
+        raise UserError(
+            f'{path} was not made by snv2 export, or is corrupt: {error!r}. Export the detector again.'
+        ) from error
 
     def detect(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x, offset, size = prepare(image)

@@ -81,8 +81,9 @@ class DetectionGraph(nn.Module):
         self.output_names, self.part_names = tuple(outputs), tuple(parts)
         return *outputs.values(), *parts.values()
 
-    def _found(self, features: Sequence[Tensor], x: Tensor, size: Tensor, offset: Tensor,
-               shape: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _found(
+        self, features: Sequence[Tensor], x: Tensor, size: Tensor, offset: Tensor, shape: Tensor
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Outputs and parts by name, of one image of ``shape``, height and width."""
         (boxes, scores, labels), parts = self.detect(features, x, size)
         parts = dict(input=x) | feature_parts(features) | dict(zip(FOUND, (boxes, scores, labels))) | parts
@@ -93,21 +94,32 @@ class DetectionGraph(nn.Module):
             outputs['masks'] = parts.pop('masks')
         return outputs, parts
 
-    def _found_in_each(self, features: Sequence[Tensor], x: Tensor, size: Tensor, offset: Tensor,
-                       shape: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _found_in_each(
+        self, features: Sequence[Tensor], x: Tensor, size: Tensor, offset: Tensor, shape: Tensor
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The same of a batch: a part's name begins with its image, and what is put together is one too."""
         each, parts = [], dict[str, Tensor]()
         for index in range(self.batch):
             outputs, own = self._found(
-                [feature[index:index + 1] for feature in features], x[index:index + 1], size, offset, shape)
+                [feature[index : index + 1] for feature in features], x[index : index + 1], size, offset, shape
+            )
             each.append(outputs)
             parts |= {part_of(index, name): part for name, part in (outputs | own).items()}
         numbers = torch.stack([shape_as_tensor(outputs['labels'])[0] for outputs in each])
         missing: Any = numbers.max() - numbers
-        return {name: torch.stack([
-            F.pad(outputs[name], (0, 0) * (outputs[name].dim() - 1) + (0, missing[index]),
-                  value=-1 if name == 'labels' else 0)
-            for index, outputs in enumerate(each)]) for name in each[0]}, parts
+        return {
+            name: torch.stack(
+                [
+                    F.pad(
+                        outputs[name],
+                        (0, 0) * (outputs[name].dim() - 1) + (0, missing[index]),
+                        value=-1 if name == 'labels' else 0,
+                    )
+                    for index, outputs in enumerate(each)
+                ]
+            )
+            for name in each[0]
+        }, parts
 
 
 def part_of(index: int, name: str) -> str:
@@ -150,8 +162,10 @@ class _Prepare(nn.Module):
     def __init__(self, preprocessor: Any, center_pad: CenterPadding | None) -> None:
         super().__init__()
         if type(preprocessor) is not DetDataPreprocessor:
-            raise UserError(f'A {type(preprocessor).__name__} cannot be exported: expected '
-                            f"model.data_preprocessor=dict(type='DetDataPreprocessor', ...).")
+            raise UserError(
+                f'A {type(preprocessor).__name__} cannot be exported: expected '
+                f"model.data_preprocessor=dict(type='DetDataPreprocessor', ...)."
+            )
         normalized = normalizes(preprocessor)
         self.register_buffer('mean', preprocessor.mean.clone() if normalized else torch.zeros(3, 1, 1))
         self.register_buffer('std', preprocessor.std.clone() if normalized else torch.ones(3, 1, 1))

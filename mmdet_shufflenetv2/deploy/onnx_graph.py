@@ -14,9 +14,15 @@ __all__ = ['fold_constants', 'write_graph']
 OPSET = 17
 
 
-def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: dict[str, dict[int, str]],
-                outputs: dict[str, dict[int, str]], about: dict[str, str] | None = None,
-                parts: Sequence[str] = ()) -> None:
+def write_graph(
+    module: nn.Module,
+    example: torch.Tensor,
+    out: Path,
+    inputs: dict[str, dict[int, str]],
+    outputs: dict[str, dict[int, str]],
+    about: dict[str, str] | None = None,
+    parts: Sequence[str] = (),
+) -> None:
     """Trace a module into an ONNX file.
 
     Args:
@@ -28,14 +34,23 @@ def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: dic
         parts: Names of what the module returns behind the outputs: they stay inside the graph under these names.
     """
     import onnx  # optional
+
     with warnings.catch_warnings():
         # Traced numbers that stay constant do so for every image; that sizes do not is what the tests try.
         warnings.simplefilter('ignore')
         # The tracing exporter: the newer one cannot leave the number of boxes open.
-        torch.onnx.export(module, (example, ), str(out), dynamo=False, opset_version=OPSET, input_names=list(inputs),
-                          output_names=[*outputs, *parts], dynamic_axes=inputs | outputs)
+        torch.onnx.export(
+            module,
+            (example,),
+            str(out),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=[*outputs, *parts],
+            dynamic_axes=inputs | outputs,
+        )
     graph = onnx.load(out)
-    for part in list(graph.graph.output)[len(graph.graph.output) - len(parts):]:
+    for part in list(graph.graph.output)[len(graph.graph.output) - len(parts) :]:
         part.type.tensor_type.ClearField('shape')  # the traced one
         graph.graph.value_info.append(part)
         graph.graph.output.remove(part)
@@ -46,6 +61,7 @@ def write_graph(module: nn.Module, example: torch.Tensor, out: Path, inputs: dic
 def fold_constants(path: Path, out: Path) -> None:
     """Write an ONNX file with constants in place of what depends on shapes alone; other operators remain ONNX's own."""
     import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath, options.log_severity_level = str(out), 3

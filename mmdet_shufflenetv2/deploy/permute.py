@@ -16,8 +16,20 @@ from .channel_plan import UNUSED
 __all__ = ['absorb_order', 'check_conv', 'fuse_conv_bn', 'permute_channels', 'permute_depthwise', 'plain_activation']
 
 # They act on each number alone, so it does not matter which channel it stands in.
-_ELEMENTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.ELU, nn.Hardswish, nn.Hardtanh, nn.Mish,
-                nn.Sigmoid, nn.Hardsigmoid, nn.Tanh)
+_ELEMENTWISE = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.SiLU,
+    nn.GELU,
+    nn.ELU,
+    nn.Hardswish,
+    nn.Hardtanh,
+    nn.Mish,
+    nn.Sigmoid,
+    nn.Hardsigmoid,
+    nn.Tanh,
+)
 
 
 def fuse_conv_bn(conv: Any, norm: nn.Module) -> nn.Conv2d:
@@ -28,8 +40,10 @@ def fuse_conv_bn(conv: Any, norm: nn.Module) -> nn.Conv2d:
     """
     check_conv(conv)
     if not isinstance(norm, BatchNorm) or norm.running_mean is None:
-        raise UserError(f'A {type(norm).__name__} cannot be fused into a convolution, because it depends on the image: '
-                        f'expected batch norm with running statistics (BN or SyncBN).')
+        raise UserError(
+            f'A {type(norm).__name__} cannot be fused into a convolution, because it depends on the image: '
+            f'expected batch norm with running statistics (BN or SyncBN).'
+        )
     fused: nn.Conv2d = fuse_conv_bn_eval(conv, norm)
     return fused
 
@@ -43,8 +57,10 @@ def check_conv(conv: nn.Module) -> None:
     if type(conv) is not nn.Conv2d:
         raise UserError(f'A {type(conv).__name__} cannot be made shuffle-free: expected plain Conv2d (conv_cfg=None).')
     if has_forward_hooks(conv) or has_forward_pre_hooks(conv):
-        raise UserError('A Conv2d with a forward hook (such as weight_norm or spectral_norm) cannot be made '
-                        'shuffle-free. Remove it first: torch.nn.utils.remove_weight_norm, handle.remove().')
+        raise UserError(
+            'A Conv2d with a forward hook (such as weight_norm or spectral_norm) cannot be made '
+            'shuffle-free. Remove it first: torch.nn.utils.remove_weight_norm, handle.remove().'
+        )
 
 
 def plain_activation(act: nn.Module) -> nn.Module:
@@ -55,13 +71,16 @@ def plain_activation(act: nn.Module) -> nn.Module:
     """
     if not isinstance(act, _ELEMENTWISE):
         allowed = ', '.join(kind.__name__ for kind in _ELEMENTWISE)
-        raise UserError(f'{type(act).__name__} cannot be used in the shuffle-free form, which reorders channels: '
-                        f'expected one of {allowed}.')
+        raise UserError(
+            f'{type(act).__name__} cannot be used in the shuffle-free form, which reorders channels: '
+            f'expected one of {allowed}.'
+        )
     return act
 
 
-def permute_channels(conv: nn.Conv2d, rows: Sequence[int] | None = None,
-                     columns: Sequence[int] | None = None) -> nn.Conv2d:
+def permute_channels(
+    conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None
+) -> nn.Conv2d:
     """A convolution without groups, its channels in another order.
 
     Args:
@@ -73,8 +92,10 @@ def permute_channels(conv: nn.Conv2d, rows: Sequence[int] | None = None,
     """
     check_conv(conv)
     if conv.groups != 1:
-        raise UserError(f'A convolution with groups={conv.groups} cannot be made shuffle-free: its channels cannot be '
-                        f'reordered. Expected groups=1.')
+        raise UserError(
+            f'A convolution with groups={conv.groups} cannot be made shuffle-free: its channels cannot be '
+            f'reordered. Expected groups=1.'
+        )
     return _convolution(conv, _taken(_taken(conv.weight.detach(), rows, 0), columns, 1), rows)
 
 
@@ -85,16 +106,27 @@ def permute_depthwise(conv: nn.Conv2d, order: Sequence[int]) -> nn.Conv2d:
         UserError: If it is not depthwise, with one output channel for each input channel.
     """
     if not conv.groups == conv.in_channels == conv.out_channels:
-        raise UserError(f'A convolution with groups={conv.groups}, {conv.in_channels} input and {conv.out_channels} '
-                        f'output channels cannot be made shuffle-free where a depthwise one is expected.')
+        raise UserError(
+            f'A convolution with groups={conv.groups}, {conv.in_channels} input and {conv.out_channels} '
+            f'output channels cannot be made shuffle-free where a depthwise one is expected.'
+        )
     return _convolution(conv, _taken(conv.weight.detach(), order, 0), order, groups=len(order))
 
 
 def _convolution(like: Any, weight: Tensor, rows: Sequence[int] | None, groups: int = 1) -> nn.Conv2d:
     new = nn.Conv2d(
-        weight.shape[1] * groups, weight.shape[0], like.kernel_size, like.stride, like.padding, like.dilation,
-        groups=groups, bias=like.bias is not None, padding_mode=like.padding_mode, device=weight.device,
-        dtype=weight.dtype)
+        weight.shape[1] * groups,
+        weight.shape[0],
+        like.kernel_size,
+        like.stride,
+        like.padding,
+        like.dilation,
+        groups=groups,
+        bias=like.bias is not None,
+        padding_mode=like.padding_mode,
+        device=weight.device,
+        dtype=weight.dtype,
+    )
     with torch.no_grad():
         new.weight.copy_(weight)
         if new.bias is not None:

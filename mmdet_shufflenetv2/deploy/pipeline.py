@@ -36,24 +36,31 @@ def resize_and_padding(cfg: Config) -> tuple[Resize, CenterPadding | None]:
                 if key == 'to_float32' and not any('Resize' in str(step['type']) for step in steps):
                     continue  # without resizing, nothing is rounded
                 if step.get(key, default) not in (default, None):
-                    raise UserError(f'The config\'s test pipeline has {kind}({key}={step[key]!r}), and a file takes '
-                                    f'images as cv2.imread reads them: expected {key}={default!r}. Set it with '
-                                    f'`cfg_options` test_dataloader.dataset.pipeline.{number}.{key}={default} and '
-                                    f'evaluate again.')
+                    raise UserError(
+                        f"The config's test pipeline has {kind}({key}={step[key]!r}), and a file takes "
+                        f'images as cv2.imread reads them: expected {key}={default!r}. Set it with '
+                        f'`cfg_options` test_dataloader.dataset.pipeline.{number}.{key}={default} and '
+                        f'evaluate again.'
+                    )
         elif kind in (*_RESIZES, 'CenterPad'):
-            raise UserError(f"The config's test pipeline has {kind} as step {number}, which a graph cannot do there: "
-                            f'expected one Resize, then at most one CenterPad.')
+            raise UserError(
+                f"The config's test pipeline has {kind} as step {number}, which a graph cannot do there: "
+                f'expected one Resize, then at most one CenterPad.'
+            )
         elif kind not in ('LoadAnnotations', 'PackDetInputs'):
-            raise UserError(f'The config\'s test pipeline has {kind}, which a graph cannot do. Supported are Resize, '
-                            f'FixScaleResize, FitResize, WarpResize and CenterPad.')
+            raise UserError(
+                f"The config's test pipeline has {kind}, which a graph cannot do. Supported are Resize, "
+                f'FixScaleResize, FitResize, WarpResize and CenterPad.'
+            )
     if resize is None:
         raise UserError(_NO_SIZE)
     return resize, center_pad
 
 
 _RESIZES = ('Resize', 'FixScaleResize', 'FitResize', 'WarpResize')
-_NO_SIZE = ("The config's test pipeline has no Resize(scale=(width, height)), so the size that the detector expects is "
-            'unknown.')
+_NO_SIZE = (
+    "The config's test pipeline has no Resize(scale=(width, height)), so the size that the detector expects is unknown."
+)
 # What steps that read an image may say, mmdet's inference_detector's for an array included.
 _READERS = ('LoadImageFromFile', 'LoadImageFromNDArray')
 _READS = dict(to_float32=False, color_type='color', imdecode_backend='cv2')
@@ -62,10 +69,17 @@ _READS = dict(to_float32=False, color_type='color', imdecode_backend='cv2')
 def _larger_multiple(step: dict[str, Any]) -> CenterPadding:
     mode, mask = step.get('test_pad_mode', (None, 0))
     divisor = mask + step.get('test_pad_add_pix', 0)
-    if not step.get('test_mode') or mode != 'logical_or' or divisor != mask + 1 or divisor & mask or any(
-            step.get('mean') or ()):
-        raise UserError("The config's test pipeline has a RandomCenterCropPad that a file cannot do: expected "
-                        "test_mode=True, test_pad_mode=['logical_or', 31], test_pad_add_pix=1 and mean=[0, 0, 0].")
+    if (
+        not step.get('test_mode')
+        or mode != 'logical_or'
+        or divisor != mask + 1
+        or divisor & mask
+        or any(step.get('mean') or ())
+    ):
+        raise UserError(
+            "The config's test pipeline has a RandomCenterCropPad that a file cannot do: expected "
+            "test_mode=True, test_pad_mode=['logical_or', 31], test_pad_add_pix=1 and mean=[0, 0, 0]."
+        )
     return CenterPadding(None, (0.0, 0.0, 0.0), divisor)
 
 
@@ -76,9 +90,11 @@ def _resize(kind: str, step: dict[str, Any]) -> Resize:
     backend = 'warp' if kind == 'WarpResize' else step.get('backend', 'cv2')
     interpolation = step.get('interpolation', 'bilinear')
     if interpolation not in INTERPOLATIONS.get(backend, ()):
-        raise UserError(f"The config's test pipeline has {kind}(backend={backend!r}, interpolation={interpolation!r}), "
-                        f'which a file cannot do. Supported are '
-                        f'{"; ".join(f"{name}: " + ", ".join(kinds) for name, kinds in INTERPOLATIONS.items())}.')
+        raise UserError(
+            f"The config's test pipeline has {kind}(backend={backend!r}, interpolation={interpolation!r}), "
+            f'which a file cannot do. Supported are '
+            f'{"; ".join(f"{name}: " + ", ".join(kinds) for name, kinds in INTERPOLATIONS.items())}.'
+        )
     fit = kind == 'FitResize'
     scale = (scale, scale) if isinstance(scale, int) else tuple(scale)
     return Resize(scale, fit or step.get('keep_ratio', False), kind != 'Resize', fit, interpolation, backend)

@@ -54,7 +54,8 @@ def layers(graph: onnx.GraphProto) -> Layers:
     made_by = {output: node for node in graph.node for output in node.output}
     last, selection = set[str](), set[str]()
     ends = [output.name for output in graph.output] + [
-        name for name in made_by if name.split('/')[-1] in ('proposals', 'found_boxes')]
+        name for name in made_by if name.split('/')[-1] in ('proposals', 'found_boxes')
+    ]
     while ends:
         node = made_by.get(ends.pop())
         if node is None or node.name in selection or node.name in last:
@@ -92,8 +93,10 @@ def calibration_images(folder: str | os.PathLike[str] | None) -> list[np.ndarray
     paths = sorted(files_below(folder)) if folder is not None and Path(folder).is_dir() else []
     if not paths:
         found = '`data` is missing' if folder is None else f'data={folder} contains none'
-        raise UserError(f'precision=int8 needs images for calibration: {found}. Set `data` to a folder with about 100 '
-                        f'images of the kind that the detector is for.')
+        raise UserError(
+            f'precision=int8 needs images for calibration: {found}. Set `data` to a folder with about 100 '
+            f'images of the kind that the detector is for.'
+        )
     chosen = [paths[index] for index in np.linspace(0, len(paths) - 1, min(len(paths), CALIBRATION_IMAGES)).astype(int)]
     return [read_image(path) for path in chosen]
 
@@ -110,19 +113,23 @@ def write_precision(source: Path, about: Mapping[str, str], out: Path, options: 
     else:
         resized = Resize(**json.loads(about['resize']))
         images = [resized(image) for image in calibration_images(options.data)]
-        write_int8(source, out, [
-            np.stack([image] * options.batch) if options.batch > 1 else image for image in images])
+        write_int8(source, out, [np.stack([image] * options.batch) if options.batch > 1 else image for image in images])
 
 
 def write_half(source: Path, out: Path) -> None:
     """Write a graph whose network computes in half precision."""
     import onnx
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+
     model = onnx.load(source)
     found = layers(model.graph)
     before = [node.name for node in model.graph.node if node.name not in _behind(model.graph, found)]
-    half = convert_float_to_float16(model, keep_io_types=True, op_block_list=DEFAULT_OP_BLOCK_LIST,
-                                    node_block_list=sorted({*found.selection, *before}))
+    half = convert_float_to_float16(
+        model,
+        keep_io_types=True,
+        op_block_list=DEFAULT_OP_BLOCK_LIST,
+        node_block_list=sorted({*found.selection, *before}),
+    )
     _join(half.graph, {node.name for node in onnx.load(source).graph.node})
     onnx.save(half, out)
 
@@ -133,6 +140,7 @@ def _join(graph: onnx.GraphProto, own: set[str]) -> None:
     ``own`` are the names of nodes that it did not put in.
     """
     from onnx import TensorProto
+
     casts = {node.output[0]: node for node in graph.node if node.op_type == 'Cast' and node.name not in own}
     for node in casts.values():
         before = casts.get(node.input[0])
@@ -174,10 +182,18 @@ def write_int8(source: Path, out: Path, images: Sequence[np.ndarray]) -> None:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it advises to prepare the graph, which has been done
     try:
-        quantize_static(model, out, Images(), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
-                        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-                        op_types_to_quantize=['Conv', 'Gemm', 'MatMul'],
-                        nodes_to_quantize=sorted(found.weighted - found.first - found.last))
+        quantize_static(
+            model,
+            out,
+            Images(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=['Conv', 'Gemm', 'MatMul'],
+            nodes_to_quantize=sorted(found.weighted - found.first - found.last),
+        )
     finally:
         logging.disable(before)
     quantized = onnx.load(out)

@@ -1,5 +1,4 @@
-"""A one-stage detector as a network of one input size, from normalized images to every box: for runtimes without NMS.
-"""
+"""A one-stage detector as a network of one input size from normalized images to boxes, for runtimes without NMS."""
 
 from __future__ import annotations
 
@@ -28,8 +27,14 @@ from .onnx_graph import fold_constants, write_graph
 from .resizing import Resize
 
 __all__ = [
-    'PriorsNetwork', 'Surroundings', 'check_network', 'check_selection', 'network_input', 'surroundings',
-    'write_network']
+    'PriorsNetwork',
+    'Surroundings',
+    'check_network',
+    'check_selection',
+    'network_input',
+    'surroundings',
+    'write_network',
+]
 
 #: Largest difference of scores, of boxes in pixels, and of boxes per pixel of the input's side.
 TOLERANCES = dict(fp32=(2e-4, 0.05, 5e-5), fp16=(0.02, 0.5, 5e-3))
@@ -51,8 +56,10 @@ class PriorsNetwork(nn.Module):
     def __init__(self, graph: DetectionGraph, target: str) -> None:
         super().__init__()
         if not isinstance(graph.detect, DenseHead):
-            raise UserError(f'target={target} takes one-stage detectors only, got one with a '
-                            f'{type(graph.detect).__name__} head. {WITH_NMS}')
+            raise UserError(
+                f'target={target} takes one-stage detectors only, got one with a '
+                f'{type(graph.detect).__name__} head. {WITH_NMS}'
+            )
         self.graph = deepcopy(graph)
         for module in list(self.graph.modules()):
             for name, child in module.named_children():
@@ -78,9 +85,16 @@ class PriorsNetwork(nn.Module):
     def selection(self, counts: Sequence[int]) -> Selection:
         """What is kept; ``counts`` are the priors of each level."""
         cfg, head = self.graph.detect.cfg, self.graph.detect.head
-        return Selection(tuple(map(int, counts)), cfg.get('nms_pre', -1), cfg.get('score_thr', 0),
-                         cfg.nms.iou_threshold, cfg.get('max_per_img', -1), cfg.get('min_bbox_size', -1), clips(head),
-                         isinstance(head, YOLOXHead))
+        return Selection(
+            tuple(map(int, counts)),
+            cfg.get('nms_pre', -1),
+            cfg.get('score_thr', 0),
+            cfg.nms.iou_threshold,
+            cfg.get('max_per_img', -1),
+            cfg.get('min_bbox_size', -1),
+            clips(head),
+            isinstance(head, YOLOXHead),
+        )
 
 
 class _Integral(nn.Module):
@@ -111,11 +125,19 @@ def network_input(graph: DetectionGraph, resize: Resize) -> NetworkInput:
         width = height = max(size)
     width, height = (-(-side // prepare.divisor) * prepare.divisor for side in (width, height))
     if prepare.center_pad and (width, height) != tuple(size):
-        raise UserError(f'CenterPad(size={tuple(size)}) is not a multiple of pad_size_divisor={prepare.divisor}: set '
-                        f'one of them in the config. {WITH_NMS}')
+        raise UserError(
+            f'CenterPad(size={tuple(size)}) is not a multiple of pad_size_divisor={prepare.divisor}: set '
+            f'one of them in the config. {WITH_NMS}'
+        )
     border = prepare.border.flatten().tolist() if prepare.center_pad else [prepare.value] * 3
-    return NetworkInput((width, height), tuple(prepare.mean.flatten().tolist()), tuple(prepare.std.flatten().tolist()),
-                        prepare.channels[0].item() == 2, tuple(border), prepare.center_pad is not None)
+    return NetworkInput(
+        (width, height),
+        tuple(prepare.mean.flatten().tolist()),
+        tuple(prepare.std.flatten().tolist()),
+        prepare.channels[0].item() == 2,
+        tuple(border),
+        prepare.center_pad is not None,
+    )
 
 
 class Surroundings(NamedTuple):
@@ -132,7 +154,8 @@ class Surroundings(NamedTuple):
     def about(self, precision: str) -> dict[str, Any]:
         """Metadata of a file, to be written as JSON."""
         return self.detector | dict(
-            precision=precision, input=self.prepare._asdict(), selection=self.selection._asdict())
+            precision=precision, input=self.prepare._asdict(), selection=self.selection._asdict()
+        )
 
 
 def _parsed(value: str) -> Any:
@@ -164,7 +187,7 @@ def surroundings(graph: DetectionGraph, image: Tensor, about: Mapping[str, str],
 def write_network(network: PriorsNetwork, x: np.ndarray, out: Path) -> None:
     """Write a network for inputs of the shape of ``x``, ``(3, H, W)``, as ONNX without open axes."""
     example = torch.from_numpy(x)[None]
-    names = ('boxes', 'scores', 'factors')[:len(network(example))]
+    names = ('boxes', 'scores', 'factors')[: len(network(example))]
     with TemporaryDirectory() as folder:
         traced = Path(folder, 'traced.onnx')
         write_graph(network, example, traced, dict(input={}), {name: {} for name in names})
@@ -172,8 +195,13 @@ def write_network(network: PriorsNetwork, x: np.ndarray, out: Path) -> None:
 
 
 @torch.no_grad()
-def check_network(network: PriorsNetwork, run: Callable[[np.ndarray], Sequence[np.ndarray]], x: np.ndarray,
-                  selection: Selection, precision: str) -> tuple[float, float]:
+def check_network(
+    network: PriorsNetwork,
+    run: Callable[[np.ndarray], Sequence[np.ndarray]],
+    x: np.ndarray,
+    selection: Selection,
+    precision: str,
+) -> tuple[float, float]:
     """Compare an exported network with the detector's own, and which boxes are kept of made-up ones.
 
     Args:
@@ -196,8 +224,10 @@ def check_network(network: PriorsNetwork, run: Callable[[np.ndarray], Sequence[n
             difference = np.abs(got.ravel() - wanted.numpy().ravel())
             limit = box_limit + share * max(x.shape) if name == 'boxes' else score_limit
             if not difference.max(initial=0) <= limit:
-                raise UserError(f'The exported file does not compute what the detector does: {name} differ by up to '
-                                f'{difference.max():.2g}, at most {limit:.2g} is expected. The file was not written.')
+                raise UserError(
+                    f'The exported file does not compute what the detector does: {name} differ by up to '
+                    f'{difference.max():.2g}, at most {limit:.2g} is expected. The file was not written.'
+                )
             largest[name] = max(largest[name], float(difference.max(initial=0)))
     check_selection(network, selection, torch.from_numpy(x)[None])
     return largest['scores'], largest['boxes']
@@ -220,8 +250,12 @@ def check_selection(network: PriorsNetwork, selection: Selection, x: Tensor) -> 
         wanted = detect.candidates(made, size)
         factors = None if made.factors is None else made.factors.numpy()
         got = selection.candidates(made.boxes.numpy(), made.scores.numpy(), factors, size.numpy())
-        _same(*(sorted(zip(*map(np.ndarray.tolist, reversed(columns)))) for columns in (got, [
-            column.numpy() for column in wanted])))
+        _same(
+            *(
+                sorted(zip(*map(np.ndarray.tolist, reversed(columns))))
+                for columns in (got, [column.numpy() for column in wanted])
+            )
+        )
         few = [column[:1000] for column in wanted]
         kept = suppressed(few[0], few[1], few[2], detect.cfg, detect.head.num_classes)
         _same(selection.suppressed(*(column.numpy() for column in few))[1].tolist(), kept[1].tolist())

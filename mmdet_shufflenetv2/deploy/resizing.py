@@ -12,12 +12,19 @@ __all__ = ['INTERPOLATIONS', 'Resize', 'check_image']
 
 #: MMDetection's name of a way to resize -> OpenCV's or Pillow's, by backend.
 INTERPOLATIONS = dict(
-    cv2=dict(nearest='INTER_NEAREST', bilinear='INTER_LINEAR', bicubic='INTER_CUBIC', area='INTER_AREA',
-             lanczos='INTER_LANCZOS4'),
-    pillow=dict(nearest='NEAREST', bilinear='BILINEAR', bicubic='BICUBIC', box='BOX', lanczos='LANCZOS',
-                hamming='HAMMING'),
+    cv2=dict(
+        nearest='INTER_NEAREST',
+        bilinear='INTER_LINEAR',
+        bicubic='INTER_CUBIC',
+        area='INTER_AREA',
+        lanczos='INTER_LANCZOS4',
+    ),
+    pillow=dict(
+        nearest='NEAREST', bilinear='BILINEAR', bicubic='BICUBIC', box='BOX', lanczos='LANCZOS', hamming='HAMMING'
+    ),
     # OpenCV's warpPerspective: corners are aligned, not centers of pixels.
-    warp=dict(bilinear='INTER_LINEAR'))
+    warp=dict(bilinear='INTER_LINEAR'),
+)
 
 
 class Resize(NamedTuple):
@@ -56,8 +63,10 @@ class Resize(NamedTuple):
         name = INTERPOLATIONS[self.backend][self.interpolation]
         if self.backend == 'pillow':
             from PIL import Image  # only this resizing needs it
+
             return np.array(Image.fromarray(image).resize((width, height), getattr(Image.Resampling, name)))
         import cv2
+
         if self.backend == 'warp':
             matrix = np.diag([width / image.shape[1], height / image.shape[0], 1.0])
             return cv2.warpPerspective(image, matrix, (width, height), flags=getattr(cv2, name))
@@ -67,8 +76,11 @@ class Resize(NamedTuple):
 def check_image(image: Any) -> None:
     """Raise a :class:`UserError` unless it is an array ``(H, W, 3)`` of uint8."""
     if not isinstance(image, np.ndarray):
-        raise UserError(f'An image is a NumPy array (H, W, 3) of uint8, as cv2.imread returns; got '
-                        f'{"None: the file could not be read" if image is None else type(image).__name__}.')
+        raise UserError(
+            f'An image is a NumPy array (H, W, 3) of uint8, as cv2.imread returns; got '
+            f'{"None: the file could not be read" if image is None else type(image).__name__}.'
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise UserError(f'An image is an array (H, W, 3) of uint8, blue, green, red; got {image.shape} of '
-                        f'{image.dtype}.')
+        raise UserError(
+            f'An image is an array (H, W, 3) of uint8, blue, green, red; got {image.shape} of {image.dtype}.'
+        )

@@ -55,8 +55,10 @@ def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool 
     except UserError:
         raise
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # a layer that no unit of ours has
-        raise UserError(f'The backbone has layers that ShuffleNetV2 does not build ({type(error).__name__}: {error}), '
-                        f'so that it has no shuffle-free form.') from error
+        raise UserError(
+            f'The backbone has layers that ShuffleNetV2 does not build ({type(error).__name__}: {error}), '
+            f'so that it has no shuffle-free form.'
+        ) from error
     _check(backbone, fast)
     return fast
 
@@ -64,22 +66,33 @@ def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool 
 def _check_arguments(backbone: nn.Module, block: int) -> None:
     if not isinstance(backbone, ShuffleNetV2):
         raise UserError(f'shuffle_free takes a ShuffleNetV2, not a {type(backbone).__name__}.')
-    norm = next((name for name, module in backbone.named_modules()
-                 if isinstance(module, BatchNorm) and module.training), None)
+    norm = next(
+        (name for name, module in backbone.named_modules() if isinstance(module, BatchNorm) and module.training), None
+    )
     if backbone.training or norm is not None:
         place = '' if backbone.training else f' at {norm}'
-        raise UserError(f'The backbone is in training mode{place}, where its batch norms depend on the batch. Call '
-                        f'backbone.eval() first.')
+        raise UserError(
+            f'The backbone is in training mode{place}, where its batch norms depend on the batch. Call '
+            f'backbone.eval() first.'
+        )
     if any(tensor.is_meta for tensor in backbone.state_dict().values()):
         raise UserError("The backbone is on 'meta' and has no weights. Load them onto a device first.")
     if type(block) is not int or block < 1:
         raise UserError(f'block={block!r} does not fit: expected 1 (no filling up) or more, such as 16.')
-    hooked = next((name for name, module in backbone.named_modules()
-                   if has_forward_hooks(module) or has_forward_pre_hooks(module)), None)
+    hooked = next(
+        (
+            name
+            for name, module in backbone.named_modules()
+            if has_forward_hooks(module) or has_forward_pre_hooks(module)
+        ),
+        None,
+    )
     if hooked is not None:
-        raise UserError(f'The backbone has a forward hook at {hooked or "its top"} (such as weight_norm or '
-                        f'spectral_norm), which the shuffle-free form would lose. Remove it first: '
-                        f'torch.nn.utils.remove_weight_norm, handle.remove().')
+        raise UserError(
+            f'The backbone has a forward hook at {hooked or "its top"} (such as weight_norm or '
+            f'spectral_norm), which the shuffle-free form would lose. Remove it first: '
+            f'torch.nn.utils.remove_weight_norm, handle.remove().'
+        )
 
 
 @torch.no_grad()
@@ -95,10 +108,13 @@ def _check(backbone: ShuffleNetV2, fast: ShuffleFreeShuffleNetV2) -> None:
             got = got[:, [order.index(channel) for channel in range(wanted.shape[1])]]
         wanted, got = wanted.float(), got.float()
         if got.shape != wanted.shape or (
-                wanted.isfinite().all() and not (got - wanted).abs().max() <= tolerance * wanted.abs().max()):
-            raise UserError(f'The shuffle-free form computes other features than this {type(backbone).__name__} '
-                            f'(output {number}): a part of it is not what ShuffleNetV2 builds. Use it as it is '
-                            f'(`keep_shuffle`).')
+            wanted.isfinite().all() and not (got - wanted).abs().max() <= tolerance * wanted.abs().max()
+        ):
+            raise UserError(
+                f'The shuffle-free form computes other features than this {type(backbone).__name__} '
+                f'(output {number}): a part of it is not what ShuffleNetV2 builds. Use it as it is '
+                f'(`keep_shuffle`).'
+            )
 
 
 class ShuffleFreeShuffleNetV2(nn.Module):
@@ -129,8 +145,9 @@ class ShuffleFreeShuffleNetV2(nn.Module):
                 order = stage.plan.output
             else:
                 conv, norm, act = part
-                self.parts.append(nn.Sequential(
-                    permute_channels(fuse_conv_bn(conv, norm), columns=order), plain_activation(act)))
+                self.parts.append(
+                    nn.Sequential(permute_channels(fuse_conv_bn(conv, norm), columns=order), plain_activation(act))
+                )
                 order = list(range(conv.out_channels))
             orders.append(order)
         self.orders = [None if orders[i] == sorted(orders[i]) else orders[i] for i in self.out_indices]
@@ -163,7 +180,8 @@ class _Stage(nn.Module):
         self.transform = _Transformation(transform, order, *next(makes), block)
         self.units = nn.ModuleList(
             _Transformation(next(iter(unit.children())), consumed, *next(makes), block, unit.act)
-            for unit, consumed in zip(basic_units, self.plan.consumed))
+            for unit, consumed in zip(basic_units, self.plan.consumed)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         waiting: list[list[Tensor]] = [[] for _ in range(len(self.units) + 1)]
@@ -201,7 +219,8 @@ class _Slices(nn.Module):
         self.act = plain_activation(act)
         places = torch.split(torch.arange(conv.out_channels), self.widths)
         self.convs = nn.ModuleList(
-            [conv] if block == 1 else [permute_channels(conv, rows=rows.tolist()) for rows in places])
+            [conv] if block == 1 else [permute_channels(conv, rows=rows.tolist()) for rows in places]
+        )
 
     def forward(self, x: Tensor) -> Sequence[Tensor]:
         made = [self.act(conv(x)) for conv in self.convs]
@@ -211,8 +230,14 @@ class _Slices(nn.Module):
 class _SlicesOfSum(nn.Module):
     """The same behind a gate or a shortcut, which need all channels at once and come before the activation."""
 
-    def __init__(self, conv: nn.Conv2d, act: nn.Module, slices: Sequence[Slice], gate: nn.Module | None,
-                 shortcut: nn.Module | None) -> None:
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        act: nn.Module,
+        slices: Sequence[Slice],
+        gate: nn.Module | None,
+        shortcut: nn.Module | None,
+    ) -> None:
         super().__init__()
         self.widths = [width for width, _ in slices]
         self.conv = conv
@@ -229,8 +254,9 @@ class _SlicesOfSum(nn.Module):
         return self.act(out).split(self.widths, dim=1)
 
 
-def _projection(branch: nn.Sequential, columns: Sequence[int], rows: Sequence[int], slices: Sequence[Slice],
-                block: int) -> nn.Sequential:
+def _projection(
+    branch: nn.Sequential, columns: Sequence[int], rows: Sequence[int], slices: Sequence[Slice], block: int
+) -> nn.Sequential:
     depthwise, norm1, pointwise, norm2, act = branch
     last = permute_channels(fuse_conv_bn(pointwise, norm2), rows, columns)
     return nn.Sequential(permute_depthwise(fuse_conv_bn(depthwise, norm1), columns), _Slices(last, act, slices, block))
@@ -239,17 +265,26 @@ def _projection(branch: nn.Sequential, columns: Sequence[int], rows: Sequence[in
 class _Transformation(nn.Module):
     """A unit's work, reading and writing its channels in other orders."""
 
-    def __init__(self, branch: nn.Sequential, columns: Sequence[int], rows: Sequence[int], slices: Sequence[Slice],
-                 block: int, residual_act: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        branch: nn.Sequential,
+        columns: Sequence[int],
+        rows: Sequence[int],
+        slices: Sequence[Slice],
+        block: int,
+        residual_act: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         layers: dict[str, Any] = dict(branch.named_children())
         middle = _filled(layers['0'].out_channels, block)
         convs: list[nn.Module] = []
         if 'field' in layers:
             convs.append(permute_depthwise(fuse_conv_bn(*layers['field']), columns))
-        convs += [permute_channels(fuse_conv_bn(layers['0'], layers['1']), middle, columns),
-                  plain_activation(layers['2']),
-                  permute_depthwise(fuse_conv_bn(layers['3'], layers['4']), middle)]
+        convs += [
+            permute_channels(fuse_conv_bn(layers['0'], layers['1']), middle, columns),
+            plain_activation(layers['2']),
+            permute_depthwise(fuse_conv_bn(layers['3'], layers['4']), middle),
+        ]
         self.convs = nn.Sequential(*convs)
         last = permute_channels(fuse_conv_bn(layers['5'], layers['6']), rows, middle)
         gate = _Gate(layers['se'], rows) if 'se' in layers else None
@@ -257,8 +292,7 @@ class _Transformation(nn.Module):
         shortcut = _Pick([columns.index(row) if row in columns else 0 for row in rows]) if residual_act else None
         act = residual_act or layers['7']
         self.whole = gate is not None or shortcut is not None
-        self.last = (_SlicesOfSum(last, act, slices, gate, shortcut) if self.whole else
-                     _Slices(last, act, slices, block))
+        self.last = _SlicesOfSum(last, act, slices, gate, shortcut) if self.whole else _Slices(last, act, slices, block)
 
     def forward(self, x: Tensor) -> Sequence[Tensor]:
         """``(N, C, H, W)`` -> the slices that the unit makes of it."""
@@ -271,8 +305,12 @@ class _Gate(nn.Sequential):
 
     def __init__(self, se: SELayer, order: Sequence[int]) -> None:
         super().__init__(
-            se.global_avgpool, permute_channels(se.conv1.conv, columns=order), se.conv1.activate,
-            permute_channels(se.conv2.conv, rows=order), se.conv2.activate)
+            se.global_avgpool,
+            permute_channels(se.conv1.conv, columns=order),
+            se.conv1.activate,
+            permute_channels(se.conv2.conv, rows=order),
+            se.conv2.activate,
+        )
 
 
 class _Pick(nn.Module):
@@ -307,7 +345,8 @@ def shuffle_free_detector(model: nn.Module, *, block: int = 1) -> nn.Module:
         raise UserError(f'A {type(model).__name__} has no backbone to make shuffle-free.')
     neck = getattr(model, 'neck', None)
     absorbs = type(neck) in (FPN, LightPAN, GhostPAN) and all(
-        _absorbs(conv) for level in range(len(backbone.out_indices)) for conv in _readers(neck, level))
+        _absorbs(conv) for level in range(len(backbone.out_indices)) for conv in _readers(neck, level)
+    )
     fast = shuffle_free(backbone, block=block, restore_order=not absorbs)
     model = deepcopy(model)
     model.backbone = fast

@@ -30,8 +30,10 @@ __all__ = ['to_tflite', 'write_tflite']
 #: Order in which the axes of a feature map are stored: batch, height, width, channels.
 _NHWC = (0, 2, 3, 1)
 _NONE, _RELU, _RELU6 = (getattr(schema.ActivationFunctionType, name) for name in ('NONE', 'RELU', 'RELU6'))
-_TYPES = {np.dtype(kind): getattr(schema.TensorType, name) for kind, name in (
-    ('float32', 'FLOAT32'), ('int32', 'INT32'), ('int64', 'INT64'), ('bool', 'BOOL'))}
+_TYPES = {
+    np.dtype(kind): getattr(schema.TensorType, name)
+    for kind, name in (('float32', 'FLOAT32'), ('int32', 'INT32'), ('int64', 'INT64'), ('bool', 'BOOL'))
+}
 
 
 class _Value(NamedTuple):
@@ -145,8 +147,9 @@ class _Writer:
         """The shape of a tensor of the file."""
         return self._stored[tensor]
 
-    def emit(self, kind: str, inputs: Sequence[int], shape: Sequence[int], options: str | None = None,
-             **fields: Any) -> int:
+    def emit(
+        self, kind: str, inputs: Sequence[int], shape: Sequence[int], options: str | None = None, **fields: Any
+    ) -> int:
         """An operator with one output of this shape; ``options`` is the schema's name of its ``fields``."""
         number = getattr(schema.BuiltinOperator, kind)
         operator, made = schema.OperatorT(), self._tensor(shape)
@@ -172,8 +175,14 @@ class _Writer:
 
     def natural(self, name: str) -> int:
         """The tensor of a value with its axes as in the graph."""
-        return self.ordered(name, range(len(self.shapes.get(name, ()) or self.constants[name].shape)
-                                        if name not in self.values else len(self.values[name].order)))
+        return self.ordered(
+            name,
+            range(
+                len(self.shapes.get(name, ()) or self.constants[name].shape)
+                if name not in self.values
+                else len(self.values[name].order)
+            ),
+        )
 
     def ordered(self, name: str, order: Sequence[int]) -> int:
         """The tensor of a value with its axes in this order."""
@@ -201,8 +210,9 @@ class _Writer:
         """A tensor in another shape."""
         if tuple(shape) == self.shape(tensor):
             return tensor
-        return self.emit('RESHAPE', [tensor, self.constant(shape, np.int32)], shape, 'ReshapeOptions',
-                         newShape=list(map(int, shape)))
+        return self.emit(
+            'RESHAPE', [tensor, self.constant(shape, np.int32)], shape, 'ReshapeOptions', newShape=list(map(int, shape))
+        )
 
 
 class _Node:
@@ -262,8 +272,11 @@ def _padded(writer: _Writer, node: _Node, tensor: int, kernel: Sequence[int], fi
         edges = writer.constant([(0, 0), *before, (0, 0)], np.int32)
         stored = writer.shape(tensor)
         new = [stored[0], *(side + sum(edge) for side, edge in zip(stored[1:3], before)), stored[3]]
-        tensor = (writer.emit('PAD', [tensor, edges], new, 'PadOptions') if fill == 0 else
-                  writer.emit('PADV2', [tensor, edges, writer.constant([fill])], new, 'PadV2Options'))
+        tensor = (
+            writer.emit('PAD', [tensor, edges], new, 'PadOptions')
+            if fill == 0
+            else writer.emit('PADV2', [tensor, edges, writer.constant([fill])], new, 'PadV2Options')
+        )
     return tensor, schema.Padding.VALID
 
 
@@ -274,11 +287,22 @@ def _conv(writer: _Writer, node: _Node) -> None:
     weight = weight.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
     inputs = [x, writer.constant(weight), writer.constant(node.constant(2, np.zeros(node.out_shape()[1])))]
     strides, dilations = node.get('strides', [1, 1]), node.get('dilations', [1, 1])
-    fields = dict(padding=padding, strideH=strides[0], strideW=strides[1], dilationHFactor=dilations[0],
-                  dilationWFactor=dilations[1])
+    fields = dict(
+        padding=padding,
+        strideH=strides[0],
+        strideW=strides[1],
+        dilationHFactor=dilations[0],
+        dilationWFactor=dilations[1],
+    )
     if depthwise:
-        made = writer.emit('DEPTHWISE_CONV_2D', inputs, _nhwc(node.out_shape()), 'DepthwiseConv2DOptions',
-                           depthMultiplier=weight.shape[3] // groups, **fields)
+        made = writer.emit(
+            'DEPTHWISE_CONV_2D',
+            inputs,
+            _nhwc(node.out_shape()),
+            'DepthwiseConv2DOptions',
+            depthMultiplier=weight.shape[3] // groups,
+            **fields,
+        )
     else:
         made = writer.emit('CONV_2D', inputs, _nhwc(node.out_shape()), 'Conv2DOptions', **fields)
     writer.put(node.outputs[0], made, _NHWC)
@@ -288,13 +312,24 @@ def _pool(writer: _Writer, node: _Node) -> None:
     kernel, most = node.get('kernel_shape'), node.kind == 'MaxPool'
     x, padding = _padded(writer, node, writer.ordered(node.inputs[0], _NHWC), kernel, -1e30 if most else 0.0)
     # The format's own padding does not count; what is padded here does.
-    if not most and any(node.get('pads', [0])) and bool(node.get('count_include_pad', 0)) == (
-            padding == schema.Padding.SAME):
+    if (
+        not most
+        and any(node.get('pads', [0]))
+        and bool(node.get('count_include_pad', 0)) == (padding == schema.Padding.SAME)
+    ):
         node.refuse('these pads')
     strides = node.get('strides', [1, 1])
-    made = writer.emit('MAX_POOL_2D' if most else 'AVERAGE_POOL_2D', [x], _nhwc(node.out_shape()), 'Pool2DOptions',
-                       padding=padding, strideH=strides[0], strideW=strides[1], filterHeight=kernel[0],
-                       filterWidth=kernel[1])
+    made = writer.emit(
+        'MAX_POOL_2D' if most else 'AVERAGE_POOL_2D',
+        [x],
+        _nhwc(node.out_shape()),
+        'Pool2DOptions',
+        padding=padding,
+        strideH=strides[0],
+        strideW=strides[1],
+        filterHeight=kernel[0],
+        filterWidth=kernel[1],
+    )
     writer.put(node.outputs[0], made, _NHWC)
 
 
@@ -306,8 +341,14 @@ def _resize(writer: _Writer, node: _Node) -> None:
     size = writer.constant(node.out_shape()[2:], np.int32)
     inputs = [writer.ordered(node.inputs[0], _NHWC), size]
     if how[0] == 'linear' and how[1] in ('half_pixel', 'pytorch_half_pixel', 'align_corners'):
-        made = writer.emit('RESIZE_BILINEAR', inputs, _nhwc(node.out_shape()), 'ResizeBilinearOptions',
-                           alignCorners=how[1] == 'align_corners', halfPixelCenters=how[1] != 'align_corners')
+        made = writer.emit(
+            'RESIZE_BILINEAR',
+            inputs,
+            _nhwc(node.out_shape()),
+            'ResizeBilinearOptions',
+            alignCorners=how[1] == 'align_corners',
+            halfPixelCenters=how[1] != 'align_corners',
+        )
     elif how == ('nearest', 'asymmetric') and node.get('nearest_mode', 'round_prefer_floor') == 'floor':
         made = writer.emit('RESIZE_NEAREST_NEIGHBOR', inputs, _nhwc(node.out_shape()), 'ResizeNearestNeighborOptions')
     else:
@@ -321,6 +362,7 @@ def _unary(kind: str, options: str | None = None) -> Callable[[_Writer, _Node], 
         fields = dict(alpha=node.get('alpha', 0.01)) if kind == 'LEAKY_RELU' else {}
         made = writer.emit(kind, [value.tensor], writer.shape(value.tensor), options, **fields)
         writer.put(node.outputs[0], made, value.order)
+
     return write
 
 
@@ -328,14 +370,20 @@ def _activation(writer: _Writer, node: _Node) -> None:
     """ReLU and Clip: a part of the operator before them where that has nothing else to do."""
     low: float | None
     high: float | None
-    low, high = (0.0, None) if node.kind == 'Relu' else (
-        None if bound is None else float(bound) for bound in (node.constant(1), node.constant(2)))
+    low, high = (
+        (0.0, None)
+        if node.kind == 'Relu'
+        else (None if bound is None else float(bound) for bound in (node.constant(1), node.constant(2)))
+    )
     value = writer.value(node.inputs[0])
     known: dict[tuple[float | None, float | None], int] = {(0.0, None): _RELU, (0.0, 6.0): _RELU6}
     fused = known.get((low, high))
     maker: Any = writer.makers.get(value.tensor)
-    if fused is not None and writer.uses[node.inputs[0]] == 1 and getattr(
-            maker and maker.builtinOptions, 'fusedActivationFunction', None) == _NONE:
+    if (
+        fused is not None
+        and writer.uses[node.inputs[0]] == 1
+        and getattr(maker and maker.builtinOptions, 'fusedActivationFunction', None) == _NONE
+    ):
         maker.builtinOptions.fusedActivationFunction = fused
         return writer.put(node.outputs[0], value.tensor, value.order)
     tensor = value.tensor
@@ -366,6 +414,7 @@ def _binary(kind: str, options: str) -> Callable[[_Writer, _Node], None]:
         order = order if len(order) == len(shape) else tuple(range(len(shape)))
         inputs = [_broadcast(writer, name, order) for name in node.inputs]
         writer.put(node.outputs[0], writer.emit(kind, inputs, [shape[axis] for axis in order], options), order)
+
     return write
 
 
@@ -417,7 +466,8 @@ def _groups(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int]
     while left:
         group = ([left.pop(0)], [right.pop(0)])
         while (one := math.prod(before[axis] for axis in group[0])) != (
-                other := math.prod(after[axis] for axis in group[1])):
+            other := math.prod(after[axis] for axis in group[1])
+        ):
             group[one > other].append((right if one > other else left).pop(0))
         groups.append(group)
     return groups
@@ -427,8 +477,13 @@ def _concat(writer: _Writer, node: _Node) -> None:
     first = next((name for name in node.inputs if name in writer.values), node.inputs[0])
     order, shape = writer.value(first).order, node.out_shape()
     axis = order.index(node.get('axis') % len(shape))
-    tensor = writer.emit('CONCATENATION', [writer.ordered(name, order) for name in node.inputs],
-                         [shape[one] for one in order], 'ConcatenationOptions', axis=axis)
+    tensor = writer.emit(
+        'CONCATENATION',
+        [writer.ordered(name, order) for name in node.inputs],
+        [shape[one] for one in order],
+        'ConcatenationOptions',
+        axis=axis,
+    )
     writer.put(node.outputs[0], tensor, order)
 
 
@@ -437,10 +492,15 @@ def _cut(writer: _Writer, value: _Value, axis: int, start: int, length: int, ste
     begin, end, steps = [0] * len(shape), list(shape), [1] * len(shape)
     begin[place], end[place], steps[place], shape[place] = start, start + length, step, -(-length // step)
     if step == 1:
-        return writer.emit('SLICE', [value.tensor, *(writer.constant(one, np.int32) for one in (begin, shape))], shape,
-                           'SliceOptions')
-    return writer.emit('STRIDED_SLICE', [
-        value.tensor, *(writer.constant(one, np.int32) for one in (begin, end, steps))], shape, 'StridedSliceOptions')
+        return writer.emit(
+            'SLICE', [value.tensor, *(writer.constant(one, np.int32) for one in (begin, shape))], shape, 'SliceOptions'
+        )
+    return writer.emit(
+        'STRIDED_SLICE',
+        [value.tensor, *(writer.constant(one, np.int32) for one in (begin, end, steps))],
+        shape,
+        'StridedSliceOptions',
+    )
 
 
 def _split(writer: _Writer, node: _Node) -> None:
@@ -474,8 +534,9 @@ def _gather(writer: _Writer, node: _Node) -> None:
     if index.ndim == 1:
         place, shape = value.order.index(axis), list(writer.shape(value.tensor))
         shape[place] = len(index)
-        tensor = writer.emit('GATHER', [value.tensor, writer.constant(index, np.int32)], shape, 'GatherOptions',
-                             axis=place)
+        tensor = writer.emit(
+            'GATHER', [value.tensor, writer.constant(index, np.int32)], shape, 'GatherOptions', axis=place
+        )
         return writer.put(node.outputs[0], tensor, value.order)
     tensor = _cut(writer, value, axis, int(index), 1)
     order = [one - (one > axis) for one in value.order if one != axis]
@@ -487,8 +548,9 @@ def _softmax(writer: _Writer, node: _Node) -> None:
     axis = node.get('axis', -1) % len(value.order)
     order = [*(one for one in value.order if one != axis), axis]
     tensor = writer.ordered(node.inputs[0], order)
-    writer.put(node.outputs[0], writer.emit('SOFTMAX', [tensor], writer.shape(tensor), 'SoftmaxOptions', beta=1.0),
-               order)
+    writer.put(
+        node.outputs[0], writer.emit('SOFTMAX', [tensor], writer.shape(tensor), 'SoftmaxOptions', beta=1.0), order
+    )
 
 
 def _matmul(writer: _Writer, node: _Node) -> None:
@@ -497,8 +559,11 @@ def _matmul(writer: _Writer, node: _Node) -> None:
         node.refuse('other factors than one array and one matrix of weights')
     weight = weight if node.get('transB', 0) else weight.T
     bias = node.constant(2, np.zeros(len(weight)))
-    inputs = [writer.natural(node.inputs[0]), writer.constant(weight),
-              writer.constant(np.broadcast_to(bias, (len(weight), )))]
+    inputs = [
+        writer.natural(node.inputs[0]),
+        writer.constant(weight),
+        writer.constant(np.broadcast_to(bias, (len(weight),))),
+    ]
     tensor = writer.emit('FULLY_CONNECTED', inputs, node.out_shape(), 'FullyConnectedOptions', keepNumDims=True)
     writer.put(node.outputs[0], tensor, range(len(node.out_shape())))
 
@@ -512,9 +577,15 @@ def _reduce(kind: str) -> Callable[[_Writer, _Node], None]:
         places = sorted(value.order.index(axis) for axis in axes)
         left = [axis for axis in range(rank) if keep or axis not in axes]
         order = [left.index(axis) for axis in value.order if axis in left]
-        tensor = writer.emit(kind, [value.tensor, writer.constant(places, np.int32)],
-                             [node.out_shape()[axis] for axis in order], 'ReducerOptions', keepDims=keep)
+        tensor = writer.emit(
+            kind,
+            [value.tensor, writer.constant(places, np.int32)],
+            [node.out_shape()[axis] for axis in order],
+            'ReducerOptions',
+            keepDims=keep,
+        )
         writer.put(node.outputs[0], tensor, order)
+
     return write
 
 
@@ -535,8 +606,9 @@ def _instance_norm(writer: _Writer, node: _Node) -> None:
     channels = [side if axis == 1 else 1 for axis, side in zip(value.order, shape)]
     for number, kind, nothing in ((1, 'MUL', 1), (2, 'ADD', 0)):
         if (array := node.constant(number)).size and (array != nothing).any():
-            tensor = writer.emit(kind, [tensor, writer.constant(array.reshape(channels))], shape,
-                                 f'{kind.capitalize()}Options')
+            tensor = writer.emit(
+                kind, [tensor, writer.constant(array.reshape(channels))], shape, f'{kind.capitalize()}Options'
+            )
     writer.put(node.outputs[0], tensor, value.order)
 
 
@@ -545,17 +617,44 @@ def _same(writer: _Writer, node: _Node) -> None:
 
 
 _OPERATORS: dict[str, Callable[[_Writer, _Node], None]] = {
-    'Conv': _conv, 'MaxPool': _pool, 'AveragePool': _pool, 'Resize': _resize,
-    'Relu': _activation, 'Clip': _activation, 'HardSigmoid': _hard_sigmoid,
-    'LeakyRelu': _unary('LEAKY_RELU', 'LeakyReluOptions'), 'Sigmoid': _unary('LOGISTIC'), 'Tanh': _unary('TANH'),
-    'HardSwish': _unary('HARD_SWISH', 'HardSwishOptions'), 'Exp': _unary('EXP', 'ExpOptions'), 'Sqrt': _unary('SQRT'),
-    'Floor': _unary('FLOOR'), 'Neg': _unary('NEG', 'NegOptions'),
-    'Add': _binary('ADD', 'AddOptions'), 'Sub': _binary('SUB', 'SubOptions'), 'Mul': _binary('MUL', 'MulOptions'),
-    'Div': _binary('DIV', 'DivOptions'), 'Max': _binary('MAXIMUM', 'MaximumMinimumOptions'),
-    'Min': _binary('MINIMUM', 'MaximumMinimumOptions'), 'Pow': _binary('POW', 'PowOptions'),
-    'Transpose': _transpose, 'Reshape': _reshape, 'Flatten': _reshape, 'Squeeze': _reshape, 'Unsqueeze': _reshape,
-    'Concat': _concat, 'Split': _split, 'Slice': _slice, 'Gather': _gather, 'Softmax': _softmax,
-    'InstanceNormalization': _instance_norm, 'MatMul': _matmul, 'Gemm': _matmul,
-    'GlobalAveragePool': _reduce('MEAN'), 'ReduceMean': _reduce('MEAN'), 'ReduceSum': _reduce('SUM'),
-    'ReduceMax': _reduce('REDUCE_MAX'), 'Identity': _same,
+    'Conv': _conv,
+    'MaxPool': _pool,
+    'AveragePool': _pool,
+    'Resize': _resize,
+    'Relu': _activation,
+    'Clip': _activation,
+    'HardSigmoid': _hard_sigmoid,
+    'LeakyRelu': _unary('LEAKY_RELU', 'LeakyReluOptions'),
+    'Sigmoid': _unary('LOGISTIC'),
+    'Tanh': _unary('TANH'),
+    'HardSwish': _unary('HARD_SWISH', 'HardSwishOptions'),
+    'Exp': _unary('EXP', 'ExpOptions'),
+    'Sqrt': _unary('SQRT'),
+    'Floor': _unary('FLOOR'),
+    'Neg': _unary('NEG', 'NegOptions'),
+    'Add': _binary('ADD', 'AddOptions'),
+    'Sub': _binary('SUB', 'SubOptions'),
+    'Mul': _binary('MUL', 'MulOptions'),
+    'Div': _binary('DIV', 'DivOptions'),
+    'Max': _binary('MAXIMUM', 'MaximumMinimumOptions'),
+    'Min': _binary('MINIMUM', 'MaximumMinimumOptions'),
+    'Pow': _binary('POW', 'PowOptions'),
+    'Transpose': _transpose,
+    'Reshape': _reshape,
+    'Flatten': _reshape,
+    'Squeeze': _reshape,
+    'Unsqueeze': _reshape,
+    'Concat': _concat,
+    'Split': _split,
+    'Slice': _slice,
+    'Gather': _gather,
+    'Softmax': _softmax,
+    'InstanceNormalization': _instance_norm,
+    'MatMul': _matmul,
+    'Gemm': _matmul,
+    'GlobalAveragePool': _reduce('MEAN'),
+    'ReduceMean': _reduce('MEAN'),
+    'ReduceSum': _reduce('SUM'),
+    'ReduceMax': _reduce('REDUCE_MAX'),
+    'Identity': _same,
 }

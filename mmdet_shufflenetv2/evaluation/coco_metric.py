@@ -32,10 +32,16 @@ class FastEvaluation(COCOeval):
     def evaluate(self) -> None:
         """Match detections to ground truth and compute the tables."""
         params = self.params
-        ids = chain(params.imgIds, params.catIds, *((one['id'] for one in coco.anns.values())
-                                                    for coco in (self.cocoGt, self.cocoDt)))
-        self._is_fast = COCOeval_faster is not None and params.iouType in ('bbox', 'segm') and all(
-            isinstance(one, (int, np.integer)) for one in ids)
+        ids = chain(
+            params.imgIds,
+            params.catIds,
+            *((one['id'] for one in coco.anns.values()) for coco in (self.cocoGt, self.cocoDt)),
+        )
+        self._is_fast = (
+            COCOeval_faster is not None
+            and params.iouType in ('bbox', 'segm')
+            and all(isinstance(one, (int, np.integer)) for one in ids)
+        )
         if not self._is_fast:
             super().evaluate()
             return
@@ -74,8 +80,11 @@ class CocoMetric(mmdet_coco_metric.CocoMetric):
             raise ValueError(f'backend={backend!r}: expected one of {", ".join(BACKENDS)}.')
         super().__init__(*args, **kwargs)
         if backend == 'faster-coco-eval' and COCOeval_faster is None:
-            print_log('faster-coco-eval is not installed: using pycocotools, which is slower. To install it: '
-                      'pip install faster-coco-eval', 'current')
+            print_log(
+                'faster-coco-eval is not installed: using pycocotools, which is slower. To install it: '
+                'pip install faster-coco-eval',
+                'current',
+            )
         self.backend = backend
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:

@@ -81,8 +81,9 @@ def _evaluate(options: EvaluateOptions) -> dict[str, float]:
     return metrics
 
 
-def _write(options: EvaluateOptions, work_dir: str, tested: EvaluationData | None,
-           metrics: dict[str, float] | None) -> None:
+def _write(
+    options: EvaluateOptions, work_dir: str, tested: EvaluationData | None, metrics: dict[str, float] | None
+) -> None:
     if options.out and options.out.endswith('.json'):
         put_in_place(Path(f'{os.path.splitext(options.out)[0]}.bbox.json'), Path(options.out))
         if tested:
@@ -102,8 +103,14 @@ class _Bar(Hook):
     """Shows a progress bar on a terminal."""
 
     def before_test_epoch(self, runner: Runner) -> None:
-        self.bar = tqdm(total=len(runner.test_dataloader), unit='batch', disable=None, leave=False, dynamic_ncols=True,
-                        desc='evaluating')
+        self.bar = tqdm(
+            total=len(runner.test_dataloader),
+            unit='batch',
+            disable=None,
+            leave=False,
+            dynamic_ncols=True,
+            desc='evaluating',
+        )
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.bar.update()
@@ -121,7 +128,7 @@ class _LoadEveryWeight(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         # Distributed runs and test-time augmentation wrap the model.
-        own, _ = strip_prefixes(runner.model.state_dict(), prefixes=('module.', ))
+        own, _ = strip_prefixes(runner.model.state_dict(), prefixes=('module.',))
         if (weights := unwrap_weights(checkpoint, own)) is not checkpoint:
             checkpoint['state_dict'] = weights
 

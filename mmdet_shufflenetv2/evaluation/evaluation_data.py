@@ -33,15 +33,18 @@ class EvaluationData(NamedTuple):
     digest: str
 
     def __str__(self) -> str:
-        return (f'the {self.split} split: {self.ann_file} ({self.images} images, {self.annotations} annotations), '
-                f'images in {self.image_folder}')
+        return (
+            f'the {self.split} split: {self.ann_file} ({self.images} images, {self.annotations} annotations), '
+            f'images in {self.image_folder}'
+        )
 
 
 def evaluation_data(cfg: Config) -> EvaluationData | None:
     """The test data of a config; None if it has no readable COCO annotation file."""
     dataset = base_dataset(cfg, 'test')
-    path, folder = (_path(dataset, value) for value in (
-        dataset.get('ann_file'), (dataset.get('data_prefix') or {}).get('img', '')))
+    path, folder = (
+        _path(dataset, value) for value in (dataset.get('ann_file'), (dataset.get('data_prefix') or {}).get('img', ''))
+    )
     try:
         content = read_json(path) if path and folder else None
     except (FileNotFoundError, UserError):
@@ -51,7 +54,12 @@ def evaluation_data(cfg: Config) -> EvaluationData | None:
     validation = base_dataset(cfg, 'val') if cfg.get('val_dataloader') else {}
     return EvaluationData(
         'val' if validation and _path(validation, validation.get('ann_file')) == path else 'test',
-        path, folder, len(content['images']), len(content.get('annotations') or []), images_digest(content))
+        path,
+        folder,
+        len(content['images']),
+        len(content.get('annotations') or []),
+        images_digest(content),
+    )
 
 
 def images_digest(content: dict[str, Any]) -> str:

@@ -48,27 +48,45 @@ class Detector:
         >>> [detector.classes[label] for label in labels[scores > 0.5]]          # doctest: +SKIP
     """
 
-    def __init__(self, config_or_file: str | os.PathLike[str] | None, weights: str | os.PathLike[str] | None = None, *,
-                 device: str | None = None, shuffle_free: bool = False,
-                 cfg_options: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        config_or_file: str | os.PathLike[str] | None,
+        weights: str | os.PathLike[str] | None = None,
+        *,
+        device: str | None = None,
+        shuffle_free: bool = False,
+        cfg_options: dict[str, Any] | None = None,
+    ) -> None:
         if config_or_file is not None and is_exported(config_or_file):
-            self._load_exported(config_or_file, {
-                str(weights): weights, '`device`': device not in (None, 'cpu'), '`shuffle_free`': shuffle_free,
-                '`cfg_options`': cfg_options})
+            self._load_exported(
+                config_or_file,
+                {
+                    str(weights): weights,
+                    '`device`': device not in (None, 'cpu'),
+                    '`shuffle_free`': shuffle_free,
+                    '`cfg_options`': cfg_options,
+                },
+            )
             return
         if weights is None and Path(config_or_file or '').suffix not in ('.py', '.json', '.yaml', '.yml'):
             config_or_file, weights = None, config_or_file
         if weights is None:
-            raise UserError(f'{config_or_file} needs weights. Expected Detector(CONFIG, WEIGHTS), or only a checkpoint '
-                            f'or an exported file.')
+            raise UserError(
+                f'{config_or_file} needs weights. Expected Detector(CONFIG, WEIGHTS), or only a checkpoint '
+                f'or an exported file.'
+            )
         if not TRAINING:
-            raise UserError(f'{weights} needs PyTorch and MMDetection, which are not installed. Export it on a machine '
-                            f'that has them: snv2 export CONFIG CHECKPOINT detector.onnx')
+            raise UserError(
+                f'{weights} needs PyTorch and MMDetection, which are not installed. Export it on a machine '
+                f'that has them: snv2 export CONFIG CHECKPOINT detector.onnx'
+            )
         from ..config.detector import load_detector  # these modules need PyTorch
         from .torch_detector import TorchDetector
+
         model: Any = load_detector(config_or_file, weights, device, cfg_options)
         if shuffle_free:
             from ..deploy import shuffle_free_detector
+
             model = shuffle_free_detector(model)
         self.classes: tuple[str, ...] = tuple(model.dataset_meta['classes'])
         self.category_ids: tuple[int, ...] | None = tuple(model.dataset_meta['category_ids'])
@@ -77,14 +95,23 @@ class Detector:
 
     def _load_exported(self, path: str | os.PathLike[str], others: dict[str, Any]) -> None:
         if given := [name for name, value in others.items() if value]:
-            raise UserError(f'{path} is an exported detector: it contains its weights and runs on the CPU. Remove '
-                            f'{", ".join(given)}.')
+            raise UserError(
+                f'{path} is an exported detector: it contains its weights and runs on the CPU. Remove '
+                f'{", ".join(given)}.'
+            )
         exported = ExportedDetector(path)
         self.classes, self.category_ids = exported.classes, exported.category_ids
         self.batch, self._detect = exported.batch, exported.detect
 
-    def __call__(self, images: Image | Sequence[Image], *, tiles: int | None = None, overlap: float | None = None,
-                 tta: bool = False, batch_size: int = 8) -> Detections | list[Detections]:
+    def __call__(
+        self,
+        images: Image | Sequence[Image],
+        *,
+        tiles: int | None = None,
+        overlap: float | None = None,
+        tta: bool = False,
+        batch_size: int = 8,
+    ) -> Detections | list[Detections]:
         """Detect objects.
 
         Args:
@@ -104,8 +131,11 @@ class Detector:
         many = isinstance(images, (list, tuple))
         given: Any = images if many else [images]
         arrays: list[np.ndarray] = [_read(image) if isinstance(image, (str, os.PathLike)) else image for image in given]
-        found = [views.detect(self._detect_inside, array, batch_size) for array in arrays
-                 ] if views.many else self._detect_inside(arrays)
+        found = (
+            [views.detect(self._detect_inside, array, batch_size) for array in arrays]
+            if views.many
+            else self._detect_inside(arrays)
+        )
         return found if many else found[0]
 
     def _detect_inside(self, images: Sequence[np.ndarray]) -> list[Detections]:
@@ -114,6 +144,7 @@ class Detector:
 
 def _read(path: str | os.PathLike[str]) -> np.ndarray:
     from ..utils.images import read_image  # needs Pillow
+
     return read_image(path)
 
 

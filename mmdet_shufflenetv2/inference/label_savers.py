@@ -46,9 +46,11 @@ class _LabelSaver(ExitStack, ABC):
     def write(self, frame: Frame, found: Objects) -> None:
         """Write a frame and its labels. ``found`` are the objects to label."""
         name = self._copy(frame)
-        boxes = [WrittenBox(self._classes[label], tuple(round(value, 2) for value in box), False)
-                 for box, label in zip(found.boxes.tolist(), found.labels)
-                 if min(box[2] - box[0], box[3] - box[1]) > _SMALLEST]
+        boxes = [
+            WrittenBox(self._classes[label], tuple(round(value, 2) for value in box), False)
+            for box, label in zip(found.boxes.tolist(), found.labels)
+            if min(box[2] - box[0], box[3] - box[1]) > _SMALLEST
+        ]
         self._write_labels(name, frame.image.shape[1], frame.image.shape[0], boxes)
 
     def _copy(self, frame: Frame) -> str:
@@ -79,10 +81,14 @@ class VocSaver(_LabelSaver):
         (self.path / 'Annotations').mkdir(exist_ok=True)
 
     def _write_labels(self, name: str, width: int, height: int, boxes: list[WrittenBox]) -> None:
-        counted_from_one = [box._replace(corners=(box.corners[0] + 1, box.corners[1] + 1, *box.corners[2:]))
-                            for box in boxes]
-        write_atomically(self.path / 'Annotations' / f'{Path(name).stem}.xml',
-                         voc_xml(name, dict(width=width, height=height), counted_from_one), sync=False)
+        counted_from_one = [
+            box._replace(corners=(box.corners[0] + 1, box.corners[1] + 1, *box.corners[2:])) for box in boxes
+        ]
+        write_atomically(
+            self.path / 'Annotations' / f'{Path(name).stem}.xml',
+            voc_xml(name, dict(width=width, height=height), counted_from_one),
+            sync=False,
+        )
 
 
 class CvatSaver(_LabelSaver):
@@ -96,16 +102,23 @@ class CvatSaver(_LabelSaver):
         unfinished = self.enter_context(unfinished_file(self.path / 'annotations.xml'))
         self._file = self.enter_context(unfinished.open('w', encoding='utf-8'))
         labels = ''.join(f'<label><name>{escape(name)}</name><attributes/></label>' for name in detector.classes)
-        self._file.write(f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n'
-                         f'<meta><task><labels>{labels}</labels></task></meta>\n')
+        self._file.write(
+            f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n'
+            f'<meta><task><labels>{labels}</labels></task></meta>\n'
+        )
         self.callback(self._file.write, '</annotations>\n')
 
     def _write_labels(self, name: str, width: int, height: int, boxes: list[WrittenBox]) -> None:
-        lines = [f'  <box label={quoteattr(box.name)} source="auto" occluded="0" z_order="0" ' + ' '.join(
-            f'{key}="{value}"' for key, value in zip(('xtl', 'ytl', 'xbr', 'ybr'), box.corners)) + '/>\n'
-                 for box in boxes]
-        self._file.write(f'<image id="{self._count}" name={quoteattr(name)} width="{width}" height="{height}">\n'
-                         f'{"".join(lines)}</image>\n')
+        lines = [
+            f'  <box label={quoteattr(box.name)} source="auto" occluded="0" z_order="0" '
+            + ' '.join(f'{key}="{value}"' for key, value in zip(('xtl', 'ytl', 'xbr', 'ybr'), box.corners))
+            + '/>\n'
+            for box in boxes
+        ]
+        self._file.write(
+            f'<image id="{self._count}" name={quoteattr(name)} width="{width}" height="{height}">\n'
+            f'{"".join(lines)}</image>\n'
+        )
         self._count += 1
 
 
@@ -116,8 +129,25 @@ class LabelMeSaver(_LabelSaver):
 
     def _write_labels(self, name: str, width: int, height: int, boxes: list[WrittenBox]) -> None:
         shapes: list[dict[str, Any]] = [
-            dict(label=box.name, points=[box.corners[:2], box.corners[2:]], group_id=None, description='',
-                 shape_type='rectangle', flags={}) for box in boxes]
-        write_json(self.path / f'{Path(name).stem}.json', dict(
-            version='5.5.0', flags={}, shapes=shapes, imagePath=name, imageData=None, imageHeight=height,
-            imageWidth=width))
+            dict(
+                label=box.name,
+                points=[box.corners[:2], box.corners[2:]],
+                group_id=None,
+                description='',
+                shape_type='rectangle',
+                flags={},
+            )
+            for box in boxes
+        ]
+        write_json(
+            self.path / f'{Path(name).stem}.json',
+            dict(
+                version='5.5.0',
+                flags={},
+                shapes=shapes,
+                imagePath=name,
+                imageData=None,
+                imageHeight=height,
+                imageWidth=width,
+            ),
+        )

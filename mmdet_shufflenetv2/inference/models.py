@@ -38,12 +38,16 @@ def find_models(arguments: Sequence[str] = (), work_dirs: str | os.PathLike[str]
     """
     if not arguments:
         folder = Path(work_dirs)
-        found = sorted((path for path in folder.glob('*/*') if path.suffix == '.pth' or is_exported(path)),
-                       key=lambda path: -path.stat().st_mtime)
+        found = sorted(
+            (path for path in folder.glob('*/*') if path.suffix == '.pth' or is_exported(path)),
+            key=lambda path: -path.stat().st_mtime,
+        )
         models = {str(path): _model(path, None) for path in found if is_exported(path) or _config_beside(path)}
         if not models:
-            raise UserError(f'No checkpoint found in {folder}/*/. Name some: snv2 app [CONFIG] CHECKPOINT..., '
-                            f'FILE.onnx, or published weights such as nanodet-plus-m-416.')
+            raise UserError(
+                f'No checkpoint found in {folder}/*/. Name some: snv2 app [CONFIG] CHECKPOINT..., '
+                f'FILE.onnx, or published weights such as nanodet-plus-m-416.'
+            )
         return models
     models, config = {}, None
     for argument in arguments:

@@ -78,8 +78,9 @@ class Region:
     def __init__(self, region: Sequence[Any] | str | os.PathLike[str] | None) -> None:
         self._given = region if isinstance(region, (str, os.PathLike)) else ' '.join(map(str, region or ()))
         #: Arrays ``(K, 2)``.
-        self.polygons: list[np.ndarray] = [] if region is None else [
-            self._polygon(points) for points in self._read(region)]
+        self.polygons: list[np.ndarray] = (
+            [] if region is None else [self._polygon(points) for points in self._read(region)]
+        )
         #: Whether it overlaps a frame so far.
         self.seen = not self.polygons
 
@@ -87,11 +88,15 @@ class Region:
         """Whether each box ``(N, 4)`` of an image of this size is inside."""
         if not self.polygons:
             return np.ones(len(boxes), bool)
-        self.seen |= any((polygon.max(axis=0) > 0).all() and (polygon.min(axis=0) < (width, height)).all()
-                         for polygon in self.polygons)
+        self.seen |= any(
+            (polygon.max(axis=0) > 0).all() and (polygon.min(axis=0) < (width, height)).all()
+            for polygon in self.polygons
+        )
         centers = ((boxes[:, :2] + boxes[:, 2:]) / 2).tolist()
-        return np.array([any(cv2.pointPolygonTest(polygon, (x, y), False) >= 0 for polygon in self.polygons)
-                         for x, y in centers], bool)
+        return np.array(
+            [any(cv2.pointPolygonTest(polygon, (x, y), False) >= 0 for polygon in self.polygons) for x, y in centers],
+            bool,
+        )
 
     def check_seen(self) -> None:
         """Raise a :class:`UserError` if the region is outside of all frames."""
@@ -139,5 +144,7 @@ def _corners_in_file(path: Path) -> list[Any]:
     except OSError as error:
         raise UserError(f'region={path}: {error.strerror}. {_EXPECTED[0].upper()}{_EXPECTED[1:]}.') from None
     except (ValueError, LookupError, TypeError):
-        raise UserError(f'region={path} has no corners: expected JSON with [[x, y], [x, y], ...] in pixels, several '
-                        f'such lists, or a LabelMe file.') from None
+        raise UserError(
+            f'region={path} has no corners: expected JSON with [[x, y], [x, y], ...] in pixels, several '
+            f'such lists, or a LabelMe file.'
+        ) from None

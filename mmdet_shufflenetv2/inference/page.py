@@ -34,8 +34,9 @@ class _Found(NamedTuple):
     seconds: float
 
 
-def serve(models: Mapping[str, Model], *, device: str | None = None, host: str = '127.0.0.1',
-          port: int | None = None) -> None:
+def serve(
+    models: Mapping[str, Model], *, device: str | None = None, host: str = '127.0.0.1', port: int | None = None
+) -> None:
     """Serve the page until Ctrl-C.
 
     Args:
@@ -51,8 +52,16 @@ def serve(models: Mapping[str, Model], *, device: str | None = None, host: str =
     _check_device(models, device)
     page = make_page(models, device)
     try:
-        _, address, _ = page.launch(server_name=host, server_port=port, share=False, ssr_mode=False, footer_links=[],
-                                    max_file_size='100mb', quiet=True, prevent_thread_lock=True)
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            ssr_mode=False,
+            footer_links=[],
+            max_file_size='100mb',
+            quiet=True,
+            prevent_thread_lock=True,
+        )
     except OSError as error:  # all ports from 7860 are in use
         raise UserError(f'Cannot listen on {host}: {error}. Choose a port: port=8000.') from error
     print(f'The page is at {address}. Ctrl-C stops it.', flush=True)
@@ -68,8 +77,11 @@ def _check_address(host: str, port: int | None) -> None:
         socket.create_server((host, port or 0), family=family).close()
     except OSError as error:
         is_other_machine = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
-        hint = ('Use an address of this machine: host=127.0.0.1, or 0.0.0.0 for all of them' if is_other_machine
-                else 'Choose another port: port=8000')
+        hint = (
+            'Use an address of this machine: host=127.0.0.1, or 0.0.0.0 for all of them'
+            if is_other_machine
+            else 'Choose another port: port=8000'
+        )
         raise UserError(f'Cannot listen on {host}: {error.strerror}. {hint}') from error
 
 
@@ -78,6 +90,7 @@ def _check_device(models: Mapping[str, Model], device: str | None) -> None:
         return
     if any(model.weights for model in models.values()):
         from ..utils.device import usable_device  # needs PyTorch
+
         usable_device(device)
     elif device != 'cpu':
         raise UserError(f'{next(iter(models))} is an exported detector, which runs on the CPU. Remove `device`.')
@@ -118,19 +131,22 @@ def make_page(models: Mapping[str, Model], device: str | None = None) -> Any:
         with gradio.Row():
             with gradio.Column():
                 # Without labels, which would cover a corner of the image.
-                image = gradio.Image(type='filepath', show_label=False, height='55vh',
-                                     sources=['upload', 'webcam', 'clipboard'])
+                image = gradio.Image(
+                    type='filepath', show_label=False, height='55vh', sources=['upload', 'webcam', 'clipboard']
+                )
                 # Otherwise an invalid image would give a traceback, and only "Error" on the page. Not a subclass,
                 # because gradio writes a file next to the source of each subclass.
                 replace('gradio.Image.preprocess', image, check_first)
                 name = gradio.Dropdown(list(models), value=next(iter(models)), label='Checkpoint')
                 threshold = gradio.Slider(0, 1, 0.3, step=0.01, label='Score threshold')
             with gradio.Column():
-                drawn = gradio.Image(format='png', show_label=False, height='55vh', interactive=False,
-                                     buttons=['download', 'fullscreen'])
+                drawn = gradio.Image(
+                    format='png', show_label=False, height='55vh', interactive=False, buttons=['download', 'fullscreen']
+                )
                 said = gradio.Markdown()
-        gradio.on([image.change, name.change], detect, [image, name, threshold], [drawn, said, found],
-                  api_name='detect')
+        gradio.on(
+            [image.change, name.change], detect, [image, name, threshold], [drawn, said, found], api_name='detect'
+        )
         threshold.input(_show, [found, threshold], [drawn, said], api_visibility='private')
     return page
 
@@ -150,7 +166,11 @@ def _show(found: _Found | None, threshold: float) -> tuple[np.ndarray | None, st
         return None, ''
     seen = Detections(*(part[found.detections.scores >= threshold] for part in found.detections))
     names = [found.classes[label] for label in seen.labels]
-    drawn = draw_boxes(found.image, seen.boxes, [f'{name} {score:.2f}' for name, score in zip(names, seen.scores)],
-                       [class_color(int(label)) for label in seen.labels])
+    drawn = draw_boxes(
+        found.image,
+        seen.boxes,
+        [f'{name} {score:.2f}' for name, score in zip(names, seen.scores)],
+        [class_color(int(label)) for label in seen.labels],
+    )
     counted = ', '.join(f'{count} {name}' for name, count in Counter(names).most_common()) or 'nothing'
     return drawn[..., ::-1], f'**{1000 * found.seconds:.0f} ms** from pixels to boxes. Found: {counted}.'

@@ -54,8 +54,10 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, str | None, l
     if rest and weights is not None and Path(weights).suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
         raise UserError(f'Expected a checkpoint, got {weights}. Arguments: {expected}.')
     if not rest:
-        raise UserError(f'An argument is missing: got only {" ".join(arguments)}. Arguments: {expected}. INPUT is an '
-                        f'image, a folder, a video or webcam:0, and must be before `classes` and `save`.')
+        raise UserError(
+            f'An argument is missing: got only {" ".join(arguments)}. Arguments: {expected}. INPUT is an '
+            f'image, a folder, a video or webcam:0, and must be before `classes` and `save`.'
+        )
     return config, weights, rest
 
 
@@ -81,6 +83,7 @@ def _quiet_screen() -> AbstractContextManager[object]:
     if not TRAINING:  # an exported detector on a machine without MMEngine
         return nullcontext()
     from ..compat.screen import quiet_screen
+
     return quiet_screen()
 
 
@@ -88,8 +91,13 @@ def _predict(options: PredictOptions) -> Predicted:
     views, region = Views(options.tiles, options.overlap, options.tta), Region(options.region)
     sources, out_dir = find_sources(options.inputs), Path(options.out_dir)
     track = _tracker(options, sources)
-    detector = Detector(options.config, options.weights, device=options.device, shuffle_free=options.shuffle_free,
-                        cfg_options=options.cfg_options)
+    detector = Detector(
+        options.config,
+        options.weights,
+        device=options.device,
+        shuffle_free=options.shuffle_free,
+        cfg_options=options.cfg_options,
+    )
     wanted = wanted_labels(options.classes, detector.classes)
     faults: list[TruncatedError] = []
     frames, stopped = 0, False
@@ -98,17 +106,21 @@ def _predict(options: PredictOptions) -> Predicted:
             out_dir.mkdir(parents=True, exist_ok=True)
             drawing = partial(DrawingSaver, polygons=region.polygons)
             makers: list[tuple[Callable[..., Any], bool]] = [
-                (drawing, False), *(FORMATS[name] for name in options.save)]
+                (drawing, False),
+                *(FORMATS[name] for name in options.save),
+            ]
             savers = [(stack.enter_context(make(out_dir, sources, detector)), wants_all) for make, wants_all in makers]
         lengths = [source.length for source in sources]
         total = None if None in lengths else sum(length or 0 for length in lengths)
         bar = stack.enter_context(tqdm(total=total, unit=' frames'))
         try:
-            for frame, found in _detected(detector, _frames(sources, faults), views,
-                                          max(options.batch_size, detector.batch)):
+            for frame, found in _detected(
+                detector, _frames(sources, faults), views, max(options.batch_size, detector.batch)
+            ):
                 objects = track(frame, Objects.untracked(found).only(np.isin(found.labels, wanted)))
-                objects = objects.only(region(objects.boxes, *frame.image.shape[:2])
-                                       & has_wanted_size(objects.boxes, options))
+                objects = objects.only(
+                    region(objects.boxes, *frame.image.shape[:2]) & has_wanted_size(objects.boxes, options)
+                )
                 seen = objects.only(objects.scores >= options.score_thr)
                 with _writing(out_dir):
                     for saver, wants_all in savers:
@@ -152,7 +164,8 @@ def _frames(sources: Sequence[Source], faults: list[TruncatedError]) -> Iterator
             faults.append(fault)
 
 
-def _detected(detector: Detector, frames: Iterator[Frame], views: Views,
-              batch_size: int) -> Iterator[tuple[Frame, Detections]]:
+def _detected(
+    detector: Detector, frames: Iterator[Frame], views: Views, batch_size: int
+) -> Iterator[tuple[Frame, Detections]]:
     while batch := list(islice(frames, 1 if views.many else batch_size)):
         yield from zip(batch, detector([frame.image for frame in batch], **asdict(views), batch_size=batch_size))

@@ -42,8 +42,9 @@ class DrawingSaver(ExitStack):
         OSError: If ``vis`` cannot be written, or a folder has the name of a figure.
     """
 
-    def __init__(self, out_dir: Path, sources: Sequence[Source], detector: Detector,
-                 polygons: Sequence[np.ndarray] = ()) -> None:
+    def __init__(
+        self, out_dir: Path, sources: Sequence[Source], detector: Detector, polygons: Sequence[np.ndarray] = ()
+    ) -> None:
         super().__init__()
         self.path = out_dir / 'vis'
         self._classes = detector.classes
@@ -52,21 +53,26 @@ class DrawingSaver(ExitStack):
         inputs = {_identity(Path(source.given)) for source in sources if source.kind != 'camera'}
         for source in sources:
             if (figure := self._figure(source)).exists() and _identity(figure) in inputs:
-                raise UserError(f'The figure of {source.given} would overwrite the input {figure}. Choose another '
-                                f'folder: out_dir=DIR.')
+                raise UserError(
+                    f'The figure of {source.given} would overwrite the input {figure}. Choose another '
+                    f'folder: out_dir=DIR.'
+                )
             if figure.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(figure))
         self.path.mkdir(exist_ok=True)
 
     def write(self, frame: Frame, found: Objects) -> None:
         """Draw a frame. ``found`` are the objects to draw."""
-        names = [f'{f"#{number} " if number >= 0 else ""}{self._classes[label]} {score:.2f}'
-                 for _, score, label, number in zip(*found)]
+        names = [
+            f'{f"#{number} " if number >= 0 else ""}{self._classes[label]} {score:.2f}'
+            for _, score, label, number in zip(*found)
+        ]
         colors = [class_color(int(label if number < 0 else number)) for label, number in zip(found.labels, found.ids)]
         drawn = draw_boxes(frame.image, found.boxes, names, colors)
         if self._polygons:
-            drawn = cv2.polylines(np.ascontiguousarray(drawn), self._polygons, True, (255, 255, 255),
-                                  max(2, max(drawn.shape) // 320))
+            drawn = cv2.polylines(
+                np.ascontiguousarray(drawn), self._polygons, True, (255, 255, 255), max(2, max(drawn.shape) // 320)
+            )
         if frame.source.is_video:
             self._write_video(frame, drawn)
         else:
@@ -86,8 +92,9 @@ class DrawingSaver(ExitStack):
             writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter.fourcc(*'mp4v'), frame.source.rate, size)
             self.callback(writer.release)
             if not writer.isOpened():
-                raise UserError(f'{path} cannot be written: OpenCV has no encoder for it, or the folder is not '
-                                f'writable.')
+                raise UserError(
+                    f'{path} cannot be written: OpenCV has no encoder for it, or the folder is not writable.'
+                )
             self._video = frame.source, writer, size
         _, writer, first_size = self._video
         # The frame size of a stream can change, but not that of a file.
@@ -110,7 +117,8 @@ class CocoSaver(ExitStack):
         self._ids = detector.category_ids or category_ids(detector.classes)
         stems = [Path(source.given).stem for source in sources]
         self._named = all(not source.is_video and stem.isdecimal() for source, stem in zip(sources, stems)) and len(
-            {int(stem) for stem in stems}) == len(stems)
+            {int(stem) for stem in stems}
+        ) == len(stems)
         self._frames = self._written = 0
         unfinished = self.enter_context(unfinished_file(self.path))
         self._file = self.enter_context(unfinished.open('w', encoding='utf-8'))
@@ -125,9 +133,20 @@ class CocoSaver(ExitStack):
             about['frame'] = frame.number
         for (x1, y1, x2, y2), score, label, number in zip(*(part.tolist() for part in found)):
             followed = dict(track_id=number) if number >= 0 else {}
-            self._file.write((',\n' if self._written else '\n') + to_json(dict(
-                image_id=int(path.stem) if self._named else self._frames, category_id=self._ids[label],
-                bbox=[x1, y1, x2 - x1, y2 - y1], score=score, category=self._classes[label], **about, **followed)))
+            self._file.write(
+                (',\n' if self._written else '\n')
+                + to_json(
+                    dict(
+                        image_id=int(path.stem) if self._named else self._frames,
+                        category_id=self._ids[label],
+                        bbox=[x1, y1, x2 - x1, y2 - y1],
+                        score=score,
+                        category=self._classes[label],
+                        **about,
+                        **followed,
+                    )
+                )
+            )
             self._written += 1
 
 
@@ -152,8 +171,10 @@ class YoloSaver(ExitStack):
         if frame.source.is_video:
             path.mkdir(exist_ok=True)
             path /= f'{frame.number:06d}'
-        lines = [f'{label} {" ".join(f"{value:.6g}" for value in row)}{f" {number}" if number >= 0 else ""}\n'
-                 for label, row, number in zip(found.labels, centered, found.ids)]
+        lines = [
+            f'{label} {" ".join(f"{value:.6g}" for value in row)}{f" {number}" if number >= 0 else ""}\n'
+            for label, row, number in zip(found.labels, centered, found.ids)
+        ]
         write_atomically(f'{path}.txt', ''.join(lines), sync=False)
 
 
@@ -170,14 +191,27 @@ class CsvSaver(ExitStack):
 
     def write(self, frame: Frame, found: Objects) -> None:
         for box, score, label, number in zip(*(part.tolist() for part in found)):
-            self._writer.writerow([frame.source.given, frame.number, self._classes[label], f'{score:.4f}',
-                                   *(f'{value:.2f}' for value in box), number if number >= 0 else ''])
+            self._writer.writerow(
+                [
+                    frame.source.given,
+                    frame.number,
+                    self._classes[label],
+                    f'{score:.4f}',
+                    *(f'{value:.2f}' for value in box),
+                    number if number >= 0 else '',
+                ]
+            )
 
 
 #: ``--save`` -> the saver, and whether it also gets detections below the threshold.
 FORMATS: dict[str, tuple[Callable[[Path, Sequence[Source], Detector], Any], bool]] = {
-    'coco': (CocoSaver, True), 'yolo': (YoloSaver, False), 'csv': (CsvSaver, False), 'voc': (VocSaver, False),
-    'cvat': (CvatSaver, False), 'labelme': (LabelMeSaver, False)}
+    'coco': (CocoSaver, True),
+    'yolo': (YoloSaver, False),
+    'csv': (CsvSaver, False),
+    'voc': (VocSaver, False),
+    'cvat': (CvatSaver, False),
+    'labelme': (LabelMeSaver, False),
+}
 
 
 def _identity(path: Path) -> tuple[int, int]:

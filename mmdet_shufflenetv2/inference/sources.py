@@ -93,8 +93,10 @@ def find_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     if not found:
         below = [entry for entry in map(Path, inputs) if entry.is_dir() and any(map(Path.is_dir, entry.iterdir()))]
         hint = f'\nTo include subfolders: "{below[0]}/**/*"' if below else ''
-        raise UserError(f'No images or videos found in {", ".join(map(str, inputs))}. Searched for '
-                        f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.{hint}')
+        raise UserError(
+            f'No images or videos found in {", ".join(map(str, inputs))}. Searched for '
+            f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.{hint}'
+        )
     check_images([given for given, kind in found if kind == 'image'])
     names = _distinct([given.replace(':', '') if kind == 'camera' else Path(given).stem for given, kind in found])
     return [_opened(given, name, kind) for (given, kind), name in zip(found, names)]
@@ -108,8 +110,10 @@ def _expand(entry: str) -> list[tuple[str, str]]:
     if path.is_file():
         if kind := _kind(path):
             return [(entry, kind)]
-        raise UserError(f'{entry} is neither an image nor a video: expected the suffix '
-                        f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.')
+        raise UserError(
+            f'{entry} is neither an image nor a video: expected the suffix '
+            f'{", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}.'
+        )
     if camera := _CAMERA.fullmatch(entry):
         return [(f'webcam:{camera[1]}', 'camera')]
     if entry.startswith('webcam'):
@@ -120,13 +124,18 @@ def _expand(entry: str) -> list[tuple[str, str]]:
         if not matches:
             raise UserError(f'No files match the pattern {entry}.')
         return _of_known_kind(sorted({path.parent.resolve() / path.name: path for path in matches}.values()))
-    raise UserError(f'File or folder not found: {entry}. Expected image or video files, folders, patterns such as '
-                    f'"photos/*.jpg", or webcam:0.')
+    raise UserError(
+        f'File or folder not found: {entry}. Expected image or video files, folders, patterns such as '
+        f'"photos/*.jpg", or webcam:0.'
+    )
 
 
 def _of_known_kind(files: Iterable[Path]) -> list[tuple[str, str]]:
-    return [(str(file), kind) for file in files
-            if (kind := _kind(file)) and file.is_file() and not is_clutter(Path(file.name))]
+    return [
+        (str(file), kind)
+        for file in files
+        if (kind := _kind(file)) and file.is_file() and not is_clutter(Path(file.name))
+    ]
 
 
 def _kind(path: Path) -> str | None:
@@ -152,26 +161,39 @@ def _opened(given: str, name: str, kind: str) -> Source:
     if kind == 'image':
         return Source(given, name, kind)
     import cv2  # needed only for videos
+
     with _capture(given, kind) as capture:
         if capture.read()[1] is None:
-            raise UserError(f'{given} has no readable frames.' if kind == 'video' else
-                            f'{given} returns no images. Is another program using it?')
+            raise UserError(
+                f'{given} has no readable frames.'
+                if kind == 'video'
+                else f'{given} returns no images. Is another program using it?'
+            )
         count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-        return Source(given, name, kind, int(count) if kind == 'video' and 1 <= count < 1e9 else None,
-                      rate if 0 < rate <= 1000 else 25.0)
+        return Source(
+            given,
+            name,
+            kind,
+            int(count) if kind == 'video' and 1 <= count < 1e9 else None,
+            rate if 0 < rate <= 1000 else 25.0,
+        )
 
 
 @contextmanager
 def _capture(given: str, kind: str) -> Iterator[Any]:
     """Open OpenCV's video reader with its messages on stderr disabled."""
     import cv2
+
     getattr(cv2.utils, 'logging', cv2).setLogLevel(0)  # silent; OpenCV before 5 has it elsewhere
     capture = cv2.VideoCapture(int(given.removeprefix('webcam:')) if kind == 'camera' else given)
     try:
         if not capture.isOpened():
-            raise UserError(f'Camera {given} is missing, or this user has no permission.' if kind == 'camera' else
-                            f'{given} cannot be opened: it is truncated, not a video, or in a format that OpenCV does '
-                            f'not support. Try: ffmpeg -i {given} fixed.mp4')
+            raise UserError(
+                f'Camera {given} is missing, or this user has no permission.'
+                if kind == 'camera'
+                else f'{given} cannot be opened: it is truncated, not a video, or in a format that OpenCV does '
+                f'not support. Try: ffmpeg -i {given} fixed.mp4'
+            )
         yield capture
     finally:
         capture.release()

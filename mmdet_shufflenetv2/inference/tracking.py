@@ -33,8 +33,9 @@ class Tracker:
         try:
             from trackers import ByteTrackTracker  # optional
         except ImportError as error:
-            raise UserError("track=True needs the package trackers: pip install 'trackers>=2.6', or "
-                            "pip install -e '.[track]'") from error
+            raise UserError(
+                "track=True needs the package trackers: pip install 'trackers>=2.6', or pip install -e '.[track]'"
+            ) from error
         self._make, self._score_thr = ByteTrackTracker, score_thr
         self._current: tuple[Source, Any] | None = None
 
@@ -43,9 +44,11 @@ class Tracker:
         if not frame.source.is_video:
             return objects
         import supervision  # the tracker's own type of detections
+
         rows = np.flatnonzero(objects.scores >= min(_LOWEST_SCORE, self._score_thr))
-        tracked = self._tracker(frame.source).update(supervision.Detections(
-            xyxy=objects.boxes[rows], confidence=objects.scores[rows], data=dict(row=rows)))
+        tracked = self._tracker(frame.source).update(
+            supervision.Detections(xyxy=objects.boxes[rows], confidence=objects.scores[rows], data=dict(row=rows))
+        )
         ids = objects.ids.copy()
         if len(tracked):
             ids[tracked.data['row']] = tracked.tracker_id
@@ -53,7 +56,12 @@ class Tracker:
 
     def _tracker(self, source: Source) -> Any:
         if self._current is None or self._current[0] is not source:
-            self._current = source, self._make(
-                frame_rate=source.rate, track_activation_threshold=self._score_thr,
-                high_conf_det_threshold=self._score_thr)
+            self._current = (
+                source,
+                self._make(
+                    frame_rate=source.rate,
+                    track_activation_threshold=self._score_thr,
+                    high_conf_det_threshold=self._score_thr,
+                ),
+            )
         return self._current[1]

@@ -84,7 +84,7 @@ class Views:
         areas = [(0, 0, width, height)]
         if self.tiles is not None and max(height, width) > self.tiles:
             areas += [(x1, y1, x2, y2) for y1, y2 in self._spans(height) for x1, x2 in self._spans(width)]
-        return [View(area, mirrored) for area in areas for mirrored in ((False, True) if self.tta else (False, ))]
+        return [View(area, mirrored) for area in areas for mirrored in ((False, True) if self.tta else (False,))]
 
     def _spans(self, length: int) -> list[tuple[int, int]]:
         """Start and end of evenly spaced tiles along a side of the image."""
@@ -93,8 +93,9 @@ class Views:
         starts = np.linspace(0, length - side, math.ceil((length - side) / step) + 1).round().astype(int).tolist()
         return [(start, start + side) for start in starts]
 
-    def detect(self, detect: Callable[[Sequence[np.ndarray]], list[Detections]], image: np.ndarray,
-               batch_size: int) -> Detections:
+    def detect(
+        self, detect: Callable[[Sequence[np.ndarray]], list[Detections]], image: np.ndarray, batch_size: int
+    ) -> Detections:
         """Run ``detect``, a function of a list of arrays, on all views of an image, and merge the results.
 
         Up to ``batch_size`` views of the same size form a batch.
@@ -112,7 +113,7 @@ class Views:
 def _batches(views: Sequence[View], batch_size: int) -> Iterator[list[View]]:
     for _, group in groupby(views, key=lambda view: (view.area[2] - view.area[0], view.area[3] - view.area[1])):
         same_size = list(group)
-        yield from (same_size[start:start + batch_size] for start in range(0, len(same_size), batch_size))
+        yield from (same_size[start : start + batch_size] for start in range(0, len(same_size), batch_size))
 
 
 def merge(found: Sequence[Detections], areas: Sequence[Sequence[float]], size: tuple[int, int]) -> Detections:
@@ -165,6 +166,8 @@ def _similarity(first: int, others: np.ndarray, boxes: np.ndarray, shown: np.nda
     high = np.where((cut[first] | cut[others])[:, None], np.minimum(shown[first, 2:], shown[others, 2:]), np.inf)
     low_a, high_a = np.maximum(boxes[first, :2], low), np.minimum(boxes[first, 2:], high)
     low_b, high_b = np.maximum(boxes[others, :2], low), np.minimum(boxes[others, 2:], high)
-    area_a, area_b, common = ((high - low).clip(0).prod(axis=1) for low, high in (
-        (low_a, high_a), (low_b, high_b), (np.maximum(low_a, low_b), np.minimum(high_a, high_b))))
+    area_a, area_b, common = (
+        (high - low).clip(0).prod(axis=1)
+        for low, high in ((low_a, high_a), (low_b, high_b), (np.maximum(low_a, low_b), np.minimum(high_a, high_b)))
+    )
     return common / np.maximum(area_a + area_b - common, 1e-9)

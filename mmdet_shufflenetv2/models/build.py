@@ -20,8 +20,9 @@ from ..utils.errors import UserError
 __all__ = ['build_model', 'load_weights']
 
 
-def build_model(cfg: dict[str, Any], weights: str | os.PathLike[str] | None = None, *,
-                for_training: bool = False) -> nn.Module:
+def build_model(
+    cfg: dict[str, Any], weights: str | os.PathLike[str] | None = None, *, for_training: bool = False
+) -> nn.Module:
     """Build a model on the CPU, in eval mode. Only ``weights`` are downloaded.
 
     Args:

@@ -35,8 +35,11 @@ class ReinitClassLayersHook(Hook):
         if from_nanodet:
             check_fit(model.state_dict(), weights)
         if layers:
-            print_log(f'The weights have another number of classes. Re-initialized class outputs: '
-                      f'{", ".join(layers)}. All other weights are loaded.', logger='current')
+            print_log(
+                f'The weights have another number of classes. Re-initialized class outputs: '
+                f'{", ".join(layers)}. All other weights are loaded.',
+                logger='current',
+            )
 
 
 def has_same_num_classes(model_cfg: dict[str, Any], checkpoint: dict[str, Any]) -> bool:

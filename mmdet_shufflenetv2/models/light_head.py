@@ -49,18 +49,28 @@ class LargeSeparableConv(BaseModule):
         UserError: If ``kernel_size`` is even.
     """
 
-    def __init__(self, in_channels: int, mid_channels: int = 64, out_channels: int = 490, kernel_size: int = 15,
-                 init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        mid_channels: int = 64,
+        out_channels: int = 490,
+        kernel_size: int = 15,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ) -> None:
         super().__init__(init_cfg or dict(type='Xavier', layer='Conv2d', distribution='uniform'))
         if kernel_size % 2 == 0:
-            raise UserError(f'Invalid kernel_size={kernel_size}: expected an odd number, such as 15, so that the thin '
-                            f'map has the size of the input.')
+            raise UserError(
+                f'Invalid kernel_size={kernel_size}: expected an odd number, such as 15, so that the thin '
+                f'map has the size of the input.'
+            )
         tall: dict[str, Any] = dict(kernel_size=(kernel_size, 1), padding=(kernel_size // 2, 0))
         wide: dict[str, Any] = dict(kernel_size=(1, kernel_size), padding=(0, kernel_size // 2))
         self.tall_wide = nn.Sequential(
-            nn.Conv2d(in_channels, mid_channels, **tall), nn.Conv2d(mid_channels, out_channels, **wide))
+            nn.Conv2d(in_channels, mid_channels, **tall), nn.Conv2d(mid_channels, out_channels, **wide)
+        )
         self.wide_tall = nn.Sequential(
-            nn.Conv2d(in_channels, mid_channels, **wide), nn.Conv2d(mid_channels, out_channels, **tall))
+            nn.Conv2d(in_channels, mid_channels, **wide), nn.Conv2d(mid_channels, out_channels, **tall)
+        )
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Compute the thin map ``(N, out_channels, H, W)`` of the last input ``(N, in_channels, H, W)``.
@@ -109,8 +119,14 @@ class PSRoIAlignExtractor(SingleRoIExtractor):
         init_cfg: MMEngine's initialization config.
     """
 
-    def __init__(self, out_channels: int, featmap_strides: Sequence[int], output_size: int = 7,
-                 sampling_ratio: int = 2, init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        out_channels: int,
+        featmap_strides: Sequence[int],
+        output_size: int = 7,
+        sampling_ratio: int = 2,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ) -> None:
         # MMDetection accepts the name of a layer of mmcv.ops or a class; mmcv has no such operator.
         layer = dict(type=PSRoIAlign, output_size=(output_size, output_size), sampling_ratio=sampling_ratio)
         super().__init__(layer, out_channels, list(featmap_strides), init_cfg=init_cfg)

@@ -60,8 +60,13 @@ def images_that_fit(model_cfg: dict[str, Any], size: tuple[int, int], most: int)
 def _step(model: Any, size: tuple[int, int], images: int) -> None:
     """Forward and backward pass of random images, ``(images, 3, height, width)``."""
     width, height = size
-    data = demo_mm_inputs(images, [(3, height, width)] * images, num_items=[_BOXES] * images, num_classes=2,
-                          with_mask=getattr(model, 'with_mask', False))
+    data = demo_mm_inputs(
+        images,
+        [(3, height, width)] * images,
+        num_items=[_BOXES] * images,
+        num_classes=2,
+        with_mask=getattr(model, 'with_mask', False),
+    )
     for sample in data['data_samples']:
         sample.gt_instances.labels.zero_()  # the detector may have a single class
     losses = model(**model.data_preprocessor(data, True), mode='loss')
@@ -93,8 +98,11 @@ def _fits_cpu(model: torch.nn.Module, size: tuple[int, int]) -> Callable[[int], 
 
     def fits(images: int) -> str | None:
         taken = rest + images * each
-        return None if taken <= available else (
-            f'{images} images would take {taken / 2**30:.1f} GB of the {available / 2**30:.1f} GB that are free')
+        return (
+            None
+            if taken <= available
+            else (f'{images} images would take {taken / 2**30:.1f} GB of the {available / 2**30:.1f} GB that are free')
+        )
 
     return fits
 
@@ -110,8 +118,9 @@ def _peak(call: Callable[[], None]) -> int:
         call()
         return _bytes('/proc/self/status', 'VmHWM') - before
     except OSError as error:
-        raise UserError(f'batch_size=auto: peak memory cannot be measured on this system ({error}). Set batch_size to '
-                        f'a number.') from error
+        raise UserError(
+            f'batch_size=auto: peak memory cannot be measured on this system ({error}). Set batch_size to a number.'
+        ) from error
 
 
 def _bytes(path: str, entry: str) -> int:

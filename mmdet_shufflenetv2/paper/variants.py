@@ -25,11 +25,20 @@ class Variant(NamedTuple):
 
 # Name, arguments, multiply-adds in tables 5, 6 and 8 of the paper. For V2*, table 7 gives only complexity classes.
 _VARIANTS: tuple[tuple[str, dict[str, Any], str], ...] = (
-    *((f'{width}x, {variant}', dict(widen_factor=width, variant=variant), f'{IMAGENET[width, ""].mflops}M')
-      for variant in ('authors', 'torchvision') for width in LEVELS.values()),
+    *(
+        (f'{width}x, {variant}', dict(widen_factor=width, variant=variant), f'{IMAGENET[width, ""].mflops}M')
+        for variant in ('authors', 'torchvision')
+        for width in LEVELS.values()
+    ),
     ('2.0x with SE, authors', dict(widen_factor=2.0, variant='authors', with_se=True), '597M'),
-    *((f'V2* {width}x, authors', dict(widen_factor=width, variant='authors', large_receptive_field=True),
-       f'class of {level}') for level, width in LEVELS.items()),
+    *(
+        (
+            f'V2* {width}x, authors',
+            dict(widen_factor=width, variant='authors', large_receptive_field=True),
+            f'class of {level}',
+        )
+        for level, width in LEVELS.items()
+    ),
     ('V2-50, torchvision', dict(depth=50), '2.3G'),
     ('V2-50, authors', dict(depth=50, variant='authors'), '2.3G'),
 )
@@ -42,17 +51,25 @@ def variants() -> list[Variant]:
     rows = []
     for name, kwargs, published in _VARIANTS:
         last = 5 if 'depth' in kwargs else 4
-        backbone = ShuffleNetV2(**kwargs, out_indices=(last, )).eval()
+        backbone = ShuffleNetV2(**kwargs, out_indices=(last,)).eval()
         classifier = torch.nn.Linear(backbone.feature_info[-1].channels, CLASSES)
         madds = count_multiply_adds(backbone, torch.zeros(1, 3, 224, 224)) + classifier.weight.numel()
-        rows.append(Variant(name, published, madds, sum(
-            parameter.numel() for module in (backbone, classifier) for parameter in module.parameters())))
+        rows.append(
+            Variant(
+                name,
+                published,
+                madds,
+                sum(parameter.numel() for module in (backbone, classifier) for parameter in module.parameters()),
+            )
+        )
     return rows
 
 
 def variants_table(rows: list[Variant]) -> str:
     """The rows as a Markdown table."""
     lines = ['| network | published multiply-adds | counted | parameters |', '| --- ' * 4 + '|']
-    lines += [f'| {row.name} | {row.published} | {row.multiply_adds / 1e6:.1f}M | {row.parameters / 1e6:.2f}M |'
-              for row in rows]
+    lines += [
+        f'| {row.name} | {row.published} | {row.multiply_adds / 1e6:.1f}M | {row.parameters / 1e6:.2f}M |'
+        for row in rows
+    ]
     return '\n'.join(lines)

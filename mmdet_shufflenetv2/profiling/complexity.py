@@ -20,8 +20,7 @@ from ..config.load import load_config
 from ..models.build import build_model
 from ..utils.errors import UserError
 
-__all__ = ['Complexity', 'count_multiply_adds', 'detector_complexity', 'detector_multiply_adds',
-           'markdown_table']
+__all__ = ['Complexity', 'count_multiply_adds', 'detector_complexity', 'detector_multiply_adds', 'markdown_table']
 
 
 class Complexity(NamedTuple):
@@ -65,7 +64,8 @@ def detector_complexity(config: str | os.PathLike[str], height: int = 800, width
         parameters=_parameters(model),
         backbone_parameters=_parameters(model.backbone),
         multiply_adds=count_multiply_adds(model, **batch, mode='tensor'),
-        backbone_multiply_adds=count_multiply_adds(model.backbone, batch['inputs']))
+        backbone_multiply_adds=count_multiply_adds(model.backbone, batch['inputs']),
+    )
 
 
 def detector_multiply_adds(model: BaseDetector, height: int, width: int) -> int:
@@ -75,8 +75,11 @@ def detector_multiply_adds(model: BaseDetector, height: int, width: int) -> int:
 
 def _one_image(model: BaseDetector, height: int, width: int) -> dict[str, Any]:
     """The detector's input for an image of zeros, padded as in its config."""
-    sample = DetDataSample(metainfo=dict(
-        img_shape=(height, width), ori_shape=(height, width), scale_factor=(1.0, 1.0), batch_input_shape=None))
+    sample = DetDataSample(
+        metainfo=dict(
+            img_shape=(height, width), ori_shape=(height, width), scale_factor=(1.0, 1.0), batch_input_shape=None
+        )
+    )
     inputs = [torch.zeros(3, height, width, dtype=torch.uint8)]
     return model.data_preprocessor(dict(inputs=inputs, data_samples=[sample]))
 
@@ -87,8 +90,13 @@ def _parameters(model: nn.Module) -> int:
 
 def markdown_table(rows: list[Complexity]) -> str:
     """The rows as a Markdown table, in millions of parameters and billions of multiply-adds."""
-    lines = ['| config | parameters | backbone parameters | multiply-adds | backbone multiply-adds |',
-             '| --- ' * 5 + '|']
-    lines += [f'| {row.name} | {row.parameters / 1e6:.2f}M | {row.backbone_parameters / 1e6:.2f}M | '
-              f'{row.multiply_adds / 1e9:.1f}G | {row.backbone_multiply_adds / 1e9:.2f}G |' for row in rows]
+    lines = [
+        '| config | parameters | backbone parameters | multiply-adds | backbone multiply-adds |',
+        '| --- ' * 5 + '|',
+    ]
+    lines += [
+        f'| {row.name} | {row.parameters / 1e6:.2f}M | {row.backbone_parameters / 1e6:.2f}M | '
+        f'{row.multiply_adds / 1e9:.1f}G | {row.backbone_multiply_adds / 1e9:.2f}G |'
+        for row in rows
+    ]
     return '\n'.join(lines)

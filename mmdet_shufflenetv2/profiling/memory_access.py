@@ -19,8 +19,16 @@ from torch.utils.module_tracker import ModuleTracker
 
 from ..compat.private import TorchDispatchMode, storage_id, tree_leaves
 
-__all__ = ['Convolution', 'Kind', 'Operation', 'convolution_mac', 'elements_by_kind', 'least_mac', 'operation_kind',
-           'trace_operations']
+__all__ = [
+    'Convolution',
+    'Kind',
+    'Operation',
+    'convolution_mac',
+    'elements_by_kind',
+    'least_mac',
+    'operation_kind',
+    'trace_operations',
+]
 
 
 class Kind(StrEnum):
@@ -131,17 +139,34 @@ def operation_kind(operator: str) -> Kind:
 
 
 _MATRIX_PRODUCTS = frozenset({'mm', 'addmm', 'bmm', 'baddbmm', 'matmul', 'linear'})
-_COPIES = frozenset({
-    'cat', 'stack', 'clone', 'copy', '_to_copy', 'contiguous', 'constant_pad_nd', 'index_select', 'roll', 'repeat',
-    'channel_shuffle', 'native_channel_shuffle', 'pixel_shuffle', 'pixel_unshuffle', 'fill', 'zero',
-})
+_COPIES = frozenset(
+    {
+        'cat',
+        'stack',
+        'clone',
+        'copy',
+        '_to_copy',
+        'contiguous',
+        'constant_pad_nd',
+        'index_select',
+        'roll',
+        'repeat',
+        'channel_shuffle',
+        'native_channel_shuffle',
+        'pixel_shuffle',
+        'pixel_unshuffle',
+        'fill',
+        'zero',
+    }
+)
 _UNTAGGED_ELEMENTWISE = frozenset({'hardswish', 'hardswish_', '_prelu_kernel'})
 
 
 def _is_tagged_pointwise(operator: str) -> bool:
     packet = getattr(torch.ops.aten, operator, None)
     return packet is not None and any(
-        torch.Tag.pointwise in getattr(packet, overload).tags for overload in packet.overloads())
+        torch.Tag.pointwise in getattr(packet, overload).tags for overload in packet.overloads()
+    )
 
 
 class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of PyTorch
@@ -155,8 +180,9 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of PyTorch
         # Storage -> index of the operation that wrote it last. Views share the storage of their base.
         self.writers = {storage_id(tensor): -1 for tensor in given}
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (),
-                           kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         name = func.overloadpacket.__name__
@@ -171,24 +197,44 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of PyTorch
                 self.writers.pop(storage_id(tensor), None)
         return out
 
-    def _operation(self, func: Any, name: str, inputs: list[Tensor], outputs: list[Tensor],
-                   args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation:
+    def _operation(
+        self,
+        func: Any,
+        name: str,
+        inputs: list[Tensor],
+        outputs: list[Tensor],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Operation:
         flops = flop_registry.get(func.overloadpacket)
         out = outputs[0]
         read, weights, convolution = inputs, 0, None
         if name == 'convolution':
             x, weight = inputs[:2]
-            convolution = Convolution(x.shape[1], out.shape[1], tuple(weight.shape[2:]), args[8],
-                                      math.prod(x.shape[2:]), math.prod(out.shape[2:]))
+            convolution = Convolution(
+                x.shape[1],
+                out.shape[1],
+                tuple(weight.shape[2:]),
+                args[8],
+                math.prod(x.shape[2:]),
+                math.prod(out.shape[2:]),
+            )
         elif name in ('mm', 'addmm') and storage_id(inputs[-1]) in self.weights:
             x, weight = inputs[-2:]  # after the bias, if any
             convolution = Convolution(weight.shape[0], weight.shape[1], (), 1, len(x), len(x))
         if convolution is not None:
             read, weights, outputs = [x], weight.numel(), [out]
         return Operation(
-            self._layer(), name, operation_kind(name), flops(*args, **kwargs, out_val=out) // 2 if flops else 0,
-            sum(t.numel() for t in read), sum(t.numel() for t in outputs), weights, convolution,
-            tuple(sorted({self.writers[storage_id(t)] for t in inputs if storage_id(t) in self.writers})))
+            self._layer(),
+            name,
+            operation_kind(name),
+            flops(*args, **kwargs, out_val=out) // 2 if flops else 0,
+            sum(t.numel() for t in read),
+            sum(t.numel() for t in outputs),
+            weights,
+            convolution,
+            tuple(sorted({self.writers[storage_id(t)] for t in inputs if storage_id(t) in self.writers})),
+        )
 
     def _layer(self) -> str:
         # The tracker's current module names start with the network's class and have one more part per level.

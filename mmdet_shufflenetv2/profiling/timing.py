@@ -30,9 +30,15 @@ class Timing(NamedTuple):
     spread: float
 
 
-def time_alternating(calls: dict[str, Callable[[], object]], *, rounds: int, warmup: int = 3, device: str = 'cpu',
-                     progress: str | None = None,
-                     seconds: dict[str, list[float]] | None = None) -> dict[str, list[float]]:
+def time_alternating(
+    calls: dict[str, Callable[[], object]],
+    *,
+    rounds: int,
+    warmup: int = 3,
+    device: str = 'cpu',
+    progress: str | None = None,
+    seconds: dict[str, list[float]] | None = None,
+) -> dict[str, list[float]]:
     """Time calls alternately: each once per round, in the given order and every other round in reverse.
 
     Args:

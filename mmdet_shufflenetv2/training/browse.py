@@ -43,8 +43,9 @@ def browse(options: BrowseOptions) -> list[Path]:
     return draw_sheets(cfg, options.out_dir, count=options.count, split=options.split, seed=options.seed)
 
 
-def draw_sheets(cfg: Config, out_dir: str | os.PathLike[str], *, count: int, split: str = 'train',
-                seed: int = 0) -> list[Path]:
+def draw_sheets(
+    cfg: Config, out_dir: str | os.PathLike[str], *, count: int, split: str = 'train', seed: int = 0
+) -> list[Path]:
     """Like :func:`browse`, for a config with checked data and an existing folder."""
     register_all_modules(init_default_scope=True)
     dataset_cfg = cfg[f'{split}_dataloader'].dataset
@@ -57,7 +58,7 @@ def draw_sheets(cfg: Config, out_dir: str | os.PathLike[str], *, count: int, spl
     drawn = [_draw(dataset, int(index)) for index in indices]
     sheets: list[Path] = []
     for first in range(0, len(drawn), _ON_A_SHEET):
-        part = drawn[first:first + _ON_A_SHEET]
+        part = drawn[first : first + _ON_A_SHEET]
         sheets.append(Path(out_dir) / f'sheet_{len(sheets) + 1}.jpg')
         sheet = make_sheet([image for image, _ in part], [caption for _, caption in part])
         write_atomically(sheets[-1], cv2.imencode('.jpg', np.ascontiguousarray(sheet))[1].tobytes())
@@ -88,8 +89,7 @@ def _draw(dataset: Any, index: int) -> tuple[np.ndarray, str]:
     truth = sample.gt_instances
     labels = truth.labels.tolist()
     boxes = np.asarray(getattr(truth.bboxes, 'tensor', truth.bboxes)).reshape(-1, 4)
-    drawn = draw_boxes(image, boxes, [classes[label] for label in labels],
-                       [class_color(label) for label in labels])
+    drawn = draw_boxes(image, boxes, [classes[label] for label in labels], [class_color(label) for label in labels])
     name = Path(sample.get('img_path') or '').name
     boxes_said = '1 box' if len(labels) == 1 else f'{len(labels)} boxes'
     return drawn, f'{name or index}: {image.shape[1]} x {image.shape[0]}, {boxes_said}'

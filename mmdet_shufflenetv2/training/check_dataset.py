@@ -22,9 +22,12 @@ from ..utils.files import write_json
 __all__ = ['check_dataset']
 
 
-def check_dataset(source: str | os.PathLike[str] | None = None, images: str | os.PathLike[str] | None = None,
-                  data: str | os.PathLike[str] | None = None,
-                  out: str | os.PathLike[str] | None = None) -> list[Report]:
+def check_dataset(
+    source: str | os.PathLike[str] | None = None,
+    images: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+) -> list[Report]:
     """Check a data set like ``snv2 check-data``.
 
     Args:
@@ -40,8 +43,9 @@ def check_dataset(source: str | os.PathLike[str] | None = None, images: str | os
         UserError: If there is nothing to check, or it cannot be read.
     """
     if (source is None) == (data is None):
-        raise UserError('Expected an annotation file (ANNOTATIONS.json images=DIR), the folder of a data set, or a '
-                        'config.')
+        raise UserError(
+            'Expected an annotation file (ANNOTATIONS.json images=DIR), the folder of a data set, or a config.'
+        )
     if images is not None and not os.path.isdir(images):
         raise UserError(f'images={images}: folder not found.')
     if source is not None and (os.path.isdir(source) or is_description(Path(source))):
@@ -70,8 +74,7 @@ def _read(path: str | os.PathLike[str]) -> Any:
     try:
         return read_json(path)
     except FileNotFoundError:
-        raise UserError(f'Annotation file not found: {path}. Name one, or the folder of a data set: '
-                        f'data=DIR') from None
+        raise UserError(f'Annotation file not found: {path}. Name one, or the folder of a data set: data=DIR') from None
 
 
 def _of_data(root: str | os.PathLike[str]) -> list[Report]:
@@ -93,8 +96,9 @@ def _of_config(path: str | os.PathLike[str]) -> list[Report]:
             ann_file = os.path.join(root, dataset['ann_file'])
             folder = os.path.join(root, (dataset.get('data_prefix') or {}).get('img', ''))
             if (ann_file, folder) not in reports:
-                reports[ann_file, folder] = audit(as_annotations(_read(ann_file), ann_file), ann_file, folder,
-                                                  **image_reader(dataset))
+                reports[ann_file, folder] = audit(
+                    as_annotations(_read(ann_file), ann_file), ann_file, folder, **image_reader(dataset)
+                )
     if not reports:
         raise UserError(f'{path} has no COCO annotation file, so there is nothing to check.')
     return list(reports.values())

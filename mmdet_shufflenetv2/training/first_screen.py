@@ -35,8 +35,9 @@ class FirstScreenHook(Hook):
     def before_train(self, runner: Runner) -> None:
         lines = first_screen(runner)
         lines |= {name: f'{lines[name]}, {note}' if name in lines else note for name, note in self.notes.items()}
-        runner.logger.info(in_words('This run\n' + '\n'.join(
-            f'  {name + ":":<16}{text}' for name, text in lines.items())))
+        runner.logger.info(
+            in_words('This run\n' + '\n'.join(f'  {name + ":":<16}{text}' for name, text in lines.items()))
+        )
 
 
 def first_screen(runner: Runner) -> dict[str, str]:
@@ -52,16 +53,20 @@ def first_screen(runner: Runner) -> dict[str, str]:
         'model': _model(model, runner.cfg),
         'batch': _batch(runner, loader),
         'learning rate': _learning_rate(runner),
-        'length': f'{runner.max_epochs} epochs of {len(loader)} steps' if isinstance(
-            runner.train_loop, EpochBasedTrainLoop) else f'{runner.max_iters} steps',
+        'length': f'{runner.max_epochs} epochs of {len(loader)} steps'
+        if isinstance(runner.train_loop, EpochBasedTrainLoop)
+        else f'{runner.max_iters} steps',
         'results': runner.work_dir,
     }
 
 
 def _device(model: nn.Module) -> str:
     device = next(model.parameters()).device
-    name = f'{torch.cuda.get_device_name(device)} ({device})' if device.type == 'cuda' else (
-        f'CPU, {torch.get_num_threads()} threads' if device.type == 'cpu' else str(device))
+    name = (
+        f'{torch.cuda.get_device_name(device)} ({device})'
+        if device.type == 'cuda'
+        else (f'CPU, {torch.get_num_threads()} threads' if device.type == 'cpu' else str(device))
+    )
     return name if get_world_size() == 1 else f'{get_world_size()} processes, the first one on {name}'
 
 
@@ -84,10 +89,14 @@ def _batch(runner: Runner, loader: Any) -> str:
     """Number of images per optimizer step."""
     accumulated = accumulated_batches(runner)
     each = runner.cfg.train_dataloader.batch_size
-    factors = [f'{each} per device', *([f'{get_world_size()} devices'] if get_world_size() > 1 else []),
-               *([f'{accumulated} accumulated batches'] if accumulated > 1 else [])]
+    factors = [
+        f'{each} per device',
+        *([f'{get_world_size()} devices'] if get_world_size() > 1 else []),
+        *([f'{accumulated} accumulated batches'] if accumulated > 1 else []),
+    ]
     return f'{each * get_world_size() * accumulated} images per step' + (
-        f' ({" x ".join(factors)})' if len(factors) > 1 else '')
+        f' ({" x ".join(factors)})' if len(factors) > 1 else ''
+    )
 
 
 def _learning_rate(runner: Runner) -> str:

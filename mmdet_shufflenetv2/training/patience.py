@@ -44,5 +44,7 @@ class PatienceHook(Hook):
         waited = -((int(best[1]) - done) // loop.val_interval)  # rounded up, because the last interval can be shorter
         if waited >= self.patience:
             loop.stop_training = True
-            runner.logger.info(f'No better score in {waited} evaluations: stopping. The best is from '
-                               f'{"epoch" if by_epoch else "iteration"} {best[1]}. A larger `patience` trains longer.')
+            runner.logger.info(
+                f'No better score in {waited} evaluations: stopping. The best is from '
+                f'{"epoch" if by_epoch else "iteration"} {best[1]}. A larger `patience` trains longer.'
+            )

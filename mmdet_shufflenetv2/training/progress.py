@@ -41,8 +41,15 @@ class ProgressHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         if self.bar is None:
-            self.bar = tqdm(total=runner.max_iters, initial=runner.iter, unit='step', disable=not self.has_bar,
-                            leave=False, dynamic_ncols=True, smoothing=0.1)
+            self.bar = tqdm(
+                total=runner.max_iters,
+                initial=runner.iter,
+                unit='step',
+                disable=not self.has_bar,
+                leave=False,
+                dynamic_ncols=True,
+                smoothing=0.1,
+            )
         self.bar.set_description(self._where(runner))
         self._begin()
 
@@ -55,16 +62,24 @@ class ProgressHook(Hook):
             self.said = time.monotonic()
             done = runner.iter + 1
             left = (self.said - self.start) / (done - self.first) * (runner.max_iters - done)
-            self.screen.show(f'{self._where(runner)}, step {done} of {runner.max_iters}: loss '
-                             f'{self.loss / self.steps:.4g}, {tqdm.format_interval(left)} left')
+            self.screen.show(
+                f'{self._where(runner)}, step {done} of {runner.max_iters}: loss '
+                f'{self.loss / self.steps:.4g}, {tqdm.format_interval(left)} left'
+            )
 
     def after_train_epoch(self, runner: Runner) -> None:
         self._say_steps(runner)
 
     def before_val_epoch(self, runner: Runner) -> None:
         self._say_steps(runner)
-        self.evaluation = tqdm(total=len(runner.val_dataloader), unit='batch', disable=not self.has_bar, leave=False,
-                               dynamic_ncols=True, desc='evaluating')
+        self.evaluation = tqdm(
+            total=len(runner.val_dataloader),
+            unit='batch',
+            disable=not self.has_bar,
+            leave=False,
+            dynamic_ncols=True,
+            desc='evaluating',
+        )
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.evaluation.update()
@@ -81,8 +96,10 @@ class ProgressHook(Hook):
         """Print a line about the steps since the last line."""
         if self.steps:
             rate = max(group['lr'] for group in runner.optim_wrapper.param_groups)
-            self.screen.show(f'{self._where(runner)}: loss {self.loss / self.steps:.4g}, learning rate {rate:.4g}, '
-                             f'{tqdm.format_interval(time.monotonic() - self.began)}')
+            self.screen.show(
+                f'{self._where(runner)}: loss {self.loss / self.steps:.4g}, learning rate {rate:.4g}, '
+                f'{tqdm.format_interval(time.monotonic() - self.began)}'
+            )
         self._begin()
 
     def _where(self, runner: Runner) -> str:

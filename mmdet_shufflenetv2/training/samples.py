@@ -72,8 +72,9 @@ class SampleImagesHook(Hook):
         """Ground truth and detections side by side, and the caption."""
         image = read_image(sample.img_path)
         factor = _SIDE / max(image.shape[:2])
-        image = cv2.resize(image, None, fx=factor, fy=factor,
-                           interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+        image = cv2.resize(
+            image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+        )
         objects = [one for one in (self._objects or {})[sample.img_id] if not one.get('ignore_flag')]
         found = sample.pred_instances.cpu()
         shown = found[found.scores >= self.score_thr]
@@ -81,16 +82,25 @@ class SampleImagesHook(Hook):
         truth, labels = [one['bbox_label'] for one in objects], shown.labels.tolist()
         sides = [
             _with_boxes(image, [one['bbox'] for one in objects], truth, [classes[label] for label in truth], factor),
-            _with_boxes(image, shown.bboxes.tolist(), labels, [
-                f'{classes[label]} {score:.2f}' for label, score in zip(labels, shown.scores.tolist())], factor)]
+            _with_boxes(
+                image,
+                shown.bboxes.tolist(),
+                labels,
+                [f'{classes[label]} {score:.2f}' for label, score in zip(labels, shown.scores.tolist())],
+                factor,
+            ),
+        ]
         both = np.full((image.shape[0], 2 * image.shape[1] + _GAP, 3), 255, dtype=np.uint8)
-        both[:, :image.shape[1]], both[:, image.shape[1] + _GAP:] = sides
+        both[:, : image.shape[1]], both[:, image.shape[1] + _GAP :] = sides
         best = f', highest score {found.scores.max():.2f}' if len(found) else ''
-        return both, (f'{Path(sample.img_path).name}: {len(truth)} boxes, {len(labels)} detections with a score of '
-                      f'{self.score_thr} or more{best}')
+        return both, (
+            f'{Path(sample.img_path).name}: {len(truth)} boxes, {len(labels)} detections with a score of '
+            f'{self.score_thr} or more{best}'
+        )
 
 
-def _with_boxes(image: np.ndarray, boxes: list[list[float]], labels: list[int], names: list[str],
-                factor: float) -> np.ndarray:
+def _with_boxes(
+    image: np.ndarray, boxes: list[list[float]], labels: list[int], names: list[str], factor: float
+) -> np.ndarray:
     scaled = np.array(boxes, dtype=float).reshape(-1, 4) * factor
     return draw_boxes(image, scaled, names, [class_color(label) for label in labels])

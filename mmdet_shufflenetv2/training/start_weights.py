@@ -42,17 +42,27 @@ class StartWeightsHook(Hook):
         given = _shapes_in(load_from, model) if load_from else {}
         pretrained = _takes_pretrained(model)
         for name, module in model.named_modules():
-            own = {f'{name}.{key}'.lstrip('.'): tensor.shape for key, tensor in module.state_dict().items()
-                   if not key.endswith('num_batches_tracked')} if hasattr(module, 'init_cfg') else {}
+            own = (
+                {
+                    f'{name}.{key}'.lstrip('.'): tensor.shape
+                    for key, tensor in module.state_dict().items()
+                    if not key.endswith('num_batches_tracked')
+                }
+                if hasattr(module, 'init_cfg')
+                else {}
+            )
             if own and _takes_pretrained(module):
                 if all(given.get(key) == shape for key, shape in own.items()):
                     module.init_cfg = [cfg for cfg in _as_list(module.init_cfg) if not _is_pretrained(cfg)]
                     runner.logger.info(f'{name or "model"}: all weights are in {load_from}, so init_cfg is not loaded.')
             elif own and not pretrained and not own.keys() & given.keys() and (flags := _flags_against_random(module)):
-                runner.logger.warning(in_words(
-                    f'The weights of the {name} are random, but {" and ".join(flags)} keeps a part of it untrained. '
-                    f'To train all of it: `cfg_options` '
-                    f'{" ".join(f"model.{name}.{flag}" for flag in flags.values())}'))
+                runner.logger.warning(
+                    in_words(
+                        f'The weights of the {name} are random, but {" and ".join(flags)} keeps a part untrained. '
+                        f'To train all of it: `cfg_options` '
+                        f'{" ".join(f"model.{name}.{flag}" for flag in flags.values())}'
+                    )
+                )
 
     def before_train(self, runner: Runner) -> None:
         """Find fused norms that would be in train mode."""
@@ -60,8 +70,10 @@ class StartWeightsHook(Hook):
         self._folded = {name: norm for name, norm in folded_norms(model) if norm.training}
         if self._folded:
             parts = ', '.join(dict.fromkeys(name.split('.')[0] for name in self._folded))
-            runner.logger.info(f'{len(self._folded)} batch norms ({parts}) are fused into their convolutions (mean 0, '
-                               f'variance 1), so they stay in eval mode.')
+            runner.logger.info(
+                f'{len(self._folded)} batch norms ({parts}) are fused into their convolutions (mean 0, '
+                f'variance 1), so they stay in eval mode.'
+            )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Loops set the model to train mode at the start and after each evaluation."""
@@ -71,8 +83,11 @@ class StartWeightsHook(Hook):
 
 def _shapes_in(checkpoint: str, model: nn.Module) -> dict[str, torch.Size]:
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    shapes = {key: value.shape for key, value in (find_weights(loaded) if isinstance(loaded, dict) else {}).items()
-              if isinstance(value, torch.Tensor)}
+    shapes = {
+        key: value.shape
+        for key, value in (find_weights(loaded) if isinstance(loaded, dict) else {}).items()
+        if isinstance(value, torch.Tensor)
+    }
     names, _ = strip_prefixes(shapes, model.state_dict().keys())
     return {name: shapes[key] for name, key in names.items()}
 

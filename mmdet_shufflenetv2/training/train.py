@@ -130,4 +130,5 @@ def _disk_errors(work_dir: str) -> Iterator[None]:
             raise
         raise UserError(
             f'The disk is full: {error}. Last valid checkpoint: {latest_valid_checkpoint(work_dir)}. Free some space, '
-            f'and continue with: {resume_command()}') from error
+            f'and continue with: {resume_command()}'
+        ) from error

@@ -51,8 +51,10 @@ class ValidationLossHook(Hook):
             losses = self._losses(runner, batch_idx, data_batch)
         except Exception as error:  # detectors that do not support this can still be trained
             self.is_possible = False
-            runner.logger.info(f'No validation loss: {type(runner.model).__name__} cannot compute it in eval mode '
-                               f'({type(error).__name__}: {error}).')
+            runner.logger.info(
+                f'No validation loss: {type(runner.model).__name__} cannot compute it in eval mode '
+                f'({type(error).__name__}: {error}).'
+            )
             return
         self._images += len(self._targets)
         for name, value in losses.items():

@@ -19,6 +19,8 @@ def usable_device(name: str) -> torch.device:
         torch.zeros(1, device=name).item()  # fails on 'meta', which holds no data
     except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA raises AssertionError
         # PyTorch's own message lists two dozen device types, whether available or not.
-        raise UserError(f'device={name} cannot be used: expected cpu, or cuda, cuda:1, ... for a GPU. GPUs found by '
-                        f'PyTorch: {torch.cuda.device_count()}.') from error
+        raise UserError(
+            f'device={name} cannot be used: expected cpu, or cuda, cuda:1, ... for a GPU. GPUs found by '
+            f'PyTorch: {torch.cuda.device_count()}.'
+        ) from error
     return torch.device(name)

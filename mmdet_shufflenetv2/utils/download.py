@@ -30,8 +30,16 @@ class _RetryError(Exception):
     """This attempt failed; another one may succeed."""
 
 
-def download(url: str, target: Path, size: int | None = None, md5: str | None = None, bar: bool = True, *,
-             check: Callable[[Path], None] = lambda part: None, attempts: int = ATTEMPTS) -> Path:
+def download(
+    url: str,
+    target: Path,
+    size: int | None = None,
+    md5: str | None = None,
+    bar: bool = True,
+    *,
+    check: Callable[[Path], None] = lambda part: None,
+    attempts: int = ATTEMPTS,
+) -> Path:
     """Download a file.
 
     If the connection is lost or the process is killed, the received bytes stay in ``TARGET.part``. The next attempt or
@@ -61,19 +69,23 @@ def download(url: str, target: Path, size: int | None = None, md5: str | None = 
             except _RetryError as error:
                 failures = 1 if _bytes(part) > have else failures + 1
                 if failures >= attempts:
-                    raise UserError(f'{url}: {error}. Gave up after {attempts} attempts without new data. The '
-                                    f'{_bytes(part)} bytes received so far are kept: try again later to resume.'
-                                    ) from None
+                    raise UserError(
+                        f'{url}: {error}. Gave up after {attempts} attempts without new data. The '
+                        f'{_bytes(part)} bytes received so far are kept: try again later to resume.'
+                    ) from None
                 wait = FIRST_WAIT * 2 ** (failures - 1)
                 if bar:
-                    progress.write(f'{target.name}: {error}; attempt {failures + 1} of {attempts} in {wait:g} s',
-                                   file=sys.stderr)
+                    progress.write(
+                        f'{target.name}: {error}; attempt {failures + 1} of {attempts} in {wait:g} s', file=sys.stderr
+                    )
                 time.sleep(wait)
             have = _bytes(part)
     if md5 is not None and (found := md5_of(part, bar)) != md5:
         part.unlink()
-        raise UserError(f'{url}: the MD5 checksum of the download is {found}, expected {md5}. The file was deleted. '
-                        f'Try again, or use another server.')
+        raise UserError(
+            f'{url}: the MD5 checksum of the download is {found}, expected {md5}. The file was deleted. '
+            f'Try again, or use another server.'
+        )
     try:
         check(part)
     except UserError as error:
@@ -91,8 +103,12 @@ def part_of(target: Path) -> Path:
 def md5_of(path: Path, bar: bool = True) -> str:
     """MD5 checksum of a file, in hexadecimal."""
     digest = hashlib.md5(usedforsecurity=False)
-    with open(path, 'rb') as file, tqdm(desc=f'{path.name}: checksum', total=_bytes(path), unit='B', unit_scale=True,
-                                        leave=False, disable=not bar) as progress:
+    with (
+        open(path, 'rb') as file,
+        tqdm(
+            desc=f'{path.name}: checksum', total=_bytes(path), unit='B', unit_scale=True, leave=False, disable=not bar
+        ) as progress,
+    ):
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             progress.update(len(chunk))
@@ -112,9 +128,12 @@ def _attempt(url: str, part: Path, size: int | None, progress: tqdm) -> int:
             if answer.status != 206:
                 have = 0  # the server does not support ranges: start over
             if answer.headers.get_content_type() == 'text/html' or (
-                    not have and re.match(rb'\s*<(!doctype )?html', answer.peek(100), re.IGNORECASE)):
-                raise UserError(f'{url}: the server returned a web page instead of the file. A login, a download limit '
-                                f'or a proxy may be the reason.')
+                not have and re.match(rb'\s*<(!doctype )?html', answer.peek(100), re.IGNORECASE)
+            ):
+                raise UserError(
+                    f'{url}: the server returned a web page instead of the file. A login, a download limit '
+                    f'or a proxy may be the reason.'
+                )
             size = _checked_size(url, answer, have, size)
             progress.total, progress.n = size, have
             with open(part, 'r+b' if have else 'wb') as file:
@@ -130,14 +149,17 @@ def _attempt(url: str, part: Path, size: int | None, progress: tqdm) -> int:
         if error.code == 416:  # the partial file is not the start of the server's file
             part.unlink(missing_ok=True)
         elif error.code < 500 and error.code not in (408, 429):
-            raise UserError(f'{url}: the server answered {error.code} {error.reason}. Check the address, or use '
-                            f'another server.') from None
+            raise UserError(
+                f'{url}: the server answered {error.code} {error.reason}. Check the address, or use another server.'
+            ) from None
         raise _RetryError(f'the server answered {error.code} {error.reason}') from None
     except OSError as error:
         if isinstance(error, (URLError, TimeoutError, ConnectionError)):
             raise _RetryError(f'no connection ({getattr(error, "reason", error)})') from None
-        raise UserError(f'{part} cannot be written: {error.strerror}. The {_bytes(part)} bytes received so far are '
-                        f'kept: free some disk space and try again to resume.') from None
+        raise UserError(
+            f'{part} cannot be written: {error.strerror}. The {_bytes(part)} bytes received so far are '
+            f'kept: free some disk space and try again to resume.'
+        ) from None
     except http.client.HTTPException as error:
         raise _RetryError(f'the response is incomplete ({type(error).__name__})') from None
     if have < size:

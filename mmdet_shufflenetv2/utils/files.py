@@ -17,8 +17,16 @@ import numpy as np
 from .errors import UserError
 
 __all__ = [
-    'locked', 'make_folder', 'put_in_place', 'remove_leftovers', 'to_json', 'unfinished_file', 'unfinished_files',
-    'unfinished_folder', 'write_atomically', 'write_json'
+    'locked',
+    'make_folder',
+    'put_in_place',
+    'remove_leftovers',
+    'to_json',
+    'unfinished_file',
+    'unfinished_files',
+    'unfinished_folder',
+    'write_atomically',
+    'write_json',
 ]
 
 
@@ -167,7 +175,8 @@ def make_folder(path: str | os.PathLike[str], name: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f'`{name}`: cannot create the folder {folder} ({error.strerror}). Choose another one.') from error
+            f'`{name}`: cannot create the folder {folder} ({error.strerror}). Choose another one.'
+        ) from error
     return folder
 
 

@@ -26,6 +26,7 @@ def pillow_formats() -> tuple[str, ...]:
     """The formats that Pillow may open: also HEIC if pillow-heif is installed, and AVIF if Pillow was built with it."""
     try:
         from pillow_heif import register_heif_opener
+
         register_heif_opener()
     except ImportError:
         pass
@@ -48,6 +49,7 @@ def decode(content: bytes | np.ndarray, upright: bool = True) -> np.ndarray | No
         upright: Whether to rotate the image by its stored orientation.
     """
     import cv2  # not needed to check headers only
+
     if is_avif_or_heic(content):
         try:
             with Image.open(io.BytesIO(bytes(content)), formats=pillow_formats()) as file:
@@ -55,5 +57,6 @@ def decode(content: bytes | np.ndarray, upright: bool = True) -> np.ndarray | No
                 return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
         except UnidentifiedImageError:  # this Pillow lacks the format; OpenCV may decode AVIF
             pass
-    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | (
-        0 if upright else cv2.IMREAD_IGNORE_ORIENTATION))
+    return cv2.imdecode(
+        np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+    )

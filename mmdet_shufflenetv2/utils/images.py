@@ -24,16 +24,56 @@ try:
 
     from .image_decoding import decode, is_avif_or_heic, pillow_formats
 except ImportError as error:
-    raise UserError('Pillow is not installed; it is needed to read image files: pip install pillow. Or pass an array '
-                    '(H, W, 3) of uint8, as cv2.imread returns it.') from error
+    raise UserError(
+        'Pillow is not installed; it is needed to read image files: pip install pillow. Or pass an array '
+        '(H, W, 3) of uint8, as cv2.imread returns it.'
+    ) from error
 
-__all__ = ['IMAGE_SUFFIXES', 'MAX_PIXELS', 'ImageCheck', 'check_image_file', 'check_image_files', 'decode_image',
-           'files_below', 'is_clutter', 'printable', 'read_image']
+__all__ = [
+    'IMAGE_SUFFIXES',
+    'MAX_PIXELS',
+    'ImageCheck',
+    'check_image_file',
+    'check_image_files',
+    'decode_image',
+    'files_below',
+    'is_clutter',
+    'printable',
+    'read_image',
+]
 
 #: Image files that a folder is searched for: those that both Pillow and OpenCV read, AVIF and HEIC.
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.bmp', '.webp', '.tif', '.tiff', '.ppm',
-                  '.pgm', '.pbm', '.pnm', '.gif', '.jp2', '.j2k', '.jpc', '.jpf', '.jpx', '.j2c', '.avif', '.avifs',
-                  '.heic', '.heics', '.heif', '.heifs', '.hif')
+IMAGE_SUFFIXES = (
+    '.jpg',
+    '.jpeg',
+    '.jpe',
+    '.jfif',
+    '.mpo',
+    '.png',
+    '.apng',
+    '.bmp',
+    '.webp',
+    '.tif',
+    '.tiff',
+    '.ppm',
+    '.pgm',
+    '.pbm',
+    '.pnm',
+    '.gif',
+    '.jp2',
+    '.j2k',
+    '.jpc',
+    '.jpf',
+    '.jpx',
+    '.j2c',
+    '.avif',
+    '.avifs',
+    '.heic',
+    '.heics',
+    '.heif',
+    '.heifs',
+    '.hif',
+)
 
 #: Largest image that is decoded. A header may state any size, so that a file of a megabyte can fill the memory. This is
 #: Pillow's own limit, a square of 13377 pixels.
@@ -104,15 +144,25 @@ def printable(path: str | os.PathLike[str]) -> str:
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
-def check_image_files(paths: Iterable[str | os.PathLike[str]], backend: str = 'cv2',
-                      upright: bool = True) -> list[ImageCheck]:
+def check_image_files(
+    paths: Iterable[str | os.PathLike[str]], backend: str = 'cv2', upright: bool = True
+) -> list[ImageCheck]:
     """:func:`check_image_file` for many files, in order. Shows a progress bar if there are many."""
     from tqdm import tqdm  # exported detectors run without it
+
     paths = list(paths)
     with ThreadPoolExecutor(16) as pool, warnings.catch_warnings(), _strict():
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # half of MAX_PIXELS
-        return list(tqdm(pool.map(lambda path: check_image_file(path, backend, upright), paths), total=len(paths),
-                         desc='checking images', unit='img', leave=False, disable=len(paths) < _MANY))
+        return list(
+            tqdm(
+                pool.map(lambda path: check_image_file(path, backend, upright), paths),
+                total=len(paths),
+                desc='checking images',
+                unit='img',
+                leave=False,
+                disable=len(paths) < _MANY,
+            )
+        )
 
 
 def check_image_file(path: str | os.PathLike[str], backend: str = 'cv2', upright: bool = True) -> ImageCheck:
@@ -198,7 +248,8 @@ def _may_be_rotated(path: str | os.PathLike[str], image: Image.Image) -> bool:
             return any(kind == b'eXIf' for kind, _ in _png_chunks(file))
     try:
         return (image.format == 'TIFF' or 'exif' in image.info) and (
-            image.getexif().get(_ORIENTATION) in _QUARTER_TURNS)
+            image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
+        )
     except Exception:  # unusual metadata can raise anything
         return True
 
@@ -219,6 +270,7 @@ def _decoded_anyway(path: str | os.PathLike[str], upright: bool) -> tuple[int, i
 def _decode(path: str | os.PathLike[str], upright: bool, reduced: bool = False) -> tuple[int, int] | None:
     """Width and height as OpenCV decodes the image, with ``reduced`` about an eighth of them; None if it cannot."""
     import cv2  # not needed to check headers only
+
     log = getattr(cv2.utils, 'logging', cv2)  # releases before 5 have it elsewhere
     level = log.setLogLevel(0)
     try:

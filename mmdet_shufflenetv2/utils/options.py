@@ -46,8 +46,16 @@ def argument(help: str, *, default: Any = dataclasses.MISSING, **extra: Any) -> 
     return dataclasses.field(default=default, metadata=dict(help=help, positional=True, **extra))
 
 
-def option(default: Any, help: str, *, flag: str | None = None, metavar: str | tuple[str, ...] | None = None,
-           choices: Sequence[str] | None = None, kw_only: bool = True, **extra: Any) -> Any:
+def option(
+    default: Any,
+    help: str,
+    *,
+    flag: str | None = None,
+    metavar: str | tuple[str, ...] | None = None,
+    choices: Sequence[str] | None = None,
+    kw_only: bool = True,
+    **extra: Any,
+) -> Any:
     """A field that is a keyword in Python and a flag on the command line.
 
     Args:
@@ -75,6 +83,7 @@ def takes_options(options: Callable[P, O]) -> Callable[[Callable[[O], R]], Takes
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             given = len(args) == 1 and not kwargs and isinstance(args[0], options)  # type: ignore[arg-type]  # a class
             return function(args[0] if given else options(*args, **kwargs))
+
         return cast(TakesOptions[O, P, R], call)
 
     return decorate
@@ -126,4 +135,6 @@ def in_flags(message: str, options: type, typed: Sequence[str] = ()) -> str:
     return re.sub(
         rf'(?P<kept>(?<![\w-])(?:{kept}))|`(?P<named>{names}|no_python_config)`|'
         rf'(?<![\w.\-/=\\\'"])(?<!\w\()(?P<given>{names})=(?:(?P<true>True\b)|(?P<value>(?!:?(?:\s|$)))|)',
-        flag, message)
+        flag,
+        message,
+    )

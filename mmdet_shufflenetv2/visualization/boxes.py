@@ -16,8 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 __all__ = ['class_color', 'draw_boxes', 'font']
 
 
-def draw_boxes(image: np.ndarray, boxes: np.ndarray, names: Sequence[str],
-               colors: Sequence[tuple[int, int, int]]) -> np.ndarray:
+def draw_boxes(
+    image: np.ndarray, boxes: np.ndarray, names: Sequence[str], colors: Sequence[tuple[int, int, int]]
+) -> np.ndarray:
     """Draw boxes and their names.
 
     A name is above its box, or inside it at the upper border of the image. It moves down if it would cover another
@@ -65,11 +66,18 @@ def class_color(label: int) -> tuple[int, int, int]:
 def font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans of matplotlib, which supports Greek, Cyrillic and more, for class names in other languages."""
     import matplotlib  # importing it takes a second
+
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf', size)
 
 
-def _free_y(x: float, y: float, width: float, height: float, image_height: int,
-            taken: Sequence[tuple[float, float, float, float]]) -> float:
+def _free_y(
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    image_height: int,
+    taken: Sequence[tuple[float, float, float, float]],
+) -> float:
     """The first free y at or below the wanted one, or the wanted one if none is free."""
     wanted = free = min(max(y, 0), max(image_height - height, 0))
     for _ in taken:

@@ -73,10 +73,15 @@ def draw_curves(work_dir: str | os.PathLike[str], file: str | os.PathLike[str] |
     figure, panels = _panels(bool(scores))
     for panel, series in zip(panels, (losses, {'lr': train.get('lr', {})}, scores)):
         for name, points in sorted(series.items(), key=lambda item: item[0] != 'loss'):
-            panel.plot(list(points), list(points.values()), label=name,
-                       linewidth=2 if name in ('loss', 'val_loss', 'lr') or series is scores else 1,
-                       color='black' if name == 'val_loss' else None,
-                       marker='o' if series is scores or name == 'val_loss' else _marker(points), markersize=3)
+            panel.plot(
+                list(points),
+                list(points.values()),
+                label=name,
+                linewidth=2 if name in ('loss', 'val_loss', 'lr') or series is scores else 1,
+                color='black' if name == 'val_loss' else None,
+                marker='o' if series is scores or name == 'val_loss' else _marker(points),
+                markersize=3,
+            )
         if len(series) > 1:
             panel.legend(fontsize='small')
     path = Path(file or Path(work_dir) / 'curves.png')
@@ -94,18 +99,29 @@ def draw_class_curves(val: Series, file: Path) -> Path | None:
     Returns:
         The file; None if no class was evaluated more than once.
     """
-    classes = {name.rpartition('_')[0].rpartition('/')[2]: points for name, points in val.items()
-               if name.endswith('_precision') and any(map(isfinite, points.values()))}
+    classes = {
+        name.rpartition('_')[0].rpartition('/')[2]: points
+        for name, points in val.items()
+        if name.endswith('_precision') and any(map(isfinite, points.values()))
+    }
     if max(map(len, classes.values()), default=0) < 2:
         return None
     from matplotlib.figure import Figure
+
     last = {name: list(points.values())[-1] for name, points in classes.items()}
     shown = sorted(sorted(last, key=last.__getitem__)[:_CLASSES], key=last.__getitem__, reverse=True)
     figure = Figure(figsize=(10, 5), layout='constrained')
     panel = figure.subplots()
     for index, name in enumerate(shown):
-        panel.plot(list(classes[name]), list(classes[name].values()), color=f'C{index % 10}', marker='o', markersize=3,
-                   linestyle=('-', '--')[index // 10], label=f'{last[name]:.3f} {name}')
+        panel.plot(
+            list(classes[name]),
+            list(classes[name].values()),
+            color=f'C{index % 10}',
+            marker='o',
+            markersize=3,
+            linestyle=('-', '--')[index // 10],
+            label=f'{last[name]:.3f} {name}',
+        )
     part = f'the {len(shown)} lowest of {len(last)} classes' if len(last) > len(shown) else 'each class'
     panel.set(title=f'box mmAP of {part}', xlabel='iteration')
     panel.set_ylim(bottom=0)
@@ -133,14 +149,18 @@ def draw_runs(work_dirs: Sequence[str | os.PathLike[str]], file: str | os.PathLi
         panels[0].plot(steps, _running_mean(losses), color=color, linewidth=2, label=name, marker=_marker(steps))
         panels[1].plot(list(rates), list(rates.values()), color=color, linewidth=2, marker=_marker(rates))
         for kind, points in scored.items():
-            panels[2].plot(list(points), list(points.values()), color=color, marker='o', markersize=3,
-                           linestyle=styles[kind])
+            panels[2].plot(
+                list(points), list(points.values()), color=color, marker='o', markersize=3, linestyle=styles[kind]
+            )
     for kind, style in styles.items():
         panels[2].plot([], [], color='black', linestyle=style, label=kind)
     if styles:
         panels[2].legend(fontsize='small')
-    figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center',
-                  ncols=max(1, min(len(runs), 150 // max(map(len, names)))))
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc='outside lower center',
+        ncols=max(1, min(len(runs), 150 // max(map(len, names)))),
+    )
     return _save(figure, Path(file))
 
 
@@ -153,6 +173,7 @@ def _save(figure: Figure, file: Path) -> Path:
 def check_plot_file(path: Path, name: str) -> None:
     """Raise a :class:`UserError` if matplotlib cannot write a file with this name. ``name`` is the argument."""
     from matplotlib.backend_bases import FigureCanvasBase
+
     kinds = FigureCanvasBase.get_supported_filetypes()
     if path.suffix[1:].lower() not in kinds:
         raise UserError(f'{name}={path} has an unknown suffix: expected .png, or another one of {", ".join(kinds)}.')
@@ -208,7 +229,7 @@ def _marker(points: Collection[int]) -> str | None:
 def _running_mean(values: Sequence[float]) -> list[float]:
     """The mean of each value and its neighbors, over a window of about a twentieth of the run."""
     reach = len(values) // 40
-    return [fmean(values[max(0, index - reach):index + reach + 1]) for index in range(len(values))]
+    return [fmean(values[max(0, index - reach) : index + reach + 1]) for index in range(len(values))]
 
 
 def _panels(scored: bool) -> tuple[Figure, Sequence[Axes]]:

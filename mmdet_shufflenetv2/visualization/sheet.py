@@ -27,8 +27,9 @@ def make_sheet(images: Sequence[np.ndarray], captions: Sequence[str], columns: i
     scaled = [_scaled(each, side) for each in images]
     rows = [range(first, min(first + columns, len(images))) for first in range(0, len(images), columns)]
     heights = [max(scaled[index].height for index in row) for row in rows]
-    sheet = Image.new('RGB', (columns * (side + _GAP) + _GAP, sum(heights) + len(rows) * (2 * _TEXT + _GAP) + _GAP),
-                      'white')
+    sheet = Image.new(
+        'RGB', (columns * (side + _GAP) + _GAP, sum(heights) + len(rows) * (2 * _TEXT + _GAP) + _GAP), 'white'
+    )
     draw = ImageDraw.Draw(sheet)
     top = _GAP
     for row, height in zip(rows, heights):
@@ -36,8 +37,9 @@ def make_sheet(images: Sequence[np.ndarray], captions: Sequence[str], columns: i
             left = _GAP + column * (side + _GAP)
             image = scaled[index]
             sheet.paste(image, (left + (side - image.width) // 2, top + height - image.height))
-            draw.text((left, top + height + 3), _fitting(captions[index], draw, side), font=font(_TEXT),
-                      fill=(40, 40, 40))
+            draw.text(
+                (left, top + height + 3), _fitting(captions[index], draw, side), font=font(_TEXT), fill=(40, 40, 40)
+            )
         top += height + 2 * _TEXT + _GAP
     return np.asarray(sheet)[..., ::-1]
 

@@ -23,10 +23,15 @@ class BoxVisualizer(DetLocalVisualizer):
     Masks are drawn by MMDetection.
     """
 
-    def _draw_instances(self, image: np.ndarray, instances: InstanceData, classes: list[str] | None,
-                        palette: list[tuple[int, ...]] | None) -> np.ndarray:
+    def _draw_instances(
+        self,
+        image: np.ndarray,
+        instances: InstanceData,
+        classes: list[str] | None,
+        palette: list[tuple[int, ...]] | None,
+    ) -> np.ndarray:
         """Draw ground truth or detections. Arguments and result (RGB) are as in MMDetection."""
-        factor = max(1., _LONG_SIDE / max(image.shape[:2]))
+        factor = max(1.0, _LONG_SIDE / max(image.shape[:2]))
         if 'masks' in instances:
             return _enlarged(super()._draw_instances(image, instances, classes, palette), factor)
         labels = instances.labels.tolist()
@@ -34,8 +39,12 @@ class BoxVisualizer(DetLocalVisualizer):
         if 'scores' in instances:
             names = [f'{name} {score:.2f}' for name, score in zip(names, instances.scores.tolist())]
         boxes = getattr(instances.bboxes, 'tensor', instances.bboxes).reshape(-1, 4)
-        drawn = draw_boxes(_enlarged(image, factor)[..., ::-1], np.asarray(boxes) * factor, names,
-                           [class_color(label) for label in labels])
+        drawn = draw_boxes(
+            _enlarged(image, factor)[..., ::-1],
+            np.asarray(boxes) * factor,
+            names,
+            [class_color(label) for label in labels],
+        )
         return np.ascontiguousarray(drawn[..., ::-1])
 
 

@@ -21,7 +21,7 @@ def cut(path):
 
 def flip(path):
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xff
+    content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
 
 

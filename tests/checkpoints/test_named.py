@@ -36,8 +36,11 @@ def saved(weights):
     return file.getvalue()
 
 
-CONTENT = {M: saved(nanodet()), PLUS: saved(nanodet(levels=4, plus=True)),
-           CLASSIFIER: saved({'fc.bias': torch.ones(9)})}
+CONTENT = {
+    M: saved(nanodet()),
+    PLUS: saved(nanodet(levels=4, plus=True)),
+    CLASSIFIER: saved({'fc.bias': torch.ones(9)}),
+}
 
 
 @pytest.fixture
@@ -56,8 +59,9 @@ def server(bad_server, cache, monkeypatch):
         files = list(WEIGHTS[name].files)
         if name == CLASSIFIER:
             files = [f'classifier-{hashlib.sha256(content).hexdigest()[:8]}.pth']
-        monkeypatch.setitem(WEIGHTS, name, WEIGHTS[name]._replace(
-            files={file: f'{bad_server.url}/{file}' for file in files}))
+        monkeypatch.setitem(
+            WEIGHTS, name, WEIGHTS[name]._replace(files={file: f'{bad_server.url}/{file}' for file in files})
+        )
         bad_server.files |= {f'/{file}': content for file in files}
     return bad_server
 
@@ -66,8 +70,11 @@ def server(bad_server, cache, monkeypatch):
 def offline(cache, monkeypatch):
     monkeypatch.setattr('mmdet_shufflenetv2.utils.download.FIRST_WAIT', 0.0)
     for name in WEIGHTS:
-        monkeypatch.setitem(WEIGHTS, name, WEIGHTS[name]._replace(
-            files={file: f'http://127.0.0.1:1/{file}' for file in WEIGHTS[name].files}))
+        monkeypatch.setitem(
+            WEIGHTS,
+            name,
+            WEIGHTS[name]._replace(files={file: f'http://127.0.0.1:1/{file}' for file in WEIGHTS[name].files}),
+        )
 
 
 @pytest.mark.parametrize('name', CONTENT)
@@ -99,16 +106,19 @@ def test_the_second_address_is_used_if_the_first_fails(server, cache, fault):
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize(('name', 'content', 'faults', 'words'), [
-    (M, None, [404], '404'),
-    (M, None, ['web page'], 'web page'),
-    (M, None, [500] * 3, '500 .*3 attempts'),
-    (M, b'words', [], 'PyTorch checkpoint'),
-    (M, CONTENT[PLUS], [], 'is not nanodet-m-320: .*NanoDet-Plus .*4 levels'),
-    (M, CONTENT[CLASSIFIER], [], 'is not nanodet-m-320: .*no NanoDet weights'),
-    (M, saved(nanodet(num_classes=5)), [], 'is not nanodet-m-320: .*80 classes.* 5 classes'),
-    (CLASSIFIER, CONTENT[M], [], 'SHA-256'),
-])
+@pytest.mark.parametrize(
+    ('name', 'content', 'faults', 'words'),
+    [
+        (M, None, [404], '404'),
+        (M, None, ['web page'], 'web page'),
+        (M, None, [500] * 3, '500 .*3 attempts'),
+        (M, b'words', [], 'PyTorch checkpoint'),
+        (M, CONTENT[PLUS], [], 'is not nanodet-m-320: .*NanoDet-Plus .*4 levels'),
+        (M, CONTENT[CLASSIFIER], [], 'is not nanodet-m-320: .*no NanoDet weights'),
+        (M, saved(nanodet(num_classes=5)), [], 'is not nanodet-m-320: .*80 classes.* 5 classes'),
+        (CLASSIFIER, CONTENT[M], [], 'SHA-256'),
+    ],
+)
 def test_a_failed_download_is_reported_with_the_command_and_not_kept(server, cache, name, content, faults, words):
     path = f'/{next(iter(WEIGHTS[name].files))}'
     server.faults[path] = faults
@@ -128,17 +138,20 @@ def test_a_local_file_replaces_the_download(offline, cache, tmp_path, capsys):
     assert (cache / 'nanodet-m-320.pth').read_bytes() == CONTENT[M]
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    (['nanodet-plus-m-415'], 'nanodet-plus-m-415.*: nanodet-plus-m-416, '),
-    (['yolo'], 'yolo.*: nanodet-m-320, '),
-    ([M], 'nanodet-m-320 .* no connection '),
-    ([M, '--from', 'nowhere.pth'], 'nowhere.pth'),
-    ([M, '--from', '.'], 'PyTorch checkpoint'),
-    ([M, '--from', 'words.pth'], 'PyTorch checkpoint'),
-    ([M, '--from', 'plus.pth'], 'plus.pth is not nanodet-m-320'),
-    ([CLASSIFIER, '--from', 'plus.pth'], 'SHA-256 .*5666bf0f80'),
-    ([M, '--subset', '9'], '--subset'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['nanodet-plus-m-415'], 'nanodet-plus-m-415.*: nanodet-plus-m-416, '),
+        (['yolo'], 'yolo.*: nanodet-m-320, '),
+        ([M], 'nanodet-m-320 .* no connection '),
+        ([M, '--from', 'nowhere.pth'], 'nowhere.pth'),
+        ([M, '--from', '.'], 'PyTorch checkpoint'),
+        ([M, '--from', 'words.pth'], 'PyTorch checkpoint'),
+        ([M, '--from', 'plus.pth'], 'plus.pth is not nanodet-m-320'),
+        ([CLASSIFIER, '--from', 'plus.pth'], 'SHA-256 .*5666bf0f80'),
+        ([M, '--subset', '9'], '--subset'),
+    ],
+)
 def test_a_mistake_exits_with_status_2_and_does_not_change_the_cache(offline, cache, arguments, words, capsys):
     Path('words.pth').write_bytes(b'words')
     Path('plus.pth').write_bytes(CONTENT[PLUS])
@@ -172,10 +185,17 @@ def test_a_file_with_the_same_name_in_the_current_folder_comes_first(offline, ca
     assert len(Detector(None, M, device='cpu').classes) == 80
 
 
-@pytest.mark.parametrize('call', [
-    lambda: Detector('nanodet-m-32'), lambda: Detector(None, 'nanodet-m-32'), lambda: load_config('nanodet-m-32'),
-    lambda: find_models(['nanodet-m-32']), lambda: CheckpointLoader.load_checkpoint('nanodet-m-32'),
-    lambda: resolve(TrainOptions(M, cfg_options={'load_from': 'nanodet-m-32'}))])
+@pytest.mark.parametrize(
+    'call',
+    [
+        lambda: Detector('nanodet-m-32'),
+        lambda: Detector(None, 'nanodet-m-32'),
+        lambda: load_config('nanodet-m-32'),
+        lambda: find_models(['nanodet-m-32']),
+        lambda: CheckpointLoader.load_checkpoint('nanodet-m-32'),
+        lambda: resolve(TrainOptions(M, cfg_options={'load_from': 'nanodet-m-32'})),
+    ],
+)
 def test_an_unknown_name_is_reported_with_similar_ones(cache, call):
     with pytest.raises(UserError, match='nanodet-m-32[.:] .*nanodet-m-320, nanodet-plus-m-320'):
         call()
@@ -194,17 +214,20 @@ def test_published_weights_match_the_config_of_their_name(name):
     assert list(WEIGHTS[name].files.values()) == [published]
 
 
-@pytest.mark.parametrize(('file', 'weights', 'config'), [
-    ('a.ckpt', nanodet(), 'nanodet_m_snv2'),
-    ('nanodet_m_416.ckpt', nanodet(), 'nanodet_m_snv2_416'),
-    ('a.pth', nanodet(levels=4, plus=True), 'nanodet_plus_m_snv2'),
-    ('a_416x416.pth', nanodet(levels=4, plus=True, num_classes=5), 'nanodet_plus_m_snv2_416'),
-    ('a.pth', nanodet((176, 352, 704), 128, levels=4, plus=True), 'nanodet_plus_m_snv2_1.5x'),
-    ('416.pth', nanodet((176, 352, 704), 128, levels=4, plus=True), 'nanodet_plus_m_snv2_1.5x_416'),
-    ('a.pth', nanodet((176, 352, 704), 128), 'nanodet_m_snv2_1.5x'),
-    ('416.pth', nanodet((48, 96, 192)), 'nanodet_m_snv2_0.5x'),  # there is no config for 416
-    ('a.pth', nanodet((24, 48, 96)), 'nanodet_m_snv2'),  # does not match, which loading reports
-])
+@pytest.mark.parametrize(
+    ('file', 'weights', 'config'),
+    [
+        ('a.ckpt', nanodet(), 'nanodet_m_snv2'),
+        ('nanodet_m_416.ckpt', nanodet(), 'nanodet_m_snv2_416'),
+        ('a.pth', nanodet(levels=4, plus=True), 'nanodet_plus_m_snv2'),
+        ('a_416x416.pth', nanodet(levels=4, plus=True, num_classes=5), 'nanodet_plus_m_snv2_416'),
+        ('a.pth', nanodet((176, 352, 704), 128, levels=4, plus=True), 'nanodet_plus_m_snv2_1.5x'),
+        ('416.pth', nanodet((176, 352, 704), 128, levels=4, plus=True), 'nanodet_plus_m_snv2_1.5x_416'),
+        ('a.pth', nanodet((176, 352, 704), 128), 'nanodet_m_snv2_1.5x'),
+        ('416.pth', nanodet((48, 96, 192)), 'nanodet_m_snv2_0.5x'),  # there is no config for 416
+        ('a.pth', nanodet((24, 48, 96)), 'nanodet_m_snv2'),  # does not match, which loading reports
+    ],
+)
 def test_the_config_of_a_file_is_chosen_by_its_weights_and_name(tmp_path, monkeypatch, file, weights, config):
     lines = []
     monkeypatch.setattr('mmdet_shufflenetv2.config.load.print_log', lambda message, *_: lines.append(message))
@@ -215,8 +238,9 @@ def test_the_config_of_a_file_is_chosen_by_its_weights_and_name(tmp_path, monkey
 
 
 @needs_shared('weights')
-@pytest.mark.parametrize('file', ['nanodet_m_320', 'nanodet_m_416', 'nanodet_plus_m_320', 'nanodet_plus_m_416',
-                                  'nanodet_plus_m_1.5x_416'])
+@pytest.mark.parametrize(
+    'file', ['nanodet_m_320', 'nanodet_m_416', 'nanodet_plus_m_320', 'nanodet_plus_m_416', 'nanodet_plus_m_1.5x_416']
+)
 def test_the_published_files_are_accepted(offline, cache, file):
     name = file.replace('_', '-')
     fetch_weights(name, SHARED / 'weights' / f'{file}.pth')

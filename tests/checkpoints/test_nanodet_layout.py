@@ -47,22 +47,32 @@ class DepthwiseConvModule(nn.Module):
 def nanodet(stages=(116, 232, 464), width=96, num_classes=80, levels=3, kernel=3, plus=False):
     """The weights of a detector under NanoDet's keys."""
     from mmdet_shufflenetv2 import ShuffleNetV2
+
     torch.manual_seed(0)
     lateral = nn.ModuleList(nn.ModuleDict({'conv': nn.Conv2d(c, width, 1)}) for c in stages)
-    head = nn.ModuleDict({
-        'distribution_project': nn.Module(),
-        'cls_convs': nn.ModuleList(
-            nn.ModuleList(DepthwiseConvModule(width, kernel) for _ in range(2)) for _ in range(levels)),
-        'gfl_cls': nn.ModuleList(nn.Conv2d(width, num_classes + 32, 1) for _ in range(levels))})
-    head['distribution_project'].register_buffer('project', torch.arange(8.))
+    head = nn.ModuleDict(
+        {
+            'distribution_project': nn.Module(),
+            'cls_convs': nn.ModuleList(
+                nn.ModuleList(DepthwiseConvModule(width, kernel) for _ in range(2)) for _ in range(levels)
+            ),
+            'gfl_cls': nn.ModuleList(nn.Conv2d(width, num_classes + 32, 1) for _ in range(levels)),
+        }
+    )
+    head['distribution_project'].register_buffer('project', torch.arange(8.0))
     if not plus:
         head['gfl_reg'] = nn.ModuleList(nn.Conv2d(width, 32, 1) for _ in range(levels))
-    parts = {'backbone': ShuffleNetV2(stage_channels=stages), 'head': head,
-             'fpn': nn.ModuleDict({'reduce_layers' if plus else 'lateral_convs': lateral})}
+    parts = {
+        'backbone': ShuffleNetV2(stage_channels=stages),
+        'head': head,
+        'fpn': nn.ModuleDict({'reduce_layers' if plus else 'lateral_convs': lateral}),
+    }
     if plus:
         parts['aux_head'] = nn.Conv2d(3, 4, 1)
-    return {key: torch.rand_like(tensor) if tensor.is_floating_point() and 'project' not in key else tensor
-            for key, tensor in nn.ModuleDict(parts).state_dict().items()}
+    return {
+        key: torch.rand_like(tensor) if tensor.is_floating_point() and 'project' not in key else tensor
+        for key, tensor in nn.ModuleDict(parts).state_dict().items()
+    }
 
 
 def prefixed(prefix, weights):
@@ -74,13 +84,18 @@ def assert_loaded(detector, weights):
     ours = detector.state_dict()
     assert len(ours) == sum('gfl_reg' not in key for key in weights)
     for level in range(3):
-        assert torch.equal(ours[f'neck.lateral_convs.{level}.conv.bias'], weights[
-            f'fpn.lateral_convs.{level}.conv.bias'])
+        assert torch.equal(
+            ours[f'neck.lateral_convs.{level}.conv.bias'], weights[f'fpn.lateral_convs.{level}.conv.bias']
+        )
         assert torch.equal(ours[f'bbox_head.gfl_cls.{level}.weight'], weights[f'head.gfl_cls.{level}.weight'])
         for i in range(2):
             module, name = detector.bbox_head.cls_convs[level][i], f'head.cls_convs.{level}.{i}'
-            for layer, theirs in ((module.depthwise_conv.conv, 'depthwise'), (module.pointwise_conv.conv, 'pointwise'),
-                                  (module.depthwise_conv.bn, 'dwnorm'), (module.pointwise_conv.bn, 'pwnorm')):
+            for layer, theirs in (
+                (module.depthwise_conv.conv, 'depthwise'),
+                (module.pointwise_conv.conv, 'pointwise'),
+                (module.depthwise_conv.bn, 'dwnorm'),
+                (module.pointwise_conv.bn, 'pwnorm'),
+            ):
                 assert torch.equal(layer.weight, weights[f'{name}.{theirs}.weight'])
     for key, tensor in weights.items():
         if key.startswith('backbone.'):
@@ -154,10 +169,13 @@ def test_backbone_and_neck_can_be_loaded_for_other_classes(tmp_path):
     weights = nanodet()
     path = str(tmp_path / 'nanodet_m.ckpt')
     torch.save({'state_dict': prefixed('model.', weights)}, path)
-    detector = build(**{
-        'model.backbone.init_cfg': dict(type='Pretrained', checkpoint=path, prefix='model.backbone.'),
-        'model.neck.init_cfg': dict(type='Pretrained', checkpoint=path, prefix='model.fpn.'),
-        'model.bbox_head.num_classes': 5})
+    detector = build(
+        **{
+            'model.backbone.init_cfg': dict(type='Pretrained', checkpoint=path, prefix='model.backbone.'),
+            'model.neck.init_cfg': dict(type='Pretrained', checkpoint=path, prefix='model.fpn.'),
+            'model.bbox_head.num_classes': 5,
+        }
+    )
     detector.init_weights()
     assert torch.equal(detector.backbone.conv1[0].weight, weights['backbone.conv1.0.weight'])
     assert torch.equal(detector.neck.lateral_convs[2].conv.weight, weights['fpn.lateral_convs.2.conv.weight'])
@@ -177,12 +195,15 @@ def test_a_detector_inside_another_model_reads_nanodets_layout():
     assert_loaded(outer['module'], weights)
 
 
-@pytest.mark.parametrize(('weights', 'words'), [
-    (dict(plus=True, levels=4, kernel=5), ['NanoDet-Plus', '4 levels', '3 levels', '116, 232, 464']),
-    (dict(stages=(176, 352, 704), width=128), ['176, 352, 704', '116, 232, 464']),
-    (dict(num_classes=20), ['20 classes', '80 classes']),
-    (dict(kernel=5), ['size mismatch: bbox_head.cls_convs.0.0.depthwise_conv.conv.weight']),
-])
+@pytest.mark.parametrize(
+    ('weights', 'words'),
+    [
+        (dict(plus=True, levels=4, kernel=5), ['NanoDet-Plus', '4 levels', '3 levels', '116, 232, 464']),
+        (dict(stages=(176, 352, 704), width=128), ['176, 352, 704', '116, 232, 464']),
+        (dict(num_classes=20), ['20 classes', '80 classes']),
+        (dict(kernel=5), ['size mismatch: bbox_head.cls_convs.0.0.depthwise_conv.conv.weight']),
+    ],
+)
 @pytest.mark.parametrize('strict', [True, False])
 def test_another_variant_is_rejected_with_both_described(weights, words, strict):
     detector = build()
@@ -193,10 +214,16 @@ def test_another_variant_is_rejected_with_both_described(weights, words, strict)
     assert all(torch.equal(tensor, before[key]) for key, tensor in detector.state_dict().items())
 
 
-@pytest.mark.parametrize(('damage', 'words'), [
-    (lambda weights: {k: v for k, v in weights.items() if not k.startswith('fpn.')}, ['missing keys: neck.lateral_']),
-    (lambda weights: weights | {'head.more.weight': torch.ones(1)}, ['unexpected keys: bbox_head.more.weight']),
-])
+@pytest.mark.parametrize(
+    ('damage', 'words'),
+    [
+        (
+            lambda weights: {k: v for k, v in weights.items() if not k.startswith('fpn.')},
+            ['missing keys: neck.lateral_'],
+        ),
+        (lambda weights: weights | {'head.more.weight': torch.ones(1)}, ['unexpected keys: bbox_head.more.weight']),
+    ],
+)
 def test_missing_and_unexpected_keys_are_reported(damage, words):
     with pytest.raises(UserError) as error:
         build().load_state_dict(prefixed('model.', damage(nanodet())))

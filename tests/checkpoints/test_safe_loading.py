@@ -44,7 +44,7 @@ def globals_in(path):
 
 
 def history(values=(1.5, 2.25, 3.0)):
-    return HistoryBuffer(list(values), [1, 2, 1][:len(values)], max_length=7)
+    return HistoryBuffer(list(values), [1, 2, 1][: len(values)], max_length=7)
 
 
 def assert_same_history(a, b):
@@ -61,9 +61,13 @@ def assert_same_history(a, b):
 def test_checkpoints_of_plain_mmengine_are_read(tmp_path):
     theirs = dict(
         state_dict=OrderedDict(weight=torch.ones(2)),
-        message_hub=dict(log_scalars=OrderedDict(loss=history()),
-                         runtime_info=dict(best=np.float64(0.5), epoch=np.int64(3), flags=np.array([[True, False]]))),
-        fortran=np.asfortranarray(np.arange(6.).reshape(2, 3)), big_endian=np.array([1, 2], '>i4'))
+        message_hub=dict(
+            log_scalars=OrderedDict(loss=history()),
+            runtime_info=dict(best=np.float64(0.5), epoch=np.int64(3), flags=np.array([[True, False]])),
+        ),
+        fortran=np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        big_endian=np.array([1, 2], '>i4'),
+    )
     path = tmp_path / 'theirs.pth'
     save_as_mmengine_does(theirs, path)
     assert {'__builtin__.getattr', 'mmengine.logging.history_buffer.HistoryBuffer'} <= globals_in(path)
@@ -82,7 +86,8 @@ def test_our_checkpoints_contain_no_code(tmp_path):
     torch.save(dict(log=history(), again=history()), path)
     names = globals_in(path)
     assert {name for name in names if not name.startswith(('torch', 'collections'))} == {
-        'mmengine.logging.history_buffer.HistoryBuffer'}
+        'mmengine.logging.history_buffer.HistoryBuffer'
+    }
     assert_same_history(load(path)['log'], history())
 
 
@@ -127,8 +132,16 @@ EVIL = [
     (lambda mark: {1, np.float64(2)}, 'scalar'),
 ]
 # Entries of a checkpoint with weights, or from which training resumes.
-NEEDED = [('state_dict', ), ('state_dict', 'weight'), ('model', ), ('ema', 'module'), ('optimizer', 'state'),
-          ('param_schedulers', ), ('message_hub', 'log_scalars'), ('meta', 'cfg')]
+NEEDED = [
+    ('state_dict',),
+    ('state_dict', 'weight'),
+    ('model',),
+    ('ema', 'module'),
+    ('optimizer', 'state'),
+    ('param_schedulers',),
+    ('message_hub', 'log_scalars'),
+    ('meta', 'cfg'),
+]
 
 
 def within(path, value):
@@ -190,7 +203,7 @@ class Precision(enum.Enum):
 class Holder:
     """An object with slots."""
 
-    __slots__ = ('inner', )
+    __slots__ = ('inner',)
 
     def __init__(self, inner):
         self.inner = inner
@@ -198,16 +211,40 @@ class Holder:
 
 def test_types_of_a_trainer_outside_of_the_weights_are_not_read(tmp_path):
     path = tmp_path / 'trainer.pth'
-    torch.save({
-        'model': OrderedDict(weight=torch.arange(3.)), 'args': argparse.Namespace(lr=0.1, device=torch.device('cpu')),
-        'path': pathlib.PurePosixPath('/data'), 'partial': functools.partial(print, 'x'), 'settings': Settings(a=1),
-        'kinds': Kinds([1, 2]), 'precision': Precision.HALF, 'holder': Holder(torch.zeros(2)), 'class': Holder,
-        'callbacks': {Holder: {'best': 0.5}}, 'default': defaultdict(list, a=[1]), 'counter': Counter('aab'),
-        'frozen': frozenset({1, (2, 3)}), 'module': torch.nn.Linear(2, 2), 'lambda': os.path.join}, path)
+    torch.save(
+        {
+            'model': OrderedDict(weight=torch.arange(3.0)),
+            'args': argparse.Namespace(lr=0.1, device=torch.device('cpu')),
+            'path': pathlib.PurePosixPath('/data'),
+            'partial': functools.partial(print, 'x'),
+            'settings': Settings(a=1),
+            'kinds': Kinds([1, 2]),
+            'precision': Precision.HALF,
+            'holder': Holder(torch.zeros(2)),
+            'class': Holder,
+            'callbacks': {Holder: {'best': 0.5}},
+            'default': defaultdict(list, a=[1]),
+            'counter': Counter('aab'),
+            'frozen': frozenset({1, (2, 3)}),
+            'module': torch.nn.Linear(2, 2),
+            'lambda': os.path.join,
+        },
+        path,
+    )
     read = load(path)
     assert read['model']['weight'].tolist() == [0, 1, 2]
     assert {key for key, value in read.items() if isinstance(value, Record)} == {
-        'args', 'path', 'partial', 'settings', 'kinds', 'precision', 'holder', 'default', 'frozen', 'module'}
+        'args',
+        'path',
+        'partial',
+        'settings',
+        'kinds',
+        'precision',
+        'holder',
+        'default',
+        'frozen',
+        'module',
+    }
     assert read['counter'] == Counter('aab')
     assert repr(read['args']) == '<argparse.Namespace, not read>'
     assert not any(map(callable, read.values()))
@@ -217,9 +254,14 @@ def test_operations_on_inert_records_are_not_executed(tmp_path):
     # REDUCE of the result of a REDUCE, BUILD with a state, items for it, and PyTorch's own rebuilding functions.
     path, mark = tmp_path / 'evil.ckpt', tmp_path / 'it-ran'
     system = Calls(os.system, f'touch {mark}')
-    torch.save({'state_dict': {}, 'a': Calls(torch._tensor._rebuild_from_type_v2, os.system, torch.Tensor,
-                                             (f'touch {mark}', ), {}),
-                'b': [system, system]}, path)
+    torch.save(
+        {
+            'state_dict': {},
+            'a': Calls(torch._tensor._rebuild_from_type_v2, os.system, torch.Tensor, (f'touch {mark}',), {}),
+            'b': [system, system],
+        },
+        path,
+    )
     read = load(path)
     assert type(read['a']) is Record
     assert not mark.exists()
@@ -240,38 +282,50 @@ def checkpoint_of(data, path):
 
 
 NESTED = b')' + b'2\x86' * 60  # a tuple of itself twice, sixty times over: its hash takes 2 ** 60 steps
-STORAGE = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpu%st"
-TENSOR = (b'ctorch._utils\n_rebuild_tensor_v2\n(' + STORAGE % b'K\x02' +
-          b'QK\x00%s\x85%s\x85\x89ccollections\nOrderedDict\n)RtR')
+STORAGE = b'(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpu%st'
+TENSOR = (
+    b'ctorch._utils\n_rebuild_tensor_v2\n('
+    + STORAGE % b'K\x02'
+    + b'QK\x00%s\x85%s\x85\x89ccollections\nOrderedDict\n)RtR'
+)
 HUGE = b'\x8a\x06' + (2**40).to_bytes(6, 'little')
 
 
-@pytest.mark.parametrize('data', [
-    pickled(b'}', NESTED, b'K\x01s'),
-    pickled(b'cbuiltins\nset\n](', NESTED, b'e\x85R'),
-    pickled(b'ccollections\nOrderedDict\n](](', NESTED, b'K\x01ee\x85R'),
-    pickled(b'ccollections\nCounter\n]', NESTED, b'a\x85R'),
-    pickled(b'(', NESTED, b'\x91'),
-    pickled(b'\x8f(', NESTED, b'\x90'),
-    pickled(b'(', NESTED, b'K\x01d'),
-    pickled(b'cbuiltins\nlist\n(', NESTED, b'tR' b'}K\x01b(oK'),
-    pickled(b'\x96' + (2**40).to_bytes(8, 'little')),
-    pickled(b'\x95' + (2**62).to_bytes(8, 'little')),
-    pickled(STORAGE % HUGE, b'Q'),
-    pickled(TENSOR % (HUGE, b'K\x01')),
-    pickled(TENSOR % (b'K\x03', b'K\x01')),
-    pickled(b'ctorch\nTensor\n', HUGE, b'\x85R'),
-    pickled(b'ctorch.storage\nUntypedStorage\n', HUGE, b'\x85R'),
-    pickled(b'ctorch\nTensor\n}U\x02toK\x01sb'),  # BUILD on a class would set it for the process
-    pickled(b'ctorch\nTensor\nN}U\x02toK\x01s\x86b'),
-    pickled(b'ctorch._utils\n_rebuild_tensor_v2\n}U\x01xK\x01sb'),
-    pickled(b'\x82\x01'),
-    pickled(b'cposix\nsystem\nU\x04true\x85RU\x01xP0.'[:-1]),
-    pickled(b'(U\x06modulecposix\nsystem\nU\x01aU\x01btQ'),
-    pickled(b'U\x04text)R'),
-    pickled(b'ccollections\nOrderedDict\n', b'](', b''.join(b'](K\x01K\x02e' for _ in range(2000)), b'e\x85q\x000',
-            b'(' + b'ccollections\nOrderedDict\nh\x00R' * 600 + b't'),
-], ids=len)
+@pytest.mark.parametrize(
+    'data',
+    [
+        pickled(b'}', NESTED, b'K\x01s'),
+        pickled(b'cbuiltins\nset\n](', NESTED, b'e\x85R'),
+        pickled(b'ccollections\nOrderedDict\n](](', NESTED, b'K\x01ee\x85R'),
+        pickled(b'ccollections\nCounter\n]', NESTED, b'a\x85R'),
+        pickled(b'(', NESTED, b'\x91'),
+        pickled(b'\x8f(', NESTED, b'\x90'),
+        pickled(b'(', NESTED, b'K\x01d'),
+        pickled(b'cbuiltins\nlist\n(', NESTED, b'tR}K\x01b(oK'),
+        pickled(b'\x96' + (2**40).to_bytes(8, 'little')),
+        pickled(b'\x95' + (2**62).to_bytes(8, 'little')),
+        pickled(STORAGE % HUGE, b'Q'),
+        pickled(TENSOR % (HUGE, b'K\x01')),
+        pickled(TENSOR % (b'K\x03', b'K\x01')),
+        pickled(b'ctorch\nTensor\n', HUGE, b'\x85R'),
+        pickled(b'ctorch.storage\nUntypedStorage\n', HUGE, b'\x85R'),
+        pickled(b'ctorch\nTensor\n}U\x02toK\x01sb'),  # BUILD on a class would set it for the process
+        pickled(b'ctorch\nTensor\nN}U\x02toK\x01s\x86b'),
+        pickled(b'ctorch._utils\n_rebuild_tensor_v2\n}U\x01xK\x01sb'),
+        pickled(b'\x82\x01'),
+        pickled(b'cposix\nsystem\nU\x04true\x85RU\x01xP0.'[:-1]),
+        pickled(b'(U\x06modulecposix\nsystem\nU\x01aU\x01btQ'),
+        pickled(b'U\x04text)R'),
+        pickled(
+            b'ccollections\nOrderedDict\n',
+            b'](',
+            b''.join(b'](K\x01K\x02e' for _ in range(2000)),
+            b'e\x85q\x000',
+            b'(' + b'ccollections\nOrderedDict\nh\x00R' * 600 + b't',
+        ),
+    ],
+    ids=len,
+)
 def test_pickles_that_need_years_gigabytes_or_access_to_the_process_are_rejected_at_once(data, tmp_path):
     copyreg._slotnames(torch.Tensor)  # cached in the class by the first call
     path, before, started = tmp_path / 'bomb.pth', dict(vars(torch.Tensor)), time.monotonic()
@@ -301,8 +355,9 @@ def test_torchscript_and_tar_files_are_rejected(tmp_path):
         load(tmp_path / 'x.pth')
 
 
-@pytest.mark.parametrize('save', [lambda model: model, lambda model: {'model': model, 'epoch': 3},
-                                  lambda model: {'epoch': 3, 'ema': model}])
+@pytest.mark.parametrize(
+    'save', [lambda model: model, lambda model: {'model': model, 'epoch': 3}, lambda model: {'epoch': 3, 'ema': model}]
+)
 def test_a_pickled_model_is_rejected_with_its_class_and_the_remedy(save, tmp_path):
     torch.save(save(torch.nn.Linear(2, 2)), tmp_path / 'model.pt')
     with pytest.raises(UnsafeCheckpointError, match=r'modules\.linear\.Linear.*torch\.save\(model\.state_dict'):
@@ -311,14 +366,26 @@ def test_a_pickled_model_is_rejected_with_its_class_and_the_remedy(save, tmp_pat
 
 @pytest.mark.parametrize('zipped', [True, False])
 def test_tensors_of_all_kinds_are_read_unchanged(zipped, tmp_path):
-    base = torch.arange(12.).reshape(3, 4)
+    base = torch.arange(12.0).reshape(3, 4)
     saved = dict(
-        weight=torch.nn.Parameter(base.clone()), frozen=torch.nn.Parameter(base.clone(), requires_grad=False),
-        view=base[1:, ::2], transposed=base.t(), expanded=base[:1].expand(5, 4), scalar=torch.tensor(3),
-        empty=torch.empty(0, 4), half=base.half(), bfloat16=base.bfloat16(), flags=base > 3,
-        complex=torch.ones(2, dtype=torch.complex64), conjugate=torch.ones(2, dtype=torch.complex64).conj(),
-        unsigned=torch.ones(2, dtype=torch.uint16), size=base.shape, dtype=torch.float32, device=torch.device('cpu'),
-        channels_last=torch.rand(1, 2, 3, 4).to(memory_format=torch.channels_last))
+        weight=torch.nn.Parameter(base.clone()),
+        frozen=torch.nn.Parameter(base.clone(), requires_grad=False),
+        view=base[1:, ::2],
+        transposed=base.t(),
+        expanded=base[:1].expand(5, 4),
+        scalar=torch.tensor(3),
+        empty=torch.empty(0, 4),
+        half=base.half(),
+        bfloat16=base.bfloat16(),
+        flags=base > 3,
+        complex=torch.ones(2, dtype=torch.complex64),
+        conjugate=torch.ones(2, dtype=torch.complex64).conj(),
+        unsigned=torch.ones(2, dtype=torch.uint16),
+        size=base.shape,
+        dtype=torch.float32,
+        device=torch.device('cpu'),
+        channels_last=torch.rand(1, 2, 3, 4).to(memory_format=torch.channels_last),
+    )
     saved['attribute'] = base.clone()
     saved['attribute'].note = 'own'
     if not zipped:  # PyTorch does not support it in the format before 1.6
@@ -339,8 +406,21 @@ def test_tensors_of_all_kinds_are_read_unchanged(zipped, tmp_path):
 def test_hooks_and_attributes_of_a_files_tensors_are_dropped(tmp_path):
     hooked = torch.nn.Parameter(torch.ones(2))
     hooked.copy_ = 'not a method'
-    torch.save({'x': hooked, 'y': Calls(torch._utils._rebuild_tensor_v2, torch.ones(2).storage(), 0, (2, ), (1, ), True,
-                                        OrderedDict({0: Calls(print)}))}, tmp_path / 'x.pth')
+    torch.save(
+        {
+            'x': hooked,
+            'y': Calls(
+                torch._utils._rebuild_tensor_v2,
+                torch.ones(2).storage(),
+                0,
+                (2,),
+                (1,),
+                True,
+                OrderedDict({0: Calls(print)}),
+            ),
+        },
+        tmp_path / 'x.pth',
+    )
     read = load(tmp_path / 'x.pth')
     assert callable(read['x'].copy_)
     assert not any(tensor._backward_hooks for tensor in read.values())
@@ -373,11 +453,12 @@ def test_a_decompression_bomb_is_rejected_before_it_is_unpacked(opened, tmp_path
     with open(bomb, 'rb') as file, pytest.raises(UnsafeCheckpointError, match='compressed'):
         load(file if opened else bomb)
     with open(valid, 'rb') as file:
-        assert load(file if opened else valid)['x'].shape == (2_000_000, )
+        assert load(file if opened else valid)['x'].shape == (2_000_000,)
 
 
-@pytest.mark.parametrize('nest', [lambda inner: (inner, inner), lambda inner: [inner, inner],
-                                  lambda inner: dict(a=inner, b=inner)])
+@pytest.mark.parametrize(
+    'nest', [lambda inner: (inner, inner), lambda inner: [inner, inner], lambda inner: dict(a=inner, b=inner)]
+)
 def test_an_object_with_billions_of_references_is_read_once(nest, tmp_path):
     nested = nest(torch.ones(1))
     for _ in range(60):

@@ -33,8 +33,11 @@ def in_layout(name):
     assert len(ours) == len(theirs)
     state_dict = dict(zip(theirs, ours.values()))
     assert {key: list(tensor.shape) for key, tensor in state_dict.items()} == {
-        key: shape if not key.endswith(('fc.weight', 'fc.bias', 'classifier.0.weight', 'classifier.0.bias')) else
-        [10, *shape[1:]] for key, shape in theirs.items()}
+        key: shape
+        if not key.endswith(('fc.weight', 'fc.bias', 'classifier.0.weight', 'classifier.0.bias'))
+        else [10, *shape[1:]]
+        for key, shape in theirs.items()
+    }
     return state_dict
 
 
@@ -53,7 +56,7 @@ def state_dict_in(layout):
 
 @pytest.mark.parametrize('layout', LAYOUTS)
 @pytest.mark.parametrize('prefix', ['', 'module.', 'backbone.', 'module.backbone.', 'model.backbone.', '_orig_mod.'])
-@pytest.mark.parametrize('out_indices', [(1, 2, 3), (4, ), (0, 2)])
+@pytest.mark.parametrize('out_indices', [(1, 2, 3), (4,), (0, 2)])
 def test_every_layout_is_recognized_and_loaded(layout, prefix, out_indices):
     backbone = ShuffleNetV2(widen_factor=0.5, out_indices=out_indices)
     backbone.load_state_dict({prefix + key: tensor for key, tensor in state_dict_in(layout).items()})
@@ -74,7 +77,8 @@ def test_init_cfg_reads_every_layout(layout, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_layouts, 'print_log', lambda message, **_: lines.append(message))
     torch.save({'state_dict': state_dict_in(layout), 'meta': {}}, tmp_path / 'weights.pth')
     backbone = ShuffleNetV2(
-        widen_factor=0.5, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth')))
+        widen_factor=0.5, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth'))
+    )
     backbone.init_weights()
     assert_loaded(backbone)
     assert len(lines) == 1
@@ -109,18 +113,21 @@ def test_a_state_dict_without_the_backbone_gets_pytorchs_own_error():
         detector.load_state_dict(neck_only)
 
 
-@pytest.mark.parametrize('layers', [
-    dict(act_cfg=dict(type='PReLU')),
-    dict(conv_cfg=dict(type='DCNv2', deform_groups=1)),
-    dict(conv_cfg=dict(type='ConvAWS')),
-    dict(norm_cfg=dict(type='IN', affine=True)),
-    dict(act_cfg=dict(type='PReLU'), variant='authors', large_receptive_field=True, with_se=True),
-])
+@pytest.mark.parametrize(
+    'layers',
+    [
+        dict(act_cfg=dict(type='PReLU')),
+        dict(conv_cfg=dict(type='DCNv2', deform_groups=1)),
+        dict(conv_cfg=dict(type='ConvAWS')),
+        dict(norm_cfg=dict(type='IN', affine=True)),
+        dict(act_cfg=dict(type='PReLU'), variant='authors', large_receptive_field=True, with_se=True),
+    ],
+)
 @pytest.mark.parametrize('prefix', ['', 'module.backbone.'])
-@pytest.mark.parametrize('built', [(4, ), (1, 2)])
+@pytest.mark.parametrize('built', [(4,), (1, 2)])
 def test_layers_of_every_type_load_their_own_weights(layers, prefix, built):
     register_all_modules(init_default_scope=True)
-    saved, backbone = (ShuffleNetV2(widen_factor=0.5, **dict(layers, out_indices=out)) for out in ((4, ), built))
+    saved, backbone = (ShuffleNetV2(widen_factor=0.5, **dict(layers, out_indices=out)) for out in ((4,), built))
     backbone.load_state_dict({prefix + key: tensor for key, tensor in saved.state_dict().items()})
     expected = saved.state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in backbone.state_dict().items())
@@ -143,16 +150,22 @@ def without(pattern):
     return {key: tensor for key, tensor in reference().state_dict().items() if not re.search(pattern, key)}
 
 
-@pytest.mark.parametrize(('state_dict', 'words'), [
-    (lambda: {'layer1.0.conv1.weight': torch.ones(1), 'bn1.weight': torch.ones(1)}, ['layout', 'bn1.weight']),
-    (lambda: {'state_dict': {}, 'meta': {}}, ["checkpoint['state_dict']"]),
-    (lambda: reference().state_dict() | {'conv9.weight': torch.ones(1)}, ['unexpected', 'conv9.weight']),
-    (lambda: reference().state_dict() | {'stage2.4.branch2.0.weight': torch.ones(1)}, ['keys: stage2.4.branch2.0']),
-    (lambda: in_layout('mmpretrain') | {'layers.0.0.branch1.2.conv.weight': torch.ones(1)}, ['unexpected', 'branch1']),
-    (lambda: without(r'stage3\.2\.'), ['missing keys: stage3.2.branch2.0.weight']),
-    (lambda: torchvision.models.shufflenet_v2_x1_0().state_dict(), ['(116, 232, 464)', '(48, 96, 192)']),
-    (lambda: torchvision.models.shufflenet_v2_x1_5().state_dict(), ['another width', 'widen_factor']),
-])
+@pytest.mark.parametrize(
+    ('state_dict', 'words'),
+    [
+        (lambda: {'layer1.0.conv1.weight': torch.ones(1), 'bn1.weight': torch.ones(1)}, ['layout', 'bn1.weight']),
+        (lambda: {'state_dict': {}, 'meta': {}}, ["checkpoint['state_dict']"]),
+        (lambda: reference().state_dict() | {'conv9.weight': torch.ones(1)}, ['unexpected', 'conv9.weight']),
+        (lambda: reference().state_dict() | {'stage2.4.branch2.0.weight': torch.ones(1)}, ['keys: stage2.4.branch2.0']),
+        (
+            lambda: in_layout('mmpretrain') | {'layers.0.0.branch1.2.conv.weight': torch.ones(1)},
+            ['unexpected', 'branch1'],
+        ),
+        (lambda: without(r'stage3\.2\.'), ['missing keys: stage3.2.branch2.0.weight']),
+        (lambda: torchvision.models.shufflenet_v2_x1_0().state_dict(), ['(116, 232, 464)', '(48, 96, 192)']),
+        (lambda: torchvision.models.shufflenet_v2_x1_5().state_dict(), ['another width', 'widen_factor']),
+    ],
+)
 def test_weights_that_do_not_match_are_rejected_and_change_nothing(state_dict, words, tmp_path):
     backbone = ShuffleNetV2(widen_factor=0.5)
     before = {key: tensor.clone() for key, tensor in backbone.state_dict().items()}

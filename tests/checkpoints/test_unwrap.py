@@ -18,25 +18,38 @@ def lines(monkeypatch):
     return lines
 
 
-@pytest.mark.parametrize(('checkpoint', 'said'), [
-    (WEIGHTS, []),
-    ({'state_dict': WEIGHTS, 'ema_state_dict': {}, 'model': {}}, []),
-    ({'model': WEIGHTS, 'epoch': 3}, ["'model'"]),
-    ({'model_state_dict': WEIGHTS, 'model': None}, ["'model_state_dict'"]),
-    ({'model': {}, 'ema': WEIGHTS}, ["'ema'"]),
-    ({'model': {}, 'ema': {'module': WEIGHTS, 'updates': 9}}, ["'ema.module'"]),
-    ({'model': {}, 'ema': None, 'ema_state_dict': WEIGHTS}, ["'ema_state_dict'"]),
-    ({'state_dict': None, 'model': WEIGHTS}, ["'model'"]),
-])
+@pytest.mark.parametrize(
+    ('checkpoint', 'said'),
+    [
+        (WEIGHTS, []),
+        ({'state_dict': WEIGHTS, 'ema_state_dict': {}, 'model': {}}, []),
+        ({'model': WEIGHTS, 'epoch': 3}, ["'model'"]),
+        ({'model_state_dict': WEIGHTS, 'model': None}, ["'model_state_dict'"]),
+        ({'model': {}, 'ema': WEIGHTS}, ["'ema'"]),
+        ({'model': {}, 'ema': {'module': WEIGHTS, 'updates': 9}}, ["'ema.module'"]),
+        ({'model': {}, 'ema': None, 'ema_state_dict': WEIGHTS}, ["'ema_state_dict'"]),
+        ({'state_dict': None, 'model': WEIGHTS}, ["'model'"]),
+    ],
+)
 def test_weights_are_found_in_the_entries_of_all_trainers_averaged_ones_first(checkpoint, said, lines):
     assert find_weights(checkpoint) is WEIGHTS
     assert len(lines) == len(said)
     assert all(word in line for word, line in zip(said, lines, strict=True))
 
 
-@pytest.mark.parametrize('prefix', [
-    'module.', '_orig_mod.', 'model.', 'avg_model.', 'module._orig_mod.', '_orig_mod.module.', 'module.model.',
-    'model._orig_mod.'])
+@pytest.mark.parametrize(
+    'prefix',
+    [
+        'module.',
+        '_orig_mod.',
+        'model.',
+        'avg_model.',
+        'module._orig_mod.',
+        '_orig_mod.module.',
+        'module.model.',
+        'model._orig_mod.',
+    ],
+)
 def test_prefixes_of_wrappers_are_stripped_and_logged(prefix, lines):
     found = unwrap_weights({'state_dict': {prefix + name: tensor for name, tensor in WEIGHTS.items()}})
     assert found == WEIGHTS
@@ -68,10 +81,15 @@ def test_unwrapped_weights_are_returned_without_a_copy_or_a_log(lines):
 BACKBONE = dict(type='ShuffleNetV2', widen_factor=0.5)
 
 
-@pytest.mark.parametrize('wrapped', [
-    lambda weights: weights, lambda weights: {'state_dict': weights},
-    lambda weights: {'ema': {'module': {f'module.{key}': value for key, value in weights.items()}}},
-    lambda weights: {'model_state_dict': {f'_orig_mod.{key}': value for key, value in weights.items()}}])
+@pytest.mark.parametrize(
+    'wrapped',
+    [
+        lambda weights: weights,
+        lambda weights: {'state_dict': weights},
+        lambda weights: {'ema': {'module': {f'module.{key}': value for key, value in weights.items()}}},
+        lambda weights: {'model_state_dict': {f'_orig_mod.{key}': value for key, value in weights.items()}},
+    ],
+)
 def test_a_model_is_built_with_weights_in_any_wrapper(wrapped, tmp_path):
     trained = build_model(BACKBONE)
     torch.save(wrapped(trained.state_dict()), tmp_path / 'x.pth')
@@ -96,9 +114,14 @@ def test_a_file_without_weights_is_rejected(tmp_path):
 def test_building_does_not_load_pretrained_files_or_change_the_config():
     missing = dict(type='Pretrained', checkpoint='nowhere.pth')
     normal = dict(type='Normal', layer='Conv2d', std=0.5)
-    cfg = ConfigDict(type='RetinaNet', init_cfg=missing, backbone=dict(BACKBONE, init_cfg=[missing, normal]),
-                     neck=dict(type='FPN', in_channels=[48, 96, 192], out_channels=8, num_outs=3, init_cfg=missing),
-                     bbox_head=dict(type='RetinaHead', num_classes=2, in_channels=8), data_preprocessor=None)
+    cfg = ConfigDict(
+        type='RetinaNet',
+        init_cfg=missing,
+        backbone=dict(BACKBONE, init_cfg=[missing, normal]),
+        neck=dict(type='FPN', in_channels=[48, 96, 192], out_channels=8, num_outs=3, init_cfg=missing),
+        bbox_head=dict(type='RetinaHead', num_classes=2, in_channels=8),
+        data_preprocessor=None,
+    )
     before = cfg.to_dict()
     model = build_model(cfg)
     model.init_weights()

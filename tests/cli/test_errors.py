@@ -8,10 +8,13 @@ import pytest
 from mmdet_shufflenetv2.cli.errors import run_command
 
 
-@pytest.mark.parametrize(('error', 'words'), [
-    (NotADirectoryError(20, 'Not a directory', 'photo.jpg/run'), 'photo.jpg/run cannot be read or written'),
-    (PermissionError(13, 'Permission denied', 'run'), 'Permission denied'),
-])
+@pytest.mark.parametrize(
+    ('error', 'words'),
+    [
+        (NotADirectoryError(20, 'Not a directory', 'photo.jpg/run'), 'photo.jpg/run cannot be read or written'),
+        (PermissionError(13, 'Permission denied', 'run'), 'Permission denied'),
+    ],
+)
 def test_a_file_that_the_system_refuses_is_the_users_to_name(capsys, error, words):
 
     def main():
@@ -29,8 +32,9 @@ def test_a_file_that_the_system_refuses_is_the_users_to_name(capsys, error, word
 @pytest.mark.parametrize('ends', [lambda: None, lambda: sys.exit(0), lambda: print('more' * 9000)])
 def test_a_reader_that_has_enough_ends_a_tool_in_silence(monkeypatch, capfd, ends, unbuffered):
     reads, writes = os.pipe()
-    monkeypatch.setattr(sys, 'stdout', io.TextIOWrapper(os.fdopen(writes, 'wb', 0 if unbuffered else -1),
-                                                        write_through=unbuffered))
+    monkeypatch.setattr(
+        sys, 'stdout', io.TextIOWrapper(os.fdopen(writes, 'wb', 0 if unbuffered else -1), write_through=unbuffered)
+    )
     os.close(reads)
 
     def main():

@@ -12,15 +12,19 @@ from mmdet_shufflenetv2.cli.commands import COMMANDS
 HEAVY = ('torch', 'numpy', 'mmengine', 'mmdet', 'mmcv', 'cv2')
 
 
-@pytest.mark.parametrize('words', [
-    ['-m', 'mmdet_shufflenetv2', '--help'],
-    ['-m', 'mmdet_shufflenetv2', 'train', '--help'],
-    ['-u', '-m', 'mmdet_shufflenetv2', 'predict', '--help'],
-    ['tools/train.py', '--help'],
-])
+@pytest.mark.parametrize(
+    'words',
+    [
+        ['-m', 'mmdet_shufflenetv2', '--help'],
+        ['-m', 'mmdet_shufflenetv2', 'train', '--help'],
+        ['-u', '-m', 'mmdet_shufflenetv2', 'predict', '--help'],
+        ['tools/train.py', '--help'],
+    ],
+)
 def test_help_imports_nothing_that_takes_seconds(words):
-    ended = subprocess.run([sys.executable, '-X', 'importtime', *words], capture_output=True, text=True, check=True,
-                           cwd=ROOT)
+    ended = subprocess.run(
+        [sys.executable, '-X', 'importtime', *words], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert 'usage: snv2' in ended.stdout
     imported = {line.rpartition('|')[2].strip() for line in ended.stderr.splitlines()}
     assert 'mmdet_shufflenetv2.cli' in imported
@@ -46,7 +50,7 @@ def test_each_command_shows_its_options(name, capsys):
 @pytest.mark.parametrize('name', COMMANDS)
 def test_each_command_refuses_a_flag_that_it_does_not_have(name, capsys):
     if name == 'run':
-        pytest.skip('flags behind the script are the script\'s')
+        pytest.skip("flags behind the script are the script's")
     with pytest.raises(SystemExit) as end:
         main([name, '--nonsense'])
     assert end.value.code == 2
@@ -57,8 +61,9 @@ def test_a_command_that_does_not_exist_is_refused_with_the_nearest(capsys):
     with pytest.raises(SystemExit) as end:
         main(['trian'])
     assert end.value.code == 2
-    assert capsys.readouterr().err == ('error: unknown command: trian. Did you mean train? '
-                                       'snv2 --help lists the commands.\n')
+    assert capsys.readouterr().err == (
+        'error: unknown command: trian. Did you mean train? snv2 --help lists the commands.\n'
+    )
 
 
 @pytest.mark.parametrize('path', sorted((ROOT / 'tools').glob('[!_]*.py')), ids=lambda path: path.name)

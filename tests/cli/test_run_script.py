@@ -55,8 +55,19 @@ def trained(tmp_path_factory, shapes_root, launch):
     (folder / 'small.py').write_text(SMALL_NANODET.format(root=ROOT, data=shapes_root))
     work_dir = folder / 'work_dir'
     assert launch('run', 'train.py', folder / 'small.py', '--work-dir', work_dir) == 0
-    assert launch('run', 'tools/test.py', folder / 'small.py', work_dir / 'epoch_1.pth', '--work-dir', work_dir,
-                  '--out', folder / 'found.pkl') == 0
+    assert (
+        launch(
+            'run',
+            'tools/test.py',
+            folder / 'small.py',
+            work_dir / 'epoch_1.pth',
+            '--work-dir',
+            work_dir,
+            '--out',
+            folder / 'found.pkl',
+        )
+        == 0
+    )
     return folder
 
 
@@ -71,15 +82,19 @@ def test_every_tool_of_mmdetection_starts(name, launch, capsys):
     assert (status, 'usage: ' in capsys.readouterr().out) == (0, missing is None)
 
 
-@pytest.mark.parametrize(('tool', 'args', 'written'), [
-    ('browse_dataset', '{run}/small.py --not-show --output-dir {out}', '*'),
-    ('confusion_matrix', '{run}/small.py {run}/found.pkl {out}', 'confusion_matrix.png'),
-    ('analyze_results', '{run}/small.py {run}/found.pkl {out} --topk 1', 'good/*.jpg'),
-    ('analysis_tools/eval_metric', '{run}/small.py {run}/found.pkl', None),
-    ('get_flops.py', '{run}/small.py --num-images 1', None),
-    ('tools/misc/print_config.py', '{run}/small.py --save-path {out}/all.py', 'all.py'),
-    ('publish_model', '{run}/work_dir/epoch_1.pth {out}/small.pth', 'small*.pth'),
-    ('test', '{run}/small.py {run}/work_dir/epoch_1.pth --tta --work-dir {out}', '*/*.json')])
+@pytest.mark.parametrize(
+    ('tool', 'args', 'written'),
+    [
+        ('browse_dataset', '{run}/small.py --not-show --output-dir {out}', '*'),
+        ('confusion_matrix', '{run}/small.py {run}/found.pkl {out}', 'confusion_matrix.png'),
+        ('analyze_results', '{run}/small.py {run}/found.pkl {out} --topk 1', 'good/*.jpg'),
+        ('analysis_tools/eval_metric', '{run}/small.py {run}/found.pkl', None),
+        ('get_flops.py', '{run}/small.py --num-images 1', None),
+        ('tools/misc/print_config.py', '{run}/small.py --save-path {out}/all.py', 'all.py'),
+        ('publish_model', '{run}/work_dir/epoch_1.pth {out}/small.pth', 'small*.pth'),
+        ('test', '{run}/small.py {run}/work_dir/epoch_1.pth --tta --work-dir {out}', '*/*.json'),
+    ],
+)
 def test_a_tool_of_mmdetection_runs(trained, launch, tmp_path, tool, args, written):
     assert launch('run', tool, *args.format(run=trained, out=tmp_path).split()) == 0
     assert written is None or list(tmp_path.glob(written))
@@ -89,14 +104,22 @@ def test_a_script_runs_as_by_itself_but_behind_this_package(tmp_path):
     (tmp_path / 'beside.py').write_text('ANSWER = 42\n')
     (tmp_path / 'script.py').write_text(
         'from mmdet.apis import DetInferencer, init_detector\nimport sys, beside, mmcv.ops\n'
-        'print(__name__, sys.argv[1:], beside.ANSWER)\nsys.exit(3)\n')
-    ended = subprocess.run([sys.executable, '-m', 'mmdet_shufflenetv2', 'run', tmp_path / 'script.py', '--a', 'b'],
-                           capture_output=True, text=True, check=False, cwd=ROOT)
+        'print(__name__, sys.argv[1:], beside.ANSWER)\nsys.exit(3)\n'
+    )
+    ended = subprocess.run(
+        [sys.executable, '-m', 'mmdet_shufflenetv2', 'run', tmp_path / 'script.py', '--a', 'b'],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
     assert (ended.returncode, ended.stdout.splitlines()[-1:]) == (3, ["__main__ ['--a', 'b'] 42"]), ended.stderr
 
 
-@pytest.mark.parametrize(('name', 'meant'), [
-    ('confusion_matrx.py', 'confusion_matrix'), ('tools/browse_data.py', 'browse_dataset'), ('not/a_tool', '.mim')])
+@pytest.mark.parametrize(
+    ('name', 'meant'),
+    [('confusion_matrx.py', 'confusion_matrix'), ('tools/browse_data.py', 'browse_dataset'), ('not/a_tool', '.mim')],
+)
 def test_a_script_that_is_missing_is_named_with_what_is_near(launch, capsys, name, meant):
     assert launch('run', name) == 2
     message = capsys.readouterr().err
@@ -104,8 +127,10 @@ def test_a_script_that_is_missing_is_named_with_what_is_near(launch, capsys, nam
     assert meant in message
 
 
-@pytest.mark.parametrize(('args', 'words'), [
-    (['nothing'], 'error: unknown command: nothing.'), (['run'], 'the following arguments are required: SCRIPT')])
+@pytest.mark.parametrize(
+    ('args', 'words'),
+    [(['nothing'], 'error: unknown command: nothing.'), (['run'], 'the following arguments are required: SCRIPT')],
+)
 def test_a_command_that_is_missing_or_incomplete_is_said(launch, capsys, args, words):
     assert launch(*args) == 2
     assert words in capsys.readouterr().err

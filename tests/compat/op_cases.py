@@ -54,27 +54,63 @@ def cases() -> Iterator[tuple[str, Case]]:
     for count in (0, 1, 300):
         for threshold in (0.3, 0.7):
             for offset in (0, 1):
-                yield f'nms {count} {threshold} {offset}', lambda c=count, t=threshold, o=offset: named(
-                    'out', *nms(boxes(c), random(c, seed=5), t, offset=o))
-    yield 'nms score_threshold max_num', lambda: named(
-        'out', *nms(boxes(200), random(200, seed=5), 0.5, score_threshold=0.4, max_num=20))
+                yield (
+                    f'nms {count} {threshold} {offset}',
+                    lambda c=count, t=threshold, o=offset: named('out', *nms(boxes(c), random(c, seed=5), t, offset=o)),
+                )
+    yield (
+        'nms score_threshold max_num',
+        lambda: named('out', *nms(boxes(200), random(200, seed=5), 0.5, score_threshold=0.4, max_num=20)),
+    )
     for agnostic in (False, True):
-        yield f'batched_nms agnostic={agnostic}', lambda a=agnostic: named(
-            'out', *batched_nms(boxes(400), random(400, seed=5), torch.arange(400) % 7,
-                                dict(type='nms', iou_threshold=0.5), class_agnostic=a))
-    yield 'batched_nms split', lambda: named(
-        'out', *batched_nms(boxes(400), random(400, seed=5), torch.arange(400) % 7,
-                            dict(type='nms', iou_threshold=0.5, split_thr=100, max_num=50)))
+        yield (
+            f'batched_nms agnostic={agnostic}',
+            lambda a=agnostic: named(
+                'out',
+                *batched_nms(
+                    boxes(400),
+                    random(400, seed=5),
+                    torch.arange(400) % 7,
+                    dict(type='nms', iou_threshold=0.5),
+                    class_agnostic=a,
+                ),
+            ),
+        )
+    yield (
+        'batched_nms split',
+        lambda: named(
+            'out',
+            *batched_nms(
+                boxes(400),
+                random(400, seed=5),
+                torch.arange(400) % 7,
+                dict(type='nms', iou_threshold=0.5, split_thr=100, max_num=50),
+            ),
+        ),
+    )
     for method in ('naive', 'linear', 'gaussian'):
         for offset in (0, 1):
-            yield f'soft_nms {method} {offset}', lambda m=method, o=offset: named(
-                'out', *soft_nms(boxes(120), random(120, seed=5), 0.3, sigma=0.4, min_score=0.05, method=m, offset=o))
+            yield (
+                f'soft_nms {method} {offset}',
+                lambda m=method, o=offset: named(
+                    'out',
+                    *soft_nms(boxes(120), random(120, seed=5), 0.3, sigma=0.4, min_score=0.05, method=m, offset=o),
+                ),
+            )
         # Scores in steps of 0.2: the order of equal scores depends on earlier swaps.
-        yield f'soft_nms {method} ties', lambda m=method: named(
-            'out', *soft_nms(boxes(60), (random(60, seed=5) * 5).ceil() / 5, 0.3, min_score=0.15, method=m))
-    yield 'nms_match', lambda: {
-        f'group{i}': group for i, group in enumerate(nms_match(
-            torch.cat((boxes(80), random(80, 1, seed=5)), dim=1), 0.4))}
+        yield (
+            f'soft_nms {method} ties',
+            lambda m=method: named(
+                'out', *soft_nms(boxes(60), (random(60, seed=5) * 5).ceil() / 5, 0.3, min_score=0.15, method=m)
+            ),
+        )
+    yield (
+        'nms_match',
+        lambda: {
+            f'group{i}': group
+            for i, group in enumerate(nms_match(torch.cat((boxes(80), random(80, 1, seed=5)), dim=1), 0.4))
+        },
+    )
 
     def roi_align(aligned: bool, ratio: int, mode: str, count: int) -> dict[str, Tensor]:
         x = leaf(2, 3, 16, 20)
@@ -107,11 +143,15 @@ def cases() -> Iterator[tuple[str, Case]]:
     for groups, deform_groups, stride, dilation in ((1, 1, 1, 1), (2, 1, 2, 1), (1, 4, 1, 2), (2, 2, 1, 1)):
         name = f'groups={groups} deform_groups={deform_groups} stride={stride} dilation={dilation}'
         for step in (1, 2, 32):
-            yield (f'deform_conv2d {name} im2col_step={step}',
-                   lambda g=groups, d=deform_groups, s=stride, k=dilation, t=step: deform_conv(g, d, s, k, t))
+            yield (
+                f'deform_conv2d {name} im2col_step={step}',
+                lambda g=groups, d=deform_groups, s=stride, k=dilation, t=step: deform_conv(g, d, s, k, t),
+            )
         for bias in (False, True):
-            yield (f'modulated_deform_conv2d {name} bias={bias}',
-                   lambda g=groups, d=deform_groups, s=stride, k=dilation, b=bias: modulated(g, d, s, k, b))
+            yield (
+                f'modulated_deform_conv2d {name} bias={bias}',
+                lambda g=groups, d=deform_groups, s=stride, k=dilation, b=bias: modulated(g, d, s, k, b),
+            )
 
     def larger_maps() -> dict[str, Tensor]:
         # As in MMDetection's DyHead, offset and mask come from a level with larger maps.
@@ -142,13 +182,21 @@ def cases() -> Iterator[tuple[str, Case]]:
 
     for mode in ('iou', 'iof'):
         for clockwise in (True, False):
-            yield f'box_iou_rotated {mode} {clockwise}', lambda m=mode, c=clockwise: named(
-                'out', ops.box_iou_rotated(rotated(25), rotated(20, seed=7), m, False, c))
-        yield f'box_iou_rotated {mode} aligned', lambda m=mode: named(
-            'out', ops.box_iou_rotated(rotated(20), rotated(20, seed=7), m, True))
+            yield (
+                f'box_iou_rotated {mode} {clockwise}',
+                lambda m=mode, c=clockwise: named(
+                    'out', ops.box_iou_rotated(rotated(25), rotated(20, seed=7), m, False, c)
+                ),
+            )
+        yield (
+            f'box_iou_rotated {mode} aligned',
+            lambda m=mode: named('out', ops.box_iou_rotated(rotated(20), rotated(20, seed=7), m, True)),
+        )
     for labels in (None, torch.arange(80) % 3):
-        yield f'nms_rotated labels={labels is not None}', lambda v=labels: named(
-            'out', *ops.nms_rotated(rotated(80), random(80, seed=5), 0.2, v))
+        yield (
+            f'nms_rotated labels={labels is not None}',
+            lambda v=labels: named('out', *ops.nms_rotated(rotated(80), random(80, seed=5), 0.2, v)),
+        )
 
     def roi_align_rotated(ratio: int, aligned: bool, clockwise: bool) -> dict[str, Tensor]:
         x, index = leaf(2, 3, 16, 20), (torch.arange(20) % 2)[:, None].float()
@@ -163,8 +211,10 @@ def cases() -> Iterator[tuple[str, Case]]:
     for ratio in (0, 2):
         for aligned in (False, True):
             for clockwise in (False, True):
-                yield (f'roi_align_rotated {ratio} {aligned} {clockwise}',
-                       lambda r=ratio, a=aligned, c=clockwise: roi_align_rotated(r, a, c))
+                yield (
+                    f'roi_align_rotated {ratio} {aligned} {clockwise}',
+                    lambda r=ratio, a=aligned, c=clockwise: roi_align_rotated(r, a, c),
+                )
             yield f'bezier_align {ratio} {aligned}', lambda r=ratio, a=aligned: bezier_align(r, a)
 
     def feature_align(points: int) -> dict[str, Tensor]:
@@ -192,10 +242,14 @@ def cases() -> Iterator[tuple[str, Case]]:
         return torch.cat((cloud(count, 3), random(count, 4, seed=4, low=1, high=6)), dim=1)
 
     yield 'points_in_boxes_cpu', lambda: named('out', ops.points_in_boxes_cpu(cloud(300)[None], boxes3d(9)[None]))
-    yield 'voxelization hard', lambda: named('out', *ops.voxelization(
-        cloud(300), [2.0, 2.0, 1.5], [-4.0, -5.0, -3.0, 4.0, 5.0, 3.0], 3, 40))
-    yield 'voxelization dynamic', lambda: named('out', ops.voxelization(
-        cloud(300), [2.0, 2.0, 1.5], [-4.0, -5.0, -3.0, 4.0, 5.0, 3.0], -1, -1))
+    yield (
+        'voxelization hard',
+        lambda: named('out', *ops.voxelization(cloud(300), [2.0, 2.0, 1.5], [-4.0, -5.0, -3.0, 4.0, 5.0, 3.0], 3, 40)),
+    )
+    yield (
+        'voxelization dynamic',
+        lambda: named('out', ops.voxelization(cloud(300), [2.0, 2.0, 1.5], [-4.0, -5.0, -3.0, 4.0, 5.0, 3.0], -1, -1)),
+    )
 
     def rotated_filter() -> dict[str, Tensor]:
         x = leaf(2, 3, 4, 3, 3)
@@ -215,6 +269,7 @@ def cases() -> Iterator[tuple[str, Case]]:
     def text_maps() -> tuple[Tensor, Tensor]:
         """Labels of small kernels, and larger masks around them."""
         from scipy import ndimage
+
         smooth = torch.from_numpy(ndimage.gaussian_filter(random(24, 30, seed=8).numpy(), 1.5))
         masks = torch.stack([smooth > smooth.quantile(q) for q in (0.4, 0.6, 0.8)])
         return torch.from_numpy(ndimage.label(masks[-1])[0]).int(), masks
@@ -228,8 +283,15 @@ def cases() -> Iterator[tuple[str, Case]]:
 
     def group() -> dict[str, Tensor]:
         labels, masks = text_maps()
-        groups = ops.pixel_group(random(24, 30, seed=3), masks[0], random(24, 30, 4, seed=4), labels, masks[-1].byte(),
-                                 int(labels.max()) + 1, 0.8)
+        groups = ops.pixel_group(
+            random(24, 30, seed=3),
+            masks[0],
+            random(24, 30, 4, seed=4),
+            labels,
+            masks[-1].byte(),
+            int(labels.max()) + 1,
+            0.8,
+        )
         return {f'group{i}': torch.tensor(group) for i, group in enumerate(groups)}
 
     yield 'pixel_group', group
@@ -237,6 +299,7 @@ def cases() -> Iterator[tuple[str, Case]]:
 
 def record() -> None:
     import mmcv._ext  # the compiled one, as mmdet_shufflenetv2 is not imported
+
     outputs, skipped = {}, []
     for name, case in cases():
         try:

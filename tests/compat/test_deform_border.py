@@ -38,32 +38,46 @@ def deform_by_definition(x, offset, mask, weight, stride, padding, dilation, gro
                     columns.append(sampled(part, y, z) * mask[n, k])
         # (deform group, kernel cell, channel of the group) -> (channel, kernel cell)
         columns = torch.stack(columns).view(deform_groups, kernel.numel(), -1, h, w).transpose(1, 2).flatten(0, 1)
-        out.append(torch.cat([torch.einsum('ck...,ock->o...', part, some.flatten(2)) for part, some in zip(
-            columns.chunk(groups), weight.chunk(groups))]))
+        out.append(
+            torch.cat(
+                [
+                    torch.einsum('ck...,ock->o...', part, some.flatten(2))
+                    for part, some in zip(columns.chunk(groups), weight.chunk(groups))
+                ]
+            )
+        )
     return torch.stack(out)
 
 
 GEOMETRIES = [  # kernel, stride, padding, dilation, groups, deformable groups
-    ((3, 3), (1, 1), (1, 1), (1, 1), 1, 1), ((3, 3), (2, 1), (2, 1), (1, 1), 2, 1),
-    ((3, 3), (1, 2), (2, 3), (2, 3), 1, 2), ((1, 3), (1, 1), (0, 1), (1, 1), 2, 2),
-    ((5, 1), (2, 2), (3, 1), (1, 2), 1, 4)]
+    ((3, 3), (1, 1), (1, 1), (1, 1), 1, 1),
+    ((3, 3), (2, 1), (2, 1), (1, 1), 2, 1),
+    ((3, 3), (1, 2), (2, 3), (2, 3), 1, 2),
+    ((1, 3), (1, 1), (0, 1), (1, 1), 2, 2),
+    ((5, 1), (2, 2), (3, 1), (1, 2), 1, 4),
+]
 
 
 @pytest.mark.parametrize('modulated', [False, True])
 @pytest.mark.parametrize('geometry', GEOMETRIES, ids=str)
 def test_values_and_gradients_equal_the_definition(geometry, modulated):
     from mmcv.ops import deform_conv2d, modulated_deform_conv2d
+
     kernel, stride, padding, dilation, groups, deform_groups = geometry
-    size = [(n + 2 * p - d * (k - 1) - 1) // s + 1
-            for n, p, d, k, s in zip((5, 6), padding, dilation, kernel, stride)]
+    size = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in zip((5, 6), padding, dilation, kernel, stride)]
     points = deform_groups * kernel[0] * kernel[1]
     offset = random(2 * points, *size, seed=2, low=-3, high=3)
     is_row = (torch.arange(2 * points) % 2 == 0)[:, None, None]
-    offset = torch.stack([  # one per image
-        torch.zeros_like(offset), offset.round(), (offset * 2).round() / 2,
-        offset * 1e-9,  # in float32, -1 + 1e-9 is -1
-        torch.where(is_row, offset.round().clamp(max=-1), offset.round().clamp(min=1)),  # beyond both borders
-        offset.round() * 1e12]).requires_grad_()
+    offset = torch.stack(
+        [  # one per image
+            torch.zeros_like(offset),
+            offset.round(),
+            (offset * 2).round() / 2,
+            offset * 1e-9,  # in float32, -1 + 1e-9 is -1
+            torch.where(is_row, offset.round().clamp(max=-1), offset.round().clamp(min=1)),  # beyond both borders
+            offset.round() * 1e12,
+        ]
+    ).requires_grad_()
     x = random(6, 8, 5, 6, low=-1).requires_grad_()
     weight = random(4, 8 // groups, *kernel, seed=1, low=-1).requires_grad_()
     mask = random(6, points, *size, seed=3).requires_grad_() if modulated else torch.ones(6, points, *size)
@@ -84,6 +98,7 @@ def test_values_and_gradients_equal_the_definition(geometry, modulated):
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf'), 1e30])
 def test_a_point_with_an_offset_that_is_not_finite_is_outside(value, modulated):
     from mmcv.ops import deform_conv2d, modulated_deform_conv2d
+
     x, weight = random(1, 2, 5, 6).requires_grad_(), random(3, 2, 3, 3, seed=1).requires_grad_()
     offset, mask = random(1, 18, 5, 6, seed=2), torch.ones(1, 9, 5, 6)
     invalid = offset.clone()

@@ -11,9 +11,26 @@ pytestmark = pytest.mark.skipif(not compat.ops_are_served(), reason='a compiled 
 COMPILED = torch.load(RECORDED, weights_only=True)
 # Positions and weights of their samples have rounding errors.
 SAMPLED = ('roi_align_rotated', 'bezier_align', 'rotated_feature_align')
-SERVED = ('nms ', 'nms_match', 'batched_nms', 'soft_nms', 'roi_align', 'deform_conv2d', 'modulated_deform_conv2d',
-          'box_iou_rotated', 'nms_rotated', *SAMPLED, 'box_iou_quadri', 'nms_quadri', 'points_in_boxes_cpu',
-          'voxelization', 'active_rotated_filter', 'psa_mask', 'contour_expand', 'pixel_group')
+SERVED = (
+    'nms ',
+    'nms_match',
+    'batched_nms',
+    'soft_nms',
+    'roi_align',
+    'deform_conv2d',
+    'modulated_deform_conv2d',
+    'box_iou_rotated',
+    'nms_rotated',
+    *SAMPLED,
+    'box_iou_quadri',
+    'nms_quadri',
+    'points_in_boxes_cpu',
+    'voxelization',
+    'active_rotated_filter',
+    'psa_mask',
+    'contour_expand',
+    'pixel_group',
+)
 CASES = {name: case for name, case in cases() if name.startswith(SERVED)}
 
 
@@ -39,7 +56,7 @@ def focal_loss(logits, target, weight, gamma, alpha):
     positive = torch.nn.functional.one_hot(target, logits.size(1) + 1)[:, :-1].to(logits)
     p = logits.sigmoid()
     log_p, log_not_p = torch.nn.functional.logsigmoid(logits), torch.nn.functional.logsigmoid(-logits)
-    loss = -(positive * alpha * (1 - p)**gamma * log_p + (1 - positive) * (1 - alpha) * p**gamma * log_not_p)
+    loss = -(positive * alpha * (1 - p) ** gamma * log_p + (1 - positive) * (1 - alpha) * p**gamma * log_not_p)
     if weight is not None:
         loss = loss * torch.cat((weight, weight.new_ones(1)))[target][:, None]
     return loss
@@ -50,6 +67,7 @@ def focal_loss(logits, target, weight, gamma, alpha):
 @pytest.mark.parametrize('reduction', ['none', 'sum', 'mean'])
 def test_sigmoid_focal_loss_equals_the_paper(gamma, weighted, reduction):
     from mmcv.ops import sigmoid_focal_loss
+
     logits = random(40, 7, low=-6, high=6).double().requires_grad_()
     target = torch.arange(40) % 8  # 7 is background
     weight = random(7, seed=3).double() if weighted else None
@@ -57,14 +75,15 @@ def test_sigmoid_focal_loss_equals_the_paper(gamma, weighted, reduction):
     expected = focal_loss(logits, target, weight, gamma, 0.25)
     expected = {'none': lambda x: x, 'sum': torch.sum, 'mean': lambda x: x.sum() / 40}[reduction](expected)
     torch.testing.assert_close(ours, expected)
-    grad, = torch.autograd.grad(ours.sum(), logits, retain_graph=True)
-    expected_grad, = torch.autograd.grad(expected.sum(), logits)
+    (grad,) = torch.autograd.grad(ours.sum(), logits, retain_graph=True)
+    (expected_grad,) = torch.autograd.grad(expected.sum(), logits)
     torch.testing.assert_close(grad, expected_grad)
 
 
 def test_sigmoid_focal_loss_stays_finite_at_extreme_logits():
     from mmcv.ops import sigmoid_focal_loss
-    logits = torch.tensor([[200., -200.], [-200., 200.]], requires_grad=True)
+
+    logits = torch.tensor([[200.0, -200.0], [-200.0, 200.0]], requires_grad=True)
     loss = sigmoid_focal_loss(logits, torch.tensor([1, 1]), 2.0, 0.25)
     loss.backward()
     assert loss.isfinite()
@@ -74,6 +93,7 @@ def test_sigmoid_focal_loss_stays_finite_at_extreme_logits():
 @pytest.mark.parametrize('aligned', [False, True])
 def test_gradients_of_roi_align_match_its_output(aligned):
     from mmcv.ops import roi_align
+
     x = random(2, 2, 6, 7).double().requires_grad_()
     regions = rois(4, 2).double()
     assert torch.autograd.gradcheck(lambda t: roi_align(t, regions, (2, 3), 0.1, 2, 'avg', aligned), x)
@@ -82,6 +102,7 @@ def test_gradients_of_roi_align_match_its_output(aligned):
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_half_precision_on_the_cpu_equals_rounded_float32(dtype):
     from mmcv.ops import nms, roi_align
+
     x, regions = random(1, 3, 12, 12).to(dtype), torch.tensor([[0, 4.0, 4.0, 40.0, 36.0]], dtype=dtype)
     out = roi_align(x, regions, 3, 0.25, 2, 'avg', True)
     assert out.dtype == dtype
@@ -92,6 +113,7 @@ def test_half_precision_on_the_cpu_equals_rounded_float32(dtype):
 
 def test_operators_work_under_autocast():
     from mmcv.ops import batched_nms, roi_align
+
     x = random(1, 3, 12, 12).requires_grad_()
     weight = random(4, 3, 1, 1, seed=2)
     with torch.autocast('cpu', dtype=torch.bfloat16):
@@ -106,6 +128,7 @@ def test_operators_work_under_autocast():
 
 def test_inputs_can_be_non_contiguous():
     from mmcv.ops import nms, roi_align
+
     candidates = random(50, 8)[:, ::2].cumsum(dim=1) * 50
     scores = random(100, seed=1)[::2]
     assert torch.equal(nms(candidates, scores, 0.5)[1], nms(candidates.contiguous(), scores.contiguous(), 0.5)[1])
@@ -113,10 +136,13 @@ def test_inputs_can_be_non_contiguous():
     torch.testing.assert_close(roi_align(x, rois(5, 1), 3), roi_align(x.contiguous(), rois(5, 1), 3))
 
 
-@pytest.mark.parametrize('device', [
-    'cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU'))])
+@pytest.mark.parametrize(
+    'device',
+    ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU'))],
+)
 def test_operators_run_on(device):
     from mmcv.ops import nms, roi_align, sigmoid_focal_loss
+
     kept = nms(boxes(100).to(device), random(100, seed=1).to(device), 0.5)[1]
     assert torch.equal(kept.cpu(), nms(boxes(100), random(100, seed=1), 0.5)[1])
     x = random(2, 3, 12, 12).to(device).requires_grad_()
@@ -129,6 +155,7 @@ def test_operators_run_on(device):
 
 def test_an_unsupported_operator_raises_only_when_it_is_called():
     import mmcv._ext
+
     op = mmcv._ext.border_align_forward
     with pytest.raises(NotImplementedError, match=r'border_align_forward.*pip install'):
         op()

@@ -16,16 +16,28 @@ REGISTER = 'compat/patches.py'
 OTHERS = ('torch', 'torchvision', 'mmengine', 'mmdet', 'mmcv', 'pycocotools', 'gradio', 'tqdm')
 # Calls that change global state.
 INSTALLS = {
-    'signal.signal', 'atexit.register', 'warnings.filterwarnings', 'copyreg.pickle', 'sys.meta_path.append',
-    'sys.meta_path.insert', 'register_backend', 'register_handler', 'CheckpointLoader.register_scheme', 'setStream'}
+    'signal.signal',
+    'atexit.register',
+    'warnings.filterwarnings',
+    'copyreg.pickle',
+    'sys.meta_path.append',
+    'sys.meta_path.insert',
+    'register_backend',
+    'register_handler',
+    'CheckpointLoader.register_scheme',
+    'setStream',
+}
 
 
 def imported(tree: ast.AST) -> set[str]:
     """The names of imports from other packages in a module."""
-    return {(alias.asname or alias.name).split('.')[0] for node in ast.walk(tree)
-            if isinstance(node, (ast.Import, ast.ImportFrom)) and not getattr(node, 'level', 0)
-            for alias in node.names
-            if (getattr(node, 'module', None) or alias.name).split('.')[0] in OTHERS}
+    return {
+        (alias.asname or alias.name).split('.')[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and not getattr(node, 'level', 0)
+        for alias in node.names
+        if (getattr(node, 'module', None) or alias.name).split('.')[0] in OTHERS
+    }
 
 
 def root(node: ast.AST) -> str:
@@ -35,8 +47,11 @@ def root(node: ast.AST) -> str:
 
 
 def assigned(tree: ast.AST) -> Iterator[ast.Attribute]:
-    return (node for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, (ast.Store, ast.Del)))
+    return (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, (ast.Store, ast.Del))
+    )
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
@@ -50,8 +65,9 @@ def replaced_without_register(tree: ast.AST) -> Iterator[str]:
         if root(node) in theirs or (node.attr in attributes and root(node) != 'self'):
             yield f'{node.lineno}: {ast.unparse(node)}'
     # Functions that are passed to ``install`` are registered.
-    registered = {id(node) for name, call in calls(tree) if name.removeprefix('patches.') == 'install'
-                  for node in call.args}
+    registered = {
+        id(node) for name, call in calls(tree) if name.removeprefix('patches.') == 'install' for node in call.args
+    }
     for name, call in calls(tree):
         forced = name.endswith('register_module') and any(word.arg == 'force' for word in call.keywords)
         patched = name in ('setattr', 'delattr') and root(call.args[0]) in theirs
@@ -61,29 +77,48 @@ def replaced_without_register(tree: ast.AST) -> Iterator[str]:
 
 
 def test_other_packages_are_only_patched_through_the_register():
-    assert not [f'{path}:{found}' for path, tree in TREES.items() if path != REGISTER
-                for found in replaced_without_register(tree)]
+    assert not [
+        f'{path}:{found}'
+        for path, tree in TREES.items()
+        if path != REGISTER
+        for found in replaced_without_register(tree)
+    ]
 
 
-@pytest.mark.parametrize('code', [
-    'import torch\ntorch.load = print', 'from mmdet.models import SSDHead\nSSDHead.loss_cls = None',
-    'head.get_targets = print', 'import signal\nsignal.signal(2, print)', 'import torch\nsetattr(torch, "load", 1)',
-    '@METRICS.register_module(force=True)\nclass A: ...'])
+@pytest.mark.parametrize(
+    'code',
+    [
+        'import torch\ntorch.load = print',
+        'from mmdet.models import SSDHead\nSSDHead.loss_cls = None',
+        'head.get_targets = print',
+        'import signal\nsignal.signal(2, print)',
+        'import torch\nsetattr(torch, "load", 1)',
+        '@METRICS.register_module(force=True)\nclass A: ...',
+    ],
+)
 def test_a_patch_without_the_register_is_found(code):
     assert list(replaced_without_register(ast.parse(code)))
 
 
 def test_the_patches_in_use_are_those_in_the_register():
-    used = {call.args[0].value for path, tree in TREES.items() if path != REGISTER for name, call in calls(tree)
-             if name.removeprefix('patches.') in ('install', 'replace', 'replaced')
-             and isinstance(call.args[0], ast.Constant)}
+    used = {
+        call.args[0].value
+        for path, tree in TREES.items()
+        if path != REGISTER
+        for name, call in calls(tree)
+        if name.removeprefix('patches.') in ('install', 'replace', 'replaced')
+        and isinstance(call.args[0], ast.Constant)
+    }
     assert used == PATCHES.keys()
 
 
 def test_the_readme_lists_the_patches_of_the_register():
     table = (PACKAGE / 'compat' / 'README.md').read_text().partition('## Patches')[2].partition('\n## ')[0]
-    rows = [tuple(cell.strip() for cell in line.strip('|').split(' | ')) for line in table.splitlines()
-            if line.startswith('| `')]
+    rows = [
+        tuple(cell.strip() for cell in line.strip('|').split(' | '))
+        for line in table.splitlines()
+        if line.startswith('| `')
+    ]
     assert [row[:2] for row in rows] == [(f'`{name}`', why) for name, why in PATCHES.items()]
     # The other columns: when it is applied, and when it becomes unnecessary.
     assert all(len(row) == 4 and all(row) for row in rows)

@@ -47,6 +47,6 @@ def test_placeholders_are_replaced_by_the_operators(imported_early):
 
 
 def test_the_error_for_a_subclass_of_a_placeholder_says_what_to_do(imported_early):
-    imported_early('early_head', IMPORTED_EARLY + "\n\nclass Derived(DeformConv2d):\n    pass\n")
+    imported_early('early_head', IMPORTED_EARLY + '\n\nclass Derived(DeformConv2d):\n    pass\n')
     with pytest.raises(ImportError, match='mmdet.early_head.*mport mmdet_shufflenetv2 first.*run SCRIPT'):
         replace_placeholders()

@@ -11,10 +11,13 @@ from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.compat.registry_errors import registry_errors
 
 
-@pytest.mark.parametrize(('cfg', 'words'), [
-    (dict(type='ShuffleNetV2', width=1), "unexpected keyword argument 'width'"),
-    (dict(type='ShuffleNetV9'), 'ShuffleNetV9'),
-])
+@pytest.mark.parametrize(
+    ('cfg', 'words'),
+    [
+        (dict(type='ShuffleNetV2', width=1), "unexpected keyword argument 'width'"),
+        (dict(type='ShuffleNetV9'), 'ShuffleNetV9'),
+    ],
+)
 def test_unknown_types_and_arguments_are_user_errors(cfg, words):
     with pytest.raises(UserError, match=words), registry_errors():
         MODELS.build(cfg)
@@ -30,7 +33,6 @@ def test_an_error_inside_a_class_is_a_bug():
 
     @MODELS.register_module(force=True)
     class BuildsItsPartsWrongly:
-
         def __init__(self):
             LOOPS.get('EpochBasedTrainLoop')(max_epoch=3)
 
@@ -38,16 +40,27 @@ def test_an_error_inside_a_class_is_a_bug():
         MODELS.build(dict(type='BuildsItsPartsWrongly'))
 
 
-@pytest.mark.parametrize('error', [
-    TypeError("Hook.__init__() got an unexpected keyword argument 'x'"), KeyError('loss')])
+@pytest.mark.parametrize(
+    'error', [TypeError("Hook.__init__() got an unexpected keyword argument 'x'"), KeyError('loss')]
+)
 def test_other_errors_keep_their_type(error):
     with pytest.raises(type(error)), registry_errors():
         raise error
 
 
-@pytest.mark.parametrize(('backend', 'package'), [
-    ('Wandb', 'wandb'), ('MLflow', 'mlflow'), ('ClearML', 'clearml'), ('Neptune', 'neptune'), ('DVCLive', 'pygit2'),
-    ('DVCLive', 'dvclive'), ('Aim', 'aim'), ('Tensorboard', 'tensorboard')])
+@pytest.mark.parametrize(
+    ('backend', 'package'),
+    [
+        ('Wandb', 'wandb'),
+        ('MLflow', 'mlflow'),
+        ('ClearML', 'clearml'),
+        ('Neptune', 'neptune'),
+        ('DVCLive', 'pygit2'),
+        ('DVCLive', 'dvclive'),
+        ('Aim', 'aim'),
+        ('Tensorboard', 'tensorboard'),
+    ],
+)
 def test_the_error_for_a_visualizer_backend_contains_its_package(backend, package, tmp_path, monkeypatch):
     if package == 'dvclive':
         monkeypatch.setitem(sys.modules, 'pygit2', ModuleType('pygit2'))

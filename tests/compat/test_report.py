@@ -9,8 +9,11 @@ from mmdet_shufflenetv2 import compat
 
 
 def rows(text):
-    return {cells[1].strip(): [c.strip() for c in cells[2:5]] for line in text.splitlines() if line.startswith('| ')
-            and (cells := line.split('|'))}
+    return {
+        cells[1].strip(): [c.strip() for c in cells[2:5]]
+        for line in text.splitlines()
+        if line.startswith('| ') and (cells := line.split('|'))
+    }
 
 
 def test_the_report_contains_versions_and_the_state_of_every_operator():
@@ -30,7 +33,6 @@ def test_the_report_contains_versions_and_the_state_of_every_operator():
 
 def test_the_report_contains_the_error_of_a_failed_operator(monkeypatch):
     class Broken:
-
         def __getattr__(self, name):
             raise RuntimeError('undefined symbol: broken')
 
@@ -40,8 +42,9 @@ def test_the_report_contains_the_error_of_a_failed_operator(monkeypatch):
 
 
 def test_it_can_be_printed_from_the_command_line():
-    done = subprocess.run([sys.executable, '-m', 'mmdet_shufflenetv2.compat'], capture_output=True, text=True,
-                          check=False, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, '-m', 'mmdet_shufflenetv2.compat'], capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
     assert '| roi_align |' in done.stdout
     assert 'UserWarning' not in done.stderr

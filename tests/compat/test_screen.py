@@ -12,8 +12,12 @@ from mmdet_shufflenetv2.compat.screen import quiet_screen
 
 OWN = str(Path(mmdet_shufflenetv2.__file__).parent / 'training' / 'some_module.py')
 FOREIGN = '/usr/lib/python3/site-packages/pycocotools/cocoeval.py'
-CALLS = dict(print="print('told')", logger="logger.info('told')", print_log="print_log('told', 'current')",
-             print_log_without="print_log('told')")
+CALLS = dict(
+    print="print('told')",
+    logger="logger.info('told')",
+    print_log="print_log('told', 'current')",
+    print_log_without="print_log('told')",
+)
 
 
 def say(file, code):
@@ -24,9 +28,11 @@ def say(file, code):
 @pytest.fixture
 def log(tmp_path):
     """The log file of a run, from when it is called."""
+
     def begin():
         MMLogger.get_instance('run', logger_name='run', log_file=str(tmp_path / 'run.log'))
         return tmp_path / 'run.log'
+
     return begin
 
 

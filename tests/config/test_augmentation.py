@@ -32,13 +32,17 @@ def test_half_the_strength_halves_every_distance_from_no_change():
 def test_no_strength_leaves_the_image_but_for_flips(name):
     cfg = loaded(name)
     set_augmentation(cfg, 0)
-    pipeline = [each for each in base_dataset(cfg, 'train').pipeline if step_name(each) in (
-        'WarpResize', 'ColorDistortion', 'RandomAffine')]
+    pipeline = [
+        each
+        for each in base_dataset(cfg, 'train').pipeline
+        if step_name(each) in ('WarpResize', 'ColorDistortion', 'RandomAffine')
+    ]
     for each in pipeline:
         each.pop('flip_prob', None)
     image = np.random.default_rng(0).integers(0, 256, (320, 320, 3), dtype=np.uint8)
-    result = Compose([TRANSFORMS.build(each) for each in pipeline])(dict(
-        img=image.copy(), gt_bboxes=HorizontalBoxes(torch.zeros(0, 4)), gt_bboxes_labels=np.zeros(0, int)))
+    result = Compose([TRANSFORMS.build(each) for each in pipeline])(
+        dict(img=image.copy(), gt_bboxes=HorizontalBoxes(torch.zeros(0, 4)), gt_bboxes_labels=np.zeros(0, int))
+    )
     assert np.abs(result['img'].astype(float) - image).max() <= 1
 
 
@@ -67,18 +71,23 @@ def test_multi_scale_draws_sizes_of_its_range(name):
     assert 1.15 < max(drawn) <= 1.25
 
 
-@pytest.mark.parametrize(('change', 'value', 'words'), [
-    (set_augmentation, -1, 'augmentation=-1: expected 0'),
-    (set_augmentation, 9, 'augmentation=9: scaling_ratio_range of WarpResize'),
-    (set_multi_scale, 1, 'multi_scale=1: expected 0'),
-])
+@pytest.mark.parametrize(
+    ('change', 'value', 'words'),
+    [
+        (set_augmentation, -1, 'augmentation=-1: expected 0'),
+        (set_augmentation, 9, 'augmentation=9: scaling_ratio_range of WarpResize'),
+        (set_multi_scale, 1, 'multi_scale=1: expected 0'),
+    ],
+)
 def test_numbers_without_a_meaning_are_refused(change, value, words):
     with pytest.raises(UserError, match=words):
         change(loaded('nanodet_plus_m_snv2'), value)
 
 
-@pytest.mark.parametrize(('change', 'words'), [(set_augmentation, '`augmentation` needs a transform'),
-                                               (set_multi_scale, '`multi_scale` needs a Resize')])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [(set_augmentation, '`augmentation` needs a transform'), (set_multi_scale, '`multi_scale` needs a Resize')],
+)
 def test_a_pipeline_without_random_ranges_is_named(change, words):
     cfg = loaded('faster_rcnn_snv2')
     base_dataset(cfg, 'train').pipeline = [dict(type='LoadImageFromFile')]

@@ -43,7 +43,9 @@ def test_a_gpu_tries_and_stops_at_what_is_too_much(model_cfg, monkeypatch):
     monkeypatch.setattr(step_memory, '_fits_gpu', lambda model, size: fits)
     monkeypatch.setattr('torch.nn.Module.to', lambda self, device: self)
     assert images_that_fit(model_cfg, (64, 64), 64) == (
-        8, 'the largest power of two that fits in memory: 16 images take more than 3.2 GB')
+        8,
+        'the largest power of two that fits in memory: 16 images take more than 3.2 GB',
+    )
     assert tried[:4] == [2, 4, 8, 16]
 
 
@@ -56,8 +58,10 @@ def test_without_memory_for_two_images_a_smaller_size_is_asked_for(model_cfg, me
 @pytest.mark.parametrize(('most', 'asked'), [(8, 8), (None, 1024)])
 def test_the_largest_size_of_the_pipeline_is_measured_and_a_named_rate_is_kept(monkeypatch, most, asked):
     seen = []
-    monkeypatch.setattr('mmdet_shufflenetv2.config.batch_memory.images_that_fit',
-                        lambda *arguments: seen.append(arguments[1:]) or (4, 'because'))
+    monkeypatch.setattr(
+        'mmdet_shufflenetv2.config.batch_memory.images_that_fit',
+        lambda *arguments: seen.append(arguments[1:]) or (4, 'because'),
+    )
     cfg = Config.fromfile(ROOT / 'configs' / 'light_head_rcnn_snv2.py')
     notes = fit_batch_to_memory(cfg, 0.01, most)
     assert seen == [((1216, 800), asked)] or seen[0][1] == asked

@@ -10,9 +10,11 @@ from mmdet_shufflenetv2.data.pipelines import image_size
 
 def annotations(side, image=(640, 480)):
     """Boxes of one size, and crowds that do not count."""
-    return dict(images=[dict(id=7, width=image[0], height=image[1])],
-                annotations=[dict(image_id=7, bbox=[0, 0, side, side])] * 8 + [
-                    dict(image_id=7, bbox=[0, 0, 1, 1], iscrowd=1)] * 8)
+    return dict(
+        images=[dict(id=7, width=image[0], height=image[1])],
+        annotations=[dict(image_id=7, bbox=[0, 0, side, side])] * 8
+        + [dict(image_id=7, bbox=[0, 0, 1, 1], iscrowd=1)] * 8,
+    )
 
 
 def fitted(name, train, config='nanodet-plus-m-320', **options):
@@ -21,24 +23,29 @@ def fitted(name, train, config='nanodet-plus-m-320', **options):
     return cfg, notes
 
 
-@pytest.mark.parametrize(('name', 'side', 'image', 'size'), [
-    ('nanodet_plus_m_snv2', 40, (640, 480), (320, 320)),
-    ('nanodet_plus_m_snv2', 25, (640, 480), (320, 320)),
-    ('nanodet_plus_m_snv2', 16, (640, 480), (512, 512)),
-    ('nanodet_plus_m_snv2', 2, (4000, 3000), (640, 640)),  # at most doubled
-    ('nanodet_plus_m_snv2', 2, (480, 400), (480, 480)),  # not larger than the images
-    ('nanodet_plus_m_snv2', 2, (200, 160), (320, 320)),
-    ('faster_rcnn_snv2', 16, (4000, 3000), (2656, 1600)),
-    ('faster_rcnn_snv2', 16, (640, 480), (1333, 800)),
-])
+@pytest.mark.parametrize(
+    ('name', 'side', 'image', 'size'),
+    [
+        ('nanodet_plus_m_snv2', 40, (640, 480), (320, 320)),
+        ('nanodet_plus_m_snv2', 25, (640, 480), (320, 320)),
+        ('nanodet_plus_m_snv2', 16, (640, 480), (512, 512)),
+        ('nanodet_plus_m_snv2', 2, (4000, 3000), (640, 640)),  # at most doubled
+        ('nanodet_plus_m_snv2', 2, (480, 400), (480, 480)),  # not larger than the images
+        ('nanodet_plus_m_snv2', 2, (200, 160), (320, 320)),
+        ('faster_rcnn_snv2', 16, (4000, 3000), (2656, 1600)),
+        ('faster_rcnn_snv2', 16, (640, 480), (1333, 800)),
+    ],
+)
 def test_small_boxes_in_large_images_get_a_larger_input(name, side, image, size):
     cfg, notes = fitted(name, annotations(side, image))
     assert image_size(cfg) == image_size(cfg, 'train') == size
     assert ('image size' in notes) == (size not in ((320, 320), (1333, 800)))
 
 
-@pytest.mark.parametrize('options', [
-    dict(image_size='320'), dict(cfg_options={'train_dataloader.dataset.pipeline': []}), dict(config='best.pth')])
+@pytest.mark.parametrize(
+    'options',
+    [dict(image_size='320'), dict(cfg_options={'train_dataloader.dataset.pipeline': []}), dict(config='best.pth')],
+)
 def test_a_size_that_is_named_or_that_the_weights_know_stays(options):
     cfg, notes = fitted('nanodet_plus_m_snv2', annotations(8), **options)
     assert (image_size(cfg), notes) == ((320, 320), {})

@@ -1,4 +1,3 @@
-
 import pytest
 from conftest import ROOT
 from mmdet.utils import register_all_modules
@@ -33,7 +32,7 @@ def test_other_classes_take_effect_in_heads_and_data(cfg):
 
 
 def test_the_size_of_the_images_takes_effect(cfg):
-    apply_checkpoint_metadata(cfg, checkpoint(classes=('cat', ), image_size=(640, 480)))
+    apply_checkpoint_metadata(cfg, checkpoint(classes=('cat',), image_size=(640, 480)))
     assert image_size(cfg) == (640, 480)
 
 
@@ -47,7 +46,7 @@ def test_a_config_of_the_same_classes_keeps_its_heads_unless_they_were_set(cfg):
 
 def test_the_capitals_of_older_checkpoints_and_a_single_class_without_brackets_are_read():
     assert checkpoint_meta(checkpoint(CLASSES=('a', 'b')))['classes'] == ('a', 'b')
-    assert checkpoint_meta(checkpoint(classes='cat'))['classes'] == ('cat', )
+    assert checkpoint_meta(checkpoint(classes='cat'))['classes'] == ('cat',)
 
 
 def test_classes_that_nobody_has_named_are_numbered_and_a_line_says_how_to_name_them(cfg, capsys):
@@ -63,9 +62,16 @@ def test_classes_that_nobody_has_named_are_numbered_and_a_line_says_how_to_name_
 
 def test_the_entry_that_the_line_names_gives_the_names(capsys):
     register_all_modules(init_default_scope=True)
-    options = parse(TrainOptions, [
-        'config.py', '--cfg-options', 'model.roi_head.bbox_head.num_classes=3',
-        "test_dataloader.dataset.metainfo.classes=['dog','cat','traffic light']"], 'train').cfg_options
+    options = parse(
+        TrainOptions,
+        [
+            'config.py',
+            '--cfg-options',
+            'model.roi_head.bbox_head.num_classes=3',
+            "test_dataloader.dataset.metainfo.classes=['dog','cat','traffic light']",
+        ],
+        'train',
+    ).cfg_options
     cfg = load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py', options)
     apply_checkpoint_metadata(cfg, {'state_dict': {}})
     assert list(config_meta(cfg)['classes']) == ['dog', 'cat', 'traffic light']
@@ -78,15 +84,29 @@ def test_heads_of_as_many_classes_as_the_config_names_keep_its_names(cfg, capsys
     assert not capsys.readouterr().err
 
 
-@pytest.mark.parametrize(('ids', 'known'), [
-    ((3, 1), (3, 1)), ([0, 7], (0, 7)), ([0, 0], None), ([1], None), (['1', '2'], None), (5, None), (None, None)])
+@pytest.mark.parametrize(
+    ('ids', 'known'),
+    [((3, 1), (3, 1)), ([0, 7], (0, 7)), ([0, 0], None), ([1], None), (['1', '2'], None), (5, None), (None, None)],
+)
 def test_category_ids_are_read_where_there_is_one_for_each_class(ids, known):
     assert checkpoint_meta(checkpoint(classes=('a', 'b'), category_ids=ids)).get('category_ids') == known
 
 
-@pytest.mark.parametrize('loaded', [
-    {}, {'meta': None}, {'meta': {}}, {'meta': {'dataset_meta': []}}, checkpoint(classes=5), checkpoint(classes=[1, 2]),
-    checkpoint(classes=[]), checkpoint(image_size='big'), checkpoint(image_size=(1, -2)), checkpoint(image_size=(1, ))])
+@pytest.mark.parametrize(
+    'loaded',
+    [
+        {},
+        {'meta': None},
+        {'meta': {}},
+        {'meta': {'dataset_meta': []}},
+        checkpoint(classes=5),
+        checkpoint(classes=[1, 2]),
+        checkpoint(classes=[]),
+        checkpoint(image_size='big'),
+        checkpoint(image_size=(1, -2)),
+        checkpoint(image_size=(1,)),
+    ],
+)
 def test_what_says_nothing_or_nonsense_changes_nothing(cfg, loaded):
     before = cfg.pretty_text
     apply_checkpoint_metadata(cfg, loaded)

@@ -9,15 +9,28 @@ from mmdet_shufflenetv2.config.class_balance import balance_classes
 
 def data(*images_of_class):
     """80 images, of which the first so many have each class."""
-    return dict(images=[dict(id=number) for number in range(80)],
-                categories=[dict(id=label, name=f'class {label}') for label in range(len(images_of_class))],
-                annotations=[dict(category_id=label, image_id=number) for label, count in enumerate(images_of_class)
-                             for number in range(count)])
+    return dict(
+        images=[dict(id=number) for number in range(80)],
+        categories=[dict(id=label, name=f'class {label}') for label in range(len(images_of_class))],
+        annotations=[
+            dict(category_id=label, image_id=number)
+            for label, count in enumerate(images_of_class)
+            for number in range(count)
+        ],
+    )
 
 
-@pytest.mark.parametrize(('counts', 'wanted', 'balanced'), [
-    ((40, 40, 4), 'auto', True), ((40, 40, 6), 'auto', False), ((40, 40, 6), 'on', True), ((40, 40, 4), 'off', False),
-    ((40, ), 'on', False), ((40, 40, 0), 'auto', False)])
+@pytest.mark.parametrize(
+    ('counts', 'wanted', 'balanced'),
+    [
+        ((40, 40, 4), 'auto', True),
+        ((40, 40, 6), 'auto', False),
+        ((40, 40, 6), 'on', True),
+        ((40, 40, 4), 'off', False),
+        ((40,), 'on', False),
+        ((40, 40, 0), 'auto', False),
+    ],
+)
 def test_a_rare_class_is_one_that_an_eighth_of_the_median_has(counts, wanted, balanced):
     cfg = Config(dict(train_dataloader=dict(dataset=dict(type='CocoDataset'))))
     notes = balance_classes(cfg, data(*counts), wanted)
@@ -33,8 +46,9 @@ def test_images_are_repeated_by_the_root_of_how_rare_their_class_is():
     labels = [[label for label, count in enumerate((36, 36, 2)) if number < count] for number in range(80)]
 
     class Dataset(ClassBalancedDataset):
-        dataset = type('Labels', (), dict(get_cat_ids=staticmethod(labels.__getitem__),
-                                          __len__=lambda self: len(labels)))()
+        dataset = type(
+            'Labels', (), dict(get_cat_ids=staticmethod(labels.__getitem__), __len__=lambda self: len(labels))
+        )()
 
         def __init__(self):
             pass

@@ -13,8 +13,12 @@ register_all_modules()
 
 
 def sizes(cfg, split):
-    return [tuple(step[key]) for step in cfg[f'{split}_dataloader'].dataset.pipeline for key in ('scale', 'size')
-            if key in step]
+    return [
+        tuple(step[key])
+        for step in cfg[f'{split}_dataloader'].dataset.pipeline
+        for key in ('scale', 'size')
+        if key in step
+    ]
 
 
 @pytest.mark.parametrize(('text', 'size'), [('640', (640, 640)), ('1333x800', (1333, 800)), ('320X320', (320, 320))])
@@ -28,8 +32,9 @@ def test_anything_else_is_refused(text):
         parse_image_size(text)
 
 
-@pytest.mark.parametrize(('config', 'steps'), [
-    ('faster_rcnn_snv2', 1), ('light_head_rcnn_snv2', 1), ('nanodet_m_snv2', 2)])
+@pytest.mark.parametrize(
+    ('config', 'steps'), [('faster_rcnn_snv2', 1), ('light_head_rcnn_snv2', 1), ('nanodet_m_snv2', 2)]
+)
 def test_every_transform_of_every_pipeline_follows(config, steps):
     cfg = loaded(config)
     set_image_size(cfg, (416, 416))
@@ -53,8 +58,9 @@ def test_nanodet_at_416_is_the_projects_own_config_of_that_size():
 def test_nanodet_takes_images_of_any_shape_in_any_size(size, height, width, pipeline):
     cfg = loaded('nanodet_m_snv2')
     set_image_size(cfg, size)
-    steps = [step for step in cfg[f'{pipeline}_dataloader'].dataset.pipeline
-             if step['type'] in ('FitResize', 'CenterPad')]
+    steps = [
+        step for step in cfg[f'{pipeline}_dataloader'].dataset.pipeline if step['type'] in ('FitResize', 'CenterPad')
+    ]
     results = Compose(steps)(dict(img=np.zeros((height, width, 3), np.uint8), img_shape=(height, width)))
     assert results['img_shape'] == size[::-1]
     left, top, right, bottom = results['padding']
@@ -66,7 +72,8 @@ def test_nanodet_takes_images_of_any_shape_in_any_size(size, height, width, pipe
 def test_several_scales_change_in_proportion():
     cfg = loaded('faster_rcnn_snv2')
     cfg.train_dataloader.dataset.pipeline[2] = dict(
-        type='RandomChoiceResize', scales=[(1333, 640), (1333, 800)], keep_ratio=True)
+        type='RandomChoiceResize', scales=[(1333, 640), (1333, 800)], keep_ratio=True
+    )
     set_image_size(cfg, (667, 400))
     assert cfg.train_dataloader.dataset.pipeline[2]['scales'] == [(667, 320), (667, 400)]
 

@@ -18,8 +18,10 @@ from mmdet_shufflenetv2.models.build import build_model
 @pytest.fixture(autouse=True)
 def device(monkeypatch):
     """Call it with the device to train on; a GPU if it is not called."""
+
     def use(name):
         monkeypatch.setattr('mmdet_shufflenetv2.config.own_recipe.get_device', lambda: name)
+
     use('cuda')
     return use
 
@@ -31,9 +33,18 @@ def fitted(name, images, **options):
     return cfg, fit_recipe(cfg, images, options)
 
 
-@pytest.mark.parametrize(('kind', 'images', 'epochs'), [
-    ('cuda', 20, 100), ('cuda', 300, 78), ('cuda', 1500, 15), ('cuda', 100_000, 12),
-    ('cpu', 20, 100), ('cpu', 300, 15), ('cpu', 1500, 12)])
+@pytest.mark.parametrize(
+    ('kind', 'images', 'epochs'),
+    [
+        ('cuda', 20, 100),
+        ('cuda', 300, 78),
+        ('cuda', 1500, 15),
+        ('cuda', 100_000, 12),
+        ('cpu', 20, 100),
+        ('cpu', 300, 15),
+        ('cpu', 1500, 12),
+    ],
+)
 def test_the_length_follows_the_number_of_images_and_the_device(device, kind, images, epochs):
     device(kind)
     cfg, notes = fitted('faster_rcnn_snv2', images)
@@ -44,8 +55,9 @@ def test_the_length_follows_the_number_of_images_and_the_device(device, kind, im
     assert cfg.param_scheduler[1].milestones == [round(8 * epochs / 12), round(11 * epochs / 12)]
 
 
-@pytest.mark.parametrize(('images', 'batch', 'epochs'), [
-    (40, 8, 100), (300, 8, 78), (1000, 25, 75), (5000, 96, 56), (118_000, 96, 12)])
+@pytest.mark.parametrize(
+    ('images', 'batch', 'epochs'), [(40, 8, 100), (300, 8, 78), (1000, 25, 75), (5000, 96, 56), (118_000, 96, 12)]
+)
 def test_a_large_batch_becomes_one_that_leaves_an_epoch_some_steps(images, batch, epochs):
     cfg, notes = fitted('nanodet_plus_m_snv2', images)
     assert cfg.train_dataloader.batch_size == batch
@@ -61,9 +73,16 @@ COCO = CocoDataset.METAINFO['classes']
 REFINING = 0.01  # of fewer than 500 images
 
 
-@pytest.mark.parametrize(('classes', 'named', 'refined'), [
-    (COCO, None, True), (COCO, COCO, True), (COCO[:5], None, False), (COCO[:5], COCO[:5], True),
-    (COCO[:5], COCO[4::-1], False)])
+@pytest.mark.parametrize(
+    ('classes', 'named', 'refined'),
+    [
+        (COCO, None, True),
+        (COCO, COCO, True),
+        (COCO[:5], None, False),
+        (COCO[:5], COCO[:5], True),
+        (COCO[:5], COCO[4::-1], False),
+    ],
+)
 def test_weights_that_know_the_classes_are_refined_by_small_steps(tmp_path, classes, named, refined):
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
     cfg.model.bbox_head.num_classes = len(named or COCO)
@@ -127,16 +146,29 @@ def test_what_an_option_names_is_left_alone():
     assert set(notes) == {'average', 'learning rate'}
     cfg, notes = fitted('nanodet_plus_m_snv2', 300, lr=0.002)
     assert 'learning rate' not in notes
-    cfg, notes = fitted('nanodet_plus_m_snv2', 300, cfg_options={
-        'train_dataloader.batch_size': 96, 'train_cfg.max_epochs': 300, 'custom_hooks.1.gamma': 2000,
-        'optim_wrapper.optimizer.lr': 0.001})
+    cfg, notes = fitted(
+        'nanodet_plus_m_snv2',
+        300,
+        cfg_options={
+            'train_dataloader.batch_size': 96,
+            'train_cfg.max_epochs': 300,
+            'custom_hooks.1.gamma': 2000,
+            'optim_wrapper.optimizer.lr': 0.001,
+        },
+    )
     assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, notes) == (96, 300, {})
 
 
-@pytest.mark.parametrize(('key', 'options', 'kept'), [
-    ('head.gfl_cls.0.weight', {}, False), ('aux_head.gfl_cls.weight', {}, True),
-    ('assign_guidance.head.gfl_cls.weight', {}, True), ('backbone.conv1.0.weight', {}, True),
-    ('head.gfl_cls.0.weight', {'model.train_cfg.assign_guidance.stacked_convs': 2}, True)])
+@pytest.mark.parametrize(
+    ('key', 'options', 'kept'),
+    [
+        ('head.gfl_cls.0.weight', {}, False),
+        ('aux_head.gfl_cls.weight', {}, True),
+        ('assign_guidance.head.gfl_cls.weight', {}, True),
+        ('backbone.conv1.0.weight', {}, True),
+        ('head.gfl_cls.0.weight', {'model.train_cfg.assign_guidance.stacked_convs': 2}, True),
+    ],
+)
 @pytest.mark.parametrize('data', [None, 'fish'])
 def test_a_guidance_is_trained_where_the_weights_bring_one_or_an_option_names_it(tmp_path, key, options, kept, data):
     path = str(tmp_path / 'weights.pth')
@@ -155,8 +187,12 @@ def test_a_resumed_run_keeps_the_learning_rate_that_it_began_with(tmp_path, save
     weights = build_model(cfg.model).state_dict()
     text = Config(dict(optim_wrapper=dict(optimizer=dict(lr=saved)), refines_classes=saved < 0.001)).pretty_text
     cfg.load_from, cfg.resume = str(tmp_path / 'epoch_3.pth'), True
-    notes = fit_recipe(cfg, 300, TrainOptions('nanodet_plus_m_snv2', data='fish', resume='auto'),
-                       {'state_dict': weights, 'meta': {'cfg': text}})
+    notes = fit_recipe(
+        cfg,
+        300,
+        TrainOptions('nanodet_plus_m_snv2', data='fish', resume='auto'),
+        {'state_dict': weights, 'meta': {'cfg': text}},
+    )
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(saved)
     assert not cfg.auto_scale_lr.enable
     assert 'learning rate' not in notes
@@ -181,8 +217,10 @@ def recipe(path, **options):
     return cfg, start_from_published(cfg, TrainOptions(str(path), data='fish', **options))
 
 
-@pytest.mark.parametrize(('config', 'name'), [
-    ('nanodet_plus_m_snv2_1.5x_416', 'nanodet-plus-m-1.5x-416'), ('nanodet_m_snv2', 'nanodet-m-320')])
+@pytest.mark.parametrize(
+    ('config', 'name'),
+    [('nanodet_plus_m_snv2_1.5x_416', 'nanodet-plus-m-1.5x-416'), ('nanodet_m_snv2', 'nanodet-m-320')],
+)
 def test_published_weights_are_the_start_of_their_config(cache, tmp_path, config, name):
     path = ROOT / 'configs' / f'{config}.py'
     with pytest.raises(UserError, match=f'snv2 download {name}(?s:.*)load_from=None'):

@@ -59,8 +59,10 @@ def test_a_warm_up_takes_a_tenth_of_the_run_at_most():
 
 
 def test_what_follows_a_shortened_warm_up_begins_with_its_end_and_ends_with_the_run():
-    schedules = [dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=500),
-                 dict(type='CosineAnnealingLR', by_epoch=False, begin=500, end=90_000, T_max=89_500)]
+    schedules = [
+        dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=500),
+        dict(type='CosineAnnealingLR', by_epoch=False, begin=500, end=90_000, T_max=89_500),
+    ]
     fit_warm_up(schedules, 1000)
     assert schedules[0]['end'] == schedules[1]['begin'] == 100
     assert schedules[1]['end'] == 1000
@@ -75,11 +77,13 @@ def test_a_warm_up_longer_than_the_run_is_named():
 
 def schedule(**entries):
     """A schedule of a config of 12 epochs, made for 6 or 24."""
+
     def scaled(epochs):
         cfg = loaded('faster_rcnn_snv2')
         cfg.param_scheduler = [dict(entries)]
         set_run_flags(cfg, epochs=epochs)
         return cfg.param_scheduler[0]
+
     return scaled
 
 
@@ -100,16 +104,20 @@ def rates(schedule, epochs, steps=5):
 
 
 @pytest.mark.parametrize('converted', [False, True])
-@pytest.mark.parametrize('entries', [
-    dict(type='OneCycleLR', eta_max=1.0, total_steps=12),
-    dict(type='CosineRestartLR', periods=[4, 8], restart_weights=[1, 0.5], eta_min=0.01),
-    dict(type='CosineAnnealingLR', T_max=12, eta_min=0.01),
-    dict(type='CosineAnnealingLR', begin=6, end=12, T_max=6, eta_min=0.01),
-    dict(type='PolyLR', begin=0, end=12, eta_min=0.01),
-    dict(type='StepLR', step_size=4),
-    dict(type='MultiStepLR', milestones=[8, 10]),
-    dict(type='ExponentialLR', begin=0, end=12, gamma=0.5),
-], ids=lambda entries: entries['type'])
+@pytest.mark.parametrize(
+    'entries',
+    [
+        dict(type='OneCycleLR', eta_max=1.0, total_steps=12),
+        dict(type='CosineRestartLR', periods=[4, 8], restart_weights=[1, 0.5], eta_min=0.01),
+        dict(type='CosineAnnealingLR', T_max=12, eta_min=0.01),
+        dict(type='CosineAnnealingLR', begin=6, end=12, T_max=6, eta_min=0.01),
+        dict(type='PolyLR', begin=0, end=12, eta_min=0.01),
+        dict(type='StepLR', step_size=4),
+        dict(type='MultiStepLR', milestones=[8, 10]),
+        dict(type='ExponentialLR', begin=0, end=12, gamma=0.5),
+    ],
+    ids=lambda entries: entries['type'],
+)
 def test_every_schedule_has_the_same_course_over_more_epochs(entries, converted):
     entries = dict(entries, by_epoch=True, convert_to_iter_based=converted)
     before, after = rates(entries, 12), rates(schedule(**entries)(24), 24)
@@ -121,8 +129,9 @@ def test_every_schedule_has_the_same_course_over_more_epochs(entries, converted)
 
 @pytest.mark.parametrize('epochs', [1, 2, 3, 5, 7, 100])
 def test_a_cosine_over_the_second_half_never_rises_again(epochs):
-    scaled = schedule(type='CosineAnnealingLR', begin=6, end=12, T_max=6, by_epoch=True,
-                      convert_to_iter_based=True)(epochs)
+    scaled = schedule(type='CosineAnnealingLR', begin=6, end=12, T_max=6, by_epoch=True, convert_to_iter_based=True)(
+        epochs
+    )
     assert scaled['T_max'] == scaled['end'] - scaled['begin']
 
 
@@ -136,8 +145,10 @@ def test_restarts_keep_their_number_and_last_to_the_end(epochs):
 def test_intervals_and_hooks_that_count_epochs_follow():
     cfg = loaded('faster_rcnn_snv2')
     cfg.train_cfg.update(max_epochs=300, val_interval=10, dynamic_intervals=[(280, 1)])
-    cfg.custom_hooks = [dict(type='PipelineSwitchHook', switch_epoch=280), dict(type='mmdet.YOLOXModeSwitchHook',
-                                                                               num_last_epochs=15)]
+    cfg.custom_hooks = [
+        dict(type='PipelineSwitchHook', switch_epoch=280),
+        dict(type='mmdet.YOLOXModeSwitchHook', num_last_epochs=15),
+    ]
     set_run_flags(cfg, epochs=30)
     assert cfg.train_cfg.dynamic_intervals == [(28, 1)]
     assert [cfg.custom_hooks[0].switch_epoch, cfg.custom_hooks[1].num_last_epochs] == [28, 2]
@@ -168,23 +179,29 @@ def test_freezing_is_the_backbones_own():
     assert config(freeze=3).model.backbone.frozen_stages == 3
 
 
-@pytest.mark.parametrize(('flags', 'words'), [
-    (dict(epochs=0), 'epochs=0: expected a positive number'),
-    (dict(batch_size=-1), 'batch_size=-1'),
-    (dict(lr=float('nan')), 'lr=nan'),
-    (dict(lr=0.0), 'lr=0.0'),
-    (dict(checkpoint_interval_minutes=-1.0), 'checkpoint_interval_minutes=-1.0'),
-])
+@pytest.mark.parametrize(
+    ('flags', 'words'),
+    [
+        (dict(epochs=0), 'epochs=0: expected a positive number'),
+        (dict(batch_size=-1), 'batch_size=-1'),
+        (dict(lr=float('nan')), 'lr=nan'),
+        (dict(lr=0.0), 'lr=0.0'),
+        (dict(checkpoint_interval_minutes=-1.0), 'checkpoint_interval_minutes=-1.0'),
+    ],
+)
 def test_numbers_that_make_no_sense_are_refused(flags, words):
     with pytest.raises(UserError, match=words):
         TrainOptions('config.py', **flags)
 
 
-@pytest.mark.parametrize(('flags', 'words'), [
-    (dict(freeze=5), 'freeze=5: expected -1'),
-    (dict(freeze=-2), 'freeze=-2: expected -1'),
-    (dict(image_size='big'), 'image_size=big'),
-])
+@pytest.mark.parametrize(
+    ('flags', 'words'),
+    [
+        (dict(freeze=5), 'freeze=5: expected -1'),
+        (dict(freeze=-2), 'freeze=-2: expected -1'),
+        (dict(image_size='big'), 'image_size=big'),
+    ],
+)
 def test_flags_that_do_not_fit_a_config_are_refused(flags, words):
     with pytest.raises(UserError, match=words):
         config(**flags)

@@ -17,15 +17,21 @@ def started(checkpoint, of_config, **options):
 
 def test_a_checkpoint_in_place_of_a_config_is_what_a_run_starts_from_and_its_folder_stays_as_it_is():
     assert started('work_dirs/fish/best.pth', 'work_dirs/fish', data='new') == (
-        'work_dirs/fish/best.pth', 'work_dirs/fish_from_best')
+        'work_dirs/fish/best.pth',
+        'work_dirs/fish_from_best',
+    )
     assert started(str(Path('work_dirs/fish/best.pth').absolute()), 'work_dirs/fish')[1] == 'work_dirs/fish_from_best'
 
 
-@pytest.mark.parametrize(('checkpoint', 'options', 'expected'), [
-    ('elsewhere/best.pth', {}, ('elsewhere/best.pth', 'work_dirs/fish')),
-    ('work_dirs/fish/best.pth', dict(work_dir='work_dirs/fish'), ('work_dirs/fish/best.pth', 'work_dirs/fish')),
-    ('work_dirs/fish/best.pth', dict(resume='auto'), (None, 'work_dirs/fish')),
-    ('work_dirs/fish/best.pth', dict(cfg_options=dict(load_from=None)), (None, 'work_dirs/fish')),
-    ('fish.py', {}, (None, 'work_dirs/fish'))])
+@pytest.mark.parametrize(
+    ('checkpoint', 'options', 'expected'),
+    [
+        ('elsewhere/best.pth', {}, ('elsewhere/best.pth', 'work_dirs/fish')),
+        ('work_dirs/fish/best.pth', dict(work_dir='work_dirs/fish'), ('work_dirs/fish/best.pth', 'work_dirs/fish')),
+        ('work_dirs/fish/best.pth', dict(resume='auto'), (None, 'work_dirs/fish')),
+        ('work_dirs/fish/best.pth', dict(cfg_options=dict(load_from=None)), (None, 'work_dirs/fish')),
+        ('fish.py', {}, (None, 'work_dirs/fish')),
+    ],
+)
 def test_what_is_named_stays(checkpoint, options, expected):
     assert started(checkpoint, 'work_dirs/fish', **options) == expected

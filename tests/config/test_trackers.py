@@ -19,10 +19,15 @@ def kinds(cfg):
     return [backend['type'] for backend in cfg.visualizer.vis_backends]
 
 
-@pytest.mark.parametrize('cfg', [
-    {}, dict(visualizer=dict(type='DetLocalVisualizer')),
-    dict(visualizer=dict(type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])),
-    dict(visualizer=dict(type='DetLocalVisualizer', vis_backends=[dict(type='mmengine.TensorboardVisBackend')]))])
+@pytest.mark.parametrize(
+    'cfg',
+    [
+        {},
+        dict(visualizer=dict(type='DetLocalVisualizer')),
+        dict(visualizer=dict(type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])),
+        dict(visualizer=dict(type='DetLocalVisualizer', vis_backends=[dict(type='mmengine.TensorboardVisBackend')])),
+    ],
+)
 def test_every_config_gets_each_backend_once(cfg, monkeypatch):
     monkeypatch.setattr(HERE, lambda package: object())
     cfg = Config(cfg)
@@ -44,17 +49,23 @@ def test_mlflow_logs_where_it_would_by_itself(monkeypatch):
     cfg = Config(dict(work_dir='work_dirs/fish'))
     add_trackers(cfg, ['mlflow'])
     assert cfg.visualizer.vis_backends[-1] == dict(
-        type='MLflowVisBackend', tracking_uri='sqlite:///mlflow.db', exp_name='fish')
+        type='MLflowVisBackend', tracking_uri='sqlite:///mlflow.db', exp_name='fish'
+    )
 
 
 def test_an_unknown_tracker_is_answered_with_those_that_are_known():
     with pytest.raises(UserError, match='tracker=wandbb .*tensorboard.*dvclive'):
-        TrainOptions('config.py', tracker=('wandbb', ))
+        TrainOptions('config.py', tracker=('wandbb',))
 
 
-@pytest.mark.parametrize('named', [dict(tracker=('wandb', 'dvclive')), dict(cfg_options={
-    'visualizer.vis_backends': [dict(type='WandbVisBackend'), dict(type='DVCLiveVisBackend')]})],
-    ids=['option', 'config'])
+@pytest.mark.parametrize(
+    'named',
+    [
+        dict(tracker=('wandb', 'dvclive')),
+        dict(cfg_options={'visualizer.vis_backends': [dict(type='WandbVisBackend'), dict(type='DVCLiveVisBackend')]}),
+    ],
+    ids=['option', 'config'],
+)
 def test_what_is_not_installed_is_one_line_before_any_data_are_read(small_config, tmp_path, monkeypatch, named):
     monkeypatch.setattr(HERE, lambda package: None if package in ('wandb', 'pygit2') else object())
     monkeypatch.setattr('mmdet_shufflenetv2.config.resolve.fit_run', lambda *args: pytest.fail('data are read'))
@@ -65,7 +76,7 @@ def test_what_is_not_installed_is_one_line_before_any_data_are_read(small_config
 
 def test_an_evaluation_is_not_logged_where_the_training_was(small_config, tmp_path, monkeypatch):
     monkeypatch.setattr(HERE, lambda package: object())
-    cfg, _ = resolve(TrainOptions(str(small_config), work_dir=str(tmp_path), tracker=('wandb', )))
+    cfg, _ = resolve(TrainOptions(str(small_config), work_dir=str(tmp_path), tracker=('wandb',)))
     assert 'WandbVisBackend' in kinds(cfg)
     monkeypatch.setattr('mmdet_shufflenetv2.config.resolve.load_checkpoint_config', lambda *args: cfg)
     monkeypatch.setattr('mmdet_shufflenetv2.config.resolve.follow_run', lambda *args, **kwargs: None)
@@ -83,13 +94,14 @@ def test_a_tracker_that_cannot_begin_is_one_line(small_config, tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, 'wandb', wandb)
     monkeypatch.setattr(HERE, lambda package: object())
     with pytest.raises(UserError, match=r'WandbVisBackend.*api_key not configured.*tracker'):
-        train(small_config, work_dir=str(tmp_path), tracker=('wandb', ))
+        train(small_config, work_dir=str(tmp_path), tracker=('wandb',))
 
 
 @pytest.mark.skipif(importlib.util.find_spec('tensorboard') is None, reason='needs tensorboard')
 def test_tensorboard_reads_the_loss_of_a_run(small_config, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    train(small_config, work_dir=str(tmp_path), tracker=('tensorboard', ), cfg_options={'train_cfg.max_epochs': 1})
+
+    train(small_config, work_dir=str(tmp_path), tracker=('tensorboard',), cfg_options={'train_cfg.max_epochs': 1})
     [events] = tmp_path.glob('*/vis_data/events.out.tfevents.*')
     scalars = EventAccumulator(str(events)).Reload()
     assert [event.step for event in scalars.Scalars('loss')] == [1, 2, 3]

@@ -41,72 +41,83 @@ def test_a_whole_data_set_has_no_problem(content, root):
     assert 'OK to train' in str(report)
 
 
-@pytest.mark.parametrize(('damage', 'problem'), [
-    (lambda c, r: c['annotations'].append(None), 'entry'),
-    (lambda c, r: c['images'][0].pop('width'), 'field_missing'),
-    (lambda c, r: c['annotations'][0].pop('bbox'), 'field_missing'),
-    (lambda c, r: c['annotations'][0].pop('area'), 'field_missing'),
-    (lambda c, r: c['annotations'][0].update(category_id='1'), 'field_type'),
-    (lambda c, r: c['annotations'][0].update(area='much'), 'field_type'),
-    (lambda c, r: c['annotations'][0].update(bbox=[1, 2, '3', 4]), 'field_type'),
-    (lambda c, r: c['annotations'][0].update(iscrowd=-1), 'field_type'),
-    (lambda c, r: c['images'][0].update(width=10 ** 400), 'field_type'),
-    (lambda c, r: c['images'][0].update(height=-5), 'field_type'),
-    (lambda c, r: c['annotations'].clear(), 'no_annotations'),
-    (lambda c, r: c['images'].append(dict(c['images'][0])), 'duplicate_image_id'),
-    (lambda c, r: c['annotations'].append(dict(c['annotations'][0])), 'duplicate_annotation_id'),
-    (lambda c, r: c['categories'].append(dict(id=1, name='moon')), 'duplicate_category_id'),
-    (lambda c, r: c['categories'].append(dict(id=9, name='star')), 'duplicate_category_name'),
-    (lambda c, r: c['annotations'][0].update(image_id=99), 'unknown_image'),
-    (lambda c, r: c['annotations'][0].update(category_id=99), 'unknown_category'),
-    (lambda c, r: c['annotations'][0].update(bbox=[1, 2, 3]), 'box_length'),
-    (lambda c, r: c['annotations'][0].update(bbox={'x': 1}), 'box_length'),
-    (lambda c, r: c['annotations'][0].update(bbox=[1, 2, float('nan'), 4]), 'box_not_finite'),
-    (lambda c, r: c['annotations'][0].update(bbox=[1, 2, 10 ** 400, 4]), 'box_not_finite'),
-    (lambda c, r: c['images'][0].update(file_name='../../etc/passwd'), 'leaves_folder'),
-    (lambda c, r: first_image(r).unlink(), 'image_missing'),
-    (lambda c, r: first_image(r).write_bytes(first_image(r).read_bytes()[:700]), 'image_broken'),
-    (lambda c, r: huge_png(first_image(r)), 'image_too_large'),
-    (lambda c, r: c['images'][0].update(width=c['images'][0]['width'] + 1), 'image_size'),
-    (lambda c, r: c['images'].append(dict(c['images'][0], id=77)), 'duplicate_file'),
-    (lambda c, r: c['annotations'][0].update(bbox=[5, 5, 0, 9]), 'box_flat'),
-    (lambda c, r: c['annotations'][0].update(bbox=[5, 5, 9, -9]), 'box_flat'),
-    (lambda c, r: c['annotations'][0].update(bbox=[5, 5, 0.5, 9]), 'box_tiny'),
-    (lambda c, r: c['annotations'][0].update(bbox=[500, 5, 9, 9]), 'box_beside'),
-    (lambda c, r: c['annotations'][0].update(bbox=[-5, 5, 9, 9]), 'box_outside'),
-    (lambda c, r: c['annotations'][0].update(segmentation=[[1, 2, 3, [4]]]), 'segmentation_nested'),
-    (lambda c, r: c['annotations'][0].update(segmentation=[[0], [[[]]]]), 'segmentation_nested'),
-    (lambda c, r: c['annotations'][0].update(area=0), 'area'),
-    (lambda c, r: c['annotations'][0].update(area=-3), 'area'),
-    (lambda c, r: c['annotations'][0].update(area=None), 'field_type'),
-    (lambda c, r: c['annotations'][0].update(area=float('nan')), 'field_type'),
-    (lambda c, r: c['annotations'][0].update(iscrowd=1), 'crowd'),
-    (lambda c, r: c['annotations'][0].update(iscrowd=True), 'crowd'),
-    (lambda c, r: c['annotations'][0].update(iscrowd='0'), 'field_type'),
-    (lambda c, r: c['annotations'][0].update(ignore=1), 'ignored'),
-    (lambda c, r: c['annotations'][0].update(ignore=True, iscrowd=1), 'ignored'),
-    (lambda c, r: c['categories'].append(dict(id=9, name='moon')), 'unused_category'),
-    (lambda c, r: c.update(annotations=[a for a in c['annotations'] if a['image_id'] != 3]), 'empty_image'),
-])
+@pytest.mark.parametrize(
+    ('damage', 'problem'),
+    [
+        (lambda c, r: c['annotations'].append(None), 'entry'),
+        (lambda c, r: c['images'][0].pop('width'), 'field_missing'),
+        (lambda c, r: c['annotations'][0].pop('bbox'), 'field_missing'),
+        (lambda c, r: c['annotations'][0].pop('area'), 'field_missing'),
+        (lambda c, r: c['annotations'][0].update(category_id='1'), 'field_type'),
+        (lambda c, r: c['annotations'][0].update(area='much'), 'field_type'),
+        (lambda c, r: c['annotations'][0].update(bbox=[1, 2, '3', 4]), 'field_type'),
+        (lambda c, r: c['annotations'][0].update(iscrowd=-1), 'field_type'),
+        (lambda c, r: c['images'][0].update(width=10**400), 'field_type'),
+        (lambda c, r: c['images'][0].update(height=-5), 'field_type'),
+        (lambda c, r: c['annotations'].clear(), 'no_annotations'),
+        (lambda c, r: c['images'].append(dict(c['images'][0])), 'duplicate_image_id'),
+        (lambda c, r: c['annotations'].append(dict(c['annotations'][0])), 'duplicate_annotation_id'),
+        (lambda c, r: c['categories'].append(dict(id=1, name='moon')), 'duplicate_category_id'),
+        (lambda c, r: c['categories'].append(dict(id=9, name='star')), 'duplicate_category_name'),
+        (lambda c, r: c['annotations'][0].update(image_id=99), 'unknown_image'),
+        (lambda c, r: c['annotations'][0].update(category_id=99), 'unknown_category'),
+        (lambda c, r: c['annotations'][0].update(bbox=[1, 2, 3]), 'box_length'),
+        (lambda c, r: c['annotations'][0].update(bbox={'x': 1}), 'box_length'),
+        (lambda c, r: c['annotations'][0].update(bbox=[1, 2, float('nan'), 4]), 'box_not_finite'),
+        (lambda c, r: c['annotations'][0].update(bbox=[1, 2, 10**400, 4]), 'box_not_finite'),
+        (lambda c, r: c['images'][0].update(file_name='../../etc/passwd'), 'leaves_folder'),
+        (lambda c, r: first_image(r).unlink(), 'image_missing'),
+        (lambda c, r: first_image(r).write_bytes(first_image(r).read_bytes()[:700]), 'image_broken'),
+        (lambda c, r: huge_png(first_image(r)), 'image_too_large'),
+        (lambda c, r: c['images'][0].update(width=c['images'][0]['width'] + 1), 'image_size'),
+        (lambda c, r: c['images'].append(dict(c['images'][0], id=77)), 'duplicate_file'),
+        (lambda c, r: c['annotations'][0].update(bbox=[5, 5, 0, 9]), 'box_flat'),
+        (lambda c, r: c['annotations'][0].update(bbox=[5, 5, 9, -9]), 'box_flat'),
+        (lambda c, r: c['annotations'][0].update(bbox=[5, 5, 0.5, 9]), 'box_tiny'),
+        (lambda c, r: c['annotations'][0].update(bbox=[500, 5, 9, 9]), 'box_beside'),
+        (lambda c, r: c['annotations'][0].update(bbox=[-5, 5, 9, 9]), 'box_outside'),
+        (lambda c, r: c['annotations'][0].update(segmentation=[[1, 2, 3, [4]]]), 'segmentation_nested'),
+        (lambda c, r: c['annotations'][0].update(segmentation=[[0], [[[]]]]), 'segmentation_nested'),
+        (lambda c, r: c['annotations'][0].update(area=0), 'area'),
+        (lambda c, r: c['annotations'][0].update(area=-3), 'area'),
+        (lambda c, r: c['annotations'][0].update(area=None), 'field_type'),
+        (lambda c, r: c['annotations'][0].update(area=float('nan')), 'field_type'),
+        (lambda c, r: c['annotations'][0].update(iscrowd=1), 'crowd'),
+        (lambda c, r: c['annotations'][0].update(iscrowd=True), 'crowd'),
+        (lambda c, r: c['annotations'][0].update(iscrowd='0'), 'field_type'),
+        (lambda c, r: c['annotations'][0].update(ignore=1), 'ignored'),
+        (lambda c, r: c['annotations'][0].update(ignore=True, iscrowd=1), 'ignored'),
+        (lambda c, r: c['categories'].append(dict(id=9, name='moon')), 'unused_category'),
+        (lambda c, r: c.update(annotations=[a for a in c['annotations'] if a['image_id'] != 3]), 'empty_image'),
+    ],
+)
 def test_each_problem_is_found_once_and_is_the_only_one(content, root, damage, problem):
     damage(content, root)
     report = check(content, root)
     # An image or a category that is listed twice leaves one without annotation.
     assert set(report.found) - {problem} <= {'empty_image', 'duplicate_file', 'unused_category'}
     assert report.found[problem] == 1
-    assert report.fatal == [name for name in (problem, ) if name in FATAL]
+    assert report.fatal == [name for name in (problem,) if name in FATAL]
     assert (FATAL | WARNINGS)[problem] in str(report)
 
 
-@pytest.mark.parametrize(('change', 'problem', 'words'), [
-    (lambda a: a.update(bbox=[*a['bbox'][:2], 0, 0]), 'no_box', 'none of'),
-    (lambda a: a.update(bbox=[-50, 0, 20, 20]), 'no_box', 'none of'),
-    (lambda a: a.update(area=0), 'no_box', 'none of'),
-    (lambda a: a.update(iscrowd=1), 'no_box', 'marked as a crowd, iscrowd 1'),
-    (lambda a: a.update(ignore=1), 'no_box', 'marked to be ignored, ignore 1'),
-    (lambda a: a.update(bbox=[a['bbox'][0], a['bbox'][1], a['bbox'][0] + a['bbox'][2], a['bbox'][1] + a['bbox'][3]]),
-     'box_corners', 'bbox ['),
-])
+@pytest.mark.parametrize(
+    ('change', 'problem', 'words'),
+    [
+        (lambda a: a.update(bbox=[*a['bbox'][:2], 0, 0]), 'no_box', 'none of'),
+        (lambda a: a.update(bbox=[-50, 0, 20, 20]), 'no_box', 'none of'),
+        (lambda a: a.update(area=0), 'no_box', 'none of'),
+        (lambda a: a.update(iscrowd=1), 'no_box', 'marked as a crowd, iscrowd 1'),
+        (lambda a: a.update(ignore=1), 'no_box', 'marked to be ignored, ignore 1'),
+        (
+            lambda a: a.update(
+                bbox=[a['bbox'][0], a['bbox'][1], a['bbox'][0] + a['bbox'][2], a['bbox'][1] + a['bbox'][3]]
+            ),
+            'box_corners',
+            'bbox [',
+        ),
+    ],
+)
 def test_boxes_that_say_nothing_or_something_else_are_fatal_where_all_are_so(content, root, change, problem, words):
     for annotation in content['annotations']:
         change(annotation)
@@ -116,10 +127,31 @@ def test_boxes_that_say_nothing_or_something_else_are_fatal_where_all_are_so(con
 
 
 STRANGE = [
-    dict(area=0), dict(area=-1), dict(area=0.4), dict(iscrowd=1), dict(iscrowd=True), dict(iscrowd=0), dict(ignore=0),
-    dict(iscrowd=False), dict(ignore=1), dict(ignore=True), dict(ignore=None), dict(ignore=1, iscrowd=1, area=0),
-    *(dict(bbox=box) for box in ([5, 5, 0, 9], [5, 5, 9, 1], [5, 5, 0.99, 9], [5, 5, -4, 9], [500, 5, 9, 9],
-                                 [-9, 5, 9, 9], [-8, 5, 9, 9], [5, -20, 9, 9])),
+    dict(area=0),
+    dict(area=-1),
+    dict(area=0.4),
+    dict(iscrowd=1),
+    dict(iscrowd=True),
+    dict(iscrowd=0),
+    dict(ignore=0),
+    dict(iscrowd=False),
+    dict(ignore=1),
+    dict(ignore=True),
+    dict(ignore=None),
+    dict(ignore=1, iscrowd=1, area=0),
+    *(
+        dict(bbox=box)
+        for box in (
+            [5, 5, 0, 9],
+            [5, 5, 9, 1],
+            [5, 5, 0.99, 9],
+            [5, 5, -4, 9],
+            [500, 5, 9, 9],
+            [-9, 5, 9, 9],
+            [-8, 5, 9, 9],
+            [5, -20, 9, 9],
+        )
+    ),
 ]
 
 
@@ -159,10 +191,20 @@ def test_all_are_counted_and_the_first_few_are_named(content, root):
     json.dumps(report)
 
 
-@pytest.mark.parametrize(('name', 'leaves'), [
-    ('a.jpg', False), ('train/a.jpg', False), ('a..b.jpg', False), ('../a.jpg', True), ('x/../../a.jpg', True),
-    ('/etc/passwd', True), ('C:\\a.jpg', True), ('..\\a.jpg', True), ('a\0.jpg', True),
-])
+@pytest.mark.parametrize(
+    ('name', 'leaves'),
+    [
+        ('a.jpg', False),
+        ('train/a.jpg', False),
+        ('a..b.jpg', False),
+        ('../a.jpg', True),
+        ('x/../../a.jpg', True),
+        ('/etc/passwd', True),
+        ('C:\\a.jpg', True),
+        ('..\\a.jpg', True),
+        ('a\0.jpg', True),
+    ],
+)
 def test_names_that_leave_the_folder_are_known(name, leaves):
     assert leaves_folder(name) == leaves
 
@@ -176,7 +218,7 @@ def test_mutated_annotations_end_in_a_report_or_one_line(content, root, tmp_path
         mutate(mutated, rng)
         path = tmp_path / 'mutated.json'
         text = json.dumps(mutated)
-        path.write_text(text[:rng.randrange(len(text))] if rng.random() < 0.1 else text)
+        path.write_text(text[: rng.randrange(len(text))] if rng.random() < 0.1 else text)
         said, report = outcome(path, root)
         assert len(said) <= 1
         if report is not None:

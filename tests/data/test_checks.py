@@ -20,8 +20,16 @@ def root(shapes_root, tmp_path):
 
 
 def config(root, **changes):
-    return dict(type='CocoDataset', data_root=f'{root}/', ann_file=ANN_FILE, data_prefix=dict(img='train2017/'),
-                metainfo=dict(classes=CLASSES)) | changes
+    return (
+        dict(
+            type='CocoDataset',
+            data_root=f'{root}/',
+            ann_file=ANN_FILE,
+            data_prefix=dict(img='train2017/'),
+            metainfo=dict(classes=CLASSES),
+        )
+        | changes
+    )
 
 
 def edit(root, change):
@@ -44,31 +52,45 @@ def test_data_sets_of_other_formats_are_left_alone():
     prepare_dataset(dict(type='XMLDataset', data_root='nowhere/', ann_file='none.txt'))
 
 
-@pytest.mark.parametrize(('damage', 'words'), [
-    (lambda root: (root / ANN_FILE).unlink(), ['Annotation file not found', 'train2017', 'data_root=']),
-    (lambda root: (root / ANN_FILE).write_text('{"images": ['), ['is not JSON']),
-    (lambda root: (root / ANN_FILE).write_bytes(b'\xff\xfe\x00'), ['is not JSON']),
-    (lambda root: (root / ANN_FILE).write_bytes(b'\xef\xbb\xbf' + (root / ANN_FILE).read_bytes()),
-     ['byte order mark', 'without']),
-    (lambda root: (root / ANN_FILE).write_text('[' * 100000), ['is not JSON']),
-    (lambda root: (root / ANN_FILE).write_text('[]'), ['has no list "images"']),
-    (lambda root: edit(root, lambda a: a.pop('images')), ['has no list "images"']),
-    (lambda root: edit(root, lambda a: a.pop('categories')), ['has no list "categories"']),
-    (lambda root: edit(root, lambda a: a['images'].clear()), ['there are no images', 'snv2 check-data']),
-    (lambda root: edit(root, lambda a: a['images'][0].pop('file_name')), ['a field is missing', 'file_name']),
-    (lambda root: edit(root, lambda a: a['categories'].append(dict(id=9, name='zebra'))),
-     ["category 'zebra'", 'num_classes']),
-    (lambda root: edit(root, lambda a: a['categories'].pop(1)), ['a category that is not listed']),
-    (lambda root: edit(root, lambda a: a.update(
-        categories=[c for c in a['categories'] if c['id'] != 2],
-        annotations=[each for each in a['annotations'] if each['category_id'] != 2])), ["lacks the category 'square'"]),
-    (lambda root: edit(root, lambda a: a['annotations'][0].update(category_id=77)), ['category_id 77']),
-    (lambda root: image(root).unlink(), ['1 of 12 images', '000000000004.jpg is missing']),
-    (lambda root: image(root).write_bytes(image(root).read_bytes()[:900]), ['000000000004.jpg is truncated']),
-    (lambda root: image(root).write_bytes(b''), ['000000000004.jpg is truncated or']),
-    (lambda root: image(root).write_text('hello'), ['000000000004.jpg is truncated or']),
-    (lambda root: shutil.rmtree(root / 'train2017'), ['12 of 12 images', 'and 9 more']),
-])
+@pytest.mark.parametrize(
+    ('damage', 'words'),
+    [
+        (lambda root: (root / ANN_FILE).unlink(), ['Annotation file not found', 'train2017', 'data_root=']),
+        (lambda root: (root / ANN_FILE).write_text('{"images": ['), ['is not JSON']),
+        (lambda root: (root / ANN_FILE).write_bytes(b'\xff\xfe\x00'), ['is not JSON']),
+        (
+            lambda root: (root / ANN_FILE).write_bytes(b'\xef\xbb\xbf' + (root / ANN_FILE).read_bytes()),
+            ['byte order mark', 'without'],
+        ),
+        (lambda root: (root / ANN_FILE).write_text('[' * 100000), ['is not JSON']),
+        (lambda root: (root / ANN_FILE).write_text('[]'), ['has no list "images"']),
+        (lambda root: edit(root, lambda a: a.pop('images')), ['has no list "images"']),
+        (lambda root: edit(root, lambda a: a.pop('categories')), ['has no list "categories"']),
+        (lambda root: edit(root, lambda a: a['images'].clear()), ['there are no images', 'snv2 check-data']),
+        (lambda root: edit(root, lambda a: a['images'][0].pop('file_name')), ['a field is missing', 'file_name']),
+        (
+            lambda root: edit(root, lambda a: a['categories'].append(dict(id=9, name='zebra'))),
+            ["category 'zebra'", 'num_classes'],
+        ),
+        (lambda root: edit(root, lambda a: a['categories'].pop(1)), ['a category that is not listed']),
+        (
+            lambda root: edit(
+                root,
+                lambda a: a.update(
+                    categories=[c for c in a['categories'] if c['id'] != 2],
+                    annotations=[each for each in a['annotations'] if each['category_id'] != 2],
+                ),
+            ),
+            ["lacks the category 'square'"],
+        ),
+        (lambda root: edit(root, lambda a: a['annotations'][0].update(category_id=77)), ['category_id 77']),
+        (lambda root: image(root).unlink(), ['1 of 12 images', '000000000004.jpg is missing']),
+        (lambda root: image(root).write_bytes(image(root).read_bytes()[:900]), ['000000000004.jpg is truncated']),
+        (lambda root: image(root).write_bytes(b''), ['000000000004.jpg is truncated or']),
+        (lambda root: image(root).write_text('hello'), ['000000000004.jpg is truncated or']),
+        (lambda root: shutil.rmtree(root / 'train2017'), ['12 of 12 images', 'and 9 more']),
+    ],
+)
 def test_what_is_wrong_is_said_with_the_file_and_what_to_do(root, damage, words):
     damage(root)
     with pytest.raises(UserError) as error:
@@ -83,20 +105,24 @@ def masked(root, change=lambda annotation, place: None):
             x, y, w, h = annotation['bbox']
             annotation['segmentation'] = [[x, y, x + w, y, x + w, y + h]]
             change(annotation, place)
+
     edit(root, each)
 
 
 MASKS = dict(pipeline=[dict(type='LoadAnnotations', with_bbox=True, with_mask=True)])
 
 
-@pytest.mark.parametrize(('change', 'words'), [
-    (lambda a, place: a.pop('segmentation'), 'has no mask'),
-    (lambda a, place: a.update(segmentation=[]), 'has no mask'),
-    (lambda a, place: place == 3 and a.update(segmentation=None), ': 1 of .* annotation id 4 has no mask'),
-    (lambda a, place: place == 3 and a.update(iscrowd=1, segmentation=[]), 'annotation id 4 has no mask'),
-    (lambda a, place: a.update(segmentation=[1, 2, 3, 4, 5, 6]), 'not a list of polygons'),
-    (lambda a, place: a.update(segmentation=dict(size=[3, 4], counts=[12])), 'size .*3, 4.* in an image of'),
-])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda a, place: a.pop('segmentation'), 'has no mask'),
+        (lambda a, place: a.update(segmentation=[]), 'has no mask'),
+        (lambda a, place: place == 3 and a.update(segmentation=None), ': 1 of .* annotation id 4 has no mask'),
+        (lambda a, place: place == 3 and a.update(iscrowd=1, segmentation=[]), 'annotation id 4 has no mask'),
+        (lambda a, place: a.update(segmentation=[1, 2, 3, 4, 5, 6]), 'not a list of polygons'),
+        (lambda a, place: a.update(segmentation=dict(size=[3, 4], counts=[12])), 'size .*3, 4.* in an image of'),
+    ],
+)
 def test_a_box_without_a_mask_is_refused_where_masks_are_loaded_and_only_there(root, change, words):
     masked(root, change)
     with pytest.raises(UserError, match=words) as error:
@@ -119,19 +145,23 @@ def test_masks_pass_and_those_that_cannot_be_drawn_are_counted(root, capsys):
 
 def test_what_a_training_leaves_out_is_counted_and_an_evaluation_says_what_it_counts_all_the_same(root, capsys):
     def change(content):
-        for annotation, what in zip(content['annotations'], [dict(iscrowd=1), dict(iscrowd=1), dict(area=0),
-                                                             dict(ignore=1), dict(bbox=[1, 1, 0, 5])]):
+        for annotation, what in zip(
+            content['annotations'],
+            [dict(iscrowd=1), dict(iscrowd=1), dict(area=0), dict(ignore=1), dict(bbox=[1, 1, 0, 5])],
+        ):
             annotation.update(what)
         sizes.update(all=len(content['annotations']))
 
     sizes = {}
     edit(root, change)
     prepare_dataset(config(root))
-    line, = capsys.readouterr().out.splitlines()
+    (line,) = capsys.readouterr().out.splitlines()
     used = f'{sizes["all"] - 5} of {sizes["all"]} boxes are used for training'
     assert f'{used}. Not used: 2 x a box is marked as a crowd' in line
-    assert all(f'1 x {reason}' in line for reason in ('a box is marked to be ignored', 'an annotation has no positive',
-                                                      'a box has no area'))
+    assert all(
+        f'1 x {reason}' in line
+        for reason in ('a box is marked to be ignored', 'an annotation has no positive', 'a box has no area')
+    )
     prepare_dataset(config(root, test_mode=True))
     assert '1 x a box is marked to be ignored (ignore 1), but the evaluation still uses it' in capsys.readouterr().out
     prepare_dataset(config(root), say=False)
@@ -141,14 +171,15 @@ def test_what_a_training_leaves_out_is_counted_and_an_evaluation_says_what_it_co
 @pytest.mark.parametrize('empty', [{}, dict(filter_empty_gt=True)])
 def test_small_images_that_the_config_leaves_out_are_counted_and_all_of_them_refused(root, capsys, empty):
     def prepare(least, **changes):
-        prepare_dataset(dict(type='RepeatDataset', times=2, dataset=config(
-            root, filter_cfg=dict(empty, min_size=least), **changes)))
+        prepare_dataset(
+            dict(type='RepeatDataset', times=2, dataset=config(root, filter_cfg=dict(empty, min_size=least), **changes))
+        )
 
     sides = sorted(min(each['width'], each['height']) for each in json.loads((root / ANN_FILE).read_text())['images'])
     below = sum(side < sides[6] for side in sides)
     where = '`cfg_options` train_dataloader.dataset.dataset.filter_cfg.min_size=0'
     prepare(sides[6])
-    line, = capsys.readouterr().out.splitlines()
+    (line,) = capsys.readouterr().out.splitlines()
     assert f'{below} of 12 images have a side below {sides[6]} pixels and are not used for training' in line
     assert line.endswith(where)
     with pytest.raises(UserError, match='12 of 12 images have a side below 1000 pixels') as error:
@@ -171,19 +202,26 @@ def turned(root):
 
 
 def state(root, **fields):
-    edit(root, lambda content: next(
-        each for each in content['images'] if each['file_name'] == image(root).name).update(fields))
+    edit(
+        root,
+        lambda content: next(each for each in content['images'] if each['file_name'] == image(root).name).update(
+            fields
+        ),
+    )
 
 
-@pytest.mark.parametrize(('damage', 'words'), [
-    (resized, ['1 of 12 images', '000000000004.jpg', 'is 48 x 48, stated ', 'scale boxes']),
-    (lambda root: state(root, width=48), ['have another size', ', stated 48 x ']),
-    (lambda root: (turned(root), state(root, width=80)), ['is 96 x 80, stated 80 x 96', 'EXIF', 'exiftool']),
-    (lambda root: state(root, width=0), ['width is 0', 'positive number']),
-    (lambda root: state(root, height='96'), ["height is '96'", 'positive number']),
-    (lambda root: state(root, height=None), ['height is None', 'positive number']),
-    (lambda root: edit(root, lambda content: content['images'][0].pop('width')), ['a field is missing', 'width']),
-])
+@pytest.mark.parametrize(
+    ('damage', 'words'),
+    [
+        (resized, ['1 of 12 images', '000000000004.jpg', 'is 48 x 48, stated ', 'scale boxes']),
+        (lambda root: state(root, width=48), ['have another size', ', stated 48 x ']),
+        (lambda root: (turned(root), state(root, width=80)), ['is 96 x 80, stated 80 x 96', 'EXIF', 'exiftool']),
+        (lambda root: state(root, width=0), ['width is 0', 'positive number']),
+        (lambda root: state(root, height='96'), ["height is '96'", 'positive number']),
+        (lambda root: state(root, height=None), ['height is None', 'positive number']),
+        (lambda root: edit(root, lambda content: content['images'][0].pop('width')), ['a field is missing', 'width']),
+    ],
+)
 def test_a_size_that_is_not_the_images_is_refused(root, damage, words):
     damage(root)
     with pytest.raises(UserError) as error:
@@ -192,9 +230,16 @@ def test_a_size_that_is_not_the_images_is_refused(root, damage, words):
     assert len(str(error.value).splitlines()) <= 2
 
 
-@pytest.mark.parametrize(('load', 'size'), [
-    ({}, (96, 80)), (dict(color_type='grayscale'), (96, 80)), (dict(imdecode_backend='pillow'), (96, 80)),
-    (dict(color_type='unchanged'), (80, 96)), (dict(color_type='color_ignore_orientation'), (80, 96))])
+@pytest.mark.parametrize(
+    ('load', 'size'),
+    [
+        ({}, (96, 80)),
+        (dict(color_type='grayscale'), (96, 80)),
+        (dict(imdecode_backend='pillow'), (96, 80)),
+        (dict(color_type='unchanged'), (80, 96)),
+        (dict(color_type='color_ignore_orientation'), (80, 96)),
+    ],
+)
 def test_the_size_is_that_which_the_pipeline_reads(root, load, size):
     turned(root)
     pipeline = [dict(type='LoadImageFromFile', **load), dict(type='LoadAnnotations', imdecode_backend='tifffile')]
@@ -218,13 +263,20 @@ def test_what_is_evaluated_on_may_lack_classes_and_that_is_said(root, capsys):
     assert f'has {len(CLASSES)} of the {len(CLASSES) + 1} classes (circle, ' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('wrap', [
-    lambda cfg: cfg, lambda cfg: dict(type='RepeatDataset', times=2, dataset=cfg),
-    lambda cfg: dict(type='ConcatDataset', datasets=[config(''), cfg])])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda cfg: cfg,
+        lambda cfg: dict(type='RepeatDataset', times=2, dataset=cfg),
+        lambda cfg: dict(type='ConcatDataset', datasets=[config(''), cfg]),
+    ],
+)
 def test_data_sets_of_one_config_whose_classes_differ_in_order_are_refused(wrap):
     refuse_other_classes(wrap(config('')), config(''))
-    for pair in ((wrap(config('')), config('', metainfo=dict(classes=CLASSES[::-1]))),
-                 (wrap(config('', metainfo=dict(classes=CLASSES[::-1]))), config(''))):
+    for pair in (
+        (wrap(config('')), config('', metainfo=dict(classes=CLASSES[::-1]))),
+        (wrap(config('', metainfo=dict(classes=CLASSES[::-1]))), config('')),
+    ):
         with pytest.raises(UserError, match="'circle' in one is 'cross' in another|'cross' in one is 'circle'"):
             refuse_other_classes(*pair)
 
@@ -235,12 +287,20 @@ def test_a_class_that_the_config_names_twice_is_refused(root):
 
 
 def test_what_is_trained_on_knows_its_category_ids_those_of_the_first_where_several_are_joined(root):
-    edit(root, lambda content: [entry.update({key: entry[key] + 6}) for kind, key in (
-        ('categories', 'id'), ('annotations', 'category_id')) for entry in content[kind]])
+    edit(
+        root,
+        lambda content: [
+            entry.update({key: entry[key] + 6})
+            for kind, key in (('categories', 'id'), ('annotations', 'category_id'))
+            for entry in content[kind]
+        ],
+    )
     backwards = tuple(CLASSES[::-1])
     other = ANN_FILE.replace('train', 'val')
-    joined = [config(root, metainfo=dict(classes=backwards)),
-              config(root, metainfo=dict(classes=backwards), ann_file=other, data_prefix=dict(img='val2017/'))]
+    joined = [
+        config(root, metainfo=dict(classes=backwards)),
+        config(root, metainfo=dict(classes=backwards), ann_file=other, data_prefix=dict(img='val2017/')),
+    ]
     prepare_dataset(dict(type='ConcatDataset', datasets=joined))
     assert [list(each['metainfo']['category_ids']) for each in joined] == [[11, 10, 9, 8, 7]] * 2
     assert DATASETS.build(joined[1] | dict(lazy_init=True)).metainfo['category_ids'] == [11, 10, 9, 8, 7]
@@ -256,7 +316,7 @@ def test_whole_images_of_every_format_pass_and_halves_do_not(tmp_path, suffix):
     path = tmp_path / f'image{suffix}'
     Image.effect_noise((60, 50), 40).convert('RGB').save(path)
     check_images([path])
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match='truncated or'):
         check_images([path])
 

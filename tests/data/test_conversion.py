@@ -27,9 +27,17 @@ def boxes_by_pixels(data, split):
     """The content of each image file, whatever its name -> its boxes in order, each with its class and flag."""
     annotations, folder = data.splits[split].annotations, data.splits[split].images
     names = {category['id']: category['name'] for category in annotations['categories']}
-    return Counter(((folder / image['file_name']).read_bytes(), tuple(
-        (names[one['category_id']], *one['bbox'], one.get('ignore', 0) or one['iscrowd'])
-        for one in annotations['annotations'] if one['image_id'] == image['id'])) for image in annotations['images'])
+    return Counter(
+        (
+            (folder / image['file_name']).read_bytes(),
+            tuple(
+                (names[one['category_id']], *one['bbox'], one.get('ignore', 0) or one['iscrowd'])
+                for one in annotations['annotations']
+                if one['image_id'] == image['id']
+            ),
+        )
+        for image in annotations['images']
+    )
 
 
 @pytest.mark.parametrize('to', TARGETS)
@@ -51,20 +59,34 @@ def read_by_others(root, to, split):
     if to == 'coco':
         with contextlib.redirect_stdout(io.StringIO()):
             coco = COCO(root / 'annotations' / f'instances_{split}.json')
-        return {image['file_name']: [(coco.cats[one['category_id']]['name'], *corners(one))
-                                     for one in coco.imgToAnns[image['id']]] for image in coco.imgs.values()}
+        return {
+            image['file_name']: [
+                (coco.cats[one['category_id']]['name'], *corners(one)) for one in coco.imgToAnns[image['id']]
+            ]
+            for image in coco.imgs.values()
+        }
     if to == 'yolo':
         supervision = pytest.importorskip('supervision')
         read = supervision.DetectionDataset.from_yolo(
-            str(root / 'images' / split), str(root / 'labels' / split), str(root / 'data.yaml'))
-        return {path.rpartition('/')[2]: [(read.classes[label], *box) for label, box in zip(found.class_id, found.xyxy)]
-                for path, _, found in read}
+            str(root / 'images' / split), str(root / 'labels' / split), str(root / 'data.yaml')
+        )
+        return {
+            path.rpartition('/')[2]: [(read.classes[label], *box) for label, box in zip(found.class_id, found.xyxy)]
+            for path, _, found in read
+        }
     found = {}
     for stem in (root / 'ImageSets' / 'Main' / f'{split}.txt').read_text().split():
         tree = ElementTree.parse(root / 'Annotations' / f'{stem}.xml')
-        found[tree.findtext('filename')] = [(one.findtext('name'), *(
-            float(one.findtext(f'bndbox/{key}')) - less for key, less in (
-                ('xmin', 1), ('ymin', 1), ('xmax', 0), ('ymax', 0)))) for one in tree.iter('object')]
+        found[tree.findtext('filename')] = [
+            (
+                one.findtext('name'),
+                *(
+                    float(one.findtext(f'bndbox/{key}')) - less
+                    for key, less in (('xmin', 1), ('ymin', 1), ('xmax', 0), ('ymax', 0))
+                ),
+            )
+            for one in tree.iter('object')
+        ]
     return found
 
 
@@ -72,8 +94,14 @@ def read_by_others(root, to, split):
 def test_other_readers_find_the_boxes_of_the_original(layout, shapes_root, tmp_path, to):
     convert(layout('coco'), tmp_path / 'out', to)
     content = annotations_of(shapes_root, 'train2017')
-    expected = {image['file_name']: [(CLASSES[one['category_id'] - 1], *one['bbox']) for one in content['annotations']
-                                     if one['image_id'] == image['id']] for image in content['images']}
+    expected = {
+        image['file_name']: [
+            (CLASSES[one['category_id'] - 1], *one['bbox'])
+            for one in content['annotations']
+            if one['image_id'] == image['id']
+        ]
+        for image in content['images']
+    }
     found = read_by_others(tmp_path / 'out', to, 'train')
     assert found.keys() == expected.keys()
     for file, boxes in found.items():
@@ -82,17 +110,27 @@ def test_other_readers_find_the_boxes_of_the_original(layout, shapes_root, tmp_p
             np.testing.assert_allclose(box, (x, y, x + w, y + h), atol=1e-3)
 
 
-def data_of(root, boxes, classes=('cat', 'dog'), files=('a.jpg', ), **more):
+def data_of(root, boxes, classes=('cat', 'dog'), files=('a.jpg',), **more):
     """COCO's format: boxes of image 1, each a class's number, a box, and other fields; images that differ."""
     root.mkdir()
     for number, file in enumerate(files):
         (root / 'images' / file).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(root / 'images' / file), np.full((HEIGHT, WIDTH, 3), 20 * number, np.uint8))
-    (root / 'train.json').write_text(json.dumps(dict(
-        images=[dict(id=number, file_name=file, width=WIDTH, height=HEIGHT) for number, file in enumerate(files, 1)],
-        annotations=[dict(dict(id=number, image_id=1, category_id=label, bbox=box, iscrowd=0), **fields)
-                     for number, (label, box, fields) in enumerate(boxes, 1)],
-        categories=[dict(id=number, name=name) for number, name in enumerate(classes, 1)], **more)))
+    (root / 'train.json').write_text(
+        json.dumps(
+            dict(
+                images=[
+                    dict(id=number, file_name=file, width=WIDTH, height=HEIGHT) for number, file in enumerate(files, 1)
+                ],
+                annotations=[
+                    dict(dict(id=number, image_id=1, category_id=label, bbox=box, iscrowd=0), **fields)
+                    for number, (label, box, fields) in enumerate(boxes, 1)
+                ],
+                categories=[dict(id=number, name=name) for number, name in enumerate(classes, 1)],
+                **more,
+            )
+        )
+    )
     return root
 
 
@@ -104,17 +142,35 @@ def found_boxes(data):
 
 
 @pytest.mark.parametrize('to', TARGETS)
-@pytest.mark.parametrize('box', [[10.123, 20.456, 30.789, 40.001], [0, 0, WIDTH, HEIGHT], [10, 20, 1, 1],
-                                 [10.5, 20.25, 0.5, 0.125], [99.001, 79.001, 0.999, 0.999], [0, 0, 1.001, 1.001]])
+@pytest.mark.parametrize(
+    'box',
+    [
+        [10.123, 20.456, 30.789, 40.001],
+        [0, 0, WIDTH, HEIGHT],
+        [10, 20, 1, 1],
+        [10.5, 20.25, 0.5, 0.125],
+        [99.001, 79.001, 0.999, 0.999],
+        [0, 0, 1.001, 1.001],
+    ],
+)
 def test_boxes_keep_each_thousandth_of_a_pixel(tmp_path, box, to):
     result = convert(data_of(tmp_path / 'data', [BOX, (1, box, {})]), tmp_path / 'out', to)
     assert found_boxes(result) == [BOX[1], box]
 
 
 @pytest.mark.parametrize('to', TARGETS)
-@pytest.mark.parametrize('names', [
-    ('zebra', 'ant'), ('no', '1'), ('café & <b>', '猫: "x"'), ('#1', "it's"), ('a,b;c', '- x'), ('😀', '{0}'),
-    ('background', 'cat')])
+@pytest.mark.parametrize(
+    'names',
+    [
+        ('zebra', 'ant'),
+        ('no', '1'),
+        ('café & <b>', '猫: "x"'),
+        ('#1', "it's"),
+        ('a,b;c', '- x'),
+        ('😀', '{0}'),
+        ('background', 'cat'),
+    ],
+)
 def test_names_and_their_order_are_kept_with_classes_that_have_no_box(tmp_path, names, to):
     result = convert(data_of(tmp_path / 'data', [BOX], (*names, 'unused')), tmp_path / 'out', to)
     assert result.classes == (*names, 'unused')
@@ -134,23 +190,26 @@ def test_images_without_objects_and_of_one_name_in_several_folders_are_kept(tmp_
 MASK = [[10, 20, 40, 20, 40, 60]]
 
 
-@pytest.mark.parametrize(('box', 'to', 'kept', 'note'), [
-    ((1, [50, 50, 10, 10], dict(iscrowd=1)), 'coco', 2, None),
-    ((1, [50, 50, 10, 10], dict(iscrowd=1)), 'yolo', 1, '1 x a crowd.* is not written'),
-    ((1, [50, 50, 10, 10], dict(iscrowd=1)), 'voc', 2, '1 x a crowd.* is marked as difficult'),
-    ((1, [50, 50, 10, 10], dict(ignore=1)), 'yolo', 1, '1 x a crowd.* is not written'),
-    ((1, [50, 50, 10, 10], dict(ignore=1)), 'voc', 2, '1 x a crowd.* is marked as difficult'),
-    ((1, [90, 70, 15, 15], {}), 'coco', 2, None),
-    ((1, [90, 70, 15, 15], {}), 'yolo', 2, '1 x a box is clipped'),
-    ((1, [90, 70, 15, 15], {}), 'voc', 2, '1 x a box is clipped'),
-    ((1, [-5, 0, 15, 15], {}), 'voc', 2, '1 x a box is clipped'),
-    ((1, [120, 70, 15, 15], {}), 'voc', 1, '1 x a box has no area in its image'),
-    ((1, [20, 70, 0, 15], dict(area=9)), 'yolo', 1, '1 x a box has no area in its image'),
-    ((1, [0.25, 0.25, 0.5, 0.5], {}), 'voc', 1, '1 x a box is inside the first pixel'),
-    ((1, [10, 20, 30, 40], dict(segmentation=MASK)), 'coco', 2, None),
-    ((1, [10, 20, 30, 40], dict(segmentation=MASK)), 'yolo', 2, '1 x a mask or polygon is not written'),
-    ((1, [10, 20, 30, 40], dict(segmentation=MASK)), 'voc', 2, '1 x a mask or polygon is not written'),
-])
+@pytest.mark.parametrize(
+    ('box', 'to', 'kept', 'note'),
+    [
+        ((1, [50, 50, 10, 10], dict(iscrowd=1)), 'coco', 2, None),
+        ((1, [50, 50, 10, 10], dict(iscrowd=1)), 'yolo', 1, '1 x a crowd.* is not written'),
+        ((1, [50, 50, 10, 10], dict(iscrowd=1)), 'voc', 2, '1 x a crowd.* is marked as difficult'),
+        ((1, [50, 50, 10, 10], dict(ignore=1)), 'yolo', 1, '1 x a crowd.* is not written'),
+        ((1, [50, 50, 10, 10], dict(ignore=1)), 'voc', 2, '1 x a crowd.* is marked as difficult'),
+        ((1, [90, 70, 15, 15], {}), 'coco', 2, None),
+        ((1, [90, 70, 15, 15], {}), 'yolo', 2, '1 x a box is clipped'),
+        ((1, [90, 70, 15, 15], {}), 'voc', 2, '1 x a box is clipped'),
+        ((1, [-5, 0, 15, 15], {}), 'voc', 2, '1 x a box is clipped'),
+        ((1, [120, 70, 15, 15], {}), 'voc', 1, '1 x a box has no area in its image'),
+        ((1, [20, 70, 0, 15], dict(area=9)), 'yolo', 1, '1 x a box has no area in its image'),
+        ((1, [0.25, 0.25, 0.5, 0.5], {}), 'voc', 1, '1 x a box is inside the first pixel'),
+        ((1, [10, 20, 30, 40], dict(segmentation=MASK)), 'coco', 2, None),
+        ((1, [10, 20, 30, 40], dict(segmentation=MASK)), 'yolo', 2, '1 x a mask or polygon is not written'),
+        ((1, [10, 20, 30, 40], dict(segmentation=MASK)), 'voc', 2, '1 x a mask or polygon is not written'),
+    ],
+)
 def test_what_a_format_cannot_hold_is_counted(tmp_path, box, to, kept, note):
     result = convert(data_of(tmp_path / 'data', [BOX, box]), tmp_path / 'out', to)
     assert len(found_boxes(result)) == kept
@@ -166,8 +225,9 @@ def test_difficult_objects_stay_difficult(tmp_path):
 
 
 def test_cocos_format_keeps_masks_ids_and_what_else_there_is(tmp_path):
-    root = data_of(tmp_path / 'data', [(1, BOX[1], dict(segmentation=MASK, attributes=dict(color='red')))],
-                   info=dict(year=2026))
+    root = data_of(
+        tmp_path / 'data', [(1, BOX[1], dict(segmentation=MASK, attributes=dict(color='red')))], info=dict(year=2026)
+    )
     content = json.loads((root / 'train.json').read_text())
     convert(root, tmp_path / 'out', 'coco')
     written = json.loads((tmp_path / 'out' / 'annotations' / 'instances_train.json').read_text())
@@ -185,9 +245,15 @@ def test_white_space_in_names_is_not_kept_by_voc_and_that_is_said_or_refused(tmp
         convert(data_of(tmp_path / 'twice', [BOX], ('a  b', 'a b')), tmp_path / 'other', 'voc')
 
 
-@pytest.mark.parametrize(('out', 'words'), [
-    ('data/new', 'is inside data='), ('full', 'exists already and is not empty'), ('full/file', 'is a file'),
-    ('full/file/new', 'cannot be written')])
+@pytest.mark.parametrize(
+    ('out', 'words'),
+    [
+        ('data/new', 'is inside data='),
+        ('full', 'exists already and is not empty'),
+        ('full/file', 'is a file'),
+        ('full/file/new', 'cannot be written'),
+    ],
+)
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, out, words):
     root = data_of(tmp_path / 'data', [BOX])
     (tmp_path / 'full').mkdir()
@@ -198,12 +264,19 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, out, words):
     assert sorted(tmp_path.rglob('*')) == before
 
 
-@pytest.mark.parametrize(('change', 'words'), [
-    (lambda root: (root / 'images' / 'a.jpg').unlink(), 'image'),
-    (lambda root: (root / 'images' / 'a.jpg').write_bytes(b'\xff\xd8'), 'truncated'),
-    (lambda root: (root / 'train.json').write_text((root / 'train.json').read_text().replace(
-        '"category_id": 1', '"category_id": 9')), 'category'),
-])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda root: (root / 'images' / 'a.jpg').unlink(), 'image'),
+        (lambda root: (root / 'images' / 'a.jpg').write_bytes(b'\xff\xd8'), 'truncated'),
+        (
+            lambda root: (root / 'train.json').write_text(
+                (root / 'train.json').read_text().replace('"category_id": 1', '"category_id": 9')
+            ),
+            'category',
+        ),
+    ],
+)
 def test_data_that_are_not_fit_for_training_are_refused_and_nothing_is_left(tmp_path, change, words):
     root = data_of(tmp_path / 'data', [BOX])
     change(root)
@@ -214,6 +287,7 @@ def test_data_that_are_not_fit_for_training_are_refused_and_nothing_is_left(tmp_
 
 def test_what_reads_back_otherwise_is_removed(tmp_path, monkeypatch):
     from mmdet_shufflenetv2.data.conversion import target
+
     monkeypatch.setattr(target.Target, 'boxes', lambda self, *_: iter([target.WrittenBox('cat', (1, 1, 5, 5), False)]))
     monkeypatch.setattr(target.Target, 'record', lambda self, *_: None)
     with pytest.raises(UserError, match='differ from the original and were removed: train: the boxes of'):

@@ -26,9 +26,15 @@ def test_what_is_found_is_the_configs_own_and_can_be_changed():
     assert cfg.val_dataloader.dataset.dataset.pipeline == []
 
 
-@pytest.mark.parametrize(('cfg', 'split'), [
-    (config([dict(type='LoadImageFromFile')]), 'val'), (config(None), 'val'), (config([RESIZE]), 'test'),
-    (config([RESIZE]), 'train')])
+@pytest.mark.parametrize(
+    ('cfg', 'split'),
+    [
+        (config([dict(type='LoadImageFromFile')]), 'val'),
+        (config(None), 'val'),
+        (config([RESIZE]), 'test'),
+        (config([RESIZE]), 'train'),
+    ],
+)
 def test_where_nothing_resizes_or_there_is_no_data_there_is_no_size(cfg, split):
     assert image_size(cfg, split) is None
 
@@ -37,5 +43,10 @@ def test_transforms_inside_others_are_steps_too():
     flip, pad = dict(type='RandomFlip'), dict(type='Pad')
     nested = dict(type='TestTimeAug', transforms=[[RESIZE], [flip, pad]])
     assert list(steps([dict(type='LoadImageFromFile'), nested])) == [
-        dict(type='LoadImageFromFile'), nested, RESIZE, flip, pad]
+        dict(type='LoadImageFromFile'),
+        nested,
+        RESIZE,
+        flip,
+        pad,
+    ]
     assert image_size(config([nested]), 'val') == (320, 192)

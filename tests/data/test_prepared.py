@@ -29,8 +29,15 @@ def edit(path, change):
 
 def dataset(prepared, split):
     ann_file, images = prepared.splits[split]
-    return DATASETS.build(dict(type='CocoDataset', ann_file=ann_file, data_prefix=dict(img=images), pipeline=[],
-                               metainfo=dict(classes=prepared.classes)))
+    return DATASETS.build(
+        dict(
+            type='CocoDataset',
+            ann_file=ann_file,
+            data_prefix=dict(img=images),
+            pipeline=[],
+            metainfo=dict(classes=prepared.classes),
+        )
+    )
 
 
 def contents(root):
@@ -46,8 +53,9 @@ def test_mmdetection_reads_every_layout_and_the_users_files_stay_as_they_are(lay
     for split, count in (('train', 12), ('val', 6)):
         read = dataset(prepared, split)
         assert len(read) == count
-        labels = {instance['bbox_label'] for number in range(count) for instance in
-                  read.get_data_info(number)['instances']}
+        labels = {
+            instance['bbox_label'] for number in range(count) for instance in read.get_data_info(number)['instances']
+        }
         assert labels <= set(range(5))
     assert load_prepared(tmp_path / 'run') == prepared
 
@@ -63,8 +71,7 @@ def test_a_file_from_windows_is_read_and_written_anew(layout, tmp_path):
     root = layout('coco')
     path = root / VAL
     (root / 'val2017').rename(root / 'photos')
-    edit(path, lambda content: [image.update(file_name=f'photos\\{image["file_name"]}')
-                                for image in content['images']])
+    edit(path, lambda content: [image.update(file_name=f'photos\\{image["file_name"]}') for image in content['images']])
     path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
     read = dataset(prepare_user_dataset(read_user_dataset(root), tmp_path / 'run'), 'val')
     assert {Path(read.get_data_info(n)['img_path']) for n in range(len(read))} == set((root / 'photos').iterdir())
@@ -127,11 +134,12 @@ def test_a_moved_work_dir_is_still_read_and_images_that_have_gone_are_said(layou
 
 def learned(prepared, split='train'):
     read = dataset(prepared, split)
-    return sum(not instance['ignore_flag'] for place in range(len(read))
-               for instance in read.get_data_info(place)['instances'])
+    return sum(
+        not instance['ignore_flag'] for place in range(len(read)) for instance in read.get_data_info(place)['instances']
+    )
 
 
-@pytest.mark.parametrize('area', [0, 0.0, -1, None, float('nan'), 10 ** 400, 'much', '12', True, 'missing'])
+@pytest.mark.parametrize('area', [0, 0.0, -1, None, float('nan'), 10**400, 'much', '12', True, 'missing'])
 def test_a_box_without_an_area_of_its_own_is_learned_from_with_the_boxs(layout, tmp_path, area):
     root = layout('coco')
 
@@ -153,16 +161,31 @@ def test_a_box_without_an_area_of_its_own_is_learned_from_with_the_boxs(layout, 
     assert any('7 x invalid area' in note for note in report.notes) == (area != 'missing')
 
 
-@pytest.mark.parametrize(('change', 'reason'), [
-    (dict(iscrowd=1), 'crowd'), (dict(iscrowd=True), 'crowd'), (dict(iscrowd='1'), 'crowd'),
-    (dict(iscrowd=1, segmentation=dict(size=[96, 82], counts=[0, 9, 7863])), 'crowd'),
-    (dict(iscrowd=1, segmentation=dict(size=[96, 82], counts='0900')), 'crowd'),
-    (dict(ignore=1), 'ignored'), (dict(ignore=True), 'ignored'), (dict(ignore='true'), 'ignored'),
-    (dict(bbox=[1, 1, 0, 4]), 'box_flat'), (dict(bbox=[1, 1, 4, -4]), 'box_flat'),
-    (dict(bbox=[1, 1, 0.5, 4]), 'box_tiny'), (dict(bbox=[999, 1, 5, 4]), 'box_beside'),
-    (dict(iscrowd=0), None), (dict(iscrowd=None), None), (dict(iscrowd='0'), None), (dict(iscrowd=False), None),
-    (dict(ignore=0), None), (dict(ignore='0'), None), (dict(ignore=False), None), (dict(ignore=None), None),
-])
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        (dict(iscrowd=1), 'crowd'),
+        (dict(iscrowd=True), 'crowd'),
+        (dict(iscrowd='1'), 'crowd'),
+        (dict(iscrowd=1, segmentation=dict(size=[96, 82], counts=[0, 9, 7863])), 'crowd'),
+        (dict(iscrowd=1, segmentation=dict(size=[96, 82], counts='0900')), 'crowd'),
+        (dict(ignore=1), 'ignored'),
+        (dict(ignore=True), 'ignored'),
+        (dict(ignore='true'), 'ignored'),
+        (dict(bbox=[1, 1, 0, 4]), 'box_flat'),
+        (dict(bbox=[1, 1, 4, -4]), 'box_flat'),
+        (dict(bbox=[1, 1, 0.5, 4]), 'box_tiny'),
+        (dict(bbox=[999, 1, 5, 4]), 'box_beside'),
+        (dict(iscrowd=0), None),
+        (dict(iscrowd=None), None),
+        (dict(iscrowd='0'), None),
+        (dict(iscrowd=False), None),
+        (dict(ignore=0), None),
+        (dict(ignore='0'), None),
+        (dict(ignore=False), None),
+        (dict(ignore=None), None),
+    ],
+)
 def test_summary_check_and_mmdetection_count_the_same_boxes_and_each_reason_is_said(layout, tmp_path, change, reason):
     root = layout('coco')
     edit(root / TRAIN, lambda content: [annotation.update(change) for annotation in content['annotations'][:9]])
@@ -186,10 +209,15 @@ def test_what_is_to_be_ignored_is_not_evaluated_on(layout, tmp_path):
     assert [annotation['iscrowd'] for annotation in found.dataset['annotations']][:6] == [1, 1, 1, 1, 1, 0]
 
 
-@pytest.mark.parametrize(('change', 'words'), [
-    (dict(iscrowd=1), 'a box is marked as a crowd, iscrowd 1'), (dict(ignore=1), 'a box is marked to be ignored'),
-    (dict(bbox=[1, 1, 0, 3]), 'a box has no area'), (dict(bbox=[999, 1, 5, 4]), 'a box is outside its image'),
-])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (dict(iscrowd=1), 'a box is marked as a crowd, iscrowd 1'),
+        (dict(ignore=1), 'a box is marked to be ignored'),
+        (dict(bbox=[1, 1, 0, 3]), 'a box has no area'),
+        (dict(bbox=[999, 1, 5, 4]), 'a box is outside its image'),
+    ],
+)
 def test_a_training_with_nothing_to_learn_from_is_refused_for_the_true_reason(layout, tmp_path, change, words):
     root = layout('coco')
     edit(root / TRAIN, lambda content: [annotation.update(change) for annotation in content['annotations']])
@@ -228,17 +256,24 @@ def test_images_of_val_that_are_in_train_are_said(layout, tmp_path, make):
     said = dict(same='12 of the 12 images of val are also in', copied='1 of the 6 images of val are also in')
     for notes in (data.notes, check_dataset(root)[0].notes):
         assert [note for note in notes if 'are also in train' in note] == [
-            note for note in notes if said.get(make, 'nothing') in note]
+            note for note in notes if said.get(make, 'nothing') in note
+        ]
         assert any('are also in train' in note for note in notes) == (make != 'other')
 
 
-@pytest.mark.parametrize(('change', 'words'), [
-    (lambda c: c['annotations'][0].update(bbox=[1, 2, 3]), 'train: 1 x .* four coordinates: annotation 0'),
-    (lambda c: c['annotations'][0].update(category_id=77), 'category that is not listed: annotation 0: category_id 77'),
-    (lambda c: c['images'][0].update(id='x'), 'expected a 64-bit integer.*, and 1 other problems'),
-    (lambda c: c['annotations'].clear(), 'there are no annotations'),
-    (lambda c: c['categories'][0].update(name='moon\x1b'), 'unprintable characters'),
-])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda c: c['annotations'][0].update(bbox=[1, 2, 3]), 'train: 1 x .* four coordinates: annotation 0'),
+        (
+            lambda c: c['annotations'][0].update(category_id=77),
+            'category that is not listed: annotation 0: category_id 77',
+        ),
+        (lambda c: c['images'][0].update(id='x'), 'expected a 64-bit integer.*, and 1 other problems'),
+        (lambda c: c['annotations'].clear(), 'there are no annotations'),
+        (lambda c: c['categories'][0].update(name='moon\x1b'), 'unprintable characters'),
+    ],
+)
 def test_what_is_fatal_is_said_with_the_command_that_shows_everything(layout, tmp_path, change, words):
     root = layout('coco')
     edit(root / 'annotations' / 'instances_train2017.json', change)
@@ -266,15 +301,20 @@ def test_a_name_that_differs_in_a_capital_or_a_space_is_named(layout, tmp_path):
 def test_what_is_evaluated_on_keeps_the_categories_that_it_has(layout, tmp_path):
     root = layout('coco')
     prepared = prepare_user_dataset(
-        read_user_dataset(root), tmp_path / 'run', ('comet', *CLASSES[::-1]), training=False)
+        read_user_dataset(root), tmp_path / 'run', ('comet', *CLASSES[::-1]), training=False
+    )
     assert prepared.classes == ('comet', *CLASSES[::-1])
     assert {category['name'] for category in COCO(prepared.splits['val'][0]).cats.values()} == set(CLASSES)
     read = dataset(prepared, 'val')
     names = {c['id']: c['name'] for c in json.loads((root / VAL).read_text())['categories']}
-    of_image = Counter((a['image_id'], names[a['category_id']]) for a in
-                       json.loads((root / VAL).read_text())['annotations'])
-    assert of_image == Counter((read.get_data_info(n)['img_id'], prepared.classes[i['bbox_label']])
-                               for n in range(len(read)) for i in read.get_data_info(n)['instances'])
+    of_image = Counter(
+        (a['image_id'], names[a['category_id']]) for a in json.loads((root / VAL).read_text())['annotations']
+    )
+    assert of_image == Counter(
+        (read.get_data_info(n)['img_id'], prepared.classes[i['bbox_label']])
+        for n in range(len(read))
+        for i in read.get_data_info(n)['instances']
+    )
 
 
 def test_a_wrong_label_line_ends_the_training_with_file_and_line(layout, tmp_path):

@@ -100,8 +100,14 @@ def test_classes_sizes_and_overlaps_vary():
 
 
 def test_the_registered_data_set_makes_its_files_when_it_is_first_used(tmp_path, shapes_root):
-    cfg = dict(type='ShapesDataset', data_root=str(tmp_path / 'new'), shapes=dict(num_train=2, num_val=1, size=64),
-               ann_file='annotations/instances_train2017.json', data_prefix=dict(img='train2017/'), pipeline=[])
+    cfg = dict(
+        type='ShapesDataset',
+        data_root=str(tmp_path / 'new'),
+        shapes=dict(num_train=2, num_val=1, size=64),
+        ann_file='annotations/instances_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        pipeline=[],
+    )
     DATASETS.build(dict(cfg, lazy_init=True))
     assert not (tmp_path / 'new').exists()
     dataset = DATASETS.build(cfg)
@@ -112,8 +118,15 @@ def test_the_registered_data_set_makes_its_files_when_it_is_first_used(tmp_path,
 
 def test_mmdetections_own_coco_data_set_reads_it_too(shapes_root, tmp_path):
     root = shutil.copytree(shapes_root, tmp_path / 'copy')
-    dataset = DATASETS.build(dict(
-        type='CocoDataset', data_root=str(root), metainfo=dict(classes=CLASSES), pipeline=[],
-        ann_file='annotations/instances_val2017.json', data_prefix=dict(img='val2017/')))
+    dataset = DATASETS.build(
+        dict(
+            type='CocoDataset',
+            data_root=str(root),
+            metainfo=dict(classes=CLASSES),
+            pipeline=[],
+            ann_file='annotations/instances_val2017.json',
+            data_prefix=dict(img='val2017/'),
+        )
+    )
     coco = json.loads((root / 'annotations' / 'instances_val2017.json').read_text())
     assert sum(len(dataset.get_data_info(i)['instances']) for i in range(len(dataset))) == len(coco['annotations'])

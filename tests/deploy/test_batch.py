@@ -18,24 +18,39 @@ register_all_modules()
 
 def write_batch(path, batch):
     """A graph that finds one object in each image: of class 1, with the first pixel's blue, over 255, as its score."""
-    constants = dict(first=np.array([0]), boxes=np.tile(np.float32([0, 0, 8, 8]), (batch, 1, 1)),
-                     most=np.float32([255]), one=np.array([batch, 1, 1]), filling=np.zeros((batch, 1, 5), np.float32))
-    nodes = [helper.make_node('Gather', ['image', 'first'], ['row'], axis=1),
-             helper.make_node('Gather', ['row', 'first'], ['pixel'], axis=2),
-             helper.make_node('Gather', ['pixel', 'first'], ['blue'], axis=3),
-             helper.make_node('Cast', ['blue'], ['value'], to=TensorProto.FLOAT),
-             helper.make_node('Div', ['value', 'most'], ['share']),
-             helper.make_node('Reshape', ['share', 'one'], ['score']),
-             helper.make_node('Concat', ['boxes', 'score'], ['det'], axis=2),
-             helper.make_node('Concat', ['det', 'filling'], ['dets'], axis=1)]
+    constants = dict(
+        first=np.array([0]),
+        boxes=np.tile(np.float32([0, 0, 8, 8]), (batch, 1, 1)),
+        most=np.float32([255]),
+        one=np.array([batch, 1, 1]),
+        filling=np.zeros((batch, 1, 5), np.float32),
+    )
+    nodes = [
+        helper.make_node('Gather', ['image', 'first'], ['row'], axis=1),
+        helper.make_node('Gather', ['row', 'first'], ['pixel'], axis=2),
+        helper.make_node('Gather', ['pixel', 'first'], ['blue'], axis=3),
+        helper.make_node('Cast', ['blue'], ['value'], to=TensorProto.FLOAT),
+        helper.make_node('Div', ['value', 'most'], ['share']),
+        helper.make_node('Reshape', ['share', 'one'], ['score']),
+        helper.make_node('Concat', ['boxes', 'score'], ['det'], axis=2),
+        helper.make_node('Concat', ['det', 'filling'], ['dets'], axis=1),
+    ]
     labels = np.tile(np.array([1, -1]), (batch, 1))
     nodes.append(helper.make_node('Constant', [], ['labels'], value=onnx.numpy_helper.from_array(labels)))
-    model = helper.make_model(helper.make_graph(
-        nodes, 'batch', [helper.make_tensor_value_info('image', TensorProto.UINT8, [batch, 'height', 'width', 3])],
-        [helper.make_tensor_value_info('dets', TensorProto.FLOAT, [batch, 2, 5]),
-         helper.make_tensor_value_info('labels', TensorProto.INT64, [batch, 2])],
-        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]),
-        ir_version=9, opset_imports=[helper.make_opsetid('', 17)])
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            'batch',
+            [helper.make_tensor_value_info('image', TensorProto.UINT8, [batch, 'height', 'width', 3])],
+            [
+                helper.make_tensor_value_info('dets', TensorProto.FLOAT, [batch, 2, 5]),
+                helper.make_tensor_value_info('labels', TensorProto.INT64, [batch, 2]),
+            ],
+            [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
+        ),
+        ir_version=9,
+        opset_imports=[helper.make_opsetid('', 17)],
+    )
     helper.set_model_props(model, ABOUT | dict(batch=str(batch)))
     onnx.save(model, path)
     return path
@@ -49,7 +64,8 @@ def test_images_of_any_number_and_size_get_their_own_detections(batch, make, tmp
     images = [np.full((*size, 3), 30 * number, np.uint8) for number, size in enumerate(sizes)]
     found = detector(images) if make is Detector else detector.detect(images)
     assert [one.scores.tolist() for one in found] == [
-        [pytest.approx(30 * number / 255)] for number in range(len(images))]
+        [pytest.approx(30 * number / 255)] for number in range(len(images))
+    ]
     assert [one.labels.tolist() for one in found] == [[1]] * len(images)
     for one, image in zip(found, images):
         scale = min(64 / max(image.shape), 48 / min(image.shape[:2]))
@@ -82,10 +98,14 @@ def test_a_batch_that_is_put_together_in_another_order_is_refused(tmp_path, monk
         check_detector(model, tmp_path / 'd.onnx', image, 'it', batch=2)
 
 
-@pytest.mark.parametrize(('out', 'options', 'words'), [
-    ('d.onnx', dict(batch=0), 'batch=0: expected 1 or more'),
-    ('d.param', dict(batch=2), 'batch=2 is not supported for ncnn: onnxruntime and openvino'),
-    ('d.onnx', dict(batch=2, backbone_only=True), 'a backbone takes any number')])
+@pytest.mark.parametrize(
+    ('out', 'options', 'words'),
+    [
+        ('d.onnx', dict(batch=0), 'batch=0: expected 1 or more'),
+        ('d.param', dict(batch=2), 'batch=2 is not supported for ncnn: onnxruntime and openvino'),
+        ('d.onnx', dict(batch=2, backbone_only=True), 'a backbone takes any number'),
+    ],
+)
 def test_a_batch_that_a_file_cannot_have_is_refused(out, options, words, tmp_path):
     with pytest.raises(UserError, match=words):
         export_model('config.py', 'checkpoint.pth', tmp_path / out, **options)

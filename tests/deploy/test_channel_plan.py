@@ -14,8 +14,11 @@ def test_the_example_in_the_docstring_comes_out_as_written():
     # Of branch a: a2 a3 | a1 | a0; of b likewise; of c: c2 c3 | c0 c1; of d all.
     assert plan.produced == [[2, 3, 1, 0], [2, 3, 1, 0], [2, 3, 0, 1], [0, 1, 2, 3]]
     assert [[tuple(part) for part in parts] for parts in plan.slices] == [
-        [(2, (0, )), (1, (1, )), (1, (2, ))], [(2, (0, )), (1, (1, )), (1, (2, ))], [(2, (1, )), (2, (2, ))],
-        [(4, (2, ))]]
+        [(2, (0,)), (1, (1,)), (1, (2,))],
+        [(2, (0,)), (1, (1,)), (1, (2,))],
+        [(2, (1,)), (2, (2,))],
+        [(4, (2,))],
+    ]
     # Unit 1 works on a2 b2 a3 b3 and reads a2 a3 b2 b3; unit 2 on a1 c2 b1 c3, and reads a1 b1 c2 c3.
     assert plan.consumed == [[0, 2, 1, 3], [0, 2, 1, 3]]
     # The output a0 d0 c0 d1 b0 d2 c1 d3 leaves as a0 b0 c0 c1 d0 d1 d2 d3.
@@ -28,8 +31,9 @@ def test_the_example_in_the_docstring_comes_out_as_written():
 def test_every_channel_arrives_once_where_it_is_consumed(variant, block, stage):
     units = list(getattr(ShuffleNetV2(variant=variant), stage))
     branches = [list(branch.children()) for branch in units[0].children()]
-    widths = tuple([layer for layer in branch if isinstance(layer, torch.nn.Conv2d)][-1].out_channels
-                   for branch in branches)
+    widths = tuple(
+        [layer for layer in branch if isinstance(layer, torch.nn.Conv2d)][-1].out_channels for branch in branches
+    )
     plan = plan_stage(units, widths, block)
     total = sum(widths)
     for order in [*plan.consumed, plan.output]:

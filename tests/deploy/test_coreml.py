@@ -31,6 +31,7 @@ def small(small_nanodet, tmp_path_factory):
 def program(path):
     """The operations of a package, with their weights."""
     from coremltools.converters.mil.frontend.milproto.load import load
+
     spec = coremltools.utils.load_spec(str(path))
     weights = path / 'Data' / 'com.apple.CoreML' / 'weights'
     return load(spec, specification_version=spec.specificationVersion, file_weights_dir=str(weights)).functions['main']
@@ -57,23 +58,37 @@ def sliced(x, begin, end, stride=None, begin_mask=None, end_mask=None, squeeze_m
         if squeeze_mask and squeeze_mask[axis]:
             index.append(first)
         else:
-            index.append(slice(None if begin_mask and begin_mask[axis] else first,
-                               None if end_mask and end_mask[axis] else last, stride[axis] if stride else 1))
+            index.append(
+                slice(
+                    None if begin_mask and begin_mask[axis] else first,
+                    None if end_mask and end_mask[axis] else last,
+                    stride[axis] if stride else 1,
+                )
+            )
     return x[tuple(index)]
 
 
 #: Core ML's operators as their documentation defines them, in PyTorch.
 OPERATORS = dict(
-    conv=convolution, upsample_bilinear=upsample, slice_by_index=sliced,
-    leaky_relu=lambda x, alpha: F.leaky_relu(x, alpha), sigmoid=lambda x: x.sigmoid(),
+    conv=convolution,
+    upsample_bilinear=upsample,
+    slice_by_index=sliced,
+    leaky_relu=lambda x, alpha: F.leaky_relu(x, alpha),
+    sigmoid=lambda x: x.sigmoid(),
     split=lambda x, axis, split_sizes=None, num_splits=None: x.split(split_sizes or x.shape[axis] // num_splits, axis),
     concat=lambda values, axis, interleave=False: torch.cat(values, axis),
     stack=lambda values, axis: torch.stack(values, axis),
-    add=lambda x, y: x + y, sub=lambda x, y: x - y, mul=lambda x, y: x * y,
-    reshape=lambda x, shape: x.reshape(shape), transpose=lambda x, perm: x.permute(perm),
-    softmax=lambda x, axis: x.softmax(axis), linear=lambda x, weight, bias=None: F.linear(x, weight, bias),
+    add=lambda x, y: x + y,
+    sub=lambda x, y: x - y,
+    mul=lambda x, y: x * y,
+    reshape=lambda x, shape: x.reshape(shape),
+    transpose=lambda x, perm: x.permute(perm),
+    softmax=lambda x, axis: x.softmax(axis),
+    linear=lambda x, weight, bias=None: F.linear(x, weight, bias),
     max_pool=lambda x, kernel_sizes, strides, pad, pad_type='custom', ceil_mode=False: F.max_pool2d(
-        x, kernel_sizes, strides, pads(pad), ceil_mode=ceil_mode))
+        x, kernel_sizes, strides, pads(pad), ceil_mode=ceil_mode
+    ),
+)
 
 
 def computed(function, x):
@@ -114,8 +129,11 @@ def test_the_program_finds_what_the_detector_finds(small, small_nanodet):
     factors = np.array([image.shape[1] / resized.shape[1], image.shape[0] / resized.shape[0]] * 2)
     assert len(wanted.scores) > 5
     for score, box, label in list(zip(wanted.scores, wanted.boxes, wanted.labels))[:5]:
-        assert ((labels == label) & (np.abs(dets[:, 4] - score) < 1e-3)
-                & (np.abs(dets[:, :4] * factors - box).max(axis=1) < 0.1)).any()
+        assert (
+            (labels == label)
+            & (np.abs(dets[:, 4] - score) < 1e-3)
+            & (np.abs(dets[:, :4] * factors - box).max(axis=1) < 0.1)
+        ).any()
 
 
 def test_another_program_finds_all_that_it_needs_in_the_package(small):
@@ -146,7 +164,8 @@ def test_a_package_that_exists_is_not_replaced(small_nanodet, tmp_path):
 
 
 def test_a_layer_that_coremltools_cannot_convert_is_refused_with_the_targets_that_take_it(
-        small_nanodet, tmp_path, monkeypatch):
+    small_nanodet, tmp_path, monkeypatch
+):
     def convert(*args, **kwargs):
         raise NotImplementedError("PyTorch convert function for op 'grid_sampler' not implemented.")
 
@@ -167,5 +186,8 @@ def test_core_ml_finds_what_the_detector_finds(small, small_nanodet):
     image = draw_image(np.random.default_rng(0), size=130)[0][:100]
     wanted, found = _detect(load_detector(*small_nanodet, 'cpu'), image), Detector(small)(image)
     for score, box, label in list(zip(wanted.scores, wanted.boxes, wanted.labels))[:5]:
-        assert ((found.labels == label) & (np.abs(found.scores - score) < 1e-3)
-                & (np.abs(found.boxes - box).max(axis=1) < 0.1)).any()
+        assert (
+            (found.labels == label)
+            & (np.abs(found.scores - score) < 1e-3)
+            & (np.abs(found.boxes - box).max(axis=1) < 0.1)
+        ).any()

@@ -46,14 +46,18 @@ def made(priors=300, classes=5):
 @pytest.mark.parametrize('most', [-1, 20])
 def test_the_boxes_that_are_kept_are_those_of_mmcvs_nms(threshold, most):
     boxes, scores = made()
-    selection = Selection((300, ), -1, 0.2, threshold, most, -1, clip=False)
+    selection = Selection((300,), -1, 0.2, threshold, most, -1, clip=False)
     got = selection(boxes, scores, None, np.array([100, 100]))
     prior, labels = (scores > 0.2).nonzero()
-    dets, kept = batched_nms(torch.from_numpy(boxes[prior]), torch.from_numpy(scores[prior, labels]),
-                             torch.from_numpy(labels), dict(type='nms', iou_threshold=threshold))
-    kept = kept[:most if most > 0 else None]
-    np.testing.assert_allclose(got[0], dets[:len(kept), :4].numpy())
-    np.testing.assert_allclose(got[1], dets[:len(kept), 4].numpy())
+    dets, kept = batched_nms(
+        torch.from_numpy(boxes[prior]),
+        torch.from_numpy(scores[prior, labels]),
+        torch.from_numpy(labels),
+        dict(type='nms', iou_threshold=threshold),
+    )
+    kept = kept[: most if most > 0 else None]
+    np.testing.assert_allclose(got[0], dets[: len(kept), :4].numpy())
+    np.testing.assert_allclose(got[1], dets[: len(kept), 4].numpy())
     assert got[2].tolist() == labels[kept.numpy()].tolist()
 
 
@@ -64,16 +68,18 @@ def test_candidates_are_the_best_of_each_level_and_inside_the_image():
     wanted = []
     for start, stop in ((0, 200), (200, 300)):
         best = sorted((-scores[prior, label], prior, label) for prior in range(start, stop) for label in range(5))[:7]
-        wanted += [(boxes[prior].clip(0, [50, 40, 50, 40]), -score * factors[prior], label)
-                   for score, prior, label in best]
+        wanted += [
+            (boxes[prior].clip(0, [50, 40, 50, 40]), -score * factors[prior], label) for score, prior, label in best
+        ]
     for column, expected in zip(got, zip(*wanted)):
         np.testing.assert_allclose(column, expected, rtol=1e-6)
 
 
 def test_where_a_prior_is_of_one_class_it_is_the_best():
     boxes, scores = made()
-    _, got, labels = Selection((300, ), -1, 0.9, 0.5, 100, -1, clip=False, one_class=True).candidates(
-        boxes, scores, None, np.array([100, 100]))
+    _, got, labels = Selection((300,), -1, 0.9, 0.5, 100, -1, clip=False, one_class=True).candidates(
+        boxes, scores, None, np.array([100, 100])
+    )
     best = torch.from_numpy(scores).max(dim=1)
     kept = best.values > 0.9
     assert got.tolist() == best.values[kept].tolist()
@@ -82,13 +88,13 @@ def test_where_a_prior_is_of_one_class_it_is_the_best():
 
 def test_where_nothing_is_above_the_threshold_there_is_nothing():
     boxes, scores = made()
-    found = Selection((300, ), -1, 2.0, 0.5, 100, -1, clip=True)(boxes, scores, None, np.array([100, 100]))
+    found = Selection((300,), -1, 2.0, 0.5, 100, -1, clip=True)(boxes, scores, None, np.array([100, 100]))
     assert [len(column) for column in found] == [0, 0, 0]
 
 
 def test_boxes_of_two_classes_are_kept_wherever_they_are():
     """OpenCV shifts boxes by their class, and takes the largest coordinate for the size of the image."""
     boxes = np.array([[90, 0, 100, 10], [-11, -101, -1, -91]], np.float32)
-    selection = Selection((2, ), -1, 0.2, 0.5, -1, -1, clip=False)
+    selection = Selection((2,), -1, 0.2, 0.5, -1, -1, clip=False)
     got = selection.suppressed(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 1]))
     assert got[2].tolist() == [0, 1]

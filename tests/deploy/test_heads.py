@@ -46,8 +46,9 @@ def small_detector(name):
     return model
 
 
-@pytest.mark.parametrize('name', [
-    pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in FAMILIES])
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in FAMILIES]
+)
 def test_a_detector_of_each_family_is_exported_and_equal(name, tmp_path):
     model = small_detector(name)
     image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
@@ -90,8 +91,9 @@ def test_deformable_convolution_is_torchvisions(options, groups, masked):
 def test_carafe_is_mmcvs(groups, scale):
     torch.manual_seed(0)
     features, masks = torch.randn(2, 4, 5, 6), torch.rand(2, groups * 25, 5 * scale, 6 * scale)
-    assert torch.allclose(operators.carafe(features, masks, 5, groups, scale),
-                          mmcv_carafe(features, masks, 5, groups, scale), atol=1e-5)
+    assert torch.allclose(
+        operators.carafe(features, masks, 5, groups, scale), mmcv_carafe(features, masks, 5, groups, scale), atol=1e-5
+    )
 
 
 def test_deformable_attention_is_mmcvs():

@@ -29,7 +29,6 @@ from mmdet_shufflenetv2.deploy.tflite import to_tflite, write_tflite
 
 
 class Function(nn.Module):
-
     def __init__(self, function):
         super().__init__()
         self.function = function
@@ -55,7 +54,8 @@ OPERATORS = {
     'ReLU behind a convolution': nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU()),
     'ReLU6 behind a convolution': nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU6()),
     'ReLU behind a convolution that is used twice': Function(
-        lambda x: F.relu(y := F.conv2d(x, torch.eye(8)[..., None, None])) - y),
+        lambda x: F.relu(y := F.conv2d(x, torch.eye(8)[..., None, None])) - y
+    ),
     'activations': nn.Sequential(nn.LeakyReLU(0.1), nn.Hardswish(), nn.Hardsigmoid(), nn.Sigmoid(), nn.Tanh()),
     'clamp': Function(lambda x: x.clamp(-0.5, 0.7) + x.clamp(max=0.1)),
     'max pooling with padding': nn.MaxPool2d(3, 2, 1),
@@ -111,14 +111,18 @@ def test_an_operator_computes_what_pytorch_does(name, tmp_path):
     np.testing.assert_allclose(got, wanted, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize(('module', 'words'), [
-    (nn.Upsample(scale_factor=0.5, mode='bilinear'), 'Resize with a fraction of a pixel cut off'),
-    (nn.Upsample(scale_factor=2, mode='bicubic'), 'Resize with cubic'),
-    (nn.MaxPool2d(3, 2, ceil_mode=True), 'MaxPool with .*ceil_mode'),
-    (nn.AvgPool2d(3, 1, 1), 'AveragePool with these pads'),
-    (Function(lambda x: x @ x.transpose(2, 3)), 'MatMul with input 1 that is computed'),
-    (Function(lambda x: x.sin()), 'does not support Sin of this detector'),
-], ids=['fraction', 'bicubic', 'ceil_mode', 'average with padding', 'product of features', 'sine'])
+@pytest.mark.parametrize(
+    ('module', 'words'),
+    [
+        (nn.Upsample(scale_factor=0.5, mode='bilinear'), 'Resize with a fraction of a pixel cut off'),
+        (nn.Upsample(scale_factor=2, mode='bicubic'), 'Resize with cubic'),
+        (nn.MaxPool2d(3, 2, ceil_mode=True), 'MaxPool with .*ceil_mode'),
+        (nn.AvgPool2d(3, 1, 1), 'AveragePool with these pads'),
+        (Function(lambda x: x @ x.transpose(2, 3)), 'MatMul with input 1 that is computed'),
+        (Function(lambda x: x.sin()), 'does not support Sin of this detector'),
+    ],
+    ids=['fraction', 'bicubic', 'ceil_mode', 'average with padding', 'product of features', 'sine'],
+)
 def test_what_the_format_cannot_do_is_refused_by_name(module, words, tmp_path):
     with pytest.raises(UserError, match=f'target=litert does not support .*{words.split("support ")[-1]}.*onnxruntime'):
         written(module, torch.randn(1, 8, 10, 9), tmp_path)
@@ -142,17 +146,21 @@ def small(small_nanodet, tmp_path_factory):
 
 @pytest.mark.parametrize('size', [50, 130])
 def test_the_file_finds_what_the_detector_finds(small, small_nanodet, size):
-    image = draw_image(np.random.default_rng(size), size=size)[0][:size * 3 // 4]
+    image = draw_image(np.random.default_rng(size), size=size)[0][: size * 3 // 4]
     wanted = _detect(load_detector(*small_nanodet, 'cpu'), image)
     found = Detector(small)(image)
     assert len(wanted.scores) > 5
     for score, box, label in list(zip(wanted.scores, wanted.boxes, wanted.labels))[:5]:
-        assert ((found.labels == label) & (np.abs(found.scores - score) < 1e-3)
-                & (np.abs(found.boxes - box).max(axis=1) < 0.1)).any()
+        assert (
+            (found.labels == label)
+            & (np.abs(found.scores - score) < 1e-3)
+            & (np.abs(found.boxes - box).max(axis=1) < 0.1)
+        ).any()
 
 
 def test_another_program_finds_all_that_it_needs_in_the_file(small):
     from ai_edge_litert.tools.flatbuffer_utils import read_model
+
     model = read_model(str(small))
     about = {one.name.decode(): json.loads(bytes(model.buffers[one.buffer].data)) for one in model.metadata}
     assert about['input']['size'] == [64, 64]
@@ -175,9 +183,13 @@ def test_other_one_stage_detectors_pass_the_check(name, tmp_path):
     assert boxes < 0.01
 
 
-@pytest.mark.parametrize(('name', 'words'), [
-    ('Faster R-CNN', 'target=litert takes one-stage detectors only'),
-    ('TOOD (deformable)', 'target=litert does not support .*GridSample')])
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [
+        ('Faster R-CNN', 'target=litert takes one-stage detectors only'),
+        ('TOOD (deformable)', 'target=litert does not support .*GridSample'),
+    ],
+)
 def test_a_detector_that_does_not_fit_is_refused_with_the_targets_that_take_it(name, words, tmp_path):
     register_all_modules(init_default_scope=True)
     model = exportable(name, (96, 64))
@@ -189,6 +201,7 @@ def test_a_detector_that_does_not_fit_is_refused_with_the_targets_that_take_it(n
 
 def test_a_file_that_computes_something_else_is_not_written(small_nanodet, tmp_path, monkeypatch):
     from mmdet_shufflenetv2.deploy import tflite
+
     monkeypatch.setitem(tflite._OPERATORS, 'LeakyRelu', tflite._unary('RELU'))
     with pytest.raises(UserError, match='does not compute what the detector does: (boxes|scores) differ'):
         export_model(*small_nanodet, tmp_path / 'd.tflite')

@@ -15,6 +15,7 @@ from mmdet_shufflenetv2.deploy.check import _detect
 pytest.importorskip('ncnn', reason="needs ncnn: pip install '.[ncnn]'")
 pytest.importorskip('pnnx', reason="needs pnnx: pip install '.[ncnn]'")
 
+
 @pytest.fixture(scope='module')
 def small(small_nanodet, tmp_path_factory):
     """Config, checkpoint and a file of a small NanoDet-m in half precision."""
@@ -26,7 +27,7 @@ def small(small_nanodet, tmp_path_factory):
 @pytest.mark.parametrize('size', [50, 130])
 def test_the_file_finds_what_the_detector_finds(small, size):
     config, checkpoint, out = small
-    image = draw_image(np.random.default_rng(size), size=size)[0][:size * 3 // 4]
+    image = draw_image(np.random.default_rng(size), size=size)[0][: size * 3 // 4]
     wanted = _detect(load_detector(config, checkpoint, 'cpu'), image)
     detector = Detector(out)
     assert len(detector.classes) == 80
@@ -34,8 +35,11 @@ def test_the_file_finds_what_the_detector_finds(small, size):
     # Weights are rounded, so that a few boxes near the threshold or one another may differ.
     assert len(wanted.scores) > 5
     for score, box, label in list(zip(wanted.scores, wanted.boxes, wanted.labels))[:5]:
-        assert ((found.labels == label) & (np.abs(found.scores - score) < 0.02)
-                & (np.abs(found.boxes - box).max(axis=1) < 2)).any()
+        assert (
+            (found.labels == label)
+            & (np.abs(found.scores - score) < 0.02)
+            & (np.abs(found.boxes - box).max(axis=1) < 2)
+        ).any()
 
 
 @pytest.mark.parametrize('kind', ['.bin', '.json'])

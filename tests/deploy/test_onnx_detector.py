@@ -43,8 +43,10 @@ def test_the_size_is_the_one_that_the_training_resizes_to(scale, shape):
 
 
 @pytest.mark.parametrize('shape', [(60, 90), (300, 200)])
-@pytest.mark.parametrize(('backend', 'interpolation'), [
-    (backend, kind) for backend, kinds in INTERPOLATIONS.items() for kind in kinds if backend != 'warp'])
+@pytest.mark.parametrize(
+    ('backend', 'interpolation'),
+    [(backend, kind) for backend, kinds in INTERPOLATIONS.items() for kind in kinds if backend != 'warp'],
+)
 def test_an_image_is_resized_as_by_the_test_pipeline_up_and_down(backend, interpolation, shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     options = dict(scale=(192, 128), keep_ratio=True, backend=backend, interpolation=interpolation)
@@ -59,27 +61,33 @@ def test_an_image_is_warped_as_by_the_test_pipeline(shape):
     assert np.array_equal(Resize((192, 128), keep_ratio=False, cut=True, backend='warp')(image), expected)
 
 
-@pytest.mark.parametrize(('image', 'words'), [
-    (None, ['could not be read']),
-    ('photo.jpg', ['got str', 'cv2.imread']),
-    (np.zeros((4, 4), np.uint8), ['(4, 4) of uint8']),
-    (np.zeros((4, 4, 4), np.uint8), ['(4, 4, 4)']),
-    (np.zeros((3, 4, 4), np.uint8), ['(3, 4, 4)', '(H, W, 3)']),
-    (np.zeros((4, 4, 3), np.float32), ['float32', 'uint8']),
-    (np.zeros((0, 4, 3), np.uint8), ['(0, 4, 3)']),
-])
+@pytest.mark.parametrize(
+    ('image', 'words'),
+    [
+        (None, ['could not be read']),
+        ('photo.jpg', ['got str', 'cv2.imread']),
+        (np.zeros((4, 4), np.uint8), ['(4, 4) of uint8']),
+        (np.zeros((4, 4, 4), np.uint8), ['(4, 4, 4)']),
+        (np.zeros((3, 4, 4), np.uint8), ['(3, 4, 4)', '(H, W, 3)']),
+        (np.zeros((4, 4, 3), np.float32), ['float32', 'uint8']),
+        (np.zeros((0, 4, 3), np.uint8), ['(0, 4, 3)']),
+    ],
+)
 def test_what_is_no_image_is_refused(detector, image, words):
     with pytest.raises(UserError) as error:
         detector(image)
     assert all(word in str(error.value) for word in words), error.value
 
 
-@pytest.mark.parametrize(('content', 'words'), [
-    (None, ['File not found', 'snv2 export']),
-    (b'not a graph', ['cannot be read as an ONNX graph']),
-    ({}, ['was not made by snv2 export']),
-    ({'mmdet_shufflenetv2': '0'}, ['is a backbone', '`backbone_only`']),
-])
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (None, ['File not found', 'snv2 export']),
+        (b'not a graph', ['cannot be read as an ONNX graph']),
+        ({}, ['was not made by snv2 export']),
+        ({'mmdet_shufflenetv2': '0'}, ['is a backbone', '`backbone_only`']),
+    ],
+)
 def test_a_file_that_is_no_detector_of_ours_is_refused(content, words, tmp_path):
     path = tmp_path / 'd.onnx'
     if isinstance(content, bytes):
@@ -100,7 +108,7 @@ def test_a_number_of_threads_that_cannot_be_is_refused(threads, tmp_path):
 def test_it_runs_where_neither_pytorch_nor_openmmlab_is_installed(tmp_path):
     write(tmp_path / 'd.onnx')
     cv2.imwrite(str(tmp_path / 'photo.png'), np.zeros((20, 30, 3), np.uint8))
-    script = '''
+    script = """
 import sys
 for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet'):
     sys.modules[name] = None
@@ -114,9 +122,16 @@ try:
     mmdet_shufflenetv2.ShuffleNetV2
 except ImportError as error:
     print(error)
-'''
-    done = subprocess.run([sys.executable, '-c', script], cwd=tmp_path, capture_output=True, text=True, timeout=60,
-                          env={'PYTHONPATH': str(ROOT)}, check=False)
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={'PYTHONPATH': str(ROOT)},
+        check=False,
+    )
     assert done.stdout.splitlines()[0] == '[[0.0, 0.0, 30.0, 20.0]] [1]', done.stderr
     assert done.stdout.splitlines()[1] == '[0.75]', done.stderr
     assert "No module named 'torch', which mmdet_shufflenetv2.ShuffleNetV2 needs" in done.stdout

@@ -62,8 +62,18 @@ LIGHT_DETECTORS = {
     'nanodet_plus_m_snv2': 'test_cfg=dict(score_thr=0.5)',
 }
 # How far the outputs of an untrained layer shall spread: scores that differ, boxes near their anchors.
-SPREADS = {'rpn_cls': 2, 'rpn_reg': 0.2, 'retina_cls': 2, 'retina_reg': 0.2, 'fc_cls': 2, 'fc_reg': 0.2,
-           'gfl_cls.0': 2, 'gfl_cls.1': 2, 'gfl_cls.2': 2, 'gfl_cls.3': 2}
+SPREADS = {
+    'rpn_cls': 2,
+    'rpn_reg': 0.2,
+    'retina_cls': 2,
+    'retina_reg': 0.2,
+    'fc_cls': 2,
+    'fc_reg': 0.2,
+    'gfl_cls.0': 2,
+    'gfl_cls.1': 2,
+    'gfl_cls.2': 2,
+    'gfl_cls.3': 2,
+}
 
 
 def weights_that_decide(model):
@@ -84,9 +94,12 @@ def weights_that_decide(model):
         spread = []
         hook = layer.register_forward_hook(lambda module, args, out, spread=spread: spread.append(out.std()))
         with torch.no_grad():
-            batch = model.eval().data_preprocessor(dict(
-                inputs=[torch.from_numpy(drawn_image(0, 192)).permute(2, 0, 1)],
-                data_samples=[DetDataSample(metainfo=meta)]))
+            batch = model.eval().data_preprocessor(
+                dict(
+                    inputs=[torch.from_numpy(drawn_image(0, 192)).permute(2, 0, 1)],
+                    data_samples=[DetDataSample(metainfo=meta)],
+                )
+            )
             model(**batch, mode='tensor')
         hook.remove()
         layer.weight.data *= target / spread[0]
@@ -101,8 +114,13 @@ def made(tmp_path_factory):
     def make(name, keep_ratio=True):
         config, checkpoint = folder / f'{name}_{keep_ratio}.py', folder / f'{name}.pth'
         model = (DETECTORS | LIGHT_DETECTORS)[name]
-        resize = (WARP if name.startswith('nanodet_plus') else LETTERBOX if name.startswith('nanodet') else
-                  RESIZE.format(keep_ratio))
+        resize = (
+            WARP
+            if name.startswith('nanodet_plus')
+            else LETTERBOX
+            if name.startswith('nanodet')
+            else RESIZE.format(keep_ratio)
+        )
         config.write_text(SMALL.format(root=ROOT, base=name, model=model, resize=resize))
         if not checkpoint.is_file():
             torch.manual_seed(0)
@@ -187,6 +205,7 @@ def test_the_shuffle_free_file_holds_no_transpose_of_channels(made, tmp_path):
 @pytest.mark.parametrize('options', [dict(), dict(keep_shuffle=True), dict(target='openvino')])
 def test_a_backbone_gives_its_features_for_any_batch_and_size(options, made, tmp_path):
     import onnxruntime
+
     config, checkpoint = made('retinanet_snv2_0.5x')
     export_model(config, checkpoint, tmp_path / 'backbone.onnx', backbone_only=True, **options)
     backbone = load_detector(config, checkpoint, 'cpu').backbone
@@ -208,11 +227,18 @@ def test_openvino_reads_the_same_file(made, tmp_path):
 
 
 @needs_shared('weights')
-@pytest.mark.parametrize(('config', 'checkpoint'), [
-    ('nanodet_m_snv2', 'nanodet_m_320'), ('nanodet_m_snv2_416', 'nanodet_m_416'),
-    ('nanodet_plus_m_snv2', 'nanodet_plus_m_320'), ('nanodet_plus_m_snv2_1.5x_416', 'nanodet_plus_m_1.5x_416')])
+@pytest.mark.parametrize(
+    ('config', 'checkpoint'),
+    [
+        ('nanodet_m_snv2', 'nanodet_m_320'),
+        ('nanodet_m_snv2_416', 'nanodet_m_416'),
+        ('nanodet_plus_m_snv2', 'nanodet_plus_m_320'),
+        ('nanodet_plus_m_snv2_1.5x_416', 'nanodet_plus_m_1.5x_416'),
+    ],
+)
 def test_nanodets_file_finds_what_nanodet_finds_on_photographs(config, checkpoint, tmp_path):
     import cv2
+
     config, checkpoint = ROOT / 'configs' / f'{config}.py', SHARED / 'weights' / f'{checkpoint}.pth'
     export_model(config, checkpoint, tmp_path / 'nanodet.onnx')
     detector, model = ExportedDetector(tmp_path / 'nanodet.onnx'), load_detector(config, checkpoint, 'cpu')
@@ -236,14 +262,18 @@ def test_boxes_without_area_are_left_out_where_the_detector_leaves_them_out(made
     assert (boxes[:, :2] < boxes[:, 2:]).all()
 
 
-@pytest.mark.parametrize(('name', 'option', 'words'), [
-    ('retinanet_snv2_0.5x', 'nms.type=soft_nms', "model.test_cfg.nms has type='soft_nms'"),
-    ('retinanet_snv2_0.5x', 'min_bbox_size=8', 'model.test_cfg.min_bbox_size=8'),
-    ('faster_rcnn_snv2_0.5x', 'rpn.nms.class_agnostic=True', 'model.test_cfg.rpn.nms has class_agnostic=True'),
-    ('faster_rcnn_snv2_0.5x', 'rcnn.nms.max_num=5', 'model.test_cfg.rcnn.nms has max_num=5'),
-])
+@pytest.mark.parametrize(
+    ('name', 'option', 'words'),
+    [
+        ('retinanet_snv2_0.5x', 'nms.type=soft_nms', "model.test_cfg.nms has type='soft_nms'"),
+        ('retinanet_snv2_0.5x', 'min_bbox_size=8', 'model.test_cfg.min_bbox_size=8'),
+        ('faster_rcnn_snv2_0.5x', 'rpn.nms.class_agnostic=True', 'model.test_cfg.rpn.nms has class_agnostic=True'),
+        ('faster_rcnn_snv2_0.5x', 'rcnn.nms.max_num=5', 'model.test_cfg.rcnn.nms has max_num=5'),
+    ],
+)
 def test_filters_that_a_graph_cannot_do_are_refused_and_nothing_is_made(
-        name, option, words, made, tool, tmp_path, monkeypatch):
+    name, option, words, made, tool, tmp_path, monkeypatch
+):
     monkeypatch.setattr(torch.onnx, 'export', lambda *args, **kwargs: pytest.fail('it was exported'))
     ended = tool('export.py', *made(name), tmp_path / 'd.onnx', '--cfg-options', f'model.test_cfg.{option}')
     assert ended.status == 2
@@ -287,9 +317,11 @@ BREAKS = {}
 
 def breaks(name, words):
     """Register something that makes a part of a detector's copy another, and what the refusal names."""
+
     def add(function):
         BREAKS[f'{name} {function.__name__}'] = (name, function, words)
         return function
+
     return add
 
 
@@ -366,8 +398,9 @@ def number_of_detections(model, _):
 @breaks('retinanet_snv2_lite', 'NMS: found')
 def class_agnostic(model, monkeypatch):
     right = dense.suppressed
-    monkeypatch.setattr(dense, 'suppressed', lambda boxes, scores, labels, cfg, classes: right(
-        boxes, scores, labels * 0, cfg, 1))
+    monkeypatch.setattr(
+        dense, 'suppressed', lambda boxes, scores, labels, cfg, classes: right(boxes, scores, labels * 0, cfg, 1)
+    )
 
 
 @breaks('nanodet_m_snv2', 'boxes in the image: dets differ')
@@ -443,7 +476,7 @@ def test_in_half_precision_a_file_finds_what_it_finds_in_full(name, quick, tmp_p
     onnx.save(half, tmp_path / 'half.onnx')
     threshold = model.test_cfg.get('rcnn', model.test_cfg).nms.iou_threshold
     image = drawn_image(1, 160)
-    image = image[:, :len(image)]  # a square, so that no box is cut to the image after NMS
+    image = image[:, : len(image)]  # a square, so that no box is cut to the image after NMS
     full, got = (ExportedDetector(tmp_path / f'{file}.onnx')(image) for file in ('d', 'half'))
     assert_same(got, full, threshold, apart=0.02)
     for label in set(got.labels):
@@ -452,7 +485,7 @@ def test_in_half_precision_a_file_finds_what_it_finds_in_full(name, quick, tmp_p
 
 
 def test_levels_of_regions_are_mmdetections_in_half_precision_too():
-    sides = torch.tensor([20., 100, 130, 210, 250, 400, 500, 1000, 1300])
+    sides = torch.tensor([20.0, 100, 130, 210, 250, 400, 500, 1000, 1300])
     rois = torch.stack(torch.meshgrid(sides, sides, indexing='ij')).flatten(1).T
     rois = torch.cat((torch.zeros(len(rois), 3), rois), dim=1)
     extractor = SingleRoIExtractor(dict(type='RoIAlign', output_size=7), 8, [4, 8, 16, 32])
@@ -482,12 +515,20 @@ def random_weights(model, std):
         nn.init.normal_(parameter, std=std)
 
 
-@pytest.mark.parametrize(('name', 'change', 'value'), [
-    ('retinanet_snv2_lite', equal_scores, 8.0), ('retinanet_snv2_lite', constant, 0.01),
-    ('retinanet_snv2_lite', random_weights, 0.3), ('faster_rcnn_snv2_lite', equal_scores, 0.0),
-    ('faster_rcnn_snv2_lite', constant, 0.0), ('faster_rcnn_snv2_lite', random_weights, 0.05),
-    ('nanodet_m_snv2', equal_scores, 2.0), ('nanodet_m_snv2', random_weights, 0.2),
-    ('light_head_rcnn_snv2_1x', equal_scores, 1.0)])
+@pytest.mark.parametrize(
+    ('name', 'change', 'value'),
+    [
+        ('retinanet_snv2_lite', equal_scores, 8.0),
+        ('retinanet_snv2_lite', constant, 0.01),
+        ('retinanet_snv2_lite', random_weights, 0.3),
+        ('faster_rcnn_snv2_lite', equal_scores, 0.0),
+        ('faster_rcnn_snv2_lite', constant, 0.0),
+        ('faster_rcnn_snv2_lite', random_weights, 0.05),
+        ('nanodet_m_snv2', equal_scores, 2.0),
+        ('nanodet_m_snv2', random_weights, 0.2),
+        ('light_head_rcnn_snv2_1x', equal_scores, 1.0),
+    ],
+)
 def test_weights_that_score_boxes_alike_are_exported(name, change, value, made, quick, tmp_path):
     model = load_detector(*made(name), 'cpu') if change is random_weights else quick(name)
     change(model, value)
@@ -505,11 +546,13 @@ def test_weights_that_are_no_numbers_are_told_apart(made, tmp_path):
     assert not (tmp_path / 'd.onnx').exists()
 
 
-@pytest.mark.parametrize(('got', 'matched'), [
-    ([0, 1, 2], 3), ([2, 0], 2), ([0, 0, 1], 2), ([], 0)])
+@pytest.mark.parametrize(('got', 'matched'), [([0, 1, 2], 3), ([2, 0], 2), ([0, 0, 1], 2), ([], 0)])
 def test_detections_are_matched_one_to_one(got, matched):
-    found = Detections(np.array([[0, 0, 9, 9], [0, 0, 9, 8], [5, 5, 9, 9]], np.float32),
-                       np.array([0.9, 0.8, 0.7], np.float32), np.array([1, 1, 2]))
+    found = Detections(
+        np.array([[0, 0, 9, 9], [0, 0, 9, 8], [5, 5, 9, 9]], np.float32),
+        np.array([0.9, 0.8, 0.7], np.float32),
+        np.array([1, 1, 2]),
+    )
     assert _matched(found, Detections(*(column[np.array(got, int)] for column in found))) == matched
 
 
@@ -520,24 +563,32 @@ def test_a_detector_that_has_predicted_from_an_array_can_be_exported(made, tmp_p
     check_detector(model, tmp_path / 'd.onnx', drawn_image(1, 160), 'it')
 
 
-@pytest.mark.parametrize(('name', 'option'), [
-    ('retinanet_snv2_lite', 'score_thr'), ('nanodet_m_snv2', 'score_thr'), ('faster_rcnn_snv2_lite', 'rcnn.score_thr')])
+@pytest.mark.parametrize(
+    ('name', 'option'),
+    [
+        ('retinanet_snv2_lite', 'score_thr'),
+        ('nanodet_m_snv2', 'score_thr'),
+        ('faster_rcnn_snv2_lite', 'rcnn.score_thr'),
+    ],
+)
 def test_where_nothing_is_found_the_parts_are_compared_all_the_same(name, option, made, tmp_path):
     config, checkpoint = made(name)
-    checked = export_model(
-        config, checkpoint, tmp_path / 'd.onnx', cfg_options={f'model.test_cfg.{option}': 1.0})
+    checked = export_model(config, checkpoint, tmp_path / 'd.onnx', cfg_options={f'model.test_cfg.{option}': 1.0})
     assert (checked.found, checked.matched) == (0, 0)
     assert [len(column) for column in ExportedDetector(tmp_path / 'd.onnx')(drawn_image(1, 160))] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(('args', 'words'), [
-    (['detector.txt'], ['.onnx']),
-    (['/dev/null/detector.onnx'], ['/dev/null', 'Choose another one']),
-    (['detector.onnx', '--target', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
-    (['detector.onnx', '--image', 'nothing.jpg'], ['nothing.jpg', 'missing']),
-    (['detector.onnx', '--image-size', '9'], ['--image-size 9', 'expected']),
-    (['detector.onnx', '--cfg-options', 'test_dataloader.dataset.pipeline.1.type=RandomFlip'], ['RandomFlip']),
-])
+@pytest.mark.parametrize(
+    ('args', 'words'),
+    [
+        (['detector.txt'], ['.onnx']),
+        (['/dev/null/detector.onnx'], ['/dev/null', 'Choose another one']),
+        (['detector.onnx', '--target', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
+        (['detector.onnx', '--image', 'nothing.jpg'], ['nothing.jpg', 'missing']),
+        (['detector.onnx', '--image-size', '9'], ['--image-size 9', 'expected']),
+        (['detector.onnx', '--cfg-options', 'test_dataloader.dataset.pipeline.1.type=RandomFlip'], ['RandomFlip']),
+    ],
+)
 def test_a_users_mistake_ends_with_status_2_and_a_line(args, words, made, tool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = tool('export.py', *made('retinanet_snv2_0.5x'), *args)
@@ -554,46 +605,63 @@ LOAD, FIT = dict(type='LoadImageFromFile'), dict(type='Resize', scale=(192, 128)
 PAD = dict(type='CenterPad', size=(192, 192))
 
 
-@pytest.mark.parametrize(('steps', 'expected'), [
-    ([LOAD, FIT], dict(scale=(192, 128), keep_ratio=True)),
-    ([LOAD | dict(to_float32=False, color_type='color', imdecode_backend=None, backend_args=None), FIT],
-     dict(scale=(192, 128), keep_ratio=True)),
-    ([LOAD, FIT | dict(interpolation='area')], dict(interpolation='area')),
-    ([LOAD, FIT | dict(interpolation='nearest', backend='pillow')], dict(interpolation='nearest', backend='pillow')),
-    ([LOAD, FIT | dict(scale=96, type='mmdet.FixScaleResize')], dict(scale=(96, 96), cut=True)),
-    ([LOAD, dict(type='FitResize', scale=(96, 64)), PAD], dict(scale=(96, 64), fit=True, keep_ratio=True, cut=True)),
-])
+@pytest.mark.parametrize(
+    ('steps', 'expected'),
+    [
+        ([LOAD, FIT], dict(scale=(192, 128), keep_ratio=True)),
+        (
+            [LOAD | dict(to_float32=False, color_type='color', imdecode_backend=None, backend_args=None), FIT],
+            dict(scale=(192, 128), keep_ratio=True),
+        ),
+        ([LOAD, FIT | dict(interpolation='area')], dict(interpolation='area')),
+        (
+            [LOAD, FIT | dict(interpolation='nearest', backend='pillow')],
+            dict(interpolation='nearest', backend='pillow'),
+        ),
+        ([LOAD, FIT | dict(scale=96, type='mmdet.FixScaleResize')], dict(scale=(96, 96), cut=True)),
+        (
+            [LOAD, dict(type='FitResize', scale=(96, 64)), PAD],
+            dict(scale=(96, 64), fit=True, keep_ratio=True, cut=True),
+        ),
+    ],
+)
 def test_how_the_test_pipeline_resizes_is_noted(steps, expected):
     resize = steps_of(*steps)[0]
     assert {key: getattr(resize, key) for key in expected} == expected
 
 
-@pytest.mark.parametrize(('steps', 'words'), [
-    ([LOAD | dict(to_float32=True), FIT], 'to_float32=True.*pipeline.0.to_float32=False'),
-    ([LOAD | dict(color_type='grayscale'), FIT], "color_type='grayscale'.*expected color_type='color'"),
-    ([LOAD | dict(color_type='color_ignore_orientation'), FIT], "color_type='color_ignore_orientation'"),
-    ([LOAD | dict(imdecode_backend='pillow'), FIT], "imdecode_backend='pillow'.*cv2.imread"),
-    ([dict(type='LoadImageFromNDArray', to_float32=True), FIT], 'to_float32=True'),
-    ([LOAD, FIT | dict(backend='pillow', interpolation='area')], "backend='pillow', interpolation='area'.*hamming"),
-    ([LOAD, FIT | dict(interpolation='cubic')], "interpolation='cubic'.*bicubic"),
-    ([LOAD, FIT, FIT], 'Resize as step 2'),
-    ([LOAD, PAD, FIT], 'CenterPad as step 1'),
-    ([LOAD, FIT, PAD, PAD], 'CenterPad as step 3'),
-    ([LOAD, FIT, dict(type='Pad', size_divisor=32)], 'has Pad, which a graph cannot do'),
-    ([LOAD, FIT, dict(type='RandomGrayscale')], 'has RandomGrayscale, which'),
-    ([LOAD, dict(type='Resize', scale_factor=0.5)], 'no Resize.scale='),
-    ([LOAD], 'no Resize.scale='),
-])
+@pytest.mark.parametrize(
+    ('steps', 'words'),
+    [
+        ([LOAD | dict(to_float32=True), FIT], 'to_float32=True.*pipeline.0.to_float32=False'),
+        ([LOAD | dict(color_type='grayscale'), FIT], "color_type='grayscale'.*expected color_type='color'"),
+        ([LOAD | dict(color_type='color_ignore_orientation'), FIT], "color_type='color_ignore_orientation'"),
+        ([LOAD | dict(imdecode_backend='pillow'), FIT], "imdecode_backend='pillow'.*cv2.imread"),
+        ([dict(type='LoadImageFromNDArray', to_float32=True), FIT], 'to_float32=True'),
+        ([LOAD, FIT | dict(backend='pillow', interpolation='area')], "backend='pillow', interpolation='area'.*hamming"),
+        ([LOAD, FIT | dict(interpolation='cubic')], "interpolation='cubic'.*bicubic"),
+        ([LOAD, FIT, FIT], 'Resize as step 2'),
+        ([LOAD, PAD, FIT], 'CenterPad as step 1'),
+        ([LOAD, FIT, PAD, PAD], 'CenterPad as step 3'),
+        ([LOAD, FIT, dict(type='Pad', size_divisor=32)], 'has Pad, which a graph cannot do'),
+        ([LOAD, FIT, dict(type='RandomGrayscale')], 'has RandomGrayscale, which'),
+        ([LOAD, dict(type='Resize', scale_factor=0.5)], 'no Resize.scale='),
+        ([LOAD], 'no Resize.scale='),
+    ],
+)
 def test_what_a_file_cannot_do_of_the_test_pipeline_is_refused(steps, words):
     with pytest.raises(UserError, match=words):
         steps_of(*steps)
 
 
-@pytest.mark.parametrize(('name', 'changes'), [
-    ('retinanet_snv2_lite', {'1.interpolation': 'nearest'}),
-    ('retinanet_snv2_lite', {'1.backend': 'pillow', '1.interpolation': 'bicubic'}),
-    ('nanodet_m_snv2', {'2.pad_val': (114, 90, 0), '2.size': (140, 150)}),
-])
+@pytest.mark.parametrize(
+    ('name', 'changes'),
+    [
+        ('retinanet_snv2_lite', {'1.interpolation': 'nearest'}),
+        ('retinanet_snv2_lite', {'1.backend': 'pillow', '1.interpolation': 'bicubic'}),
+        ('nanodet_m_snv2', {'2.pad_val': (114, 90, 0), '2.size': (140, 150)}),
+    ],
+)
 def test_other_ways_to_resize_and_pad_are_in_the_file(name, changes, quick, tmp_path):
     model = quick(name)
     model.cfg.merge_from_dict({f'test_dataloader.dataset.pipeline.{key}': value for key, value in changes.items()})
@@ -638,9 +706,10 @@ def test_another_image_size_is_in_the_file(made, tmp_path):
 def test_the_command_exports_and_says_what_it_compared(made, tool, tmp_path):
     ended = tool('export.py', *made('faster_rcnn_snv2_0.5x'), tmp_path / 'new' / 'detector.onnx')
     assert ended.status == 0, ended.err
-    line, = ended.out.splitlines()[-1:]
+    (line,) = ended.out.splitlines()[-1:]
     assert 'matches the PyTorch detector on a drawn image' in line
     assert re.search(r'full image: \d+ of \d+ detections match', line)
     about = {entry.key: entry.value for entry in onnx.load(tmp_path / 'new' / 'detector.onnx').metadata_props}
     assert json.loads(about['resize']) == dict(
-        scale=[192, 128], keep_ratio=True, cut=False, fit=False, interpolation='bilinear', backend='cv2')
+        scale=[192, 128], keep_ratio=True, cut=False, fit=False, interpolation='bilinear', backend='cv2'
+    )

@@ -17,8 +17,15 @@ from mmdet_shufflenetv2.deploy.targets.openvino import compile_for_cpu
 def graph(tmp_path):
     path = tmp_path / 'graph.onnx'
     conv = nn.Conv2d(3, 8, 3)
-    torch.onnx.export(conv, (torch.rand(1, 3, 8, 8), ), path, dynamo=False, dynamic_axes={'x': {2: 'h', 3: 'w'}},
-                      input_names=['x'], output_names=['y'])
+    torch.onnx.export(
+        conv,
+        (torch.rand(1, 3, 8, 8),),
+        path,
+        dynamo=False,
+        dynamic_axes={'x': {2: 'h', 3: 'w'}},
+        input_names=['x'],
+        output_names=['y'],
+    )
     return conv, path
 
 
@@ -31,7 +38,7 @@ def test_the_compiled_graph_computes_what_the_network_does(graph, options):
 
 
 def test_signals_find_their_stack_when_models_are_released_in_the_order_of_their_making(graph):
-    code = f'''
+    code = f"""
 import gc, signal, subprocess
 from pathlib import Path
 from mmdet_shufflenetv2.deploy.targets.openvino import compile_for_cpu
@@ -42,5 +49,5 @@ del second
 gc.collect()
 signal.signal(signal.SIGCHLD, lambda *args: None)
 subprocess.run(['true'])
-'''
+"""
     assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0

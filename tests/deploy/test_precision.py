@@ -37,9 +37,13 @@ def exported(tmp_path_factory):
     return export
 
 
-@pytest.mark.parametrize(('name', 'last'), [
-    ('FCOS', {'conv_cls', 'conv_reg', 'conv_centerness'}),
-    pytest.param('Cascade R-CNN', {'rpn_cls', 'rpn_reg', 'fc_cls', 'fc_reg'}, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ('name', 'last'),
+    [
+        ('FCOS', {'conv_cls', 'conv_reg', 'conv_centerness'}),
+        pytest.param('Cascade R-CNN', {'rpn_cls', 'rpn_reg', 'fc_cls', 'fc_reg'}, marks=pytest.mark.slow),
+    ],
+)
 def test_the_last_layers_of_each_head_are_told(name, last, exported):
     graph = onnx.load(exported(name)[1]).graph
     found = layers(graph)
@@ -109,11 +113,19 @@ DOG, CAT = [0, 0, 10, 10], [20, 20, 40, 40]
 BOTH = detections([DOG, CAT], [0.9, 0.6], [0, 1])
 
 
-@pytest.mark.parametrize(('got', 'expected'), [
-    (BOTH, 1.0), (detections([DOG], [0.9], [0]), 2 / 3), (detections([DOG, CAT], [0.9, 0.6], [1, 0]), 0.0),
-    (detections([DOG, CAT], [0.9, 0.2], [0, 1]), 2 / 3), (detections([DOG, CAT], [0.8, 0.31], [0, 1]), 1.0),
-    (detections([[0, 0, 10, 6], CAT], [0.9, 0.6], [0, 1]), 1.0),
-    (detections([[0, 0, 10, 4], CAT], [0.9, 0.6], [0, 1]), 0.5), (detections([], [], []), 0.0)])
+@pytest.mark.parametrize(
+    ('got', 'expected'),
+    [
+        (BOTH, 1.0),
+        (detections([DOG], [0.9], [0]), 2 / 3),
+        (detections([DOG, CAT], [0.9, 0.6], [1, 0]), 0.0),
+        (detections([DOG, CAT], [0.9, 0.2], [0, 1]), 2 / 3),
+        (detections([DOG, CAT], [0.8, 0.31], [0, 1]), 1.0),
+        (detections([[0, 0, 10, 6], CAT], [0.9, 0.6], [0, 1]), 1.0),
+        (detections([[0, 0, 10, 4], CAT], [0.9, 0.6], [0, 1]), 0.5),
+        (detections([], [], []), 0.0),
+    ],
+)
 def test_agreement_is_the_share_of_detections_with_a_partner(got, expected):
     assert agreement([BOTH], [got]) == pytest.approx(expected)
 
@@ -123,18 +135,21 @@ def test_where_nothing_is_detected_there_is_nothing_to_disagree_on():
 
 
 def test_a_file_that_detects_other_objects_is_refused():
-    right, wrong = (SimpleNamespace(detect=lambda images, one=one: [one]) for one in (
-        BOTH, detections([], [], [])))
+    right, wrong = (SimpleNamespace(detect=lambda images, one=one: [one]) for one in (BOTH, detections([], [], [])))
     with pytest.raises(UserError, match='precision=int8 detects other objects than fp32 .* 0% .*issues/26324'):
         _agreement(right, wrong, [IMAGE], SimpleNamespace(precision='int8'))
 
 
-@pytest.mark.parametrize(('out', 'options', 'words'), [
-    ('d.onnx', dict(precision='int8'), 'needs images for calibration: `data` is missing'),
-    ('d.xml', dict(precision='int8', data='empty'), 'data=.*empty contains none'),
-    ('d.xml', dict(precision='int8', data='nowhere'), 'data=.*nowhere contains none'),
-    ('d.onnx', dict(data='empty'), 'is for precision=int8.*got precision=fp32'),
-    ('d.param', dict(precision='int8', data='empty'), 'precision=int8 is not supported for ncnn')])
+@pytest.mark.parametrize(
+    ('out', 'options', 'words'),
+    [
+        ('d.onnx', dict(precision='int8'), 'needs images for calibration: `data` is missing'),
+        ('d.xml', dict(precision='int8', data='empty'), 'data=.*empty contains none'),
+        ('d.xml', dict(precision='int8', data='nowhere'), 'data=.*nowhere contains none'),
+        ('d.onnx', dict(data='empty'), 'is for precision=int8.*got precision=fp32'),
+        ('d.param', dict(precision='int8', data='empty'), 'precision=int8 is not supported for ncnn'),
+    ],
+)
 def test_what_cannot_be_calibrated_is_refused_before_the_export(out, options, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()
@@ -161,6 +176,11 @@ def test_nanodet_plus_detects_the_same_in_lower_precision(suffix, precision, lea
     if suffix == '.xml':
         pytest.importorskip('openvino', reason="needs openvino: pip install '.[openvino]'")
     images = SHARED / 'coco_tiny' / 'train2017' if precision == 'int8' else None
-    checked = export_model(ROOT / 'configs' / 'nanodet_plus_m_snv2.py', SHARED / 'weights' / 'nanodet_plus_m_320.pth',
-                           tmp_path / f'd{suffix}', precision=precision, data=images)
+    checked = export_model(
+        ROOT / 'configs' / 'nanodet_plus_m_snv2.py',
+        SHARED / 'weights' / 'nanodet_plus_m_320.pth',
+        tmp_path / f'd{suffix}',
+        precision=precision,
+        data=images,
+    )
     assert checked.agreement >= least

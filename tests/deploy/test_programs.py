@@ -25,8 +25,9 @@ def programs(tmp_path_factory):
     folder = tmp_path_factory.mktemp('programs')
     openvino = find_spec('openvino')
     where = [f'-DOpenVINO_DIR={openvino.submodule_search_locations[0]}/cmake'] if openvino else []
-    configured = subprocess.run(['cmake', '-S', PROGRAMS, '-B', folder, *where], capture_output=True, text=True,
-                                check=False)
+    configured = subprocess.run(
+        ['cmake', '-S', PROGRAMS, '-B', folder, *where], capture_output=True, text=True, check=False
+    )
     if 'OpenCV' in configured.stderr:
         pytest.skip('needs OpenCV for C++: apt install libopencv-dev')
     assert configured.returncode == 0, configured.stderr
@@ -57,8 +58,12 @@ def test_a_program_finds_what_python_finds(programs, tmp_path, name, suffix, kin
     assert abs(len(found) - len(wanted)) <= 1  # OpenCV of another version rounds pixels in another way
     for class_name, score, box in wanted:
         if score >= 0.32:
-            assert any(class_name == other[0] and abs(score - float(other[1])) < 0.02
-                       and np.abs(box - np.array(other[2:], float)).max() < 3 for other in found), (class_name, found)
+            assert any(
+                class_name == other[0]
+                and abs(score - float(other[1])) < 0.02
+                and np.abs(box - np.array(other[2:], float)).max() < 3
+                for other in found
+            ), (class_name, found)
     assert (cv2.imread(str(tmp_path / 'found.png')) != image).any()
 
 
@@ -67,7 +72,8 @@ def test_a_missing_image_is_one_line(programs, tmp_path, name):
     program = programs / f'detect_{name}'
     if not program.exists():
         pytest.skip(f'needs {name} for C++')
-    done = subprocess.run([program, 'detector.xml', tmp_path / 'none.jpg', 'out.jpg'], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run(
+        [program, 'detector.xml', tmp_path / 'none.jpg', 'out.jpg'], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (2, '')
     assert done.stderr.splitlines()[-1].startswith('Cannot read image: ')  # behind OpenCV's own warning

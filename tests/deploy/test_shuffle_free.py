@@ -35,21 +35,32 @@ def assert_equal(got, wanted):
 
 
 @pytest.mark.parametrize('block', [1, 16])
-@pytest.mark.parametrize(('kwargs', 'size'), [
-    *((dict(widen_factor=width), size) for width in WIDTHS for size in ((64, 96), (75, 101))),
-    *((dict(widen_factor=width, variant='authors'), (75, 101)) for width in WIDTHS),
-    (dict(widen_factor=0.5, large_receptive_field=True), (75, 101)),
-    (dict(widen_factor=0.5, with_se=True), (75, 101)),
-    (dict(widen_factor=0.5, with_residual=True), (75, 101)),
-    (dict(widen_factor=0.5, variant='authors', large_receptive_field=True, with_se=True, with_residual=True), (64, 64)),
-    (dict(widen_factor=0.5, strides=(2, 2, 1), dilations=(1, 1, 2)), (75, 101)),
-    (dict(stage_channels=(6, 14, 22)), (64, 96)),
-    (dict(stage_channels=(2, 4, 10)), (33, 47)),
-    (dict(act_cfg=dict(type='LeakyReLU', negative_slope=0.1)), (33, 47)),
-    (dict(widen_factor=0.5, act_cfg=dict(type='SiLU')), (33, 47)),
-    *((dict(widen_factor=0.5, large_receptive_field=True, conv_cfg=dict(type='Conv2d', padding_mode=mode)), (75, 101))
-      for mode in ('circular', 'reflect', 'replicate')),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'size'),
+    [
+        *((dict(widen_factor=width), size) for width in WIDTHS for size in ((64, 96), (75, 101))),
+        *((dict(widen_factor=width, variant='authors'), (75, 101)) for width in WIDTHS),
+        (dict(widen_factor=0.5, large_receptive_field=True), (75, 101)),
+        (dict(widen_factor=0.5, with_se=True), (75, 101)),
+        (dict(widen_factor=0.5, with_residual=True), (75, 101)),
+        (
+            dict(widen_factor=0.5, variant='authors', large_receptive_field=True, with_se=True, with_residual=True),
+            (64, 64),
+        ),
+        (dict(widen_factor=0.5, strides=(2, 2, 1), dilations=(1, 1, 2)), (75, 101)),
+        (dict(stage_channels=(6, 14, 22)), (64, 96)),
+        (dict(stage_channels=(2, 4, 10)), (33, 47)),
+        (dict(act_cfg=dict(type='LeakyReLU', negative_slope=0.1)), (33, 47)),
+        (dict(widen_factor=0.5, act_cfg=dict(type='SiLU')), (33, 47)),
+        *(
+            (
+                dict(widen_factor=0.5, large_receptive_field=True, conv_cfg=dict(type='Conv2d', padding_mode=mode)),
+                (75, 101),
+            )
+            for mode in ('circular', 'reflect', 'replicate')
+        ),
+    ],
+)
 def test_every_output_equals_the_backbones(kwargs, size, block):
     backbone = trained(out_indices=(0, 1, 2, 3, 4), **kwargs)
     fast = shuffle_free(backbone, block=block)
@@ -100,8 +111,14 @@ def copied_bytes(module, x):
 
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             out = func(*args, **(kwargs or {}))
-            if func.overloadpacket in (torch.ops.aten.cat, torch.ops.aten.clone, torch.ops.aten.copy_,
-                                       torch.ops.aten.index_select, torch.ops.aten.index, torch.ops.aten._unsafe_view):
+            if func.overloadpacket in (
+                torch.ops.aten.cat,
+                torch.ops.aten.clone,
+                torch.ops.aten.copy_,
+                torch.ops.aten.index_select,
+                torch.ops.aten.index,
+                torch.ops.aten._unsafe_view,
+            ):
                 Count.total += out.numel() * out.element_size()
             return out
 
@@ -124,8 +141,13 @@ def built(name):
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
-    model.backbone = trained(**{key: value for key, value in cfg.model.backbone.items()
-                                if key not in ('type', 'init_cfg', 'frozen_stages', 'norm_eval')})
+    model.backbone = trained(
+        **{
+            key: value
+            for key, value in cfg.model.backbone.items()
+            if key not in ('type', 'init_cfg', 'frozen_stages', 'norm_eval')
+        }
+    )
     return model.eval()
 
 
@@ -169,18 +191,36 @@ def replaced(name, make, **kwargs):
 
 def like(conv, **kwargs):
     """A convolution like another but for what is given."""
-    arguments = {key: getattr(conv, key) for key in (
-        'in_channels', 'out_channels', 'kernel_size', 'stride', 'padding', 'dilation', 'groups', 'padding_mode')}
+    arguments = {
+        key: getattr(conv, key)
+        for key in (
+            'in_channels',
+            'out_channels',
+            'kernel_size',
+            'stride',
+            'padding',
+            'dilation',
+            'groups',
+            'padding_mode',
+        )
+    }
     return nn.Conv2d(**arguments | dict(bias=conv.bias is not None) | kwargs)
 
 
-@pytest.mark.parametrize(('name', 'change'), [
-    ('conv1.0', dict(bias=True)), ('conv1.0', dict(padding_mode='circular')), ('conv1.0', dict(kernel_size=5)),
-    ('stage2.1.branch2.3', dict(padding='same')), ('stage2.1.branch2.3', dict(kernel_size=(5, 3), padding=(2, 1))),
-    ('stage3.0.branch1.0', dict(bias=True, padding_mode='replicate')),
-    ('stage3.2.branch2.3', dict(dilation=2, padding=2, padding_mode='reflect')),
-    ('stage2.0.branch2.5', dict(bias=True)), ('stage2.0.branch2.0', dict(kernel_size=3, padding=1)),
-])
+@pytest.mark.parametrize(
+    ('name', 'change'),
+    [
+        ('conv1.0', dict(bias=True)),
+        ('conv1.0', dict(padding_mode='circular')),
+        ('conv1.0', dict(kernel_size=5)),
+        ('stage2.1.branch2.3', dict(padding='same')),
+        ('stage2.1.branch2.3', dict(kernel_size=(5, 3), padding=(2, 1))),
+        ('stage3.0.branch1.0', dict(bias=True, padding_mode='replicate')),
+        ('stage3.2.branch2.3', dict(dilation=2, padding=2, padding_mode='reflect')),
+        ('stage2.0.branch2.5', dict(bias=True)),
+        ('stage2.0.branch2.0', dict(kernel_size=3, padding=1)),
+    ],
+)
 def test_all_that_one_convolution_carries_is_kept(name, change):
     torch.manual_seed(0)
     backbone = replaced(name, lambda conv: like(conv, **change))
@@ -235,23 +275,30 @@ def hooked(module):
     return module
 
 
-@pytest.mark.parametrize(('name', 'make', 'words'), [
-    ('stage2.1.branch2.3', doubled, 'Doubled'),
-    ('stage2.1.branch2.5', lambda conv: nn.utils.parametrizations.weight_norm(conv), 'ParametrizedConv2d'),
-    ('stage2.1.branch2.5', lambda conv: nn.utils.parametrizations.spectral_norm(conv), 'ParametrizedConv2d'),
-    ('stage2.1.branch2.5', lambda conv: nn.utils.spectral_norm(conv), 'hook at stage2.1.branch2.5'),
-    ('conv1.0', hooked, 'hook at conv1.0'),
-    ('stage3.1', hooked, 'hook at stage3.1'),
-    ('stage3', hooked, 'hook at stage3'),
-    ('stage2.1.branch2.0', lambda conv: like(conv, groups=2), 'groups=2'),
-    ('stage2.1.branch2.3', lambda conv: like(conv, groups=1), 'groups=1'),
-    ('stage2.1.branch2.1', norm_like, 'computes other features'),
-    ('stage2.1.branch2.7', lambda act: OtherActivation(), 'computes other features'),
-    ('stage2.1', unit_like, 'computes other features'),
-    ('stage2.1.branch2', grown, 'computes other features'),
-    ('stage2.0.branch1', grown, 'layers that ShuffleNetV2 does not build'),
-    ('stage3', lambda stage: nn.Sequential(*stage, nn.Conv2d(96, 96, 1)), 'layers that ShuffleNetV2 does not build'),
-])
+@pytest.mark.parametrize(
+    ('name', 'make', 'words'),
+    [
+        ('stage2.1.branch2.3', doubled, 'Doubled'),
+        ('stage2.1.branch2.5', lambda conv: nn.utils.parametrizations.weight_norm(conv), 'ParametrizedConv2d'),
+        ('stage2.1.branch2.5', lambda conv: nn.utils.parametrizations.spectral_norm(conv), 'ParametrizedConv2d'),
+        ('stage2.1.branch2.5', lambda conv: nn.utils.spectral_norm(conv), 'hook at stage2.1.branch2.5'),
+        ('conv1.0', hooked, 'hook at conv1.0'),
+        ('stage3.1', hooked, 'hook at stage3.1'),
+        ('stage3', hooked, 'hook at stage3'),
+        ('stage2.1.branch2.0', lambda conv: like(conv, groups=2), 'groups=2'),
+        ('stage2.1.branch2.3', lambda conv: like(conv, groups=1), 'groups=1'),
+        ('stage2.1.branch2.1', norm_like, 'computes other features'),
+        ('stage2.1.branch2.7', lambda act: OtherActivation(), 'computes other features'),
+        ('stage2.1', unit_like, 'computes other features'),
+        ('stage2.1.branch2', grown, 'computes other features'),
+        ('stage2.0.branch1', grown, 'layers that ShuffleNetV2 does not build'),
+        (
+            'stage3',
+            lambda stage: nn.Sequential(*stage, nn.Conv2d(96, 96, 1)),
+            'layers that ShuffleNetV2 does not build',
+        ),
+    ],
+)
 def test_what_would_be_lost_in_one_layer_is_refused(name, make, words):
     torch.manual_seed(0)
     with pytest.raises(UserError, match=words):
@@ -259,9 +306,16 @@ def test_what_would_be_lost_in_one_layer_is_refused(name, make, words):
 
 
 @pytest.mark.filterwarnings('ignore::FutureWarning')
-@pytest.mark.parametrize('make', [
-    doubled, nn.utils.parametrizations.weight_norm, nn.utils.spectral_norm, lambda conv: like(conv, groups=2),
-    lambda conv: like(conv, kernel_size=3, padding=1, padding_mode='circular')])
+@pytest.mark.parametrize(
+    'make',
+    [
+        doubled,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.spectral_norm,
+        lambda conv: like(conv, groups=2),
+        lambda conv: like(conv, kernel_size=3, padding=1, padding_mode='circular'),
+    ],
+)
 def test_a_neck_whose_convolutions_are_not_plain_gives_the_same_features(make):
     model = detector('nanodet_m_snv2')
     for lateral in model.neck.lateral_convs:
@@ -278,16 +332,27 @@ def stage_in_training(backbone):
     return backbone
 
 
-@pytest.mark.parametrize(('make', 'words'), [
-    (lambda: ShuffleNetV2(widen_factor=0.5), ['training mode', 'backbone.eval()']),
-    (lambda: stage_in_training(ShuffleNetV2(widen_factor=0.5).eval()),
-     ['training mode at stage3.0.', 'backbone.eval()']),
-    (lambda: ShuffleNetV2(widen_factor=0.5).eval().to('meta'), ['meta']),
-    (lambda: ShuffleNetV2(widen_factor=0.5, norm_cfg=dict(type='GN', num_groups=2)).eval(), ['GroupNorm', 'SyncBN']),
-    (lambda: ShuffleNetV2(widen_factor=0.5, act_cfg=dict(type='PReLU', num_parameters=1)).eval(), ['PReLU', 'ReLU6']),
-    (lambda: ShuffleNetV2(widen_factor=0.5, conv_cfg=dict(type='ConvWS')).eval(), ['ConvWS', 'Conv2d']),
-    (lambda: nn.Conv2d(3, 4, 1).eval(), ['takes a ShuffleNetV2', 'Conv2d']),
-])
+@pytest.mark.parametrize(
+    ('make', 'words'),
+    [
+        (lambda: ShuffleNetV2(widen_factor=0.5), ['training mode', 'backbone.eval()']),
+        (
+            lambda: stage_in_training(ShuffleNetV2(widen_factor=0.5).eval()),
+            ['training mode at stage3.0.', 'backbone.eval()'],
+        ),
+        (lambda: ShuffleNetV2(widen_factor=0.5).eval().to('meta'), ['meta']),
+        (
+            lambda: ShuffleNetV2(widen_factor=0.5, norm_cfg=dict(type='GN', num_groups=2)).eval(),
+            ['GroupNorm', 'SyncBN'],
+        ),
+        (
+            lambda: ShuffleNetV2(widen_factor=0.5, act_cfg=dict(type='PReLU', num_parameters=1)).eval(),
+            ['PReLU', 'ReLU6'],
+        ),
+        (lambda: ShuffleNetV2(widen_factor=0.5, conv_cfg=dict(type='ConvWS')).eval(), ['ConvWS', 'Conv2d']),
+        (lambda: nn.Conv2d(3, 4, 1).eval(), ['takes a ShuffleNetV2', 'Conv2d']),
+    ],
+)
 def test_what_cannot_be_made_shuffle_free_is_refused(make, words):
     with pytest.raises(UserError) as error:
         shuffle_free(make())

@@ -24,8 +24,9 @@ def crowd(number=200):
     return boxes, torch.randperm(number, generator=generator) / number, torch.arange(number) % 3
 
 
-@pytest.mark.parametrize('options', [
-    dict(), dict(class_agnostic=False), dict(split_thr=10), dict(offset=0, score_threshold=0, max_num=-1)])
+@pytest.mark.parametrize(
+    'options', [dict(), dict(class_agnostic=False), dict(split_thr=10), dict(offset=0, score_threshold=0, max_num=-1)]
+)
 def test_options_that_are_served_keep_what_mmcv_keeps(options):
     nms = dict(type='nms', iou_threshold=0.4, **options)
     check_nms(nms, 'model.test_cfg.nms')
@@ -53,8 +54,15 @@ def written(module, example, path):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         torch.onnx.export(
-            module, example, path, dynamo=False, opset_version=17, input_names=names,
-            output_names=[f'kept_{name}' for name in names], dynamic_axes={name: {0: 'number'} for name in names})
+            module,
+            example,
+            path,
+            dynamo=False,
+            opset_version=17,
+            input_names=names,
+            output_names=[f'kept_{name}' for name in names],
+            dynamic_axes={name: {0: 'number'} for name in names},
+        )
     return path
 
 
@@ -126,9 +134,17 @@ def test_numbers_that_slice_from_the_end_are_refused(key, most):
         check_most(cfg, key, 'model.test_cfg')
 
 
-@pytest.mark.parametrize('options', [
-    dict(type='soft_nms'), dict(class_agnostic=True), dict(offset=1), dict(score_threshold=0.5), dict(max_num=5),
-    dict(split_thr=10, max_num=5)])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(type='soft_nms'),
+        dict(class_agnostic=True),
+        dict(offset=1),
+        dict(score_threshold=0.5),
+        dict(max_num=5),
+        dict(split_thr=10, max_num=5),
+    ],
+)
 def test_options_with_which_mmcv_keeps_others_are_refused(options):
     nms = dict(type='nms', iou_threshold=0.4) | options
     boxes, scores, labels = crowd()
@@ -140,12 +156,15 @@ def test_options_with_which_mmcv_keeps_others_are_refused(options):
     assert all(f'{key}={value!r}' in str(error.value) for key, value in options.items() if key != 'split_thr')
 
 
-@pytest.mark.parametrize(('nms', 'word'), [
-    (None, 'no iou_threshold'),
-    (dict(type='nms'), 'no iou_threshold'),
-    (dict(type='nms', iou_thr=0.5), 'iou_thr=0.5'),
-    (dict(type='nms', iou_threshold=0.5, sigma=0.5), 'sigma=0.5'),
-])
+@pytest.mark.parametrize(
+    ('nms', 'word'),
+    [
+        (None, 'no iou_threshold'),
+        (dict(type='nms'), 'no iou_threshold'),
+        (dict(type='nms', iou_thr=0.5), 'iou_thr=0.5'),
+        (dict(type='nms', iou_threshold=0.5, sigma=0.5), 'sigma=0.5'),
+    ],
+)
 def test_what_is_unknown_or_missing_is_named(nms, word):
     with pytest.raises(UserError, match=word):
         check_nms(nms, 'model.test_cfg.nms')

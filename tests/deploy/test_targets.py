@@ -13,19 +13,33 @@ from mmdet_shufflenetv2.deploy.targets import TARGETS, is_exported, target_of
 from mmdet_shufflenetv2.deploy.targets.target import Program
 
 
-@pytest.mark.parametrize(('path', 'name', 'expected'), [
-    ('d.onnx', None, 'onnxruntime'), ('d.ONNX', None, 'onnxruntime'), ('d.xml', None, 'openvino'),
-    ('d.tflite', None, 'litert'), ('d.mlpackage', None, 'coreml'), ('d.onnx', 'tensorrt', 'tensorrt'),
-    ('d.onnx', 'openvino', 'openvino'), ('d.xml', 'openvino', 'openvino'), ('d.param', None, 'ncnn')])
+@pytest.mark.parametrize(
+    ('path', 'name', 'expected'),
+    [
+        ('d.onnx', None, 'onnxruntime'),
+        ('d.ONNX', None, 'onnxruntime'),
+        ('d.xml', None, 'openvino'),
+        ('d.tflite', None, 'litert'),
+        ('d.mlpackage', None, 'coreml'),
+        ('d.onnx', 'tensorrt', 'tensorrt'),
+        ('d.onnx', 'openvino', 'openvino'),
+        ('d.xml', 'openvino', 'openvino'),
+        ('d.param', None, 'ncnn'),
+    ],
+)
 def test_the_suffix_decides_unless_a_target_is_named(path, name, expected):
     assert target_of(path, name).name == expected
     assert is_exported(path)
 
 
-@pytest.mark.parametrize(('path', 'name', 'words'), [
-    ('d.pth', None, 'd.pth: .*.onnx .onnxruntime., .xml or .onnx .openvino., .param .ncnn.'),
-    ('d.xml', 'onnxruntime', 'd.xml: expected a name that ends in .onnx .onnxruntime.'),
-    ('d.onnx', 'tensorflow', 'target=tensorflow is unknown: expected one of onnxruntime, openvino, ncnn, litert,')])
+@pytest.mark.parametrize(
+    ('path', 'name', 'words'),
+    [
+        ('d.pth', None, 'd.pth: .*.onnx .onnxruntime., .xml or .onnx .openvino., .param .ncnn.'),
+        ('d.xml', 'onnxruntime', 'd.xml: expected a name that ends in .onnx .onnxruntime.'),
+        ('d.onnx', 'tensorflow', 'target=tensorflow is unknown: expected one of onnxruntime, openvino, ncnn, litert,'),
+    ],
+)
 def test_what_no_target_reads_is_refused_with_what_they_do_read(path, name, words):
     with pytest.raises(UserError, match=words):
         target_of(path, name)
@@ -37,7 +51,7 @@ def test_a_missing_package_is_named_with_the_extra():
 
 
 def test_a_package_that_is_too_old_is_named_with_the_version_that_is_needed():
-    target = dataclasses.replace(TARGETS['litert'], oldest=(('numpy', '999.1'), ))
+    target = dataclasses.replace(TARGETS['litert'], oldest=(('numpy', '999.1'),))
     with pytest.raises(UserError, match=f"needs numpy 999.1 or later, got {np.__version__}: .*'.\\[litert\\]'"):
         target.need(['numpy'], 'Exporting')
 

@@ -32,13 +32,16 @@ def small(small_nanodet, tmp_path_factory):
 @pytest.mark.parametrize(('precision', 'pixels'), [('fp32', 0.1), ('fp16', 1)])
 @pytest.mark.parametrize('size', [50, 130])
 def test_the_file_finds_what_the_detector_finds(small, small_nanodet, precision, pixels, size):
-    image = draw_image(np.random.default_rng(size), size=size)[0][:size * 3 // 4]
+    image = draw_image(np.random.default_rng(size), size=size)[0][: size * 3 // 4]
     wanted = _detect(load_detector(*small_nanodet, 'cpu'), image)
     found = Detector(small[precision])(image)
     assert len(wanted.scores) > 5
     for score, box, label in list(zip(wanted.scores, wanted.boxes, wanted.labels))[:5]:
-        assert ((found.labels == label) & (np.abs(found.scores - score) < pixels / 100)
-                & (np.abs(found.boxes - box).max(axis=1) < pixels * 2)).any()
+        assert (
+            (found.labels == label)
+            & (np.abs(found.scores - score) < pixels / 100)
+            & (np.abs(found.boxes - box).max(axis=1) < pixels * 2)
+        ).any()
 
 
 def test_openvino_runs_the_file_too(small):
@@ -53,7 +56,8 @@ def test_the_parser_gets_shapes_operators_and_types_that_it_takes(small, precisi
     graph = onnx.load(small[precision]).graph
     assert [[one.dim_value for one in info.type.tensor_type.shape.dim] for info in graph.input] == [[1, 3, 64, 64]]
     assert {one.name: [size.dim_value for size in one.type.tensor_type.shape.dim][-1] for one in graph.output} == dict(
-        boxes=4, scores=80)
+        boxes=4, scores=80
+    )
     weights = {one.data_type for one in graph.initializer if len(one.dims) == 4}
     assert weights == {getattr(onnx.TensorProto, dtype)}
     kinds = {node.op_type for node in graph.node}

@@ -40,8 +40,10 @@ def write_page(out, onnx, about):
 def browser():
     playwright = pytest.importorskip('playwright.sync_api', reason='needs playwright: pip install playwright')
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=[
-            '--no-sandbox', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'])
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM,
+            args=['--no-sandbox', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'],
+        )
         yield browser
         browser.close()
 
@@ -52,7 +54,6 @@ def serve():
     servers = []
 
     class Quiet(SimpleHTTPRequestHandler):
-
         def log_message(self, *args):
             pass
 
@@ -85,8 +86,11 @@ def wait_for_detections(page):
 @needs_npm
 @needs_chromium
 def test_the_page_finds_what_the_graph_finds_in_a_file_and_in_the_camera(tmp_path, browser, serve):
-    folder = write_page(tmp_path / 'page', write(tmp_path / 'd.onnx'),
-                        ABOUT | {'resize': json.dumps(Resize((64, 48), True, False)._asdict())})
+    folder = write_page(
+        tmp_path / 'page',
+        write(tmp_path / 'd.onnx'),
+        ABOUT | {'resize': json.dumps(Resize((64, 48), True, False)._asdict())},
+    )
     page = open_page(browser, serve(folder), width=390)
     Image.new('RGB', (90, 60)).save(tmp_path / 'photo.png')
     page.set_input_files('#file', tmp_path / 'photo.png')
@@ -111,8 +115,12 @@ def test_the_page_finds_what_the_graph_finds_in_a_file_and_in_the_camera(tmp_pat
 @pytest.mark.slow
 def test_a_detector_finds_the_same_in_the_browser_as_in_python(tmp_path, browser, serve):
     pytest.importorskip('onnxruntime', reason='needs onnxruntime')
-    export_model(str(ROOT / 'configs/nanodet_m_snv2.py'), str(SHARED / 'weights/nanodet_m_320.pth'),
-                 str(tmp_path / 'page'), target='web')
+    export_model(
+        str(ROOT / 'configs/nanodet_m_snv2.py'),
+        str(SHARED / 'weights/nanodet_m_320.pth'),
+        str(tmp_path / 'page'),
+        target='web',
+    )
     page = open_page(browser, serve(tmp_path / 'page'))
     detector = ExportedDetector(tmp_path / 'page', target='web')
     for path in sorted((SHARED / 'coco_tiny/val2017').glob('*.jpg'))[:3]:
@@ -125,33 +133,51 @@ def test_a_detector_finds_the_same_in_the_browser_as_in_python(tmp_path, browser
         clear = expected.scores > 0.3  # the same pixels; the page's resizing rounds differently
         assert 0 < sum(one['score'] > 0.32 for one in found) <= clear.sum()
         for box, score, label in zip(expected.boxes[clear], expected.scores[clear], expected.labels[clear]):
-            near = min(np.abs(np.subtract(one['box'], box)).max() for one in found
-                       if one['label'] == label and abs(one['score'] - score) < 0.02)
+            near = min(
+                np.abs(np.subtract(one['box'], box)).max()
+                for one in found
+                if one['label'] == label and abs(one['score'] - score) < 0.02
+            )
             assert near < 0.01 * max(image.shape)
 
 
 @needs_node
 def test_the_page_resizes_as_python_does(tmp_path):
     rng = np.random.default_rng(0)
-    cases = [(Resize(scale, ratio, cut, fit, interpolation, backend), shape)
-             for backend, kinds in INTERPOLATIONS.items() for interpolation in kinds
-             for scale, ratio, cut, fit in [((48, 30), False, False, False), ((64, 40), True, True, True),
-                                            ((90, 70), True, False, False)]
-             for shape in [(37, 53), (100, 75), (60, 96)]]
+    cases = [
+        (Resize(scale, ratio, cut, fit, interpolation, backend), shape)
+        for backend, kinds in INTERPOLATIONS.items()
+        for interpolation in kinds
+        for scale, ratio, cut, fit in [
+            ((48, 30), False, False, False),
+            ((64, 40), True, True, True),
+            ((90, 70), True, False, False),
+        ]
+        for shape in [(37, 53), (100, 75), (60, 96)]
+    ]
     images = [cv2.GaussianBlur(rng.integers(0, 256, (*shape, 3), np.uint8), (3, 3), 0) for _, shape in cases]
     (tmp_path / 'package.json').write_text('{"type": "module"}')
     shutil.copy(web.__file__.replace('web.py', 'web_page/resize.js'), tmp_path)
-    (tmp_path / 'cases.json').write_text(json.dumps([
-        dict(resize=resize._asdict(), height=shape[0], width=shape[1],
-             pixels=np.dstack((image[..., ::-1], np.full(shape, 255, np.uint8))).ravel().tolist())
-        for (resize, shape), image in zip(cases, images)]))
-    (tmp_path / 'run.js').write_text('''
+    (tmp_path / 'cases.json').write_text(
+        json.dumps(
+            [
+                dict(
+                    resize=resize._asdict(),
+                    height=shape[0],
+                    width=shape[1],
+                    pixels=np.dstack((image[..., ::-1], np.full(shape, 255, np.uint8))).ravel().tolist(),
+                )
+                for (resize, shape), image in zip(cases, images)
+            ]
+        )
+    )
+    (tmp_path / 'run.js').write_text("""
         import {readFileSync} from 'node:fs';
         import {resized, sizeOf} from './resize.js';
         console.log(JSON.stringify(JSON.parse(readFileSync('cases.json')).map(({resize, height, width, pixels}) => {
           const size = sizeOf(height, width, resize);
           return [size, Array.from(resized(Uint8Array.from(pixels), height, width, ...size, resize))];
-        })));''')
+        })));""")
     ran = subprocess.run(['node', 'run.js'], cwd=tmp_path, capture_output=True, text=True, check=True)
     for (resize, shape), image, (size, pixels) in zip(cases, images, json.loads(ran.stdout)):
         expected = resize(image)
@@ -170,10 +196,16 @@ def fake_npm(monkeypatch, folder, script):
     monkeypatch.setenv('PATH', str(folder), prepend=os.pathsep)
 
 
-@pytest.mark.parametrize(('script', 'words'), [
-    ('echo "npm error code E\nnpm error reason: ENOTFOUND" >&2; exit 1',
-     'cannot fetch onnxruntime-web@.*: reason: ENOTFOUND.*config set registry'),
-    ('for last; do :; done; echo other > "$last/onnxruntime-web.tgz"', 'checksum differs')])
+@pytest.mark.parametrize(
+    ('script', 'words'),
+    [
+        (
+            'echo "npm error code E\nnpm error reason: ENOTFOUND" >&2; exit 1',
+            'cannot fetch onnxruntime-web@.*: reason: ENOTFOUND.*config set registry',
+        ),
+        ('for last; do :; done; echo other > "$last/onnxruntime-web.tgz"', 'checksum differs'),
+    ],
+)
 def test_what_npm_cannot_fetch_is_one_line_that_says_why(script, words, tmp_path, monkeypatch):
     fake_npm(monkeypatch, tmp_path, script)
     with pytest.raises(UserError, match=words):

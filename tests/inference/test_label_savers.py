@@ -58,7 +58,8 @@ def test_labels_are_read_again_with_the_same_boxes(here, name):
             boxes = np.vstack([boxes, [5, 5, 5.5, 9]])  # of no use to anybody
             saver.write(frame, Objects(boxes, np.full(6, 0.9), np.append(labels, 0), np.full(6, -1)))
             expected[source.given.rpartition('/')[2]] = [
-                (detector.classes[label], *box) for label, box in zip(labels, boxes)]
+                (detector.classes[label], *box) for label, box in zip(labels, boxes)
+            ]
     data, found = read_back(here / 'out' / name)
     assert (data.format, data.classes, found.keys()) == (LABELS[name], detector.classes, expected.keys())
     for file, rows in expected.items():
@@ -72,8 +73,10 @@ def test_each_frame_of_a_video_is_an_image_and_no_two_share_a_name(here, name):
     photo(here / 'a' / 'clip_000001.png')
     predict('d.onnx', None, ['clip.avi', 'a'], 'out', save=[name])
     _, found = read_back(here / 'out' / name)
-    assert found == {**{f'clip_{frame}.jpg': [('dog', 0, 0, 64, 48)] for frame in ('000000', '000001_', '000002')},
-                     'clip_000001.png': [('dog', 0, 0, 8, 6)]}
+    assert found == {
+        **{f'clip_{frame}.jpg': [('dog', 0, 0, 64, 48)] for frame in ('000000', '000001_', '000002')},
+        'clip_000001.png': [('dog', 0, 0, 8, 6)],
+    }
 
 
 def test_labels_below_the_threshold_are_left_out_and_the_image_stays(here):

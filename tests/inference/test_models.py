@@ -26,23 +26,30 @@ def test_checkpoints_of_runs_are_found_with_the_config_beside_them_newest_first(
     assert list(find_models().items()) == [
         ('work_dirs/b/d.onnx', Model('work_dirs/b/d.onnx', None)),
         ('work_dirs/a/epoch_2.pth', Model(config, 'work_dirs/a/epoch_2.pth')),
-        ('work_dirs/a/epoch_1.pth', Model(config, 'work_dirs/a/epoch_1.pth'))]
+        ('work_dirs/a/epoch_1.pth', Model(config, 'work_dirs/a/epoch_1.pth')),
+    ]
 
 
 def test_a_config_holds_for_the_checkpoints_behind_it(runs):
     one, two = 'work_dirs/a/epoch_1.pth', 'work_dirs/a/epoch_2.pth'
     assert find_models(['d.onnx', one, 'c.py', two]) == {
-        'd.onnx': Model('d.onnx', None), one: Model('work_dirs/a/a.py', one), two: Model('c.py', two)}
+        'd.onnx': Model('d.onnx', None),
+        one: Model('work_dirs/a/a.py', one),
+        two: Model('c.py', two),
+    }
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    (['nowhere.pth'], 'File not found: nowhere.pth'),
-    (['c.py'], 'Expected CONFIG CHECKPOINT'),
-    (['c.py', 'random.pth'], 'random.pth .*PyTorch checkpoint'),
-    (['text.txt'], 'text.txt .*PyTorch checkpoint'),
-    (['text.onnx'], 'text.onnx cannot be read as an ONNX graph'),
-    (['d/a.pth'], 'd/a.pth has no config inside. Name its config before the checkpoint: CONFIG d/a'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['nowhere.pth'], 'File not found: nowhere.pth'),
+        (['c.py'], 'Expected CONFIG CHECKPOINT'),
+        (['c.py', 'random.pth'], 'random.pth .*PyTorch checkpoint'),
+        (['text.txt'], 'text.txt .*PyTorch checkpoint'),
+        (['text.onnx'], 'text.onnx cannot be read as an ONNX graph'),
+        (['d/a.pth'], 'd/a.pth has no config inside. Name its config before the checkpoint: CONFIG d/a'),
+    ],
+)
 def test_arguments_that_name_no_detector_are_refused(runs, arguments, words):
     Path('random.pth').write_bytes(bytes(range(1, 256)))
     for name in ('text.txt', 'text.onnx'):

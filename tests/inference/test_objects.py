@@ -16,13 +16,16 @@ def boxes(count=200):
     return np.concatenate([corners, corners + rng.uniform(1, 30, (count, 2))], axis=1).astype(np.float32)
 
 
-@pytest.mark.parametrize(('region', 'content'), [
-    (('10', '10', '90', '10', '10', '90'), None),
-    ([10, 10, 90, 10, 10, 90], None),
-    ('zone.json', TRIANGLE),
-    (('zone.json', ), [TRIANGLE]),
-    ('zone.json', dict(shapes=[dict(label='zone', shape_type='polygon', points=TRIANGLE)], imagePath='a.jpg')),
-])
+@pytest.mark.parametrize(
+    ('region', 'content'),
+    [
+        (('10', '10', '90', '10', '10', '90'), None),
+        ([10, 10, 90, 10, 10, 90], None),
+        ('zone.json', TRIANGLE),
+        (('zone.json',), [TRIANGLE]),
+        ('zone.json', dict(shapes=[dict(label='zone', shape_type='polygon', points=TRIANGLE)], imagePath='a.jpg')),
+    ],
+)
 def test_a_region_is_given_as_numbers_or_as_a_file(region, content, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'zone.json').write_text(json.dumps(content))
@@ -50,19 +53,22 @@ def test_two_corners_are_those_of_a_rectangle_and_several_polygons_count_togethe
     assert Region(None)(found, 100, 100).all()
 
 
-@pytest.mark.parametrize(('region', 'words'), [
-    ((1, 2, 3), 'region=1 2 3: expected X1 Y1 X2 Y2 in pixels'),
-    ((1, 2, 3, 4, 5), 'region=1 2 3 4 5: expected'),
-    (('left', 'half'), 'region=left half: expected'),
-    ((10, 10, 10, 90), 'with an area'),
-    ((0, 0, 'nan', 9), 'with an area'),
-    ((0.1, 0.1, 0.5, 0.9), 'not fractions'),
-    ('nowhere.json', 'region=nowhere.json: No such file'),
-    ('text.json', 'region=text.json has no corners'),
-    ('empty.json', 'region=empty.json has no corners'),
-    ('flat.json', 'with an area'),
-    ('names.json', 'with an area'),
-])
+@pytest.mark.parametrize(
+    ('region', 'words'),
+    [
+        ((1, 2, 3), 'region=1 2 3: expected X1 Y1 X2 Y2 in pixels'),
+        ((1, 2, 3, 4, 5), 'region=1 2 3 4 5: expected'),
+        (('left', 'half'), 'region=left half: expected'),
+        ((10, 10, 10, 90), 'with an area'),
+        ((0, 0, 'nan', 9), 'with an area'),
+        ((0.1, 0.1, 0.5, 0.9), 'not fractions'),
+        ('nowhere.json', 'region=nowhere.json: No such file'),
+        ('text.json', 'region=text.json has no corners'),
+        ('empty.json', 'region=empty.json has no corners'),
+        ('flat.json', 'with an area'),
+        ('names.json', 'with an area'),
+    ],
+)
 def test_what_is_no_region_is_said(region, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, text in dict(text='hello', empty='[]', flat='[[1, 2], [3, 2]]', names='[[["a", 1], [2, 3]]]').items():
@@ -83,8 +89,10 @@ def test_a_region_that_no_image_reaches_is_said():
     region.check_seen()
 
 
-@pytest.mark.parametrize(('sizes', 'kept'), [
-    ({}, [0, 1, 2]), (dict(min_size=10), [1, 2]), (dict(max_size=10), [0, 1]), (dict(min_size=6, max_size=20), [1])])
+@pytest.mark.parametrize(
+    ('sizes', 'kept'),
+    [({}, [0, 1, 2]), (dict(min_size=10), [1, 2]), (dict(max_size=10), [0, 1]), (dict(min_size=6, max_size=20), [1])],
+)
 def test_the_longer_side_of_a_box_decides(sizes, kept):
     found = np.array([[0, 0, 5, 2], [0, 0, 3, 10], [0, 0, 30, 1]], np.float32)
     options = PredictOptions(None, 'w.pth', ['a.jpg'], **sizes)

@@ -15,6 +15,7 @@ def graph(tmp_path):
 
 def test_a_list_gives_a_list_and_a_file_counts_as_its_pixels(graph, tmp_path):
     import cv2
+
     image = np.zeros((20, 30, 3), np.uint8)
     cv2.imwrite(str(tmp_path / 'photo.png'), image)
     detector = Detector(graph)
@@ -25,12 +26,15 @@ def test_a_list_gives_a_list_and_a_file_counts_as_its_pixels(graph, tmp_path):
     assert detector([]) == []
 
 
-@pytest.mark.parametrize(('arguments', 'options', 'words'), [
-    (['d.onnx', 'weights.pth'], {}, 'Remove weights.pth'),
-    (['d.onnx'], dict(device='cuda:0', shuffle_free=True), 'Remove `device`, `shuffle_free`'),
-    ([NANODET], {}, 'needs weights'),
-    (['nowhere.onnx'], {}, 'There is no file nowhere.onnx'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'options', 'words'),
+    [
+        (['d.onnx', 'weights.pth'], {}, 'Remove weights.pth'),
+        (['d.onnx'], dict(device='cuda:0', shuffle_free=True), 'Remove `device`, `shuffle_free`'),
+        ([NANODET], {}, 'needs weights'),
+        (['nowhere.onnx'], {}, 'There is no file nowhere.onnx'),
+    ],
+)
 def test_arguments_that_do_not_fit_are_refused(arguments, options, words, graph, monkeypatch):
     monkeypatch.chdir(graph.parent)
     with pytest.raises(UserError, match=words):
@@ -52,6 +56,7 @@ def test_a_batch_finds_what_mmdetections_own_inference_finds(shuffle_free):
     from mmdet.apis import inference_detector
 
     from mmdet_shufflenetv2.config.detector import load_detector
+
     weights = SHARED / 'weights' / 'nanodet_m_320.pth'
     images = sorted(map(str, (SHARED / 'coco_tiny' / 'val2017').iterdir()))[:3]
     model = load_detector(NANODET, weights, 'cpu')
@@ -60,10 +65,11 @@ def test_a_batch_finds_what_mmdetections_own_inference_finds(shuffle_free):
         expected = sample.pred_instances.numpy()
         height, width = sample.ori_shape
         strong = expected.scores > 0.1
-        np.testing.assert_allclose(scores[:strong.sum()], expected.scores[strong], atol=1e-4)
-        np.testing.assert_allclose(boxes[:strong.sum()],
-                                   expected.bboxes[strong].clip(0, [width, height, width, height]), atol=0.05)
-        assert (labels[:strong.sum()] == expected.labels[strong]).all()
+        np.testing.assert_allclose(scores[: strong.sum()], expected.scores[strong], atol=1e-4)
+        np.testing.assert_allclose(
+            boxes[: strong.sum()], expected.bboxes[strong].clip(0, [width, height, width, height]), atol=0.05
+        )
+        assert (labels[: strong.sum()] == expected.labels[strong]).all()
 
 
 def test_supervision_takes_what_is_found_in_one_call(graph):

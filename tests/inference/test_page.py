@@ -28,11 +28,13 @@ def page(tmp_path):
 
 def client(page):
     from gradio_client import Client
+
     return Client(page.local_url, verbose=False, analytics_enabled=False)
 
 
 def test_an_image_is_drawn_with_what_was_found_and_how_long_it_took(page, tmp_path):
     from gradio_client import handle_file
+
     image = handle_file(photo(tmp_path / 'images' / 'x.png'))
     drawn, said = client(page).predict(image, 'd.onnx', 0.5, api_name='/detect')
     assert 'ms** from pixels to boxes. Found: 1 dog.' in said
@@ -43,10 +45,21 @@ def test_an_image_is_drawn_with_what_was_found_and_how_long_it_took(page, tmp_pa
 
 def test_an_image_whose_metadata_only_pillow_refuses_is_detected_in(page, tmp_path):
     from gradio_client import handle_file
+
     path = photo(tmp_path / 'x.png')
     content, text = path.read_bytes(), b'k\0\0' + zlib.compress(bytes(3 << 20))
-    path.write_bytes(b''.join((content[:33], struct.pack('>I', len(text)), b'zTXt', text,
-                               struct.pack('>I', zlib.crc32(b'zTXt' + text)), content[33:])))
+    path.write_bytes(
+        b''.join(
+            (
+                content[:33],
+                struct.pack('>I', len(text)),
+                b'zTXt',
+                text,
+                struct.pack('>I', zlib.crc32(b'zTXt' + text)),
+                content[33:],
+            )
+        )
+    )
     _, said = client(page).predict(handle_file(path), 'd.onnx', 0.5, api_name='/detect')
     assert 'Found: 1 dog.' in said
 
@@ -54,6 +67,7 @@ def test_an_image_whose_metadata_only_pillow_refuses_is_detected_in(page, tmp_pa
 def test_a_detector_that_does_not_do_is_said_on_the_page(page, tmp_path):
     from gradio_client import handle_file
     from gradio_client.exceptions import AppError
+
     with pytest.raises(AppError, match='cannot be read as an ONNX graph'):
         client(page).predict(handle_file(photo(tmp_path / 'x.png')), 'broken.onnx', 0.5, api_name='/detect')
 
@@ -67,6 +81,7 @@ def test_nothing_is_reported_to_anybody(page):
 def test_a_text_that_is_called_an_image_is_said_on_the_page_and_not_in_the_terminal(page, tmp_path, capfd):
     from gradio_client import handle_file
     from gradio_client.exceptions import AppError
+
     (tmp_path / 'text.jpg').write_text('hello')
     with pytest.raises(AppError, match=r'text\.jpg is truncated or'):
         client(page).predict(handle_file(tmp_path / 'text.jpg'), 'd.onnx', 0.5, api_name='/detect')
@@ -78,13 +93,16 @@ def test_a_port_that_is_taken_is_said():
         serve({'d.onnx': Model('d.onnx', None)}, port=taken.getsockname()[1])
 
 
-@pytest.mark.parametrize(('options', 'words'), [
-    (dict(port=99999), 'port=99999: expected 1 to 65535'),
-    (dict(port=-1), 'port=-1: expected 1 to 65535'),
-    (dict(host='1.2.3.4'), 'Cannot listen on 1.2.3.4: .*host=127.0.0.1'),
-    (dict(host='no such host'), 'Cannot listen on no such host: '),
-    (dict(device='gpu'), 'd.onnx is an exported detector, which runs on the CPU. Remove `device`'),
-])
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(port=99999), 'port=99999: expected 1 to 65535'),
+        (dict(port=-1), 'port=-1: expected 1 to 65535'),
+        (dict(host='1.2.3.4'), 'Cannot listen on 1.2.3.4: .*host=127.0.0.1'),
+        (dict(host='no such host'), 'Cannot listen on no such host: '),
+        (dict(device='gpu'), 'd.onnx is an exported detector, which runs on the CPU. Remove `device`'),
+    ],
+)
 def test_what_cannot_be_served_is_said_before_the_page_is_built(monkeypatch, options, words):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     with pytest.raises(UserError, match=words):
@@ -102,4 +120,3 @@ def test_without_gradio_it_says_what_to_install(tool, tmp_path, monkeypatch):
     ended = tool('app.py', tmp_path / 'd.onnx')
     assert ended.status == 2
     assert ended.err == "error: The page needs gradio: pip install 'gradio>=6', or pip install -e '.[app]'\n"
-

@@ -25,11 +25,14 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize(('arguments', 'expected'), [
-    (['c.py', 'w.pth', 'i.jpg'], ('c.py', 'w.pth', ['i.jpg'])),
-    (['w.ckpt', 'i.jpg', 'j'], (None, 'w.ckpt', ['i.jpg', 'j'])),
-    (['d.onnx', 'i.jpg'], ('d.onnx', None, ['i.jpg'])),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        (['c.py', 'w.pth', 'i.jpg'], ('c.py', 'w.pth', ['i.jpg'])),
+        (['w.ckpt', 'i.jpg', 'j'], (None, 'w.ckpt', ['i.jpg', 'j'])),
+        (['d.onnx', 'i.jpg'], ('d.onnx', None, ['i.jpg'])),
+    ],
+)
 def test_the_three_forms_of_a_command_line(arguments, expected):
     assert split_arguments(arguments) == expected
 
@@ -46,14 +49,21 @@ def test_every_format_holds_every_frame(here):
     assert all(path.exists() for path in done.written)
     results = json.loads((here / 'out' / 'results.json').read_text())
     assert [(r['image_id'], r['file_name'], r.get('frame'), r['category_id'], r['bbox']) for r in results] == [
-        (1, 'x.png', None, 2, [0, 0, 8, 6]), (2, 'x.png', None, 2, [0, 0, 8, 6]),
-        *((3 + n, 'clip.avi', n, 2, [0, 0, 64, 48]) for n in range(5))]
+        (1, 'x.png', None, 2, [0, 0, 8, 6]),
+        (2, 'x.png', None, 2, [0, 0, 8, 6]),
+        *((3 + n, 'clip.avi', n, 2, [0, 0, 64, 48]) for n in range(5)),
+    ]
     rows = list(csv.DictReader((here / 'out' / 'results.csv').open()))
     assert [(row['source'], row['frame'], row['class'], float(row['x2'])) for row in rows[1:3]] == [
-        ('b/x.png', '0', 'dog', 8), ('clip.avi', '0', 'dog', 64)]
+        ('b/x.png', '0', 'dog', 8),
+        ('clip.avi', '0', 'dog', 64),
+    ]
     labels = here / 'out' / 'yolo' / 'labels'
     assert sorted(str(file.relative_to(labels)) for file in labels.rglob('*.txt')) == [
-        *(f'clip/{n:06d}.txt' for n in range(5)), 'x.txt', 'x_2.txt']
+        *(f'clip/{n:06d}.txt' for n in range(5)),
+        'x.txt',
+        'x_2.txt',
+    ]
     assert [float(value) for value in (labels / 'x_2.txt').read_text().split()] == [1, 0.5, 0.5, 1, 1, 0.75]
     assert (here / 'out' / 'yolo' / 'classes.txt').read_text() == 'cat\ndog\n'
 
@@ -66,8 +76,10 @@ def test_pictures_and_videos_are_drawn(here):
     assert capture.read()[1].shape == (48, 64, 3)
 
 
-@pytest.mark.parametrize(('options', 'count'), [
-    (dict(score_thr=0.8), 0), (dict(score_thr=0.7), 1), (dict(classes=['dog']), 1), (dict(classes=['cat']), 0)])
+@pytest.mark.parametrize(
+    ('options', 'count'),
+    [(dict(score_thr=0.8), 0), (dict(score_thr=0.7), 1), (dict(classes=['dog']), 1), (dict(classes=['cat']), 0)],
+)
 def test_threshold_and_classes_decide_what_is_saved(here, options, count):
     predict('d.onnx', None, ['a'], 'out', save=['csv', 'coco'], **options)
     assert len((here / 'out' / 'results.csv').read_text().splitlines()) == 1 + count
@@ -91,8 +103,10 @@ def test_a_followed_object_has_one_id_in_every_result(here):
     assert (here / 'out' / 'yolo' / 'labels' / 'clip' / '000001.txt').read_text() == '1 0.5 0.5 1 1 0.75 0\n'
 
 
-@pytest.mark.parametrize(('options', 'count'), [
-    (dict(region=(0, 0, 8, 6)), 1), (dict(region=(0, 0, 3, 3)), 0), (dict(min_size=9), 0), (dict(max_size=8), 1)])
+@pytest.mark.parametrize(
+    ('options', 'count'),
+    [(dict(region=(0, 0, 8, 6)), 1), (dict(region=(0, 0, 3, 3)), 0), (dict(min_size=9), 0), (dict(max_size=8), 1)],
+)
 def test_region_and_sizes_decide_what_is_saved(here, options, count):
     predict('d.onnx', None, ['a'], 'out', **options)
     assert len(json.loads((here / 'out' / 'results.json').read_text())) == count
@@ -174,8 +188,9 @@ def test_a_run_that_cannot_begin_leaves_nothing_half_written(here):
     assert [path.name for path in (here / 'out').rglob('*') if path.is_file()] == []
 
 
-@pytest.mark.parametrize('name', ['results.json', 'results.csv', 'vis/x.png', 'vis/clip.mp4', 'yolo/classes.txt',
-                                  'yolo/labels/x.txt'])
+@pytest.mark.parametrize(
+    'name', ['results.json', 'results.csv', 'vis/x.png', 'vis/clip.mp4', 'yolo/classes.txt', 'yolo/labels/x.txt']
+)
 def test_a_folder_of_an_outputs_name_is_said(here, name):
     (here / 'out' / name).mkdir(parents=True)
     with pytest.raises(UserError, match=f'out_dir=out cannot be written: Is a directory .*{name}') as error:
@@ -198,26 +213,32 @@ def test_a_full_disk_is_said(here, monkeypatch, frames):
     for number in range(1, frames):
         shutil.copy(here / 'many' / '0.png', here / 'many' / f'{number}.png')
     opened = Path.open
-    monkeypatch.setattr(Path, 'open', lambda path, *args, **given: opened(
-        Path('/dev/full') if path.suffix == '.csv' else path, *args, **given))
+    monkeypatch.setattr(
+        Path,
+        'open',
+        lambda path, *args, **given: opened(Path('/dev/full') if path.suffix == '.csv' else path, *args, **given),
+    )
     with pytest.raises(UserError, match='out_dir=out cannot be written: No space left on device'):
         predict('d.onnx', None, ['many'], 'out', save=['csv'])
 
 
-@pytest.mark.parametrize(('options', 'words'), [
-    (dict(save=['xml']), 'save=xml is unknown: expected one or more of coco, yolo, csv'),
-    (dict(score_thr=30), 'score_thr=30'),
-    (dict(batch_size=0), 'batch_size=0'),
-    (dict(tiles=3), 'tiles=3'),
-    (dict(region=(1, 2, 3)), 'region=1 2 3'),
-    (dict(min_size=-1), 'min_size=-1'),
-    (dict(min_size=9, max_size=5), 'min_size=9 is larger than max_size=5'),
-    (dict(track=True), 'all inputs are images'),
-    (dict(overlap=0.3), 'Add their side in pixels: tiles=640'),
-    (dict(classes=['dogs']), "classes='dogs': unknown class. Did you mean 'dog'. The classes are cat, dog"),
-    (dict(device='cuda:0'), 'Remove `device`'),
-    (dict(out_dir='d.onnx'), 'out_dir=d.onnx cannot be written'),
-])
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(save=['xml']), 'save=xml is unknown: expected one or more of coco, yolo, csv'),
+        (dict(score_thr=30), 'score_thr=30'),
+        (dict(batch_size=0), 'batch_size=0'),
+        (dict(tiles=3), 'tiles=3'),
+        (dict(region=(1, 2, 3)), 'region=1 2 3'),
+        (dict(min_size=-1), 'min_size=-1'),
+        (dict(min_size=9, max_size=5), 'min_size=9 is larger than max_size=5'),
+        (dict(track=True), 'all inputs are images'),
+        (dict(overlap=0.3), 'Add their side in pixels: tiles=640'),
+        (dict(classes=['dogs']), "classes='dogs': unknown class. Did you mean 'dog'. The classes are cat, dog"),
+        (dict(device='cuda:0'), 'Remove `device`'),
+        (dict(out_dir='d.onnx'), 'out_dir=d.onnx cannot be written'),
+    ],
+)
 def test_bad_options_are_said_before_anything_is_written(here, options, words):
     with pytest.raises(UserError, match=words):
         predict('d.onnx', None, ['a'], **dict(out_dir='out') | options)

@@ -19,7 +19,7 @@ def cut(path):
     """Leave half of the frames of an .avi."""
     data = path.read_bytes()
     first = data.index(b'movi')
-    path.write_bytes(data[:first + (len(data) - first) // 2])
+    path.write_bytes(data[: first + (len(data) - first) // 2])
     return path
 
 
@@ -41,7 +41,11 @@ def folder(tmp_path, monkeypatch):
 
 def test_folders_patterns_and_files_give_each_image_and_video_once(folder):
     assert [source.given for source in find_sources(['a', 'a/x.png', 'b/x*.png'])] == [
-        'a/clip.avi', 'a/x.png', 'b/x.png', 'b/x_2.png']
+        'a/clip.avi',
+        'a/x.png',
+        'b/x.png',
+        'b/x_2.png',
+    ]
 
 
 def test_links_are_followed_once_and_a_photo_may_be_a_jfif(folder):
@@ -78,25 +82,28 @@ def test_a_video_that_breaks_off_gives_what_it_has_and_says_so(tmp_path):
     assert 2 < len(frames) < 10
 
 
-@pytest.mark.parametrize(('given', 'words'), [
-    ('nowhere.jpg', 'File or folder not found: nowhere.jpg'),
-    ('nowhere/*.jpg', 'No files match the pattern'),
-    ('a/notes.txt', 'neither an image nor a video'),
-    ('webcam', 'expected webcam:0'),
-    ('webcam:63', 'Camera webcam:63 is missing'),
-    ('63', 'Camera webcam:63 is missing'),
-    ('empty', 'No images or videos found in empty'),
-    ('empty.mp4', 'cannot be opened'),
-    ('half.mp4', 'cannot be opened'),
-    ('none.avi', 'no readable frames'),
-])
+@pytest.mark.parametrize(
+    ('given', 'words'),
+    [
+        ('nowhere.jpg', 'File or folder not found: nowhere.jpg'),
+        ('nowhere/*.jpg', 'No files match the pattern'),
+        ('a/notes.txt', 'neither an image nor a video'),
+        ('webcam', 'expected webcam:0'),
+        ('webcam:63', 'Camera webcam:63 is missing'),
+        ('63', 'Camera webcam:63 is missing'),
+        ('empty', 'No images or videos found in empty'),
+        ('empty.mp4', 'cannot be opened'),
+        ('half.mp4', 'cannot be opened'),
+        ('none.avi', 'no readable frames'),
+    ],
+)
 def test_what_cannot_be_read_is_said_in_one_line(folder, given, words, capfd):
     (folder / 'empty').mkdir()
     (folder / 'empty.mp4').write_bytes(b'')
     whole = clip(folder / 'whole.mp4', codec='mp4v').read_bytes()
-    (folder / 'half.mp4').write_bytes(whole[:len(whole) // 2])
+    (folder / 'half.mp4').write_bytes(whole[: len(whole) // 2])
     header = clip(folder / 'none.avi').read_bytes()
-    (folder / 'none.avi').write_bytes(header[:header.index(b'movi') + 4])
+    (folder / 'none.avi').write_bytes(header[: header.index(b'movi') + 4])
     with pytest.raises(UserError, match=words) as error:
         find_sources([given])
     assert len(str(error.value).splitlines()) == 1

@@ -15,8 +15,12 @@ def follow(tracker, source, frames):
     """The ids in each frame of ``(x, score)`` of each object, or None for one that is not found."""
     ids = []
     for number, frame in enumerate(frames):
-        rows = [(x, 50 * row, x + 40, 50 * row + 40, score, row % 2) for row, found in enumerate(frame) if found
-                for x, score in [found]]
+        rows = [
+            (x, 50 * row, x + 40, 50 * row + 40, score, row % 2)
+            for row, found in enumerate(frame)
+            if found
+            for x, score in [found]
+        ]
         table = np.array(rows, np.float32).reshape(-1, 6)
         found = Objects(table[:, :4], table[:, 4], table[:, 5].astype(int), np.full(len(table), -1))
         tracked = tracker(Frame(source, number, np.zeros((200, 300, 3), np.uint8)), found)

@@ -26,9 +26,12 @@ def see(images, blind_above=10_000):
     """A perfect detector of those, parts of them too, that sees nothing in an image with a longer side."""
     found = []
     for image in images:
-        rows = [(x, y, x + width, y + height, min(1, 0.5 + area / 1e6), label) for label in (0, 1)
-                for x, y, width, height, area in cv2.connectedComponentsWithStats(image[..., label])[2][1:]
-                if max(image.shape) <= blind_above]
+        rows = [
+            (x, y, x + width, y + height, min(1, 0.5 + area / 1e6), label)
+            for label in (0, 1)
+            for x, y, width, height, area in cv2.connectedComponentsWithStats(image[..., label])[2][1:]
+            if max(image.shape) <= blind_above
+        ]
         table = np.array(rows, np.float32).reshape(-1, 6)
         found.append(Detections(table[:, :4], table[:, 4], table[:, 5].astype(int)))
     return found
@@ -41,25 +44,32 @@ def scattered(seed, size, largest):
     for _ in range(150):
         height, width = rng.integers(5, largest, 2)
         y, x = rng.integers(1, size[0] - height - 1), rng.integers(1, size[1] - width - 1)
-        if not taken[y - 1:y + height + 1, x - 1:x + width + 1].any():
-            taken[y:y + height, x:x + width] = True
+        if not taken[y - 1 : y + height + 1, x - 1 : x + width + 1].any():
+            taken[y : y + height, x : x + width] = True
             boxes.append((x, y, x + width, y + height))
     return boxes, rng.integers(0, 2, len(boxes)).tolist()
 
 
 @pytest.mark.parametrize('tta', [False, True])
 @pytest.mark.parametrize('seed', range(3))
-@pytest.mark.parametrize(('tiles', 'overlap', 'largest', 'blind_above'), [
-    (256, 0.2, 40, 256), (256, 0.5, 115, 256), (200, 0.4, 70, 200),  # each is complete in a tile
-    (256, 0.2, 128, 256),  # two or four tiles show parts of an object
-    (128, 0.2, 500, 10_000),  # only the whole image shows all of them
-])
+@pytest.mark.parametrize(
+    ('tiles', 'overlap', 'largest', 'blind_above'),
+    [
+        (256, 0.2, 40, 256),
+        (256, 0.5, 115, 256),
+        (200, 0.4, 70, 200),  # each is complete in a tile
+        (256, 0.2, 128, 256),  # two or four tiles show parts of an object
+        (128, 0.2, 500, 10_000),  # only the whole image shows all of them
+    ],
+)
 def test_each_object_is_found_once_wherever_the_seams_are(tiles, overlap, largest, blind_above, seed, tta):
     boxes, labels = scattered(seed, (700, 900), largest)
-    found = Views(tiles, overlap, tta).detect(lambda images: see(images, blind_above),
-                                              draw(boxes, labels, (700, 900)), batch_size=4)
+    found = Views(tiles, overlap, tta).detect(
+        lambda images: see(images, blind_above), draw(boxes, labels, (700, 900)), batch_size=4
+    )
     assert sorted(zip(found.boxes.tolist(), found.labels)) == sorted(
-        (list(map(float, box)), label) for box, label in zip(boxes, labels))
+        (list(map(float, box)), label) for box, label in zip(boxes, labels)
+    )
     assert (np.diff(found.scores) <= 0).all()
 
 
@@ -95,13 +105,16 @@ def test_where_no_border_cuts_it_is_nms_in_each_class():
     np.testing.assert_array_equal(found.labels, labels[keep])
 
 
-@pytest.mark.parametrize(('options', 'words'), [
-    (dict(tiles=3), 'tiles=3: expected the side of a tile in pixels, 32 or more'),
-    (dict(tiles=640, overlap=1), 'overlap=1: expected a fraction of a tile, 0 to 0.9'),
-    (dict(tiles=640, overlap=-0.1), 'overlap=-0.1'),
-    (dict(tiles=640, overlap=float('nan')), 'overlap=nan'),
-    (dict(overlap=0.2), 'overlap=0.2 needs tiles. Add their side in pixels: tiles=640'),
-])
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(tiles=3), 'tiles=3: expected the side of a tile in pixels, 32 or more'),
+        (dict(tiles=640, overlap=1), 'overlap=1: expected a fraction of a tile, 0 to 0.9'),
+        (dict(tiles=640, overlap=-0.1), 'overlap=-0.1'),
+        (dict(tiles=640, overlap=float('nan')), 'overlap=nan'),
+        (dict(overlap=0.2), 'overlap=0.2 needs tiles. Add their side in pixels: tiles=640'),
+    ],
+)
 def test_numbers_out_of_range_are_refused(options, words):
     with pytest.raises(UserError, match=words):
         Views(**options)
@@ -134,8 +147,8 @@ def test_photos_side_by_side_give_what_each_of_them_and_the_whole_image_give(nan
     parts = []
     for number, photo in enumerate(photos(3)):
         y, x = (np.array([cell, cell]) - photo.shape[:2]) // 2
-        big[y:y + photo.shape[0], number * cell + x:number * cell + x + photo.shape[1]] = photo
-        tile = nanodet(np.ascontiguousarray(big[:, number * cell:(number + 1) * cell]))
+        big[y : y + photo.shape[0], number * cell + x : number * cell + x + photo.shape[1]] = photo
+        tile = nanodet(np.ascontiguousarray(big[:, number * cell : (number + 1) * cell]))
         parts.append(tile._replace(boxes=tile.boxes + np.array([number * cell, 0] * 2, np.float32)))
     parts = Detections(*map(np.concatenate, zip(*parts)))
     found = nanodet(big, tiles=cell, overlap=0)
@@ -150,6 +163,7 @@ def test_mirror_images_give_what_mmdetections_test_time_augmentation_gives(nanod
     from mmcv.transforms import Compose
     from mmdet.models.test_time_augs import DetTTAModel
     from mmengine.config import ConfigDict
+
     model = nanodet._detect.model
     reference = DetTTAModel(module=model, tta_cfg=ConfigDict(model.cfg.tta_model.tta_cfg))
     pipeline = Compose([dict(type='mmdet.LoadImageFromNDArray'), *model.cfg.tta_pipeline[1:]])

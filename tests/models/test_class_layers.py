@@ -29,11 +29,14 @@ class Runner:
         self.model = model
 
 
-@pytest.mark.parametrize(('name', 'layers'), [
-    ('faster_rcnn_snv2_lite', ['roi_head.bbox_head.fc_cls', 'roi_head.bbox_head.fc_reg']),
-    ('retinanet_snv2_lite', [f'bbox_head.{layer}' for layer in ('retina_cls', )]),
-    ('nanodet_m_snv2', [f'bbox_head.gfl_cls.{level}' for level in range(3)]),
-])
+@pytest.mark.parametrize(
+    ('name', 'layers'),
+    [
+        ('faster_rcnn_snv2_lite', ['roi_head.bbox_head.fc_cls', 'roi_head.bbox_head.fc_reg']),
+        ('retinanet_snv2_lite', [f'bbox_head.{layer}' for layer in ('retina_cls',)]),
+        ('nanodet_m_snv2', [f'bbox_head.gfl_cls.{level}' for level in range(3)]),
+    ],
+)
 def test_everything_except_the_class_layers_is_loaded(name, layers):
     model, other = detector(name, 3), detector(name, 7)
     own, weights = copy.deepcopy(model.state_dict()), other.state_dict()
@@ -74,8 +77,14 @@ def test_weights_of_another_nanodet_are_still_rejected():
 
 def test_training_starts_from_checkpoints_of_other_trainers(tmp_path):
     model, other = detector('retinanet_snv2_lite', 3), detector('retinanet_snv2_lite', 7)
-    torch.save({'ema': {'module': {f'_orig_mod.{key}': value for key, value in other.state_dict().items()}},
-                'model': {}, 'args': argparse.Namespace(lr=1)}, tmp_path / 'theirs.pth')
+    torch.save(
+        {
+            'ema': {'module': {f'_orig_mod.{key}': value for key, value in other.state_dict().items()}},
+            'model': {},
+            'args': argparse.Namespace(lr=1),
+        },
+        tmp_path / 'theirs.pth',
+    )
     checkpoint = _load_checkpoint(str(tmp_path / 'theirs.pth'))
     ReinitClassLayersHook().after_load_checkpoint(Runner(model), checkpoint)
     load_state_dict(model, checkpoint['state_dict'], strict=True)

@@ -17,8 +17,9 @@ def published(row):
     return float(number) * MILLIONS[unit], MILLIONS[unit] * 10 ** -len(number.partition('.')[2])
 
 
-@pytest.mark.parametrize('name', [
-    '0.5x, authors', '1.0x, authors', '1.5x, authors', '2.0x, authors', 'V2-50, torchvision'])
+@pytest.mark.parametrize(
+    'name', ['0.5x, authors', '1.0x, authors', '1.5x, authors', '2.0x, authors', 'V2-50, torchvision']
+)
 def test_counts_match_the_published_ones_to_the_last_digit(name, rows):
     expected, unit = published(rows[name])
     assert abs(rows[name].multiply_adds - expected) < unit

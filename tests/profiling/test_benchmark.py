@@ -27,8 +27,14 @@ def forms(task):
     return [contender.name for contender in measure.contenders(task)]
 
 
-@pytest.mark.parametrize('name', [name for name in forms(SMALL) if 'left to the neck' not in name and 'compiled' not in
-                                  name and 'mmpretrain' not in name])
+@pytest.mark.parametrize(
+    'name',
+    [
+        name
+        for name in forms(SMALL)
+        if 'left to the neck' not in name and 'compiled' not in name and 'mmpretrain' not in name
+    ],
+)
 def test_every_form_of_a_backbone_computes_the_same_features(name):
     by_name = {contender.name: contender.build for contender in measure.contenders(SMALL)}
     try:
@@ -44,8 +50,10 @@ def test_a_runtime_that_is_not_installed_is_left_out_with_the_reason(monkeypatch
     monkeypatch.setattr('mmdet_shufflenetv2.profiling.benchmark.runtimes.find_spec', lambda name: None)
 
     def few(task):
-        return [Contender('one', lambda: lambda: None),
-                *(c for c in backbones.backbone_contenders(task) if 'plain' in c.name)]
+        return [
+            Contender('one', lambda: lambda: None),
+            *(c for c in backbones.backbone_contenders(task) if 'plain' in c.name),
+        ]
 
     monkeypatch.setattr(measure, 'contenders', few)
     done = measure.benchmark(SMALL, rounds=2, memory=False)
@@ -60,13 +68,16 @@ def test_multiply_adds_and_memory_access_are_those_of_the_plain_network(monkeypa
     # torchvision's count, without conv5 (464 x 1024 at 7x7) and the classifier.
     assert done.multiply_adds / 1e6 == pytest.approx(144.9 - 23.28 - 1.024, abs=0.1)
     # cat and shuffle of the 16 units read and write their whole width.
-    units = (116 * 28**2 * 4 + 232 * 14**2 * 8 + 464 * 7**2 * 4)
+    units = 116 * 28**2 * 4 + 232 * 14**2 * 8 + 464 * 7**2 * 4
     assert done.copied == 2 * 2 * units
 
 
 def test_speed_is_the_median_of_the_rounds_ratios(monkeypatch):
-    monkeypatch.setattr(measure, 'contenders', lambda task: [
-        Contender('slow', lambda: lambda: None), Contender('fast', lambda: lambda: None, plain='slow')])
+    monkeypatch.setattr(
+        measure,
+        'contenders',
+        lambda task: [Contender('slow', lambda: lambda: None), Contender('fast', lambda: lambda: None, plain='slow')],
+    )
     seconds = {'slow': [4.0, 2.0, 9.0], 'fast': [2.0, 2.0, 3.0]}
     monkeypatch.setattr(measure, 'time_alternating', lambda *_, **__: seconds)
     rows = measure.benchmark(SMALL, memory=False).rows
@@ -84,8 +95,24 @@ def test_a_detector_is_measured_from_image_to_boxes():
 
 
 def test_the_command_writes_a_table_a_figure_and_json(tool, tmp_path):
-    ended = tool('benchmark.py', '--width', 0.5, '--shape', 32, 64, '--rounds', 1, '--threads', 1, '--no-memory',
-                 '--skip', 'compiled', 'left to', '--out-dir', tmp_path)
+    ended = tool(
+        'benchmark.py',
+        '--width',
+        0.5,
+        '--shape',
+        32,
+        64,
+        '--rounds',
+        1,
+        '--threads',
+        1,
+        '--no-memory',
+        '--skip',
+        'compiled',
+        'left to',
+        '--out-dir',
+        tmp_path,
+    )
     assert ended.status == 0, ended.err
     assert re.search(r'\| shuffle-free, eager \| [\d.]+ ms', (tmp_path / 'README.md').read_text())
     [done] = json.loads((tmp_path / 'results.json').read_text())
@@ -93,10 +120,13 @@ def test_the_command_writes_a_table_a_figure_and_json(tool, tmp_path):
     assert (tmp_path / 'latency.png').stat().st_size > 5000
 
 
-@pytest.mark.parametrize(('number', 'at', 'rounds', 'tasks'), [
-    (signal.SIGINT, 5, 2, 1),  # three warm-up rounds
-    (signal.SIGTERM, 8 + 4, 1, 2),  # in the second task
-])
+@pytest.mark.parametrize(
+    ('number', 'at', 'rounds', 'tasks'),
+    [
+        (signal.SIGINT, 5, 2, 1),  # three warm-up rounds
+        (signal.SIGTERM, 8 + 4, 1, 2),  # in the second task
+    ],
+)
 def test_measurements_before_a_signal_are_kept_as_partial(tool, tmp_path, monkeypatch, number, at, rounds, tasks):
     calls = itertools.count()
 
@@ -107,8 +137,9 @@ def test_measurements_before_a_signal_are_kept_as_partial(tool, tmp_path, monkey
     monkeypatch.setattr(measure, 'contenders', lambda task: [Contender('ours', lambda: call)])
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     try:
-        ended = tool('benchmark.py', '--shape', 32, 32, '--shape', 64, 64, '--rounds', 5, '--no-memory',
-                     '--out-dir', tmp_path)
+        ended = tool(
+            'benchmark.py', '--shape', 32, 32, '--shape', 64, 64, '--rounds', 5, '--no-memory', '--out-dir', tmp_path
+        )
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended.status == 128 + number, ended.err
@@ -120,18 +151,21 @@ def test_measurements_before_a_signal_are_kept_as_partial(tool, tmp_path, monkey
     assert ('stopped before ShuffleNet V2 1.0x at 64x64' in report) == (tasks == 1)
 
 
-@pytest.mark.parametrize(('args', 'words'), [
-    (['--width', '0.7'], ['--width 0.7', '0.5, 1.0, 1.5, 2.0']),
-    (['--shape', '16', '640'], ['--shape 16 640', '32']),
-    (['--threads', '0'], ['--threads 0']),
-    (['--device', 'cuda:9'], ['cuda:9']),
-    (['--device', 'meta'], ['--device meta']),
-    (['--config', 'configs/nothing.py'], ['configs/nothing.py']),
-    (['--config', ROOT / 'configs' / 'imagenet' / 'shufflenet_v2_0.5x.py'], ['detector', 'ImageClassifier']),
-    (['--checkpoint', 'weights.pth'], ['weights.pth', 'Checkpoint']),
-    (['--skip', ','], ['--skip , ', 'torchvision, eager, mmpretrain, eager']),
-    (['--skip', 'eager', 'compiled', 'onnx', 'openvino', 'shuffle'], ['ncnn', 'not installed']),
-])
+@pytest.mark.parametrize(
+    ('args', 'words'),
+    [
+        (['--width', '0.7'], ['--width 0.7', '0.5, 1.0, 1.5, 2.0']),
+        (['--shape', '16', '640'], ['--shape 16 640', '32']),
+        (['--threads', '0'], ['--threads 0']),
+        (['--device', 'cuda:9'], ['cuda:9']),
+        (['--device', 'meta'], ['--device meta']),
+        (['--config', 'configs/nothing.py'], ['configs/nothing.py']),
+        (['--config', ROOT / 'configs' / 'imagenet' / 'shufflenet_v2_0.5x.py'], ['detector', 'ImageClassifier']),
+        (['--checkpoint', 'weights.pth'], ['weights.pth', 'Checkpoint']),
+        (['--skip', ','], ['--skip , ', 'torchvision, eager, mmpretrain, eager']),
+        (['--skip', 'eager', 'compiled', 'onnx', 'openvino', 'shuffle'], ['ncnn', 'not installed']),
+    ],
+)
 def test_a_mistake_exits_with_status_2_and_one_line(args, words, tool, tmp_path, monkeypatch):
     monkeypatch.setattr('mmdet_shufflenetv2.profiling.benchmark.runtimes.find_spec', lambda name: None)
     ended = tool('benchmark.py', '--rounds', 1, '--no-memory', '--out-dir', tmp_path, *args)

@@ -7,12 +7,15 @@ from mmdet_shufflenetv2 import UserError
 from mmdet_shufflenetv2.profiling.complexity import Complexity, count_multiply_adds, detector_complexity, markdown_table
 
 
-@pytest.mark.parametrize(('layer', 'shape', 'expected'), [
-    (nn.Conv2d(3, 8, 3, padding=1), (1, 3, 10, 12), 3 * 8 * 9 * 120),
-    (nn.Conv2d(8, 8, 3, padding=1, groups=8), (2, 8, 10, 12), 2 * 8 * 9 * 120),
-    (nn.Linear(7, 5), (4, 7), 4 * 7 * 5),
-    (nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()), (1, 3, 4, 4), 0),
-])
+@pytest.mark.parametrize(
+    ('layer', 'shape', 'expected'),
+    [
+        (nn.Conv2d(3, 8, 3, padding=1), (1, 3, 10, 12), 3 * 8 * 9 * 120),
+        (nn.Conv2d(8, 8, 3, padding=1, groups=8), (2, 8, 10, 12), 2 * 8 * 9 * 120),
+        (nn.Linear(7, 5), (4, 7), 4 * 7 * 5),
+        (nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()), (1, 3, 4, 4), 0),
+    ],
+)
 def test_multiply_adds_match_the_closed_form(layer, shape, expected):
     assert count_multiply_adds(layer.eval(), torch.rand(shape)) == expected
 
@@ -35,8 +38,10 @@ def test_a_missing_config_is_reported():
 
 
 def test_the_command_reports_its_progress(tool, monkeypatch):
-    monkeypatch.setattr('mmdet_shufflenetv2.profiling.complexity.detector_complexity',
-                        lambda config, *size: Complexity(config, 1, 1, 1, 1))
+    monkeypatch.setattr(
+        'mmdet_shufflenetv2.profiling.complexity.detector_complexity',
+        lambda config, *size: Complexity(config, 1, 1, 1, 1),
+    )
     ended = tool('complexity.py', 'a.py', 'b.py')
     assert ended.err == '[1/2] a.py\n[2/2] b.py\n'
     assert '| b.py |' in ended.out

@@ -62,7 +62,6 @@ def test_a_linear_layer_costs_as_much_as_a_pointwise_convolution(bias, shape):
 
 
 class Attention(nn.Module):
-
     def forward(self, x):
         return (x @ x.transpose(1, 2)).softmax(-1) @ x
 
@@ -92,8 +91,14 @@ class Residual(nn.Module):
 def test_operations_are_listed_in_order_with_layer_and_kind():
     operations = trace_operations(Residual().eval(), torch.rand(1, 4, 6, 6))
     assert [(o.layer, o.kind) for o in operations] == [
-        ('body.0', Kind.CONVOLUTION), ('body.1', Kind.ELEMENTWISE), ('body.2', Kind.ELEMENTWISE),
-        ('body.3', Kind.CONVOLUTION), ('', Kind.ELEMENTWISE), ('', Kind.DATA_MOVEMENT), ('pool', Kind.OTHER)]
+        ('body.0', Kind.CONVOLUTION),
+        ('body.1', Kind.ELEMENTWISE),
+        ('body.2', Kind.ELEMENTWISE),
+        ('body.3', Kind.CONVOLUTION),
+        ('', Kind.ELEMENTWISE),
+        ('', Kind.DATA_MOVEMENT),
+        ('pool', Kind.OTHER),
+    ]
 
 
 def test_element_wise_and_copied_elements_are_summed_separately():
@@ -108,7 +113,7 @@ def test_element_wise_and_copied_elements_are_summed_separately():
 def test_operations_list_the_sources_of_their_inputs():
     operations = trace_operations(Residual().eval(), torch.rand(1, 4, 6, 6))
     # Convolution, norm, ReLU and convolution in sequence; then the sum, the concatenation of its halves, the pooling.
-    assert [o.sources for o in operations] == [(-1, ), (0, ), (1, ), (2, ), (-1, 3), (4, ), (5, )]
+    assert [o.sources for o in operations] == [(-1,), (0,), (1,), (2,), (-1, 3), (4,), (5,)]
 
 
 class Branches(nn.Module):
@@ -130,8 +135,13 @@ class Branches(nn.Module):
 def test_sources_follow_branches_and_in_place_operations(device):
     operations = trace_operations(Branches().to(device), torch.rand(1, 4, 6, 6, device=device))
     assert [(o.operator, o.sources) for o in operations] == [
-        ('convolution', (-1, )), ('convolution', (0, )), ('relu_', (1, )), ('convolution', (0, )), ('copy_', (3, )),
-        ('add', (2, 4))]
+        ('convolution', (-1,)),
+        ('convolution', (0,)),
+        ('relu_', (1,)),
+        ('convolution', (0,)),
+        ('copy_', (3,)),
+        ('add', (2, 4)),
+    ]
 
 
 def test_a_single_layer_is_traced():
@@ -139,15 +149,29 @@ def test_a_single_layer_is_traced():
     assert (operation.layer, operation.kind, operation.mac) == ('', Kind.ELEMENTWISE, 2 * 4 * 6 * 6)
 
 
-@pytest.mark.parametrize(('operator', 'kind'), [
-    ('mkldnn_convolution', Kind.CONVOLUTION), ('_slow_conv2d_forward', Kind.CONVOLUTION),
-    ('cudnn_convolution', Kind.CONVOLUTION), ('cudnn_batch_norm', Kind.ELEMENTWISE), ('relu_', Kind.ELEMENTWISE),
-    ('clamp_min_', Kind.ELEMENTWISE), ('hardswish', Kind.ELEMENTWISE), ('add', Kind.ELEMENTWISE),
-    ('copy_', Kind.DATA_MOVEMENT), ('cat', Kind.DATA_MOVEMENT), ('clone', Kind.DATA_MOVEMENT),
-    ('max_pool2d_with_indices', Kind.OTHER), ('addmm', Kind.MATRIX_PRODUCT), ('bmm', Kind.MATRIX_PRODUCT),
-    ('_scaled_dot_product_flash_attention_for_cpu', Kind.MATRIX_PRODUCT), ('native_layer_norm', Kind.ELEMENTWISE),
-    ('_softmax', Kind.ELEMENTWISE), ('no_such_operator', Kind.OTHER),
-])
+@pytest.mark.parametrize(
+    ('operator', 'kind'),
+    [
+        ('mkldnn_convolution', Kind.CONVOLUTION),
+        ('_slow_conv2d_forward', Kind.CONVOLUTION),
+        ('cudnn_convolution', Kind.CONVOLUTION),
+        ('cudnn_batch_norm', Kind.ELEMENTWISE),
+        ('relu_', Kind.ELEMENTWISE),
+        ('clamp_min_', Kind.ELEMENTWISE),
+        ('hardswish', Kind.ELEMENTWISE),
+        ('add', Kind.ELEMENTWISE),
+        ('copy_', Kind.DATA_MOVEMENT),
+        ('cat', Kind.DATA_MOVEMENT),
+        ('clone', Kind.DATA_MOVEMENT),
+        ('max_pool2d_with_indices', Kind.OTHER),
+        ('addmm', Kind.MATRIX_PRODUCT),
+        ('bmm', Kind.MATRIX_PRODUCT),
+        ('_scaled_dot_product_flash_attention_for_cpu', Kind.MATRIX_PRODUCT),
+        ('native_layer_norm', Kind.ELEMENTWISE),
+        ('_softmax', Kind.ELEMENTWISE),
+        ('no_such_operator', Kind.OTHER),
+    ],
+)
 def test_operators_of_all_backends_are_classified(operator, kind):
     assert operation_kind(operator) == kind
 

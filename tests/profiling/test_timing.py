@@ -49,17 +49,21 @@ def test_the_processors_name_is_read_from_cpuinfo(tmp_path):
     assert machine_name('cpu', tmp_path / 'nothing')
 
 
-@pytest.mark.parametrize(('device', 'threads', 'expected'), [
-    ('cpu', 1, 'Z80, 1 thread'), ('cpu', 2, 'Z80, 2 threads'), ('cuda:1', 2, 'Z80')])
+@pytest.mark.parametrize(
+    ('device', 'threads', 'expected'), [('cpu', 1, 'Z80, 1 thread'), ('cpu', 2, 'Z80, 2 threads'), ('cuda:1', 2, 'Z80')]
+)
 def test_a_title_contains_the_hardware_and_threads(device, threads, expected):
     assert hardware_title('Z80', device, threads) == expected
 
 
-@pytest.mark.parametrize(('name', 'expected'), [
-    ('AMD EPYC 7763 64-Core Processor', 'amd-epyc-7763-64-core-processor'),
-    ('Intel(R) Core(TM) i7-8700K CPU @ 3.70GHz', 'intel-r-core-tm-i7-8700k-cpu-3-70ghz'),
-    ('NVIDIA GeForce GTX 1080 Ti', 'nvidia-geforce-gtx-1080-ti'),
-])
+@pytest.mark.parametrize(
+    ('name', 'expected'),
+    [
+        ('AMD EPYC 7763 64-Core Processor', 'amd-epyc-7763-64-core-processor'),
+        ('Intel(R) Core(TM) i7-8700K CPU @ 3.70GHz', 'intel-r-core-tm-i7-8700k-cpu-3-70ghz'),
+        ('NVIDIA GeForce GTX 1080 Ti', 'nvidia-geforce-gtx-1080-ti'),
+    ],
+)
 def test_a_slug_is_a_valid_folder_name(name, expected):
     assert slug(name) == expected
 
@@ -67,6 +71,7 @@ def test_a_slug_is_a_valid_folder_name(name, expected):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_a_gpu_is_timed_until_it_has_finished():
     x = torch.rand(4096, 4096, device='cuda')
-    seconds = time_alternating({'one': lambda: x @ x, 'ten': lambda: [x @ x for _ in range(10)]}, rounds=5,
-                               device='cuda')
+    seconds = time_alternating(
+        {'one': lambda: x @ x, 'ten': lambda: [x @ x for _ in range(10)]}, rounds=5, device='cuda'
+    )
     assert min(seconds['ten']) > 3 * min(seconds['one'])

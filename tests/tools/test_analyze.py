@@ -3,11 +3,21 @@ import json
 
 def test_a_report_is_written_from_the_command_line(tool, shapes_root, tmp_path):
     annotations = shapes_root / 'annotations' / 'instances_val2017.json'
-    perfect = [dict(image_id=one['image_id'], category_id=one['category_id'], bbox=one['bbox'], score=0.9)
-               for one in json.loads(annotations.read_text())['annotations']]
+    perfect = [
+        dict(image_id=one['image_id'], category_id=one['category_id'], bbox=one['bbox'], score=0.9)
+        for one in json.loads(annotations.read_text())['annotations']
+    ]
     (tmp_path / 'r.json').write_text(json.dumps(perfect))
-    ended = tool('analyze.py', tmp_path / 'r.json', '--ann', annotations, '--images', shapes_root / 'val2017', '--out',
-                 tmp_path / 'report.html')
+    ended = tool(
+        'analyze.py',
+        tmp_path / 'r.json',
+        '--ann',
+        annotations,
+        '--images',
+        shapes_root / 'val2017',
+        '--out',
+        tmp_path / 'report.html',
+    )
     assert ended.status == 0, ended.err
     assert 'mmAP 1.000, AP50 1.000' in ended.out
     assert (tmp_path / 'report.html').is_file()
@@ -28,11 +38,23 @@ def test_annotations_from_windows_and_counted_from_0_are_read(tool, shapes_root,
     for image in content['images']:
         image['file_name'] = f'val2017\\{image["file_name"]}'
     (tmp_path / 'a.json').write_bytes(b'\xef\xbb\xbf' + json.dumps(content).encode())
-    found = [dict(image_id=one['image_id'], category_id=one['category_id'], bbox=one['bbox'], score=0.9)
-             for one in content['annotations']]
+    found = [
+        dict(image_id=one['image_id'], category_id=one['category_id'], bbox=one['bbox'], score=0.9)
+        for one in content['annotations']
+    ]
     found.append(dict(found[0], bbox=[0, 0, 5, 5], score=0.1))  # a mistake, whose image is shown
     (tmp_path / 'r.json').write_text(json.dumps(found))
-    ended = tool('analyze.py', tmp_path / 'r.json', '--ann', tmp_path / 'a.json', '--images', shapes_root,
-                 '--score-thr', 0.05, '--out', tmp_path / 'report.html')
+    ended = tool(
+        'analyze.py',
+        tmp_path / 'r.json',
+        '--ann',
+        tmp_path / 'a.json',
+        '--images',
+        shapes_root,
+        '--score-thr',
+        0.05,
+        '--out',
+        tmp_path / 'report.html',
+    )
     assert ended.status == 0, ended.err
     assert 'mmAP 1.000, AP50 1.000' in ended.out

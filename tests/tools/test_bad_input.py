@@ -17,7 +17,9 @@ def broken(small_config, shapes_root, tmp_path):
     """Copies of the small data and config, to be damaged. The data set is a plain COCO one: nothing is generated."""
     data = shutil.copytree(shapes_root, tmp_path / 'data')
     config = tmp_path / 'broken.py'
-    config.write_text(small_config.read_text().replace(str(shapes_root), str(data)) + '''
+    config.write_text(
+        small_config.read_text().replace(str(shapes_root), str(data))
+        + """
 _plain = dict(_delete_=True, type='CocoDataset', data_root=_data['data_root'], metainfo=dict(classes=(
     'circle', 'square', 'triangle', 'star', 'cross')), pipeline={{_base_.train_pipeline}})
 train_dataloader = dict(dataset=dict(
@@ -25,14 +27,15 @@ train_dataloader = dict(dataset=dict(
 val_dataloader = dict(dataset=dict(
     **_plain, ann_file='annotations/instances_val2017.json', data_prefix=dict(img='val2017/')))
 test_dataloader = val_dataloader
-''')
+"""
+    )
     return config, data
 
 
 def assert_refused(ended, *words):
     assert ended.status == 2, (ended.out[-500:], ended.err)
     lines = [line for line in ended.err.strip().splitlines() if 'Warning' not in line]
-    said = lines[next(i for i, line in enumerate(lines) if line.startswith('error: ')):]
+    said = lines[next(i for i, line in enumerate(lines) if line.startswith('error: ')) :]
     assert len(said) <= 2, ended.err
     assert 'Traceback' not in ended.err
     assert all(word in ' '.join(said) for word in words), ended.err
@@ -40,17 +43,27 @@ def assert_refused(ended, *words):
 
 def test_no_data_at_data_coco_says_the_layout(tool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert_refused(tool('train.py', CONFIG), 'data/coco/annotations/instances_train2017.json',
-                   'data/coco/{train,val}2017/*.jpg', '--data-root')
+    assert_refused(
+        tool('train.py', CONFIG),
+        'data/coco/annotations/instances_train2017.json',
+        'data/coco/{train,val}2017/*.jpg',
+        '--data-root',
+    )
 
 
-@pytest.mark.parametrize(('damage', 'words'), [
-    (lambda data: (data / 'annotations' / 'instances_train2017.json').write_text('images:'), ['is not JSON']),
-    (lambda data: (data / 'annotations' / 'instances_train2017.json').write_text('{}'), ['has no list "images"']),
-    (lambda data: (data / 'val2017' / '000000000003.jpg').unlink(), ['000000000003.jpg is missing']),
-    (lambda data: (data / 'val2017' / '000000000002.jpg').write_bytes(b'\xff\xd8half'), ['000000000002.jpg is trunc']),
-    (lambda data: rename_category(data), ["category 'zebra'"]),
-])
+@pytest.mark.parametrize(
+    ('damage', 'words'),
+    [
+        (lambda data: (data / 'annotations' / 'instances_train2017.json').write_text('images:'), ['is not JSON']),
+        (lambda data: (data / 'annotations' / 'instances_train2017.json').write_text('{}'), ['has no list "images"']),
+        (lambda data: (data / 'val2017' / '000000000003.jpg').unlink(), ['000000000003.jpg is missing']),
+        (
+            lambda data: (data / 'val2017' / '000000000002.jpg').write_bytes(b'\xff\xd8half'),
+            ['000000000002.jpg is trunc'],
+        ),
+        (lambda data: rename_category(data), ["category 'zebra'"]),
+    ],
+)
 def test_bad_data_is_named_before_the_run(tool, broken, damage, words, tmp_path):
     config, data = broken
     damage(data)
@@ -65,31 +78,37 @@ def rename_category(data):
     path.write_text(json.dumps(annotations))
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    (['configs/faster_rcnn_snv3.py'], ['Config not found', 'faster_rcnn_snv2']),
-    ([ROOT / 'README.md'], ['is not a config file']),
-    ([CONFIG, '--cfg-options', 'model.backbone.widen_factor=0.7'], ['0.5, 1.0, 1.5, 2.0']),
-    ([CONFIG, '--cfg-options', 'model.backbone.out_indices=(1,9)'], ['out_indices=(1, 9)']),
-    ([CONFIG, '--cfg-options', 'model.backbone.frozen_stages=7'], ['frozen_stages=7']),
-    ([CONFIG, '--cfg-options', 'model.backbone.type=ShuffleNetV3'], ['ShuffleNetV3', 'registry']),
-    ([CONFIG, '--cfg-options', 'model.backbone.width=1'], ['width']),
-    ([CONFIG, '--data-root', '/nowhere'], ['--data-root /nowhere is not a folder']),
-    pytest.param([CONFIG, '--amp'], ['--amp needs a GPU'], marks=pytest.mark.skipif(
-        torch.cuda.is_available(), reason='there is a GPU')),
-    ([CONFIG, '--resume', 'nowhere.pth'], ['not found: nowhere.pth']),
-    ([CONFIG, '--cfg-options', 'load_from=nowhere.pth'], ['load_from=nowhere.pth', 'file not found']),
-    ([CONFIG, '--cfg-options', 'foo'], ['--cfg-options foo', 'KEY=VALUE']),
-    ([CONFIG, '--cfg-options', 'foo=[1,2'], ['--cfg-options foo=[1,2', 'brackets']),
-    ([CONFIG, '--cfg-options', 'train_cfg.max_epoch=3'], ['unknown entry', 'mean train_cfg.max_epochs?']),
-    ([CONFIG, '--cfg-options', 'train_dataloader.batch_size=abc'], ['train_dataloader.batch_size=abc', 'a number']),
-    ([CONFIG, '--freeze', '9'], ['--freeze 9: expected -1', '4']),
-    ([CONFIG, '--freeze', '-5'], ['--freeze -5: expected -1']),
-    ([CONFIG, '--checkpoint-interval-minutes', '-1'], ['--checkpoint-interval-minutes -1.0', 'positive']),
-    ([CONFIG, '--data', 'fish', '--data-root', '/'], ['--data fish and --data-root /', 'exclude each other']),
-    (['faster_rcnn_snv2'], ['Config not found: faster_rcnn_snv2.', 'configs/faster_rcnn_snv2.py']),
-    (['nope::x/y.py'], ['nope::x/y.py cannot be read']),
-    (['configs/_base_/nanodet_m.py'], ['nanodet_m.py has no train_cfg', 'not a complete config']),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['configs/faster_rcnn_snv3.py'], ['Config not found', 'faster_rcnn_snv2']),
+        ([ROOT / 'README.md'], ['is not a config file']),
+        ([CONFIG, '--cfg-options', 'model.backbone.widen_factor=0.7'], ['0.5, 1.0, 1.5, 2.0']),
+        ([CONFIG, '--cfg-options', 'model.backbone.out_indices=(1,9)'], ['out_indices=(1, 9)']),
+        ([CONFIG, '--cfg-options', 'model.backbone.frozen_stages=7'], ['frozen_stages=7']),
+        ([CONFIG, '--cfg-options', 'model.backbone.type=ShuffleNetV3'], ['ShuffleNetV3', 'registry']),
+        ([CONFIG, '--cfg-options', 'model.backbone.width=1'], ['width']),
+        ([CONFIG, '--data-root', '/nowhere'], ['--data-root /nowhere is not a folder']),
+        pytest.param(
+            [CONFIG, '--amp'],
+            ['--amp needs a GPU'],
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU'),
+        ),
+        ([CONFIG, '--resume', 'nowhere.pth'], ['not found: nowhere.pth']),
+        ([CONFIG, '--cfg-options', 'load_from=nowhere.pth'], ['load_from=nowhere.pth', 'file not found']),
+        ([CONFIG, '--cfg-options', 'foo'], ['--cfg-options foo', 'KEY=VALUE']),
+        ([CONFIG, '--cfg-options', 'foo=[1,2'], ['--cfg-options foo=[1,2', 'brackets']),
+        ([CONFIG, '--cfg-options', 'train_cfg.max_epoch=3'], ['unknown entry', 'mean train_cfg.max_epochs?']),
+        ([CONFIG, '--cfg-options', 'train_dataloader.batch_size=abc'], ['train_dataloader.batch_size=abc', 'a number']),
+        ([CONFIG, '--freeze', '9'], ['--freeze 9: expected -1', '4']),
+        ([CONFIG, '--freeze', '-5'], ['--freeze -5: expected -1']),
+        ([CONFIG, '--checkpoint-interval-minutes', '-1'], ['--checkpoint-interval-minutes -1.0', 'positive']),
+        ([CONFIG, '--data', 'fish', '--data-root', '/'], ['--data fish and --data-root /', 'exclude each other']),
+        (['faster_rcnn_snv2'], ['Config not found: faster_rcnn_snv2.', 'configs/faster_rcnn_snv2.py']),
+        (['nope::x/y.py'], ['nope::x/y.py cannot be read']),
+        (['configs/_base_/nanodet_m.py'], ['nanodet_m.py has no train_cfg', 'not a complete config']),
+    ],
+)
 def test_bad_arguments_of_train(tool, broken, arguments, words, monkeypatch):
     monkeypatch.chdir(ROOT)
     arguments = [broken[0] if a == CONFIG else a for a in arguments]
@@ -97,15 +116,20 @@ def test_bad_arguments_of_train(tool, broken, arguments, words, monkeypatch):
 
 
 @pytest.mark.parametrize('out', ['file/out', '/proc/nothing'])
-@pytest.mark.parametrize('arguments', [
-    ['train.py', CONFIG, '--work-dir'],
-    ['test.py', CONFIG, 'model.pth', '--work-dir'],
-    ['test.py', CONFIG, 'model.pth', '--out'],
-    ['browse.py', CONFIG, '--count', 1, '--out-dir'],
-    ['browse.py', CONFIG, '--count', 1, '--data', 'shapes', '--out-dir'],
-], ids=lambda arguments: arguments[0])
-def test_a_folder_that_cannot_be_made_is_named_with_its_flag(tool, small_config, shapes_root, tmp_path, monkeypatch,
-                                                             arguments, out):
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ['train.py', CONFIG, '--work-dir'],
+        ['test.py', CONFIG, 'model.pth', '--work-dir'],
+        ['test.py', CONFIG, 'model.pth', '--out'],
+        ['browse.py', CONFIG, '--count', 1, '--out-dir'],
+        ['browse.py', CONFIG, '--count', 1, '--data', 'shapes', '--out-dir'],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_folder_that_cannot_be_made_is_named_with_its_flag(
+    tool, small_config, shapes_root, tmp_path, monkeypatch, arguments, out
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'file').touch()
     torch.save({}, 'model.pth')
@@ -116,13 +140,16 @@ def test_a_folder_that_cannot_be_made_is_named_with_its_flag(tool, small_config,
 
 
 @pytest.mark.parametrize('name', ['test.py', 'infer.py'])
-@pytest.mark.parametrize(('content', 'words'), [
-    (None, ['checkpoint', 'model.pth']),
-    (b'no checkpoint', ['PyTorch checkpoint', 'not a pickle']),
-    ('evil', ['model.pth', 'posix.system']),
-    ('other', ['model.pth', 'do not match', ' more']),
-    ('wide', ['another width', '(116, 232, 464)', '(48, 96, 192)']),
-])
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (None, ['checkpoint', 'model.pth']),
+        (b'no checkpoint', ['PyTorch checkpoint', 'not a pickle']),
+        ('evil', ['model.pth', 'posix.system']),
+        ('other', ['model.pth', 'do not match', ' more']),
+        ('wide', ['another width', '(116, 232, 464)', '(48, 96, 192)']),
+    ],
+)
 def test_bad_checkpoints(tool, small_config, shapes_root, tmp_path, name, content, words):
     path = tmp_path / 'model.pth'
     if content == 'evil':
@@ -131,6 +158,7 @@ def test_bad_checkpoints(tool, small_config, shapes_root, tmp_path, name, conten
         torch.save({'state_dict': torch.nn.Linear(2, 2).state_dict()}, path)
     elif content == 'wide':
         from mmdet_shufflenetv2 import ShuffleNetV2
+
         weights = ShuffleNetV2(out_indices=(0, 1, 2, 3)).state_dict()
         torch.save({f'backbone.{key}': tensor for key, tensor in weights.items()}, path)
     elif content:
@@ -140,19 +168,22 @@ def test_bad_checkpoints(tool, small_config, shapes_root, tmp_path, name, conten
 
 
 class Evil:
-
     def __reduce__(self):
         import os
-        return os.system, ('echo it ran', )
+
+        return os.system, ('echo it ran',)
 
 
-@pytest.mark.parametrize(('inputs', 'words'), [
-    (['nowhere.jpg'], ['File or folder not found: nowhere.jpg']),
-    (['empty'], ['No images or videos found in empty']),
-    (['text.jpg'], ['text.jpg is truncated or', 'remove them']),
-    (['photo.jpg', '--device', 'gpu'], ['--device gpu', 'cpu', 'cuda:1']),
-    (['--classes', 'person', 'photo.jpg'], ['got only', 'before --classes']),
-])
+@pytest.mark.parametrize(
+    ('inputs', 'words'),
+    [
+        (['nowhere.jpg'], ['File or folder not found: nowhere.jpg']),
+        (['empty'], ['No images or videos found in empty']),
+        (['text.jpg'], ['text.jpg is truncated or', 'remove them']),
+        (['photo.jpg', '--device', 'gpu'], ['--device gpu', 'cpu', 'cuda:1']),
+        (['--classes', 'person', 'photo.jpg'], ['got only', 'before --classes']),
+    ],
+)
 def test_bad_images_for_infer(tool, small_config, shapes_root, tmp_path, monkeypatch, inputs, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()
@@ -165,21 +196,30 @@ def test_bad_images_for_infer(tool, small_config, shapes_root, tmp_path, monkeyp
 
 @pytest.mark.parametrize('arguments', [['photo.jpg', 'c.py', 'none.pth'], ['c.py', 'photo.jpg', 'none.pth']])
 def test_an_image_in_front_of_the_detector_is_told_its_place(tool, arguments):
-    assert_refused(tool('infer.py', *arguments), 'Expected a checkpoint, got photo.jpg',
-                   'CONFIG CHECKPOINT INPUT')
+    assert_refused(tool('infer.py', *arguments), 'Expected a checkpoint, got photo.jpg', 'CONFIG CHECKPOINT INPUT')
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    (['config.py', 'photo.jpg'], ['got only config.py photo.jpg', 'CONFIG CHECKPOINT INPUT']),
-    (['ours.pth', 'photo.jpg'], ['ours.pth has no config inside', 'before the checkpoint: CONFIG ours.pth']),
-    (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is for NanoDet']),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['config.py', 'photo.jpg'], ['got only config.py photo.jpg', 'CONFIG CHECKPOINT INPUT']),
+        (['ours.pth', 'photo.jpg'], ['ours.pth has no config inside', 'before the checkpoint: CONFIG ours.pth']),
+        (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is for NanoDet']),
+    ],
+)
 def test_infer_without_a_config_says_what_is_missing(tool, shapes_root, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     shutil.copy(shapes_root / 'val2017' / '000000000001.jpg', 'photo.jpg')
     torch.save({'bbox_head.fc.weight': torch.ones(1)}, 'ours.pth')
-    torch.save({'state_dict': {'model.head.gfl_cls.0.weight': torch.ones(112, 96, 1, 1),
-                               'model.fpn.reduce_layers.0.conv.weight': torch.ones(96, 116, 1, 1)}}, 'plus.pth')
+    torch.save(
+        {
+            'state_dict': {
+                'model.head.gfl_cls.0.weight': torch.ones(112, 96, 1, 1),
+                'model.fpn.reduce_layers.0.conv.weight': torch.ones(96, 116, 1, 1),
+            }
+        },
+        'plus.pth',
+    )
     assert_refused(tool('infer.py', *arguments), *words)
 
 
@@ -197,13 +237,16 @@ def test_windows_need_a_display(tool, small_config, monkeypatch):
     assert_refused(tool('test.py', small_config, 'x.pth', '--show'), '--show needs a display', '--show-dir')
 
 
-@pytest.mark.parametrize(('missing', 'words'), [
-    ('mmcv', ['mmdet_shufflenetv2 needs mmcv', "pip install 'mmcv-lite"]),
-    ('mmengine', ["No module named 'mmengine'", 'make install']),
-    ('mmdet_shufflenetv2', ["No module named 'mmdet_shufflenetv2'", 'make install']),
-])
+@pytest.mark.parametrize(
+    ('missing', 'words'),
+    [
+        ('mmcv', ['mmdet_shufflenetv2 needs mmcv', "pip install 'mmcv-lite"]),
+        ('mmengine', ["No module named 'mmengine'", 'make install']),
+        ('mmdet_shufflenetv2', ["No module named 'mmdet_shufflenetv2'", 'make install']),
+    ],
+)
 def test_a_missing_package_is_said_without_a_traceback(missing, words, tmp_path):
-    code = f'''
+    code = f"""
 import sys
 from importlib.machinery import PathFinder
 find = PathFinder.find_spec
@@ -211,10 +254,10 @@ PathFinder.find_spec = lambda name, *args: None if name.split('.')[0] == {missin
 if {missing!r} == 'mmdet_shufflenetv2':  # an editable install has a finder of its own
     sys.meta_path[:] = [finder for finder in sys.meta_path if 'editable' not in str(finder)]
 sys.argv = ['train.py', 'config.py']
-sys.path.insert(0, {str(ROOT / "tools")!r})
+sys.path.insert(0, {str(ROOT / 'tools')!r})
 import runpy
-runpy.run_path({str(ROOT / "tools" / "train.py")!r}, run_name='__main__')
-'''
+runpy.run_path({str(ROOT / 'tools' / 'train.py')!r}, run_name='__main__')
+"""
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith('error: ')

@@ -15,14 +15,17 @@ def edit(root, change):
 def test_a_whole_data_set_passes_however_it_is_named(tool, layout, tmp_path, form):
     root = layout('yolo' if form == 'yolo' else 'coco')
     config = tmp_path / 'config.py'
-    config.write_text(f'''
+    config.write_text(f"""
 _base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', 'mmdet::_base_/datasets/coco_detection.py']
 train_dataloader = dict(dataset=dict(data_root='{root}/'))
 val_dataloader = dict(dataset=dict(data_root='{root}/'))
 test_dataloader = val_dataloader
-''')
-    arguments = {'file': [root / TRAIN, '--images', root / 'train2017'], 'file alone': [root / TRAIN],
-                 'config': [config]}.get(form, ['--data', root])
+""")
+    arguments = {
+        'file': [root / TRAIN, '--images', root / 'train2017'],
+        'file alone': [root / TRAIN],
+        'config': [config],
+    }.get(form, ['--data', root])
     ended = tool('check_dataset.py', *arguments)
     assert ended.status == 0, ended.err + ended.out
     assert ended.out.count('  OK to train') == (1 if 'file' in form else 2)
@@ -32,15 +35,30 @@ def test_the_formats_that_are_read_are_listed(tool):
     ended = tool('check_dataset.py', '--formats')
     assert ended.status == 0, ended.err
     assert [line.split('  ')[0] for line in ended.out.splitlines()] == [
-        'COCO', 'YOLO', 'Pascal VOC', 'LabelMe', 'CVAT', 'Label Studio', 'VIA', 'CreateML', 'Supervisely',
-        'Open Images', 'CSV', 'Ultralytics NDJSON', 'DOTA']
+        'COCO',
+        'YOLO',
+        'Pascal VOC',
+        'LabelMe',
+        'CVAT',
+        'Label Studio',
+        'VIA',
+        'CreateML',
+        'Supervisely',
+        'Open Images',
+        'CSV',
+        'Ultralytics NDJSON',
+        'DOTA',
+    ]
 
 
-@pytest.mark.parametrize('change', [
-    lambda content: content['categories'][0].update(name='model'),
-    lambda content: content.update(info=dict(model='of the camera')),
-    lambda content: content.update(model='of the camera'),
-])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda content: content['categories'][0].update(name='model'),
+        lambda content: content.update(info=dict(model='of the camera')),
+        lambda content: content.update(model='of the camera'),
+    ],
+)
 def test_annotations_that_speak_of_a_model_are_no_config(tool, layout, change):
     root = layout('coco')
     edit(root, change)
@@ -91,12 +109,20 @@ def test_every_wrong_line_of_labels_is_counted(tool, layout):
     assert '    12  a line of a label file is invalid' in ended.out
 
 
-@pytest.mark.parametrize(('content', 'status'), [
-    ('[' * 1000 + ']' * 1000, 2), ('[' * 100_000, 2), ('{"images": [', 2), ('[]', 2), ('{}', 2), ('', 2),
-    ('{"images": [1], "annotations": {}, "categories": []}', 2),
-    ('{"images": [1], "annotations": [2], "categories": ["x"]}', 1),
-    ('{"images": [' + '[' * 900 + ']' * 900 + '], "annotations": [], "categories": []}', 1),
-])
+@pytest.mark.parametrize(
+    ('content', 'status'),
+    [
+        ('[' * 1000 + ']' * 1000, 2),
+        ('[' * 100_000, 2),
+        ('{"images": [', 2),
+        ('[]', 2),
+        ('{}', 2),
+        ('', 2),
+        ('{"images": [1], "annotations": {}, "categories": []}', 2),
+        ('{"images": [1], "annotations": [2], "categories": ["x"]}', 1),
+        ('{"images": [' + '[' * 900 + ']' * 900 + '], "annotations": [], "categories": []}', 1),
+    ],
+)
 def test_files_that_are_no_annotations_end_in_a_report_or_one_line(tool, tmp_path, content, status):
     (tmp_path / 'a.json').write_text(content)
     ended = tool('check_dataset.py', tmp_path / 'a.json', '--images', tmp_path)
@@ -105,14 +131,17 @@ def test_files_that_are_no_annotations_end_in_a_report_or_one_line(tool, tmp_pat
     assert 'FATAL' in ended.out if status == 1 else ended.err.startswith('error: ')
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    ([], 'Expected an annotation file'),
-    (['nowhere.json'], 'Annotation file not found: nowhere.json'),
-    (['nowhere.py'], 'Config not found: nowhere.py'),
-    (['nowhere.json', '--images', 'nowhere'], '--images nowhere: folder not found'),
-    (['--data', 'nowhere'], 'folder not found'),
-    (['a.json', '--data', '.'], 'Expected an annotation file'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        ([], 'Expected an annotation file'),
+        (['nowhere.json'], 'Annotation file not found: nowhere.json'),
+        (['nowhere.py'], 'Config not found: nowhere.py'),
+        (['nowhere.json', '--images', 'nowhere'], '--images nowhere: folder not found'),
+        (['--data', 'nowhere'], 'folder not found'),
+        (['a.json', '--data', '.'], 'Expected an annotation file'),
+    ],
+)
 def test_mistakes_give_status_2(tool, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     ended = tool('check_dataset.py', *arguments)
@@ -120,8 +149,9 @@ def test_mistakes_give_status_2(tool, tmp_path, monkeypatch, arguments, words):
     assert words in ended.err
 
 
-@pytest.mark.parametrize(('name', 'part'), [('coco', '.'), ('yolo', '.'), ('yolo', 'data.yaml'),
-                                            ('cvat_yolo', 'obj.data')])
+@pytest.mark.parametrize(
+    ('name', 'part'), [('coco', '.'), ('yolo', '.'), ('yolo', 'data.yaml'), ('cvat_yolo', 'obj.data')]
+)
 def test_a_data_set_may_be_named_without_its_flag(tool, layout, name, part):
     root = layout(name)
     ended = tool('check_dataset.py', root / part)

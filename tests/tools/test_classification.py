@@ -16,6 +16,7 @@ TORCHVISION = ROOT / 'configs' / 'imagenet' / 'shufflenet_v2_torchvision_0.5x.py
 @pytest.fixture(scope='module')
 def trained(small_classifier, tmp_path_factory):
     from mmdet_shufflenetv2.training.train import train
+
     return train(small_classifier, work_dir=str(tmp_path_factory.mktemp('runs') / 'stripes'))
 
 
@@ -54,36 +55,67 @@ def test_evaluation_equals_a_plain_torchvision_loop(tool, twelve_classes, tmp_pa
     torch.save(model.state_dict(), tmp_path / 'published.pth')
     right = {k: sum(target in row.topk(k).indices for row, target in zip(logits, data.targets)) for k in (1, 5)}
     assert 0 < right[1] < right[5] < len(data)
-    ended = tool('test.py', str(TORCHVISION).replace('0.5', str(width)), tmp_path / 'published.pth', '--work-dir',
-                 tmp_path, '--data-root', twelve_classes, '--cfg-options', 'model.num_classes=12',
-                 'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False')
+    ended = tool(
+        'test.py',
+        str(TORCHVISION).replace('0.5', str(width)),
+        tmp_path / 'published.pth',
+        '--work-dir',
+        tmp_path,
+        '--data-root',
+        twelve_classes,
+        '--cfg-options',
+        'model.num_classes=12',
+        'test_dataloader.num_workers=0',
+        'test_dataloader.persistent_workers=False',
+    )
     assert ended.status == 0, ended.err
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     assert [metrics[f'accuracy/top{k}'] for k in (1, 5)] == pytest.approx([100 * right[k] / len(data) for k in (1, 5)])
 
 
 def test_a_trained_classifier_starts_a_detector(tool, trained, small_config, tmp_path):
-    ended = tool('train.py', small_config, '--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_epochs=1',
-                 'model.backbone.variant=authors', 'model.backbone.init_cfg.type=Pretrained',
-                 f'model.backbone.init_cfg.checkpoint={trained["checkpoint"]}')
+    ended = tool(
+        'train.py',
+        small_config,
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        'train_cfg.max_epochs=1',
+        'model.backbone.variant=authors',
+        'model.backbone.init_cfg.type=Pretrained',
+        f'model.backbone.init_cfg.checkpoint={trained["checkpoint"]}',
+    )
     assert ended.status == 0, ended.err
     assert re.search(r'taken from backbone\.\*, not from fc', ended.out)
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    (['--out', 'results.json'], ['--out', 'not a detector: ImageClassifier']),
-    (['--tta'], ['--tta', 'not a detector']),
-    (['--show-dir', 'figures'], ['--show-dir', 'not a detector']),
-    (['--data-root', ROOT], ['Folder not found', 'val', '{train,val}/CLASS/*.jpeg']),
-    (['--cfg-options', 'model.num_classes=1000'], ['3 class folders', '1000 classes', 'model.num_classes=3']),
-    (['--cfg-options', 'model.backbone.widen_factor=1.0'], ['another width', '(48, 96, 192)', '(116, 232, 464)']),
-    (['--cfg-options', 'model.backbone.variant=torchvision'], ["'authors' variant", "'torchvision' one"]),
-    (['--cfg-options', 'test_dataloader.dataset.pipeline.0.type=torchvision/Rezise'], ['torchvision/Rezise']),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--out', 'results.json'], ['--out', 'not a detector: ImageClassifier']),
+        (['--tta'], ['--tta', 'not a detector']),
+        (['--show-dir', 'figures'], ['--show-dir', 'not a detector']),
+        (['--data-root', ROOT], ['Folder not found', 'val', '{train,val}/CLASS/*.jpeg']),
+        (['--cfg-options', 'model.num_classes=1000'], ['3 class folders', '1000 classes', 'model.num_classes=3']),
+        (['--cfg-options', 'model.backbone.widen_factor=1.0'], ['another width', '(48, 96, 192)', '(116, 232, 464)']),
+        (['--cfg-options', 'model.backbone.variant=torchvision'], ["'authors' variant", "'torchvision' one"]),
+        (['--cfg-options', 'test_dataloader.dataset.pipeline.0.type=torchvision/Rezise'], ['torchvision/Rezise']),
+    ],
+)
 def test_what_does_not_fit_a_classifier_is_refused(tool, trained, small_classifier, arguments, words, tmp_path):
     assert_refused(tool('test.py', small_classifier, trained['checkpoint'], '--work-dir', tmp_path, *arguments), *words)
 
 
 def test_a_classifier_draws_no_boxes(tool, trained, small_classifier, image_folder_root, tmp_path):
-    assert_refused(tool('infer.py', small_classifier, trained['checkpoint'], image_folder_root / 'val' / 'down',
-                        '--out-dir', tmp_path), 'for detectors', 'ImageClassifier')
+    assert_refused(
+        tool(
+            'infer.py',
+            small_classifier,
+            trained['checkpoint'],
+            image_folder_root / 'val' / 'down',
+            '--out-dir',
+            tmp_path,
+        ),
+        'for detectors',
+        'ImageClassifier',
+    )

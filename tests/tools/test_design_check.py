@@ -35,17 +35,23 @@ def test_several_are_put_side_by_side(tool, tmp_path):
     assert (tmp_path / 'both.png').is_file()
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    ([OURS, '--figure', 'design.txt'], 'has an unknown suffix'),
-    ([OURS, '--rounds', 0], 'must be above 0'),
-    ([OURS, '--device', 'toaster'], '--device toaster cannot be used'),
-    pytest.param([OURS, '--device', 'cuda'], '--device cuda cannot be used', marks=pytest.mark.skipif(
-        torch.cuda.is_available(), reason='there is a GPU')),
-    (['configs/no_such.py'], 'Config not found'),
-    (['mmdet::no/such.py'], 'cannot be read as a config'),
-    ([ROOT / 'configs' / '_base_' / 'coco_1x.py'], 'has no model'),
-    (['no_backbone.py'], 'no_backbone.py has no backbone'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        ([OURS, '--figure', 'design.txt'], 'has an unknown suffix'),
+        ([OURS, '--rounds', 0], 'must be above 0'),
+        ([OURS, '--device', 'toaster'], '--device toaster cannot be used'),
+        pytest.param(
+            [OURS, '--device', 'cuda'],
+            '--device cuda cannot be used',
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU'),
+        ),
+        (['configs/no_such.py'], 'Config not found'),
+        (['mmdet::no/such.py'], 'cannot be read as a config'),
+        ([ROOT / 'configs' / '_base_' / 'coco_1x.py'], 'has no model'),
+        (['no_backbone.py'], 'no_backbone.py has no backbone'),
+    ],
+)
 def test_what_cannot_be_checked_is_said_in_a_line(tool, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'no_backbone.py').write_text("model = dict(type='DETR', bbox_head=dict(type='DETRHead'))")

@@ -13,8 +13,9 @@ def test_a_table_is_measured_and_saved(tool, tiny, tmp_path, runtime):
     if runtime == 'onnxruntime':
         pytest.importorskip('onnx')
         pytest.importorskip(runtime)
-    ended = tool('guidelines.py', '--table', 'G2', '--runtime', runtime, '--seconds', 0.01, '--threads', 2,
-                 '--out-dir', tmp_path)
+    ended = tool(
+        'guidelines.py', '--table', 'G2', '--runtime', runtime, '--seconds', 0.01, '--threads', 2, '--out-dir', tmp_path
+    )
     assert ended.status == 0, ended.err
     assert '### G2: few groups' in ended.out
     assert 'G2 x4' in ended.err  # progress
@@ -29,16 +30,22 @@ def test_results_go_to_a_folder_of_the_machine(tool, tiny, tmp_path, monkeypatch
     assert len(list((tmp_path / 'benchmarks' / 'guidelines' / 'z80-4-mhz').iterdir())) == 2
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    pytest.param(['--device', 'cuda'], '--device cuda cannot be used', marks=pytest.mark.skipif(
-        torch.cuda.is_available(), reason='there is a GPU')),
-    (['--device', 'toaster'], '--device toaster cannot be used'),
-    (['--runtime', 'onnxruntime'], 'pip install onnx onnxruntime'),
-    (['--threads', '0'], 'must be numbers above 0'),
-    (['--seconds', 'nan'], 'must be numbers above 0'),
-    (['--seconds', 'inf'], 'must be numbers above 0'),
-    (['--device', 'meta'], '--device meta cannot be used'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        pytest.param(
+            ['--device', 'cuda'],
+            '--device cuda cannot be used',
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU'),
+        ),
+        (['--device', 'toaster'], '--device toaster cannot be used'),
+        (['--runtime', 'onnxruntime'], 'pip install onnx onnxruntime'),
+        (['--threads', '0'], 'must be numbers above 0'),
+        (['--seconds', 'nan'], 'must be numbers above 0'),
+        (['--seconds', 'inf'], 'must be numbers above 0'),
+        (['--device', 'meta'], '--device meta cannot be used'),
+    ],
+)
 def test_what_is_not_there_is_said_in_a_line(tool, tmp_path, monkeypatch, arguments, words):
     monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.runtimes.find_spec', lambda name: None)
     ended = tool('guidelines.py', *arguments, '--out-dir', tmp_path / 'out')

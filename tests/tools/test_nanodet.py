@@ -15,8 +15,13 @@ from mmdet_shufflenetv2.config.detector import category_ids
 
 pytestmark = [needs_shared('weights'), needs_shared('coco_tiny')]
 
-CONFIGS = {'m_320': 'nanodet_m_snv2', 'm_416': 'nanodet_m_snv2_416', 'plus_m_320': 'nanodet_plus_m_snv2',
-           'plus_m_416': 'nanodet_plus_m_snv2_416', 'plus_m_1.5x_416': 'nanodet_plus_m_snv2_1.5x_416'}
+CONFIGS = {
+    'm_320': 'nanodet_m_snv2',
+    'm_416': 'nanodet_m_snv2_416',
+    'plus_m_320': 'nanodet_plus_m_snv2',
+    'plus_m_416': 'nanodet_plus_m_snv2_416',
+    'plus_m_1.5x_416': 'nanodet_plus_m_snv2_1.5x_416',
+}
 IMAGES = SHARED / 'coco_tiny' / 'val2017'
 
 
@@ -30,8 +35,10 @@ def weights(name):
 
 def expected_detections(image, name):
     from mmdet.datasets import CocoDataset
-    state_dict = {key: value.float() for key, value in torch.load(
-        weights(name), weights_only=True)['state_dict'].items()}
+
+    state_dict = {
+        key: value.float() for key, value in torch.load(weights(name), weights_only=True)['state_dict'].items()
+    }
     detect = nanodet_plus_reference.detect if 'plus' in name else nanodet_reference.detect
     boxes, scores, labels = detect(state_dict, cv2.imread(str(image)), int(name[-3:]))
     ids = category_ids(CocoDataset.METAINFO['classes'])
@@ -50,13 +57,29 @@ def assert_same_detections(results, boxes, scores, categories):
 
 
 # What NanoDet's own evaluation gives for these weights on these images; of NanoDet-m clipped to the image.
-@pytest.mark.parametrize(('name', 'expected', 'flags'), [
-    ('m_320', 0.255, []), pytest.param('m_416', 0.270, [], marks=pytest.mark.slow),
-    ('plus_m_320', 0.328, ['--shuffle-free']), pytest.param('plus_m_416', 0.371, [], marks=pytest.mark.slow),
-    pytest.param('plus_m_1.5x_416', 0.418, [], marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ('name', 'expected', 'flags'),
+    [
+        ('m_320', 0.255, []),
+        pytest.param('m_416', 0.270, [], marks=pytest.mark.slow),
+        ('plus_m_320', 0.328, ['--shuffle-free']),
+        pytest.param('plus_m_416', 0.371, [], marks=pytest.mark.slow),
+        pytest.param('plus_m_1.5x_416', 0.418, [], marks=pytest.mark.slow),
+    ],
+)
 def test_the_published_weights_give_their_metrics_on_coco(tool, tmp_path, name, expected, flags):
-    ended = tool('test.py', config(name), weights(name), '--data-root', SHARED / 'coco_tiny', '--work-dir', tmp_path,
-                 '--out', tmp_path / 'results.json', *flags)
+    ended = tool(
+        'test.py',
+        config(name),
+        weights(name),
+        '--data-root',
+        SHARED / 'coco_tiny',
+        '--work-dir',
+        tmp_path,
+        '--out',
+        tmp_path / 'results.json',
+        *flags,
+    )
     assert ended.status == 0, ended.err
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     assert metrics['coco/bbox_mAP'] == pytest.approx(expected, abs=0.0015)
@@ -67,9 +90,20 @@ def test_the_published_weights_give_their_metrics_on_coco(tool, tmp_path, name, 
 
 
 def test_averaging_with_the_mirror_image_finds_the_best_boxes_in_the_same_place(tool, tmp_path):
-    ended = tool('test.py', config('m_320'), weights('m_320'), '--data-root', SHARED / 'coco_tiny', '--work-dir',
-                 tmp_path, '--tta', '--out', tmp_path / 'results.json', '--cfg-options',
-                 'test_dataloader.dataset.indices=5')
+    ended = tool(
+        'test.py',
+        config('m_320'),
+        weights('m_320'),
+        '--data-root',
+        SHARED / 'coco_tiny',
+        '--work-dir',
+        tmp_path,
+        '--tta',
+        '--out',
+        tmp_path / 'results.json',
+        '--cfg-options',
+        'test_dataloader.dataset.indices=5',
+    )
     assert ended.status == 0, ended.err
     results = json.loads((tmp_path / 'results.json').read_text())
     for number in {result['image_id'] for result in results}:

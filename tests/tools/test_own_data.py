@@ -34,6 +34,7 @@ def config(tmp_path_factory):
 def trained(config, shapes_root, tmp_path_factory):
     """A run on the data in YOLO's format: the data, the work dir and the checkpoint."""
     from mmdet_shufflenetv2.training.train import train
+
     root, work_dir = tmp_path_factory.mktemp('own') / 'data', tmp_path_factory.mktemp('runs') / 'own'
     LAYOUTS['yolo'](shapes_root, root)
     written = train(config, work_dir=str(work_dir), data=str(root), epochs=1, image_size='64', batch_size=3)
@@ -42,15 +43,17 @@ def trained(config, shapes_root, tmp_path_factory):
 
 def test_the_checkpoint_knows_classes_and_image_size(trained):
     from mmdet_shufflenetv2.checkpoints.safe_loading import load
+
     checkpoint = load(trained[2])
     assert checkpoint['meta']['dataset_meta']['classes'] == CLASSES
     assert checkpoint['meta']['dataset_meta']['image_size'] == (64, 64)
-    assert checkpoint['state_dict']['roi_head.bbox_head.fc_cls.bias'].shape == (6, )
+    assert checkpoint['state_dict']['roi_head.bbox_head.fc_cls.bias'].shape == (6,)
     assert len(checkpoint['message_hub']['log_scalars']['train/loss'].data[0]) == 4  # 12 images, 3 a step
 
 
 def test_a_checkpoint_in_place_of_a_config_is_trained_further_on_other_data(trained, layout, tmp_path, capfd):
     from mmdet_shufflenetv2.training.train import train
+
     train(trained[2], work_dir=str(tmp_path / 'more'), data=str(layout('coco')), epochs=1, lr=1e-12)
     before, after = load(trained[2]), load(tmp_path / 'more' / 'epoch_1.pth')
     for key, weight in before['state_dict'].items():
@@ -62,12 +65,16 @@ def test_a_checkpoint_in_place_of_a_config_is_trained_further_on_other_data(trai
 
 @pytest.mark.parametrize('other', [None, 'roboflow_coco', 'roboflow_voc'])
 def test_evaluation_gives_what_the_training_gave_with_no_flag_or_the_same_data_in_another_format(
-        tool, trained, config, layout, tmp_path, other):
+    tool, trained, config, layout, tmp_path, other
+):
     more = ['--data', layout(other)] if other else []
     ended = tool('test.py', config, trained[2], '--work-dir', tmp_path / 'run', *more)
     assert ended.status == 0, ended.err
-    last = [json.loads(line) for path in trained[1].glob('*/vis_data/scalars.json')
-            for line in path.read_text().splitlines()][-1]
+    last = [
+        json.loads(line)
+        for path in trained[1].glob('*/vis_data/scalars.json')
+        for line in path.read_text().splitlines()
+    ][-1]
     metrics = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
     scores = {key: value for key, value in metrics.items() if key.startswith('coco/')}
     assert len(scores) > 5
@@ -93,6 +100,7 @@ def test_inference_and_export_need_no_flag(tool, trained, config, tmp_path):
     ended = tool('export.py', config, checkpoint, tmp_path / 'own.onnx')
     assert ended.status == 0, ended.err
     from mmdet_shufflenetv2.deploy import ExportedDetector
+
     assert tuple(ExportedDetector(tmp_path / 'own.onnx').classes) == CLASSES
 
 
@@ -125,18 +133,31 @@ def leave(content, names):
 
 def found(tool, tmp_path, root, *arguments):
     """What test.py finds on the images of COCO's layout, by name, the metrics, and what it says."""
-    ended = tool('test.py', *arguments[:2], '--data', root, '--work-dir', tmp_path / 'run', '--out',
-                 tmp_path / 'found.json', *arguments[2:])
+    ended = tool(
+        'test.py',
+        *arguments[:2],
+        '--data',
+        root,
+        '--work-dir',
+        tmp_path / 'run',
+        '--out',
+        tmp_path / 'found.json',
+        *arguments[2:],
+    )
     assert ended.status == 0, ended.err
     content = json.loads((root / 'annotations' / 'instances_val2017.json').read_text())
     names = {category['id']: category['name'] for category in content['categories']}
     detections = json.loads((tmp_path / 'found.json').read_text())
-    return ({(one['image_id'], names[one['category_id']], *map(round, one['bbox'])) for one in detections},
-            json.loads((tmp_path / 'run' / 'metrics.json').read_text()), ended.err)
+    return (
+        {(one['image_id'], names[one['category_id']], *map(round, one['bbox'])) for one in detections},
+        json.loads((tmp_path / 'run' / 'metrics.json').read_text()),
+        ended.err,
+    )
 
 
 def test_weights_without_names_have_those_of_their_config_whatever_the_order_of_the_data(
-        tool, trained, nameless, config, layout, tmp_path):
+    tool, trained, nameless, config, layout, tmp_path
+):
     root = layout('coco')
     expected, *_ = found(tool, tmp_path, root, config, trained[2])
     assert len({name for _, name, *_ in expected}) > 1
@@ -154,7 +175,7 @@ def test_data_of_some_of_a_detectors_classes_are_evaluated_on_those(tool, traine
     root, names = layout('coco'), ('star', 'circle')
     expected, *_ = found(tool, tmp_path, root, config, trained[2])
     rewrite(root, lambda content: leave(content, names))
-    for arguments in ((trained[2], ), (nameless, *LIKE_TRAINED, FIVE)):
+    for arguments in ((trained[2],), (nameless, *LIKE_TRAINED, FIVE)):
         some, scores, said = found(tool, tmp_path, root, config, *arguments)
         assert some == {one for one in expected if one[1] in names}
         assert {key for key in scores if key.endswith('_precision')} == {f'coco/{name}_precision' for name in names}
@@ -163,10 +184,18 @@ def test_data_of_some_of_a_detectors_classes_are_evaluated_on_those(tool, traine
 
 def test_inference_and_evaluation_give_the_category_ids_of_the_training(tool, config, layout, tmp_path):
     root = layout('coco')
-    rewrite(root, lambda content: [entry.update({key: 50 - 7 * entry[key]}) for kind, key in (
-        ('categories', 'id'), ('annotations', 'category_id')) for entry in content[kind]])
-    names = {category['id']: category['name'] for category in json.loads(
-        next((root / 'annotations').glob('*val*')).read_text())['categories']}
+    rewrite(
+        root,
+        lambda content: [
+            entry.update({key: 50 - 7 * entry[key]})
+            for kind, key in (('categories', 'id'), ('annotations', 'category_id'))
+            for entry in content[kind]
+        ],
+    )
+    names = {
+        category['id']: category['name']
+        for category in json.loads(next((root / 'annotations').glob('*val*')).read_text())['categories']
+    }
     ended = tool('train.py', config, '--data', root, '--epochs', 1, '--image-size', 64, '--work-dir', tmp_path / 'run')
     assert ended.status == 0, ended.err
     checkpoint = tmp_path / 'run' / 'epoch_1.pth'
@@ -183,6 +212,7 @@ def test_inference_and_evaluation_give_the_category_ids_of_the_training(tool, co
     ended = tool('export.py', config, checkpoint, tmp_path / 'own.onnx')
     assert ended.status == 0, ended.err
     from mmdet_shufflenetv2 import Detector
+
     detector = Detector(tmp_path / 'own.onnx')
     assert [names[number] for number in detector.category_ids] == list(detector.classes)
 
@@ -192,8 +222,22 @@ def test_train_says_what_it_found_and_starts_from_weights_of_other_classes(tool,
     for path in (root / 'labels').rglob('*.txt'):
         path.write_text('\n'.join('0' + line[1:] for line in path.read_text().splitlines()))
     (root / 'data.yaml').write_text('train: images/train\nnames: [thing]\n')
-    ended = tool('train.py', config, '--data', root, '--epochs', 1, '--freeze', 0, '--lr', 0.001, '--work-dir',
-                 tmp_path / 'run', '--cfg-options', f'load_from={trained[2]}')
+    ended = tool(
+        'train.py',
+        config,
+        '--data',
+        root,
+        '--epochs',
+        1,
+        '--freeze',
+        0,
+        '--lr',
+        0.001,
+        '--work-dir',
+        tmp_path / 'run',
+        '--cfg-options',
+        f'load_from={trained[2]}',
+    )
     assert ended.status == 0, ended.err
     assert f'YOLO format in {root}, 1 classes' in ended.out
     assert '2 of the 12 training images are held out' in ended.out
@@ -201,11 +245,14 @@ def test_train_says_what_it_found_and_starts_from_weights_of_other_classes(tool,
     assert 'size mismatch' not in ended.out + ended.err
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    (['--data', 'nowhere'], '--data nowhere: folder not found. Expected COCO'),
-    (['--epochs', '0'], '--epochs 0: expected a positive number'),
-    (['--image-size', 'huge'], '--image-size huge: expected one number'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--data', 'nowhere'], '--data nowhere: folder not found. Expected COCO'),
+        (['--epochs', '0'], '--epochs 0: expected a positive number'),
+        (['--image-size', 'huge'], '--image-size huge: expected one number'),
+    ],
+)
 def test_mistakes_end_in_one_line(tool, config, tmp_path, arguments, words):
     ended = tool('train.py', config, '--work-dir', tmp_path / 'run', *arguments)
     assert ended.status == 2

@@ -15,11 +15,14 @@ def test_the_line_that_it_ends_with_trains_on_the_subset(tool, coco, tmp_path):
     assert 'instances_train2017_subset4_seed3.json has the categories' in ended.err
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    (['--splits', 'test2017'], 'expected val2017 or train2017'),
-    (['--from', 'nowhere.zip'], 'no such file or folder'),
-    (['--base-url', 'ftp://x'], 'https://'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--splits', 'test2017'], 'expected val2017 or train2017'),
+        (['--from', 'nowhere.zip'], 'no such file or folder'),
+        (['--base-url', 'ftp://x'], 'https://'),
+    ],
+)
 def test_mistakes_end_in_one_line(tool, coco, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     ended = tool('prepare_coco.py', '--base-url', coco.url, *arguments)

@@ -23,22 +23,25 @@ def wide_weights(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    ([], ['a row', '--table', '--width']),
-    (['--table', 'coco', '--width', '0.7'], ['no row of width 0.7', '0.5, 1.0, 1.5, 2.0']),
-    (['--table', 'voc', '--width', '1.0'], ['--table voc']),
-    (['--table', 'nanodet-plus', '--width', '1.0', '--size', '640'], ['no row of size 640', '320, 416']),
-    ([*ROW, '--size', '416'], ['no row of size 416', 'omit --size']),
-    ([*ROW, '--star'], ['has no row --star']),
-    ([*ROW, '--pretrain'], ['--pretrain is for table coco']),
-    ([*ROW, '--data-root', '/nowhere'], ['--data-root /nowhere is not a folder']),
-    ([*ROW, '--data-root', ROOT / 'docs'], ['Folder not found', 'docs/train', '{train,val}/CLASS/*.jpeg']),
-    ([*ROW, '--data-root', ROOT / 'docs', '--dry-run'], ['Folder not found', 'docs/train']),
-    ([*ROW, '--weights', 'nowhere.pth'], ['nowhere.pth', '--weights FILE']),
-    ([*ROW, '--config', 'configs/nothing.py'], ['Config not found: configs/nothing.py']),
-    ([*ROW, '--weights', 'LICENSE'], ['LICENSE', 'PyTorch checkpoint']),
-    ([*ROW, '--gpus', '100'], ['--gpus 100: PyTorch finds']),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        ([], ['a row', '--table', '--width']),
+        (['--table', 'coco', '--width', '0.7'], ['no row of width 0.7', '0.5, 1.0, 1.5, 2.0']),
+        (['--table', 'voc', '--width', '1.0'], ['--table voc']),
+        (['--table', 'nanodet-plus', '--width', '1.0', '--size', '640'], ['no row of size 640', '320, 416']),
+        ([*ROW, '--size', '416'], ['no row of size 416', 'omit --size']),
+        ([*ROW, '--star'], ['has no row --star']),
+        ([*ROW, '--pretrain'], ['--pretrain is for table coco']),
+        ([*ROW, '--data-root', '/nowhere'], ['--data-root /nowhere is not a folder']),
+        ([*ROW, '--data-root', ROOT / 'docs'], ['Folder not found', 'docs/train', '{train,val}/CLASS/*.jpeg']),
+        ([*ROW, '--data-root', ROOT / 'docs', '--dry-run'], ['Folder not found', 'docs/train']),
+        ([*ROW, '--weights', 'nowhere.pth'], ['nowhere.pth', '--weights FILE']),
+        ([*ROW, '--config', 'configs/nothing.py'], ['Config not found: configs/nothing.py']),
+        ([*ROW, '--weights', 'LICENSE'], ['LICENSE', 'PyTorch checkpoint']),
+        ([*ROW, '--gpus', '100'], ['--gpus 100: PyTorch finds']),
+    ],
+)
 def test_mistakes_end_in_a_sentence(tool, arguments, words, tmp_path):
     out = [] if '--dry-run' in arguments else ['--out', tmp_path / 'out']
     assert_refused(tool('reproduce.py', *arguments, *out), *words)
@@ -46,10 +49,13 @@ def test_mistakes_end_in_a_sentence(tool, arguments, words, tmp_path):
 
 
 @pytest.mark.parametrize('dry_run', [[], ['--dry-run']])
-@pytest.mark.parametrize('arguments', [
-    ['--table', 'imagenet', '--width', '0.5', '--config', 'configs/imagenet/shufflenet_v2_torchvision_0.5x.py'],
-    ['--table', 'coco', '--width', '0.5', '--config', 'configs/faster_rcnn_snv2_0.5x.py'],
-])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ['--table', 'imagenet', '--width', '0.5', '--config', 'configs/imagenet/shufflenet_v2_torchvision_0.5x.py'],
+        ['--table', 'coco', '--width', '0.5', '--config', 'configs/faster_rcnn_snv2_0.5x.py'],
+    ],
+)
 def test_weights_of_another_width_are_refused_with_both_widths(tool, arguments, dry_run, wide_weights, tmp_path):
     ended = tool('reproduce.py', *arguments, '--weights', wide_weights, '--out', tmp_path / 'out', *dry_run)
     assert_refused(ended, 'another width', '(176, 352, 704)', '(48, 96, 192)')
@@ -64,12 +70,28 @@ def test_a_folder_of_another_row_is_left_alone(tool, small_classifier, image_fol
 
 
 def test_a_dry_run_tells_steps_and_hours_and_writes_nothing(tool, small_classifier, small_config, tmp_path):
-    ended = tool('reproduce.py', '--table', 'coco', '--width', '0.5', '--pretrain', '--config', small_config,
-                 '--classifier-config', small_classifier, '--out', tmp_path / 'out', '--dry-run')
+    ended = tool(
+        'reproduce.py',
+        '--table',
+        'coco',
+        '--width',
+        '0.5',
+        '--pretrain',
+        '--config',
+        small_config,
+        '--classifier-config',
+        small_classifier,
+        '--out',
+        tmp_path / 'out',
+        '--dry-run',
+    )
     assert ended.status == 0, ended.err
     # 16 epochs of 72 images in batches of 12; 2 epochs of 12 images in batches of 4; 6 images to test on.
-    assert re.search(r'pretrain  not run; 96 steps of [\d.]+ s for 72 images, evaluations of 4 steps of [\d.]+ s: '
-                     r'[\d.]+ minutes', ended.out), ended.out
+    assert re.search(
+        r'pretrain  not run; 96 steps of [\d.]+ s for 72 images, evaluations of 4 steps of [\d.]+ s: '
+        r'[\d.]+ minutes',
+        ended.out,
+    ), ended.out
     assert re.search(r'train     not run; 6 steps of [\d.]+ s for 12 images, evaluations of 4 steps', ended.out)
     assert re.search(r'test      not run; 2 steps of [\d.]+ s for 6 images', ended.out)
     assert re.search(r'in all    [\d.]+ (minutes|hours) on 1 x \w+', ended.out)

@@ -24,6 +24,7 @@ from mmdet_shufflenetv2.inference.models import find_models
 def trained(small_config, tmp_path_factory):
     """A run of two epochs, and what train() says it wrote."""
     from mmdet_shufflenetv2.training.train import train
+
     work_dir = tmp_path_factory.mktemp('runs') / 'small'
     return work_dir, train(small_config, work_dir=str(work_dir))
 
@@ -40,6 +41,7 @@ def test_a_run_leaves_checkpoint_log_and_curves(trained):
 
 def test_the_checkpoint_opens_with_pytorchs_safe_unpickler_once_its_log_is_left_out(trained):
     from mmdet_shufflenetv2.checkpoints.safe_loading import load
+
     checkpoint = load(trained[1]['checkpoint'])
     assert checkpoint['meta']['epoch'] == 2
     assert checkpoint['meta']['dataset_meta']['classes'][0] == 'circle'
@@ -47,8 +49,9 @@ def test_the_checkpoint_opens_with_pytorchs_safe_unpickler_once_its_log_is_left_
 
 
 def test_evaluation_equals_pycocotools_on_the_same_results_file(tool, trained, small_config, shapes_root, tmp_path):
-    ended = tool('test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--out',
-                 tmp_path / 'r.json')
+    ended = tool(
+        'test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--out', tmp_path / 'r.json'
+    )
     assert ended.status == 0, ended.err
     assert 'Average Precision' in ended.out
     assert '| circle' in ended.out  # AP per class
@@ -64,22 +67,34 @@ def test_evaluation_equals_pycocotools_on_the_same_results_file(tool, trained, s
         assert metrics[f'coco/{name}'] == pytest.approx(evaluation.stats[place], abs=6e-4)
     assert not list(tmp_path.glob('*.bbox.json'))
     images, objects = len(truth.imgs), len(truth.anns)
-    assert f'evaluating on the val split: {shapes_root}/annotations/instances_val2017.json ({images} images, ' \
-           f'{objects} annotations), images in {shapes_root}/val2017' in ended.out
+    assert (
+        f'evaluating on the val split: {shapes_root}/annotations/instances_val2017.json ({images} images, '
+        f'{objects} annotations), images in {shapes_root}/val2017' in ended.out
+    )
     analyzed = tool('analyze.py', tmp_path / 'r.json', '--out', tmp_path / 'report.html')  # needs nothing else
     assert analyzed.status == 0, analyzed.err
     assert f'mmAP {evaluation.stats[0]:.3f}, AP50 {evaluation.stats[1]:.3f}' in analyzed.out
 
 
-@pytest.mark.parametrize(('out', 'change'), [('r.json', lambda content: content.pop('annotations')),
-                                             ('r.pkl', lambda content: content['annotations'].clear())])
+@pytest.mark.parametrize(
+    ('out', 'change'),
+    [('r.json', lambda content: content.pop('annotations')), ('r.pkl', lambda content: content['annotations'].clear())],
+)
 def test_a_test_set_without_annotations_is_predicted_on(
-        tool, trained, small_config, shapes_root, tmp_path, out, change):
+    tool, trained, small_config, shapes_root, tmp_path, out, change
+):
     content = json.loads((shapes_root / 'annotations' / 'instances_val2017.json').read_text())
     change(content)
     (tmp_path / 'a.json').write_text(json.dumps(content))
-    arguments = ['test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--cfg-options', *(
-        f'{key}={tmp_path / "a.json"}' for key in ('test_dataloader.dataset.ann_file', 'test_evaluator.ann_file'))]
+    arguments = [
+        'test.py',
+        small_config,
+        trained[1]['checkpoint'],
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *(f'{key}={tmp_path / "a.json"}' for key in ('test_dataloader.dataset.ann_file', 'test_evaluator.ann_file')),
+    ]
     refused = tool(*arguments)
     assert refused.status == 2
     assert 'a.json has no annotations' in refused.err
@@ -90,47 +105,86 @@ def test_a_test_set_without_annotations_is_predicted_on(
     assert not (tmp_path / 'metrics.json').exists()
     if out == 'r.json':
         assert {one['image_id'] for one in json.loads((tmp_path / out).read_text())} == {
-            image['id'] for image in content['images']}
+            image['id'] for image in content['images']
+        }
     else:
         assert len(pickle.loads((tmp_path / out).read_bytes())) == len(content['images'])
 
 
 def test_format_only_writes_detections_where_there_are_annotations_too(tool, trained, small_config, tmp_path):
-    ended = tool('test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--out',
-                 tmp_path / 'r.json', '--cfg-options', 'test_evaluator.format_only=True')
+    ended = tool(
+        'test.py',
+        small_config,
+        trained[1]['checkpoint'],
+        '--work-dir',
+        tmp_path,
+        '--out',
+        tmp_path / 'r.json',
+        '--cfg-options',
+        'test_evaluator.format_only=True',
+    )
     assert ended.status == 0, ended.err
     assert json.loads((tmp_path / 'r.json').read_text())
     assert not (tmp_path / 'metrics.json').exists()
 
 
 def test_detections_can_be_dumped_as_mmdetection_does_and_drawn(tool, trained, small_config, tmp_path):
-    ended = tool('test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--out',
-                 tmp_path / 'r.pkl', '--show-dir', 'figures', '--tta')
+    ended = tool(
+        'test.py',
+        small_config,
+        trained[1]['checkpoint'],
+        '--work-dir',
+        tmp_path,
+        '--out',
+        tmp_path / 'r.pkl',
+        '--show-dir',
+        'figures',
+        '--tta',
+    )
     assert ended.status == 0, ended.err
     assert len(pickle.loads((tmp_path / 'r.pkl').read_bytes())) == 6
     assert len(list(tmp_path.glob('*/figures/*.jpg'))) == 6
 
 
-def test_infer_draws_images_and_writes_results_that_pycocotools_reads(tool, trained, small_config, shapes_root,
-                                                                      tmp_path):
+def test_infer_draws_images_and_writes_results_that_pycocotools_reads(
+    tool, trained, small_config, shapes_root, tmp_path
+):
     one = shutil.copy(shapes_root / 'train2017' / '000000000001.jpg', tmp_path / 'holiday.jpg')
-    ended = tool('infer.py', small_config, trained[1]['checkpoint'], shapes_root / 'val2017', '--out-dir',
-                 tmp_path / 'a', '--device', 'cpu')
+    ended = tool(
+        'infer.py',
+        small_config,
+        trained[1]['checkpoint'],
+        shapes_root / 'val2017',
+        '--out-dir',
+        tmp_path / 'a',
+        '--device',
+        'cpu',
+    )
     assert ended.status == 0, ended.err
     assert {p.name for p in (tmp_path / 'a' / 'vis').iterdir()} == {p.name for p in (shapes_root / 'val2017').iterdir()}
     results = json.loads((tmp_path / 'a' / 'results.json').read_text())
     truth = COCO(shapes_root / 'annotations' / 'instances_val2017.json')
     assert {r['category_id'] for r in results} <= {1, 2, 3, 4, 5}
     truth.loadRes(results)  # the image ids are those of the file names
-    both = tool('infer.py', small_config, trained[1]['checkpoint'], one, shapes_root / 'val2017', '--out-dir',
-                tmp_path / 'b', '--device', 'cpu')
+    both = tool(
+        'infer.py',
+        small_config,
+        trained[1]['checkpoint'],
+        one,
+        shapes_root / 'val2017',
+        '--out-dir',
+        tmp_path / 'b',
+        '--device',
+        'cpu',
+    )
     assert both.status == 0, both.err
     counted = json.loads((tmp_path / 'b' / 'results.json').read_text())
     assert {r['image_id'] for r in counted} <= set(range(1, 8))
     # The detections themselves do not depend on what else was given.
     of = [r for r in counted if r['file_name'] == '000000000003.jpg']
     assert [(r['bbox'], r['score']) for r in of] == [
-        (r['bbox'], r['score']) for r in results if r['file_name'] == '000000000003.jpg']
+        (r['bbox'], r['score']) for r in results if r['file_name'] == '000000000003.jpg'
+    ]
 
 
 def test_infer_finds_what_test_finds(tool, trained, small_config, shapes_root, tmp_path):
@@ -166,6 +220,7 @@ model = dict(
 def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(small_config, tmp_path, hooks):
     from mmdet_shufflenetv2.checkpoints.safe_loading import load
     from mmdet_shufflenetv2.training.train import train
+
     config = tmp_path / 'deterministic.py'
     config.write_text(DETERMINISTIC.format(config=small_config, hooks=hooks))
     whole = train(config, work_dir=str(tmp_path / 'whole'))['checkpoint']
@@ -186,8 +241,16 @@ def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(small_config, t
 
 
 def test_train_from_the_command_line_resumes_from_a_named_checkpoint(tool, trained, small_config, tmp_path):
-    ended = tool('train.py', small_config, '--work-dir', tmp_path, '--resume', trained[0] / 'epoch_1.pth',
-                 '--cfg-options', 'default_hooks.logger.interval=3')
+    ended = tool(
+        'train.py',
+        small_config,
+        '--work-dir',
+        tmp_path,
+        '--resume',
+        trained[0] / 'epoch_1.pth',
+        '--cfg-options',
+        'default_hooks.logger.interval=3',
+    )
     assert ended.status == 0, ended.err
     assert f'checkpoint: {tmp_path / "epoch_2.pth"}' in ended.out
     [log] = tmp_path.glob('*/*.log')
@@ -195,13 +258,21 @@ def test_train_from_the_command_line_resumes_from_a_named_checkpoint(tool, train
     assert 'Epoch(train) [1]' not in log.read_text()
 
 
-def test_the_demo_trains_on_one_thread_and_leaves_no_worker_to_wait_for(
-        tool, small_config, tmp_path, monkeypatch):
+def test_the_demo_trains_on_one_thread_and_leaves_no_worker_to_wait_for(tool, small_config, tmp_path, monkeypatch):
     loaders = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_snv2_shapes.py')
-    workers = {name: {key: loaders[name][key] for key in ('num_workers', 'persistent_workers')}
-               for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')}
-    (tmp_path / 'with_workers.py').write_text('\n'.join([
-        f'_base_ = ["{small_config}"]', 'train_cfg = dict(max_epochs=1)', *(f'{k} = {v}' for k, v in workers.items())]))
+    workers = {
+        name: {key: loaders[name][key] for key in ('num_workers', 'persistent_workers')}
+        for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    }
+    (tmp_path / 'with_workers.py').write_text(
+        '\n'.join(
+            [
+                f'_base_ = ["{small_config}"]',
+                'train_cfg = dict(max_epochs=1)',
+                *(f'{k} = {v}' for k, v in workers.items()),
+            ]
+        )
+    )
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     before = set(multiprocessing.active_children())
     ended = tool('demo.py', '--config', tmp_path / 'with_workers.py', '--work-dir', tmp_path / 'run')
@@ -213,6 +284,7 @@ def test_the_demo_trains_on_one_thread_and_leaves_no_worker_to_wait_for(
 
 def test_mmdetections_own_entry_points_take_the_config(trained, small_config, shapes_root):
     from mmdet.apis import DetInferencer, inference_detector, init_detector
+
     image = str(shapes_root / 'val2017' / '000000000001.jpg')
     model = init_detector(str(small_config), str(trained[1]['checkpoint']), device='cpu')
     found = inference_detector(model, image).pred_instances
@@ -227,9 +299,15 @@ def test_mmdetections_own_train_py_takes_the_config(small_config, tmp_path):
     import sys
 
     import mmdet
+
     script = os.path.join(mmdet.__path__[0], '.mim', 'tools', 'train.py')
-    done = subprocess.run([sys.executable, script, small_config, '--work-dir', tmp_path, '--cfg-options',
-                           'train_cfg.max_epochs=1'], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run(
+        [sys.executable, script, small_config, '--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_epochs=1'],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / 'epoch_1.pth').is_file()
 
@@ -245,8 +323,9 @@ def test_a_checkpoint_alone_is_evaluated_as_with_its_config(tool, moved, trained
     for arguments in (['best.pth'], [small_config, 'best.pth'], ['best.pth', 'best.pth']):
         ended = tool('test.py', *arguments)
         assert ended.status == 0, ended.err
-    alone, named = (json.loads((tmp_path / 'work_dirs' / name / 'metrics.json').read_text())
-                    for name in ('best', small_config.stem))
+    alone, named = (
+        json.loads((tmp_path / 'work_dirs' / name / 'metrics.json').read_text()) for name in ('best', small_config.stem)
+    )
     assert alone == named
 
 
@@ -255,8 +334,11 @@ def test_a_checkpoint_alone_is_a_detector_for_every_tool(tool, moved, small_conf
     expected, found = Detector(small_config, 'best.pth')(image), Detector('best.pth')(image)
     for ours, theirs in zip(found, expected):
         assert np.array_equal(ours, theirs)
-    for name, arguments in (('infer.py', ['best.pth', image]), ('browse.py', ['best.pth', '--count', '2']),
-                            ('export.py', ['best.pth', 'backbone.onnx', '--backbone-only'])):
+    for name, arguments in (
+        ('infer.py', ['best.pth', image]),
+        ('browse.py', ['best.pth', '--count', '2']),
+        ('export.py', ['best.pth', 'backbone.onnx', '--backbone-only']),
+    ):
         ended = tool(name, *arguments)
         assert ended.status == 0, ended.err
     assert len(json.loads((tmp_path / 'outputs' / 'results.json').read_text())) == len(found.scores)

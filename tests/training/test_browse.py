@@ -17,26 +17,45 @@ def test_sheets_hold_twelve_images_each_and_a_seed_gives_the_same_again(small_co
     assert sheets[0].read_bytes() == again.read_bytes() != other.read_bytes()  # images are flipped at random
 
 
-LOAD, BOXES, PACK = (dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
-                     dict(type='PackDetInputs'))
+LOAD, BOXES, PACK = (
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='PackDetInputs'),
+)
 RESIZE = dict(type='FixScaleResize', scale=(320, 320), keep_ratio=True)
 
 
-@pytest.mark.parametrize(('split', 'pipeline', 'expected'), [
-    # x: 320 - 2 * 40 to 320 - 2 * 10; y: 2 * 40 to 2 * 60.
-    ('train', [LOAD, BOXES, RESIZE, dict(type='RandomFlip', prob=1.0), PACK], [240, 300, 80, 120]),
-    # MMDetection evaluates in the original image, so test pipelines load the boxes last.
-    ('val', [LOAD, RESIZE, BOXES, PACK], [20, 80, 80, 120]),
-    ('test', [LOAD, RESIZE, dict(type='CenterPad', size=(320, 320)), BOXES, PACK], [20, 80, 140, 180]),
-])
+@pytest.mark.parametrize(
+    ('split', 'pipeline', 'expected'),
+    [
+        # x: 320 - 2 * 40 to 320 - 2 * 10; y: 2 * 40 to 2 * 60.
+        ('train', [LOAD, BOXES, RESIZE, dict(type='RandomFlip', prob=1.0), PACK], [240, 300, 80, 120]),
+        # MMDetection evaluates in the original image, so test pipelines load the boxes last.
+        ('val', [LOAD, RESIZE, BOXES, PACK], [20, 80, 80, 120]),
+        ('test', [LOAD, RESIZE, dict(type='CenterPad', size=(320, 320)), BOXES, PACK], [20, 80, 140, 180]),
+    ],
+)
 def test_boxes_stand_where_the_pipeline_has_moved_them(tmp_path, split, pipeline, expected):
     """One object on an image that is made twice as large."""
     cv2.imwrite(str(tmp_path / 'image.png'), np.full((100, 160, 3), 128, np.uint8))
-    (tmp_path / 'a.json').write_text(json.dumps(dict(
-        images=[dict(id=1, file_name='image.png', height=100, width=160)], categories=[dict(id=1, name='')],
-        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[10, 40, 30, 20], area=600, iscrowd=0)])))
-    dataset = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='a.json', data_prefix=dict(img=''),
-                   metainfo=dict(classes=('', )), pipeline=pipeline, test_mode=split != 'train')
+    (tmp_path / 'a.json').write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=1, file_name='image.png', height=100, width=160)],
+                categories=[dict(id=1, name='')],
+                annotations=[dict(id=1, image_id=1, category_id=1, bbox=[10, 40, 30, 20], area=600, iscrowd=0)],
+            )
+        )
+    )
+    dataset = dict(
+        type='CocoDataset',
+        data_root=str(tmp_path),
+        ann_file='a.json',
+        data_prefix=dict(img=''),
+        metainfo=dict(classes=('',)),
+        pipeline=pipeline,
+        test_mode=split != 'train',
+    )
     [sheet] = draw_sheets(Config({f'{split}_dataloader': dict(dataset=dataset)}), tmp_path, count=1, split=split)
     # The image stands in the sheet eight pixels from the border.
     image = cv2.imread(str(sheet))[8:328, 8:328]
@@ -53,13 +72,16 @@ def test_own_data_is_shown_before_the_first_training(small_config, layout, tmp_p
     assert cv2.imread(str(sheet)).shape[1] == 2 * 328 + 8  # two images side by side
 
 
-@pytest.mark.parametrize(('options', 'words'), [
-    (dict(count=0), 'count=0'),
-    (dict(data='nowhere'), 'nowhere'),
-    (dict(data_root='nowhere'), 'data_root=nowhere is not a folder'),
-    (dict(cfg_options={'train_dataloader.dataset.type': 'Nothing'}), 'Nothing'),
-    (dict(cfg_options={'test_dataloader': None}, split='test'), 'has no test_dataloader'),
-])
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(count=0), 'count=0'),
+        (dict(data='nowhere'), 'nowhere'),
+        (dict(data_root='nowhere'), 'data_root=nowhere is not a folder'),
+        (dict(cfg_options={'train_dataloader.dataset.type': 'Nothing'}), 'Nothing'),
+        (dict(cfg_options={'test_dataloader': None}, split='test'), 'has no test_dataloader'),
+    ],
+)
 def test_bad_arguments_are_refused(small_config, tmp_path, options, words):
     with pytest.raises(UserError, match=words):
         browse(small_config, tmp_path, **options)

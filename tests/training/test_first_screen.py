@@ -11,9 +11,16 @@ def logged(work_dir):
 
 
 def test_a_run_says_what_it_is_about_to_do(small_config, tmp_path):
-    train(small_config, work_dir=str(tmp_path), cfg_options={
-        'train_cfg.max_epochs': 1, 'auto_scale_lr.enable': True, 'model.backbone.frozen_stages': 0,
-        'optim_wrapper.accumulative_counts': 2})
+    train(
+        small_config,
+        work_dir=str(tmp_path),
+        cfg_options={
+            'train_cfg.max_epochs': 1,
+            'auto_scale_lr.enable': True,
+            'model.backbone.frozen_stages': 0,
+            'optim_wrapper.accumulative_counts': 2,
+        },
+    )
     screen, log = logged(tmp_path)
     assert log.index('This run') < log.index('Epoch(train)')
     assert screen['device'].startswith(('CPU, ', 'NVIDIA'))

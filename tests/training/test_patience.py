@@ -21,14 +21,29 @@ def runner_at(done, best, by_epoch, interval):
     hub = MessageHub(f'patience {done} {best} {by_epoch} {interval}')
     if best is not None:
         hub.update_info('best_ckpt', f'run_3.pth/best_coco_bbox_mAP_{"epoch" if by_epoch else "iter"}_{best}.pth')
-    return SimpleNamespace(train_loop=loop, val_loop=object(), message_hub=hub, epoch=done, iter=done,
-                           logger=SimpleNamespace(info=lambda text: None))
+    return SimpleNamespace(
+        train_loop=loop,
+        val_loop=object(),
+        message_hub=hub,
+        epoch=done,
+        iter=done,
+        logger=SimpleNamespace(info=lambda text: None),
+    )
 
 
-@pytest.mark.parametrize(('done', 'best', 'interval', 'ends'), [
-    (10, 10, 1, False), (11, 10, 1, False), (12, 10, 1, True), (13, 10, 1, True),
-    (30, 20, 10, False), (40, 20, 10, True), (33, 20, 10, True),  # the last evaluation comes early
-    (40, None, 1, False)])
+@pytest.mark.parametrize(
+    ('done', 'best', 'interval', 'ends'),
+    [
+        (10, 10, 1, False),
+        (11, 10, 1, False),
+        (12, 10, 1, True),
+        (13, 10, 1, True),
+        (30, 20, 10, False),
+        (40, 20, 10, True),
+        (33, 20, 10, True),  # the last evaluation comes early
+        (40, None, 1, False),
+    ],
+)
 @pytest.mark.parametrize('by_epoch', [True, False])
 def test_two_evaluations_without_a_better_score_end_a_run(done, best, interval, ends, by_epoch):
     runner = runner_at(done, best, by_epoch, interval)
@@ -38,9 +53,20 @@ def test_two_evaluations_without_a_better_score_end_a_run(done, best, interval, 
 
 def test_a_run_that_learns_nothing_ends_and_stays_ended_until_patience_is_longer(small_classifier, tmp_path, capfd):
     def epochs(patience, **options):
-        train(small_classifier, work_dir=str(tmp_path), epochs=4, lr=1e-12, patience=patience, cfg_options={
-            'model.backbone.norm_eval': True, 'train_cfg.val_interval': 4,
-            'default_hooks.checkpoint.max_keep_ckpts': -1, 'custom_hooks': [dict(type='EMAHook')]}, **options)
+        train(
+            small_classifier,
+            work_dir=str(tmp_path),
+            epochs=4,
+            lr=1e-12,
+            patience=patience,
+            cfg_options={
+                'model.backbone.norm_eval': True,
+                'train_cfg.val_interval': 4,
+                'default_hooks.checkpoint.max_keep_ckpts': -1,
+                'custom_hooks': [dict(type='EMAHook')],
+            },
+            **options,
+        )
         return len(list(tmp_path.glob('epoch_*.pth'))), capfd.readouterr().out
 
     made, out = epochs(1)

@@ -23,8 +23,9 @@ def test_an_epoch_takes_two_lines_and_the_log_has_the_rest(screen):
     epochs = [line for line in after if line.strip() and ', step ' not in line]  # a line a minute on a slow machine
     assert len(epochs) == 4, epochs
     for number in (1, 2):
-        assert re.fullmatch(rf'epoch {number}/2: loss [\d.]+, learning rate [\d.e-]+, \d\d:\d\d',
-                            epochs[2 * number - 2])
+        assert re.fullmatch(
+            rf'epoch {number}/2: loss [\d.]+, learning rate [\d.e-]+, \d\d:\d\d', epochs[2 * number - 2]
+        )
         assert re.match(r'    box mmAP 0\.\d+, box AP50 0\.\d+, box AP75 0\.', epochs[2 * number - 1])
     assert ('step/s' in shown.err or 's/step' in shown.err) == is_terminal
     assert ('2/2' in shown.err and '6/6' in shown.err) == is_terminal

@@ -26,18 +26,24 @@ class Data:
         return 20
 
     def get_data_info(self, number):
-        return dict(img_id=number, instances=[dict(bbox=[10, 10, 20, 20], bbox_label=1, ignore_flag=0),
-                                              dict(bbox=[40, 0, 50, 10], bbox_label=0, ignore_flag=1)])
+        return dict(
+            img_id=number,
+            instances=[
+                dict(bbox=[10, 10, 20, 20], bbox_label=1, ignore_flag=0),
+                dict(bbox=[40, 0, 50, 10], bbox_label=0, ignore_flag=1),
+            ],
+        )
 
     def sample(self, number, score):
-        found = InstanceData(bboxes=torch.tensor([[30., 20, 50, 35]]), labels=torch.tensor([0]),
-                             scores=torch.tensor([score]))
-        return DetDataSample(metainfo=dict(img_id=number, img_path=str(self.folder / f'{number}.png')),
-                             pred_instances=found)
+        found = InstanceData(
+            bboxes=torch.tensor([[30.0, 20, 50, 35]]), labels=torch.tensor([0]), scores=torch.tensor([score])
+        )
+        return DetDataSample(
+            metainfo=dict(img_id=number, img_path=str(self.folder / f'{number}.png')), pred_instances=found
+        )
 
 
 class Backend:
-
     def __init__(self):
         self.images = []
 
@@ -49,11 +55,20 @@ class Backend:
 def run(tmp_path, monkeypatch):
     """What one evaluation makes of detections with a score."""
     data, backend, drawn = Data(tmp_path), Backend(), []
-    monkeypatch.setattr('mmdet_shufflenetv2.training.samples.make_sheet', lambda images, captions, **kwargs: (
-        drawn.append((images, captions)) or images[0]))
+    monkeypatch.setattr(
+        'mmdet_shufflenetv2.training.samples.make_sheet',
+        lambda images, captions, **kwargs: drawn.append((images, captions)) or images[0],
+    )
     runner = SimpleNamespace(
-        rank=0, world_size=1, work_dir=str(tmp_path), epoch=3, iter=60, train_loop=None,
-        val_dataloader=SimpleNamespace(dataset=data), visualizer=SimpleNamespace(_vis_backends=dict(tracker=backend)))
+        rank=0,
+        world_size=1,
+        work_dir=str(tmp_path),
+        epoch=3,
+        iter=60,
+        train_loop=None,
+        val_dataloader=SimpleNamespace(dataset=data),
+        visualizer=SimpleNamespace(_vis_backends=dict(tracker=backend)),
+    )
     hook = SampleImagesHook(count=4)
 
     def evaluate(score):

@@ -60,8 +60,11 @@ def as_trained(model):
 
 def fold(model, parts):
     """What folding leaves of the norms of some parts of a model; the convolutions do not matter here."""
-    fuse_conv_bn = [(name, norm) for name, norm in model.named_modules()
-              if isinstance(norm, nn.BatchNorm2d) and name.startswith(parts)]
+    fuse_conv_bn = [
+        (name, norm)
+        for name, norm in model.named_modules()
+        if isinstance(norm, nn.BatchNorm2d) and name.startswith(parts)
+    ]
     for _, norm in fuse_conv_bn:
         norm.weight.data.fill_(1)
         norm.running_mean.zero_()
@@ -90,8 +93,9 @@ def test_norms_that_were_not_trained_yet_are_not_folded(bias):
 def test_a_detectors_weights_need_no_network_and_its_folded_norms_stay(run, tmp_path, capfd):
     start = as_trained(detector())
     fuse_conv_bn = fold(start, ('backbone', 'bbox_head.cls_convs.0'))
-    torch.save(dict(state_dict={f'module.{key}': value for key, value in start.state_dict().items()}),
-               tmp_path / 'start.pth')
+    torch.save(
+        dict(state_dict={f'module.{key}': value for key, value in start.state_dict().items()}), tmp_path / 'start.pth'
+    )
     end = run(load_from=str(tmp_path / 'start.pth'))
     for name, norm in start.named_modules():
         if isinstance(norm, nn.BatchNorm2d):
@@ -105,12 +109,14 @@ def test_a_detectors_weights_need_no_network_and_its_folded_norms_stay(run, tmp_
 
 @pytest.mark.parametrize('part', ['neck', 'backbone.stage2'])
 def test_a_file_without_the_whole_backbone_does_not_replace_its_weights(run, tmp_path, part):
-    torch.save({key: value for key, value in detector().state_dict().items() if key.startswith(part)},
-               tmp_path / 'part.pth')
+    torch.save(
+        {key: value for key, value in detector().state_dict().items() if key.startswith(part)}, tmp_path / 'part.pth'
+    )
     with pytest.raises(UserError, match='cannot be downloaded') as error:
         run(load_from=str(tmp_path / 'part.pth'))
     assert str(error.value).endswith(
-        'Or train from random weights: `cfg_options` model.backbone.init_cfg=None model.backbone.frozen_stages=-1')
+        'Or train from random weights: `cfg_options` model.backbone.init_cfg=None model.backbone.frozen_stages=-1'
+    )
 
 
 class Runner:
@@ -120,12 +126,16 @@ class Runner:
         self.model, self._load_from, self.logger = model, load_from, logging.getLogger('start_weights')
 
 
-@pytest.mark.parametrize(('backbone', 'flags'), [
-    (dict(frozen_stages=0, norm_eval=True), 'model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'),
-    (dict(frozen_stages=1), 'model.backbone.frozen_stages=-1'),
-    (dict(norm_eval=True), 'model.backbone.norm_eval=False'),
-    (dict(), None),
-    (dict(frozen_stages=0, init_cfg=dict(type='Pretrained', checkpoint=NAME)), None)])
+@pytest.mark.parametrize(
+    ('backbone', 'flags'),
+    [
+        (dict(frozen_stages=0, norm_eval=True), 'model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'),
+        (dict(frozen_stages=1), 'model.backbone.frozen_stages=-1'),
+        (dict(norm_eval=True), 'model.backbone.norm_eval=False'),
+        (dict(), None),
+        (dict(frozen_stages=0, init_cfg=dict(type='Pretrained', checkpoint=NAME)), None),
+    ],
+)
 def test_random_weights_that_would_stay_are_said(backbone, flags, caplog):
     StartWeightsHook().before_run(Runner(detector(backbone)))
     said = [record.getMessage() for record in caplog.records if record.levelname == 'WARNING']
@@ -134,22 +144,32 @@ def test_random_weights_that_would_stay_are_said(backbone, flags, caplog):
 
 def test_weights_from_a_file_are_not_random(tmp_path, caplog):
     model = detector(dict(frozen_stages=0, norm_eval=True))
-    torch.save(dict(state_dict={f'model.{key}': value for key, value in model.state_dict().items()}),
-               tmp_path / 'all.pth')
+    torch.save(
+        dict(state_dict={f'model.{key}': value for key, value in model.state_dict().items()}), tmp_path / 'all.pth'
+    )
     StartWeightsHook().before_run(Runner(model, str(tmp_path / 'all.pth')))
     assert not caplog.records
 
 
-@pytest.mark.parametrize(('model', 'flags'), [
-    (dict(backbone=dict(frozen_stages=1, norm_eval=True, init_cfg=dict(type='Pretrained', checkpoint=NAME))),
-     'model.backbone.init_cfg=None model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'),
-    (dict(backbone=dict(), neck=dict(init_cfg=[dict(type='Xavier'), dict(type='Pretrained', checkpoint=NAME)])),
-     'model.neck.init_cfg=None'),
-    (dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='another')), teacher_ckpt=NAME), None)])
+@pytest.mark.parametrize(
+    ('model', 'flags'),
+    [
+        (
+            dict(backbone=dict(frozen_stages=1, norm_eval=True, init_cfg=dict(type='Pretrained', checkpoint=NAME))),
+            'model.backbone.init_cfg=None model.backbone.frozen_stages=-1 model.backbone.norm_eval=False',
+        ),
+        (
+            dict(backbone=dict(), neck=dict(init_cfg=[dict(type='Xavier'), dict(type='Pretrained', checkpoint=NAME)])),
+            'model.neck.init_cfg=None',
+        ),
+        (dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='another')), teacher_ckpt=NAME), None),
+    ],
+)
 def test_what_cannot_be_downloaded_is_what_the_advice_is_about(model, flags):
     failed = DownloadError(f'{NAME} cannot be downloaded.')
     failed.filename = NAME
     with pytest.raises(UserError) as error, download_advice(SimpleNamespace(model=ConfigDict(model))):
         raise failed
     assert str(error.value) == f'{NAME} cannot be downloaded.' + (
-        f' Or train from random weights: `cfg_options` {flags}' if flags else '')
+        f' Or train from random weights: `cfg_options` {flags}' if flags else ''
+    )

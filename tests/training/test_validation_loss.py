@@ -16,15 +16,26 @@ from mmdet_shufflenetv2.config.runner import build_runner
 from mmdet_shufflenetv2.training.train import train
 
 # How each detector's own pipeline fits an image; the Shapes' of 96 pixels become 160.
-MOVES = {'nanodet_m_snv2_shapes': [], 'nanodet_plus_m_snv2_shapes': [], 'nanodet_plus_m_snv2': [
-    dict(type='WarpResize', scale=(160, 160))], 'nanodet_m_snv2': [
-    dict(type='FitResize', scale=(160, 160)), dict(type='CenterPad', size=(192, 192), pad_val=(0, 0, 0))]}
+MOVES = {
+    'nanodet_m_snv2_shapes': [],
+    'nanodet_plus_m_snv2_shapes': [],
+    'nanodet_plus_m_snv2': [dict(type='WarpResize', scale=(160, 160))],
+    'nanodet_m_snv2': [
+        dict(type='FitResize', scale=(160, 160)),
+        dict(type='CenterPad', size=(192, 192), pad_val=(0, 0, 0)),
+    ],
+}
 
 
 def small(path, base, shapes_root):
     lines = SMALL_CONFIG.format(root=ROOT, base=f'{base}.py', data=shapes_root)
-    path.write_text('\n'.join(line for line in lines.splitlines() if '=' in line and 'backbone' not in line
-                              and 'test_cfg=dict(rcnn' not in line and line != 'model = dict('))
+    path.write_text(
+        '\n'.join(
+            line
+            for line in lines.splitlines()
+            if '=' in line and 'backbone' not in line and 'test_cfg=dict(rcnn' not in line and line != 'model = dict('
+        )
+    )
     return path
 
 
@@ -33,21 +44,41 @@ def test_it_is_the_detectors_loss_on_the_objects_where_the_input_has_them(name, 
     base = name if name.endswith('shapes') else f'{name.removesuffix("_snv2")}_snv2_shapes'
     path = small(tmp_path / 'small.py', base, shapes_root)
     move = MOVES[name] or [dict(type='Resize', scale=(160, 160), keep_ratio=True)]
-    evaluation = [dict(type='LoadImageFromFile'), *move, dict(type='LoadAnnotations', with_bbox=True), dict(
-        type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'padding'))]
-    evaluation[-1]['meta_keys'] = evaluation[-1]['meta_keys'][:6 if len(move) == 2 else 5]
-    cfg, _ = resolve(TrainOptions(str(path), work_dir=str(tmp_path / 'run'), val_loss=True, cfg_options={
-        'val_dataloader.dataset.pipeline': evaluation}))
+    evaluation = [
+        dict(type='LoadImageFromFile'),
+        *move,
+        dict(type='LoadAnnotations', with_bbox=True),
+        dict(
+            type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'padding')
+        ),
+    ]
+    evaluation[-1]['meta_keys'] = evaluation[-1]['meta_keys'][: 6 if len(move) == 2 else 5]
+    cfg, _ = resolve(
+        TrainOptions(
+            str(path),
+            work_dir=str(tmp_path / 'run'),
+            val_loss=True,
+            cfg_options={'val_dataloader.dataset.pipeline': evaluation},
+        )
+    )
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook['type'] == 'ValidationLossHook']
     cfg.default_hooks.checkpoint = None
     runner = build_runner(cfg)
     runner.model.eval()
-    found = runner.val_loop.run() or {name.removeprefix('val/'): buffer.current() for name, buffer in
-                                      runner.message_hub.log_scalars.items() if name.startswith('val/')}
+    found = runner.val_loop.run() or {
+        name.removeprefix('val/'): buffer.current()
+        for name, buffer in runner.message_hub.log_scalars.items()
+        if name.startswith('val/')
+    }
 
     # As a training would see the same images, unchanged.
-    dataset = DATASETS.build(dict(cfg.val_dataloader.dataset, test_mode=False, pipeline=[
-        evaluation[0], dict(type='LoadAnnotations', with_bbox=True), *move, evaluation[-1]]))
+    dataset = DATASETS.build(
+        dict(
+            cfg.val_dataloader.dataset,
+            test_mode=False,
+            pipeline=[evaluation[0], dict(type='LoadAnnotations', with_bbox=True), *move, evaluation[-1]],
+        )
+    )
     total = 0.0
     for first in range(0, len(dataset), 4):
         images = [dataset[place] for place in range(first, min(first + 4, len(dataset)))]
@@ -56,8 +87,9 @@ def test_it_is_the_detectors_loss_on_the_objects_where_the_input_has_them(name, 
             loss, _ = runner.model.parse_losses(runner.model(**batch, mode='loss'))
         total += loss.item() * len(images)
     assert found['val_loss'] == pytest.approx(total / len(dataset), rel=1e-5)
-    assert sum(value for name, value in found.items() if name.startswith('val_') and name != 'val_loss'
-               ) == pytest.approx(found['val_loss'], rel=1e-5)
+    assert sum(
+        value for name, value in found.items() if name.startswith('val_') and name != 'val_loss'
+    ) == pytest.approx(found['val_loss'], rel=1e-5)
 
 
 def test_what_is_evaluated_stays_as_it_was(small_config, tmp_path):
@@ -102,9 +134,15 @@ def test_a_detector_that_cannot_is_named_once_and_trains_on(small_config, tmp_pa
 
 def test_pipelines_of_another_kind_are_left_alone():
     from mmdet_shufflenetv2.config.validation_loss import add_validation_loss
+
     load, image, pack = (dict(type=kind) for kind in ('LoadAnnotations', 'LoadImageFromFile', 'PackDetInputs'))
     for pipeline in ([image, dict(type='Own')], [image, load, dict(type='Resize'), pack]):
-        cfg = Config(dict(model=dict(type='FasterRCNN'), train_dataloader=dict(dataset=dict(pipeline=[image, load])),
-                          val_dataloader=dict(dataset=dict(pipeline=pipeline))))
+        cfg = Config(
+            dict(
+                model=dict(type='FasterRCNN'),
+                train_dataloader=dict(dataset=dict(pipeline=[image, load])),
+                val_dataloader=dict(dataset=dict(pipeline=pipeline)),
+            )
+        )
         add_validation_loss(cfg)
         assert [step['type'] for step in cfg.val_dataloader.dataset.pipeline] == [step['type'] for step in pipeline]

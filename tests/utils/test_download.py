@@ -23,10 +23,18 @@ def fetch(bad_server, tmp_path):
     return call
 
 
-@pytest.mark.parametrize('faults', [
-    [], ['cut'], ['cut', 'cut', 'cut'], [500, 503, 'cut', 500], ['cut', 'ranges ignored'],
-    ['cut'] * (3 * ATTEMPTS),
-], ids=str)
+@pytest.mark.parametrize(
+    'faults',
+    [
+        [],
+        ['cut'],
+        ['cut', 'cut', 'cut'],
+        [500, 503, 'cut', 500],
+        ['cut', 'ranges ignored'],
+        ['cut'] * (3 * ATTEMPTS),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize('size', [SIZE, None])
 def test_a_download_is_complete_despite_server_errors(fetch, faults, size, tmp_path):
     assert fetch(*faults, size=size).read_bytes() == CONTENT
@@ -58,18 +66,21 @@ def test_a_partial_file_longer_than_the_file_is_discarded(fetch, tmp_path):
     assert fetch().read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize(('faults', 'arguments', 'words'), [
-    ([404], {}, '404 .*Check the address'),
-    ([403], {}, '403'),
-    ([500] * ATTEMPTS, {}, f'500 .*{ATTEMPTS} attempts.*try again later'),
-    ([], dict(size=SIZE + 1), 'expected 300001'),
-    (['corrupt'], {}, 'MD5'),
-    (['web page'], {}, 'web page'),
-    (['HTML'], {}, 'web page'),
-    (['cut', 'web page'], {}, 'web page'),
-    (['says more'], {}, '300007 bytes.* expected 300000'),
-    (['says less'], {}, '299993 bytes.* expected 300000'),
-])
+@pytest.mark.parametrize(
+    ('faults', 'arguments', 'words'),
+    [
+        ([404], {}, '404 .*Check the address'),
+        ([403], {}, '403'),
+        ([500] * ATTEMPTS, {}, f'500 .*{ATTEMPTS} attempts.*try again later'),
+        ([], dict(size=SIZE + 1), 'expected 300001'),
+        (['corrupt'], {}, 'MD5'),
+        (['web page'], {}, 'web page'),
+        (['HTML'], {}, 'web page'),
+        (['cut', 'web page'], {}, 'web page'),
+        (['says more'], {}, '300007 bytes.* expected 300000'),
+        (['says less'], {}, '299993 bytes.* expected 300000'),
+    ],
+)
 def test_a_failed_download_is_reported_and_leaves_no_target_file(fetch, tmp_path, faults, arguments, words):
     with pytest.raises(UserError, match=words):
         fetch(*faults, **arguments)
@@ -100,10 +111,14 @@ def test_corrupt_content_is_deleted_so_that_the_next_call_starts_over(fetch):
     assert fetch().read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize(('url', 'words'), [
-    ('file:///etc/passwd', 'https://'), ('images.cocodataset.org/a.zip', 'https://'),
-    ('http://127.0.0.1:1/a.zip', 'no connection'),
-])
+@pytest.mark.parametrize(
+    ('url', 'words'),
+    [
+        ('file:///etc/passwd', 'https://'),
+        ('images.cocodataset.org/a.zip', 'https://'),
+        ('http://127.0.0.1:1/a.zip', 'no connection'),
+    ],
+)
 def test_invalid_addresses_are_reported(bad_server, tmp_path, url, words):
     with pytest.raises(UserError, match=words):
         download(url, Path(tmp_path / 'a.zip'), 5, bar=False)

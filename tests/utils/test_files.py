@@ -39,10 +39,11 @@ def reject(constant):
     raise ValueError(constant)
 
 
-@pytest.mark.parametrize('write', [write_json, lambda path, content: mmengine.dump(content, path)],
-                         ids=['ours', "MMEngine's"])
+@pytest.mark.parametrize(
+    'write', [write_json, lambda path, content: mmengine.dump(content, path)], ids=['ours', "MMEngine's"]
+)
 def test_non_finite_numbers_are_null_in_json(tmp_path, write):
-    content = dict(ap=float('nan'), loss=[1.5, float('inf'), (np.float32('nan'), )], table=np.array([0.5, -np.inf]))
+    content = dict(ap=float('nan'), loss=[1.5, float('inf'), (np.float32('nan'),)], table=np.array([0.5, -np.inf]))
     write(tmp_path / 'x.json', content)
     read = json.loads((tmp_path / 'x.json').read_text(), parse_constant=reject)
     assert read == dict(ap=None, loss=[1.5, None, [None]], table=[0.5, None])
@@ -105,30 +106,42 @@ def test_a_folder_appears_under_its_name_when_it_is_complete(tmp_path):
 
 # Files that may be incomplete: they are appended to or resumed, or are inside an unfinished file or folder.
 DIRECT_WRITERS = {
-    'cli/errors.py', 'data/coco/prepare.py', 'data/coco/unpack.py', 'data/conversion/to_voc.py',
-    'data/conversion/to_yolo.py', 'data/shapes.py', 'deploy/targets/ncnn.py',
-    'deploy/targets/web.py', 'inference/label_savers.py',
-    'inference/savers.py', 'models/step_memory.py', 'profiling/benchmark/memory.py',
-    'training/fault_tolerance/broken_images.py', 'utils/download.py', 'utils/files.py'}
+    'cli/errors.py',
+    'data/coco/prepare.py',
+    'data/coco/unpack.py',
+    'data/conversion/to_voc.py',
+    'data/conversion/to_yolo.py',
+    'data/shapes.py',
+    'deploy/targets/ncnn.py',
+    'deploy/targets/web.py',
+    'inference/label_savers.py',
+    'inference/savers.py',
+    'models/step_memory.py',
+    'profiling/benchmark/memory.py',
+    'training/fault_tolerance/broken_images.py',
+    'utils/download.py',
+    'utils/files.py',
+}
 
 
 def test_every_other_file_is_written_by_this_module():
     package = Path(files.__file__).parents[1]
     direct = re.compile(r"\.write_(text|bytes)\(|open\([^)\n]*'[wax]b?\+?'|os\.(replace|rename)\(|imwrite\(")
-    assert {str(path.relative_to(package)) for path in package.rglob('*.py') if direct.search(path.read_text())
-            } <= DIRECT_WRITERS
+    assert {
+        str(path.relative_to(package)) for path in package.rglob('*.py') if direct.search(path.read_text())
+    } <= DIRECT_WRITERS
 
 
 def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):
     path = tmp_path / 'x'
     write_atomically(path, b'a' * 2**20)
-    code = f'''
+    code = f"""
 from mmdet_shufflenetv2.utils.files import write_atomically
 print('go', flush=True)
 while True:
     for letter in b'bcd':
         write_atomically({str(path)!r}, bytes([letter]) * 2**20)
-'''
+"""
     process = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE)
     process.stdout.readline()
     time.sleep(0.2)

@@ -20,8 +20,17 @@ def test_a_box_is_drawn_along_its_border_in_its_colour():
     assert not red[35:85, 25:55].any()
 
 
-@pytest.mark.parametrize('box', [[5, 2, 40, 30], [150, 100, 159, 119], [-20, -20, 400, 400], [300, 300, 310, 310],
-                                 [10, 10, 10, 10], [30, 30, 20, 20]])
+@pytest.mark.parametrize(
+    'box',
+    [
+        [5, 2, 40, 30],
+        [150, 100, 159, 119],
+        [-20, -20, 400, 400],
+        [300, 300, 310, 310],
+        [10, 10, 10, 10],
+        [30, 30, 20, 20],
+    ],
+)
 def test_a_name_is_inside_the_picture_wherever_its_box_is(box):
     difference = (drawn([box], ['zebra 0.90']) != drawn([box], [''])).any(axis=2)
     _, x = np.nonzero(difference)

@@ -39,8 +39,9 @@ def test_what_a_resumed_run_goes_back_behind_is_left_out(tmp_path):
     assert val['coco/bbox_mAP_50'] == {}
 
 
-@pytest.mark.parametrize('incomplete', ['{"lr": 0.1, "loss": 2.', '\0\0\0\n',
-                                        '{"lr": 0.1, "lo{"lr": 0.1, "loss": 2.0}\n'])
+@pytest.mark.parametrize(
+    'incomplete', ['{"lr": 0.1, "loss": 2.', '\0\0\0\n', '{"lr": 0.1, "lo{"lr": 0.1, "loss": 2.0}\n']
+)
 def test_an_incomplete_line_of_a_killed_run_is_skipped(tmp_path, incomplete):
     log(tmp_path, '20260101_000000', step(10, 3.0))
     with (tmp_path / '20260101_000000' / 'vis_data' / 'scalars.json').open('a') as file:
@@ -52,6 +53,7 @@ def test_an_incomplete_line_of_a_killed_run_is_skipped(tmp_path, incomplete):
 
 def test_a_picture_is_drawn_with_and_without_an_evaluation(tmp_path):
     from PIL import Image
+
     log(tmp_path, '1', step(10, 3.0), step(20, 2.0))
     assert Image.open(draw_curves(tmp_path)).size[0] > 800
     log(tmp_path, '2', step(30, 1.0), {'coco/bbox_mAP_50': 0.5, 'coco/bbox_mAP': 0.3, 'step': 1})
@@ -61,10 +63,11 @@ def test_a_picture_is_drawn_with_and_without_an_evaluation(tmp_path):
 @pytest.mark.parametrize('runs', [1, 2])
 def test_a_single_point_is_seen(tmp_path, runs):
     from PIL import Image
+
     for number in range(runs):
         log(tmp_path / str(number), '1', dict(lr=0.1, loss=3.0, epoch=1, iter=10, step=10))
     image = np.asarray(Image.open(plot_runs([tmp_path / str(number) for number in range(runs)], tmp_path / 'x.png')))
-    panels = image[:len(image) * 3 // 4, :, :3]  # the names of several runs are below them
+    panels = image[: len(image) * 3 // 4, :, :3]  # the names of several runs are below them
     color = (31, 119, 180) if runs == 1 else (255, 127, 14)  # the last run lies on top
     assert (panels == color).all(axis=-1).sum() > 20
 
@@ -76,9 +79,14 @@ def test_nothing_is_drawn_where_nothing_was_logged(tmp_path):
 
 def test_several_runs_are_drawn_over_one_another(tmp_path):
     from PIL import Image
+
     for name in ('a', 'b'):
-        log(tmp_path / name, '1', *(step(10 * at, 3 / at) for at in range(1, 90)),
-            {'coco/bbox_mAP_50': 0.5, 'coco/bbox_mAP': 0.3, 'step': 1})
+        log(
+            tmp_path / name,
+            '1',
+            *(step(10 * at, 3 / at) for at in range(1, 90)),
+            {'coco/bbox_mAP_50': 0.5, 'coco/bbox_mAP': 0.3, 'step': 1},
+        )
     assert plot_runs([tmp_path / 'a', tmp_path / 'b'], tmp_path / 'both.png') == tmp_path / 'both.png'
     both, one = Image.open(tmp_path / 'both.png'), Image.open(plot_runs([tmp_path / 'a']))
     assert both.size == one.size
@@ -86,24 +94,30 @@ def test_several_runs_are_drawn_over_one_another(tmp_path):
     assert {(31, 119, 180), (255, 127, 14)} <= colors  # matplotlib's first two, a run each
 
 
-@pytest.mark.parametrize(('paths', 'expected'), [
-    (['work_dirs/a', 'work_dirs/b'], ['a', 'b']),
-    (['x/run', 'y/run'], ['x/run', 'y/run']),
-    (['x/run', 'x/run'], ['run', 'run']),
-])
+@pytest.mark.parametrize(
+    ('paths', 'expected'),
+    [
+        (['work_dirs/a', 'work_dirs/b'], ['a', 'b']),
+        (['x/run', 'y/run'], ['x/run', 'y/run']),
+        (['x/run', 'x/run'], ['run', 'run']),
+    ],
+)
 def test_runs_are_called_by_what_tells_them_apart(paths, expected):
     assert _run_names(paths) == expected
 
 
-@pytest.mark.parametrize(('runs', 'out', 'words'), [
-    (['nowhere'], None, 'Folder not found: nowhere. Expected the work dir of a run, such as work_dirs/real'),
-    (['empty'], None, 'empty has no training log'),
-    (['work_dirs'], None, 'Did you mean work_dirs/real'),
-    (['work_dirs/real/1'], None, 'Did you mean work_dirs/real'),
-    (['work_dirs/real', 'empty'], None, 'empty has no training log'),
-    (['work_dirs/real'], 'x.txt', 'out=x.txt has an unknown suffix'),
-    (['work_dirs/real'], 'nowhere/x.png', 'out=nowhere/x.png: folder not found'),
-])
+@pytest.mark.parametrize(
+    ('runs', 'out', 'words'),
+    [
+        (['nowhere'], None, 'Folder not found: nowhere. Expected the work dir of a run, such as work_dirs/real'),
+        (['empty'], None, 'empty has no training log'),
+        (['work_dirs'], None, 'Did you mean work_dirs/real'),
+        (['work_dirs/real/1'], None, 'Did you mean work_dirs/real'),
+        (['work_dirs/real', 'empty'], None, 'empty has no training log'),
+        (['work_dirs/real'], 'x.txt', 'out=x.txt has an unknown suffix'),
+        (['work_dirs/real'], 'nowhere/x.png', 'out=nowhere/x.png: folder not found'),
+    ],
+)
 def test_what_is_no_run_is_said_with_a_run_that_is_one(tmp_path, monkeypatch, runs, out, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()
@@ -125,13 +139,23 @@ def lines(figure):
 
 
 def evaluated(epoch, **classes):
-    return {**{f'coco/{name}_precision': ap for name, ap in classes.items()}, 'coco/bbox_mAP': 0.3,
-            'val_loss': 1 / epoch, 'step': epoch}
+    return {
+        **{f'coco/{name}_precision': ap for name, ap in classes.items()},
+        'coco/bbox_mAP': 0.3,
+        'val_loss': 1 / epoch,
+        'step': epoch,
+    }
 
 
 def test_each_class_has_a_line_from_the_best_to_the_worst(tmp_path, figures):
-    log(tmp_path, '1', step(10, 3.0), evaluated(1, cat=0.1, big_dog=0.2, ghost=float('nan')), step(20, 2.0),
-        evaluated(2, cat=0.4, big_dog=0.3, ghost=float('nan')))
+    log(
+        tmp_path,
+        '1',
+        step(10, 3.0),
+        evaluated(1, cat=0.1, big_dog=0.2, ghost=float('nan')),
+        step(20, 2.0),
+        evaluated(2, cat=0.4, big_dog=0.3, ghost=float('nan')),
+    )
     draw_curves(tmp_path)
     assert lines(figures['class_curves.png']) == {'0.400 cat': {10: 0.1, 20: 0.4}, '0.300 big_dog': {10: 0.2, 20: 0.3}}
     assert lines(figures['curves.png'])['val_loss'] == {10: 1.0, 20: 0.5}

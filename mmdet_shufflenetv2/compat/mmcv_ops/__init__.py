@@ -37,7 +37,9 @@ def bbox_overlaps(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int, ali
 _MODULES = (nms, roi, focal, deform, carafe, filters, rotated, regions, points, neighbors, text)
 #: Operator name -> function, as in ``mmcv._ext``.
 SERVED: dict[str, Callable[..., Any]] = {
-    'bbox_overlaps': bbox_overlaps, **{name: getattr(module, name) for module in _MODULES for name in module.__all__}}
+    'bbox_overlaps': bbox_overlaps,
+    **{name: getattr(module, name) for module in _MODULES for name in module.__all__},
+}
 
 
 def unsupported_operator(name: str) -> Callable[..., NoReturn]:
@@ -53,6 +55,7 @@ def unsupported_operator(name: str) -> Callable[..., NoReturn]:
         raise NotImplementedError(
             f'The mmcv operator {name} is not supported without compiled mmcv. Use a model without it, or install '
             f'compiled mmcv: pip uninstall mmcv-lite, then MMCV_WITH_OPS=1 pip install --no-build-isolation '
-            f'mmcv==2.1.0 (needs a C++ compiler and about half an hour).')
+            f'mmcv==2.1.0 (needs a C++ compiler and about half an hour).'
+        )
 
     return op

@@ -11,7 +11,7 @@ __all__ = ['check_columns', 'check_inputs', 'check_rois', 'check_threshold', 'to
 
 def to_kernel_dtype(tensor: Tensor) -> Tensor:
     """Convert a tensor to float32 if torchvision's kernels do not support its dtype on its device."""
-    supported = (torch.float32, torch.float64) + ((torch.float16, ) if tensor.is_cuda else ())
+    supported = (torch.float32, torch.float64) + ((torch.float16,) if tensor.is_cuda else ())
     return tensor if tensor.dtype in supported else tensor.float()
 
 
@@ -20,8 +20,9 @@ def check_inputs(**tensors: Tensor) -> None:
     first, *_ = tensors
     for name, tensor in tensors.items():
         if tensor.device != tensors[first].device:
-            raise ValueError(f'{name} is on {tensor.device}, {first} on {tensors[first].device}. Move them to one '
-                             f'device.')
+            raise ValueError(
+                f'{name} is on {tensor.device}, {first} on {tensors[first].device}. Move them to one device.'
+            )
         if not tensor.is_floating_point():
             raise ValueError(f'{name} is {tensor.dtype}, expected a floating-point tensor. Use {name}.float().')
 
@@ -54,7 +55,8 @@ def check_rois(rois: Tensor, images: int) -> None:
         k = int(invalid[0])
         raise ValueError(
             f'rois[{k}] is {[round(value, 2) for value in rois[k].tolist()]}: expected finite numbers and an image '
-            f'index from 0 to {images - 1} in column 0. Invalid rows: {len(invalid)} of {len(rois)}.')
+            f'index from 0 to {images - 1} in column 0. Invalid rows: {len(invalid)} of {len(rois)}.'
+        )
 
 
 def valid_rois(rois: Tensor, images: int) -> tuple[Tensor, Tensor | None]:

@@ -10,8 +10,15 @@ from torch.nn import functional as F
 
 from ._kernels import check_columns, check_inputs, to_kernel_dtype, valid_rois
 
-__all__ = ['add_feature_gradient', 'mean_samples', 'neighboring_cells', 'pool_regions', 'pool_regions_backward',
-           'samples_of_bins', 'write_gradients']
+__all__ = [
+    'add_feature_gradient',
+    'mean_samples',
+    'neighboring_cells',
+    'pool_regions',
+    'pool_regions_backward',
+    'samples_of_bins',
+    'write_gradients',
+]
 
 
 def neighboring_cells(y: Tensor, x: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -48,8 +55,12 @@ def samples_of_bins(size: Tensor, bins: tuple[int, int], sampling_ratio: int) ->
     bin_index = torch.arange(len(count), device=size.device).repeat_interleave(count)
     number = torch.arange(len(bin_index), device=size.device) - (count.cumsum(0) - count)[bin_index]
     rows, columns = grid[bin_index].unbind(1)
-    return (count, bin_index, (number // columns + 0.5).to(size.dtype) / rows,
-            (number % columns + 0.5).to(size.dtype) / columns)
+    return (
+        count,
+        bin_index,
+        (number // columns + 0.5).to(size.dtype) / rows,
+        (number % columns + 0.5).to(size.dtype) / columns,
+    )
 
 
 def mean_samples(features: Tensor, image: Tensor, y: Tensor, x: Tensor, count: Tensor) -> Tensor:
@@ -69,8 +80,13 @@ def mean_samples(features: Tensor, image: Tensor, y: Tensor, x: Tensor, count: T
     cells = torch.stack([(image * height + row) * width + column for row, column, _ in corners], dim=1)
     share = 1 / count.clamp(min=1).to(features.dtype).repeat_interleave(count)
     weights = torch.stack([weight.to(features.dtype) * share for _, _, weight in corners], dim=1)
-    return F.embedding_bag(cells.flatten(), features.permute(0, 2, 3, 1).reshape(-1, c), 4 * (count.cumsum(0) - count),
-                           mode='sum', per_sample_weights=weights.flatten())
+    return F.embedding_bag(
+        cells.flatten(),
+        features.permute(0, 2, 3, 1).reshape(-1, c),
+        4 * (count.cumsum(0) - count),
+        mode='sum',
+        per_sample_weights=weights.flatten(),
+    )
 
 
 def add_feature_gradient(function: Callable[[Tensor], Tensor], grad_output: Tensor, grad_input: Tensor) -> None:
@@ -81,8 +97,9 @@ def add_feature_gradient(function: Callable[[Tensor], Tensor], grad_output: Tens
     grad_input += torch.autograd.grad(out, features, grad_output)[0].to(grad_input.dtype)
 
 
-def write_gradients(function: Callable[..., Tensor], inputs: Sequence[Tensor], grad_output: Tensor,
-                    targets: Sequence[Tensor]) -> None:
+def write_gradients(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], grad_output: Tensor, targets: Sequence[Tensor]
+) -> None:
     """Write the gradient of ``function(*inputs)`` with respect to each input into ``targets``."""
     with torch.enable_grad():
         inputs = [tensor.detach().requires_grad_() for tensor in inputs]
@@ -91,8 +108,9 @@ def write_gradients(function: Callable[..., Tensor], inputs: Sequence[Tensor], g
         target.copy_(grad)
 
 
-def pool_regions(features: Tensor, regions: Tensor, columns: int, output: Tensor, pool: Callable[..., Tensor],
-                 **settings: float) -> None:
+def pool_regions(
+    features: Tensor, regions: Tensor, columns: int, output: Tensor, pool: Callable[..., Tensor], **settings: float
+) -> None:
     """Fill ``output`` ``(K, C, *bins)`` with the pooled regions, with NaN for invalid regions on a GPU.
 
     Args:
@@ -114,8 +132,9 @@ def pool_regions(features: Tensor, regions: Tensor, columns: int, output: Tensor
         output.masked_fill_(invalid[:, None, None, None], torch.nan)
 
 
-def pool_regions_backward(grad_output: Tensor, regions: Tensor, grad_features: Tensor, pool: Callable[..., Tensor],
-                          **settings: float) -> None:
+def pool_regions_backward(
+    grad_output: Tensor, regions: Tensor, grad_features: Tensor, pool: Callable[..., Tensor], **settings: float
+) -> None:
     """The gradient of :func:`pool_regions`, added to ``grad_features`` ``(N, C, H, W)``."""
     grad = to_kernel_dtype(grad_output)
     valid, _ = valid_rois(regions.to(grad.dtype), len(grad_features))

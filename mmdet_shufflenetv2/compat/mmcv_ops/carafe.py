@@ -11,8 +11,9 @@ from ._sampling import write_gradients
 __all__ = ['carafe_backward', 'carafe_forward', 'carafe_naive_backward', 'carafe_naive_forward']
 
 
-def carafe_naive_forward(features: Tensor, masks: Tensor, output: Tensor, kernel_size: int, group_size: int,
-                         scale_factor: int) -> None:
+def carafe_naive_forward(
+    features: Tensor, masks: Tensor, output: Tensor, kernel_size: int, group_size: int, scale_factor: int
+) -> None:
     """Reassemble features.
 
     Args:
@@ -26,23 +27,35 @@ def carafe_naive_forward(features: Tensor, masks: Tensor, output: Tensor, kernel
     output.copy_(_reassemble(features, masks, kernel_size, group_size, scale_factor))
 
 
-def carafe_naive_backward(top_grad: Tensor, features: Tensor, masks: Tensor, bottom_grad: Tensor, mask_grad: Tensor,
-                          **settings: int) -> None:
+def carafe_naive_backward(
+    top_grad: Tensor, features: Tensor, masks: Tensor, bottom_grad: Tensor, mask_grad: Tensor, **settings: int
+) -> None:
     """The gradients of :func:`carafe_naive_forward`, written into ``bottom_grad`` and ``mask_grad``."""
-    write_gradients(lambda x, weights: _reassemble(x, weights, **settings), (features, masks), top_grad,
-                    (bottom_grad, mask_grad))
+    write_gradients(
+        lambda x, weights: _reassemble(x, weights, **settings), (features, masks), top_grad, (bottom_grad, mask_grad)
+    )
 
 
-def carafe_forward(features: Tensor, masks: Tensor, rfeatures: Tensor, routput: Tensor, rmasks: Tensor, output: Tensor,
-                   **settings: int) -> None:
+def carafe_forward(
+    features: Tensor, masks: Tensor, rfeatures: Tensor, routput: Tensor, rmasks: Tensor, output: Tensor, **settings: int
+) -> None:
     """:func:`carafe_naive_forward`; mmcv's Python side passes ``rfeatures`` to the gradient instead of the input."""
     rfeatures.copy_(features)
     carafe_naive_forward(features, masks, output, **settings)
 
 
-def carafe_backward(top_grad: Tensor, rfeatures: Tensor, masks: Tensor, rtop_grad: Tensor, rbottom_grad_hs: Tensor,
-                    rbottom_grad: Tensor, rmask_grad: Tensor, bottom_grad: Tensor, mask_grad: Tensor,
-                    **settings: int) -> None:
+def carafe_backward(
+    top_grad: Tensor,
+    rfeatures: Tensor,
+    masks: Tensor,
+    rtop_grad: Tensor,
+    rbottom_grad_hs: Tensor,
+    rbottom_grad: Tensor,
+    rmask_grad: Tensor,
+    bottom_grad: Tensor,
+    mask_grad: Tensor,
+    **settings: int,
+) -> None:
     """:func:`carafe_naive_backward`; the buffers of the compiled operator are not used."""
     carafe_naive_backward(top_grad, rfeatures, masks, bottom_grad, mask_grad, **settings)
 

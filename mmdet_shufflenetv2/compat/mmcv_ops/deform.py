@@ -14,9 +14,13 @@ from ._kernels import to_kernel_dtype
 from ._sampling import write_gradients
 
 __all__ = [
-    'deform_conv_backward_input', 'deform_conv_backward_parameters', 'deform_conv_forward',
-    'modulated_deform_conv_backward', 'modulated_deform_conv_forward', 'ms_deform_attn_backward',
-    'ms_deform_attn_forward'
+    'deform_conv_backward_input',
+    'deform_conv_backward_parameters',
+    'deform_conv_forward',
+    'modulated_deform_conv_backward',
+    'modulated_deform_conv_forward',
+    'ms_deform_attn_backward',
+    'ms_deform_attn_forward',
 ]
 
 # mmcv computes ``im2col_step`` images at a time to limit its buffer. torchvision chooses this number itself, so this
@@ -31,8 +35,9 @@ class _Geometry(NamedTuple):
     deform_groups: int
 
 
-def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor, output: Tensor, columns: Tensor, ones: Tensor,
-                        **settings: int) -> None:
+def deform_conv_forward(
+    input: Tensor, weight: Tensor, offset: Tensor, output: Tensor, columns: Tensor, ones: Tensor, **settings: int
+) -> None:
     """Compute a deformable convolution.
 
     Args:
@@ -47,31 +52,67 @@ def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor, output: T
     output.copy_(_forward(input, weight, offset, None, None, _geometry(**settings)).view_as(output))
 
 
-def deform_conv_backward_input(input: Tensor, offset: Tensor, gradOutput: Tensor, gradInput: Tensor,
-                               gradOffset: Tensor, weight: Tensor, columns: Tensor, **settings: int) -> None:
+def deform_conv_backward_input(
+    input: Tensor,
+    offset: Tensor,
+    gradOutput: Tensor,
+    gradInput: Tensor,
+    gradOffset: Tensor,
+    weight: Tensor,
+    columns: Tensor,
+    **settings: int,
+) -> None:
     """Write the gradients of :func:`deform_conv_forward` to its input and offset into the output tensors."""
     grad_input, _, grad_offset, _, _ = _backward(gradOutput, input, weight, offset, None, None, _geometry(**settings))
     gradInput.copy_(grad_input)
     gradOffset.copy_(grad_offset)
 
 
-def deform_conv_backward_parameters(input: Tensor, offset: Tensor, gradOutput: Tensor, gradWeight: Tensor,
-                                    columns: Tensor, ones: Tensor, scale: float, **settings: int) -> None:
+def deform_conv_backward_parameters(
+    input: Tensor,
+    offset: Tensor,
+    gradOutput: Tensor,
+    gradWeight: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    scale: float,
+    **settings: int,
+) -> None:
     """Add ``scale`` times the gradient of :func:`deform_conv_forward` to its weight to ``gradWeight``."""
     # The gradient of the weight does not depend on its values.
     _, grad_weight, _, _, _ = _backward(
-        gradOutput, input, torch.zeros_like(gradWeight), offset, None, None, _geometry(**settings))
+        gradOutput, input, torch.zeros_like(gradWeight), offset, None, None, _geometry(**settings)
+    )
     gradWeight.add_(grad_weight.to(gradWeight.dtype), alpha=scale)
 
 
-def _geometry(*, dW: int, dH: int, padW: int, padH: int, dilationW: int, dilationH: int, group: int,
-              deformable_group: int, **unused: int) -> _Geometry:
+def _geometry(
+    *,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    **unused: int,
+) -> _Geometry:
     return _Geometry((dH, dW), (padH, padW), (dilationH, dilationW), group, deformable_group)
 
 
-def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor, offset: Tensor,
-                                  mask: Tensor, output: Tensor, columns: Tensor, with_bias: bool,
-                                  **settings: int) -> None:
+def modulated_deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    with_bias: bool,
+    **settings: int,
+) -> None:
     """Compute a deformable convolution with a factor for each sampling point.
 
     Args:
@@ -82,25 +123,63 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, o
         settings: ``kernel_h``, ``kernel_w``, ``stride_h``, ``stride_w``, ``pad_h``, ``pad_w``, ``dilation_h``,
             ``dilation_w``, ``group``, ``deformable_group``.
     """
-    output.copy_(_forward(input, weight, _read_prefix(offset, output), _read_prefix(mask, output),
-                          bias if with_bias else None, _modulated_geometry(**settings)).view_as(output))
+    output.copy_(
+        _forward(
+            input,
+            weight,
+            _read_prefix(offset, output),
+            _read_prefix(mask, output),
+            bias if with_bias else None,
+            _modulated_geometry(**settings),
+        ).view_as(output)
+    )
 
 
-def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor, offset: Tensor,
-                                   mask: Tensor, columns: Tensor, grad_input: Tensor, grad_weight: Tensor,
-                                   grad_bias: Tensor, grad_offset: Tensor, grad_mask: Tensor, grad_output: Tensor,
-                                   with_bias: bool, **settings: int) -> None:
+def modulated_deform_conv_backward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    columns: Tensor,
+    grad_input: Tensor,
+    grad_weight: Tensor,
+    grad_bias: Tensor,
+    grad_offset: Tensor,
+    grad_mask: Tensor,
+    grad_output: Tensor,
+    with_bias: bool,
+    **settings: int,
+) -> None:
     """Add the gradients of :func:`modulated_deform_conv_forward` to the output tensors, which mmcv sets to zero."""
-    grads = _backward(grad_output, input, weight, _read_prefix(offset, grad_output), _read_prefix(mask, grad_output),
-                      bias if with_bias else None, _modulated_geometry(**settings))
+    grads = _backward(
+        grad_output,
+        input,
+        weight,
+        _read_prefix(offset, grad_output),
+        _read_prefix(mask, grad_output),
+        bias if with_bias else None,
+        _modulated_geometry(**settings),
+    )
     targets = [grad_input, grad_weight, _read_prefix(grad_offset, grad_output), _read_prefix(grad_mask, grad_output)]
     targets += [grad_bias] if with_bias else []
     for target, grad in zip(targets, grads):
         target.add_(grad.to(target.dtype))
 
 
-def _modulated_geometry(*, stride_h: int, stride_w: int, pad_h: int, pad_w: int, dilation_h: int, dilation_w: int,
-                        group: int, deformable_group: int, **unused: int) -> _Geometry:
+def _modulated_geometry(
+    *,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+    **unused: int,
+) -> _Geometry:
     return _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
 
 
@@ -115,17 +194,25 @@ def _read_prefix(tensor: Tensor, output: Tensor) -> Tensor:
     if (h, w) == size or h * w < size.numel():  # torchvision reports maps that are too small
         return tensor
     # A view, so that a gradient can be added to it. mmcv's Python side has made the tensor contiguous.
-    return tensor.view(n, -1)[:, :k * size.numel()].view(n, k, *size)
+    return tensor.view(n, -1)[:, : k * size.numel()].view(n, k, *size)
 
 
-def _forward(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None,
-             geometry: _Geometry) -> Tensor:
+def _forward(
+    input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None, geometry: _Geometry
+) -> Tensor:
     tensors, settings = _arguments(input, weight, offset, mask, bias, geometry)
     return torch.ops.torchvision.deform_conv2d(*tensors, *settings)
 
 
-def _backward(grad: Tensor, input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None,
-              geometry: _Geometry) -> tuple[Tensor, ...]:
+def _backward(
+    grad: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
+    geometry: _Geometry,
+) -> tuple[Tensor, ...]:
     tensors, settings = _arguments(input, weight, offset, mask, bias, geometry)
     grads = deform_conv2d_backward(grad.to(tensors[0].dtype).contiguous(), *tensors, *settings)
     return *grads[:2], grads[2].masked_fill_(_outside(tensors[2], weight, input.shape[2:], geometry), 0), *grads[3:]
@@ -149,8 +236,9 @@ def _outside(offset: Tensor, weight: Tensor, limits: Sequence[int], geometry: _G
     return outside[:, :, :, :, None].expand_as(points).reshape(offset.shape)
 
 
-def _arguments(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None,
-               geometry: _Geometry) -> tuple[list[Tensor], list[int | bool]]:
+def _arguments(
+    input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None, geometry: _Geometry
+) -> tuple[list[Tensor], list[int | bool]]:
     x = to_kernel_dtype(input)
     # torchvision also requires tensors for a missing mask and bias.
     mask_or_empty = x.new_zeros(x.size(0), 1) if mask is None else mask
@@ -159,12 +247,24 @@ def _arguments(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | Non
     # is outside for both.
     offset = offset.nan_to_num(torch.inf, torch.inf, -torch.inf)
     tensors = [x.contiguous(), *(t.to(x.dtype).contiguous() for t in (weight, offset, mask_or_empty, bias_or_zeros))]
-    return tensors, [*geometry.stride, *geometry.padding, *geometry.dilation, geometry.groups, geometry.deform_groups,
-                     mask is not None]
+    return tensors, [
+        *geometry.stride,
+        *geometry.padding,
+        *geometry.dilation,
+        geometry.groups,
+        geometry.deform_groups,
+        mask is not None,
+    ]
 
 
-def ms_deform_attn_forward(value: Tensor, value_spatial_shapes: Tensor, value_level_start_index: Tensor,
-                           sampling_locations: Tensor, attention_weights: Tensor, im2col_step: int) -> Tensor:
+def ms_deform_attn_forward(
+    value: Tensor,
+    value_spatial_shapes: Tensor,
+    value_level_start_index: Tensor,
+    sampling_locations: Tensor,
+    attention_weights: Tensor,
+    im2col_step: int,
+) -> Tensor:
     """Compute multi-scale deformable attention with mmcv's PyTorch implementation.
 
     Args:
@@ -179,14 +279,28 @@ def ms_deform_attn_forward(value: Tensor, value_spatial_shapes: Tensor, value_le
     """
     # Imported here because mmcv.ops imports this module.
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+
     return multi_scale_deformable_attn_pytorch(value, value_spatial_shapes, sampling_locations, attention_weights)
 
 
-def ms_deform_attn_backward(value: Tensor, value_spatial_shapes: Tensor, value_level_start_index: Tensor,
-                            sampling_locations: Tensor, attention_weights: Tensor, grad_output: Tensor,
-                            grad_value: Tensor, grad_sampling_loc: Tensor, grad_attn_weight: Tensor,
-                            im2col_step: int) -> None:
+def ms_deform_attn_backward(
+    value: Tensor,
+    value_spatial_shapes: Tensor,
+    value_level_start_index: Tensor,
+    sampling_locations: Tensor,
+    attention_weights: Tensor,
+    grad_output: Tensor,
+    grad_value: Tensor,
+    grad_sampling_loc: Tensor,
+    grad_attn_weight: Tensor,
+    im2col_step: int,
+) -> None:
     """Write the gradients of :func:`ms_deform_attn_forward` into the output tensors."""
-    write_gradients(lambda values, locations, weights: ms_deform_attn_forward(
-        values, value_spatial_shapes, value_level_start_index, locations, weights, im2col_step),
-        (value, sampling_locations, attention_weights), grad_output, (grad_value, grad_sampling_loc, grad_attn_weight))
+    write_gradients(
+        lambda values, locations, weights: ms_deform_attn_forward(
+            values, value_spatial_shapes, value_level_start_index, locations, weights, im2col_step
+        ),
+        (value, sampling_locations, attention_weights),
+        grad_output,
+        (grad_value, grad_sampling_loc, grad_attn_weight),
+    )

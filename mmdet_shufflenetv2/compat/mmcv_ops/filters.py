@@ -7,8 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 __all__ = [
-    'active_rotated_filter_backward', 'active_rotated_filter_forward', 'masked_col2im_forward', 'masked_im2col_forward',
-    'psamask_backward', 'psamask_forward'
+    'active_rotated_filter_backward',
+    'active_rotated_filter_forward',
+    'masked_col2im_forward',
+    'masked_im2col_forward',
+    'psamask_backward',
+    'psamask_forward',
 ]
 
 
@@ -59,20 +63,40 @@ def psamask_backward(grad_output: Tensor, grad_input: Tensor, psa_type: int, **s
     grad_input.view(*grad_input.shape[:2], -1)[:, entry, position] = grad_output.flatten(2)[:, target[0], target[1]]
 
 
-def _masks_on_map(device: torch.device, psa_type: int, *, num_: int, h_feature: int, w_feature: int, h_mask: int,
-                  w_mask: int, half_h_mask: int, half_w_mask: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+def _masks_on_map(
+    device: torch.device,
+    psa_type: int,
+    *,
+    num_: int,
+    h_feature: int,
+    w_feature: int,
+    h_mask: int,
+    w_mask: int,
+    half_h_mask: int,
+    half_w_mask: int,
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
     """Position, mask entry and index in the output, for every entry that overlaps the map."""
-    y, x, row, column = torch.meshgrid(*(torch.arange(n, device=device) for n in (
-        h_feature, w_feature, h_mask, w_mask)), indexing='ij')
+    y, x, row, column = torch.meshgrid(
+        *(torch.arange(n, device=device) for n in (h_feature, w_feature, h_mask, w_mask)), indexing='ij'
+    )
     cell_y, cell_x = y + row - half_h_mask, x + column - half_w_mask
     on_map = (cell_y >= 0) & (cell_y < h_feature) & (cell_x >= 0) & (cell_x < w_feature)
-    position, cell, entry = (index[on_map] for index in (
-        y * w_feature + x, cell_y * w_feature + cell_x, row * w_mask + column))
+    position, cell, entry = (
+        index[on_map] for index in (y * w_feature + x, cell_y * w_feature + cell_x, row * w_mask + column)
+    )
     return position, entry, (cell, position) if psa_type == 0 else (position, cell)
 
 
-def masked_im2col_forward(im: Tensor, mask_h_idx: Tensor, mask_w_idx: Tensor, col: Tensor, kernel_h: int, kernel_w: int,
-                          pad_h: int, pad_w: int) -> None:
+def masked_im2col_forward(
+    im: Tensor,
+    mask_h_idx: Tensor,
+    mask_w_idx: Tensor,
+    col: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    pad_h: int,
+    pad_w: int,
+) -> None:
     """The first half of mmcv's MaskedConv2d: gather the neighborhoods of selected positions as columns.
 
     Args:
@@ -88,7 +112,6 @@ def masked_im2col_forward(im: Tensor, mask_h_idx: Tensor, mask_w_idx: Tensor, co
     col.copy_(padded[:, rows[:, None], columns[None]].reshape(col.shape))
 
 
-def masked_col2im_forward(col: Tensor, mask_h_idx: Tensor, mask_w_idx: Tensor, im: Tensor,
-                          **sizes: int) -> None:
+def masked_col2im_forward(col: Tensor, mask_h_idx: Tensor, mask_w_idx: Tensor, im: Tensor, **sizes: int) -> None:
     """Write columns ``(channels, P)`` to their positions in ``im`` ``(1, channels, height, width)``."""
     im[0, :, mask_h_idx.long(), mask_w_idx.long()] = col.to(im.dtype)

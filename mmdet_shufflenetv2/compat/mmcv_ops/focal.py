@@ -8,13 +8,16 @@ from torch import Tensor
 from ._kernels import to_kernel_dtype
 
 __all__ = [
-    'sigmoid_focal_loss_backward', 'sigmoid_focal_loss_forward', 'softmax_focal_loss_backward',
-    'softmax_focal_loss_forward'
+    'sigmoid_focal_loss_backward',
+    'sigmoid_focal_loss_forward',
+    'softmax_focal_loss_backward',
+    'softmax_focal_loss_forward',
 ]
 
 
-def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float,
-                               alpha: float) -> None:
+def sigmoid_focal_loss_forward(
+    input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
+) -> None:
     """Compute the focal loss on sigmoid logits (Lin et al., ICCV 2017, equation 5), one value per logit.
 
     Args:
@@ -26,16 +29,20 @@ def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, ou
         alpha: Weight of the positive class.
     """
     p, log_p, log_rest, positive = _focal_parts(input, target)
-    loss = torch.where(positive, -alpha * (1 - p)**gamma * log_p, -(1 - alpha) * p**gamma * log_rest)
+    loss = torch.where(positive, -alpha * (1 - p) ** gamma * log_p, -(1 - alpha) * p**gamma * log_rest)
     output.copy_(_times_class_weight(loss, target, weight))
 
 
-def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float,
-                                alpha: float) -> None:
+def sigmoid_focal_loss_backward(
+    input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float
+) -> None:
     """Write d loss / d logit of :func:`sigmoid_focal_loss_forward` into ``grad_input`` ``(N, C)``."""
     p, log_p, log_rest, positive = _focal_parts(input, target)
-    grad = torch.where(positive, -alpha * (1 - p)**gamma * (1 - p - gamma * p * log_p),
-                       -(1 - alpha) * p**gamma * (gamma * (1 - p) * log_rest - p))
+    grad = torch.where(
+        positive,
+        -alpha * (1 - p) ** gamma * (1 - p - gamma * p * log_p),
+        -(1 - alpha) * p**gamma * (gamma * (1 - p) * log_rest - p),
+    )
     grad_input.copy_(_times_class_weight(grad, target, weight))
 
 
@@ -56,8 +63,9 @@ def _times_class_weight(values: Tensor, target: Tensor, weight: Tensor) -> Tenso
     return values * table[target.clamp(max=weight.numel())][:, None]
 
 
-def softmax_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float,
-                               alpha: float) -> None:
+def softmax_focal_loss_forward(
+    input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
+) -> None:
     """Compute the focal loss on softmax probabilities, one value per row.
 
     Args:
@@ -68,18 +76,19 @@ def softmax_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, ou
         gamma, alpha: As in :func:`sigmoid_focal_loss_forward`.
     """
     p, factor = _true_class(input, target, weight)
-    output.copy_(-alpha * (1 - p)**gamma * p.clamp(min=torch.finfo(p.dtype).tiny).log() * factor)
+    output.copy_(-alpha * (1 - p) ** gamma * p.clamp(min=torch.finfo(p.dtype).tiny).log() * factor)
 
 
-def softmax_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor, buff: Tensor, grad_input: Tensor,
-                                gamma: float, alpha: float) -> None:
+def softmax_focal_loss_backward(
+    input: Tensor, target: Tensor, weight: Tensor, buff: Tensor, grad_input: Tensor, gamma: float, alpha: float
+) -> None:
     """Write d loss / d logit of :func:`softmax_focal_loss_forward` into ``grad_input`` ``(N, C)``.
 
     As in the compiled operator, ``buff`` ``(N,)`` is filled with d loss / d log p.
     """
     p, factor = _true_class(input, target, weight)
     log_p = p.clamp(min=torch.finfo(p.dtype).tiny).log()
-    buff.copy_(alpha * (gamma * (1 - p)**(gamma - 1) * p * log_p - (1 - p)**gamma) * factor)
+    buff.copy_(alpha * (gamma * (1 - p) ** (gamma - 1) * p * log_p - (1 - p) ** gamma) * factor)
     true_class = target[:, None] == torch.arange(input.size(1), device=input.device)
     grad_input.copy_(buff[:, None] * (true_class.to(input.dtype) - input))
 

@@ -13,9 +13,17 @@ from torch import Tensor
 from ._kernels import check_inputs
 
 __all__ = [
-    'ball_query_forward', 'furthest_point_sampling_forward', 'furthest_point_sampling_with_dist_forward',
-    'gather_points_backward', 'gather_points_forward', 'group_points_backward', 'group_points_forward', 'knn_forward',
-    'three_interpolate_backward', 'three_interpolate_forward', 'three_nn_forward'
+    'ball_query_forward',
+    'furthest_point_sampling_forward',
+    'furthest_point_sampling_with_dist_forward',
+    'gather_points_backward',
+    'gather_points_forward',
+    'group_points_backward',
+    'group_points_forward',
+    'knn_forward',
+    'three_interpolate_backward',
+    'three_interpolate_forward',
+    'three_nn_forward',
 ]
 
 # Number of distances computed at once.
@@ -48,8 +56,9 @@ def three_nn_forward(unknown: Tensor, known: Tensor, dist2: Tensor, idx: Tensor,
     knn_forward(known, unknown, idx, dist2, nsample=3)
 
 
-def ball_query_forward(new_xyz: Tensor, xyz: Tensor, idx: Tensor, min_radius: float, max_radius: float, nsample: int,
-                       **sizes: int) -> None:
+def ball_query_forward(
+    new_xyz: Tensor, xyz: Tensor, idx: Tensor, min_radius: float, max_radius: float, nsample: int, **sizes: int
+) -> None:
     """Find the first points within a range of distances from each center; a point at the center counts.
 
     Args:
@@ -83,8 +92,9 @@ def _distances(centers: Tensor, points: Tensor) -> Iterator[tuple[slice, Tensor]
         yield part, x + y + z
 
 
-def furthest_point_sampling_forward(points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor,
-                                    **sizes: int) -> None:
+def furthest_point_sampling_forward(
+    points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor, **sizes: int
+) -> None:
     """Furthest point sampling: the first point, then repeatedly the point furthest from all sampled points.
 
     Args:
@@ -92,6 +102,7 @@ def furthest_point_sampling_forward(points_tensor: Tensor, temp_tensor: Tensor, 
         temp_tensor: ``(B, N)`` squared distances to the nearest sampled point, initially large; filled.
         idx_tensor: ``(B, m)`` int32, filled.
     """
+
     def distance_to(last: Tensor) -> Tensor:
         sampled = points_tensor.gather(1, last[:, None, None].expand(-1, 1, 3))
         return (points_tensor - sampled).square().sum(dim=2)
@@ -99,11 +110,15 @@ def furthest_point_sampling_forward(points_tensor: Tensor, temp_tensor: Tensor, 
     _sample_furthest(distance_to, temp_tensor, idx_tensor)
 
 
-def furthest_point_sampling_with_dist_forward(points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor,
-                                              **sizes: int) -> None:
+def furthest_point_sampling_with_dist_forward(
+    points_tensor: Tensor, temp_tensor: Tensor, idx_tensor: Tensor, **sizes: int
+) -> None:
     """:func:`furthest_point_sampling_forward` with distances ``(B, N, N)`` instead of points."""
-    _sample_furthest(lambda last: points_tensor.gather(
-        1, last[:, None, None].expand(-1, 1, points_tensor.size(2)))[:, 0], temp_tensor, idx_tensor)
+    _sample_furthest(
+        lambda last: points_tensor.gather(1, last[:, None, None].expand(-1, 1, points_tensor.size(2)))[:, 0],
+        temp_tensor,
+        idx_tensor,
+    )
 
 
 def _sample_furthest(distance_to: Callable[[Tensor], Tensor], nearest: Tensor, idx: Tensor) -> None:
@@ -120,8 +135,9 @@ def gather_points_forward(points_tensor: Tensor, idx_tensor: Tensor, out_tensor:
     out_tensor.copy_(points_tensor.gather(2, idx_tensor.long()[:, None].expand(-1, points_tensor.size(1), -1)))
 
 
-def gather_points_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor,
-                           **sizes: int) -> None:
+def gather_points_backward(
+    grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor, **sizes: int
+) -> None:
     """Add the gradient of :func:`gather_points_forward` to ``grad_points_tensor`` ``(B, C, N)``."""
     grad_points_tensor.scatter_add_(2, idx_tensor.long()[:, None].expand_as(grad_out_tensor), grad_out_tensor)
 
@@ -131,14 +147,16 @@ def group_points_forward(points_tensor: Tensor, idx_tensor: Tensor, out_tensor: 
     gather_points_forward(points_tensor, idx_tensor.flatten(1), out_tensor.flatten(2))
 
 
-def group_points_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor,
-                          **sizes: int) -> None:
+def group_points_backward(
+    grad_out_tensor: Tensor, idx_tensor: Tensor, grad_points_tensor: Tensor, **sizes: int
+) -> None:
     """Add the gradient of :func:`group_points_forward` to ``grad_points_tensor`` ``(B, C, N)``."""
     gather_points_backward(grad_out_tensor.flatten(2), idx_tensor.flatten(1), grad_points_tensor)
 
 
-def three_interpolate_forward(points_tensor: Tensor, idx_tensor: Tensor, weight_tensor: Tensor, out_tensor: Tensor,
-                              **sizes: int) -> None:
+def three_interpolate_forward(
+    points_tensor: Tensor, idx_tensor: Tensor, weight_tensor: Tensor, out_tensor: Tensor, **sizes: int
+) -> None:
     """Write weighted sums of the features ``(B, C, M)`` of three points each into ``out_tensor`` ``(B, C, N)``.
 
     Args:
@@ -148,8 +166,9 @@ def three_interpolate_forward(points_tensor: Tensor, idx_tensor: Tensor, weight_
     out_tensor.copy_((points_tensor.gather(2, index).view(*out_tensor.shape, 3) * weight_tensor[:, None]).sum(dim=3))
 
 
-def three_interpolate_backward(grad_out_tensor: Tensor, idx_tensor: Tensor, weight_tensor: Tensor,
-                               grad_points_tensor: Tensor, **sizes: int) -> None:
+def three_interpolate_backward(
+    grad_out_tensor: Tensor, idx_tensor: Tensor, weight_tensor: Tensor, grad_points_tensor: Tensor, **sizes: int
+) -> None:
     """Add the gradient of :func:`three_interpolate_forward` to ``grad_points_tensor`` ``(B, C, M)``."""
     shares = (grad_out_tensor[..., None] * weight_tensor[:, None]).flatten(2)
     gather_points_backward(shares, idx_tensor.flatten(1), grad_points_tensor)

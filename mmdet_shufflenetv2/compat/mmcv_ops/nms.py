@@ -44,8 +44,16 @@ def _check(boxes: Tensor, scores: Tensor, iou_threshold: float) -> None:
 _NAIVE, _LINEAR, _GAUSSIAN = 0, 1, 2
 
 
-def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, sigma: float, min_score: float,
-            method: int, offset: int) -> Tensor:
+def softnms(
+    boxes: Tensor,
+    scores: Tensor,
+    dets: Tensor,
+    iou_threshold: float,
+    sigma: float,
+    min_score: float,
+    method: int,
+    offset: int,
+) -> Tensor:
     """Soft-NMS (Bodla et al., ICCV 2017): boxes that overlap a kept box get a lower score instead of being dropped.
 
     Args:
@@ -81,7 +89,7 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, s
         keep = rows[rest, 4] >= min_score
         order = done + 1 + _order_after_removal(keep)
         for column in (rows, areas, indices):
-            column[done + 1:done + 1 + len(order)] = column[order]
+            column[done + 1 : done + 1 + len(order)] = column[order]
         done, count = done + 1, done + 1 + len(order)
     dets[:count] = rows[:count]
     return indices[:count]

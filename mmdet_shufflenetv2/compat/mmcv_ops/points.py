@@ -9,9 +9,15 @@ from ._kernels import check_columns, check_inputs
 from .rotated import corners_of, intersection_area
 
 __all__ = [
-    'dynamic_voxelize_forward', 'hard_voxelize_forward', 'iou3d_boxes_overlap_bev_forward', 'iou3d_nms3d_forward',
-    'iou3d_nms3d_normal_forward', 'points_in_boxes_all_forward', 'points_in_boxes_cpu_forward',
-    'points_in_boxes_part_forward', 'points_in_polygons_forward'
+    'dynamic_voxelize_forward',
+    'hard_voxelize_forward',
+    'iou3d_boxes_overlap_bev_forward',
+    'iou3d_nms3d_forward',
+    'iou3d_nms3d_normal_forward',
+    'points_in_boxes_all_forward',
+    'points_in_boxes_cpu_forward',
+    'points_in_boxes_part_forward',
+    'points_in_polygons_forward',
 ]
 
 
@@ -45,9 +51,9 @@ def iou3d_nms3d_forward(boxes: Tensor, keep: Tensor, keep_num: Tensor, nms_overl
     for i in range(len(boxes)):
         if not dropped[i]:
             kept.append(i)
-            common = _intersection(boxes[i], boxes[i + 1:])
-            dropped[i + 1:] |= common / (areas[i] + areas[i + 1:] - common).clamp(min=1e-8) > nms_overlap_thresh
-    keep[:len(kept)] = torch.tensor(kept, dtype=keep.dtype, device=keep.device)
+            common = _intersection(boxes[i], boxes[i + 1 :])
+            dropped[i + 1 :] |= common / (areas[i] + areas[i + 1 :] - common).clamp(min=1e-8) > nms_overlap_thresh
+    keep[: len(kept)] = torch.tensor(kept, dtype=keep.dtype, device=keep.device)
     keep_num.fill_(len(kept))
 
 
@@ -122,8 +128,9 @@ def points_in_polygons_forward(points: Tensor, polygons: Tensor, output: Tensor)
     output.copy_((straddles & (crossing > x)).sum(dim=2) % 2)
 
 
-def dynamic_voxelize_forward(points: Tensor, voxel_size: Tensor, coors_range: Tensor, coors: Tensor,
-                             **unused: int) -> None:
+def dynamic_voxelize_forward(
+    points: Tensor, voxel_size: Tensor, coors_range: Tensor, coors: Tensor, **unused: int
+) -> None:
     """Compute the voxel of each point.
 
     Args:
@@ -136,9 +143,18 @@ def dynamic_voxelize_forward(points: Tensor, voxel_size: Tensor, coors_range: Te
     coors.copy_(_voxel_of(points, voxel_size, coors_range)[0])
 
 
-def hard_voxelize_forward(points: Tensor, voxel_size: Tensor, coors_range: Tensor, voxels: Tensor, coors: Tensor,
-                          num_points_per_voxel: Tensor, voxel_num: Tensor, max_points: int, max_voxels: int,
-                          **unused: int) -> None:
+def hard_voxelize_forward(
+    points: Tensor,
+    voxel_size: Tensor,
+    coors_range: Tensor,
+    voxels: Tensor,
+    coors: Tensor,
+    num_points_per_voxel: Tensor,
+    voxel_num: Tensor,
+    max_points: int,
+    max_voxels: int,
+    **unused: int,
+) -> None:
     """Group points into voxels, in the order of the first point of each; the result is always deterministic.
 
     Args:
@@ -156,7 +172,7 @@ def hard_voxelize_forward(points: Tensor, voxel_size: Tensor, coors_range: Tenso
     number = (coordinates[:, 0] * grid[1] + coordinates[:, 1]) * grid[0] + coordinates[:, 2]
     _, voxel = torch.unique(number, return_inverse=True)
     order = torch.arange(len(points), device=points.device)
-    first = torch.full((int(voxel.max()) + 1 if len(points) else 0, ), len(points), device=points.device)
+    first = torch.full((int(voxel.max()) + 1 if len(points) else 0,), len(points), device=points.device)
     first = first.scatter_reduce(0, voxel, order, 'amin')
     rank = torch.empty_like(first)
     rank[first.argsort()] = torch.arange(len(first), device=points.device)

@@ -12,9 +12,14 @@ from ._kernels import check_inputs, to_kernel_dtype
 from ._sampling import add_feature_gradient, mean_samples, pool_regions, pool_regions_backward, samples_of_bins
 
 __all__ = [
-    'bezier_align_backward', 'bezier_align_forward', 'riroi_align_rotated_backward', 'riroi_align_rotated_forward',
-    'roi_align_rotated_backward', 'roi_align_rotated_forward', 'rotated_feature_align_backward',
-    'rotated_feature_align_forward'
+    'bezier_align_backward',
+    'bezier_align_forward',
+    'riroi_align_rotated_backward',
+    'riroi_align_rotated_forward',
+    'roi_align_rotated_backward',
+    'roi_align_rotated_forward',
+    'rotated_feature_align_backward',
+    'rotated_feature_align_forward',
 ]
 
 
@@ -39,8 +44,17 @@ def roi_align_rotated_backward(top_grad: Tensor, rois: Tensor, bottom_grad: Tens
     pool_regions_backward(top_grad, rois, bottom_grad, _pool_rotated, **settings)
 
 
-def _pool_rotated(x: Tensor, rois: Tensor, bins: tuple[int, int], *, spatial_scale: float, sampling_ratio: int,
-                  aligned: bool, clockwise: bool, **sizes: int) -> Tensor:
+def _pool_rotated(
+    x: Tensor,
+    rois: Tensor,
+    bins: tuple[int, int],
+    *,
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+    clockwise: bool,
+    **sizes: int,
+) -> Tensor:
     """RoIAlign of rotated boxes.
 
     Args:
@@ -61,8 +75,9 @@ def _pool_rotated(x: Tensor, rois: Tensor, bins: tuple[int, int], *, spatial_sca
     z = ((index % columns + over) / columns - 0.5) * width
     angle = rois[region, 5] * (-1 if clockwise else 1)
     cos, sin = angle.cos(), angle.sin()
-    out = mean_samples(x, rois[region, 0].long(), y * cos - z * sin + center[region, 0],
-                       y * sin + z * cos + center[region, 1], count)
+    out = mean_samples(
+        x, rois[region, 0].long(), y * cos - z * sin + center[region, 0], y * sin + z * cos + center[region, 1], count
+    )
     return out.view(len(rois), rows, columns, x.size(1)).permute(0, 3, 1, 2)
 
 
@@ -82,8 +97,9 @@ def riroi_align_rotated_backward(top_grad: Tensor, rois: Tensor, bottom_grad: Te
     pool_regions_backward(top_grad, rois, bottom_grad, _pool_oriented, **settings)
 
 
-def _pool_oriented(x: Tensor, rois: Tensor, bins: tuple[int, int], *, num_samples: int, num_orientations: int,
-                   **settings: Any) -> Tensor:
+def _pool_oriented(
+    x: Tensor, rois: Tensor, bins: tuple[int, int], *, num_samples: int, num_orientations: int, **settings: Any
+) -> Tensor:
     pooled = _pool_rotated(x, rois, bins, sampling_ratio=num_samples, aligned=False, **settings)
     # Shift the orientations by the angle of the box, with linear interpolation.
     steps = rois[:, 5] * num_orientations / (2 * math.pi)
@@ -98,8 +114,9 @@ def _pool_oriented(x: Tensor, rois: Tensor, bins: tuple[int, int], *, num_sample
     return ((1 - fraction) * at(first) + fraction * at((first + 1) % num_orientations)).flatten(1, 2)
 
 
-def rotated_feature_align_forward(features: Tensor, best_bboxes: Tensor, output: Tensor, spatial_scale: float,
-                                  points: int) -> None:
+def rotated_feature_align_forward(
+    features: Tensor, best_bboxes: Tensor, output: Tensor, spatial_scale: float, points: int
+) -> None:
     """Add features sampled at points of the predicted box of each cell (Yang et al., R3Det, AAAI 2021).
 
     Args:
@@ -113,11 +130,13 @@ def rotated_feature_align_forward(features: Tensor, best_bboxes: Tensor, output:
     output.copy_(_refine(to_kernel_dtype(features), best_bboxes, spatial_scale, points))
 
 
-def rotated_feature_align_backward(top_grad: Tensor, best_bboxes: Tensor, bottom_grad: Tensor, spatial_scale: float,
-                                   points: int) -> None:
+def rotated_feature_align_backward(
+    top_grad: Tensor, best_bboxes: Tensor, bottom_grad: Tensor, spatial_scale: float, points: int
+) -> None:
     """Add the gradient of :func:`rotated_feature_align_forward` to ``bottom_grad`` ``(N, C, H, W)``."""
-    add_feature_gradient(lambda x: _refine(x, best_bboxes, spatial_scale, points), to_kernel_dtype(top_grad),
-                         bottom_grad)
+    add_feature_gradient(
+        lambda x: _refine(x, best_bboxes, spatial_scale, points), to_kernel_dtype(top_grad), bottom_grad
+    )
 
 
 def _refine(x: Tensor, boxes: Tensor, spatial_scale: float, points: int) -> Tensor:
@@ -129,7 +148,7 @@ def _refine(x: Tensor, boxes: Tensor, spatial_scale: float, points: int) -> Tens
     cos, sin = boxes[:, 4:].cos(), boxes[:, 4:].sin()
     y, z = center[..., 0] + along * sin + across * cos, center[..., 1] + along * cos - across * sin
     image = torch.arange(n, device=x.device).repeat_interleave(height * width * points)
-    count = torch.full((len(boxes), ), points, device=x.device)
+    count = torch.full((len(boxes),), points, device=x.device)
     sampled = points * mean_samples(x, image, y.flatten(), z.flatten(), count)
     return x + sampled.view(n, height, width, c).permute(0, 3, 1, 2)
 
@@ -156,8 +175,16 @@ def bezier_align_backward(grad_output: Tensor, beziers: Tensor, grad_input: Tens
     pool_regions_backward(grad_output, beziers, grad_input, _pool_curved, **settings)
 
 
-def _pool_curved(x: Tensor, beziers: Tensor, bins: tuple[int, int], *, spatial_scale: float, sampling_ratio: int,
-                 aligned: bool, **sizes: int) -> Tensor:
+def _pool_curved(
+    x: Tensor,
+    beziers: Tensor,
+    bins: tuple[int, int],
+    *,
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+    **sizes: int,
+) -> Tensor:
     rows, columns = bins
     points = beziers[:, 1:].view(-1, 8, 2).flip(2) * spatial_scale  # y before x
     upper, lower = points[:, :4], points[:, 4:].flip(1)
@@ -166,7 +193,7 @@ def _pool_curved(x: Tensor, beziers: Tensor, bins: tuple[int, int], *, spatial_s
         sides = sides.clamp(min=1)
     u = torch.arange(columns, device=x.device, dtype=x.dtype) / columns
     v = (torch.arange(rows, device=x.device, dtype=x.dtype) / rows)[:, None, None]
-    bernstein = torch.stack(((1 - u)**3, 3 * u * (1 - u)**2, 3 * u**2 * (1 - u), u**3), dim=1)
+    bernstein = torch.stack(((1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3), dim=1)
     # (K, rows, columns, 2): one point per bin, between the upper and the lower curve.
     center = (bernstein @ lower)[:, None] * v + (bernstein @ upper)[:, None] * (1 - v) - (0.5 if aligned else 0)
     count, bin_index, down, over = samples_of_bins(sides, bins, sampling_ratio)

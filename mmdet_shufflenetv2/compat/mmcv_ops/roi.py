@@ -14,9 +14,19 @@ __all__ = ['roi_align_backward', 'roi_align_forward', 'roi_pool_backward', 'roi_
 _MAX_POOL = 0
 
 
-def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor,
-                      aligned_height: int, aligned_width: int, spatial_scale: float, sampling_ratio: int,
-                      pool_mode: int, aligned: bool) -> None:
+def roi_align_forward(
+    input: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
     """RoIAlign (He et al., Mask R-CNN, ICCV 2017, section 3).
 
     Args:
@@ -43,15 +53,26 @@ def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, argmax_y: Ten
         _max_pool(x, rois, output, argmax_y, argmax_x, spatial_scale, sampling_ratio, aligned)
         return
     valid, invalid = valid_rois(rois, len(x))
-    output.copy_(torch.ops.torchvision.roi_align(
-        x, valid, spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned))
+    output.copy_(
+        torch.ops.torchvision.roi_align(x, valid, spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned)
+    )
     if invalid is not None:
         output.masked_fill_(invalid[:, None, None, None], torch.nan)
 
 
-def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor,
-                       aligned_height: int, aligned_width: int, spatial_scale: float, sampling_ratio: int,
-                       pool_mode: int, aligned: bool) -> None:
+def roi_align_backward(
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    grad_input: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
     """Add the gradient of :func:`roi_align_forward` to ``grad_input`` ``(N, C, H, W)``."""
     grad = to_kernel_dtype(grad_output)
     if pool_mode == _MAX_POOL:
@@ -59,12 +80,20 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argm
         return
     valid, _ = valid_rois(rois.to(grad.dtype), len(grad_input))
     grad_input += torchvision_roi_align_backward(
-        grad, valid, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio,
-        aligned).to(grad_input.dtype)
+        grad, valid, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio, aligned
+    ).to(grad_input.dtype)
 
 
-def _max_pool(x: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, spatial_scale: float,
-              sampling_ratio: int, aligned: bool) -> None:
+def _max_pool(
+    x: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> None:
     bins = torch.tensor(output.shape[2:], dtype=x.dtype, device=x.device)
     shift = 0.5 if aligned else 0.0
     start = rois[:, [2, 1]] * spatial_scale - shift
@@ -75,8 +104,10 @@ def _max_pool(x: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_
     samples = torch.full_like(size, sampling_ratio) if sampling_ratio > 0 else bin_size.ceil()
     for k in range(len(rois)):
         # Rows and columns of the samples: (bins, samples per bin) each; the grid is their product.
-        ys, xs = (_sample_positions(start[k, axis], bin_size[k, axis], output.size(2 + axis), int(samples[k, axis]))
-                  for axis in (0, 1))
+        ys, xs = (
+            _sample_positions(start[k, axis], bin_size[k, axis], output.size(2 + axis), int(samples[k, axis]))
+            for axis in (0, 1)
+        )
         values = _bilinear(x[int(rois[k, 0])], ys.flatten(), xs.flatten())
         values = values.view(x.size(1), *ys.shape, *xs.shape).transpose(2, 3).flatten(3)
         if values.size(3) == 0:
@@ -111,8 +142,15 @@ def _max_pool_backward(grad: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: T
         grad_input.index_put_((image, channel, row, column), share, accumulate=True)
 
 
-def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor, argmax: Tensor, pooled_height: int,
-                     pooled_width: int, spatial_scale: float) -> None:
+def roi_pool_forward(
+    input: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax: Tensor,
+    pooled_height: int,
+    pooled_width: int,
+    spatial_scale: float,
+) -> None:
     """RoI pooling (Girshick, Fast R-CNN, ICCV 2015, section 2.1) with mmcv's bins.
 
     torchvision's operator rounds the region to integer cells first and mmcv's does not, so this is plain PyTorch.
@@ -135,8 +173,10 @@ def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor, argmax: Tensor
             # An empty region has no gradient. The compiled operator adds it to the first cell, as its argmax is 0.
             output[k], argmax[k] = 0, -1
             continue
-        rows, columns = (_bin_cells(start[k, axis], size[k, axis], bins, cells) for axis, bins, cells in (
-            (0, pooled_height, height), (1, pooled_width, width)))
+        rows, columns = (
+            _bin_cells(start[k, axis], size[k, axis], bins, cells)
+            for axis, bins, cells in ((0, pooled_height, height), (1, pooled_width, width))
+        )
         for i, (top, bottom) in enumerate(rows):
             for j, (left, right) in enumerate(columns):
                 if bottom <= top or right <= left:
@@ -156,8 +196,15 @@ def _bin_cells(start: Tensor, size: Tensor, bins: int, cells: int) -> list[tuple
     return [(int(a), int(b)) for a, b in zip(first.tolist(), end.tolist())]
 
 
-def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor, grad_input: Tensor, pooled_height: int,
-                      pooled_width: int, spatial_scale: float) -> None:
+def roi_pool_backward(
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax: Tensor,
+    grad_input: Tensor,
+    pooled_height: int,
+    pooled_width: int,
+    spatial_scale: float,
+) -> None:
     """Add the gradient of :func:`roi_pool_forward` to ``grad_input`` ``(N, C, H, W)``."""
     _, c, h, w = grad_input.shape
     plane = rois[:, 0].long()[:, None] * c + torch.arange(c, device=rois.device)

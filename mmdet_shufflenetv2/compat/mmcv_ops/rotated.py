@@ -46,8 +46,14 @@ def box_iou_quadri(boxes1: Tensor, boxes2: Tensor, ious: Tensor, mode_flag: int,
     _fill_overlaps(_quadrilateral_overlap, boxes1, boxes2, ious, mode_flag, aligned)
 
 
-def _fill_overlaps(overlap: Callable[[Tensor, Tensor, int], Tensor], boxes1: Tensor, boxes2: Tensor, ious: Tensor,
-                   mode_flag: int, aligned: bool) -> None:
+def _fill_overlaps(
+    overlap: Callable[[Tensor, Tensor, int], Tensor],
+    boxes1: Tensor,
+    boxes2: Tensor,
+    ious: Tensor,
+    mode_flag: int,
+    aligned: bool,
+) -> None:
     """Compute the overlaps of all pairs, or of the i-th with the i-th box, in batches."""
     if aligned:
         first, second = boxes1, boxes2
@@ -59,8 +65,15 @@ def _fill_overlaps(overlap: Callable[[Tensor, Tensor, int], Tensor], boxes1: Ten
     ious.copy_(torch.cat(out) if out else ious.new_zeros(0))
 
 
-def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor, labels: Tensor,
-                iou_threshold: float, multi_label: bool) -> Tensor:
+def nms_rotated(
+    dets: Tensor,
+    scores: Tensor,
+    order: Tensor,
+    dets_sorted: Tensor,
+    labels: Tensor,
+    iou_threshold: float,
+    multi_label: bool,
+) -> Tensor:
     """Greedy non-maximum suppression of rotated boxes.
 
     Args:
@@ -79,8 +92,9 @@ def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor
     return _greedy_nms(_rotated_overlap, 5, dets, scores, iou_threshold, multi_label)
 
 
-def nms_quadri(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor, iou_threshold: float,
-               multi_label: bool) -> Tensor:
+def nms_quadri(
+    dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor, iou_threshold: float, multi_label: bool
+) -> Tensor:
     """Greedy non-maximum suppression of quadrilaterals.
 
     Args:
@@ -93,8 +107,14 @@ def nms_quadri(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor,
     return _greedy_nms(_quadrilateral_overlap, 8, dets, scores, iou_threshold, multi_label)
 
 
-def _greedy_nms(overlap: Callable[[Tensor, Tensor, int], Tensor], columns: int, dets: Tensor, scores: Tensor,
-                iou_threshold: float, multi_label: bool) -> Tensor:
+def _greedy_nms(
+    overlap: Callable[[Tensor, Tensor, int], Tensor],
+    columns: int,
+    dets: Tensor,
+    scores: Tensor,
+    iou_threshold: float,
+    multi_label: bool,
+) -> Tensor:
     """Non-maximum suppression with any overlap function; ``columns`` is the number of columns before the label."""
     order = scores.sort(descending=True).indices
     boxes = dets[order]
@@ -104,12 +124,12 @@ def _greedy_nms(overlap: Callable[[Tensor, Tensor, int], Tensor], columns: int, 
         if dropped[i]:
             continue
         kept.append(i)
-        rest = boxes[i + 1:]
+        rest = boxes[i + 1 :]
         iou = overlap(boxes[i, :columns].expand(len(rest), columns), rest[:, :columns], _IOU)
         near = iou > iou_threshold if dets.is_cuda else iou >= iou_threshold
         if multi_label and dets.is_cuda:
             near &= rest[:, columns] == boxes[i, columns]
-        dropped[i + 1:] |= near
+        dropped[i + 1 :] |= near
     return order[torch.tensor(kept, dtype=torch.long, device=dets.device)]
 
 

@@ -10,8 +10,9 @@ from torch import Tensor
 __all__ = ['contour_expand', 'pixel_group']
 
 
-def contour_expand(kernel_mask: Tensor, internal_kernel_label: Tensor, min_kernel_area: int,
-                   kernel_num: int) -> list[list[int]]:
+def contour_expand(
+    kernel_mask: Tensor, internal_kernel_label: Tensor, min_kernel_area: int, kernel_num: int
+) -> list[list[int]]:
     """Expand text kernels (Wang et al., PSENet, CVPR 2019, section 3.2).
 
     In the paper, kernels grow from each mask to the next larger one. In mmcv's operator, and here, they grow to the
@@ -39,11 +40,18 @@ def contour_expand(kernel_mask: Tensor, internal_kernel_label: Tensor, min_kerne
             if mask[neighbor] and not labels[neighbor]:
                 labels[neighbor] = labels[pixel]
                 queue.append(neighbor)
-    return [labels[start:start + width] for start in range(0, height * width, width)]
+    return [labels[start : start + width] for start in range(0, height * width, width)]
 
 
-def pixel_group(score: Tensor, mask: Tensor, embedding: Tensor, kernel_label: Tensor, kernel_contour: Tensor,
-                kernel_region_num: int, distance_threshold: float) -> list[list[float]]:
+def pixel_group(
+    score: Tensor,
+    mask: Tensor,
+    embedding: Tensor,
+    kernel_label: Tensor,
+    kernel_contour: Tensor,
+    kernel_region_num: int,
+    distance_threshold: float,
+) -> list[list[float]]:
     """Aggregate the pixels of text instances (Wang et al., PAN, ICCV 2019, section 3.4).
 
     Args:
@@ -64,14 +72,23 @@ def pixel_group(score: Tensor, mask: Tensor, embedding: Tensor, kernel_label: Te
     height, width = score.shape
     labels, vectors = kernel_label.flatten().long(), embedding.flatten(0, 1)
     if labels.numel() and int(labels.max()) >= kernel_region_num:
-        raise ValueError(f'kernel_label contains the label {int(labels.max())}, expected labels below '
-                         f'kernel_region_num={kernel_region_num}.')
+        raise ValueError(
+            f'kernel_label contains the label {int(labels.max())}, expected labels below '
+            f'kernel_region_num={kernel_region_num}.'
+        )
     starts = ((labels > 0) & kernel_contour.flatten().bool()).nonzero().flatten().tolist()
     # For each kernel, one byte per pixel: whether it is close to the kernel's mean.
     is_close = [b''] + [
-        bytes((mask.flatten() & ((vectors - vectors[labels == label].mean(dim=0)).square().sum(dim=1)
-                                 < distance_threshold**2)).to(torch.uint8).tolist())
-        for label in range(1, kernel_region_num)]
+        bytes(
+            (
+                mask.flatten()
+                & ((vectors - vectors[labels == label].mean(dim=0)).square().sum(dim=1) < distance_threshold**2)
+            )
+            .to(torch.uint8)
+            .tolist()
+        )
+        for label in range(1, kernel_region_num)
+    ]
     grown, queue = labels.tolist(), deque(starts)
     while queue:
         pixel = queue.popleft()

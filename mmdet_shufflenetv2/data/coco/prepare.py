@@ -35,9 +35,15 @@ _LOCK = '.prepare_coco.lock'
 _SLACK = 1.2
 
 
-def prepare_coco(root: str | os.PathLike[str], splits: Sequence[str] = published.SPLITS, subset: int | None = None,
-                 seed: int = 0, source: str | os.PathLike[str] | None = None, base_url: str = BASE_URL,
-                 say: Callable[[str], None] = print) -> list[str]:
+def prepare_coco(
+    root: str | os.PathLike[str],
+    splits: Sequence[str] = published.SPLITS,
+    subset: int | None = None,
+    seed: int = 0,
+    source: str | os.PathLike[str] | None = None,
+    base_url: str = BASE_URL,
+    say: Callable[[str], None] = print,
+) -> list[str]:
     """Prepare COCO as ``snv2 download`` does.
 
     Args:
@@ -73,8 +79,10 @@ def prepare_coco(root: str | os.PathLike[str], splits: Sequence[str] = published
                 steps.take_images(split)
             return steps.take_subset(subset, seed) if subset is not None else []
     except OSError as error:
-        raise UserError(f'{error.filename or root} cannot be written or read: {error.strerror}. Free some space, or '
-                        f'choose another folder with root=DIR.') from error
+        raise UserError(
+            f'{error.filename or root} cannot be written or read: {error.strerror}. Free some space, or '
+            f'choose another folder with root=DIR.'
+        ) from error
 
 
 @contextmanager
@@ -112,8 +120,10 @@ class _Given:
         if self.path is not None and self.path.is_file() and self.path.name not in names:
             raise UserError(f'source={source}: expected one of {", ".join(names)}, or a folder with them.')
         if self.path is not None and not any(self.archive(name) or self.folder(name) for name in published.ARCHIVES):
-            raise UserError(f'source={source} does not contain COCO. Expected {", ".join(names)}, or the folders '
-                            f'{", ".join(published.ARCHIVES)}. Remove `source` to download everything.')
+            raise UserError(
+                f'source={source} does not contain COCO. Expected {", ".join(names)}, or the folders '
+                f'{", ".join(published.ARCHIVES)}. Remove `source` to download everything.'
+            )
 
     def archive(self, name: str) -> Path | None:
         """The given archive of ``annotations``, ``train2017`` or ``val2017``; None if there is none."""
@@ -148,8 +158,11 @@ class _Steps:
         traffic = kept = largest = 0
         for name in (ANNOTATIONS, *complete):
             archive = published.ARCHIVES[name]
-            done = (self.root / name).is_dir() if name in complete else all(
-                self.annotation_file(split).is_file() for split in splits)
+            done = (
+                (self.root / name).is_dir()
+                if name in complete
+                else all(self.annotation_file(split).is_file() for split in splits)
+            )
             if done or self.given.folder(name):
                 continue
             kept += archive.unpacked
@@ -167,12 +180,16 @@ class _Steps:
         need = kept + largest
         existing = next(path for path in (self.root.absolute(), *self.root.absolute().parents) if path.is_dir())
         free = shutil.disk_usage(existing).free
-        self.say(f'download: {_size(traffic)}, unpacked: {_size(kept)}; needs {_size(need)} of disk space in '
-                 f'{self.root} ({_size(free)} free)')
+        self.say(
+            f'download: {_size(traffic)}, unpacked: {_size(kept)}; needs {_size(need)} of disk space in '
+            f'{self.root} ({_size(free)} free)'
+        )
         if need > free:
-            raise UserError(f'Not enough disk space in {self.root}: {_size(free)} free, {_size(need)} needed. Free '
-                            f'some space, choose another folder with root=DIR, or use less: splits=val2017, '
-                            f'subset=1000.')
+            raise UserError(
+                f'Not enough disk space in {self.root}: {_size(free)} free, {_size(need)} needed. Free '
+                f'some space, choose another folder with root=DIR, or use less: splits=val2017, '
+                f'subset=1000.'
+            )
 
     @contextmanager
     def archive(self, name: str) -> Iterator[Path]:
@@ -181,8 +198,9 @@ class _Steps:
         if (path := self.given.archive(name)) is not None:
             # It may have been repacked; the unpacked files are counted, and their CRCs checked.
             if path.stat().st_size != published_as.size or md5_of(path) != published_as.md5:
-                self.say(f'{path} differs from the published file (size or MD5 sum); it is used if its content is '
-                         f'complete')
+                self.say(
+                    f'{path} differs from the published file (size or MD5 sum); it is used if its content is complete'
+                )
             yield path
         else:
             path = self.root / published_as.name
@@ -250,8 +268,11 @@ class _Steps:
         check_images([folder / name for name in names])
         write_json(ann_file, chosen, indent=None)
         self.say(f'{ann_file}: {count} images, in {folder}')
-        return ['--cfg-options', f'train_dataloader.dataset.ann_file=annotations/{ann_file.name}',
-                f'train_dataloader.dataset.data_prefix.img={folder.name}/']
+        return [
+            '--cfg-options',
+            f'train_dataloader.dataset.ann_file=annotations/{ann_file.name}',
+            f'train_dataloader.dataset.data_prefix.img={folder.name}/',
+        ]
 
     def fetch_subset(self, folder: Path, names: Sequence[str]) -> None:
         """Get only the images of the subset: from the given archive or folder, or one by one from the server."""
@@ -289,8 +310,10 @@ def _limit(name: str) -> int:
 def _check_complete(folder: Path, names: Sequence[str]) -> None:
     existing = set(os.listdir(folder))
     if missing := [name for name in names if name not in existing]:
-        raise UserError(f'{folder} lacks {len(missing)} of {len(names)} images, such as {missing[0]}. Move it to '
-                        f'another folder and run the command again.')
+        raise UserError(
+            f'{folder} lacks {len(missing)} of {len(names)} images, such as {missing[0]}. Move it to '
+            f'another folder and run the command again.'
+        )
 
 
 def subset_name(split: str, count: int, seed: int) -> str:

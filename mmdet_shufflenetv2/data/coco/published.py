@@ -34,8 +34,9 @@ class Archive(NamedTuple):
 ANNOTATIONS = 'annotations'
 SPLITS = ('val2017', 'train2017')
 ARCHIVES = {
-    ANNOTATIONS: Archive('annotations/annotations_trainval2017.zip', 252907541, 'f4bbac642086de4f52a3fdda2de5fa2c', 0,
-                         490_000_000),  # only instances_*.json
+    ANNOTATIONS: Archive(
+        'annotations/annotations_trainval2017.zip', 252907541, 'f4bbac642086de4f52a3fdda2de5fa2c', 0, 490_000_000
+    ),  # only instances_*.json
     'val2017': Archive('zips/val2017.zip', 815585330, '442b8da7639aecaf257c1dceb8ba8c80', 5000, 830_000_000),
     'train2017': Archive('zips/train2017.zip', 19336861798, 'cced6f7f71b7629ddf16f17bbcfab6b2', 118287, 19_700_000_000),
 }

@@ -52,8 +52,9 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool], limit: in
     return [_name(member) for member in members]
 
 
-def _checked(archive: Path, members: list[zipfile.ZipInfo], wanted: Callable[[str], bool],
-             limit: int) -> list[zipfile.ZipInfo]:
+def _checked(
+    archive: Path, members: list[zipfile.ZipInfo], wanted: Callable[[str], bool], limit: int
+) -> list[zipfile.ZipInfo]:
     for member in members:
         if leaves_folder(member.filename) or stat.S_ISLNK(member.external_attr >> 16):
             raise UserError(f'{archive} contains {member.filename!r}, a path outside the folder. It was not unpacked.')

@@ -59,15 +59,19 @@ def convert(data: str | os.PathLike[str], out: str | os.PathLike[str], to: str =
     except BaseException:
         shutil.rmtree(out)
         raise
-    result.notes = [*found.notes, *(f'{count} x {what} (the first: {first})'
-                                    for what, (count, first) in target.lost.items())]
+    result.notes = [
+        *found.notes,
+        *(f'{count} x {what} (the first: {first})' for what, (count, first) in target.lost.items()),
+    ]
     return result
 
 
 def _refuse_output(source: Path, out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f'out={out} exists already and is {"not empty" if out.is_dir() else "a file"}. Choose a new '
-                        f'folder, or remove it.')
+        raise UserError(
+            f'out={out} exists already and is {"not empty" if out.is_dir() else "a file"}. Choose a new '
+            f'folder, or remove it.'
+        )
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise UserError(f'out={out} is inside data={source}. Choose a folder outside of it.')
 
@@ -81,8 +85,10 @@ def _refuse_difference(target: Target, result: UserDataset) -> None:
         said = f'the splits are {", ".join(result.splits)}'
     for name, split in result.splits.items() if not said else ():
         names = {category['id']: category['name'] for category in split.annotations['categories']}
-        files = {image['id']: os.path.relpath(split.images / image['file_name'], result.root)
-                 for image in split.annotations['images']}
+        files = {
+            image['id']: os.path.relpath(split.images / image['file_name'], result.root)
+            for image in split.annotations['images']
+        }
         found: dict[str, list[tuple[Any, ...]]] = {Path(file).as_posix(): [] for file in files.values()}
         for one in split.annotations['annotations']:
             found[Path(files[one['image_id']]).as_posix()].append((names[one['category_id']], *one['bbox']))
@@ -91,10 +97,13 @@ def _refuse_difference(target: Target, result: UserDataset) -> None:
         elif wrong := next((file for file, boxes in found.items() if not _same(boxes, target.written[name][file])), ''):
             said = f'{name}: the boxes of {shown(wrong)} differ'
     if said:
-        raise UserError(f'out={result.root}: the converted data differ from the original and were removed: {said}. '
-                        f'Convert to another format, and please report this (snv2 env).')
+        raise UserError(
+            f'out={result.root}: the converted data differ from the original and were removed: {said}. '
+            f'Convert to another format, and please report this (snv2 env).'
+        )
 
 
 def _same(one: list[tuple[Any, ...]], other: list[tuple[Any, ...]]) -> bool:
-    return len(one) == len(other) and all(a[0] == b[0] and max(
-        abs(x - y) for x, y in zip(a[1:], b[1:])) <= _TOLERANCE for a, b in zip(one, other))
+    return len(one) == len(other) and all(
+        a[0] == b[0] and max(abs(x - y) for x, y in zip(a[1:], b[1:])) <= _TOLERANCE for a, b in zip(one, other)
+    )

@@ -55,8 +55,14 @@ class Target:
         count, first = self.lost.get(what, (0, example))
         self.lost[what] = (count + 1, first)
 
-    def copy_images(self, split: str, folder: str, key: Callable[[str], str], rename: Callable[[str], str] = str,
-                    taken: set[str] | None = None) -> Iterator[tuple[dict[str, Any], str, list[dict[str, Any]]]]:
+    def copy_images(
+        self,
+        split: str,
+        folder: str,
+        key: Callable[[str], str],
+        rename: Callable[[str], str] = str,
+        taken: set[str] | None = None,
+    ) -> Iterator[tuple[dict[str, Any], str, list[dict[str, Any]]]]:
         """Copy the images of a split. Yields the entry of each image, its new name in ``folder``, and its annotations.
 
         Args:
@@ -74,8 +80,10 @@ class Target:
         for image in of.annotations['images']:
             name = _unused(PurePath(rename(image['file_name'])), key, taken)
             if name != image['file_name']:
-                self.lose('an image is renamed, because its name is invalid in this format or already used',
-                          f'{of.images / image["file_name"]} -> {shown(name)}')
+                self.lose(
+                    'an image is renamed, because its name is invalid in this format or already used',
+                    f'{of.images / image["file_name"]} -> {shown(name)}',
+                )
             path = self.root / folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(of.images / image['file_name'], path)
@@ -92,8 +100,10 @@ class Target:
         for one in annotations:
             where = f'annotation {one["id"]} of {shown(image["file_name"])}'
             x, y, width, height = one['bbox']
-            x1, y1, x2, y2 = (min(max(value, 0), most) for value, most in zip(
-                (x, y, x + width, y + height), (image['width'], image['height']) * 2))
+            x1, y1, x2, y2 = (
+                min(max(value, 0), most)
+                for value, most in zip((x, y, x + width, y + height), (image['width'], image['height']) * 2)
+            )
             if min(round(x2 - x1, _DIGITS), round(y2 - y1, _DIGITS)) <= 0:
                 self.lose('a box has no area in its image, and is not written', where)
                 continue

@@ -17,5 +17,6 @@ def write_coco(target: Target) -> None:
             images.append(dict(image, file_name=file))
             for one in found:
                 target.record(name, f'{name}/{file}', classes[one['category_id']], one['bbox'])
-        write_json(target.root / 'annotations' / f'instances_{name}.json', dict(split.annotations, images=images),
-                   indent=None)
+        write_json(
+            target.root / 'annotations' / f'instances_{name}.json', dict(split.annotations, images=images), indent=None
+        )

@@ -38,28 +38,36 @@ def write_voc(target: Target) -> None:
             boxes = [box._replace(name=spelled[box.name]) for box in target.boxes(split, image, found)]
             stems.append(_stem(file))
             (target.root / 'Annotations' / f'{stems[-1]}.xml').write_text(
-                voc_xml(file, image, list(_counted_from_one(target, boxes, name, file))), encoding='utf-8')
-        (target.root / 'ImageSets' / 'Main' / f'{name}.txt').write_text(''.join(f'{stem}\n' for stem in stems),
-                                                                      encoding='utf-8')
+                voc_xml(file, image, list(_counted_from_one(target, boxes, name, file))), encoding='utf-8'
+            )
+        (target.root / 'ImageSets' / 'Main' / f'{name}.txt').write_text(
+            ''.join(f'{stem}\n' for stem in stems), encoding='utf-8'
+        )
 
 
 def _name_classes(target: Target, spelled: dict[str, str]) -> None:
     """Write the list of classes."""
     if len(set(spelled.values())) < len(spelled):
         twice = next(name for name in spelled if list(spelled.values()).count(spelled[name]) > 1)
-        raise UserError(f'Two class names differ from {shown(spelled[twice])} only in white space, which Pascal VOC '
-                        f'ignores. Rename one of them, or convert to another format.')
+        raise UserError(
+            f'Two class names differ from {shown(spelled[twice])} only in white space, which Pascal VOC '
+            f'ignores. Rename one of them, or convert to another format.'
+        )
     used = {box['category_id'] for split in target.data.splits.values() for box in split.annotations['annotations']}
-    used_names = {category['name'] for split in target.data.splits.values()
-                  for category in split.annotations['categories'] if category['id'] in used}
+    used_names = {
+        category['name']
+        for split in target.data.splits.values()
+        for category in split.annotations['categories']
+        if category['id'] in used
+    }
     for name in spelled:
         if spelled[name] != name:
             target.lose('the name of a class is written without its white space', shown(name))
         if name.lower() in NO_CLASSES and name not in used_names:
-            target.lose('a class without boxes is left out, because its name means background in class lists',
-                        shown(name))
-    target.classes = tuple(new for name, new in spelled.items()
-                           if name.lower() not in NO_CLASSES or name in used_names)
+            target.lose(
+                'a class without boxes is left out, because its name means background in class lists', shown(name)
+            )
+    target.classes = tuple(new for name, new in spelled.items() if name.lower() not in NO_CLASSES or name in used_names)
     (target.root / 'classes.txt').write_text(''.join(f'{name}\n' for name in target.classes), encoding='utf-8')
 
 
@@ -69,8 +77,14 @@ def _stem(file: str) -> str:
 
 def _flat(file: str) -> str:
     """A name without folders and white space, which lists of names cannot contain."""
-    return re.sub(r'^\.+', '', ''.join(char if char.isprintable() and not char.isspace() else '_'
-                                       for char in file.replace('/', '_'))) or '_'
+    return (
+        re.sub(
+            r'^\.+',
+            '',
+            ''.join(char if char.isprintable() and not char.isspace() else '_' for char in file.replace('/', '_')),
+        )
+        or '_'
+    )
 
 
 def _counted_from_one(target: Target, boxes: list[WrittenBox], split: str, file: str) -> Iterator[WrittenBox]:
@@ -90,14 +104,19 @@ def voc_xml(file: str, image: dict[str, Any], boxes: list[WrittenBox]) -> str:
     """The label file of an image. ``image`` has ``width`` and ``height``; pixels of ``boxes`` are counted from 1."""
     objects = []
     for box in boxes:
-        sides = (f'<{key}>{_number(value)}</{key}>' for key, value in zip(('xmin', 'ymin', 'xmax', 'ymax'),
-                                                                           box.corners))
-        objects.append(f'  <object>\n    <name>{escape(box.name)}</name>\n    <pose>Unspecified</pose>\n'
-                       f'    <truncated>0</truncated>\n    <difficult>{int(box.ignore)}</difficult>\n'
-                       f'    <bndbox>{"".join(sides)}</bndbox>\n  </object>\n')
-    return (f'<annotation>\n  <folder>{_IMAGES}</folder>\n  <filename>{escape(file)}</filename>\n'
-            f'  <size><width>{image["width"]}</width><height>{image["height"]}</height><depth>3</depth></size>\n'
-            f'  <segmented>0</segmented>\n{"".join(objects)}</annotation>\n')
+        sides = (
+            f'<{key}>{_number(value)}</{key}>' for key, value in zip(('xmin', 'ymin', 'xmax', 'ymax'), box.corners)
+        )
+        objects.append(
+            f'  <object>\n    <name>{escape(box.name)}</name>\n    <pose>Unspecified</pose>\n'
+            f'    <truncated>0</truncated>\n    <difficult>{int(box.ignore)}</difficult>\n'
+            f'    <bndbox>{"".join(sides)}</bndbox>\n  </object>\n'
+        )
+    return (
+        f'<annotation>\n  <folder>{_IMAGES}</folder>\n  <filename>{escape(file)}</filename>\n'
+        f'  <size><width>{image["width"]}</width><height>{image["height"]}</height><depth>3</depth></size>\n'
+        f'  <segmented>0</segmented>\n{"".join(objects)}</annotation>\n'
+    )
 
 
 def _number(value: float) -> str:

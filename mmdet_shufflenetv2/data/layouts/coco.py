@@ -35,8 +35,15 @@ _OTHER = re.compile(r'^(captions|person_keypoints|panoptic|stuff|image_info)_', 
 _OFFICIAL = re.compile(r'^instances_[a-z]+(\d{4})?$', re.IGNORECASE)
 # A trainval file. It is ignored if there is a train file, because its other images are in that or in val.
 _UNION = re.compile(r'trainval', re.IGNORECASE)
-_PLACES = ('annotations/*.json', '*.json', '*/_annotations*.json', '*/labels.json', '*/annotations.json', '*/coco.json',
-           '*/instances*.json')
+_PLACES = (
+    'annotations/*.json',
+    '*.json',
+    '*/_annotations*.json',
+    '*/labels.json',
+    '*/annotations.json',
+    '*/coco.json',
+    '*/instances*.json',
+)
 # Size in bytes. Settings files are smaller, most annotation files are larger.
 _SMALL = 100_000
 # Names of files that contain all images.
@@ -47,8 +54,13 @@ def find_annotation_files(root: Path) -> dict[str, list[Path]]:
     """Split -> the annotation files of a folder, recognized by their names."""
     found: dict[str, list[Path]] = {}
     for path in sorted({path for pattern in _PLACES for path in root.glob(pattern)}):
-        if not is_clutter(path.relative_to(root)) and not _OTHER.match(path.name) and (
-                split := _split_of(path, root)) and not format_of(path) and not _is_stray(path):
+        if (
+            not is_clutter(path.relative_to(root))
+            and not _OTHER.match(path.name)
+            and (split := _split_of(path, root))
+            and not format_of(path)
+            and not _is_stray(path)
+        ):
             found.setdefault(split, []).append(path)
     if set(found) & set(SPLITS):
         found.pop('whole', None)
@@ -59,8 +71,11 @@ def find_annotation_files(root: Path) -> dict[str, list[Path]]:
 
 def stray_files(root: Path) -> list[Path]:
     """JSON files with the name of an annotation file but another content."""
-    return [path for path in sorted({path for pattern in _PLACES for path in root.glob(pattern)})
-            if _split_of(path, root) and not _OTHER.match(path.name) and not format_of(path) and _is_stray(path)]
+    return [
+        path
+        for path in sorted({path for pattern in _PLACES for path in root.glob(pattern)})
+        if _split_of(path, root) and not _OTHER.match(path.name) and not format_of(path) and _is_stray(path)
+    ]
 
 
 def _is_stray(path: Path) -> bool:
@@ -88,8 +103,10 @@ def read_coco(root: Path, files: dict[str, list[Path]]) -> UserDataset:
     if 'whole' in files:
         files = {'train': files['whole']}
     if 'train' not in files:
-        raise UserError(f'data={root} has annotations for {" and ".join(files)}, but no training split. '
-                        f'Expected annotations/instances_train.json or train/_annotations.coco.json.')
+        raise UserError(
+            f'data={root} has annotations for {" and ".join(files)}, but no training split. '
+            f'Expected annotations/instances_train.json or train/_annotations.coco.json.'
+        )
     splits: dict[str, Split] = {}
     notes: list[str] = []
     for name in SPLITS:
@@ -100,8 +117,9 @@ def read_coco(root: Path, files: dict[str, list[Path]]) -> UserDataset:
             if name == 'test' and not any(annotations['annotations'] for _, annotations in found):
                 notes.append(f'{paths[0].name} has no annotations, so it is not evaluated')
                 continue
-            parts = [Split(path, find_image_folder(path, root, annotations), annotations)
-                     for path, annotations in found]
+            parts = [
+                Split(path, find_image_folder(path, root, annotations), annotations) for path, annotations in found
+            ]
             splits[name] = parts[0]
             if len(parts) > 1:
                 splits[name] = join_parts(parts)
@@ -113,9 +131,11 @@ def _only(split: str, paths: list[Path], root: Path) -> Path:
     official = [path for path in paths if _OFFICIAL.match(path.stem)]
     candidates = official if len(official) == 1 else paths
     if len(candidates) > 1:
-        raise UserError(f'data={root}: {len(candidates)} annotation files match the {split} split: '
-                        f'{", ".join(str(path.relative_to(root)) for path in candidates[:4])}. Keep one of them and '
-                        f'move the others to another folder.')
+        raise UserError(
+            f'data={root}: {len(candidates)} annotation files match the {split} split: '
+            f'{", ".join(str(path.relative_to(root)) for path in candidates[:4])}. Keep one of them and '
+            f'move the others to another folder.'
+        )
     return candidates[0]
 
 
@@ -133,23 +153,40 @@ def find_image_folder(path: Path, root: Path, annotations: dict[str, list[Any]])
     names: list[Any] = [image.get('file_name') for image in annotations['images'] if isinstance(image, dict)]
     names = [name.replace('\\', '/') for name in names if isinstance(name, str) and name and not leaves_folder(name)]
     if not names:
-        raise UserError(f'{path} lists no images with a valid file_name, so there is nothing to train on. Export the '
-                        f'data set again, with its images.')
+        raise UserError(
+            f'{path} lists no images with a valid file_name, so there is nothing to train on. Export the '
+            f'data set again, with its images.'
+        )
     # `instances_train2017` -> `train2017`. Its images are in that folder or in `images/train2017`.
     tail = re.sub(r'^(instances|annotations|labels)?_?', '', path.stem) or path.stem
     bases = dict.fromkeys((path.parent, root))
     joined = without_part(tail)
-    below = dict.fromkeys(('', tail, tail.lower(), re.sub(r'\d+$', '', tail), joined, 'images', f'images/{tail}',
-                           f'images/{tail.lower()}', f'images/{joined}', f'images/{path.parent.name}', 'data',
-                           f'data/{tail}'))
+    below = dict.fromkeys(
+        (
+            '',
+            tail,
+            tail.lower(),
+            re.sub(r'\d+$', '', tail),
+            joined,
+            'images',
+            f'images/{tail}',
+            f'images/{tail.lower()}',
+            f'images/{joined}',
+            f'images/{path.parent.name}',
+            'data',
+            f'data/{tail}',
+        )
+    )
     searched = [base / folder for base in bases for folder in below if (base / folder).is_dir()]
-    sample = names[::max(len(names) // 20, 1)]
+    sample = names[:: max(len(names) // 20, 1)]
     hits = {folder: sum((folder / name).is_file() for name in sample) for folder in searched}
     best = max(hits, key=hits.__getitem__)
     if not hits[best]:
-        raise UserError(f'The images of {path} were not found: the first is {names[0]!r}. Searched '
-                        f'{", ".join(str(folder) for folder in searched[:4])}. Put them into '
-                        f'{_usual_folder(path, root, tail)}.')
+        raise UserError(
+            f'The images of {path} were not found: the first is {names[0]!r}. Searched '
+            f'{", ".join(str(folder) for folder in searched[:4])}. Put them into '
+            f'{_usual_folder(path, root, tail)}.'
+        )
     return best
 
 
@@ -161,8 +198,11 @@ def _usual_folder(path: Path, root: Path, tail: str) -> Path:
 
 def _classes(splits: dict[str, Split], notes: list[str]) -> tuple[str, ...]:
     """The category names of the training split, in its order."""
-    categories = [dict(category, name=name) for category in splits['train'].annotations['categories']
-                  if (name := class_name(category)) is not None]
+    categories = [
+        dict(category, name=name)
+        for category in splits['train'].annotations['categories']
+        if (name := class_name(category)) is not None
+    ]
     used: Counter[int] = sum((used_categories(split.annotations) for split in splits.values()), Counter())
     # Roboflow adds a category with the name of the project before the classes.
     parents = [category.get('supercategory') for category in categories[1:]]
@@ -171,8 +211,10 @@ def _classes(splits: dict[str, Split], notes: list[str]) -> tuple[str, ...]:
         categories = categories[1:]
     names = [category['name'] for category in categories]
     if not names:
-        raise UserError(f'{splits["train"].source} lists no category with an id and a name. Export the data set again, '
-                        f'with its classes.')
+        raise UserError(
+            f'{splits["train"].source} lists no category with an id and a name. Export the data set again, '
+            f'with its classes.'
+        )
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise UserError(f'{splits["train"].source} has a duplicate category name: {twice[0]!r}. Rename one of them.')
     if unused := [category['name'] for category in categories if not used[category['id']]]:
@@ -180,5 +222,9 @@ def _classes(splits: dict[str, Split], notes: list[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-COCO = Format('COCO', 'annotations/*train*.json, train/_annotations.coco.json, train/labels.json, annotations.json',
-              find_annotation_files, read_coco)
+COCO = Format(
+    'COCO',
+    'annotations/*train*.json, train/_annotations.coco.json, train/labels.json, annotations.json',
+    find_annotation_files,
+    read_coco,
+)

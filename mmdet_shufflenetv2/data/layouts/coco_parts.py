@@ -21,10 +21,11 @@ def sorted_parts(paths: list[Path]) -> list[Path]:
     found = [(path, _PART.search(path.stem)) for path in paths]
     if len(paths) < 2 or not all(match for _, match in found):
         return []
-    bases = {(path.parent, path.stem[:match.start()]) for path, match in found if match}
+    bases = {(path.parent, path.stem[: match.start()]) for path, match in found if match}
     numbers = {path: int(match[1] or match[2]) for path, match in found if match}
-    return sorted(paths, key=numbers.__getitem__) if len(bases) == 1 and len(set(numbers.values())) == len(
-        paths) else []
+    return (
+        sorted(paths, key=numbers.__getitem__) if len(bases) == 1 and len(set(numbers.values())) == len(paths) else []
+    )
 
 
 def without_part(stem: str) -> str:
@@ -56,8 +57,9 @@ def join_parts(parts: list[Split]) -> Split:
         for category in part.annotations['categories']:
             name = class_name(category)
             if name is None or name not in categories.of:
-                joined['categories'].append(category if name is None else dict(
-                    category, id=categories.number(name, category['id'])))
+                joined['categories'].append(
+                    category if name is None else dict(category, id=categories.number(name, category['id']))
+                )
             if name is not None:
                 ids['category_id'][category['id']] = categories.of[name]
         joined['annotations'] += [_renumbered(one, ids) for one in part.annotations['annotations']]

@@ -38,5 +38,9 @@ def _corners(sides: Any) -> Corners:
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
-CREATE_ML = Format(_NAME, '.json with a list of image and annotations with coordinates',
-                   partial(find_label_files, suffix='.json', name=_NAME), _read)
+CREATE_ML = Format(
+    _NAME,
+    '.json with a list of image and annotations with coordinates',
+    partial(find_label_files, suffix='.json', name=_NAME),
+    _read,
+)

@@ -21,10 +21,13 @@ __all__ = ['CSV', 'named_cells']
 _NAME = 'CSV'
 _COLUMNS = {
     'name': ('filename', 'file', 'image', 'imagename', 'imagepath', 'path', 'img', 'imageid', 'filepath'),
-    'width': ('width', 'imagewidth', 'imgwidth'), 'height': ('height', 'imageheight', 'imgheight'),
+    'width': ('width', 'imagewidth', 'imgwidth'),
+    'height': ('height', 'imageheight', 'imgheight'),
     'class': ('class', 'label', 'classname', 'labelname', 'category', 'name'),
-    'x1': ('xmin', 'x1', 'left'), 'y1': ('ymin', 'y1', 'top'),
-    'x2': ('xmax', 'x2', 'right'), 'y2': ('ymax', 'y2', 'bottom'),
+    'x1': ('xmin', 'x1', 'left'),
+    'y1': ('ymin', 'y1', 'top'),
+    'x2': ('xmax', 'x2', 'right'),
+    'y2': ('ymax', 'y2', 'bottom'),
 }
 _PLAIN = ('name', 'x1', 'y1', 'x2', 'y2', 'class')
 _CORNERS = ('x1', 'y1', 'x2', 'y2')
@@ -39,8 +42,12 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
     for path, rows in labels.read_each(files):
         columns = _header(rows[0][1])
         if columns is None and all(map(_is_text, rows[0][1][1:5])):
-            labels.fault('label_file', f'{path}:{rows[0][0]}: the columns are {shown(",".join(rows[0][1]))}, expected '
-                         f'filename,width,height,class,xmin,ymin,xmax,ymax', path)
+            labels.fault(
+                'label_file',
+                f'{path}:{rows[0][0]}: the columns are {shown(",".join(rows[0][1]))}, expected '
+                f'filename,width,height,class,xmin,ymin,xmax,ymax',
+                path,
+            )
             continue
         _read_rows(rows if columns is None else rows[1:], columns or dict(zip(_PLAIN, range(6))), path, labels)
     return labels.dataset()
@@ -53,13 +60,17 @@ def _is_text(cell: str) -> bool:
 def _header(cells: list[str]) -> dict[str, int] | None:
     """Column name -> index; None if this is not a header or lacks a column."""
     plain = [re.sub(r'[^a-z0-9]', '', cell.lower()) for cell in cells]
-    columns = {key: plain.index(name) for key, names in _COLUMNS.items()
-               if (name := next((name for name in names if name in plain), None))}
+    columns = {
+        key: plain.index(name)
+        for key, names in _COLUMNS.items()
+        if (name := next((name for name in names if name in plain), None))
+    }
     return columns if set(_PLAIN) <= columns.keys() else None
 
 
-def named_cells(rows: list[tuple[int, list[str]]], columns: dict[str, int], needed: Iterable[str], path: Path,
-                labels: Labels) -> Iterator[tuple[str, dict[str, str]]]:
+def named_cells(
+    rows: list[tuple[int, list[str]]], columns: dict[str, int], needed: Iterable[str], path: Path, labels: Labels
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Each line of a table as ``path:line`` and its cells by column. A line without a needed column is a fault."""
     last = max(columns[key] for key in needed)
     for line, cells in rows:
@@ -80,5 +91,9 @@ def _read_rows(rows: list[tuple[int, list[str]]], columns: dict[str, int], path:
     labels.images += images.values()
 
 
-CSV = Format(_NAME, '.csv with the columns filename, class, xmin, ymin, xmax, ymax, or path,x1,y1,x2,y2,class without '
-             'header', partial(find_label_files, suffix='.csv', name=_NAME), _read)
+CSV = Format(
+    _NAME,
+    '.csv with the columns filename, class, xmin, ymin, xmax, ymax, or path,x1,y1,x2,y2,class without header',
+    partial(find_label_files, suffix='.csv', name=_NAME),
+    _read,
+)

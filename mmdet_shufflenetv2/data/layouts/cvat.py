@@ -24,16 +24,25 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
     classes: dict[str, None] = {}
     for path, node in labels.read_each(files):
         if node.all('track'):
-            raise UserError(f'{path} is in the format CVAT for video, which has no image files. Export it again as '
-                            f'CVAT for images 1.1, with its images.')
+            raise UserError(
+                f'{path} is in the format CVAT for video, which has no image files. Export it again as '
+                f'CVAT for images 1.1, with its images.'
+            )
         classes.update(dict.fromkeys(_class_names(node)))
         for one in node.all('image'):
             named = one.attributes.get
-            image = Image(named('name'), path, f'{path}:{one.line}', size=(named('width'), named('height')),
-                          split=split_named(named('subset') or ''))
+            image = Image(
+                named('name'),
+                path,
+                f'{path}:{one.line}',
+                size=(named('width'), named('height')),
+                split=split_named(named('subset') or ''),
+            )
             for shape in one.all(*_SHAPES):
-                hard = any(child.attributes.get('name', '').lower() == 'difficult' and child.text.strip() == 'true'
-                           for child in shape.all('attribute'))
+                hard = any(
+                    child.attributes.get('name', '').lower() == 'difficult' and child.text.strip() == 'true'
+                    for child in shape.all('attribute')
+                )
                 image.boxes.append(Box(shape.attributes.get('label'), _corners(shape), f'{path}:{shape.line}', hard))
             for shape in one.all(*_OTHERS):
                 labels.fault('shape_left_out', f'{path}:{shape.line} is a {shown(shape.tag)}', path)
@@ -46,8 +55,12 @@ def _class_names(node: Node) -> list[str]:
     """The labels of the task, job or project, in order."""
     meta = node.first('meta')
     lists = [inner for task in (meta.children if meta else ()) for inner in task.all('labels')]
-    return [name for labels in lists for label in labels.all('label') if (name := label.value('name'))
-            and label.value('parent') is None]
+    return [
+        name
+        for labels in lists
+        for label in labels.all('label')
+        if (name := label.value('name')) and label.value('parent') is None
+    ]
 
 
 def _corners(shape: Node) -> Corners:
@@ -71,5 +84,9 @@ def _corners(shape: Node) -> Corners:
     return x, y, x + wide, y + high
 
 
-CVAT = Format(_NAME, 'annotations.xml with <annotations> and <image> (CVAT for images 1.1), images in images/',
-              partial(find_label_files, suffix='.xml', name=_NAME), _read)
+CVAT = Format(
+    _NAME,
+    'annotations.xml with <annotations> and <image> (CVAT for images 1.1), images in images/',
+    partial(find_label_files, suffix='.xml', name=_NAME),
+    _read,
+)

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 __all__ = ['SPLITS', 'Format', 'Split', 'UserDataset', 'split_named']
 
 SPLITS = ('train', 'val', 'test')
-_SPLIT_NAMES = (dict.fromkeys(('train', 'training', 'trainset', 'trainval'), 'train')
-                | dict.fromkeys(('val', 'valid', 'validation', 'valset', 'minival', 'dev', 'eval', 'evaluation'), 'val')
-                | dict.fromkeys(('test', 'testing', 'testset'), 'test'))
+_SPLIT_NAMES = (
+    dict.fromkeys(('train', 'training', 'trainset', 'trainval'), 'train')
+    | dict.fromkeys(('val', 'valid', 'validation', 'valset', 'minival', 'dev', 'eval', 'evaluation'), 'val')
+    | dict.fromkeys(('test', 'testing', 'testset'), 'test')
+)
 
 
 def split_named(name: str) -> str | None:

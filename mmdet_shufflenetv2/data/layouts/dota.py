@@ -65,8 +65,9 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
 def _box(line: str, where: str, path: Path, labels: Labels) -> Box | None:
     fields = line.replace(',', ' ').split()
     if len(fields) < 9:
-        labels.fault('label_line', f'{where}: {shown(line)}, expected eight coordinates, a class and a '
-                                   f'difficulty', path)
+        labels.fault(
+            'label_line', f'{where}: {shown(line)}, expected eight coordinates, a class and a difficulty', path
+        )
         return None
     corners = corners_of_points(list(zip(fields[:8:2], fields[1:8:2])))
     hard = len(fields) > 9 and fields[-1].isdigit()
@@ -74,5 +75,9 @@ def _box(line: str, where: str, path: Path, labels: Labels) -> Box | None:
     return Box(name, corners, where, hard and fields[-1] != '0')
 
 
-DOTA = Format(_NAME, 'labelTxt*/*.txt or annfiles/*.txt with x1 y1 ... x4 y4 class difficult, images in any folder '
-              'next to it', _find, _read)
+DOTA = Format(
+    _NAME,
+    'labelTxt*/*.txt or annfiles/*.txt with x1 y1 ... x4 y4 class difficult, images in any folder next to it',
+    _find,
+    _read,
+)

@@ -27,9 +27,11 @@ __all__ = ['EXPECTED', 'FORMATS', 'described_formats', 'read_user_dataset']
 
 #: All supported formats. The first one that is found in a folder is used.
 FORMATS = (COCO, YOLO, VOC, LABELME, CVAT, LABEL_STUDIO, VIA, CREATE_ML, SUPERVISELY, OPEN_IMAGES, CSV, NDJSON, DOTA)
-EXPECTED = ('Expected COCO\'s format: annotations/*train*.json, or train/_annotations.coco.json, with the images '
-            'next to it; or YOLO\'s: a .yaml or obj.data with names, train and val, and images/, labels/; '
-            f'or {", ".join(each.name for each in FORMATS[2:])} (snv2 check-data --formats)')
+EXPECTED = (
+    "Expected COCO's format: annotations/*train*.json, or train/_annotations.coco.json, with the images "
+    "next to it; or YOLO's: a .yaml or obj.data with names, train and val, and images/, labels/; "
+    f'or {", ".join(each.name for each in FORMATS[2:])} (snv2 check-data --formats)'
+)
 
 # Names of folders inside a data set.
 _PARTS = ('images', 'jpegimages', 'labels', 'annotations', 'train', 'val', 'valid', 'test')
@@ -52,12 +54,17 @@ def read_user_dataset(root: str | os.PathLike[str]) -> UserDataset:
         raise UserError(f'data={root} is an archive. Unpack it and name the folder.')
     if root.is_file():
         folder = _data_set_of(root)
-        raise UserError(f'data={root} is a file. Name the folder of the data set instead' +
-                        (f': data={folder}' if folder else f'. {EXPECTED}.'))
+        raise UserError(
+            f'data={root} is a file. Name the folder of the data set instead'
+            + (f': data={folder}' if folder else f'. {EXPECTED}.')
+        )
     if not root.is_dir():
         raise UserError(f'data={root}: folder not found. {EXPECTED}.')
-    if root.name == 'annotations' and all(path.suffix == '.json' for path in root.iterdir()) and _is_data_set(
-            root.absolute().parent):
+    if (
+        root.name == 'annotations'
+        and all(path.suffix == '.json' for path in root.iterdir())
+        and _is_data_set(root.absolute().parent)
+    ):
         raise UserError(f'data={root} contains only annotations. Name the folder of the data set: data={root.parent}')
     for each in FORMATS:
         if found := each.find(root):
@@ -84,16 +91,24 @@ def described_formats() -> str:
 
 
 def _noted(data: UserDataset) -> UserDataset:
-    data.notes += [f'skipped {path.name}: it cannot be read as YAML and does not look like a description of this data '
-                   f'set' for path in unreadable_yaml(data.root)]
-    data.notes += [f'skipped {path.relative_to(data.root)}: it has none of images, annotations and categories'
-                   for path in stray_files(data.root) if data.format in ('COCO', 'YOLO')]
+    data.notes += [
+        f'skipped {path.name}: it cannot be read as YAML and does not look like a description of this data set'
+        for path in unreadable_yaml(data.root)
+    ]
+    data.notes += [
+        f'skipped {path.relative_to(data.root)}: it has none of images, annotations and categories'
+        for path in stray_files(data.root)
+        if data.format in ('COCO', 'YOLO')
+    ]
     return data
 
 
 def _is_data_set(folder: Path) -> bool:
-    return bool(find_annotation_files(folder)) or any(map(is_description, folder.iterdir())) or any(
-        each.find(folder) for each in FORMATS[2:])
+    return (
+        bool(find_annotation_files(folder))
+        or any(map(is_description, folder.iterdir()))
+        or any(each.find(folder) for each in FORMATS[2:])
+    )
 
 
 def _data_set_of(file: Path) -> Path | None:

@@ -22,16 +22,48 @@ from ...utils.images import files_below
 from ..problems import shown
 from .description import split_named
 
-__all__ = ['LabelFileError', 'Node', 'decoded', 'find_label_files', 'format_of', 'label_files', 'read_csv',
-           'read_json_labels', 'read_json_lines', 'read_lines', 'read_xml']
+__all__ = [
+    'LabelFileError',
+    'Node',
+    'decoded',
+    'find_label_files',
+    'format_of',
+    'label_files',
+    'read_csv',
+    'read_json_labels',
+    'read_json_lines',
+    'read_lines',
+    'read_xml',
+]
 
 # Bytes read at the start and at the end of a file to recognize its format.
 _HEAD = 65536
 # Maximum nesting of an XML label file.
 _DEPTH = 50
 # Usual folders of label files, in addition to the names of splits. Their subfolders are searched, too.
-_FOLDERS = {'annotations', 'annotation', 'ann', 'anns', 'labels', 'label', 'xml', 'xmls', 'json', 'jsons', 'csv', 'via',
-            'images', 'image', 'img', 'imgs', 'jpegimages', 'data', 'default', 'labelme', 'dataset'}
+_FOLDERS = {
+    'annotations',
+    'annotation',
+    'ann',
+    'anns',
+    'labels',
+    'label',
+    'xml',
+    'xmls',
+    'json',
+    'jsons',
+    'csv',
+    'via',
+    'images',
+    'image',
+    'img',
+    'imgs',
+    'jpegimages',
+    'data',
+    'default',
+    'labelme',
+    'dataset',
+}
 
 # Suffix, patterns that must all be in the start or end of the file, and the format. The first match is used.
 _FORMATS = [
@@ -85,8 +117,11 @@ class Node:
 
 def decoded(data: bytes, stated: str | None = None) -> str:
     """Decode text in UTF-8 or UTF-16 (with or without a byte order mark), the stated encoding, or Windows-1252."""
-    for mark, encoding in ((codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF16_LE, 'utf-16'),
-                           (codecs.BOM_UTF16_BE, 'utf-16')):
+    for mark, encoding in (
+        (codecs.BOM_UTF8, 'utf-8-sig'),
+        (codecs.BOM_UTF16_LE, 'utf-16'),
+        (codecs.BOM_UTF16_BE, 'utf-16'),
+    ):
         if data.startswith(mark):
             return data.decode(encoding, 'replace')
     if data[:4].count(0) >= 2 and data[:2] != b'\0\0':
@@ -119,12 +154,18 @@ def label_files(root: Path, suffix: str) -> Iterator[Path]:
 
     Other subfolders can be other data sets.
     """
-    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith('.')
-               and (path.name.lower() in _FOLDERS or split_named(path.name))]
-    yield from (path for path in sorted(root.glob('*.*'))
-                if path.suffix.lower() == suffix and not path.name.startswith('.') and path.is_file())
+    folders = [
+        path
+        for path in sorted(root.iterdir())
+        if path.is_dir() and not path.name.startswith('.') and (path.name.lower() in _FOLDERS or split_named(path.name))
+    ]
+    yield from (
+        path
+        for path in sorted(root.glob('*.*'))
+        if path.suffix.lower() == suffix and not path.name.startswith('.') and path.is_file()
+    )
     seen = set()
-    for path in (path for folder in folders for path in sorted(files_below(folder, (suffix, )))):
+    for path in (path for folder in folders for path in sorted(files_below(folder, (suffix,)))):
         if path not in seen:
             seen.add(path)
             yield path
@@ -149,8 +190,10 @@ def read_xml(path: Path) -> Node:
     roots: list[Node] = []
 
     def refuse(*_: Any) -> int:
-        raise LabelFileError(f'{path}:{parser.CurrentLineNumber}: declares XML entities, which are not allowed in '
-                             f'label files because they can fill the memory. Remove them')
+        raise LabelFileError(
+            f'{path}:{parser.CurrentLineNumber}: declares XML entities, which are not allowed in '
+            f'label files because they can fill the memory. Remove them'
+        )
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         if len(open_nodes) >= _DEPTH:
@@ -169,8 +212,9 @@ def read_xml(path: Path) -> Node:
     try:
         parser.Parse(text.lstrip().encode('utf-8', 'replace'), True)
     except expat.ExpatError as error:
-        raise LabelFileError(f'{path}:{error.lineno}: is not valid XML ({expat.ErrorString(error.code)}). Export it '
-                             f'again') from None
+        raise LabelFileError(
+            f'{path}:{error.lineno}: is not valid XML ({expat.ErrorString(error.code)}). Export it again'
+        ) from None
     return roots[0]
 
 
@@ -213,8 +257,9 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         LabelFileError: If it cannot be read.
     """
-    return [(number, line.strip()) for number, line in enumerate(decoded(_content(path)).split('\n'), 1)
-            if line.strip()]
+    return [
+        (number, line.strip()) for number, line in enumerate(decoded(_content(path)).split('\n'), 1) if line.strip()
+    ]
 
 
 def read_csv(path: Path) -> list[tuple[int, list[str]]]:

@@ -38,8 +38,11 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
             name = _address(task['data'] if full else task)
             if full:
                 entries = task.get('annotations') or task.get('completions')
-                done = [one for one in (entries if isinstance(entries, list) else ())
-                        if isinstance(one, dict) and not one.get('was_cancelled')]
+                done = [
+                    one
+                    for one in (entries if isinstance(entries, list) else ())
+                    if isinstance(one, dict) and not one.get('was_cancelled')
+                ]
                 if not done:
                     labels.fault('image_without_label', f'{where}: {shown(name)} has no annotation', path)
                     labels.known.add(Path(str(name)).stem)
@@ -47,12 +50,18 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
                 several += len(done) > 1
                 result = next((one for one in done if one.get('ground_truth')), done[-1]).get('result')
             else:
-                result = [one for value in task.values() if isinstance(value, list) for one in value
-                          if isinstance(one, dict) and ('x' in one or 'points' in one or 'rle' in one)]
+                result = [
+                    one
+                    for value in task.values()
+                    if isinstance(value, list)
+                    for one in value
+                    if isinstance(one, dict) and ('x' in one or 'points' in one or 'rle' in one)
+                ]
             labels.images.append(_image(name, result, where, path, labels))
     if several:
-        labels.notes.append(f'{several} images have several annotations: the one marked as ground truth is used, or '
-                            f'else the last one')
+        labels.notes.append(
+            f'{several} images have several annotations: the one marked as ground truth is used, or else the last one'
+        )
     return labels.dataset()
 
 
@@ -110,8 +119,13 @@ def _corners(value: dict[str, Any]) -> Callable[[int, int], Corners] | None:
     def rotated(width: int, height: int) -> Corners:
         left, top, right, down = x * width / 100, y * height / 100, wide * width / 100, high * height / 100
         cos, sin = math.cos(angle), math.sin(angle)
-        return corners_of_points([(left + across * cos - along * sin, top + across * sin + along * cos)
-                                  for across in (0, right) for along in (0, down)])
+        return corners_of_points(
+            [
+                (left + across * cos - along * sin, top + across * sin + along * cos)
+                for across in (0, right)
+                for along in (0, down)
+            ]
+        )
 
     return rotated
 
@@ -121,5 +135,9 @@ def _scaled(corners: Corners, width: int, height: int) -> Corners:
     return x1 * width / 100, y1 * height / 100, x2 * width / 100, y2 * height / 100
 
 
-LABEL_STUDIO = Format(_NAME, '.json with a list of tasks (JSON or JSON-MIN), images in any folder next to it',
-                      partial(find_label_files, suffix='.json', name=_NAME), _read)
+LABEL_STUDIO = Format(
+    _NAME,
+    '.json with a list of tasks (JSON or JSON-MIN), images in any folder next to it',
+    partial(find_label_files, suffix='.json', name=_NAME),
+    _read,
+)

@@ -40,14 +40,28 @@ _OUTSIDE = 1.0
 # A box that reaches outside by a larger fraction of the image belongs to an image of another size.
 _FAR_OUTSIDE = 0.1
 #: Names of class lists.
-CLASS_LISTS = ('classes.txt', 'predefined_classes.txt', 'class_names.txt', 'labels.txt', 'labelmap.txt',
-                'label_map.pbtxt', 'labelmap.pbtxt', 'classes.csv', 'obj.names')
+CLASS_LISTS = (
+    'classes.txt',
+    'predefined_classes.txt',
+    'class_names.txt',
+    'labels.txt',
+    'labelmap.txt',
+    'label_map.pbtxt',
+    'labelmap.pbtxt',
+    'classes.csv',
+    'obj.names',
+)
 #: Names in class lists that are not object classes.
 NO_CLASSES = ('__ignore__', '_background_', 'background')
 # Folders with masks as images, such as VOC's SegmentationClass.
 _MASKS = re.compile(r'segmentation(class|object)|masks?$', re.IGNORECASE)
-_READERS = {'.xml': read_xml, '.json': read_json_labels, '.csv': read_csv, '.ndjson': read_json_lines,
-            '.txt': read_lines}
+_READERS = {
+    '.xml': read_xml,
+    '.json': read_json_labels,
+    '.csv': read_csv,
+    '.ndjson': read_json_lines,
+    '.txt': read_lines,
+}
 
 Corners = tuple[Any, Any, Any, Any]
 
@@ -134,8 +148,10 @@ class Labels:
         if not any(parts.values()):
             raise self._nothing_found(index)
         if 'train' not in parts:
-            raise UserError(f'data={self.root} has annotations for {" and ".join(parts)}, but no training split. '
-                            f'Expected a folder or a list named train.')
+            raise UserError(
+                f'data={self.root} has annotations for {" and ".join(parts)}, but no training split. '
+                f'Expected a folder or a list named train.'
+            )
         classes = self._class_names(parts)
         data = UserDataset(self.format, self.root, classes, {}, notes=self.notes)
         self._note_unlabeled(index, parts)
@@ -171,8 +187,9 @@ class Labels:
         rest = parts.pop(None, None)
         if rest and 'train' in parts:
             first = next(iter(rest.values()))[0]
-            self.notes.append(f'{len(rest)} images are left out, because they are not in any split (the first: '
-                              f'{first.where})')
+            self.notes.append(
+                f'{len(rest)} images are left out, because they are not in any split (the first: {first.where})'
+            )
         elif rest:
             parts['train'] = rest
         return {split: parts[split] for split in SPLITS if split in parts}
@@ -180,18 +197,28 @@ class Labels:
     def _nothing_found(self, index: _Index) -> UserError:
         if not self.images:
             said = next((example for _, problem, example in self.faults if problem == 'label_file'), None)
-            return UserError(f'data={self.root} is in the format {self.format}, but it has no labeled images'
-                             + (f': {said}.' if said else '. Export it again, with its annotations.'))
+            return UserError(
+                f'data={self.root} is in the format {self.format}, but it has no labeled images'
+                + (f': {said}.' if said else '. Export it again, with its annotations.')
+            )
         first = self.images[0]
         above = self.root.absolute().parent
         hint = f' If they are next to this folder, name the parent folder: data={above}' if not index.files else ''
-        return UserError(f'data={self.root} is in the format {self.format}, but none of its {len(self.images)} images '
-                         f'was found: the first is {shown(first.name or first.source.stem)} ({first.where}). '
-                         f'Put them into {self.root / "images"}.{hint}')
+        return UserError(
+            f'data={self.root} is in the format {self.format}, but none of its {len(self.images)} images '
+            f'was found: the first is {shown(first.name or first.source.stem)} ({first.where}). '
+            f'Put them into {self.root / "images"}.{hint}'
+        )
 
     def _class_names(self, parts: dict[str, dict[Path, list[Image]]]) -> tuple[str, ...]:
-        used = Counter(name for images in parts.values() for said in images.values() for image in said
-                       for box in image.boxes if (name := _name(box.name)))
+        used = Counter(
+            name
+            for images in parts.values()
+            for said in images.values()
+            for image in said
+            for box in image.boxes
+            if (name := _name(box.name))
+        )
         listed, source = self.classes, 'labels of the export'
         if not listed:
             listed, source = self._class_list(used)
@@ -200,15 +227,20 @@ class Labels:
             listed = None
         if not listed:
             if not used:
-                raise UserError(f'data={self.root} is in the format {self.format}, but no box has a class. Export it '
-                                f'again, with its annotations.')
+                raise UserError(
+                    f'data={self.root} is in the format {self.format}, but no box has a class. Export it '
+                    f'again, with its annotations.'
+                )
             listed = sorted(used)
         plain = defaultdict(list)
         for name in sorted({*listed, *used}):
             plain[re.sub(r'[\s_-]+', '', name).casefold()].append(name)
-        self.notes += [f'{" and ".join(map(repr, names))} are different classes, because their names are not '
-                       f'identical. If they are the same class, rename one of them'
-                       for names in plain.values() if len(names) > 1]
+        self.notes += [
+            f'{" and ".join(map(repr, names))} are different classes, because their names are not '
+            f'identical. If they are the same class, rename one of them'
+            for names in plain.values()
+            if len(names) > 1
+        ]
         if unused := [name for name in listed if name not in used]:
             self.notes.append(f'no boxes of {few(map(repr, unused))}')
         return tuple(listed)
@@ -226,8 +258,11 @@ class Labels:
     def _note_strays(self) -> None:
         """Note the files with the same suffix that are not label files."""
         for suffix in sorted({path.suffix.lower() for path in self.files}):
-            strays = [path for path in label_files(self.root, suffix) if path not in self.files
-                      and path.name not in CLASS_LISTS and format_of(path) != self.format]
+            strays = [
+                path
+                for path in label_files(self.root, suffix)
+                if path not in self.files and path.name not in CLASS_LISTS and format_of(path) != self.format
+            ]
             stems = {path.stem for path in files_below(self.root)} if strays else set()
             for path in strays:
                 try:
@@ -247,8 +282,9 @@ class Labels:
             if path.parent in folders and path.stem not in self.known:
                 self.fault('image_without_label', str(path), path)
 
-    def _split(self, split: str, images: dict[Path, list[Image]],
-               classes: Sequence[str]) -> tuple[Split, list[tuple[str, str]]]:
+    def _split(
+        self, split: str, images: dict[Path, list[Image]], classes: Sequence[str]
+    ) -> tuple[Split, list[tuple[str, str]]]:
         paths = sorted(images)
         folder = Path(os.path.commonpath([path.parent for path in paths]))
         faults: list[tuple[str, str]] = []
@@ -264,13 +300,22 @@ class Labels:
             entries.append(dict(id=number, file_name=os.path.relpath(path, folder), width=stated[0], height=stated[1]))
             earlier: set[tuple[Any, ...]] = set()
             for image in images[path]:
-                found = [(label, box, one) for one in image.boxes if (label := _label(one, labels, faults)) and (
-                    box := checks.box(one, stated))]
+                found = [
+                    (label, box, one)
+                    for one in image.boxes
+                    if (label := _label(one, labels, faults)) and (box := checks.box(one, stated))
+                ]
                 for label, box, one in found:
                     if (label, *box) in earlier:
                         continue
-                    annotation = dict(id=len(annotations) + 1, image_id=number, category_id=label, bbox=box,
-                                      area=round(box[2] * box[3], 3), iscrowd=0)
+                    annotation = dict(
+                        id=len(annotations) + 1,
+                        image_id=number,
+                        category_id=label,
+                        bbox=box,
+                        area=round(box[2] * box[3], 3),
+                        iscrowd=0,
+                    )
                     annotations.append(annotation | dict(ignore=1) if one.ignore else annotation)
                 earlier |= {(label, *box) for label, box, _ in found}
         checks.end()
@@ -285,8 +330,11 @@ class _Index:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.files = {Path(os.path.normpath(path)) for path in files_below(root)
-                      if not any(map(_MASKS.match, path.relative_to(root).parts[:-1]))}
+        self.files = {
+            Path(os.path.normpath(path))
+            for path in files_below(root)
+            if not any(map(_MASKS.match, path.relative_to(root).parts[:-1]))
+        }
         self.names: dict[str, list[Path]] = defaultdict(list)
         self.stems: dict[str, list[Path]] = defaultdict(list)
         for path in sorted(self.files):
@@ -317,19 +365,29 @@ class _Index:
             if len(candidates) == 1:
                 remark = f'{image.where} names {shown(image.name)}, {candidates[0]} is used'
         if len(candidates) > 1 and split:
-            candidates = [path for path in candidates if split in map(
-                split_named, path.relative_to(self.root).parts[:-1])] or candidates
+            candidates = [
+                path for path in candidates if split in map(split_named, path.relative_to(self.root).parts[:-1])
+            ] or candidates
         if len(candidates) > 1:
-            return None, 'image_ambiguous', (f'{image.where}: {shown(image.name or stem)} matches '
-                                             f'{few(map(str, candidates), 2)}. Give each image a unique name')
+            return (
+                None,
+                'image_ambiguous',
+                (
+                    f'{image.where}: {shown(image.name or stem)} matches '
+                    f'{few(map(str, candidates), 2)}. Give each image a unique name'
+                ),
+            )
         if candidates:
             outside = stated and leaves_folder(stated) and not self._inside(stated, image.source)
             if not remark and outside and not image.alone:
                 remark = f'{image.where} names {shown(image.name)}, {candidates[0]} is used'
             return candidates[0], '', remark
         if stated and leaves_folder(stated) and not image.alone:
-            return None, 'leaves_folder', (f'{image.where}: {shown(image.name)}, but no image of this name is in '
-                                           f'{self.root}. Put it there')
+            return (
+                None,
+                'leaves_folder',
+                (f'{image.where}: {shown(image.name)}, but no image of this name is in {self.root}. Put it there'),
+            )
         if image.alone:
             return None, 'label_without_image', f'{image.source}: no image of this name'
         return None, 'image_missing', f'{image.where}: {shown(image.name)} is not in {self.root}. Put it there'
@@ -339,7 +397,8 @@ class _Index:
 
     def _by_stem(self, stem: str, source: Path) -> list[Path]:
         found = [path for path in self.stems.get(stem.lower(), ()) if path.stem == stem] or list(
-            self.stems.get(stem.lower(), ()))
+            self.stems.get(stem.lower(), ())
+        )
         return self._nearest(found, source)
 
     def _by_path(self, stated: str, source: Path) -> list[Path]:
@@ -348,6 +407,7 @@ class _Index:
                 return [path]
         parts = [part.lower() for part in stated.split('/') if part not in ('', '.', '..')]
         found = self.names.get(parts[-1], []) if parts else []
+
         # Prefer the files with the longest matching end of the path.
         def common(path: Path) -> int:
             own = [part.lower() for part in path.parts]
@@ -368,8 +428,11 @@ class _Index:
     def _nearest(found: list[Path], source: Path) -> list[Path]:
         """Of several files, those next to the label file, or next to its folder."""
         for folder in (source.parent, source.parent.parent):
-            near = [path for path in found if path.parent == folder or (
-                folder != source.parent and path.parent.parent == folder)]
+            near = [
+                path
+                for path in found
+                if path.parent == folder or (folder != source.parent and path.parent.parent == folder)
+            ]
             if len(found) > 1 and near:
                 return near
         return found
@@ -407,8 +470,12 @@ class _Coordinates:
         x1, y1, x2, y2 = numbers
         self.count += 1
         if not callable(one.corners) and max(numbers) <= 1 < min(size) and any(value % 1 for value in numbers):
-            self.faults.append(('box_fractions', f'{one.where}: {_said(numbers)}. Multiply x by the width of the '
-                                                 f'image, y by its height'))
+            self.faults.append(
+                (
+                    'box_fractions',
+                    f'{one.where}: {_said(numbers)}. Multiply x by the width of the image, y by its height',
+                )
+            )
             return None
         self.fit_as_sides &= x1 + x2 <= size[0] + _OUTSIDE and y1 + y2 <= size[1] + _OUTSIDE
         if x1 > x2 or y1 > y2:
@@ -436,8 +503,13 @@ class _Coordinates:
     def end(self) -> None:
         """Add faults that many boxes have."""
         if 4 * self.swapped > self.count and self.count > 2 and self.fit_as_sides:
-            self.faults.append(('box_sides', f'{self.swapped} of {self.count} have the second corner above or left of '
-                                             f'the first, the first is {self.first["swapped"]}'))
+            self.faults.append(
+                (
+                    'box_sides',
+                    f'{self.swapped} of {self.count} have the second corner above or left of '
+                    f'the first, the first is {self.first["swapped"]}',
+                )
+            )
         if 2 * self.far > self.count:
             self.faults.append(('box_scale', f'{self.far} of {self.count}, the first is {self.first["far"]}'))
 
@@ -448,8 +520,12 @@ def _label(box: Box, labels: dict[str, int], faults: list[tuple[str, str]]) -> i
         faults.append(('label_line', f'{box.where}: a box has no class. Name one, or remove the box'))
     elif name not in labels:
         near = next((one for one in labels if one.casefold() == name.casefold()), None)
-        faults.append(('class_unknown', f'{box.where}: {shown(name)}' + (f', expected {shown(near)}' if near else
-                                                                        f', expected {few(labels)}')))
+        faults.append(
+            (
+                'class_unknown',
+                f'{box.where}: {shown(name)}' + (f', expected {shown(near)}' if near else f', expected {few(labels)}'),
+            )
+        )
     return labels.get(name) if name is not None else None
 
 
@@ -491,15 +567,25 @@ def _listed(path: Path) -> list[str]:
     """The names in a class list: one per line, CVAT's ``name:color:parts:actions``, or TensorFlow's ``.pbtxt``."""
     text = decoded(path.read_bytes())
     if path.suffix == '.pbtxt':
-        items = [(re.search(r'\bid\s*:\s*(\d+)', item), re.search(r'\bname\s*:\s*(["\'])(.*?)\1', item))
-                 for item in re.findall(r'item\s*\{(.*?)\}', text, re.DOTALL)]
-        return [name[2] for _, name in sorted(((int(number[1]), name) for number, name in items if number and name),
-                                              key=lambda item: item[0])]
+        items = [
+            (re.search(r'\bid\s*:\s*(\d+)', item), re.search(r'\bname\s*:\s*(["\'])(.*?)\1', item))
+            for item in re.findall(r'item\s*\{(.*?)\}', text, re.DOTALL)
+        ]
+        return [
+            name[2]
+            for _, name in sorted(
+                ((int(number[1]), name) for number, name in items if number and name), key=lambda item: item[0]
+            )
+        ]
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith('# ')]
     if path.suffix == '.csv':
         rows = [line.rsplit(',', 1) for line in lines]
-        return [row[0] for row in sorted((row for row in rows if len(row) == 2 and row[1].strip().isdigit()),
-                                         key=lambda row: int(row[1]))]
+        return [
+            row[0]
+            for row in sorted(
+                (row for row in rows if len(row) == 2 and row[1].strip().isdigit()), key=lambda row: int(row[1])
+            )
+        ]
     if path.name == 'labelmap.txt':
         lines = [line.split(':')[0] for line in lines]
     return [' '.join(line.split()) for line in lines]
@@ -509,8 +595,8 @@ def corners_of_points(points: Any) -> Corners:
     """The box around points, a list of ``(x, y)``; NaN for any other value."""
     pairs = points if isinstance(points, (list, tuple)) else []
     if not pairs or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
-        return (math.nan, ) * 4
+        return (math.nan,) * 4
     xs, ys = ([float_of(pair[axis]) for pair in pairs] for axis in (0, 1))
     if any(map(math.isnan, (*xs, *ys))):
-        return (math.nan, ) * 4
+        return (math.nan,) * 4
     return min(xs), min(ys), max(xs), max(ys)

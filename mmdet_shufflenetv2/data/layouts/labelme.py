@@ -25,10 +25,18 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
         if not isinstance(shapes, list):
             labels.fault('label_file', f'{path}: shapes is {shown(shapes)}, expected a list. Export it again', path)
             continue
-        image = Image(content.get('imagePath'), path, str(path), alone=True,
-                      size=(content.get('imageWidth'), content.get('imageHeight')))
-        image.boxes = [box for number, shape in enumerate(shapes)
-                       if (box := _box(shape, f'{path}: shapes[{number}]', path, labels))]
+        image = Image(
+            content.get('imagePath'),
+            path,
+            str(path),
+            alone=True,
+            size=(content.get('imageWidth'), content.get('imageHeight')),
+        )
+        image.boxes = [
+            box
+            for number, shape in enumerate(shapes)
+            if (box := _box(shape, f'{path}: shapes[{number}]', path, labels))
+        ]
         labels.images.append(image)
     return labels.dataset()
 
@@ -52,5 +60,9 @@ def _box(shape: Any, where: str, path: Path, labels: Labels) -> Box | None:
     return Box(shape.get('label'), corners, where, difficult)
 
 
-LABELME = Format(_NAME, '.json files with shapes and imagePath, next to the images or in a separate folder',
-                 partial(find_label_files, suffix='.json', name=_NAME), _read)
+LABELME = Format(
+    _NAME,
+    '.json files with shapes and imagePath, next to the images or in a separate folder',
+    partial(find_label_files, suffix='.json', name=_NAME),
+    _read,
+)

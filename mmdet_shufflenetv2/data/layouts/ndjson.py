@@ -41,26 +41,41 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
 def _class_names(said: Any) -> dict[int, str]:
     """Class id -> name, from a list or a mapping."""
     pairs = said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ()
-    return {int(number): ' '.join(name.split()) for number, name in sorted(
-        ((float_of(number), name) for number, name in pairs if isinstance(name, str)), key=lambda pair: pair[0])
-        if number.is_integer()}
+    return {
+        int(number): ' '.join(name.split())
+        for number, name in sorted(
+            ((float_of(number), name) for number, name in pairs if isinstance(name, str)), key=lambda pair: pair[0]
+        )
+        if number.is_integer()
+    }
 
 
 def _image(record: dict[str, Any], path: Path, where: str, names: dict[int, str], labels: Labels) -> Image:
     split = record.get('split')
-    image = Image(record.get('file'), path, where, size=(record.get('width'), record.get('height')),
-                  split=split_named(split) if isinstance(split, str) else None)
+    image = Image(
+        record.get('file'),
+        path,
+        where,
+        size=(record.get('width'), record.get('height')),
+        split=split_named(split) if isinstance(split, str) else None,
+    )
     annotations = record.get('annotations')
     said: dict[str, Any] = annotations if isinstance(annotations, dict) else {}
     kind = next((key for key in said if key in _KINDS), None)
     for index, numbers in enumerate(said[kind] if kind and isinstance(said[kind], list) else ()):
         if not isinstance(numbers, list) or len(numbers) < 5:
-            labels.fault('label_line', f'{where}, {kind}[{index}] is {shown(numbers)}, expected a class and numbers',
-                         path)
+            labels.fault(
+                'label_line', f'{where}, {kind}[{index}] is {shown(numbers)}, expected a class and numbers', path
+            )
             continue
         label = float_of(numbers[0])
-        image.boxes.append(Box(names.get(int(label), int(label)) if label.is_integer() else None,
-                               _corners(numbers[1:], kind in ('boxes', 'pose')), f'{where}, {kind}[{index}]'))
+        image.boxes.append(
+            Box(
+                names.get(int(label), int(label)) if label.is_integer() else None,
+                _corners(numbers[1:], kind in ('boxes', 'pose')),
+                f'{where}, {kind}[{index}]',
+            )
+        )
     return image
 
 
@@ -74,5 +89,9 @@ def _corners(numbers: list[Any], is_box: bool) -> Callable[[int, int], Corners]:
     return lambda width, height: (x1 * width, y1 * height, x2 * width, y2 * height)
 
 
-NDJSON = Format(_NAME, '.ndjson with "type": "dataset" and "image", images in any folder next to it',
-                partial(find_label_files, suffix='.ndjson', name=_NAME), _read)
+NDJSON = Format(
+    _NAME,
+    '.ndjson with "type": "dataset" and "image", images in any folder next to it',
+    partial(find_label_files, suffix='.ndjson', name=_NAME),
+    _read,
+)

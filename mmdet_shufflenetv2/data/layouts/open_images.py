@@ -30,22 +30,30 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
     for path, rows in labels.read_each(files):
         columns = {cell.strip().lower(): index for index, cell in enumerate(rows[0][1])}
         if not set(_COLUMNS) <= columns.keys():
-            labels.fault('label_file', f'{path}:{rows[0][0]}: the columns are {shown(",".join(rows[0][1]))}, expected '
-                         f'ImageID, LabelName, XMin, XMax, YMin, YMax', path)
+            labels.fault(
+                'label_file',
+                f'{path}:{rows[0][0]}: the columns are {shown(",".join(rows[0][1]))}, expected '
+                f'ImageID, LabelName, XMin, XMax, YMin, YMax',
+                path,
+            )
             continue
         labels.images += _images(path, rows[1:], columns, names, labels)
     # The tables list all images of Open Images; most users have only some of them.
     absent = [image for image in labels.images if Path(image.name or '').stem.lower() not in existing]
     if 0 < len(absent) < len(labels.images):
         labels.images = [image for image in labels.images if Path(image.name or '').stem.lower() in existing]
-        labels.notes.append(f'{len(absent)} listed images are missing and are left out (the first: '
-                            f'{shown(absent[0].name)}, {absent[0].where})')
+        labels.notes.append(
+            f'{len(absent)} listed images are missing and are left out (the first: '
+            f'{shown(absent[0].name)}, {absent[0].where})'
+        )
     used = {box.name for image in labels.images for box in image.boxes}
     if names:
         labels.classes = [name for name in dict.fromkeys(names.values()) if name in used]
     else:
-        labels.notes.append('the table of class names is missing, so classes are named by their ids. Put '
-                            'class-descriptions-boxable.csv next to the boxes')
+        labels.notes.append(
+            'the table of class names is missing, so classes are named by their ids. Put '
+            'class-descriptions-boxable.csv next to the boxes'
+        )
     return labels.dataset()
 
 
@@ -63,14 +71,21 @@ def _class_names(labels: Labels) -> dict[str, str]:
     return {}
 
 
-def _images(path: Path, rows: list[tuple[int, list[str]]], columns: dict[str, int], names: dict[str, str],
-            labels: Labels) -> list[Image]:
+def _images(
+    path: Path, rows: list[tuple[int, list[str]]], columns: dict[str, int], names: dict[str, str], labels: Labels
+) -> list[Image]:
     images: dict[str, Image] = {}
     for where, row in named_cells(rows, columns, _COLUMNS, path, labels):
         name = row['imageid'] if Path(row['imageid']).suffix else f'{row["imageid"]}.jpg'
         image = images.setdefault(name, Image(name, path, where))
-        image.boxes.append(Box(names.get(row['labelname'], row['labelname']),
-                               _corners([row[key] for key in _SIDES]), where, row.get('isgroupof') == '1'))
+        image.boxes.append(
+            Box(
+                names.get(row['labelname'], row['labelname']),
+                _corners([row[key] for key in _SIDES]),
+                where,
+                row.get('isgroupof') == '1',
+            )
+        )
     return list(images.values())
 
 
@@ -79,5 +94,9 @@ def _corners(sides: list[str]) -> Callable[[int, int], Corners]:
     return lambda width, height: (x1 * width, y1 * height, x2 * width, y2 * height)
 
 
-OPEN_IMAGES = Format(_NAME, '.csv with the columns ImageID, LabelName, XMin, XMax, YMin, YMax; class-descriptions*.csv',
-                     partial(find_label_files, suffix='.csv', name=_NAME), _read)
+OPEN_IMAGES = Format(
+    _NAME,
+    '.csv with the columns ImageID, LabelName, XMin, XMax, YMin, YMax; class-descriptions*.csv',
+    partial(find_label_files, suffix='.csv', name=_NAME),
+    _read,
+)

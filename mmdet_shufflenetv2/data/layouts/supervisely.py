@@ -39,18 +39,31 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
             labels.fault('label_file', f'{path}: objects is {shown(objects)}, expected a list. Export it again', path)
             continue
         size: Any = content.get('size') if isinstance(content.get('size'), dict) else {}
-        image = Image(path.stem, path, str(path), alone=True, size=(size.get('width'), size.get('height')),
-                      split=_split_tag(content.get('tags')))
-        image.boxes = [box for number, one in enumerate(objects)
-                       if (box := _box(one, f'{path}: objects[{number}]', path, labels))]
+        image = Image(
+            path.stem,
+            path,
+            str(path),
+            alone=True,
+            size=(size.get('width'), size.get('height')),
+            split=_split_tag(content.get('tags')),
+        )
+        image.boxes = [
+            box for number, one in enumerate(objects) if (box := _box(one, f'{path}: objects[{number}]', path, labels))
+        ]
         labels.images.append(image)
     return labels.dataset()
 
 
 def _class_names(labels: Labels) -> list[str] | None:
     """The classes of the project that can have boxes, in order; None if they are not listed."""
-    path = next((folder / 'meta.json' for folder in (labels.root, labels.root.absolute().parent)
-                 if (folder / 'meta.json').is_file()), None)
+    path = next(
+        (
+            folder / 'meta.json'
+            for folder in (labels.root, labels.root.absolute().parent)
+            if (folder / 'meta.json').is_file()
+        ),
+        None,
+    )
     if path is None:
         return None
     labels.files.add(path)
@@ -60,16 +73,24 @@ def _class_names(labels: Labels) -> list[str] | None:
         labels.faults.append((None, 'label_file', str(error)))
         return None
     classes = content.get('classes') if isinstance(content, dict) else None
-    names = [one['title'] for one in classes if isinstance(one, dict) and isinstance(one.get('title'), str)
-             and one.get('shape') not in _NO_BOXES] if isinstance(classes, list) else []
+    names = (
+        [
+            one['title']
+            for one in classes
+            if isinstance(one, dict) and isinstance(one.get('title'), str) and one.get('shape') not in _NO_BOXES
+        ]
+        if isinstance(classes, list)
+        else []
+    )
     return list(dict.fromkeys(' '.join(name.split()) for name in names)) or None
 
 
 def _split_tag(tags: Any) -> str | None:
     """The split that is named by a tag of an image."""
     names = [tag.get('name') for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
-    return next((split for name in names if isinstance(name, str) and name.isalpha() and (split := split_named(name))),
-                None)
+    return next(
+        (split for name in names if isinstance(name, str) and name.isalpha() and (split := split_named(name))), None
+    )
 
 
 def _box(one: Any, where: str, path: Path, labels: Labels) -> Box | None:
@@ -93,7 +114,7 @@ def _corners_of_bitmap(bitmap: Any) -> Corners:
         width, height = struct.unpack('>II', header[16:24])
         x, y = map(float_of, bitmap['origin'])
     except (KeyError, TypeError, ValueError, binascii.Error, zlib.error, struct.error):
-        return (math.nan, ) * 4
+        return (math.nan,) * 4
     return x, y, x + width, y + height
 
 

@@ -32,8 +32,9 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
     found: list[tuple[Image, list[Region]]] = []
     for path, content in labels.read_each(files):
         found += (_of_json if path.suffix.lower() == '.json' else _of_csv)(path, content, labels)
-    attributes = Counter(key.lower() for _, regions in found for _, _, said in regions if isinstance(said, dict)
-                         for key in said)
+    attributes = Counter(
+        key.lower() for _, regions in found for _, _, said in regions if isinstance(said, dict) for key in said
+    )
     key = next((key for key in _CLASSES if key in attributes), next(iter(attributes), None))
     if key is None and any(regions for _, regions in found):
         labels.notes.append("no region has an attribute, so all get the class 'object'")
@@ -59,9 +60,14 @@ def _of_json(path: Path, content: Any, labels: Labels) -> Iterator[tuple[Image, 
         regions = entry.get('regions') or []
         regions = list(regions.values()) if isinstance(regions, dict) else regions  # version 1
         where = f'{path}: {shown(key)}'
-        yield Image(entry['filename'], path, where), [
-            (f'{where}, region {index}', one.get('shape_attributes'), one.get('region_attributes'))
-            for index, one in enumerate(regions) if isinstance(one, dict)]
+        yield (
+            Image(entry['filename'], path, where),
+            [
+                (f'{where}, region {index}', one.get('shape_attributes'), one.get('region_attributes'))
+                for index, one in enumerate(regions)
+                if isinstance(one, dict)
+            ],
+        )
 
 
 def _of_csv(path: Path, rows: list[tuple[int, list[str]]], labels: Labels) -> Iterator[tuple[Image, list[Region]]]:
@@ -111,8 +117,10 @@ def _corners(shape: Any) -> Corners | None:
     if kind in ('circle', 'ellipse'):
         wide, high = (number('r'), number('r')) if kind == 'circle' else (number('rx'), number('ry'))
         theta = float_of(shape.get('theta', 0))
-        wide, high = (math.hypot(wide * math.cos(theta), high * math.sin(theta)),
-                      math.hypot(wide * math.sin(theta), high * math.cos(theta)))
+        wide, high = (
+            math.hypot(wide * math.cos(theta), high * math.sin(theta)),
+            math.hypot(wide * math.sin(theta), high * math.cos(theta)),
+        )
         return number('cx') - wide, number('cy') - high, number('cx') + wide, number('cy') + high
     return None
 

@@ -28,8 +28,13 @@ def _read(root: Path, files: list[Path]) -> UserDataset:
     labels = Labels(_NAME, root)
     for path, node in labels.read_each(files):
         size = node.first('size')
-        image = Image(node.value('filename') or node.value('path'), path, str(path), alone=True,
-                      size=(size.value('width'), size.value('height')) if size else (None, None))
+        image = Image(
+            node.value('filename') or node.value('path'),
+            path,
+            str(path),
+            alone=True,
+            size=(size.value('width'), size.value('height')) if size else (None, None),
+        )
         image.boxes = [box for one in node.all('object') if (box := _box(one, path, labels))]
         labels.images.append(image)
     _count_from_one(labels)
@@ -46,8 +51,10 @@ def _box(node: Node, path: Path, labels: Labels) -> Box | None:
         where = f'{path}:{sides.line}'
     elif polygon is not None:
         pairs = {child.tag: child.text.strip() for child in polygon.children}
-        corners = corners_of_points([(pairs[f'x{key[1:]}'], pairs.get(f'y{key[1:]}')) for key in pairs if key[0] == 'x']
-                                    or [(one.value('x'), one.value('y')) for one in polygon.all('pt')])
+        corners = corners_of_points(
+            [(pairs[f'x{key[1:]}'], pairs.get(f'y{key[1:]}')) for key in pairs if key[0] == 'x']
+            or [(one.value('x'), one.value('y')) for one in polygon.all('pt')]
+        )
     else:
         labels.fault('label_line', f'{where}: an object has no bndbox. Draw one, or remove the object', path)
         return None
@@ -62,8 +69,9 @@ def _count_from_one(labels: Labels) -> None:
         labels.notes.append(f'coordinates are assumed to be counted from 0, as in {zero.where}; VOC counts from 1')
         return
     for image in labels.images:
-        image.boxes = [box if callable(box.corners) else box._replace(corners=_from_zero(box.corners))
-                       for box in image.boxes]
+        image.boxes = [
+            box if callable(box.corners) else box._replace(corners=_from_zero(box.corners)) for box in image.boxes
+        ]
 
 
 def _from_zero(corners: Corners) -> Corners:
@@ -87,22 +95,30 @@ def _float(value: Any) -> float | None:
 
 def _assign_splits(labels: Labels) -> None:
     """Assign splits from the lists in ``ImageSets``. Without lists, folder names decide."""
-    folder = next((path for path in (labels.root / 'ImageSets' / 'Main', labels.root / 'ImageSets') if path.is_dir()),
-                  None)
+    folder = next(
+        (path for path in (labels.root / 'ImageSets' / 'Main', labels.root / 'ImageSets') if path.is_dir()), None
+    )
     lists = {path.stem.lower(): path for path in sorted(folder.glob('*.txt'))} if folder else {}
     # Other files list the images of one class: `cat_train.txt`.
-    splits = {split: path for name in ('trainval', 'train', 'training', 'val', 'valid', 'validation', 'test', 'testing')
-              if (path := lists.get(name)) and (split := split_named(name))}
+    splits = {
+        split: path
+        for name in ('trainval', 'train', 'training', 'val', 'valid', 'validation', 'test', 'testing')
+        if (path := lists.get(name)) and (split := split_named(name))
+    }
     if not splits:
         return
     labels.lists = True
     by_stem = {image.source.stem: image for image in labels.images}
     listed: list[Image] = []
     for split, path in splits.items():
-        lines = [(number, line.strip()) for number, line in enumerate(decoded(path.read_bytes()).splitlines(), 1)
-                 if line.strip()]
-        stems = [(f'{path}:{number}', stem) for number, line in lines
-                 if (stem := line.replace('\\', '/').rpartition('/')[2])]
+        lines = [
+            (number, line.strip())
+            for number, line in enumerate(decoded(path.read_bytes()).splitlines(), 1)
+            if line.strip()
+        ]
+        stems = [
+            (f'{path}:{number}', stem) for number, line in lines if (stem := line.replace('\\', '/').rpartition('/')[2])
+        ]
         known = [(where, _of_stem(stem, by_stem)) for where, stem in stems]
         if split == 'test' and not any(image for _, image in known):
             labels.notes.append(f'{path.name} lists images without annotations, so it is not evaluated')
@@ -114,8 +130,9 @@ def _assign_splits(labels: Labels) -> None:
                 listed.append(replace(image, split=split))
     names = {image.source for image in listed}
     if others := [image.source.name for image in labels.images if image.source not in names]:
-        labels.notes.append(f'{len(others)} label files are left out, because no list in {folder} names them: '
-                            f'{few(others)}')
+        labels.notes.append(
+            f'{len(others)} label files are left out, because no list in {folder} names them: {few(others)}'
+        )
     labels.images = listed
 
 
@@ -125,5 +142,9 @@ def _of_stem(line: str, by_stem: dict[str, Image]) -> Image | None:
     return next((by_stem[name] for name in names if name in by_stem), None)
 
 
-VOC = Format(_NAME, '.xml files with <annotation>, in Annotations/ or next to the images; ImageSets/Main/train.txt',
-             partial(find_label_files, suffix='.xml', name=_NAME), _read)
+VOC = Format(
+    _NAME,
+    '.xml files with <annotation>, in Annotations/ or next to the images; ImageSets/Main/train.txt',
+    partial(find_label_files, suffix='.xml', name=_NAME),
+    _read,
+)

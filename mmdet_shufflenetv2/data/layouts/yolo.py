@@ -38,7 +38,7 @@ DESCRIPTIONS = ('.yaml', '.yml', '.data')
 _ROUNDING = 0.01
 # Corners of rotated boxes can be further outside. Pixels instead of fractions are larger than this.
 _CORNERS = 0.5
-_KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
+_KEYS = {'train': ('train',), 'val': ('val', 'valid', 'validation'), 'test': ('test',)}
 _ALL_KEYS = tuple(key for keys in _KEYS.values() for key in keys)
 _CLASS_LISTS = ('classes.txt', 'obj.names')
 _EXAMPLE = 'names: [cat, dog]; train: images/train; val: images/val'
@@ -59,19 +59,30 @@ def find_description(root: Path) -> Path | None:
     for better in ([path for path in found if path.stem in ('data', 'dataset')], list(filter(_names_images, found))):
         found = better or found
     if len(found) > 1:
-        raise UserError(f'data={root}: {len(found)} files could describe the data set: '
-                        f'{", ".join(path.name for path in found)}. Name the one to use: data={found[0]}')
-    found += [root / name for name in _CLASS_LISTS if (root / name).is_file() and (
-        root / 'labels').is_dir() and not _other_labels(root / 'labels')]
-    if not found and any((folder / 'images').is_dir() and (folder / 'labels').is_dir()
-                         and not _other_labels(folder / 'labels') for folder in (root, *map(root.joinpath, _ALL_KEYS))):
+        raise UserError(
+            f'data={root}: {len(found)} files could describe the data set: '
+            f'{", ".join(path.name for path in found)}. Name the one to use: data={found[0]}'
+        )
+    found += [
+        root / name
+        for name in _CLASS_LISTS
+        if (root / name).is_file() and (root / 'labels').is_dir() and not _other_labels(root / 'labels')
+    ]
+    if not found and any(
+        (folder / 'images').is_dir() and (folder / 'labels').is_dir() and not _other_labels(folder / 'labels')
+        for folder in (root, *map(root.joinpath, _ALL_KEYS))
+    ):
         above = root.absolute().parent
         if any(map(is_description, above.iterdir())):
-            raise UserError(f'data={root} is a part of a data set and has no class names. Name the folder of the data '
-                            f'set: data={above}')
+            raise UserError(
+                f'data={root} is a part of a data set and has no class names. Name the folder of the data '
+                f'set: data={above}'
+            )
         folders = '; '.join(f'{split}: {folder}' for split, folder in _image_folders(root).items())
-        raise UserError(f'data={root} has images/ and labels/, but no .yaml with the class names. Create '
-                        f'{root / "data.yaml"} with these lines: names: [cat, dog]; {folders}')
+        raise UserError(
+            f'data={root} has images/ and labels/, but no .yaml with the class names. Create '
+            f'{root / "data.yaml"} with these lines: names: [cat, dog]; {folders}'
+        )
     return found[0] if found else None
 
 
@@ -180,8 +191,10 @@ def read_yolo(root: Path, description: Path) -> UserDataset:
             continue
         images = _images(said, split, paths)
         if not images:
-            raise UserError(f'{description} has {split}: {shown(named)}, but there are no images. Searched for '
-                            f'{", ".join(IMAGE_SUFFIXES)}.')
+            raise UserError(
+                f'{description} has {split}: {shown(named)}, but there are no images. Searched for '
+                f'{", ".join(IMAGE_SUFFIXES)}.'
+            )
         data.splits[split], data.faults[split] = _read_split(images, split, data, said)
         data.faults[split] += _orphans(images, [path for path in paths.values() if path and path.is_dir()], data)
         if not data.splits[split].images.absolute().is_relative_to(root.absolute()):
@@ -213,8 +226,9 @@ def _names(said: _Described) -> tuple[str, ...]:
     if isinstance(names, dict):
         numbered = {str(number): name for number, name in names.items()}
         if set(numbered) != set(map(str, range(len(names)))):
-            raise UserError(f'{path}: names must be numbered 0 to {len(names) - 1} without a gap, got '
-                            f'{shown(", ".join(numbered))}.')
+            raise UserError(
+                f'{path}: names must be numbered 0 to {len(names) - 1} without a gap, got {shown(", ".join(numbered))}.'
+            )
         names = [numbered[str(number)] for number in range(len(names))]
     if not isinstance(names, list) or not names or not all(isinstance(name, (str, int, float)) for name in names):
         raise UserError(f'{path}: names is {shown(names)}. Expected the class names, such as names: [cat, dog]')
@@ -229,12 +243,15 @@ def _darknet_names(said: _Described) -> tuple[str, ...]:
     path, content = said.path, said.content
     names = said.resolve(content.get('names', ''))
     if names is None or not names.is_file():
-        raise UserError(f'{path} has names = {content.get("names", "")}, but there is no such file. Expected a file '
-                        f'with one class name per line.')
+        raise UserError(
+            f'{path} has names = {content.get("names", "")}, but there is no such file. Expected a file '
+            f'with one class name per line.'
+        )
     classes = _class_list(names)
     if content.get('classes', str(len(classes))) != str(len(classes)):
-        raise UserError(f'{path} has classes = {content["classes"]}, but {names} has {len(classes)} names. Correct one '
-                        f'of them.')
+        raise UserError(
+            f'{path} has classes = {content["classes"]}, but {names} has {len(classes)} names. Correct one of them.'
+        )
     return classes
 
 
@@ -250,16 +267,20 @@ def _images(said: _Described, split: str, paths: dict[str, Path | None]) -> list
     found: dict[Path, None] = {}
     for name, path in paths.items():
         if path is None:
-            raise UserError(f'{said.path} has {split}: {name}, but there is no such folder or list in '
-                            f'{" or ".join(map(str, said.bases))}. Correct the path.')
+            raise UserError(
+                f'{said.path} has {split}: {name}, but there is no such folder or list in '
+                f'{" or ".join(map(str, said.bases))}. Correct the path.'
+            )
         if path.is_dir():
             found.update(dict.fromkeys(sorted(files_below(path))))
         else:
             listed = {line: said.resolve(line) for line in _lines(path)}
             if listed and not any(listed.values()):
-                raise UserError(f'{path} lists {len(listed)} images, but none of them exists: the first is '
-                                f'{shown(next(iter(listed)))}. Paths are relative to {said.path.parent}. Put the '
-                                f'images there, or export the data set again, with its images.')
+                raise UserError(
+                    f'{path} lists {len(listed)} images, but none of them exists: the first is '
+                    f'{shown(next(iter(listed)))}. Paths are relative to {said.path.parent}. Put the '
+                    f'images there, or export the data set again, with its images.'
+                )
             found.update(dict.fromkeys(image or path.parent / line for line, image in listed.items()))
     return list(found)
 
@@ -276,13 +297,16 @@ def _renamed(folder: Path, old: str, new: str) -> Path:
     return Path(f'{above}/{new}/{below}'[1:]) if found else folder
 
 
-def _read_split(images: list[Path], split: str, data: UserDataset,
-                said: _Described) -> tuple[Split, list[tuple[str, str]]]:
+def _read_split(
+    images: list[Path], split: str, data: UserDataset, said: _Described
+) -> tuple[Split, list[tuple[str, str]]]:
     folder = Path(os.path.commonpath([path.parent for path in images]))
     labels = [label_file(image) for image in images]
     if not any(path.is_file() for path in labels):
-        raise UserError(f'None of the {len(images)} images of {split} has labels: expected those of {images[0]} in '
-                        f'{labels[0]}. Put the label files there, one .txt per image.')
+        raise UserError(
+            f'None of the {len(images)} images of {split} has labels: expected those of {images[0]} in '
+            f'{labels[0]}. Put the label files there, one .txt per image.'
+        )
     faults: list[tuple[str, str]] = []
     entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -297,8 +321,16 @@ def _read_split(images: list[Path], split: str, data: UserDataset,
         for x1, y1, x2, y2, label, outside in _boxes(of_image, len(data.classes), keypoints, faults):
             clipped += outside
             box = [round(side, 3) for side in (x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height)]
-            annotations.append(dict(id=len(annotations) + 1, image_id=number, category_id=label + 1, bbox=box,
-                                    area=round(box[2] * box[3], 3), iscrowd=0))
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=number,
+                    category_id=label + 1,
+                    bbox=box,
+                    area=round(box[2] * box[3], 3),
+                    iscrowd=0,
+                )
+            )
     if clipped:
         data.notes.append(f'{split}: {clipped} boxes reached outside their image and were clipped')
     categories = [dict(id=number, name=name) for number, name in enumerate(data.classes, start=1)]
@@ -315,7 +347,7 @@ def _orphans(images: list[Path], folders: list[Path], data: UserDataset) -> Iter
     labels = set(map(label_file, images))
     said = {example for faults in data.faults.values() for _, example in faults}
     roots = [_renamed(folder, 'images', 'labels') for folder in folders]
-    found = {path for root in roots if root.is_dir() for path in files_below(root, ('.txt', ))}
+    found = {path for root in roots if root.is_dir() for path in files_below(root, ('.txt',))}
     found.update(path for folder in {path.parent for path in labels} for path in folder.glob('*.txt'))
     names: dict[Path, dict[str, str]] = {}
     for path in sorted(found - labels):
@@ -340,8 +372,9 @@ def _holds_labels(path: Path) -> bool:
         return 'labels' in path.parts or bool(re.match(r'\d+(\s+[\d.eE+-]+){4,}\s*$', file.readline(1000)))
 
 
-def _boxes(path: Path, num_classes: int, keypoints: bool,
-           faults: list[tuple[str, str]]) -> Iterator[tuple[float, float, float, float, int, bool]]:
+def _boxes(
+    path: Path, num_classes: int, keypoints: bool, faults: list[tuple[str, str]]
+) -> Iterator[tuple[float, float, float, float, int, bool]]:
     """x1, y1, x2, y2 as fractions, label, and whether the box was clipped. Invalid lines are added to ``faults``."""
     try:
         lines = path.read_text(encoding='utf-8-sig').splitlines()
@@ -401,5 +434,9 @@ def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, f
     return x1, y1, x2, y2, int(label), outside
 
 
-YOLO = Format('YOLO', 'data.yaml or obj.data with names, train and val; or classes.txt; labels/*.txt, images/',
-              find_description, read_yolo)
+YOLO = Format(
+    'YOLO',
+    'data.yaml or obj.data with names, train and val; or classes.txt; labels/*.txt, images/',
+    find_description,
+    read_yolo,
+)

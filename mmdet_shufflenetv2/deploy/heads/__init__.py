@@ -17,9 +17,11 @@ __all__ = ['HEADS', 'traceable_head']
 #: Each has ``fits(model)``, and is made of a model that does.
 HEADS = (DenseHead, GuidedAnchors, Heatmap, TwoStage, LearnedProposals, QueryDetector)
 
-_SUPPORTED = ('one-stage heads that inherit from BaseDenseHead (RetinaNet, FCOS, ATSS, GFL, VFNet, TOOD, RepPoints, '
-              'YOLOX, RTMDet, SSD, NanoDet, GA-RetinaNet, CenterNet), RPN with the standard, cascade or grid RoI head, '
-              'masks of the standard one, Sparse R-CNN, Deformable DETR and DINO')
+_SUPPORTED = (
+    'one-stage heads that inherit from BaseDenseHead (RetinaNet, FCOS, ATSS, GFL, VFNet, TOOD, RepPoints, '
+    'YOLOX, RTMDet, SSD, NanoDet, GA-RetinaNet, CenterNet), RPN with the standard, cascade or grid RoI head, '
+    'masks of the standard one, Sparse R-CNN, Deformable DETR and DINO'
+)
 
 
 def traceable_head(model: Any) -> Any:
@@ -31,7 +33,10 @@ def traceable_head(model: Any) -> Any:
     for head in HEADS:
         if head.fits(model):
             return head(model)
-    names = [type(getattr(model, name)).__name__ for name in ('rpn_head', 'roi_head', 'bbox_head')
-             if hasattr(model, name)]
-    raise UserError(f'{type(model).__name__} with {" and ".join(names) or "no head"} cannot be exported to a graph '
-                    f'with boxes. Supported are {_SUPPORTED}. Any backbone can be exported: backbone_only=True.')
+    names = [
+        type(getattr(model, name)).__name__ for name in ('rpn_head', 'roi_head', 'bbox_head') if hasattr(model, name)
+    ]
+    raise UserError(
+        f'{type(model).__name__} with {" and ".join(names) or "no head"} cannot be exported to a graph '
+        f'with boxes. Supported are {_SUPPORTED}. Any backbone can be exported: backbone_only=True.'
+    )

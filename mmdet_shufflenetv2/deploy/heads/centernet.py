@@ -35,8 +35,12 @@ class Heatmap(nn.Module):
         """Boxes ``(H * W, 4)`` and scores ``(C, H, W)``."""
         heatmap, sides, offsets = (maps[0] for maps in self.head(features))
         height, width = heatmap.shape[-2:]
-        cells = torch.stack((torch.arange(width, device=x.device).expand(height, width),
-                             torch.arange(height, device=x.device)[:, None].expand(height, width)))
+        cells = torch.stack(
+            (
+                torch.arange(width, device=x.device).expand(height, width),
+                torch.arange(height, device=x.device)[:, None].expand(height, width),
+            )
+        )
         center, half = cells + offsets[0], sides[0] / 2
         boxes = torch.cat((center - half, center + half)).flatten(1).T
         return boxes * (x.shape[-1] / width), heatmap[0]
@@ -45,8 +49,10 @@ class Heatmap(nn.Module):
         """What to compare an exported file on."""
         boxes, scores = self.cells(features, x)
         made = dict(boxes=made_boxes(len(boxes), size), scores=made_scores(scores.shape))
-        return [Stage('scores and boxes', {}, dict(boxes=boxes, scores=scores)),
-                Stage('detections', made, dict(zip(FOUND, self.best(**made))))]
+        return [
+            Stage('scores and boxes', {}, dict(boxes=boxes, scores=scores)),
+            Stage('detections', made, dict(zip(FOUND, self.best(**made)))),
+        ]
 
     def suppressions(self) -> list[Suppression]:
         """Each NMS."""

@@ -61,11 +61,21 @@ def every_prior(head: Any, outputs: Sequence[Sequence[Tensor]]) -> Priors:
             if hasattr(module, 'filter_scores_and_topk'):
                 stack.enter_context(replaced('mmdet.models.utils.filter_scores_and_topk', module, keep_all))
         stack.enter_context(
-            replaced('BaseDenseHead._bbox_post_process', head, lambda results, *args, **kwargs: results))
-        results = head.predict_by_feat(*outputs, batch_img_metas=[dict(img_shape=limit)], cfg=cfg, rescale=False,
-                                       with_nms=False)[0]
-    return _priors(head, outputs, results, counts or [one.shape[-2] * one.shape[-1] * number for one, number in zip(
-        outputs[0], head.prior_generator.num_base_priors)])
+            replaced('BaseDenseHead._bbox_post_process', head, lambda results, *args, **kwargs: results)
+        )
+        results = head.predict_by_feat(
+            *outputs, batch_img_metas=[dict(img_shape=limit)], cfg=cfg, rescale=False, with_nms=False
+        )[0]
+    return _priors(
+        head,
+        outputs,
+        results,
+        counts
+        or [
+            one.shape[-2] * one.shape[-1] * number
+            for one, number in zip(outputs[0], head.prior_generator.num_base_priors)
+        ],
+    )
 
 
 def _priors(head: Any, outputs: Sequence[Sequence[Tensor]], results: InstanceData, counts: list[int]) -> Priors:
@@ -106,7 +116,10 @@ class DenseHead(nn.Module):
         """Whether it is for this detector."""
         head = getattr(model, 'bbox_head', None)
         return isinstance(head, BaseDenseHead) and type(head).predict_by_feat in (
-            BaseDenseHead.predict_by_feat, YOLOXHead.predict_by_feat, NanoDetHead.predict_by_feat)
+            BaseDenseHead.predict_by_feat,
+            YOLOXHead.predict_by_feat,
+            NanoDetHead.predict_by_feat,
+        )
 
     def priors(self, features: Sequence[Tensor]) -> Priors:
         """What it says of each anchor or point."""
@@ -140,8 +153,10 @@ class DenseHead(nn.Module):
         same = min(len(found), len(own.scores))
         # Boxes that overlap by the threshold but for rounding may differ.
         if abs(len(found) - len(own.scores)) > 2 or (found.scores[:same] - own.scores[:same]).abs().mean() > 1e-3:
-            raise UserError(f'{type(self.head).__name__} selects boxes in a way of its own, which cannot be exported. '
-                            f'Export the backbone: backbone_only=True.')
+            raise UserError(
+                f'{type(self.head).__name__} selects boxes in a way of its own, which cannot be exported. '
+                f'Export the backbone: backbone_only=True.'
+            )
 
     def suppressions(self) -> list[Suppression]:
         """Each NMS."""

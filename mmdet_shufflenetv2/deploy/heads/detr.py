@@ -29,8 +29,10 @@ class QueryDetector(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         if model.data_preprocessor.pad_size_divisor != 1:
-            raise UserError(f'model.data_preprocessor.pad_size_divisor={model.data_preprocessor.pad_size_divisor}: an '
-                            f'exported {type(model).__name__} does not know what is padding. Expected 1.')
+            raise UserError(
+                f'model.data_preprocessor.pad_size_divisor={model.data_preprocessor.pad_size_divisor}: an '
+                f'exported {type(model).__name__} does not know what is padding. Expected 1.'
+            )
         self.model = model
 
     @staticmethod
@@ -71,9 +73,11 @@ class QueryDetector(nn.Module):
         boxes, scores = parts.pop('boxes'), parts.pop('scores')
         cells = {'cells': parts.pop('cells')} if parts else {}
         made = dict(boxes=made_boxes(len(boxes), torch.ones(2)), scores=made_scores(scores.shape))
-        return [*([Stage('logits of cells', {}, parts)] if parts else []),
-                Stage('scores and boxes', cells, dict(boxes=boxes, scores=scores)),
-                Stage('detections', made, dict(zip(FOUND, self.best(**made, size=size))))]
+        return [
+            *([Stage('logits of cells', {}, parts)] if parts else []),
+            Stage('scores and boxes', cells, dict(boxes=boxes, scores=scores)),
+            Stage('detections', made, dict(zip(FOUND, self.best(**made, size=size)))),
+        ]
 
     def suppressions(self) -> list[Suppression]:
         """Each NMS."""

@@ -34,18 +34,26 @@ class GuidedAnchors(DenseHead):
         head = self.head
         cls_scores, bbox_preds, shapes, locations = head(features)
         squares = head.square_anchor_generator.grid_priors(
-            [one.shape[-2:] for one in cls_scores], device=cls_scores[0].device)
+            [one.shape[-2:] for one in cls_scores], device=cls_scores[0].device
+        )
         sides = [one[0].permute(1, 2, 0).reshape(-1, 2) for one in shapes]
-        anchors = [head.anchor_coder.decode(square, F.pad(side, (2, 0)), wh_ratio_clip=1e-6)
-                   for square, side in zip(squares, sides)]
+        anchors = [
+            head.anchor_coder.decode(square, F.pad(side, (2, 0)), wh_ratio_clip=1e-6)
+            for square, side in zip(squares, sides)
+        ]
         logits, deltas, of_location = (
-            [one[0].permute(1, 2, 0).reshape(-1, width) for one in many] for many, width in (
-                (cls_scores, head.cls_out_channels), (bbox_preds, 4), (locations, 1)))
+            [one[0].permute(1, 2, 0).reshape(-1, width) for one in many]
+            for many, width in ((cls_scores, head.cls_out_channels), (bbox_preds, 4), (locations, 1))
+        )
         joined = torch.cat(logits)
-        scores = joined.sigmoid() if head.use_sigmoid_cls else joined.softmax(-1)[:, :head.num_classes]
+        scores = joined.sigmoid() if head.use_sigmoid_cls else joined.softmax(-1)[:, : head.num_classes]
         boxes = head.bbox_coder.decode(torch.cat(anchors), torch.cat(deltas))
-        return Priors(boxes, scores, torch.cat(of_location).sigmoid().expand(-1, head.num_base_priors).flatten(),
-                      [one.shape[0] for one in deltas])
+        return Priors(
+            boxes,
+            scores,
+            torch.cat(of_location).sigmoid().expand(-1, head.num_base_priors).flatten(),
+            [one.shape[0] for one in deltas],
+        )
 
     def stages(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> list[Stage]:
         """What to compare an exported file on."""
@@ -61,8 +69,12 @@ class GuidedAnchors(DenseHead):
         shown = factors >= self.head.loc_filter_thr
         scores = torch.where(shown[:, None], priors.scores, torch.full_like(priors.scores, -1.0))
         found = best_of_levels(
-            Priors(torch.arange(scores.shape[0], device=scores.device), scores.amax(1, keepdim=True), None,
-                   priors.counts), self.cfg.get('nms_pre', -1), None)
+            Priors(
+                torch.arange(scores.shape[0], device=scores.device), scores.amax(1, keepdim=True), None, priors.counts
+            ),
+            self.cfg.get('nms_pre', -1),
+            None,
+        )
         score, index = above(scores.index_select(0, found.boxes).flatten(), self.cfg.score_thr)
         classes = scores.shape[1]
         boxes = priors.boxes.index_select(0, found.boxes.index_select(0, index // classes))

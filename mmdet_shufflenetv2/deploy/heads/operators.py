@@ -30,9 +30,19 @@ from .position_sensitive import ps_roi_align
 __all__ = ['carafe', 'deform_conv2d', 'deformable_attention', 'extract_rois', 'roi_levels', 'traceable', 'unmasked']
 
 
-def deform_conv2d(x: Tensor, offset: Tensor, weight: Tensor, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-                  groups: int = 1, deform_groups: int = 1, bias: bool = False, im2col_step: int = 32,
-                  mask: Tensor | None = None) -> Tensor:
+def deform_conv2d(
+    x: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    deform_groups: int = 1,
+    bias: bool = False,
+    im2col_step: int = 32,
+    mask: Tensor | None = None,
+) -> Tensor:
     """Deformable convolution (``mmcv.ops.deform_conv2d``): all points are sampled at once, then summed up by a matrix.
 
     Args:
@@ -51,8 +61,9 @@ def deform_conv2d(x: Tensor, offset: Tensor, weight: Tensor, stride: Any = 1, pa
     rows, columns = (height + 2 * py - dy * (kh - 1) - 1) // sy + 1, (width + 2 * px - dx * (kw - 1) - 1) // sx + 1
     points = kh * kw
     # DyHead hands in maps of a larger level, of which mmcv reads the beginning.
-    offset = offset.flatten(1)[:, :deform_groups * 2 * points * rows * columns].reshape(
-        batch * deform_groups, points, 2, rows, columns)
+    offset = offset.flatten(1)[:, : deform_groups * 2 * points * rows * columns].reshape(
+        batch * deform_groups, points, 2, rows, columns
+    )
     kernel = [(i * dy - py, j * dx - px) for i in range(kh) for j in range(kw)]
     first_y, first_x = x.new_tensor(kernel).T.reshape(2, points, 1, 1)
     down = offset[:, :, 0] + (first_y + torch.arange(rows, device=x.device).view(-1, 1) * sy)
@@ -61,15 +72,25 @@ def deform_conv2d(x: Tensor, offset: Tensor, weight: Tensor, stride: Any = 1, pa
     sampled = F.grid_sample(x.reshape(batch * deform_groups, -1, height, width), grid, align_corners=False)
     sampled = sampled.reshape(batch, deform_groups, channels // deform_groups, points, rows * columns)
     if mask is not None:
-        mask = mask.flatten(1)[:, :deform_groups * points * rows * columns]
+        mask = mask.flatten(1)[:, : deform_groups * points * rows * columns]
         sampled = sampled * mask.reshape(batch, deform_groups, 1, points, rows * columns)
     sampled = sampled.reshape(batch, groups, channels // groups * points, rows * columns)
     out = weight.reshape(groups, out_channels // groups, -1) @ sampled
     return out.reshape(batch, out_channels, rows, columns)
 
 
-def _modulated_deform_conv2d(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None,
-                             stride: Any, padding: Any, dilation: Any, groups: int, deform_groups: int) -> Tensor:
+def _modulated_deform_conv2d(
+    x: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    deform_groups: int,
+) -> Tensor:
     out = deform_conv2d(x, offset, weight, stride, padding, dilation, groups, deform_groups, mask=mask)
     return out if bias is None else out + bias.view(1, -1, 1, 1)
 
@@ -90,7 +111,7 @@ def carafe(features: Tensor, masks: Tensor, kernel_size: int, group_size: int, s
     out: Any = 0
     for place in range(kernel_size**2):
         row, column = (step * scale_factor for step in divmod(place, kernel_size))
-        out = out + near[..., row:row + height, column:column + width] * masks[:, :, place:place + 1]
+        out = out + near[..., row : row + height, column : column + width] * masks[:, :, place : place + 1]
     return out.reshape(batch, channels, height, width)
 
 
@@ -115,8 +136,13 @@ def deformable_attention(value: Tensor, shapes: Tensor, locations: Tensor, weigh
     for level in range(levels):
         h: Any = shapes[level, 0]
         w: Any = shapes[level, 1]
-        sampled.append(F.grid_sample(maps[:, :, start:start + h * w].reshape(batch * heads, width, h, w),
-                                     grids[:, level], align_corners=False))
+        sampled.append(
+            F.grid_sample(
+                maps[:, :, start : start + h * w].reshape(batch * heads, width, h, w),
+                grids[:, level],
+                align_corners=False,
+            )
+        )
         start = start + h * w
     weights = weights.permute(0, 2, 1, 3, 4).reshape(batch * heads, 1, queries, levels * points)
     out = (torch.stack(sampled, dim=-2).flatten(-2) * weights).sum(-1)
@@ -128,8 +154,9 @@ def _linspace(start: Any, end: Any, steps: Any, **options: Any) -> Tensor:
     return torch.arange(steps, **options) + start
 
 
-def extract_rois(extractor: SingleRoIExtractor, features: Sequence[Tensor], rois: Tensor,
-                 roi_scale_factor: float | None = None) -> Tensor:
+def extract_rois(
+    extractor: SingleRoIExtractor, features: Sequence[Tensor], rois: Tensor, roi_scale_factor: float | None = None
+) -> Tensor:
     """``SingleRoIExtractor.forward``: what each of the RoIs ``(K, 5)`` shows, ``(K, C, size, size)``."""
     layers = extractor.roi_layers
     if len(layers) == 1:
@@ -138,8 +165,12 @@ def extract_rois(extractor: SingleRoIExtractor, features: Sequence[Tensor], rois
     if roi_scale_factor is not None:
         rois = extractor.roi_rescale(rois, roi_scale_factor)
     places = [(levels == level).nonzero()[:, 0] for level in range(len(layers))]
-    shown = torch.cat([_pooled(feature, rois.index_select(0, place), layer)
-                       for feature, place, layer in zip(features, places, layers)])
+    shown = torch.cat(
+        [
+            _pooled(feature, rois.index_select(0, place), layer)
+            for feature, place, layer in zip(features, places, layers)
+        ]
+    )
     return shown.index_select(0, torch.cat(places).argsort())
 
 
@@ -163,8 +194,9 @@ def _patches() -> list[AbstractContextManager[None]]:
         replaced('mmcv.ops.modulated_deform_conv2d', mmcv.ops.modulated_deform_conv, _modulated_deform_conv2d),
         replaced('mmcv.ops.masked_conv2d', mmcv.ops.masked_conv, _masked_conv2d),
         replaced('mmcv.ops.carafe', sys.modules['mmcv.ops.carafe'], carafe),
-        replaced('mmcv.ops.multi_scale_deformable_attn_pytorch', mmcv.ops.multi_scale_deform_attn,
-                 deformable_attention),
+        replaced(
+            'mmcv.ops.multi_scale_deformable_attn_pytorch', mmcv.ops.multi_scale_deform_attn, deformable_attention
+        ),
         replaced('torch.linspace', torch, _linspace),
         replaced('SingleRoIExtractor.forward', SingleRoIExtractor, extract_rois),
     ]

@@ -12,8 +12,9 @@ from ...compat.private import shape_as_tensor
 __all__ = ['ps_roi_align']
 
 
-def ps_roi_align(feature: Tensor, rois: Tensor, output_size: int | tuple[int, int], spatial_scale: float,
-                 sampling_ratio: int) -> Tensor:
+def ps_roi_align(
+    feature: Tensor, rois: Tensor, output_size: int | tuple[int, int], spatial_scale: float, sampling_ratio: int
+) -> Tensor:
     """What ``torchvision.ops.ps_roi_align`` computes for one image, by gathering samples.
 
     Args:
@@ -43,8 +44,11 @@ def ps_roi_align(feature: Tensor, rois: Tensor, output_size: int | tuple[int, in
             # (K, size, size, samples, samples): bin row, bin column, sample row, sample column.
             place = first_row + row[:, :, None, :, None] * width + column[:, None, :, None, :]
             weight = row_weight[:, :, None, :, None] * column_weight[:, None, :, None, :]
-            total = total + table.index_select(0, place.flatten()).view(
-                -1, size, size, samples * samples, channels) * weight.flatten(3)[..., None]
+            total = (
+                total
+                + table.index_select(0, place.flatten()).view(-1, size, size, samples * samples, channels)
+                * weight.flatten(3)[..., None]
+            )
     return total.mean(dim=3).permute(0, 3, 1, 2)
 
 

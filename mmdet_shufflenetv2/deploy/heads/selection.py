@@ -17,8 +17,21 @@ from torchvision.ops import nms
 from ...utils.errors import UserError
 
 __all__ = [
-    'FOUND', 'Candidates', 'Priors', 'Suppression', 'above', 'best', 'best_class_alone', 'best_of_levels',
-    'check_min_size', 'check_most', 'check_nms', 'clipped', 'large_boxes', 'suppressed']
+    'FOUND',
+    'Candidates',
+    'Priors',
+    'Suppression',
+    'above',
+    'best',
+    'best_class_alone',
+    'best_of_levels',
+    'check_min_size',
+    'check_most',
+    'check_nms',
+    'clipped',
+    'large_boxes',
+    'suppressed',
+]
 
 
 class Candidates(NamedTuple):
@@ -71,7 +84,7 @@ def best_of_levels(priors: Priors, most: int, score_thr: float | None, label_lev
     """
     classes, start, scores, prior, labels = priors.scores.shape[1], 0, [], [], []
     for level, count in enumerate(priors.counts):
-        of_level = priors.scores[start:start + count].flatten()
+        of_level = priors.scores[start : start + count].flatten()
         score, index = _top(of_level, most) if most > 0 else (of_level, None)
         score, index = above(score, score_thr, index)
         scores.append(score)
@@ -112,6 +125,7 @@ def clipped(boxes: Tensor, size: Tensor) -> Tensor:
     """Boxes ``(N, 4)`` within ``size``, width and height."""
     return boxes.clamp(min=0).minimum(size.repeat(2).to(boxes.dtype))
 
+
 # What mmcv's nms and batched_nms take besides the threshold, and the values at which they change nothing.
 _PLAIN = dict(type='nms', class_agnostic=False, offset=0, score_threshold=0, max_num=-1)
 # Above so many boxes mmcv goes class by class to save memory, and keeps the same.
@@ -123,14 +137,19 @@ def check_nms(cfg: dict[str, Any] | None, name: str) -> None:
 
     ``cfg`` is what mmcv's ``batched_nms`` takes, None for no NMS; ``name`` where it stands, ``model.test_cfg.nms``.
     """
-    others = [f'{key}={value!r}' for key, value in (cfg or {}).items()
-              if key not in ('iou_threshold', _WITHOUT_EFFECT) and (key not in _PLAIN or value != _PLAIN[key])]
+    others = [
+        f'{key}={value!r}'
+        for key, value in (cfg or {}).items()
+        if key not in ('iou_threshold', _WITHOUT_EFFECT) and (key not in _PLAIN or value != _PLAIN[key])
+    ]
     if not others and 'iou_threshold' not in (cfg or {}):
         others = ['no iou_threshold']
     if others:
-        raise UserError(f"{name} has {', '.join(others)}, and a graph does plain NMS within each class alone: expected "
-                        f"dict(type='nms', iou_threshold=0.6), with any threshold. Set it so in the config (with "
-                        f'_delete_=True if it is inherited) and evaluate again: the detector will find other things.')
+        raise UserError(
+            f'{name} has {", ".join(others)}, and a graph does plain NMS within each class alone: expected '
+            f"dict(type='nms', iou_threshold=0.6), with any threshold. Set it so in the config (with "
+            f'_delete_=True if it is inherited) and evaluate again: the detector will find other things.'
+        )
 
 
 def check_min_size(cfg: Any, name: str) -> None:
@@ -140,9 +159,11 @@ def check_min_size(cfg: Any, name: str) -> None:
     """
     size = cfg.get('min_bbox_size', -1)
     if size > 0:
-        raise UserError(f'{name}.min_bbox_size={size} counts pixels of the image before it is resized, which a graph '
-                        f'does not see: expected 0 or -1. Export with `cfg_options` {name}.min_bbox_size=0, and leave '
-                        f'out small boxes of what the file finds.')
+        raise UserError(
+            f'{name}.min_bbox_size={size} counts pixels of the image before it is resized, which a graph '
+            f'does not see: expected 0 or -1. Export with `cfg_options` {name}.min_bbox_size=0, and leave '
+            f'out small boxes of what the file finds.'
+        )
 
 
 def check_most(cfg: Any, key: str, name: str, default: int | None = None) -> None:
@@ -153,9 +174,11 @@ def check_most(cfg: Any, key: str, name: str, default: int | None = None) -> Non
     """
     most = cfg.get(key, default)
     if most is None or most < 1:
-        raise UserError(f'{name}.{key}={most}: with this value MMDetection slices from the end and drops the lowest '
-                        f'scores, which a graph does not do. Expected a number of 1 or more: set it with '
-                        f'`cfg_options` {name}.{key}=1000 and evaluate again.')
+        raise UserError(
+            f'{name}.{key}={most}: with this value MMDetection slices from the end and drops the lowest '
+            f'scores, which a graph does not do. Expected a number of 1 or more: set it with '
+            f'`cfg_options` {name}.{key}=1000 and evaluate again.'
+        )
 
 
 def large_boxes(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any) -> Candidates:
@@ -185,9 +208,13 @@ class _ClassNms(torch.autograd.Function):
     @staticmethod
     def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, most: int) -> Any:
         return g.op(
-            'NonMaxSuppression', boxes, scores, g.op('Constant', value_t=torch.tensor([most])),
+            'NonMaxSuppression',
+            boxes,
+            scores,
+            g.op('Constant', value_t=torch.tensor([most])),
             g.op('Constant', value_t=torch.tensor([iou_threshold], dtype=torch.float32)),
-            g.op('Constant', value_t=torch.tensor([_ABSENT / 2], dtype=torch.float32)))
+            g.op('Constant', value_t=torch.tensor([_ABSENT / 2], dtype=torch.float32)),
+        )
 
 
 #: Stands for the score of a box in a class that is not its own.

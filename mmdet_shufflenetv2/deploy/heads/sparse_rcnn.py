@@ -34,8 +34,12 @@ class LearnedProposals(nn.Module):
     @staticmethod
     def fits(model: Any) -> bool:
         """Whether it is for this detector."""
-        return (isinstance(model, TwoStageDetector) and isinstance(model.rpn_head, EmbeddingRPNHead)
-                and type(model.roi_head) is SparseRoIHead and not model.roi_head.with_mask)
+        return (
+            isinstance(model, TwoStageDetector)
+            and isinstance(model.rpn_head, EmbeddingRPNHead)
+            and type(model.roi_head) is SparseRoIHead
+            and not model.roi_head.with_mask
+        )
 
     def objects(self, features: Sequence[Tensor], size: Tensor) -> tuple[Tensor, Tensor]:
         """Boxes ``(Q, 4)`` and scores ``(Q, C)``."""
@@ -43,7 +47,7 @@ class LearnedProposals(nn.Module):
         objects = self.rpn.init_proposal_features.weight[None]
         for extractor, head in zip(self.roi_head.bbox_roi_extractor, self.roi_head.bbox_head):
             rois = torch.cat((torch.zeros_like(boxes[:, :1]), boxes), dim=1)
-            logits, deltas, objects, _ = head(extractor(features[:extractor.num_inputs], rois), objects)
+            logits, deltas, objects, _ = head(extractor(features[: extractor.num_inputs], rois), objects)
             boxes = head.bbox_coder.decode(boxes, deltas[0])
             if head.bbox_coder.clip_border:
                 boxes = clipped(boxes, size)
@@ -58,8 +62,10 @@ class LearnedProposals(nn.Module):
         """What to compare an exported file on."""
         boxes, scores = self.objects(features, size)
         made = dict(boxes=made_boxes(len(boxes), size), scores=made_scores(scores.shape))
-        return [Stage('scores and boxes', {}, dict(boxes=boxes, scores=scores)),
-                Stage('detections', made, dict(zip(FOUND, self.best(**made))))]
+        return [
+            Stage('scores and boxes', {}, dict(boxes=boxes, scores=scores)),
+            Stage('detections', made, dict(zip(FOUND, self.best(**made)))),
+        ]
 
     def suppressions(self) -> list[Suppression]:
         """Each NMS."""

@@ -63,10 +63,13 @@ class TwoStage(nn.Module):
     @staticmethod
     def fits(model: Any) -> bool:
         """Whether it is for this detector."""
-        return (isinstance(model, TwoStageDetector) and isinstance(model.rpn_head, RPNHead)
-                and not isinstance(model.rpn_head, GuidedAnchorHead)
-                and type(model.roi_head) in (StandardRoIHead, CascadeRoIHead, GridRoIHead)
-                and not (isinstance(model.roi_head, CascadeRoIHead) and model.roi_head.with_mask))
+        return (
+            isinstance(model, TwoStageDetector)
+            and isinstance(model.rpn_head, RPNHead)
+            and not isinstance(model.rpn_head, GuidedAnchorHead)
+            and type(model.roi_head) in (StandardRoIHead, CascadeRoIHead, GridRoIHead)
+            and not (isinstance(model.roi_head, CascadeRoIHead) and model.roi_head.with_mask)
+        )
 
     def anchors(self, priors: Priors, size: Tensor) -> Candidates:
         """What enters the NMS of the proposals; labels are levels."""
@@ -120,7 +123,8 @@ class TwoStage(nn.Module):
         elif self.roi_head.with_mask:
             parts['masks'] = self.masks(features, found.boxes, found.labels)
         return found, parts | priors.parts('rpn_') | dict(zip(ANCHORS, anchors)) | dict(
-            proposals=proposals, boxes=boxes, scores=scores) | dict(zip(CANDIDATES, candidates))
+            proposals=proposals, boxes=boxes, scores=scores
+        ) | dict(zip(CANDIDATES, candidates))
 
     def stages(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> list[Stage]:
         """What to compare an exported file on: regions by MMDetection's own way from proposals to boxes."""
@@ -130,11 +134,13 @@ class TwoStage(nn.Module):
         stages.append(Stage('anchors', made.parts('rpn_'), dict(zip(ANCHORS, self.anchors(made, size)))))
         proposals = clipped(made_boxes(128, size), size)
         boxes, scores = _region_results(self.roi_head, features, proposals, size)
-        stages.append(Stage('scores and boxes of given RoIs', dict(proposals=proposals),
-                            dict(boxes=boxes, scores=scores)))
+        stages.append(
+            Stage('scores and boxes of given RoIs', dict(proposals=proposals), dict(boxes=boxes, scores=scores))
+        )
         for power in (1.0, 40.0):
-            given = dict(boxes=made_boxes(boxes.numel() // 4, size).view(boxes.shape),
-                         scores=made_scores(scores.shape, power))
+            given = dict(
+                boxes=made_boxes(boxes.numel() // 4, size).view(boxes.shape), scores=made_scores(scores.shape, power)
+            )
             stages.append(Stage('candidates', given, dict(zip(CANDIDATES, self.candidates(**given)))))
         if isinstance(self.roi_head, GridRoIHead):
             found = dict(found_boxes=proposals)
@@ -149,8 +155,10 @@ class TwoStage(nn.Module):
     def suppressions(self) -> list[Suppression]:
         """Each NMS."""
         levels = len(self.rpn.prior_generator.strides)
-        return [Suppression(ANCHORS, ('proposals', ), self.rpn_cfg, levels),
-                Suppression(CANDIDATES, FOUND, self.cfg, self.head.num_classes)]
+        return [
+            Suppression(ANCHORS, ('proposals',), self.rpn_cfg, levels),
+            Suppression(CANDIDATES, FOUND, self.cfg, self.head.num_classes),
+        ]
 
     def masks(self, features: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
         """Probabilities ``(K, h, w)`` that a cell of a box shows the object."""
@@ -162,7 +170,7 @@ class TwoStage(nn.Module):
 
     def moved(self, features: Sequence[Tensor], boxes: Tensor, size: Tensor) -> Tensor:
         """Boxes by the grid points of a :class:`mmdet.models.GridRoIHead`."""
-        shown = self.roi_head.grid_roi_extractor(features[:self.roi_head.grid_roi_extractor.num_inputs], _rois(boxes))
+        shown = self.roi_head.grid_roi_extractor(features[: self.roi_head.grid_roi_extractor.num_inputs], _rois(boxes))
         heatmaps = self.roi_head.grid_head(shown)['fused']
         return clipped(grid_boxes(self.roi_head.grid_head, heatmaps, boxes, NO_LIMIT), size)
 
@@ -171,8 +179,9 @@ def _rois(boxes: Tensor) -> Tensor:
     return torch.cat((torch.zeros_like(boxes[:, :1]), boxes), dim=1)
 
 
-def _region_results(roi_head: Any, features: Sequence[Tensor], proposals: Tensor,
-                    size: Tensor) -> tuple[Tensor, Tensor]:
+def _region_results(
+    roi_head: Any, features: Sequence[Tensor], proposals: Tensor, size: Tensor
+) -> tuple[Tensor, Tensor]:
     """What :meth:`TwoStage.regions` returns, by MMDetection's own ``predict_bbox``."""
     width, height = size.tolist()
     predict: Any = (StandardRoIHead if isinstance(roi_head, GridRoIHead) else type(roi_head)).predict_bbox
@@ -183,8 +192,10 @@ def _region_results(roi_head: Any, features: Sequence[Tensor], proposals: Tensor
 def check_extractor(extractor: Any) -> None:
     """Raise a :class:`UserError` for a RoI extractor that a graph cannot do."""
     if not isinstance(extractor, SingleRoIExtractor):
-        raise UserError(f'model.roi_head.bbox_roi_extractor is a {type(extractor).__name__}, which cannot be exported: '
-                        f'expected SingleRoIExtractor.')
+        raise UserError(
+            f'model.roi_head.bbox_roi_extractor is a {type(extractor).__name__}, which cannot be exported: '
+            f'expected SingleRoIExtractor.'
+        )
     for layer in extractor.roi_layers:
         if isinstance(layer, PSRoIAlign):
             fits, options = layer.sampling_ratio > 0, f'sampling_ratio={layer.sampling_ratio}'
@@ -192,6 +203,8 @@ def check_extractor(extractor: Any) -> None:
             pool_mode = getattr(layer, 'pool_mode', None)
             fits, options = isinstance(layer, RoIAlign) and pool_mode == 'avg', f'pool_mode={pool_mode!r}'
         if not fits:
-            raise UserError(f'model.roi_head.bbox_roi_extractor has a {type(layer).__name__} with {options}, which '
-                            f"cannot be exported: expected RoIAlign with pool_mode='avg', or PSRoIAlign with "
-                            f'sampling_ratio=2.')
+            raise UserError(
+                f'model.roi_head.bbox_roi_extractor has a {type(layer).__name__} with {options}, which '
+                f"cannot be exported: expected RoIAlign with pool_mode='avg', or PSRoIAlign with "
+                f'sampling_ratio=2.'
+            )

@@ -12,8 +12,18 @@ from .target import Target
 __all__ = ['TARGETS', 'is_exported', 'target_of']
 
 #: All of them by name. Of those that read files of one suffix, the first does unless another is asked for.
-TARGETS: dict[str, Target] = {target.name: target for target in (
-    onnxruntime.TARGET, openvino.TARGET, ncnn.TARGET, litert.TARGET, tensorrt.TARGET, coreml.TARGET, web.TARGET)}
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        onnxruntime.TARGET,
+        openvino.TARGET,
+        ncnn.TARGET,
+        litert.TARGET,
+        tensorrt.TARGET,
+        coreml.TARGET,
+        web.TARGET,
+    )
+}
 
 
 def is_exported(path: str | os.PathLike[str] | None) -> bool:
@@ -32,6 +42,12 @@ def target_of(path: str | os.PathLike[str], name: str | None = None) -> Target:
     for target in TARGETS.values() if name is None else [TARGETS[name]]:
         if Path(path).suffix.lower() in target.suffixes or (name is not None and target.is_folder):
             return target
-    raise UserError(f'{path}: expected a name that ends in ' + ', '.join(
-        f'{" or ".join(target.suffixes)} ({target.name})' for target in TARGETS.values()
-        if name in (None, target.name) and not target.is_folder) + '.')
+    raise UserError(
+        f'{path}: expected a name that ends in '
+        + ', '.join(
+            f'{" or ".join(target.suffixes)} ({target.name})'
+            for target in TARGETS.values()
+            if name in (None, target.name) and not target.is_folder
+        )
+        + '.'
+    )

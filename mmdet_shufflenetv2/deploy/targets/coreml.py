@@ -32,6 +32,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
     import torch
 
     from ..priors_network import check_network, check_selection, surroundings
+
     network, _, selection, x, _ = made = surroundings(*program[:3], 'coreml')
     example = torch.from_numpy(x)[None]
     with torch.no_grad():
@@ -43,8 +44,10 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
     inputs, outputs, _ = description(out)
     shapes = {name: tuple(value.shape) for name, value in zip(_OUTPUTS, wanted)}
     if (inputs, outputs) != (dict(input=tuple(example.shape)), shapes):
-        raise UserError(f'coremltools converted this detector to a program from {inputs} to {outputs}, expected '
-                        f'{shapes}. {WITH_NMS}')
+        raise UserError(
+            f'coremltools converted this detector to a program from {inputs} to {outputs}, expected '
+            f'{shapes}. {WITH_NMS}'
+        )
     if TARGET.runs_here:
         run = _runner(_model(out))
         return check_network(network, run, x, selection, options.precision)
@@ -55,16 +58,20 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
 def _converted(network: Any, example: Any, outputs: int, precision: str) -> Any:
     import coremltools
     import torch
+
     try:
         with _quiet():
             # Frozen: coremltools takes a traced module's own property `graph` for the part of that name.
             trace: Any = torch.jit.trace  # PyTorch has no types for it
             traced = torch.jit.freeze(trace(network, example, check_trace=False).eval())
             return coremltools.convert(
-                traced, inputs=[coremltools.TensorType('input', shape=example.shape)],
+                traced,
+                inputs=[coremltools.TensorType('input', shape=example.shape)],
                 outputs=[coremltools.TensorType(name, dtype=np.float32) for name in _OUTPUTS[:outputs]],
-                minimum_deployment_target=coremltools.target.iOS15, skip_model_load=True,
-                compute_precision=getattr(coremltools.precision, dict(fp32='FLOAT32', fp16='FLOAT16')[precision]))
+                minimum_deployment_target=coremltools.target.iOS15,
+                skip_model_load=True,
+                compute_precision=getattr(coremltools.precision, dict(fp32='FLOAT32', fp16='FLOAT16')[precision]),
+            )
     except Exception as error:  # its frontends raise whatever they meet
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f'coremltools cannot convert this detector: {said}. {WITH_NMS}') from error
@@ -87,15 +94,19 @@ def _quiet() -> Iterator[None]:
 def description(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]], list[str]]:
     """Shapes of the inputs and of the outputs of a ``.mlpackage``, and its operators in order; on any system."""
     import coremltools
+
     spec = coremltools.utils.load_spec(str(path))
-    inputs, outputs = ({one.name: tuple(one.type.multiArrayType.shape) for one in kind}
-                       for kind in (spec.description.input, spec.description.output))
+    inputs, outputs = (
+        {one.name: tuple(one.type.multiArrayType.shape) for one in kind}
+        for kind in (spec.description.input, spec.description.output)
+    )
     blocks = spec.mlProgram.functions['main'].block_specializations
     return inputs, outputs, [operator.type for block in blocks.values() for operator in block.operations]
 
 
 def _model(path: Path) -> Any:
     import coremltools
+
     try:
         with _quiet():
             return coremltools.models.MLModel(str(path))
@@ -107,6 +118,7 @@ def _runner(model: Any) -> Any:
     def run(x: np.ndarray) -> list[np.ndarray]:
         found = model.predict({'input': x[None]})
         return [found[name] for name in _OUTPUTS if name in found]
+
     return run
 
 
@@ -119,6 +131,17 @@ def _load(path: Path, threads: int | None) -> Loaded:
     return Loaded(*surrounded(about, lambda x, _: run(x), path))
 
 
-TARGET = Target('coreml', ('.mlpackage', ), 'coreml', ('onnx', 'onnxruntime', 'coremltools'), ('coremltools', ), 1,
-                _export, _load, ('fp32', 'fp16'), oldest=(('coremltools', '9.0'), ), platform='darwin',
-                writes_folder=True)
+TARGET = Target(
+    'coreml',
+    ('.mlpackage',),
+    'coreml',
+    ('onnx', 'onnxruntime', 'coremltools'),
+    ('coremltools',),
+    1,
+    _export,
+    _load,
+    ('fp32', 'fp16'),
+    oldest=(('coremltools', '9.0'),),
+    platform='darwin',
+    writes_folder=True,
+)

@@ -31,6 +31,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
 
     from ..priors_network import check_network, surroundings, write_network
     from ..tflite import to_tflite, write_tflite
+
     network, _, selection, x, _ = made = surroundings(*program[:3], 'litert')
     with TemporaryDirectory() as folder:
         path = Path(folder, 'network.onnx')
@@ -43,6 +44,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
 
 def _interpreter(path: Path, threads: int | None) -> Any:
     from ai_edge_litert.interpreter import Interpreter
+
     try:
         interpreter = Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()
@@ -62,11 +64,14 @@ def _run(interpreter: Any, x: np.ndarray) -> list[np.ndarray]:
 def _metadata(path: Path) -> Mapping[str, Any]:
     """The entries that :func:`..tflite.write_tflite` wrote."""
     from ai_edge_litert import schema_py_generated as schema
+
     model = schema.Model.GetRootAs(path.read_bytes())
     entries = [model.Metadata(number) for number in range(model.MetadataLength())]
     try:
-        return {entry.Name().decode(): json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
-                for entry in entries}
+        return {
+            entry.Name().decode(): json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+            for entry in entries
+        }
     except (AttributeError, ValueError):  # those of other programs are not in JSON
         return {}
 
@@ -78,5 +83,14 @@ def _load(path: Path, threads: int | None) -> Loaded:
     return Loaded(*surrounded(about, lambda x, selection: _run(interpreter, x), path))
 
 
-TARGET = Target('litert', ('.tflite', ), 'litert', ('onnx', 'onnxruntime', 'ai_edge_litert'), ('ai_edge_litert', ), 1,
-                _export, _load, oldest=(('ai-edge-litert', '2.1'), ))
+TARGET = Target(
+    'litert',
+    ('.tflite',),
+    'litert',
+    ('onnx', 'onnxruntime', 'ai_edge_litert'),
+    ('ai_edge_litert',),
+    1,
+    _export,
+    _load,
+    oldest=(('ai-edge-litert', '2.1'),),
+)

@@ -28,6 +28,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
     import torch
 
     from ..priors_network import check_network, surroundings
+
     network, _, selection, x, _ = made = surroundings(*program[:3], 'ncnn')
     with torch.no_grad():
         _convert(network, torch.from_numpy(x)[None], out, options.precision)
@@ -41,14 +42,23 @@ def _convert(network: Any, x: Any, out: Path, precision: str) -> None:
     """Write ``.param`` and ``.bin``."""
     import pnnx
     import torch
+
     with TemporaryDirectory() as folder:
         traced = Path(folder, 'traced.pt')
         trace: Any = torch.jit.trace  # untyped in PyTorch
         trace(network, x, check_trace=False).save(traced)
         done = subprocess.run(
-            [pnnx.EXEC_PATH, traced.name, f'inputshape={list(x.shape)}'.replace(' ', ''),
-             f'fp16={int(precision == "fp16")}'],
-            cwd=folder, capture_output=True, text=True, check=False)
+            [
+                pnnx.EXEC_PATH,
+                traced.name,
+                f'inputshape={list(x.shape)}'.replace(' ', ''),
+                f'fp16={int(precision == "fp16")}',
+            ],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         param, weights = (traced.with_suffix(f'.ncnn.{kind}') for kind in ('param', 'bin'))
         if not param.exists():
             said = (done.stderr.strip().splitlines() or ['no message'])[-1]
@@ -59,6 +69,7 @@ def _convert(network: Any, x: Any, out: Path, precision: str) -> None:
 
 def _net(path: Path, threads: int | None, precision: str) -> Any:
     import ncnn
+
     net = ncnn.Net()
     if threads is not None:
         net.opt.num_threads = threads
@@ -74,6 +85,7 @@ def _net(path: Path, threads: int | None, precision: str) -> Any:
 def _run(net: Any, x: np.ndarray, selection: Selection) -> list[np.ndarray]:
     """Boxes ``(P, 4)``, scores ``(P, C)`` and, where there are any, factors ``(P,)``."""
     import ncnn
+
     extractor = net.create_extractor()
     extractor.input('input', ncnn.Mat(x).clone())  # one made of an array does not keep it
     priors = sum(selection.counts)
@@ -84,16 +96,20 @@ def _run(net: Any, x: np.ndarray, selection: Selection) -> list[np.ndarray]:
 def _load(path: Path, threads: int | None) -> Loaded:
     about_path = path.with_suffix('.json')
     if missing := [file.name for file in (path.with_suffix('.bin'), about_path) if not file.is_file()]:
-        raise UserError(f'{path} needs {" and ".join(missing)} beside it. snv2 export writes .param, .bin and .json: '
-                        f'keep the three together.')
+        raise UserError(
+            f'{path} needs {" and ".join(missing)} beside it. snv2 export writes .param, .bin and .json: '
+            f'keep the three together.'
+        )
     try:
         about = json.loads(about_path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise UserError(f'{about_path} was not made by snv2 export, or is corrupt: {error!r}. Export the detector '
-                        f'again.') from error
+        raise UserError(
+            f'{about_path} was not made by snv2 export, or is corrupt: {error!r}. Export the detector again.'
+        ) from error
     net = _net(path, threads, about.get('precision', 'fp32'))
     return Loaded(*surrounded(about, lambda x, selection: _run(net, x, selection), about_path))
 
 
-TARGET = Target('ncnn', ('.param', ), 'ncnn', ('onnx', 'onnxruntime', 'ncnn', 'pnnx'), ('ncnn', ), 1, _export, _load,
-                ('fp32', 'fp16'))
+TARGET = Target(
+    'ncnn', ('.param',), 'ncnn', ('onnx', 'onnxruntime', 'ncnn', 'pnnx'), ('ncnn',), 1, _export, _load, ('fp32', 'fp16')
+)

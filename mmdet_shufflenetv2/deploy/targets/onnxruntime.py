@@ -28,6 +28,7 @@ def session(path: str | os.PathLike[str] | bytes, threads: int | None = None, pr
         UserError: If the file is not an ONNX graph.
     """
     import onnxruntime  # optional
+
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
@@ -44,6 +45,7 @@ def session(path: str | os.PathLike[str] | bytes, threads: int | None = None, pr
 
 def _export(program: Program, out: Path, options: ExportOptions) -> None:
     from ..precision import write_precision
+
     write_precision(program.onnx, program.about, out, options)
 
 
@@ -55,5 +57,15 @@ def _load(path: Path, threads: int | None) -> Loaded:
     return Loaded(lambda image: graph.run(None, {'image': image}), about)
 
 
-TARGET = Target('onnxruntime', ('.onnx', ), 'deploy', ('onnx', 'onnxruntime'), ('onnxruntime', ), 16, _export, _load,
-                ('fp32', 'fp16', 'int8'), batches=True)
+TARGET = Target(
+    'onnxruntime',
+    ('.onnx',),
+    'deploy',
+    ('onnx', 'onnxruntime'),
+    ('onnxruntime',),
+    16,
+    _export,
+    _load,
+    ('fp32', 'fp16', 'int8'),
+    batches=True,
+)

@@ -29,6 +29,7 @@ def compile_for_cpu(path: Path, threads: int | None = None, shape: Sequence[int]
         shape: Fixes the only input to this shape; None keeps its dynamic axes.
     """
     import openvino  # optional
+
     model = openvino.Core().read_model(path)
     if shape is not None:
         model.reshape(list(shape))
@@ -37,10 +38,12 @@ def compile_for_cpu(path: Path, threads: int | None = None, shape: Sequence[int]
 
 def _compiled(model: Any, threads: int | None) -> Any:
     import openvino
+
     options = dict(PERFORMANCE_HINT='LATENCY', INFERENCE_PRECISION_HINT='f32')
     with _same_signal_stack():
         return openvino.Core().compile_model(
-            model, 'CPU', options if threads is None else options | dict(INFERENCE_NUM_THREADS=threads))
+            model, 'CPU', options if threads is None else options | dict(INFERENCE_NUM_THREADS=threads)
+        )
 
 
 class _Stack(ctypes.Structure):
@@ -70,20 +73,22 @@ def _same_signal_stack() -> Iterator[None]:
 
 def _export(program: Program, out: Path, options: ExportOptions) -> None:
     from ..precision import write_precision
+
     if out.suffix == '.onnx':
         write_precision(program.onnx, program.about, out, options)
         return
     import openvino
+
     half = options.precision == 'fp16'  # OpenVINO itself stores weights so
     graph = out.with_name('graph.onnx')
-    write_precision(program.onnx, program.about, graph,
-                    replace(options, precision='fp32') if half else options)
+    write_precision(program.onnx, program.about, graph, replace(options, precision='fp32') if half else options)
     openvino.save_model(openvino.Core().read_model(graph), out, compress_to_fp16=half)
     graph.unlink()
 
 
 def _load(path: Path, threads: int | None) -> Loaded:
     import openvino
+
     try:
         model = openvino.Core().read_model(path)
         compiled = _compiled(model, threads)
@@ -96,5 +101,15 @@ def _load(path: Path, threads: int | None) -> Loaded:
     return Loaded(lambda image: compiled(image).to_tuple(), about)
 
 
-TARGET = Target('openvino', ('.xml', '.onnx'), 'openvino', ('onnx', 'onnxruntime', 'openvino'), ('openvino', ), 1,
-                _export, _load, ('fp32', 'fp16', 'int8'), batches=True)
+TARGET = Target(
+    'openvino',
+    ('.xml', '.onnx'),
+    'openvino',
+    ('onnx', 'onnxruntime', 'openvino'),
+    ('openvino',),
+    1,
+    _export,
+    _load,
+    ('fp32', 'fp16', 'int8'),
+    batches=True,
+)

@@ -71,7 +71,7 @@ class Target:
     #: Read a file that ``export`` wrote, to run on so many threads; None leaves their number to the runtime.
     load: Callable[[Path, int | None], Loaded]
     #: Values of ``precision`` that it can write.
-    precisions: tuple[str, ...] = ('fp32', )
+    precisions: tuple[str, ...] = ('fp32',)
     #: Whether it takes several images at once.
     batches: bool = False
     #: Command that makes of the file what the runtime runs, with ``{path}`` and ``{stem}``; empty if it runs the file.
@@ -101,12 +101,16 @@ class Target:
     def need(self, modules: Sequence[str], what: str) -> None:
         """Raise a :class:`UserError` that names the modules which are missing or too old; ``what`` needs them."""
         if missing := [module for module in modules if find_spec(module) is None]:
-            raise UserError(f"{what} needs {' and '.join(missing)}: pip install {' '.join(missing)}, or this package "
-                            f"with its extra: pip install '.[{self.extra}]'.")
+            raise UserError(
+                f'{what} needs {" and ".join(missing)}: pip install {" ".join(missing)}, or this package '
+                f"with its extra: pip install '.[{self.extra}]'."
+            )
         for name, oldest in self.oldest:
             if name.replace('-', '_') in modules and _numbers(found := version(name)) < _numbers(oldest):
-                raise UserError(f"{what} needs {name} {oldest} or later, got {found}: pip install -U {name}, or this "
-                                f"package with its extra: pip install '.[{self.extra}]'.")
+                raise UserError(
+                    f'{what} needs {name} {oldest} or later, got {found}: pip install -U {name}, or this '
+                    f"package with its extra: pip install '.[{self.extra}]'."
+                )
 
 
 def _numbers(text: str) -> tuple[int, ...]:

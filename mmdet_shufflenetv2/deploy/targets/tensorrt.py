@@ -37,6 +37,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
     import onnx
 
     from ..priors_network import check_network, surroundings, write_network
+
     network, _, selection, x, _ = made = surroundings(*program[:3], 'tensorrt')
     with TemporaryDirectory() as folder:
         write_network(network, x, path := Path(folder, 'network.onnx'))
@@ -45,15 +46,26 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
         raise UserError(f'target=tensorrt does not support {", ".join(unknown)} of this detector. {WITH_NMS}')
     if options.precision == 'fp16':
         from onnxruntime.transformers.float16 import convert_float_to_float16
+
         graph = convert_float_to_float16(graph, keep_io_types=True)
     about = made.about(options.precision)
-    onnx.helper.set_model_props(graph, {key: value if isinstance(value, str) else json.dumps(value)
-                                        for key, value in about.items()})
+    onnx.helper.set_model_props(
+        graph, {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
+    )
     onnx.save(graph, out)
     session = onnxruntime.session(out)
     return check_network(network, lambda one: session.run(None, {'input': one[None]}), x, selection, options.precision)
 
 
-TARGET = Target('tensorrt', ('.onnx', ), 'tensorrt', ('onnx', 'onnxruntime'), ('onnxruntime', ), 1, _export,
-                onnxruntime.TARGET.load, ('fp32', 'fp16'),
-                next_step='trtexec --onnx={path} --saveEngine={stem}.engine')
+TARGET = Target(
+    'tensorrt',
+    ('.onnx',),
+    'tensorrt',
+    ('onnx', 'onnxruntime'),
+    ('onnxruntime',),
+    1,
+    _export,
+    onnxruntime.TARGET.load,
+    ('fp32', 'fp16'),
+    next_step='trtexec --onnx={path} --saveEngine={stem}.engine',
+)

@@ -41,17 +41,34 @@ def _copy_runtime(out: Path) -> None:
         raise UserError(f'npm is not installed: the web target copies {RUNTIME} with it. Install Node.js.')
     with TemporaryDirectory() as folder:
         done = subprocess.run(
-            [npm, 'pack', RUNTIME, '--loglevel=error', '--prefer-offline', '--fetch-retries=1', '--fetch-timeout=60000',
-             '--pack-destination', folder], capture_output=True, text=True, check=False)
+            [
+                npm,
+                'pack',
+                RUNTIME,
+                '--loglevel=error',
+                '--prefer-offline',
+                '--fetch-retries=1',
+                '--fetch-timeout=60000',
+                '--pack-destination',
+                folder,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         archive = next(Path(folder).glob('*.tgz'), None)
         if done.returncode != 0 or archive is None:
             said = re.search(r'^npm (?:error|ERR!) (?!code|syscall|errno)(.+)', done.stderr, re.M)
-            raise UserError(f'npm cannot fetch {RUNTIME}: {said[1] if said else f"status {done.returncode}"}. The '
-                            f'first export for the web needs a network, later ones use the cache of npm. Another '
-                            f'registry: npm config set registry URL.')
+            raise UserError(
+                f'npm cannot fetch {RUNTIME}: {said[1] if said else f"status {done.returncode}"}. The '
+                f'first export for the web needs a network, later ones use the cache of npm. Another '
+                f'registry: npm config set registry URL.'
+            )
         if base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != _SHA512:
-            raise UserError(f'{RUNTIME} is not the published one: its checksum differs. Check the registry that '
-                            f'`npm config get registry` names.')
+            raise UserError(
+                f'{RUNTIME} is not the published one: its checksum differs. Check the registry that '
+                f'`npm config get registry` names.'
+            )
         with tarfile.open(archive) as tar:
             for member, name in _FILES.items():
                 source: Any = tar.extractfile(member)
@@ -71,4 +88,4 @@ def _load(path: Path, threads: int | None) -> Loaded:
     return onnxruntime.TARGET.load(path / 'detector.onnx', threads)
 
 
-TARGET = Target('web', (), 'deploy', ('onnx', 'onnxruntime'), ('onnxruntime', ), 1, _export, _load)
+TARGET = Target('web', (), 'deploy', ('onnx', 'onnxruntime'), ('onnxruntime',), 1, _export, _load)

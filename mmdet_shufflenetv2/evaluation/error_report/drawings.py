@@ -25,8 +25,10 @@ def curve_svg(precision: np.ndarray) -> str:
     """Precision (y axis) at recall 0, 0.01, ..., 1 (x axis)."""
     points = ' '.join(f'{recall},{100 - 100 * value:.1f}' for recall, value in enumerate(precision))
     grid = ''.join(f'<path d="M0 {line}H100M{line} 0V100" class="grid"/>' for line in (0, 25, 50, 75, 100))
-    return (f'<svg viewBox="-4 -4 108 108" role="img">{grid}<polygon points="0,100 {points} 100,100" class="area"/>'
-            f'<polyline points="{points}" class="line"/></svg>')
+    return (
+        f'<svg viewBox="-4 -4 108 108" role="img">{grid}<polygon points="0,100 {points} 100,100" class="area"/>'
+        f'<polyline points="{points}" class="line"/></svg>'
+    )
 
 
 def size_svg(sizes: Sequence[SizeScore]) -> str:
@@ -34,20 +36,25 @@ def size_svg(sizes: Sequence[SizeScore]) -> str:
     rows = []
     for index, size in enumerate(sizes):
         top = 52 * index
-        rows.append(f'<text x="0" y="{top + 20}">{escape(size.name)}</text>'
-                    f'<text x="0" y="{top + 38}" class="small">{size.objects} objects</text>')
+        rows.append(
+            f'<text x="0" y="{top + 20}">{escape(size.name)}</text>'
+            f'<text x="0" y="{top + 38}" class="small">{size.objects} objects</text>'
+        )
         if np.isnan(size.ap):
             rows.append(f'<text x="100" y="{top + 28}" class="small">no objects</text>')
             continue
         for line, (name, value) in enumerate((('AP', size.ap), ('recall', size.recall))):
             y = top + 6 + 20 * line
-            rows.append(f'<rect x="100" y="{y}" width="{170 * value:.1f}" height="15" class="bar{line}"/>'
-                        f'<text x="{106 + 170 * value:.1f}" y="{y + 12}" class="small">{name} {value:.3f}</text>')
+            rows.append(
+                f'<rect x="100" y="{y}" width="{170 * value:.1f}" height="15" class="bar{line}"/>'
+                f'<text x="{106 + 170 * value:.1f}" y="{y + 12}" class="small">{name} {value:.3f}</text>'
+            )
     return f'<svg viewBox="0 0 350 {52 * len(sizes)}" class="bars" role="img">{"".join(rows)}</svg>'
 
 
-def image_piece(image: np.ndarray, about: Sequence[float],
-                boxes: Sequence[tuple[Any, str, tuple[int, int, int]]]) -> str:
+def image_piece(
+    image: np.ndarray, about: Sequence[float], boxes: Sequence[tuple[Any, str, tuple[int, int, int]]]
+) -> str:
     """Draw the surroundings of a box, as the data URL of a JPEG.
 
     Args:
@@ -62,10 +69,11 @@ def image_piece(image: np.ndarray, about: Sequence[float],
     # At least one pixel, even if the box is outside the image.
     low = np.clip(np.floor(middle - reach), 0, limits - 1).astype(int)
     high = np.clip(np.ceil(middle + reach), low + 1, limits).astype(int)
-    piece = image[low[1]:high[1], low[0]:high[0]]
+    piece = image[low[1] : high[1], low[0] : high[0]]
     factor = _SIDE / max(piece.shape[:2])
-    piece = cv2.resize(piece, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else
-                       cv2.INTER_CUBIC)
+    piece = cv2.resize(
+        piece, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    )
     placed = np.array([[left, top, left + wide, top + tall] for (left, top, wide, tall), _, _ in boxes], float)
     # Coordinates far outside are not visible and can exceed the range of the drawing functions.
     placed = np.clip(placed.reshape(-1, 4) - np.tile(low, 2), -_SIDE / factor, 2 * _SIDE / factor) * factor

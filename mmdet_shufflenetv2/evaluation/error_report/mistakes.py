@@ -82,18 +82,39 @@ def find_mistakes(annotations: dict[str, Any], results: Sequence[dict[str, Any]]
         confusion[rows[truth['category_id']], -1] += 1
     return Mistakes(
         sorted(false_positives, key=lambda one: -one.detection['score']),
-        sorted(misses, key=lambda truth: -truth['area']), confusion, [category['name'] for category in categories])
+        sorted(misses, key=lambda truth: -truth['area']),
+        confusion,
+        [category['name'] for category in categories],
+    )
 
 
-def _match(annotations: dict[str, Any], truths: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]],
-           by_class: bool) -> tuple[dict[int, int], set[int]]:
+def _match(
+    annotations: dict[str, Any], truths: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]], by_class: bool
+) -> tuple[dict[int, int], set[int]]:
     """Match with pycocotools: index of a detection -> index of its object, and the detections matched to crowds."""
     # In pycocotools, an id of 0 means "no match", so both sides get new ids from 1.
-    numbered = [[dict(image_id=one['image_id'], category_id=one['category_id'], bbox=one['bbox'],
-                      area=one['bbox'][2] * one['bbox'][3], iscrowd=one.get('iscrowd', 0), score=one.get('score', 1),
-                      id=number) for number, one in enumerate(side, 1)] for side in (truths, found)]
-    evaluation = COCOeval(*(as_coco(dict(images=annotations['images'], categories=annotations['categories'],
-                                         annotations=side)) for side in numbered), 'bbox')
+    numbered = [
+        [
+            dict(
+                image_id=one['image_id'],
+                category_id=one['category_id'],
+                bbox=one['bbox'],
+                area=one['bbox'][2] * one['bbox'][3],
+                iscrowd=one.get('iscrowd', 0),
+                score=one.get('score', 1),
+                id=number,
+            )
+            for number, one in enumerate(side, 1)
+        ]
+        for side in (truths, found)
+    ]
+    evaluation = COCOeval(
+        *(
+            as_coco(dict(images=annotations['images'], categories=annotations['categories'], annotations=side))
+            for side in numbered
+        ),
+        'bbox',
+    )
     evaluation.params.iouThrs = np.array([_IOU])
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ['all']
     evaluation.params.maxDets = [max(len(found), 1)]

@@ -24,9 +24,15 @@ __all__ = ['analyze']
 _MOST_CLASSES = 24
 
 
-def analyze(results: str | os.PathLike[str], annotations: str | os.PathLike[str] | None = None,
-            images: str | os.PathLike[str] | None = None, out: str | os.PathLike[str] = 'report.html', *,
-            score_thr: float = 0.3, worst: int = 24) -> Scores:
+def analyze(
+    results: str | os.PathLike[str],
+    annotations: str | os.PathLike[str] | None = None,
+    images: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] = 'report.html',
+    *,
+    score_thr: float = 0.3,
+    worst: int = 24,
+) -> Scores:
     """Write the report like ``snv2 analyze``, and return the scores, which equal those of pycocotools.
 
     Args:
@@ -54,12 +60,22 @@ def analyze(results: str | os.PathLike[str], annotations: str | os.PathLike[str]
     mistakes = find_mistakes(truth, detections, score_thr)
     parts = [
         _head(scores, Path(results).name, len(truth['images'])),
-        _section('AP by size', 'Small: below 32 x 32 pixels; large: above 96 x 96. Recall: average recall with 100 '
-                 'detections per image.', size_svg(scores.sizes)),
-        _section('Classes', 'Precision (y axis) over recall (x axis) at IoU 0.5, both from 0 to 1. Best mmAP first.',
-                 _classes(scores)),
-        _section('Confusion', f'Detections with a score of {score_thr} or more, matched at IoU 0.5. One row per true '
-                 f'class, one column per detected class.', _confusion(mistakes)),
+        _section(
+            'AP by size',
+            'Small: below 32 x 32 pixels; large: above 96 x 96. Recall: average recall with 100 detections per image.',
+            size_svg(scores.sizes),
+        ),
+        _section(
+            'Classes',
+            'Precision (y axis) over recall (x axis) at IoU 0.5, both from 0 to 1. Best mmAP first.',
+            _classes(scores),
+        ),
+        _section(
+            'Confusion',
+            f'Detections with a score of {score_thr} or more, matched at IoU 0.5. One row per true '
+            f'class, one column per detected class.',
+            _confusion(mistakes),
+        ),
         *_sheets(mistakes, _Pieces(truth, folder), worst),
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -74,25 +90,33 @@ class _Pieces:
         self.names = {category['id']: category['name'] for category in annotations['categories']}
         self._files = {image['id']: folder / image['file_name'] for image in annotations['images']}
 
-    def figure(self, about: dict[str, Any], drawn: Sequence[tuple[dict[str, Any], tuple[int, int, int]]],
-               caption: str) -> str:
+    def figure(
+        self, about: dict[str, Any], drawn: Sequence[tuple[dict[str, Any], tuple[int, int, int]]], caption: str
+    ) -> str:
         path = self._files[about['image_id']]
         if not path.is_file():
-            raise UserError(f'Image not found: {path}. Set `images` to the folder that file names in the annotations '
-                            f'are relative to.')
-        boxes = [(one['bbox'], self.names[one['category_id']] + (f' {one["score"]:.2f}' if 'score' in one else ''),
-                  color) for one, color in drawn]
-        return (f'<figure><img src="{image_piece(read_image(path), about["bbox"], boxes)}" alt="{escape(caption)}" '
-                f'><figcaption>{escape(caption)}<br><small>{escape(path.name)}</small></figcaption>'
-                f'</figure>')
+            raise UserError(
+                f'Image not found: {path}. Set `images` to the folder that file names in the annotations '
+                f'are relative to.'
+            )
+        boxes = [
+            (one['bbox'], self.names[one['category_id']] + (f' {one["score"]:.2f}' if 'score' in one else ''), color)
+            for one, color in drawn
+        ]
+        return (
+            f'<figure><img src="{image_piece(read_image(path), about["bbox"], boxes)}" alt="{escape(caption)}" '
+            f'><figcaption>{escape(caption)}<br><small>{escape(path.name)}</small></figcaption>'
+            f'</figure>'
+        )
 
     def false_positive(self, one: FalsePositive) -> str:
         drawn = [(one.detection, FOUND), *([(one.truth, TRUE)] if one.truth else [])]
         kind = one.kind
         if one.truth and kind.endswith(('with', 'as')):
             kind += f' {self.names[one.truth["category_id"]]}'
-        return self.figure(one.detection, drawn,
-                           f'{self.names[one.detection["category_id"]]} {one.detection["score"]:.2f}: {kind}')
+        return self.figure(
+            one.detection, drawn, f'{self.names[one.detection["category_id"]]} {one.detection["score"]:.2f}: {kind}'
+        )
 
     def miss(self, truth: dict[str, Any]) -> str:
         width, height = (round(side) for side in truth['bbox'][2:])
@@ -101,28 +125,46 @@ class _Pieces:
 
 def _sheets(mistakes: Mistakes, pieces: _Pieces, worst: int) -> Iterator[str]:
     for title, key, figures in (
-            (f'The worst of {len(mistakes.false_positives)} false positives', ' Highest scores first.',
-             [pieces.false_positive(one) for one in mistakes.false_positives[:worst]]),
-            (f'The largest of {len(mistakes.misses)} missed objects', ' Objects without a detection.',
-             [pieces.miss(one) for one in mistakes.misses[:worst]])):
+        (
+            f'The worst of {len(mistakes.false_positives)} false positives',
+            ' Highest scores first.',
+            [pieces.false_positive(one) for one in mistakes.false_positives[:worst]],
+        ),
+        (
+            f'The largest of {len(mistakes.misses)} missed objects',
+            ' Objects without a detection.',
+            [pieces.miss(one) for one in mistakes.misses[:worst]],
+        ),
+    ):
         yield _section(title, _KEY + key, f'<div class="sheet">{"".join(figures)}</div>' if figures else '<p>None.</p>')
 
 
 def _head(scores: Scores, name: str, images: int) -> str:
-    tiles = ''.join(f'<div><b>{_number(value)}</b>{label}</div>' for label, value in (
-        ('mmAP', scores.ap), ('AP50', scores.ap50), ('AP75', scores.ap75), ('average recall', scores.recall)))
+    tiles = ''.join(
+        f'<div><b>{_number(value)}</b>{label}</div>'
+        for label, value in (
+            ('mmAP', scores.ap),
+            ('AP50', scores.ap50),
+            ('AP75', scores.ap75),
+            ('average recall', scores.recall),
+        )
+    )
     objects = sum(one.objects for one in scores.classes)
     counted = ', '.join(map(_counted, (images, objects, len(scores.classes)), ('image', 'object', 'class')))
-    return (f'<h1>{escape(name)}</h1><p>{counted}. Scores as pycocotools computes them.</p>'
-            f'<div class="tiles">{tiles}</div>')
+    return (
+        f'<h1>{escape(name)}</h1><p>{counted}. Scores as pycocotools computes them.</p><div class="tiles">{tiles}</div>'
+    )
 
 
 def _classes(scores: Scores) -> str:
     ranked = sorted(scores.classes, key=lambda one: -1 if np.isnan(one.ap) else one.ap, reverse=True)
-    seen = ''.join(f'<figure>{curve_svg(one.precision50)}<figcaption><b>{escape(one.name)}</b><br>'
-                   f'mmAP {_number(one.ap)}<br>AP50 {_number(one.ap50)}<br>{_counted(one.objects, "object")}'
-                   f'</figcaption></figure>'
-                   for one in ranked if one.objects)
+    seen = ''.join(
+        f'<figure>{curve_svg(one.precision50)}<figcaption><b>{escape(one.name)}</b><br>'
+        f'mmAP {_number(one.ap)}<br>AP50 {_number(one.ap50)}<br>{_counted(one.objects, "object")}'
+        f'</figcaption></figure>'
+        for one in ranked
+        if one.objects
+    )
     unseen = [one.name for one in ranked if not one.objects]
     note = f'<p>Not in these images: {escape(", ".join(unseen))}.</p>' if unseen else ''
     return f'<div class="curves">{seen}</div>{note}'
@@ -133,19 +175,26 @@ def _confusion(mistakes: Mistakes) -> str:
     wrong = counts - np.diag(np.diag(counts))
     trouble = wrong[:-1].sum(axis=1) + wrong[:, :-1].sum(axis=0)
     shown = sorted(np.argsort(-trouble, kind='stable')[:_MOST_CLASSES])
-    note = '' if len(shown) == len(mistakes.classes) else (
-        f'<p>The {len(shown)} classes with the most mistakes, of {len(mistakes.classes)}.</p>')
+    note = (
+        ''
+        if len(shown) == len(mistakes.classes)
+        else (f'<p>The {len(shown)} classes with the most mistakes, of {len(mistakes.classes)}.</p>')
+    )
     columns = [*shown, len(mistakes.classes)]
     names = [*mistakes.classes, '']
     head = ''.join(f'<th class="up"><span>{escape(names[column]) or "missed"}</span></th>' for column in columns)
     largest = counts.sum(axis=1)
     rows = ''.join(
         f'<tr><th>{escape(names[row]) or "background"}</th>'
-        + ''.join(_cell(counts[row, column], largest[row], row == column) for column in columns) + '</tr>'
-        for row in columns)
+        + ''.join(_cell(counts[row, column], largest[row], row == column) for column in columns)
+        + '</tr>'
+        for row in columns
+    )
     pairs = [(wrong[row, column], row, column) for row, column in zip(*np.nonzero(wrong[:-1, :-1]))]
-    listed = ''.join(f'<li>{escape(mistakes.classes[row])} detected as {escape(mistakes.classes[column])}: {count}</li>'
-                     for count, row, column in sorted(pairs, key=lambda pair: -pair[0])[:10])
+    listed = ''.join(
+        f'<li>{escape(mistakes.classes[row])} detected as {escape(mistakes.classes[column])}: {count}</li>'
+        for count, row, column in sorted(pairs, key=lambda pair: -pair[0])[:10]
+    )
     often = f'<h3>Most frequent</h3><ol>{listed}</ol>' if listed else ''
     return f'{note}<div class="wide"><table class="confusion"><tr><th></th>{head}</tr>{rows}</table></div>{often}'
 
@@ -172,7 +221,7 @@ def _counted(count: int, noun: str) -> str:
 
 _KEY = f'<i style="color:rgb{TRUE}">■</i> ground truth, <i style="color:rgb{FOUND}">■</i> detections.'
 
-_PAGE = f'''<!doctype html>
+_PAGE = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>TITLE</title><style>
 :root {{ color-scheme: light; }}
@@ -202,4 +251,4 @@ figure {{ margin: 0; min-width: 0; }} figcaption {{ font-size: .85rem; line-heig
 </style></head><body>
 BODY
 </body></html>
-'''
+"""

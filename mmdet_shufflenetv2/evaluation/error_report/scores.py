@@ -66,12 +66,22 @@ def evaluate(annotations: dict[str, Any], results: list[dict[str, Any]]) -> Scor
     precision = np.where(precision < 0, np.nan, precision)
     objects = [one for one in annotations['annotations'] if not one['iscrowd']]
     names = {category['id']: category['name'] for category in annotations['categories']}
-    classes = [ClassScore(names[number], sum(one['category_id'] == number for one in objects),
-                          precision[..., index].mean(), precision[0, :, index].mean(), precision[0, :, index])
-               for index, number in enumerate(evaluation.params.catIds)]
-    sizes = [SizeScore(name, sum(low <= one['area'] <= high for one in objects), stats[3 + index], stats[9 + index])
-             for index, (name, (low, high)) in enumerate(
-                 zip(evaluation.params.areaRngLbl[1:], evaluation.params.areaRng[1:]))]
+    classes = [
+        ClassScore(
+            names[number],
+            sum(one['category_id'] == number for one in objects),
+            precision[..., index].mean(),
+            precision[0, :, index].mean(),
+            precision[0, :, index],
+        )
+        for index, number in enumerate(evaluation.params.catIds)
+    ]
+    sizes = [
+        SizeScore(name, sum(low <= one['area'] <= high for one in objects), stats[3 + index], stats[9 + index])
+        for index, (name, (low, high)) in enumerate(
+            zip(evaluation.params.areaRngLbl[1:], evaluation.params.areaRng[1:])
+        )
+    ]
     return Scores(stats[0], stats[1], stats[2], stats[8], sizes, classes)
 
 

@@ -64,22 +64,33 @@ DEEP = {50: Architecture(64, (244, 488, 976, 1952), (3, 4, 6, 3), (1, 2, 2, 2), 
 VARIANTS = ('torchvision', 'authors')
 
 
-def get_architecture(widen_factor: float, depth: int | None, stage_channels: Sequence[int] | None,
-                     strides: Sequence[int] | None, dilations: Sequence[int] | None) -> Architecture:
+def get_architecture(
+    widen_factor: float,
+    depth: int | None,
+    stage_channels: Sequence[int] | None,
+    strides: Sequence[int] | None,
+    dilations: Sequence[int] | None,
+) -> Architecture:
     """Return the network that these arguments of the backbone describe.
 
     Raises:
         UserError: If an argument is out of range. The message lists the allowed values.
     """
     if depth is not None and depth not in DEEP:
-        raise UserError(f'Unknown depth={depth!r}: allowed are {", ".join(map(str, DEEP))}, or None for the networks '
-                        f'of table 5, which widen_factor selects.')
+        raise UserError(
+            f'Unknown depth={depth!r}: allowed are {", ".join(map(str, DEEP))}, or None for the networks '
+            f'of table 5, which widen_factor selects.'
+        )
     if widen_factor not in TABLE_5:
-        raise UserError(f'Unknown widen_factor={widen_factor!r}: allowed are {", ".join(map(str, TABLE_5))}. For '
-                        f'other widths set stage_channels=(a, b, c).')
+        raise UserError(
+            f'Unknown widen_factor={widen_factor!r}: allowed are {", ".join(map(str, TABLE_5))}. For '
+            f'other widths set stage_channels=(a, b, c).'
+        )
     if depth is not None and widen_factor != 1.0:
-        raise UserError(f'depth={depth} and widen_factor={widen_factor} cannot be combined: the deep variants have '
-                        f'one width. For other widths set stage_channels.')
+        raise UserError(
+            f'depth={depth} and widen_factor={widen_factor} cannot be combined: the deep variants have '
+            f'one width. For other widths set stage_channels.'
+        )
     net = TABLE_5[widen_factor] if depth is None else DEEP[depth]
     stages = ', '.join(net.part_names[:-1])
     if stage_channels is not None:
@@ -90,15 +101,16 @@ def get_architecture(widen_factor: float, depth: int | None, stage_channels: Seq
     if strides is not None:
         what = f'1 or 2 for each of {stages}, such as {net.strides}'
         net = net._replace(strides=_numbers('strides', strides, net, lambda s: s in (1, 2), what))
-    ones = (1, ) * len(net.stages)
+    ones = (1,) * len(net.stages)
     what = f'a number of at least 1 for each of {stages}, such as {ones}'
     dilations = ones if dilations is None else dilations
     return net._replace(dilations=_numbers('dilations', dilations, net, lambda d: d >= 1, what))
 
 
-def _numbers(name: str, given: Sequence[int], net: Architecture, is_valid: Callable[[int], bool],
-             what: str) -> tuple[int, ...]:
-    numbers = tuple(given) if isinstance(given, (tuple, list)) else (given, )
+def _numbers(
+    name: str, given: Sequence[int], net: Architecture, is_valid: Callable[[int], bool], what: str
+) -> tuple[int, ...]:
+    numbers = tuple(given) if isinstance(given, (tuple, list)) else (given,)
     if len(numbers) != len(net.stages) or any(type(n) is not int or not is_valid(n) for n in numbers):
         raise UserError(f'Invalid {name}={given!r}: expected {what}.')
     return numbers

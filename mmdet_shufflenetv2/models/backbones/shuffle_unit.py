@@ -20,8 +20,17 @@ from mmdet.models.layers import SELayer
 from torch import Tensor, nn
 from torchvision.models.shufflenetv2 import channel_shuffle
 
-__all__ = ['AuthorsBasicUnit', 'AuthorsDownsampleUnit', 'BasicUnit', 'DownsampleUnit', 'UnitStyle', 'channel_shuffle',
-           'conv_norm', 'projection', 'transformation']
+__all__ = [
+    'AuthorsBasicUnit',
+    'AuthorsDownsampleUnit',
+    'BasicUnit',
+    'DownsampleUnit',
+    'UnitStyle',
+    'channel_shuffle',
+    'conv_norm',
+    'projection',
+    'transformation',
+]
 
 
 class UnitStyle(NamedTuple):
@@ -35,12 +44,29 @@ class UnitStyle(NamedTuple):
     with_residual: bool = False
 
 
-def conv_norm(in_channels: int, out_channels: int, kernel_size: int, style: UnitStyle, *, stride: int = 1,
-              dilation: int = 1, groups: int = 1, act: bool = True) -> list[nn.Module]:
+def conv_norm(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    style: UnitStyle,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    act: bool = True,
+) -> list[nn.Module]:
     """A convolution with "same" padding, its norm and, with ``act``, an activation."""
     conv = build_conv_layer(
-        style.conv_cfg, in_channels, out_channels, kernel_size, stride=stride, padding=dilation * (kernel_size // 2),
-        dilation=dilation, groups=groups, bias=False)
+        style.conv_cfg,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=stride,
+        padding=dilation * (kernel_size // 2),
+        dilation=dilation,
+        groups=groups,
+        bias=False,
+    )
     layers = [conv, build_norm_layer(style.norm_cfg, out_channels)[1]]
     if act:
         layers.append(build_activation_layer(style.act_cfg))
@@ -52,8 +78,16 @@ def depthwise(channels: int, style: UnitStyle, **kwargs: Any) -> list[nn.Module]
     return conv_norm(channels, channels, 3, style, groups=channels, act=False, **kwargs)
 
 
-def transformation(in_channels: int, middle: int, out_channels: int, style: UnitStyle, *, stride: int = 1,
-                   dilation: int = 1, act: bool = True) -> nn.Sequential:
+def transformation(
+    in_channels: int,
+    middle: int,
+    out_channels: int,
+    style: UnitStyle,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    act: bool = True,
+) -> nn.Sequential:
     """The main branch of a unit: 1x1, depthwise 3x3 and 1x1 convolution.
 
     V2* adds a depthwise convolution at the start (``field``). SE networks add a gate before the last activation
@@ -77,7 +111,8 @@ def projection(in_channels: int, out_channels: int, style: UnitStyle, *, stride:
     """The second branch of a stage's first unit: depthwise 3x3 and 1x1 convolution."""
     return nn.Sequential(
         *depthwise(in_channels, style, stride=stride, dilation=dilation),
-        *conv_norm(in_channels, out_channels, 1, style))
+        *conv_norm(in_channels, out_channels, 1, style),
+    )
 
 
 class BasicUnit(nn.Module):
@@ -95,8 +130,9 @@ class BasicUnit(nn.Module):
     def __init__(self, channels: int, style: UnitStyle, *, dilation: int = 1) -> None:
         super().__init__()
         half = channels // 2
-        self.add_module(self.branch, transformation(
-            half, half, half, style, dilation=dilation, act=not style.with_residual))
+        self.add_module(
+            self.branch, transformation(half, half, half, style, dilation=dilation, act=not style.with_residual)
+        )
         self.act = build_activation_layer(style.act_cfg) if style.with_residual else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -132,13 +168,18 @@ class DownsampleUnit(nn.Module):
     #: Parameter names of the projected and the transformed branch.
     branches = ('branch1', 'branch2')
 
-    def __init__(self, in_channels: int, out_channels: int, style: UnitStyle, *, stride: int = 2,
-                 dilation: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, style: UnitStyle, *, stride: int = 2, dilation: int = 1
+    ) -> None:
         super().__init__()
         projected = self.projected_width(in_channels, out_channels)
         self.add_module(self.branches[0], projection(in_channels, projected, style, stride=stride, dilation=dilation))
-        self.add_module(self.branches[1], transformation(
-            in_channels, out_channels // 2, out_channels - projected, style, stride=stride, dilation=dilation))
+        self.add_module(
+            self.branches[1],
+            transformation(
+                in_channels, out_channels // 2, out_channels - projected, style, stride=stride, dilation=dilation
+            ),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` -> ``(N, out_channels, ceil(H / stride), ceil(W / stride))``."""

@@ -91,14 +91,27 @@ class ShuffleNetV2(BaseModule):
         [(116, 8), (232, 16), (464, 32)]
     """
 
-    def __init__(self, widen_factor: float = 1.0, stage_channels: Sequence[int] | None = None,
-                 out_indices: Sequence[int] = (1, 2, 3), frozen_stages: int = -1,
-                 conv_cfg: dict[str, Any] | None = None, norm_cfg: dict[str, Any] | None = None,
-                 act_cfg: dict[str, Any] | None = None, norm_eval: bool = False, with_cp: bool = False,
-                 init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None, *, variant: str = 'torchvision',
-                 depth: int | None = None, strides: Sequence[int] | None = None,
-                 dilations: Sequence[int] | None = None, large_receptive_field: bool = False, with_se: bool = False,
-                 with_residual: bool = False) -> None:
+    def __init__(
+        self,
+        widen_factor: float = 1.0,
+        stage_channels: Sequence[int] | None = None,
+        out_indices: Sequence[int] = (1, 2, 3),
+        frozen_stages: int = -1,
+        conv_cfg: dict[str, Any] | None = None,
+        norm_cfg: dict[str, Any] | None = None,
+        act_cfg: dict[str, Any] | None = None,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+        *,
+        variant: str = 'torchvision',
+        depth: int | None = None,
+        strides: Sequence[int] | None = None,
+        dilations: Sequence[int] | None = None,
+        large_receptive_field: bool = False,
+        with_se: bool = False,
+        with_residual: bool = False,
+    ) -> None:
         super().__init__(init_cfg)
         if variant not in VARIANTS:
             raise UserError(f'Unknown variant={variant!r}: allowed are {", ".join(map(repr, VARIANTS))}.')
@@ -114,16 +127,19 @@ class ShuffleNetV2(BaseModule):
         act_cfg = dict(act_cfg or dict(type='ReLU'))
         if act_cfg['type'] in _INPLACE_ACTIVATIONS:
             act_cfg.setdefault('inplace', True)
-        style = UnitStyle(
-            conv_cfg, norm_cfg or dict(type='BN'), act_cfg, large_receptive_field, with_se, with_residual)
+        style = UnitStyle(conv_cfg, norm_cfg or dict(type='BN'), act_cfg, large_receptive_field, with_se, with_residual)
 
         self.conv1 = nn.Sequential(*conv_norm(3, net.stem, 3, style, stride=2))
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         #: Names of the parts after the stem, in order.
-        self.part_names = net.part_names[:self.out_indices[-1]]
+        self.part_names = net.part_names[: self.out_indices[-1]]
         for index, name in enumerate(self.part_names):
-            self.add_module(name, self._stage(index, style) if name.startswith('stage') else nn.Sequential(
-                *conv_norm(net.stages[-1], net.last, 1, style)))
+            self.add_module(
+                name,
+                self._stage(index, style)
+                if name.startswith('stage')
+                else nn.Sequential(*conv_norm(net.stages[-1], net.last, 1, style)),
+            )
 
         for part in self._frozen_parts():
             part.requires_grad_(False)
@@ -136,12 +152,15 @@ class ShuffleNetV2(BaseModule):
         if self.variant == 'authors':
             first_unit, unit = (AuthorsDownsampleUnit, AuthorsBasicUnit)
             if channels <= in_channels:
-                raise UserError(f"With variant='authors' each stage must have more channels than its input: "
-                                f'{net.part_names[index]} has {channels} channels, its input {in_channels}. Increase '
-                                f"stage_channels, or set variant='torchvision'.")
+                raise UserError(
+                    f"With variant='authors' each stage must have more channels than its input: "
+                    f'{net.part_names[index]} has {channels} channels, its input {in_channels}. Increase '
+                    f"stage_channels, or set variant='torchvision'."
+                )
         return nn.Sequential(
             first_unit(in_channels, channels, style, stride=net.strides[index], dilation=dilation),
-            *(unit(channels, style, dilation=dilation) for _ in range(net.depths[index] - 1)))
+            *(unit(channels, style, dilation=dilation) for _ in range(net.depths[index] - 1)),
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the features of normalized images.
@@ -156,7 +175,7 @@ class ShuffleNetV2(BaseModule):
         outs = [x] if 0 in self.out_indices else []
         for index, name in enumerate(self.part_names, start=1):
             part = getattr(self, name)
-            for unit in part if name.startswith('stage') else (part, ):
+            for unit in part if name.startswith('stage') else (part,):
                 x = self._run(unit, x)
             if index in self.out_indices:
                 outs.append(x)
@@ -165,8 +184,7 @@ class ShuffleNetV2(BaseModule):
     def _run(self, unit: nn.Module, x: Tensor) -> Tensor:
         if not (self.with_cp and self.training and torch.is_grad_enabled()):
             return unit(x)
-        return checkpoint(
-            unit, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_running_stats(unit)))
+        return checkpoint(unit, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_running_stats(unit)))
 
     def train(self, mode: bool = True) -> ShuffleNetV2:
         """Set the mode; frozen parts and, with ``norm_eval``, all batch norms stay in eval mode."""
@@ -179,7 +197,7 @@ class ShuffleNetV2(BaseModule):
 
     def _frozen_parts(self) -> list[nn.Module]:
         parts = ['conv1', *self.part_names]
-        return [getattr(self, name) for name in parts[:self.frozen_stages + 1]]
+        return [getattr(self, name) for name in parts[: self.frozen_stages + 1]]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # Every way of loading calls this: load_state_dict, init_cfg, load_from, resume.
@@ -188,20 +206,23 @@ class ShuffleNetV2(BaseModule):
 
 
 def _checked_out_indices(out_indices: Sequence[int], net: Architecture) -> tuple[int, ...]:
-    indices = tuple(out_indices) if isinstance(out_indices, (tuple, list)) else (out_indices, )
+    indices = tuple(out_indices) if isinstance(out_indices, (tuple, list)) else (out_indices,)
     if not indices or any(i not in range(len(net.channels)) for i in indices) or list(indices) != sorted(set(indices)):
         outputs = enumerate(zip(['the stem', *net.part_names], net.feature_strides))
         allowed = ', '.join(f'{i} ({name}, stride {stride})' for i, (name, stride) in outputs)
-        raise UserError(f'Invalid out_indices={out_indices!r}: expected numbers in ascending order, out of {allowed}. '
-                        f'Example: (1, 2, 3).')
+        raise UserError(
+            f'Invalid out_indices={out_indices!r}: expected numbers in ascending order, out of {allowed}. '
+            f'Example: (1, 2, 3).'
+        )
     return indices
 
 
 def _checked_frozen_stages(frozen_stages: int, net: Architecture) -> int:
     if frozen_stages not in range(-1, len(net.channels)):
         parts = ', '.join(f'{i} (and {name})' for i, name in enumerate(net.part_names, start=1))
-        raise UserError(f'Invalid frozen_stages={frozen_stages!r}: allowed are -1 (nothing frozen), 0 (the stem), '
-                        f'{parts}.')
+        raise UserError(
+            f'Invalid frozen_stages={frozen_stages!r}: allowed are -1 (nothing frozen), 0 (the stem), {parts}.'
+        )
     return frozen_stages
 
 

@@ -5,6 +5,10 @@ from .image_folder import ImageFolder
 from .recipes import AuthorsInit, NormStatisticsHook, RepeatedAugmentationSampler
 
 __all__ = [
-    'AuthorsInit', 'ImageClassifier', 'ImageFolder', 'NormStatisticsHook', 'RepeatedAugmentationSampler',
-    'TopKAccuracy'
+    'AuthorsInit',
+    'ImageClassifier',
+    'ImageFolder',
+    'NormStatisticsHook',
+    'RepeatedAugmentationSampler',
+    'TopKAccuracy',
 ]

@@ -44,20 +44,32 @@ class ImageClassifier(BaseModel):
         torch.Size([2, 1000])
     """
 
-    def __init__(self, backbone: dict[str, Any], num_classes: int = 1000, dropout: float = 0.0, fc_bias: bool = True,
-                 label_smoothing: float = 0.0, mixup_alpha: float = 0.0, cutmix_alpha: float = 0.0,
-                 init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        num_classes: int = 1000,
+        dropout: float = 0.0,
+        fc_bias: bool = True,
+        label_smoothing: float = 0.0,
+        mixup_alpha: float = 0.0,
+        cutmix_alpha: float = 0.0,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(self.backbone.feature_info[-1].channels, num_classes, bias=fc_bias)
         self.label_smoothing = label_smoothing
-        blends = [kind(alpha=alpha, num_classes=num_classes)
-                  for kind, alpha in ((v2.MixUp, mixup_alpha), (v2.CutMix, cutmix_alpha)) if alpha]
+        blends = [
+            kind(alpha=alpha, num_classes=num_classes)
+            for kind, alpha in ((v2.MixUp, mixup_alpha), (v2.CutMix, cutmix_alpha))
+            if alpha
+        ]
         self.blend = v2.RandomChoice(blends) if blends else None
 
-    def forward(self, inputs: Tensor, labels: Tensor | None = None,
-                mode: str = 'tensor') -> Tensor | dict[str, Tensor] | tuple[Tensor, Tensor | None]:
+    def forward(
+        self, inputs: Tensor, labels: Tensor | None = None, mode: str = 'tensor'
+    ) -> Tensor | dict[str, Tensor] | tuple[Tensor, Tensor | None]:
         """Compute logits, or what MMEngine's training and evaluation need.
 
         Args:

@@ -50,8 +50,10 @@ class ImageFolder(datasets.ImageFolder):
 
     def __init__(self, data_root: str, split: str, pipeline: Sequence[dict[str, Any]]) -> None:
         super().__init__(
-            os.path.join(data_root, split), loader=_load,
-            transform=transforms.Compose([TRANSFORMS.build(step) for step in pipeline]))
+            os.path.join(data_root, split),
+            loader=_load,
+            transform=transforms.Compose([TRANSFORMS.build(step) for step in pipeline]),
+        )
 
     @staticmethod
     def make_dataset(directory: str, class_to_idx: dict[str, int], *_: Any, **__: Any) -> list[tuple[str, int]]:
@@ -59,8 +61,11 @@ class ImageFolder(datasets.ImageFolder):
 
         torchvision's method follows cyclic links endlessly and supports fewer file extensions.
         """
-        return [(str(path), class_to_idx[name]) for name in sorted(class_to_idx)
-                for path in sorted(files_below(os.path.join(directory, name)))]
+        return [
+            (str(path), class_to_idx[name])
+            for name in sorted(class_to_idx)
+            for path in sorted(files_below(os.path.join(directory, name)))
+        ]
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -78,16 +83,20 @@ class ImageFolder(datasets.ImageFolder):
         root = os.path.join(data_root, split)
         classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir()) if os.path.isdir(root) else []
         if not classes:
-            raise UserError(f'{"No class folders found in" if os.path.isdir(root) else "Folder not found:"} {root}. '
-                            f'Expected {os.path.join(data_root, "{train,val}", "CLASS", "*.jpeg")}.\nPut the data '
-                            f'there, or set the folder that contains it: data_root=DIR.')
+            raise UserError(
+                f'{"No class folders found in" if os.path.isdir(root) else "Folder not found:"} {root}. '
+                f'Expected {os.path.join(data_root, "{train,val}", "CLASS", "*.jpeg")}.\nPut the data '
+                f'there, or set the folder that contains it: data_root=DIR.'
+            )
         for name in classes:
             if not any(files_below(os.path.join(root, name))):
                 raise UserError(f'{os.path.join(root, name)} has no images. Supported: {", ".join(IMAGE_SUFFIXES)}.')
         if num_classes not in (None, len(classes)):
-            raise UserError(f'{root} has {len(classes)} class folders, but the model of the config has {num_classes} '
-                            f'classes. For other datasets than ImageNet set `cfg_options` '
-                            f'model.num_classes={len(classes)}.')
+            raise UserError(
+                f'{root} has {len(classes)} class folders, but the model of the config has {num_classes} '
+                f'classes. For other datasets than ImageNet set `cfg_options` '
+                f'model.num_classes={len(classes)}.'
+            )
 
 
 def _load(path: str) -> Image.Image:

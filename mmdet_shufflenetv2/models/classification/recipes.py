@@ -70,7 +70,7 @@ class RepeatedAugmentationSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(len(self.dataset), generator=generator).repeat_interleave(self.repeats)
-        yield from order[self.rank::self.world_size][:len(self)].tolist()
+        yield from order[self.rank :: self.world_size][: len(self)].tolist()
 
     def __len__(self) -> int:
         return len(self.dataset) // self.world_size

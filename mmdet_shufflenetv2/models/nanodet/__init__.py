@@ -16,5 +16,18 @@ from .plus_detector import NanoDetPlus
 from .plus_head import NanoDetPlusHead
 from .warp_resize import WarpResize
 
-__all__ = ['AssignGuidance', 'AssignGuidanceHead', 'AssignGuidanceHook', 'CenterPad', 'ColorDistortion', 'FitResize',
-           'GhostPAN', 'LightPAN', 'NanoDet', 'NanoDetHead', 'NanoDetPlus', 'NanoDetPlusHead', 'WarpResize']
+__all__ = [
+    'AssignGuidance',
+    'AssignGuidanceHead',
+    'AssignGuidanceHook',
+    'CenterPad',
+    'ColorDistortion',
+    'FitResize',
+    'GhostPAN',
+    'LightPAN',
+    'NanoDet',
+    'NanoDetHead',
+    'NanoDetPlus',
+    'NanoDetPlusHead',
+    'WarpResize',
+]

@@ -54,14 +54,26 @@ class AssignGuidance(BaseModule):
         norm_cfg: Config of their norms; GroupNorm with 32 groups by default.
     """
 
-    def __init__(self, neck: dict[str, Any], bbox_head: dict[str, Any], stacked_convs: int = 4,
-                 norm_cfg: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        neck: dict[str, Any],
+        bbox_head: dict[str, Any],
+        stacked_convs: int = 4,
+        norm_cfg: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         width = 2 * bbox_head['in_channels']
         self.neck = MODELS.build(neck)
-        self.head = MODELS.build(dict(
-            bbox_head, type='AssignGuidanceHead', in_channels=width, feat_channels=width, stacked_convs=stacked_convs,
-            norm_cfg=norm_cfg or dict(type='GN', num_groups=32, requires_grad=True)))
+        self.head = MODELS.build(
+            dict(
+                bbox_head,
+                type='AssignGuidanceHead',
+                in_channels=width,
+                feat_channels=width,
+                stacked_convs=stacked_convs,
+                norm_cfg=norm_cfg or dict(type='GN', num_groups=32, requires_grad=True),
+            )
+        )
         #: Whether its gradients stop before the detector; set by :class:`AssignGuidanceHook`.
         self.detached = False
 

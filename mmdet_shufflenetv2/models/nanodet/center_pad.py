@@ -51,8 +51,10 @@ class CenterPad(BaseTransform):
         img = results['img']
         (width, height), (h, w) = self.size, img.shape[:2]
         if w > width or h > height:
-            raise UserError(f'The image is larger than CenterPad(size={self.size}): {w} x {h} pixels. Add '
-                            f'FitResize(scale={self.size}) before it.')
+            raise UserError(
+                f'The image is larger than CenterPad(size={self.size}): {w} x {h} pixels. Add '
+                f'FitResize(scale={self.size}) before it.'
+            )
         left, top = (width - w) // 2, (height - h) // 2
         results['padding'] = (left, top, width - w - left, height - h - top)
         results['img'] = mmcv.impad(img.astype(np.float32), padding=results['padding'], pad_val=self.pad_val)
@@ -77,10 +79,14 @@ def top_left_padding(img_meta: dict[str, Any]) -> tuple[int, int]:
         UserError: (a ``ValueError``) If the image was padded and its ``padding`` was not packed.
     """
     if 'padding' not in img_meta and any(getattr(img_meta['img_shape'], 'padding', ())):
-        raise UserError("The metadata of an image padded by CenterPad has no 'padding': boxes cannot be mapped to the "
-                        "original image. Add 'padding' to the meta_keys of PackDetInputs in test_pipeline and "
-                        'tta_pipeline, as in configs/nanodet_m_snv2.py.')
+        raise UserError(
+            "The metadata of an image padded by CenterPad has no 'padding': boxes cannot be mapped to the "
+            "original image. Add 'padding' to the meta_keys of PackDetInputs in test_pipeline and "
+            'tta_pipeline, as in configs/nanodet_m_snv2.py.'
+        )
     left, top, right, bottom = img_meta.get('padding', (0, 0, 0, 0))
     direction = img_meta.get('flip_direction') if img_meta.get('flip') else None
-    return (right if direction in ('horizontal', 'diagonal') else left,
-            bottom if direction in ('vertical', 'diagonal') else top)
+    return (
+        right if direction in ('horizontal', 'diagonal') else left,
+        bottom if direction in ('vertical', 'diagonal') else top,
+    )

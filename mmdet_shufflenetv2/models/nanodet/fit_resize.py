@@ -27,5 +27,5 @@ class FitResize(FixScaleResize):
     def _resize_img(self, results: dict[str, Any]) -> None:
         (width, height), (h, w) = self.scale, results['img'].shape[:2]
         if (width - height) * (w - h) < 0:  # portrait in landscape or vice versa: the long side must fit the short one
-            results['scale'] = (min(self.scale), ) * 2
+            results['scale'] = (min(self.scale),) * 2
         super()._resize_img(results)

@@ -43,20 +43,29 @@ class GhostPAN(BaseModule):
         [(1, 96, 40, 40), (1, 96, 20, 20), (1, 96, 10, 10), (1, 96, 5, 5)]
     """
 
-    def __init__(self, in_channels: Sequence[int], out_channels: int, kernel_size: int = 5,
-                 norm_cfg: dict[str, Any] | None = None, act_cfg: dict[str, Any] | None = None,
-                 init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        kernel_size: int = 5,
+        norm_cfg: dict[str, Any] | None = None,
+        act_cfg: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ) -> None:
         super().__init__(init_cfg)
-        layers = dict(norm_cfg=norm_cfg or dict(type='BN'),
-                      act_cfg=act_cfg or dict(type='LeakyReLU', negative_slope=0.1))
+        layers = dict(
+            norm_cfg=norm_cfg or dict(type='BN'), act_cfg=act_cfg or dict(type='LeakyReLU', negative_slope=0.1)
+        )
 
         def blocks() -> nn.ModuleList:
-            return nn.ModuleList(_GhostBlock(2 * out_channels, out_channels, kernel_size, **layers)
-                                 for _ in in_channels[1:])
+            return nn.ModuleList(
+                _GhostBlock(2 * out_channels, out_channels, kernel_size, **layers) for _ in in_channels[1:]
+            )
 
         def downsample() -> nn.Module:
             return DepthwiseSeparableConvModule(
-                out_channels, out_channels, kernel_size, stride=2, padding=kernel_size // 2, **layers)
+                out_channels, out_channels, kernel_size, stride=2, padding=kernel_size // 2, **layers
+            )
 
         self.reduce_layers = nn.ModuleList(ConvModule(width, out_channels, 1, **layers) for width in in_channels)
         self.top_down_blocks = blocks()  # coarsest first
@@ -79,24 +88,25 @@ class GhostPAN(BaseModule):
 
 
 class _GhostBlock(nn.Module):
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, norm_cfg: dict[str, Any],
-                 act_cfg: dict[str, Any]) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, norm_cfg: dict[str, Any], act_cfg: dict[str, Any]
+    ) -> None:
         super().__init__()
         self.ghost1 = _GhostModule(in_channels, out_channels, norm_cfg, act_cfg)
         self.ghost2 = _GhostModule(out_channels, out_channels, norm_cfg, None)
         self.shortcut = nn.Sequential(
             *_conv_norm(in_channels, in_channels, kernel_size, norm_cfg, groups=in_channels),
-            *_conv_norm(in_channels, out_channels, 1, norm_cfg))
+            *_conv_norm(in_channels, out_channels, 1, norm_cfg),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.ghost2(self.ghost1(x)) + self.shortcut(x)
 
 
 class _GhostModule(nn.Module):
-
-    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict[str, Any],
-                 act_cfg: dict[str, Any] | None) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, norm_cfg: dict[str, Any], act_cfg: dict[str, Any] | None
+    ) -> None:
         super().__init__()
         half = out_channels // 2
         activation = [build_activation_layer(act_cfg)] if act_cfg else []
@@ -108,8 +118,11 @@ class _GhostModule(nn.Module):
         return torch.cat((primary, self.cheap_operation(primary)), dim=1)
 
 
-def _conv_norm(in_channels: int, out_channels: int, kernel_size: int, norm_cfg: dict[str, Any],
-               groups: int = 1) -> tuple[nn.Module, nn.Module]:
+def _conv_norm(
+    in_channels: int, out_channels: int, kernel_size: int, norm_cfg: dict[str, Any], groups: int = 1
+) -> tuple[nn.Module, nn.Module]:
     """A convolution and a norm with PyTorch's initialization, as in NanoDet; ``ConvModule`` has another one."""
-    return (nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False),
-            build_norm_layer(norm_cfg, out_channels)[1])
+    return (
+        nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False),
+        build_norm_layer(norm_cfg, out_channels)[1],
+    )

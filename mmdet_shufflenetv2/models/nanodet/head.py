@@ -45,27 +45,47 @@ class NanoDetHead(GFLHead):
             strides, and ``center_offset=0.5`` for ``(x + 0.5) * stride``. Only ATSS uses the size of the anchors.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, feat_channels: int = 96, stacked_convs: int = 2,
-                 kernel_size: int = 3, reg_max: int = 7, norm_cfg: dict[str, Any] | None = None,
-                 act_cfg: dict[str, Any] | None = None, norm_eval: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        feat_channels: int = 96,
+        stacked_convs: int = 2,
+        kernel_size: int = 3,
+        reg_max: int = 7,
+        norm_cfg: dict[str, Any] | None = None,
+        act_cfg: dict[str, Any] | None = None,
+        norm_eval: bool = False,
+        **kwargs: Any,
+    ) -> None:
         self.kernel_size = kernel_size
         self.act_cfg = act_cfg or dict(type='LeakyReLU', negative_slope=0.1)
         self.norm_eval = norm_eval
-        super().__init__(num_classes, in_channels, stacked_convs=stacked_convs, norm_cfg=norm_cfg or dict(type='BN'),
-                         reg_max=reg_max, feat_channels=feat_channels, **kwargs)
+        super().__init__(
+            num_classes,
+            in_channels,
+            stacked_convs=stacked_convs,
+            norm_cfg=norm_cfg or dict(type='BN'),
+            reg_max=reg_max,
+            feat_channels=feat_channels,
+            **kwargs,
+        )
 
     def _init_layers(self) -> None:
         levels = range(len(self.prior_generator.strides))
         self.cls_convs = nn.ModuleList(self._tower() for _ in levels)
-        self.gfl_cls = nn.ModuleList(
-            nn.Conv2d(self.feat_channels, sum(self._output_channels), 1) for _ in levels)
+        self.gfl_cls = nn.ModuleList(nn.Conv2d(self.feat_channels, sum(self._output_channels), 1) for _ in levels)
 
     def _tower(self) -> nn.Sequential:
         widths = [self.in_channels] + [self.feat_channels] * self.stacked_convs
-        return nn.Sequential(*(
-            DepthwiseSeparableConvModule(a, b, self.kernel_size, padding=self.kernel_size // 2, norm_cfg=self.norm_cfg,
-                                         act_cfg=self.act_cfg)
-            for a, b in pairwise(widths)))
+        return nn.Sequential(
+            *(
+                DepthwiseSeparableConvModule(
+                    a, b, self.kernel_size, padding=self.kernel_size // 2, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg
+                )
+                for a, b in pairwise(widths)
+            )
+        )
 
     @property
     def box_channels(self) -> int:
@@ -111,7 +131,8 @@ class NanoDetHead(GFLHead):
             to 1, ``(N, cells, num_classes)``. The cells of the first level come first, in row-major order.
         """
         priors = self.prior_generator.grid_priors(
-            [scores.shape[-2:] for scores in cls_scores], dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
+            [scores.shape[-2:] for scores in cls_scores], dtype=bbox_preds[0].dtype, device=bbox_preds[0].device
+        )
         boxes = []
         for bbox_pred, stride, level in zip(bbox_preds, self.prior_generator.strides, priors, strict=True):
             batch = bbox_pred.shape[0]
@@ -121,10 +142,16 @@ class NanoDetHead(GFLHead):
         scores = [cls_score.permute(0, 2, 3, 1).flatten(1, 2).sigmoid() for cls_score in cls_scores]
         return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)
 
-    def predict_by_feat(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
-                        score_factors: None = None, batch_img_metas: Sequence[dict[str, Any]] = (),
-                        cfg: ConfigDict | None = None, rescale: bool = False,
-                        with_nms: bool = True) -> list[InstanceData]:
+    def predict_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        score_factors: None = None,
+        batch_img_metas: Sequence[dict[str, Any]] = (),
+        cfg: ConfigDict | None = None,
+        rescale: bool = False,
+        with_nms: bool = True,
+    ) -> list[InstanceData]:
         """Compute the detections in a batch of images; arguments as in ``mmdet.models.BaseDenseHead``.
 
         Returns:
@@ -136,15 +163,21 @@ class NanoDetHead(GFLHead):
         detections = []
         for boxes, scores, img_meta in zip(*self.decode(cls_scores, bbox_preds), batch_img_metas, strict=True):
             scores, labels, cells, _ = filter_scores_and_topk(
-                scores.detach(), cfg.score_thr, cfg.get('nms_pre', scores.numel()))
+                scores.detach(), cfg.score_thr, cfg.get('nms_pre', scores.numel())
+            )
             height, width = img_meta['img_shape'][:2]
             # As in NanoDet, boxes are clipped to the network's input before NMS, and to the image after it.
             bboxes = boxes.detach()[cells].clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
             if rescale:
                 bboxes = bboxes - boxes.new_tensor(top_left_padding(img_meta) * 2)
             results = bbox_post_process(
-                self, InstanceData(bboxes=bboxes, scores=scores, labels=labels), cfg=cfg, rescale=rescale,
-                with_nms=with_nms, img_meta=img_meta)
+                self,
+                InstanceData(bboxes=bboxes, scores=scores, labels=labels),
+                cfg=cfg,
+                rescale=rescale,
+                with_nms=with_nms,
+                img_meta=img_meta,
+            )
             if rescale:
                 height, width = img_meta['ori_shape'][:2]
                 results.bboxes = results.bboxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))

@@ -36,11 +36,16 @@ class LightPAN(BaseModule):
         [(1, 96, 40, 40), (1, 96, 20, 20), (1, 96, 10, 10)]
     """
 
-    def __init__(self, in_channels: Sequence[int], out_channels: int,
-                 init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ) -> None:
         super().__init__(init_cfg or dict(type='Xavier', layer='Conv2d', distribution='uniform'))
         self.lateral_convs = nn.ModuleList(
-            ConvModule(channels, out_channels, 1, act_cfg=None) for channels in in_channels)
+            ConvModule(channels, out_channels, 1, act_cfg=None) for channels in in_channels
+        )
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """One ``(N, C_i, H_i, W_i)`` per level, finest first -> one ``(N, out_channels, H_i, W_i)`` per level."""

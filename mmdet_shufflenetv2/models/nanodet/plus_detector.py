@@ -34,8 +34,9 @@ class NanoDetPlus(NanoDet):
     def __init__(self, *, train_cfg: dict[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(train_cfg=train_cfg, **kwargs)
         guidance = (train_cfg or {}).get('assign_guidance')
-        self.assign_guidance = None if guidance is None else AssignGuidance(
-            kwargs['neck'], kwargs['bbox_head'], **guidance)
+        self.assign_guidance = (
+            None if guidance is None else AssignGuidance(kwargs['neck'], kwargs['bbox_head'], **guidance)
+        )
 
     def init_weights(self) -> None:
         """Initialize or load all weights. The auxiliary neck starts as a copy of the detector's neck."""
@@ -70,6 +71,7 @@ class NanoDetPlus(NanoDet):
                 del state_dict[key]
         elif not given:  # weights for inference: the guidance is re-initialized
             for key, own in self.assign_guidance.state_dict().items():
-                state_dict[prefix + GUIDANCE + key] = state_dict.get(prefix + key, own) if key.startswith(
-                    'neck.') else own
+                state_dict[prefix + GUIDANCE + key] = (
+                    state_dict.get(prefix + key, own) if key.startswith('neck.') else own
+                )
         super()._load_from_state_dict(state_dict, prefix, *args)

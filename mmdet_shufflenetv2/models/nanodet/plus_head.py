@@ -45,10 +45,15 @@ class NanoDetPlusHead(NanoDetHead):
     def __init__(self, num_classes: int, in_channels: int, *, kernel_size: int = 5, **kwargs: Any) -> None:
         super().__init__(num_classes, in_channels, kernel_size=kernel_size, **kwargs)
 
-    def loss_by_feat(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
-                     batch_gt_instances: Sequence[InstanceData], batch_img_metas: Sequence[dict[str, Any]],
-                     batch_gt_instances_ignore: Sequence[InstanceData] | None = None,
-                     targets: SoftTargets | None = None) -> dict[str, Tensor]:
+    def loss_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        batch_gt_instances: Sequence[InstanceData],
+        batch_img_metas: Sequence[dict[str, Any]],
+        batch_gt_instances_ignore: Sequence[InstanceData] | None = None,
+        targets: SoftTargets | None = None,
+    ) -> dict[str, Tensor]:
         """Compute the quality focal loss of all cells, and the GIoU and distribution focal loss of cells with a box.
 
         The box losses are weighted by the largest class score of the cell and divided by the sum of these weights.
@@ -76,13 +81,18 @@ class NanoDetPlusHead(NanoDetHead):
         centers, strides = (part.repeat(len(cls_scores[0]), 1)[has_box] for part in self._cells(cls_scores))
         expected = self.bbox_coder.encode(centers / strides, targets.boxes[has_box] / strides, self.reg_max)
         loss_bbox = self.loss_bbox(boxes[has_box], targets.boxes[has_box], weight=weight, avg_factor=total)
-        loss_dfl = self.loss_dfl(distances.reshape(-1, self.reg_max + 1), expected.flatten(),
-                                 weight=weight[:, None].expand(-1, 4).flatten(), avg_factor=4 * total)
+        loss_dfl = self.loss_dfl(
+            distances.reshape(-1, self.reg_max + 1),
+            expected.flatten(),
+            weight=weight[:, None].expand(-1, 4).flatten(),
+            avg_factor=4 * total,
+        )
         return dict(loss_cls=loss_cls, loss_bbox=loss_bbox, loss_dfl=loss_dfl)
 
     @torch.no_grad()
-    def assign(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
-               batch_gt_instances: Sequence[InstanceData]) -> SoftTargets:
+    def assign(
+        self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor], batch_gt_instances: Sequence[InstanceData]
+    ) -> SoftTargets:
         """Match cells with boxes by the predictions of a head.
 
         NanoDet's assigner is MMDetection's ``DynamicSoftLabelAssigner`` without the preference for cells near the
@@ -95,14 +105,22 @@ class NanoDetPlusHead(NanoDetHead):
         boxes = self._boxes(cls_scores, bbox_preds)
         logits, (centers, strides) = _flattened(cls_scores), self._cells(cls_scores)
         priors = torch.cat((centers, strides, strides), dim=1)
-        return SoftTargets(*map(torch.cat, zip(*(
-            self._assign_image(InstanceData(priors=priors, bboxes=each_boxes, scores=each_logits), gt)
-            for each_boxes, each_logits, gt in zip(boxes, logits, batch_gt_instances, strict=True)))))
+        return SoftTargets(
+            *map(
+                torch.cat,
+                zip(
+                    *(
+                        self._assign_image(InstanceData(priors=priors, bboxes=each_boxes, scores=each_logits), gt)
+                        for each_boxes, each_logits, gt in zip(boxes, logits, batch_gt_instances, strict=True)
+                    )
+                ),
+            )
+        )
 
     def _assign_image(self, predicted: InstanceData, gt: InstanceData) -> SoftTargets:
         matched = self.assigner.assign(predicted, gt)
         cells = matched.gt_inds.nonzero()[:, 0]
-        labels = matched.gt_inds.new_full((len(predicted), ), self.num_classes)
+        labels = matched.gt_inds.new_full((len(predicted),), self.num_classes)
         ious, boxes = predicted.bboxes.new_zeros(len(predicted)), torch.zeros_like(predicted.bboxes)
         labels[cells], ious[cells] = matched.labels[cells], matched.max_overlaps[cells]
         boxes[cells] = get_box_tensor(gt.bboxes)[matched.gt_inds[cells] - 1]
@@ -116,9 +134,12 @@ class NanoDetPlusHead(NanoDetHead):
     def _cells(self, cls_scores: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Centers ``(cells, 2)`` and strides ``(cells, 1)`` of the cells of all levels, in pixels."""
         anchors = self.prior_generator.grid_priors(
-            [scores.shape[-2:] for scores in cls_scores], dtype=torch.float32, device=cls_scores[0].device)
-        strides = [level.new_full((len(level), 1), stride[0])
-                   for level, stride in zip(anchors, self.prior_generator.strides, strict=True)]
+            [scores.shape[-2:] for scores in cls_scores], dtype=torch.float32, device=cls_scores[0].device
+        )
+        strides = [
+            level.new_full((len(level), 1), stride[0])
+            for level, stride in zip(anchors, self.prior_generator.strides, strict=True)
+        ]
         return torch.cat([self.anchor_center(level) for level in anchors]), torch.cat(strides)
 
 

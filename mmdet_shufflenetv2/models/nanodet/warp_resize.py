@@ -33,9 +33,14 @@ class WarpResize(BaseTransform):
         max_translate_ratio: Largest translation, as a fraction of the width and of the height.
     """
 
-    def __init__(self, scale: tuple[int, int], scaling_ratio_range: tuple[float, float] = (1.0, 1.0),
-                 stretching_ratio_range: tuple[float, float] = (1.0, 1.0), flip_prob: float = 0.0,
-                 max_translate_ratio: float = 0.0) -> None:
+    def __init__(
+        self,
+        scale: tuple[int, int],
+        scaling_ratio_range: tuple[float, float] = (1.0, 1.0),
+        stretching_ratio_range: tuple[float, float] = (1.0, 1.0),
+        flip_prob: float = 0.0,
+        max_translate_ratio: float = 0.0,
+    ) -> None:
         self.scale = tuple(scale)
         self.scaling_ratio_range = scaling_ratio_range
         self.stretching_ratio_range = stretching_ratio_range
@@ -55,9 +60,13 @@ class WarpResize(BaseTransform):
         """Warp the image and the boxes of ``results``."""
         height, width = results['img'].shape[:2]
         x_factor, y_factor, x_shift, y_shift = self._draw()
-        about_center = np.array([[x_factor, 0, width * (0.5 - 0.5 * x_factor + x_shift)],
-                                 [0, y_factor, height * (0.5 - 0.5 * y_factor + y_shift)],
-                                 [0, 0, 1]])
+        about_center = np.array(
+            [
+                [x_factor, 0, width * (0.5 - 0.5 * x_factor + x_shift)],
+                [0, y_factor, height * (0.5 - 0.5 * y_factor + y_shift)],
+                [0, 0, 1],
+            ]
+        )
         factors = (self.scale[0] / width, self.scale[1] / height)
         matrix = np.diag([*factors, 1.0]) @ about_center
         results['img'] = cv2.warpPerspective(results['img'], matrix, self.scale)
@@ -71,6 +80,8 @@ class WarpResize(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(scale={self.scale}, scaling_ratio_range={self.scaling_ratio_range}, '
-                f'stretching_ratio_range={self.stretching_ratio_range}, flip_prob={self.flip_prob}, '
-                f'max_translate_ratio={self.max_translate_ratio})')
+        return (
+            f'{type(self).__name__}(scale={self.scale}, scaling_ratio_range={self.scaling_ratio_range}, '
+            f'stretching_ratio_range={self.stretching_ratio_range}, flip_prob={self.flip_prob}, '
+            f'max_translate_ratio={self.max_translate_ratio})'
+        )

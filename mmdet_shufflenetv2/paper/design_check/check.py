@@ -72,9 +72,16 @@ class DesignCheck(NamedTuple):
         return f'{machine}, PyTorch; one image of {self.height}x{self.width} pixels'
 
 
-def check_designs(configs: Sequence[str | os.PathLike[str]], *, height: int = 320, width: int = 320,
-                  device: str = 'cpu', threads: int | None = None, rounds: int = 20,
-                  progress: bool = True) -> DesignCheck:
+def check_designs(
+    configs: Sequence[str | os.PathLike[str]],
+    *,
+    height: int = 320,
+    width: int = 320,
+    device: str = 'cpu',
+    threads: int | None = None,
+    rounds: int = 20,
+    progress: bool = True,
+) -> DesignCheck:
     """Check the backbones of configs on this machine, in PyTorch, with random weights and fused norms.
 
     Args:
@@ -100,8 +107,10 @@ def check_designs(configs: Sequence[str | os.PathLike[str]], *, height: int = 32
     calls = {name: make_call('torch', *network) for name, network in references.items()}
     calls |= {config: make_call('torch', backbone, x) for config, backbone in backbones.items()}
     taken = time_alternating(calls, rounds=rounds, device=device, progress='design check' if progress else None)
-    model = fit([trace_operations(*network) for network in references.values()],
-                [summarize(taken[name]).median for name in references])
+    model = fit(
+        [trace_operations(*network) for network in references.values()],
+        [summarize(taken[name]).median for name in references],
+    )
     checked = [
         Checked(
             config=Path(config).stem,
@@ -112,18 +121,23 @@ def check_designs(configs: Sequence[str | os.PathLike[str]], *, height: int = 32
             violations=find_violations(operations[config], model),
             predicted=sum(map(model.seconds, operations[config])),
             measured=summarize(taken[config]),
-            times=time_by_kind(backbone, x, runs=rounds))
-        for config, backbone in backbones.items()]
-    return DesignCheck(machine_name(device), torch.device(device).type, torch.get_num_threads(), height, width, model,
-                       checked)
+            times=time_by_kind(backbone, x, runs=rounds),
+        )
+        for config, backbone in backbones.items()
+    ]
+    return DesignCheck(
+        machine_name(device), torch.device(device).type, torch.get_num_threads(), height, width, model, checked
+    )
 
 
 def _operations(config: str, backbone: nn.Module, x: torch.Tensor) -> list[Operation]:
     try:
         return trace_operations(backbone, x)
     except (RuntimeError, ValueError) as error:
-        raise UserError(f'The backbone of {config} cannot read an image of {x.shape[2]}x{x.shape[3]} pixels: '
-                        f'{str(error).splitlines()[0]}') from error
+        raise UserError(
+            f'The backbone of {config} cannot read an image of {x.shape[2]}x{x.shape[3]} pixels: '
+            f'{str(error).splitlines()[0]}'
+        ) from error
 
 
 def build_backbone(config: str | os.PathLike[str]) -> nn.Module:
@@ -134,6 +148,8 @@ def build_backbone(config: str | os.PathLike[str]) -> nn.Module:
     """
     cfg = load_config(config)
     if 'backbone' not in cfg.model:
-        raise UserError(f'{config} has no backbone: its model, {cfg.model.get("type")}, has only '
-                        f'{", ".join(key for key in cfg.model if key != "type") or "a type"}.')
+        raise UserError(
+            f'{config} has no backbone: its model, {cfg.model.get("type")}, has only '
+            f'{", ".join(key for key in cfg.model if key != "type") or "a type"}.'
+        )
     return fuse_conv_bn(build_model(cfg.model.backbone))

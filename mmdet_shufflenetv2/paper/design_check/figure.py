@@ -18,10 +18,14 @@ __all__ = ['draw']
 
 #: Colors by the purpose of a memory access: figure 2's kinds, with convolutions (and linear layers) divided further.
 _ELEMENT_COLORS = {
-    'convolution': KIND_COLORS[Kind.CONVOLUTION], 'convolution: MAC above the lower bound (G1)': '#08306b',
-    'convolution: MAC above that of one group (G2)': '#807dba', 'depthwise convolution (G4)': '#9ecae1',
-    'element-wise (G4)': KIND_COLORS[Kind.ELEMENTWISE], 'data movement (G4)': KIND_COLORS[Kind.DATA_MOVEMENT],
-    'other': KIND_COLORS[Kind.OTHER]}
+    'convolution': KIND_COLORS[Kind.CONVOLUTION],
+    'convolution: MAC above the lower bound (G1)': '#08306b',
+    'convolution: MAC above that of one group (G2)': '#807dba',
+    'depthwise convolution (G4)': '#9ecae1',
+    'element-wise (G4)': KIND_COLORS[Kind.ELEMENTWISE],
+    'data movement (G4)': KIND_COLORS[Kind.DATA_MOVEMENT],
+    'other': KIND_COLORS[Kind.OTHER],
+}
 _PREDICTED = 'latency predicted from the counts'
 
 
@@ -34,22 +38,50 @@ def draw(check: DesignCheck, path: Path) -> None:
     figure = Figure(figsize=(15, 2.4 + 0.7 * len(names)), layout='constrained')
     panels = figure.subplots(1, 3, sharey=True)
     figure.suptitle(f'{check.title}, norms fused')
-    _bars(panels[0], 'multiply-adds (G)', names, [
-        {'convolution': checked.multiply_adds / 1e9} for checked in check.checked], _ELEMENT_COLORS)
-    _bars(panels[1], 'elements read and written (M)', names, [_elements(checked) for checked in check.checked],
-          _ELEMENT_COLORS)
-    _bars(panels[2], 'latency (ms) by kind of operation', names, [
-        {kind: share * checked.measured.median * 1e3 for kind, share in shares(checked.times).items()}
-        for checked in check.checked], KIND_COLORS)
-    panels[2].plot([checked.predicted * 1e3 for checked in check.checked], names, 'kD', markersize=5,
-                   markerfacecolor='white', label=_PREDICTED)
+    _bars(
+        panels[0],
+        'multiply-adds (G)',
+        names,
+        [{'convolution': checked.multiply_adds / 1e9} for checked in check.checked],
+        _ELEMENT_COLORS,
+    )
+    _bars(
+        panels[1],
+        'elements read and written (M)',
+        names,
+        [_elements(checked) for checked in check.checked],
+        _ELEMENT_COLORS,
+    )
+    _bars(
+        panels[2],
+        'latency (ms) by kind of operation',
+        names,
+        [
+            {kind: share * checked.measured.median * 1e3 for kind, share in shares(checked.times).items()}
+            for checked in check.checked
+        ],
+        KIND_COLORS,
+    )
+    panels[2].plot(
+        [checked.predicted * 1e3 for checked in check.checked],
+        names,
+        'kD',
+        markersize=5,
+        markerfacecolor='white',
+        label=_PREDICTED,
+    )
     panels[0].invert_yaxis()
     handles, labels = panels[1].get_legend_handles_labels()
     more, more_labels = panels[2].get_legend_handles_labels()
     extra = [_PREDICTED] + [Kind.MATRIX_PRODUCT.value] * any(
-        checked.elements[Kind.MATRIX_PRODUCT] for checked in check.checked)
-    figure.legend([*handles, *(more[more_labels.index(label)] for label in extra)], [*labels, *extra],
-                  loc='outside lower center', ncols=4)
+        checked.elements[Kind.MATRIX_PRODUCT] for checked in check.checked
+    )
+    figure.legend(
+        [*handles, *(more[more_labels.index(label)] for label in extra)],
+        [*labels, *extra],
+        loc='outside lower center',
+        ncols=4,
+    )
     with unfinished_file(path) as unfinished:
         figure.savefig(unfinished, dpi=110)
 
@@ -57,8 +89,15 @@ def draw(check: DesignCheck, path: Path) -> None:
 def _elements(checked: Checked) -> dict[str, float]:
     unequal, grouped = checked.total('G1')[1], checked.total('G2')[1]
     dense = checked.mac - checked.depthwise_elements - unequal - grouped
-    values = (dense, unequal, grouped, checked.depthwise_elements, checked.elements[Kind.ELEMENTWISE],
-              checked.elements[Kind.DATA_MOVEMENT], checked.elements[Kind.OTHER])
+    values = (
+        dense,
+        unequal,
+        grouped,
+        checked.depthwise_elements,
+        checked.elements[Kind.ELEMENTWISE],
+        checked.elements[Kind.DATA_MOVEMENT],
+        checked.elements[Kind.OTHER],
+    )
     return {name: value / 1e6 for name, value in zip(_ELEMENT_COLORS, values)}
 
 

@@ -57,10 +57,10 @@ def fit(networks: Iterable[list[Operation]], seconds: Iterable[float]) -> Latenc
 
 def calibration_networks(device: str = 'cpu') -> list[tuple[nn.Module, Tensor]]:
     """Networks and inputs that determine all prices: those of tables 1 to 4, and stacks of a single layer type."""
-    networks = [row.build('arm', size).to(device)
-                for table in TABLES.values() for row in table.rows for size in (1, 2)]
-    stacks = [(nn.Sequential(*(layer() for _ in range(BLOCKS))).eval().to(device), x.to(device))
-              for layer, x in _stacks()]
+    networks = [row.build('arm', size).to(device) for table in TABLES.values() for row in table.rows for size in (1, 2)]
+    stacks = [
+        (nn.Sequential(*(layer() for _ in range(BLOCKS))).eval().to(device), x.to(device)) for layer, x in _stacks()
+    ]
     return [(network, random_input(network, device)) for network in networks] + stacks
 
 
@@ -68,16 +68,19 @@ def _stacks() -> list[tuple[Callable[[], nn.Module], Tensor]]:
     """Layers that tables 1 to 4 lack or only combine with others, on feature maps of the size in backbones."""
 
     class Copy(nn.Module):
-
         def forward(self, x: Tensor) -> Tensor:
             return x.clone()
 
     stacks: list[tuple[Callable[[], nn.Module], Tensor]] = []
     for channels, side in ((24, 112), (58, 56), (116, 28), (232, 14)):
         layers: list[Callable[[], nn.Module]] = [
-            partial(nn.Conv2d, channels, channels, 3, padding=1, groups=channels), nn.ReLU, Copy,
-            partial(nn.Conv2d, channels, channels, 3, padding=1), partial(nn.Conv2d, channels, channels, 1),
-            partial(nn.MaxPool2d, 3, stride=1, padding=1)]
+            partial(nn.Conv2d, channels, channels, 3, padding=1, groups=channels),
+            nn.ReLU,
+            Copy,
+            partial(nn.Conv2d, channels, channels, 3, padding=1),
+            partial(nn.Conv2d, channels, channels, 1),
+            partial(nn.MaxPool2d, 3, stride=1, padding=1),
+        ]
         stacks += [(layer, torch.rand(1, channels, side, side)) for layer in layers]
         stacks.append((partial(nn.Linear, channels, channels), torch.rand(1, side * side, channels)))
     return stacks

@@ -38,16 +38,26 @@ def find_violations(operations: Sequence[Operation], model: LatencyModel) -> lis
     """
     found = [violation for operation in operations for violation in _layer_violations(operation, model)]
     return found + [
-        Violation(block.name, 'G3', f'{block.convolutions} convolutions, {block.depth} deep', 0,
-                  block.fragments * model.prices['operation'])
-        for block in blocks(operations) if block.fragments]
+        Violation(
+            block.name,
+            'G3',
+            f'{block.convolutions} convolutions, {block.depth} deep',
+            0,
+            block.fragments * model.prices['operation'],
+        )
+        for block in blocks(operations)
+        if block.fragments
+    ]
 
 
 def _layer_violations(operation: Operation, model: LatencyModel) -> list[Violation]:
     convolution = operation.convolution
     if is_depthwise(operation) or operation.kind in (Kind.ELEMENTWISE, Kind.DATA_MOVEMENT):
-        what = (f'depthwise {_kernel(convolution)}, {convolution.in_channels} channels' if convolution else
-                operation.operator.strip('_'))
+        what = (
+            f'depthwise {_kernel(convolution)}, {convolution.in_channels} channels'
+            if convolution
+            else operation.operator.strip('_')
+        )
         return [Violation(operation.layer, 'G4', what, operation.mac, model.seconds(operation))]
     if convolution is None:
         return []
@@ -59,8 +69,11 @@ def _layer_violations(operation: Operation, model: LatencyModel) -> list[Violati
         found.append(Violation(operation.layer, 'G1', f'{_kernel(convolution)}, {widths}', above, above * price))
     if convolution.groups > 1:
         above = convolution.out_positions * convolution.out_channels * (1 - 1 / convolution.groups)
-        found.append(Violation(operation.layer, 'G2', f'{_kernel(convolution)}, {convolution.groups} groups', above,
-                           above * price))
+        found.append(
+            Violation(
+                operation.layer, 'G2', f'{_kernel(convolution)}, {convolution.groups} groups', above, above * price
+            )
+        )
     return found
 
 

@@ -26,19 +26,39 @@ IMAGE = 224
 # channel blocks.
 _ONNX_KINDS = {
     Kind.CONVOLUTION: ('Conv', 'FusedConv', 'ConvTranspose'),
-    Kind.ELEMENTWISE: ('Relu', 'Clip', 'LeakyRelu', 'Add', 'Mul', 'Sigmoid', 'HardSigmoid', 'HardSwish', 'QuickGelu',
-                       'BatchNormalization'),
-    Kind.DATA_MOVEMENT: ('Split', 'Concat', 'Transpose', 'Reshape', 'Slice', 'Gather', 'Pad', 'ReorderInput',
-                         'ReorderOutput'),
+    Kind.ELEMENTWISE: (
+        'Relu',
+        'Clip',
+        'LeakyRelu',
+        'Add',
+        'Mul',
+        'Sigmoid',
+        'HardSigmoid',
+        'HardSwish',
+        'QuickGelu',
+        'BatchNormalization',
+    ),
+    Kind.DATA_MOVEMENT: (
+        'Split',
+        'Concat',
+        'Transpose',
+        'Reshape',
+        'Slice',
+        'Gather',
+        'Pad',
+        'ReorderInput',
+        'ReorderOutput',
+    ),
 }
 
 
-def shufflenet_breakdown(runtime: str = 'torch', device: str = 'cpu', runs: int = 50,
-                         progress: bool = True) -> dict[str, dict[Kind, float]]:
+def shufflenet_breakdown(
+    runtime: str = 'torch', device: str = 'cpu', runs: int = 50, progress: bool = True
+) -> dict[str, dict[Kind, float]]:
     """Seconds per run by kind of operation for each width of ShuffleNet V2, conv5 included, on one 224x224 image."""
     times = {}
     for width in tqdm(TABLE_5, desc='ShuffleNet V2', unit='width', disable=not progress):
-        network = ShuffleNetV2(widen_factor=width, out_indices=(4, )).eval().to(device)
+        network = ShuffleNetV2(widen_factor=width, out_indices=(4,)).eval().to(device)
         x = torch.rand(1, 3, IMAGE, IMAGE, device=device)
         times[f'{width}x'] = time_by_kind(network, x, runtime, runs)
     return times
@@ -76,9 +96,14 @@ def _profile_torch(network: nn.Module, x: Tensor, runs: int) -> list[tuple[Kind,
         for _ in range(runs):
             call()
     # An operator's own time: on a GPU that of the kernels it launched, on the CPU that without the operators it calls.
-    return [(operation_kind(event.key.removeprefix('aten::')),
-             (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6)
-            for event in profiler.key_averages() if event.key.startswith('aten::')]
+    return [
+        (
+            operation_kind(event.key.removeprefix('aten::')),
+            (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6,
+        )
+        for event in profiler.key_averages()
+        if event.key.startswith('aten::')
+    ]
 
 
 def _profile_onnxruntime(network: nn.Module, x: Tensor, runs: int) -> list[tuple[Kind, float]]:
@@ -89,5 +114,5 @@ def _profile_onnxruntime(network: nn.Module, x: Tensor, runs: int) -> list[tuple
             graph.run(None, {'x': x.numpy()})
         events = json.loads(Path(graph.end_profiling()).read_text())
     nodes = [event for event in events if event.get('cat') == 'Node' and event['name'].endswith('_kernel_time')]
-    timed = nodes[3 * len(nodes) // (runs + 3):]  # the first three runs are warm-up
+    timed = nodes[3 * len(nodes) // (runs + 3) :]  # the first three runs are warm-up
     return [(kinds.get(event['args']['op_name'], Kind.OTHER), event['dur'] / 1e6) for event in timed]

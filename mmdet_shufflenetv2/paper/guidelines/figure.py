@@ -19,8 +19,12 @@ __all__ = ['KIND_COLORS', 'draw']
 
 _SIZE_COLORS = ('#9ecae1', '#4292c6', '#08519c')
 KIND_COLORS: dict[str, str] = {
-    Kind.CONVOLUTION: '#4292c6', Kind.MATRIX_PRODUCT: '#41b6c4', Kind.ELEMENTWISE: '#f16913',
-    Kind.DATA_MOVEMENT: '#74c476', Kind.OTHER: '#bdbdbd'}
+    Kind.CONVOLUTION: '#4292c6',
+    Kind.MATRIX_PRODUCT: '#41b6c4',
+    Kind.ELEMENTWISE: '#f16913',
+    Kind.DATA_MOVEMENT: '#74c476',
+    Kind.OTHER: '#bdbdbd',
+}
 
 
 def draw(run: Run, path: Path) -> None:
@@ -47,10 +51,25 @@ def _draw_table(panel: Axes, table: TableResult) -> None:
         positions = [row + (number - 1) * width for row in range(len(rows))]
         below = [m.relative - m.relative_range[0] for m in column]
         above = [m.relative_range[1] - m.relative for m in column]
-        panel.bar(positions, [m.relative for m in column], width, yerr=(below, above), color=color, ecolor='gray',
-                  label=f'x{size}: {table.verdict(size)}')
-        panel.plot(positions, [m.paper_relative for m in column], 'o', markersize=5, markerfacecolor='white',
-                   markeredgecolor='black', linestyle='none', label='paper' if size == SIZES[-1] else None)
+        panel.bar(
+            positions,
+            [m.relative for m in column],
+            width,
+            yerr=(below, above),
+            color=color,
+            ecolor='gray',
+            label=f'x{size}: {table.verdict(size)}',
+        )
+        panel.plot(
+            positions,
+            [m.paper_relative for m in column],
+            'o',
+            markersize=5,
+            markerfacecolor='white',
+            markeredgecolor='black',
+            linestyle='none',
+            label='paper' if size == SIZES[-1] else None,
+        )
     panel.axhline(1, color='gray', linewidth=0.8)
     panel.set_xticks(range(len(rows)), [row.name.replace(' in ', '\nin ').replace(', ', ',\n') for row in rows])
     panel.set_title(f'{table.guideline}: {TABLES[table.guideline].title}')
@@ -68,8 +87,9 @@ def _draw_breakdown(panel: Axes, breakdown: dict[str, dict[Kind, float]]) -> Non
             if height > 0.03:  # a smaller bar has no room for its label
                 panel.text(position, low + height / 2, f'{height:.0%}', ha='center', va='center')
         bottom = [low + height for low, height in zip(bottom, heights)]
-    panel.set_xticks(range(len(breakdown)), [
-        f'{width}\n{sum(times.values()) * 1e3:.1f} ms' for width, times in breakdown.items()])
+    panel.set_xticks(
+        range(len(breakdown)), [f'{width}\n{sum(times.values()) * 1e3:.1f} ms' for width, times in breakdown.items()]
+    )
     panel.set_title('Run time of ShuffleNet V2, 224x224')
     panel.set_ylim(0, 1)
     panel.legend(fontsize='small', ncols=2, loc='upper center', bbox_to_anchor=(0.5, -0.07))

@@ -76,14 +76,28 @@ def costs(guideline: str, family: str) -> list[Cost]:
             operations = trace_operations(network, random_input(network, 'meta'))
             first = next(o.convolution for o in operations if o.convolution)
             elements = elements_by_kind(operations)
-            found.append(Cost(
-                row.name, size, (first.in_channels, first.out_channels), sum(o.multiply_adds for o in operations),
-                elements[Kind.CONVOLUTION], elements[Kind.ELEMENTWISE]))
+            found.append(
+                Cost(
+                    row.name,
+                    size,
+                    (first.in_channels, first.out_channels),
+                    sum(o.multiply_adds for o in operations),
+                    elements[Kind.CONVOLUTION],
+                    elements[Kind.ELEMENTWISE],
+                )
+            )
     return found
 
 
-def measure_table(guideline: str, family: str, *, runtime: str = 'torch', device: str = 'cpu', seconds: float = 10,
-                  progress: bool = True) -> TableResult:
+def measure_table(
+    guideline: str,
+    family: str,
+    *,
+    runtime: str = 'torch',
+    device: str = 'cpu',
+    seconds: float = 10,
+    progress: bool = True,
+) -> TableResult:
     """Time a table column by column, one image at a time; the rows of a column alternate.
 
     Args:
@@ -98,19 +112,31 @@ def measure_table(guideline: str, family: str, *, runtime: str = 'torch', device
     all_costs = iter(costs(guideline, family))
     for column, size in enumerate(SIZES):
         networks = [row.build(family, size).to(device) for row in table.rows]
-        calls = {row.name: make_call(runtime, network, random_input(network, device))
-                 for row, network in zip(table.rows, networks)}
+        calls = {
+            row.name: make_call(runtime, network, random_input(network, device))
+            for row, network in zip(table.rows, networks)
+        }
         trial = time_alternating(calls, rounds=1, device=device)
         rounds = max(MIN_ROUNDS, round(seconds / sum(map(sum, trial.values()))))
-        taken = time_alternating(calls, rounds=rounds, warmup=0, device=device,
-                                 progress=f'{guideline} x{size}' if progress else None)
+        taken = time_alternating(
+            calls, rounds=rounds, warmup=0, device=device, progress=f'{guideline} x{size}' if progress else None
+        )
         best = table.rows[table.best]
         for row in table.rows:
             timing = summarize(taken[row.name])
             relative, low, high, _ = compare(taken[row.name], taken[best.name])
             speed = row.speeds[family][column]
-            measurements.append(Measurement(next(all_costs), timing, 1 / timing.median, speed, relative, (low, high),
-                                            speed / best.speeds[family][column]))
+            measurements.append(
+                Measurement(
+                    next(all_costs),
+                    timing,
+                    1 / timing.median,
+                    speed,
+                    relative,
+                    (low, high),
+                    speed / best.speeds[family][column],
+                )
+            )
         for faster, slower in ((table.rows[a].name, table.rows[b].name) for a, b in table.claims):
             pairs.append(Pair(size, faster, slower, compare(taken[faster], taken[slower])))
     return TableResult(guideline, measurements, pairs)

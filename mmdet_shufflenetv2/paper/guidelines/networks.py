@@ -73,8 +73,9 @@ class Bottleneck(nn.Module):
     def __init__(self, channels: int, relu: bool, shortcut: bool) -> None:
         super().__init__()
         middle = channels // 4
-        self.convs = nn.ModuleList([
-            _conv(channels, middle), _conv(middle, middle, kernel_size=3), _conv(middle, channels)])
+        self.convs = nn.ModuleList(
+            [_conv(channels, middle), _conv(middle, middle, kernel_size=3), _conv(middle, channels)]
+        )
         self.relu = nn.ReLU(inplace=True) if relu else nn.Identity()
         self.shortcut = shortcut
 

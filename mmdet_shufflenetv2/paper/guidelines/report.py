@@ -55,8 +55,10 @@ def to_json(run: Run) -> str:
 
 def markdown(run: Run) -> str:
     """The tables with the paper's figures, the verdicts on each, and the breakdown."""
-    parts = [f'{run.title}; channel counts of the {run.family.upper()} columns. Images per second, one at a time; the '
-             f'spread is the interquartile range over the median. Paper: {FAMILIES[run.family]}.']
+    parts = [
+        f'{run.title}; channel counts of the {run.family.upper()} columns. Images per second, one at a time; the '
+        f'spread is the interquartile range over the median. Paper: {FAMILIES[run.family]}.'
+    ]
     for table in run.tables:
         parts += ['\n'.join(_table(table)), '\n'.join(_verdicts(table))]
     if run.breakdown:
@@ -66,8 +68,19 @@ def markdown(run: Run) -> str:
 
 def _table(table: TableResult) -> Iterator[str]:
     yield f'### {table.guideline}: {TABLES[table.guideline].title}\n'
-    columns = ('size', 'row', 'channels', 'multiply-adds', 'MAC', 'element-wise', 'images/s', 'spread', 'relative',
-               'paper: images/s', 'relative')
+    columns = (
+        'size',
+        'row',
+        'channels',
+        'multiply-adds',
+        'MAC',
+        'element-wise',
+        'images/s',
+        'spread',
+        'relative',
+        'paper: images/s',
+        'relative',
+    )
     yield f'| {" | ".join(columns)} |'
     yield '| --- ' * len(columns) + '|'
     for measurement in table.measurements:
@@ -76,10 +89,19 @@ def _table(table: TableResult) -> Iterator[str]:
 
 def _cells(measurement: Measurement) -> tuple[str, ...]:
     cost, (low, high) = measurement.cost, measurement.relative_range
-    return (f'x{cost.size}', cost.row, ' -> '.join(map(str, cost.channels)), f'{cost.multiply_adds / 1e6:.1f}M',
-            f'{cost.mac / 1e6:.2f}M', f'{cost.elementwise / 1e6:.2f}M', f'{measurement.speed:.1f}',
-            f'{measurement.timing.spread:.0%}', f'{measurement.relative:.2f} ({low:.2f} to {high:.2f})',
-            f'{measurement.paper_speed:g}', f'{measurement.paper_relative:.2f}')
+    return (
+        f'x{cost.size}',
+        cost.row,
+        ' -> '.join(map(str, cost.channels)),
+        f'{cost.multiply_adds / 1e6:.1f}M',
+        f'{cost.mac / 1e6:.2f}M',
+        f'{cost.elementwise / 1e6:.2f}M',
+        f'{measurement.speed:.1f}',
+        f'{measurement.timing.spread:.0%}',
+        f'{measurement.relative:.2f} ({low:.2f} to {high:.2f})',
+        f'{measurement.paper_speed:g}',
+        f'{measurement.paper_relative:.2f}',
+    )
 
 
 def _verdicts(table: TableResult) -> Iterator[str]:
@@ -91,8 +113,10 @@ def _verdicts(table: TableResult) -> Iterator[str]:
         for pair in pairs:
             ratio, low, high, found = pair.comparison
             if found != Verdict.HOLDS:
-                line += (f'; {"not" if found == Verdict.FAILS else found}: {pair.slower} takes {ratio:.2f} '
-                         f'({low:.2f} to {high:.2f}) times as long as {pair.faster}')
+                line += (
+                    f'; {"not" if found == Verdict.FAILS else found}: {pair.slower} takes {ratio:.2f} '
+                    f'({low:.2f} to {high:.2f}) times as long as {pair.faster}'
+                )
         yield line + '.'
 
 
@@ -102,5 +126,8 @@ def _breakdown(breakdown: dict[str, dict[Kind, float]]) -> Iterator[str]:
     yield f'| width | milliseconds | {" | ".join(kinds)} |'
     yield '| --- ' * (len(kinds) + 2) + '|'
     for width, times in breakdown.items():
-        yield (f'| {width} | {sum(times.values()) * 1e3:.2f} | ' +
-               ' | '.join(f'{shares(times)[kind]:.0%}' for kind in kinds) + ' |')
+        yield (
+            f'| {width} | {sum(times.values()) * 1e3:.2f} | '
+            + ' | '.join(f'{shares(times)[kind]:.0%}' for kind in kinds)
+            + ' |'
+        )

@@ -29,8 +29,9 @@ def check_runtime(runtime: str, device: torch.device) -> None:
         if missing:
             raise UserError(f'runtime=onnxruntime needs {" and ".join(missing)}: pip install {" ".join(missing)}.')
         if device.type != 'cpu':
-            raise UserError(f'runtime=onnxruntime is measured on the CPU only, not on {device}. Use device=cpu or '
-                            f'runtime=torch.')
+            raise UserError(
+                f'runtime=onnxruntime is measured on the CPU only, not on {device}. Use device=cpu or runtime=torch.'
+            )
 
 
 def make_call(runtime: str, network: nn.Module, x: Tensor) -> Callable[[], object]:

@@ -49,9 +49,17 @@ class Run(NamedTuple):
         return '_'.join([self.runtime.split()[0], self.family, *threads])
 
 
-def run(guidelines: Sequence[str] = tuple(TABLES), *, device: str = 'cpu', threads: int | None = None,
-        runtime: str = 'torch', family: str | None = None, seconds: float = 10, progress: bool = True,
-        out_dir: Path | None = None) -> Run:
+def run(
+    guidelines: Sequence[str] = tuple(TABLES),
+    *,
+    device: str = 'cpu',
+    threads: int | None = None,
+    runtime: str = 'torch',
+    family: str | None = None,
+    seconds: float = 10,
+    progress: bool = True,
+    out_dir: Path | None = None,
+) -> Run:
     """Measure the guidelines on this machine.
 
     Args:
@@ -72,8 +80,10 @@ def run(guidelines: Sequence[str] = tuple(TABLES), *, device: str = 'cpu', threa
     check_runtime(runtime, torch.device(device))
     family = family or ('gpu' if kind == 'cuda' else 'arm')
     if unknown := set(guidelines) - set(TABLES) or {family} - set(FAMILIES):
-        raise UserError(f'Unknown guideline or channel counts: {", ".join(unknown)}. Expected the guidelines '
-                        f'{", ".join(TABLES)} and the channel counts {", ".join(FAMILIES)}.')
+        raise UserError(
+            f'Unknown guideline or channel counts: {", ".join(unknown)}. Expected the guidelines '
+            f'{", ".join(TABLES)} and the channel counts {", ".join(FAMILIES)}.'
+        )
     if not 0 < seconds < math.inf or (threads is not None and threads < 1):
         raise UserError(f'threads={threads} seconds={seconds}: both must be numbers above 0.')
     if threads is not None:
@@ -83,5 +93,6 @@ def run(guidelines: Sequence[str] = tuple(TABLES), *, device: str = 'cpu', threa
     options: dict[str, Any] = dict(runtime=runtime, device=device, progress=progress)
     tables = [measure_table(guideline, family, seconds=seconds, **options) for guideline in guidelines]
     breakdown = shufflenet_breakdown(**options) if len(tables) == len(TABLES) else {}
-    return Run(machine_name(device), kind, torch.get_num_threads(), f'{runtime} {version(runtime)}', family, tables,
-               breakdown)
+    return Run(
+        machine_name(device), kind, torch.get_num_threads(), f'{runtime} {version(runtime)}', family, tables, breakdown
+    )

@@ -60,8 +60,10 @@ def check_weights(request: Request) -> None:
     if weights is None or '://' in weights:
         return
     if not is_named(weights) and not os.path.isfile(weights):
-        raise UserError(f'Checkpoint not found: {weights}. Set weights=FILE'
-                        f'{", or train one first with pretrain=True" * (request.row.table == "coco")}.')
+        raise UserError(
+            f'Checkpoint not found: {weights}. Set weights=FILE'
+            f'{", or train one first with pretrain=True" * (request.row.table == "coco")}.'
+        )
     model = request.steps[0].cfg.model
     build_model(model if request.row.table == 'nanodet-plus' else model.backbone, weights)
 

@@ -60,9 +60,10 @@ def _work(step: Step, device: str) -> tuple[str, float]:
     total = schedule(cfg, images, step.gpus)
     print(f'{step.name}: timing steps of {cfg.train_dataloader.batch_size} images to train', file=sys.stderr)
     training = seconds_per_step(cfg, 'train', device)
-    return (f'{total.train:,} steps of {training:.3g} s for {images["train"]:,} images{note}, evaluations of '
-            f'{total.val:,} steps of {evaluating:.3g} s'), (
-                step.remaining * (total.train * training + total.val * evaluating))
+    return (
+        f'{total.train:,} steps of {training:.3g} s for {images["train"]:,} images{note}, evaluations of '
+        f'{total.val:,} steps of {evaluating:.3g} s'
+    ), (step.remaining * (total.train * training + total.val * evaluating))
 
 
 def _images(step: Step) -> tuple[dict[str, int], str]:

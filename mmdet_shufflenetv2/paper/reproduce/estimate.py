@@ -23,8 +23,15 @@ from ...data.pipelines import base_dataset
 from ...models.build import build_model
 from ...profiling.timing import summarize, time_alternating
 
-__all__ = ['Schedule', 'count_images', 'count_steps', 'images_per_second', 'schedule', 'seconds_per_step',
-           'synthetic_batch']
+__all__ = [
+    'Schedule',
+    'count_images',
+    'count_steps',
+    'images_per_second',
+    'schedule',
+    'seconds_per_step',
+    'synthetic_batch',
+]
 
 # Height and width of many photos in ImageNet and COCO.
 _PHOTO = (480, 640)
@@ -49,8 +56,10 @@ def schedule(cfg: Config, images: dict[str, int], gpus: int = 1) -> Schedule:
     every = loop.get('val_interval', 1)
     if 'max_iters' in loop:
         return Schedule(loop.max_iters, math.ceil(loop.max_iters / every) * evaluation)
-    return Schedule(loop.max_epochs * count_steps(cfg.train_dataloader, images['train'], gpus),
-                    math.ceil(loop.max_epochs / every) * evaluation)
+    return Schedule(
+        loop.max_epochs * count_steps(cfg.train_dataloader, images['train'], gpus),
+        math.ceil(loop.max_epochs / every) * evaluation,
+    )
 
 
 def count_images(cfg: Config, split: str) -> int:
@@ -118,7 +127,8 @@ def synthetic_batch(cfg: Config, split: str, images: int, size: tuple[int, int] 
     for number in range(images):
         noise = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
         samples.append(
-            (pipeline(Image.fromarray(noise)), 0) if is_image_folder else pipeline(_detection(noise, rng, number)))
+            (pipeline(Image.fromarray(noise)), 0) if is_image_folder else pipeline(_detection(noise, rng, number))
+        )
     dataloader = cfg[f'{split}_dataloader']
     collate = FUNCTIONS.get(dataloader.collate_fn.type) if 'collate_fn' in dataloader else pseudo_collate
     return collate(samples)
@@ -130,6 +140,12 @@ def _detection(image: np.ndarray, rng: np.random.Generator, number: int) -> dict
     corners = rng.uniform(0, 0.6, (_OBJECTS, 2))
     boxes = np.hstack((corners, corners + rng.uniform(0.1, 0.4, (_OBJECTS, 2)))) * (width, height, width, height)
     return dict(
-        img=image, img_id=number, img_path='', img_shape=(height, width), ori_shape=(height, width),
-        gt_bboxes=HorizontalBoxes(boxes.astype(np.float32)), gt_bboxes_labels=np.zeros(_OBJECTS, np.int64),
-        gt_ignore_flags=np.zeros(_OBJECTS, bool))
+        img=image,
+        img_id=number,
+        img_path='',
+        img_shape=(height, width),
+        ori_shape=(height, width),
+        gt_bboxes=HorizontalBoxes(boxes.astype(np.float32)),
+        gt_bboxes_labels=np.zeros(_OBJECTS, np.int64),
+        gt_ignore_flags=np.zeros(_OBJECTS, bool),
+    )

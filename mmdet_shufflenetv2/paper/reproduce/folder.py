@@ -38,11 +38,15 @@ def claim(folder: Path, run: dict[str, Any], resume: bool) -> None:
     differing = [key for key in sorted({*found, *run}) if found.get(key) != run.get(key)]
     if differing:
         differences = '; '.join(f'{key} {found.get(key)}, not {run.get(key)}' for key in differing)
-        raise UserError(f'{folder} contains a run of another row or with other settings: {differences}. Choose another '
-                        f'folder: out=DIR.')
+        raise UserError(
+            f'{folder} contains a run of another row or with other settings: {differences}. Choose another '
+            f'folder: out=DIR.'
+        )
     if not resume:
-        raise UserError(f'{folder} already contains a run of {run["row"]}. Continue it with `resume`, or choose '
-                        f'another folder: out=DIR.')
+        raise UserError(
+            f'{folder} already contains a run of {run["row"]}. Continue it with `resume`, or choose '
+            f'another folder: out=DIR.'
+        )
 
 
 def read_json(path: Path) -> Any:

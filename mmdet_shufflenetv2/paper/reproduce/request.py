@@ -48,8 +48,10 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.pretrain and self.row.table != 'coco':
-            raise UserError('pretrain=True is for table coco: the rows of table imagenet are the pre-training, and '
-                            'NanoDet-Plus starts from torchvision\'s weights.')
+            raise UserError(
+                'pretrain=True is for table coco: the rows of table imagenet are the pre-training, and '
+                "NanoDet-Plus starts from torchvision's weights."
+            )
         if self.pretrain and self.weights:
             raise UserError('`pretrain` and `weights` exclude each other: use one of them.')
         if self.gpus < 1:
@@ -62,8 +64,12 @@ class Request:
     def settings(self) -> dict[str, Any]:
         """Settings that identify the run. The data folders and the number of GPUs may change."""
         return dict(
-            row=self.row.name, config=self.config or self.row.config, pretrain=self.pretrain, weights=self.weights,
-            classifier_config=self.classifier_config or self.row.classifier_config)
+            row=self.row.name,
+            config=self.config or self.row.config,
+            pretrain=self.pretrain,
+            weights=self.weights,
+            classifier_config=self.classifier_config or self.row.classifier_config,
+        )
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -73,14 +79,16 @@ class Request:
     def _training_steps(self) -> list[Step]:
         config = self.settings['config']
         training = Training('train', config, self.out / 'train', self.data_root, gpus=self.gpus)
-        test = Evaluation('test', config, self.out / 'test', self.data_root,
-                          checkpoint=self.weights or training.checkpoint)
+        test = Evaluation(
+            'test', config, self.out / 'test', self.data_root, checkpoint=self.weights or training.checkpoint
+        )
         return [test] if self.weights else [training, test]
 
     def _detector_steps(self) -> list[Step]:
         config = self.settings['config']
-        pretraining = Training('pretrain', self.settings['classifier_config'], self.out / 'pretrain',
-                               self.imagenet_root, gpus=self.gpus)
+        pretraining = Training(
+            'pretrain', self.settings['classifier_config'], self.out / 'pretrain', self.imagenet_root, gpus=self.gpus
+        )
         start = str(pretraining.checkpoint) if self.pretrain else self.start_weights
         options: dict[str, Any] = {}
         if start:

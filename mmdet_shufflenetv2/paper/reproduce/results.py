@@ -44,8 +44,10 @@ def provenance(result: dict[str, Any]) -> str:
 
     parts = [Path(result['config']).name]
     if 'pretrain' in steps:
-        parts.append(f'pre-trained by {Path(result["classifier_config"]).name} on {steps["pretrain"]["images"]:,} '
-                     f'images{elsewhere("pretrain")}')
+        parts.append(
+            f'pre-trained by {Path(result["classifier_config"]).name} on {steps["pretrain"]["images"]:,} '
+            f'images{elsewhere("pretrain")}'
+        )
     if result['weights']:
         parts.append(f'weights of {Path(result["weights"]).name}')
     if 'train' in steps:
@@ -58,11 +60,16 @@ def provenance(result: dict[str, Any]) -> str:
 
 def is_comparable(row: Row, result: dict[str, Any]) -> bool:
     """Whether a result was obtained with the row's own configs on the full data sets."""
-    official = dict(pretrain=IMAGES['imagenet']['train'], train=IMAGES[row.table]['train'],
-                    test=IMAGES[row.table]['val'])
+    official = dict(
+        pretrain=IMAGES['imagenet']['train'], train=IMAGES[row.table]['train'], test=IMAGES[row.table]['val']
+    )
     steps = result.get('steps', {})
-    return (result['config'] == row.config and result['classifier_config'] == row.classifier_config and 'test' in steps
-            and all(steps[name]['images'] == count for name, count in official.items() if name in steps))
+    return (
+        result['config'] == row.config
+        and result['classifier_config'] == row.classifier_config
+        and 'test' in steps
+        and all(steps[name]['images'] == count for name, count in official.items() if name in steps)
+    )
 
 
 def report(root: Path) -> str:
@@ -73,14 +80,20 @@ def report(root: Path) -> str:
     open_cells = [cell for cell in cells if (result := found[cell[0]]) is None or cell[1] not in result['values']]
     runs = [f'* {provenance(result)}' for result in found.values() if result]
     return _PAGE.format(
-        never='All' if len(open_cells) == len(cells) else f'{len(open_cells)} of', total=len(cells),
+        never='All' if len(open_cells) == len(cells) else f'{len(open_cells)} of',
+        total=len(cells),
         imagenet=table((row, found[row]) for row in ROWS if row.table == 'imagenet'),
         coco=table((row, found[row]) for row in ROWS if row.table == 'coco'),
         nanodet_plus=table((row, found[row]) for row in ROWS if row.table == 'nanodet-plus'),
         runs='\n'.join(runs) or 'None yet.',
-        mmap=_peers(COCO_MMAP), speed=_peers(COCO_IMAGES_PER_SECOND),
-        mflops=', '.join(f'{row.network.removeprefix("ShuffleNet V2 ")} {IMAGENET[row.width, row.kind].mflops}M'
-                         for row in ROWS if row.table == 'imagenet'))
+        mmap=_peers(COCO_MMAP),
+        speed=_peers(COCO_IMAGES_PER_SECOND),
+        mflops=', '.join(
+            f'{row.network.removeprefix("ShuffleNet V2 ")} {IMAGENET[row.width, row.kind].mflops}M'
+            for row in ROWS
+            if row.table == 'imagenet'
+        ),
+    )
 
 
 def write_report(path: Path, root: Path) -> None:
@@ -100,7 +113,7 @@ def _peers(rows: Mapping[str, Sequence[float]]) -> str:
     return '\n'.join(lines + [f'| {name} | {" | ".join(map(str, values))} |' for name, values in rows.items()])
 
 
-_PAGE = '''# The paper's tables, reproduced
+_PAGE = """# The paper's tables, reproduced
 
 Written by `snv2 reproduce --report docs/results.md`; not edited by hand. {never} {total} figures have never
 been run here.
@@ -138,4 +151,4 @@ mmAP in percent by multiply-adds of the backbone at 224x224 (ours: 0.5x, 1.0x, 1
 Images per second:
 
 {speed}
-'''
+"""

@@ -9,8 +9,16 @@ from typing import NamedTuple
 from ...utils.errors import UserError
 
 __all__ = [
-    'COCO_IMAGES_PER_SECOND', 'COCO_MMAP', 'IMAGENET', 'LEVELS', 'NANODET_PLUS_MMAP', 'ROWS', 'Cell', 'ImageNetRow',
-    'Row', 'find_row'
+    'COCO_IMAGES_PER_SECOND',
+    'COCO_MMAP',
+    'IMAGENET',
+    'LEVELS',
+    'NANODET_PLUS_MMAP',
+    'ROWS',
+    'Cell',
+    'ImageNetRow',
+    'Row',
+    'find_row',
 ]
 
 
@@ -112,17 +120,21 @@ class Row(NamedTuple):
         level = list(LEVELS.values()).index(self.width)
         return dict(
             mmap=Cell('mmAP %', COCO_MMAP[backbone][level]),
-            images_per_second=Cell('img/s', COCO_IMAGES_PER_SECOND[backbone][level]))
+            images_per_second=Cell('img/s', COCO_IMAGES_PER_SECOND[backbone][level]),
+        )
 
 
 #: All rows: the paper's tables in order, then NanoDet-Plus.
-ROWS = (*(Row('imagenet', width, kind) for width, kind in IMAGENET),
-        *(Row('coco', width, kind) for kind in ('', 'star') for width in LEVELS.values()),
-        *(Row('nanodet-plus', width, size=size) for width, size in NANODET_PLUS_MMAP))
+ROWS = (
+    *(Row('imagenet', width, kind) for width, kind in IMAGENET),
+    *(Row('coco', width, kind) for kind in ('', 'star') for width in LEVELS.values()),
+    *(Row('nanodet-plus', width, size=size) for width, size in NANODET_PLUS_MMAP),
+)
 
 
-def find_row(table: str | None, width: str | None, *, star: bool = False, se: bool = False,
-             size: int | None = None) -> Row:
+def find_row(
+    table: str | None, width: str | None, *, star: bool = False, se: bool = False, size: int | None = None
+) -> Row:
     """Find a row by its properties.
 
     Args:
@@ -139,17 +151,25 @@ def find_row(table: str | None, width: str | None, *, star: bool = False, se: bo
         raise UserError('Choose a row: table=imagenet, coco or nanodet-plus, and width=0.5, 1.0, 1.5 or 2.0.')
     rows = [row for row in ROWS if row.table == table]
     if not rows:
-        raise UserError(f'table={table} is unknown: expected imagenet (the paper\'s table 8), coco (table 7) or '
-                        f'nanodet-plus.')
+        raise UserError(
+            f"table={table} is unknown: expected imagenet (the paper's table 8), coco (table 7) or nanodet-plus."
+        )
     kind = ' and '.join(['star'] * star + ['se'] * se)
     if not any(row.kind == kind for row in rows):
-        raise UserError(f'Table {table} has no row {" ".join(f"`{name}`" for name in kind.split(" and "))}: it has '
-                        f'{", ".join(row.network for row in rows)}.')
+        raise UserError(
+            f'Table {table} has no row {" ".join(f"`{name}`" for name in kind.split(" and "))}: it has '
+            f'{", ".join(row.network for row in rows)}.'
+        )
     sizes = dict.fromkeys(row.size for row in rows)
     if size is not None and size not in filter(None, sizes):
-        raise UserError(f'Table {table} has no row of size {size}: ' + (
-            'all its networks have the same input size, omit `size`.' if sizes == {0: None} else
-            f'the sizes are {", ".join(map(str, sizes))}.'))
+        raise UserError(
+            f'Table {table} has no row of size {size}: '
+            + (
+                'all its networks have the same input size, omit `size`.'
+                if sizes == {0: None}
+                else f'the sizes are {", ".join(map(str, sizes))}.'
+            )
+        )
     rows = [row for row in rows if row.size == (size or next(iter(sizes)))]
     for row in rows:
         if row.kind == kind and width.removesuffix('x') in (str(row.width), f'{row.width:g}'):

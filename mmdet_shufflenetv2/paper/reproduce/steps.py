@@ -120,21 +120,30 @@ class Training(Step):
         if self.latest is None:
             return
         if self.provenance is None:
-            raise UserError(f'{self.folder} contains checkpoints without a {PROVENANCE}. Start in another folder: '
-                            f'out=DIR.')
+            raise UserError(
+                f'{self.folder} contains checkpoints without a {PROVENANCE}. Start in another folder: out=DIR.'
+            )
         images = count_images(self.cfg, 'train')
         if images != self.provenance['images']:
-            raise UserError(f'The training in {self.folder} was started on {self.provenance["images"]:,} images, but '
-                            f'the data set now has {images:,}. Use the original one (`data_root`, or `imagenet_root` '
-                            f'for pre-training), or start in another folder: out=DIR.')
+            raise UserError(
+                f'The training in {self.folder} was started on {self.provenance["images"]:,} images, but '
+                f'the data set now has {images:,}. Use the original one (`data_root`, or `imagenet_root` '
+                f'for pre-training), or start in another folder: out=DIR.'
+            )
 
     def run(self) -> None:
         """Train, from the latest checkpoint if there is one."""
         before = self.provenance if self.latest else None
         provenance = partial(collect_provenance, before, count_images(self.cfg, 'train'))
         write_json(self.folder / PROVENANCE, provenance())  # now, so that a stopped run cannot resume on other data
-        call = partial(train, self.config, work_dir=str(self.folder), data_root=self.data_root, resume='auto',
-                       cfg_options=self.options)
+        call = partial(
+            train,
+            self.config,
+            work_dir=str(self.folder),
+            data_root=self.data_root,
+            resume='auto',
+            cfg_options=self.options,
+        )
         if self.gpus == 1:
             call()
         else:
@@ -144,9 +153,18 @@ class Training(Step):
 
 def launch(call: Callable[[], Any], processes: int) -> None:
     """Run a call in several processes on this machine, like torchrun."""
-    elastic_launch(LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=processes, max_restarts=0, rdzv_backend='c10d',
-        rdzv_endpoint='localhost:0', run_id='reproduce'), _run)(call)
+    elastic_launch(
+        LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            max_restarts=0,
+            rdzv_backend='c10d',
+            rdzv_endpoint='localhost:0',
+            run_id='reproduce',
+        ),
+        _run,
+    )(call)
 
 
 def _run(call: Callable[[], Any]) -> None:
@@ -175,8 +193,13 @@ class Evaluation(Step):
 
     def run(self) -> None:
         """Evaluate the weights."""
-        evaluate(self.config, str(self.checkpoint), work_dir=str(self.folder), data_root=self.data_root,
-                 cfg_options=self.options)
+        evaluate(
+            self.config,
+            str(self.checkpoint),
+            work_dir=str(self.folder),
+            data_root=self.data_root,
+            cfg_options=self.options,
+        )
         write_json(self.folder / PROVENANCE, collect_provenance(None, count_images(self.cfg, 'test')))
 
 

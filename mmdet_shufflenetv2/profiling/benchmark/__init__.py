@@ -23,8 +23,9 @@ from .task import Task
 __all__ = ['Task', 'benchmark', 'run_benchmarks']
 
 
-def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memory: bool,
-                   skip: Sequence[str] = (), command: str) -> Path:
+def run_benchmarks(
+    tasks: Sequence[Task], *, out: Path | None, rounds: int, memory: bool, skip: Sequence[str] = (), command: str
+) -> Path:
     """Run :func:`benchmark` on several tasks, write a report and return its folder; ``snv2 benchmark`` calls this.
 
     Args:
@@ -59,10 +60,12 @@ def run_benchmarks(tasks: Sequence[Task], *, out: Path | None, rounds: int, memo
         received = received or [signal.SIGINT]
     finally:
         _on_sigterm(before)
-    save(results, out, command, [task.title for task in tasks[len(results):]])
+    save(results, out, command, [task.title for task in tasks[len(results) :]])
     if received:
-        raise StoppedError(f'Stopped. The measurements up to then are in {out}/README.md and results.json, marked as '
-                           f'partial.', 128 + received[0])
+        raise StoppedError(
+            f'Stopped. The measurements up to then are in {out}/README.md and results.json, marked as partial.',
+            128 + received[0],
+        )
     return out
 
 
@@ -77,8 +80,9 @@ def _check_task(task: Task, rounds: int, skip: Sequence[str]) -> None:
         require_detector(load_config(task.config), 'The benchmark measures detection from an image to boxes')
     usable_device(task.device)
     if not select_contenders(task, skip):
-        raise UserError(f'skip={" ".join(skip)} excludes all forms: '
-                        f'{", ".join(form.name for form in contenders(task))}.')
+        raise UserError(
+            f'skip={" ".join(skip)} excludes all forms: {", ".join(form.name for form in contenders(task))}.'
+        )
 
 
 def _on_sigterm(handler: Any) -> Any:

@@ -30,26 +30,43 @@ def backbone_contenders(task: Task) -> list[Contender]:
         Contender('ours, eager, channels_last', partial(_eager, task, our_backbone, channels_last=True)),
         Contender('ours, compiled', lambda: compiled(our_backbone(task), _input(task)), runs_when_built=True),
         Contender('shuffle-free, eager', partial(_eager, task, _shuffle_free), 'ours, eager'),
-        Contender('shuffle-free, eager, channels_last', partial(_eager, task, _shuffle_free, channels_last=True),
-                  'ours, eager, channels_last'),
-        Contender('shuffle-free, compiled', lambda: compiled(_shuffle_free(task), _input(task)), 'ours, compiled',
-                  runs_when_built=True),
+        Contender(
+            'shuffle-free, eager, channels_last',
+            partial(_eager, task, _shuffle_free, channels_last=True),
+            'ours, eager, channels_last',
+        ),
+        Contender(
+            'shuffle-free, compiled',
+            lambda: compiled(_shuffle_free(task), _input(task)),
+            'ours, compiled',
+            runs_when_built=True,
+        ),
     ]
-    for runtime, block in ((target.name, target.block) for target in TARGETS.values()
-                           if '.onnx' in target.suffixes and not target.next_step):
+    for runtime, block in (
+        (target.name, target.block)
+        for target in TARGETS.values()
+        if '.onnx' in target.suffixes and not target.next_step
+    ):
         plain = f'{runtime}, plain graph'
         contenders += [
             Contender(plain, partial(_graph, task, runtime, our_backbone)),
-            Contender(f'{runtime}, shuffle-free', partial(_graph, task, runtime, partial(_shuffle_free, block=block)),
-                      plain),
-            Contender(f'{runtime}, shuffle-free, order left to the neck',
-                      partial(_graph, task, runtime, partial(_shuffle_free, block=block, restore_order=False)), plain),
+            Contender(
+                f'{runtime}, shuffle-free', partial(_graph, task, runtime, partial(_shuffle_free, block=block)), plain
+            ),
+            Contender(
+                f'{runtime}, shuffle-free, order left to the neck',
+                partial(_graph, task, runtime, partial(_shuffle_free, block=block, restore_order=False)),
+                plain,
+            ),
         ]
     return [
         *contenders,
         Contender('ncnn, plain', lambda: ncnn_call(task, our_backbone(task), _input(task))),
-        Contender('ncnn, shuffle-free, order left to the neck',
-                  lambda: ncnn_call(task, _shuffle_free(task, restore_order=False), _input(task)), 'ncnn, plain'),
+        Contender(
+            'ncnn, shuffle-free, order left to the neck',
+            lambda: ncnn_call(task, _shuffle_free(task, restore_order=False), _input(task)),
+            'ncnn, plain',
+        ),
     ]
 
 

@@ -31,14 +31,22 @@ def detector_contenders(task: Task) -> list[Contender]:
         Contender('eager', partial(_eager, task)),
         Contender('eager, channels_last', partial(_eager, task, channels_last=True)),
         Contender('shuffle-free, eager', partial(_eager, task, change=shuffle_free_detector), 'eager'),
-        Contender('shuffle-free, eager, channels_last',
-                  partial(_eager, task, change=shuffle_free_detector, channels_last=True), 'eager, channels_last'),
+        Contender(
+            'shuffle-free, eager, channels_last',
+            partial(_eager, task, change=shuffle_free_detector, channels_last=True),
+            'eager, channels_last',
+        ),
     ]
-    for runtime, block in ((target.name, target.block) for target in TARGETS.values()
-                           if '.onnx' in target.suffixes and not target.next_step):
+    for runtime, block in (
+        (target.name, target.block)
+        for target in TARGETS.values()
+        if '.onnx' in target.suffixes and not target.next_step
+    ):
         plain = f'{runtime}, plain graph'
-        contenders += [Contender(plain, partial(_graph, task, runtime, None)),
-                       Contender(f'{runtime}, shuffle-free', partial(_graph, task, runtime, block), plain)]
+        contenders += [
+            Contender(plain, partial(_graph, task, runtime, None)),
+            Contender(f'{runtime}, shuffle-free', partial(_graph, task, runtime, block), plain),
+        ]
     return [*contenders, Contender('ncnn, plain, without decoding and NMS', partial(_ncnn, task))]
 
 
@@ -66,8 +74,9 @@ def detector_batch(task: Task) -> dict[str, Any]:
     return dict(inputs=[torch.from_numpy(_image(task)).permute(2, 0, 1)], data_samples=[sample])
 
 
-def _eager(task: Task, change: Callable[[BaseDetector], BaseDetector] = lambda model: model,
-           channels_last: bool = False) -> Callable[[], object]:
+def _eager(
+    task: Task, change: Callable[[BaseDetector], BaseDetector] = lambda model: model, channels_last: bool = False
+) -> Callable[[], object]:
     model = change(make_detector(task))
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -78,8 +87,11 @@ def _eager(task: Task, change: Callable[[BaseDetector], BaseDetector] = lambda m
 def _graph(task: Task, runtime: str, block: int | None) -> Callable[[], object]:
     image = _image(task)
     return graph_call(
-        task, runtime, lambda path: export_detector(make_detector(task._replace(device='cpu')), path, image, block),
-        image)
+        task,
+        runtime,
+        lambda path: export_detector(make_detector(task._replace(device='cpu')), path, image, block),
+        image,
+    )
 
 
 class _RawOutputs(nn.Module):

@@ -87,8 +87,9 @@ def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[
         except UnavailableError as error:
             left_out[contender.name] = str(error)
     if not calls:
-        raise UserError(f'None of the selected forms can run: '
-                        f'{"; ".join(f"{name}: {why}" for name, why in left_out.items())}.')
+        raise UserError(
+            f'None of the selected forms can run: {"; ".join(f"{name}: {why}" for name, why in left_out.items())}.'
+        )
     seconds: dict[str, list[float]] = {}
     stopped, memories = None, dict[str, float | None].fromkeys(calls)
     try:
@@ -100,18 +101,29 @@ def benchmark(task: Task, rounds: int = 30, memory: bool = True, skip: Sequence[
         if not complete:
             raise
         seconds = {name: times[:complete] for name, times in seconds.items()}
-        stopped = (f'stopped after {complete} of {rounds} rounds' if complete < rounds else
-                   'stopped while measuring peak memory')
-    return Benchmark(task, machine_name(task.device), _versions(), *_cost(task), _rows(forms, seconds, memories),
-                     left_out, stopped)
+        stopped = (
+            f'stopped after {complete} of {rounds} rounds'
+            if complete < rounds
+            else 'stopped while measuring peak memory'
+        )
+    return Benchmark(
+        task, machine_name(task.device), _versions(), *_cost(task), _rows(forms, seconds, memories), left_out, stopped
+    )
 
 
 def _rows(forms: Sequence[Contender], seconds: dict[str, list[float]], memories: dict[str, float | None]) -> list[Row]:
     plain = {contender.name: seconds.get(contender.plain or '') for contender in forms}
     first = next(iter(seconds.values()))
-    return [Row(name, summarize(times), _ratio(first, times),
-                _ratio(reference, times) if (reference := plain[name]) else None, memories[name])
-            for name, times in seconds.items()]
+    return [
+        Row(
+            name,
+            summarize(times),
+            _ratio(first, times),
+            _ratio(reference, times) if (reference := plain[name]) else None,
+            memories[name],
+        )
+        for name, times in seconds.items()
+    ]
 
 
 def _ratio(before: list[float], after: list[float]) -> float:
@@ -120,15 +132,20 @@ def _ratio(before: list[float], after: list[float]) -> float:
 
 def _cost(task: Task) -> tuple[int, int, int, int]:
     if task.config is None:
-        operations = trace_operations(our_backbone(task._replace(device='cpu')),
-                                      torch.zeros(1, 3, task.height, task.width))
+        operations = trace_operations(
+            our_backbone(task._replace(device='cpu')), torch.zeros(1, 3, task.height, task.width)
+        )
     else:
         model = make_detector(task._replace(device='cpu'))
         batch = model.data_preprocessor(detector_batch(task))
         operations = trace_operations(model, **batch, mode='tensor')
     elements = elements_by_kind(operations)
-    return (sum(operation.multiply_adds for operation in operations), elements[Kind.CONVOLUTION],
-            elements[Kind.ELEMENTWISE], elements[Kind.DATA_MOVEMENT])
+    return (
+        sum(operation.multiply_adds for operation in operations),
+        elements[Kind.CONVOLUTION],
+        elements[Kind.ELEMENTWISE],
+        elements[Kind.DATA_MOVEMENT],
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -16,19 +16,25 @@ def markdown(done: Benchmark) -> str:
     """A section with the machine, the table, and the forms that were left out."""
     task = done.task
     lines = [
-        f'## {task.title}', '', *([f'**Partial: {done.stopped}.**', ''] if done.stopped else []),
+        f'## {task.title}',
+        '',
+        *([f'**Partial: {done.stopped}.**', ''] if done.stopped else []),
         f'{done.machine}, {task.threads} threads, batch 1, '
         f'{", ".join(f"{name} {version}" for name, version in done.versions.items())}. '
         f'{done.multiply_adds / 1e9:.2f}G multiply-adds; elements read and written by convolutions '
         f'{done.convolution_mac / 1e6:.0f}M, by element-wise operations {done.elementwise / 1e6:.0f}M, by copies '
-        f'{done.copied / 1e6:.0f}M.', '',
+        f'{done.copied / 1e6:.0f}M.',
+        '',
         f'| form | median | p90 | speed against {done.rows[0].name} | against the plain form | peak memory |',
-        '| --- ' * 6 + '|']
+        '| --- ' * 6 + '|',
+    ]
     for row in done.rows:
         plain = '' if row.against_plain is None else f'{row.against_plain:.2f}x'
         memory = '' if row.memory is None else f'{row.memory:.0f} MiB'
-        lines.append(f'| {row.name} | {row.timing.median * 1e3:.1f} ms | {row.timing.p90 * 1e3:.1f} ms | '
-                     f'{row.speedup:.2f}x | {plain} | {memory} |')
+        lines.append(
+            f'| {row.name} | {row.timing.median * 1e3:.1f} ms | {row.timing.p90 * 1e3:.1f} ms | '
+            f'{row.speedup:.2f}x | {plain} | {memory} |'
+        )
     if done.left_out:
         lines += ['', *(f'Left out: {name}: {why}.' for name, why in done.left_out.items())]
     return '\n'.join(lines)
@@ -40,9 +46,11 @@ def save(results: Sequence[Benchmark], out: Path, command: str, missing: Sequenc
     ``command`` is the command line, ``missing`` the titles of tasks that were not started.
     """
     out.mkdir(parents=True, exist_ok=True)
-    head = (f'# Latency on {results[0].machine}\n\nWritten by `{command}`. The forms of a network run alternately '
-            f'in one process, so ratios are more reliable than milliseconds; "speed" is the median of the rounds\' '
-            f'ratios.\n')
+    head = (
+        f'# Latency on {results[0].machine}\n\nWritten by `{command}`. The forms of a network run alternately '
+        f'in one process, so ratios are more reliable than milliseconds; "speed" is the median of the rounds\' '
+        f'ratios.\n'
+    )
     if missing:
         head += f'\n**Partial: stopped before {", ".join(missing)}.**\n'
     tables = '\n\n'.join(markdown(done) for done in results)
@@ -53,15 +61,17 @@ def save(results: Sequence[Benchmark], out: Path, command: str, missing: Sequenc
 
 def _plain(done: Benchmark) -> dict[str, Any]:
     return done._asdict() | dict(
-        task=done.task._asdict(),
-        rows=[row._asdict() | dict(timing=row.timing._asdict()) for row in done.rows])
+        task=done.task._asdict(), rows=[row._asdict() | dict(timing=row.timing._asdict()) for row in done.rows]
+    )
 
 
 def _draw(results: Sequence[Benchmark], path: Path) -> None:
     from matplotlib.figure import Figure  # takes a second, and only figures need it
+
     figure = Figure(figsize=(9, sum(0.32 * len(done.rows) + 0.9 for done in results)), layout='constrained')
-    panels = figure.subplots(len(results), 1, squeeze=False,
-                             height_ratios=[len(done.rows) + 2 for done in results])[:, 0]
+    panels = figure.subplots(len(results), 1, squeeze=False, height_ratios=[len(done.rows) + 2 for done in results])[
+        :, 0
+    ]
     for panel, done in zip(panels, results):
         names = [row.name for row in done.rows][::-1]
         medians = [row.timing.median * 1e3 for row in done.rows][::-1]

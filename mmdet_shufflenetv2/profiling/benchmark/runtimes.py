@@ -67,6 +67,7 @@ def ncnn_call(task: Task, module: nn.Module, x: torch.Tensor) -> Callable[[], ob
     _need(task, 'pnnx', 'ncnn')
     import ncnn
     import pnnx
+
     with torch.no_grad():
         outputs = len(module(x))
     net = ncnn.Net()
@@ -74,7 +75,7 @@ def ncnn_call(task: Task, module: nn.Module, x: torch.Tensor) -> Callable[[], ob
     for option in ('use_fp16_packed', 'use_fp16_storage', 'use_fp16_arithmetic', 'use_bf16_storage'):
         setattr(net.opt, option, False)
     with tempfile.TemporaryDirectory() as folder:
-        pnnx.export(module, f'{folder}/net.pt', (x, ), fp16=False)
+        pnnx.export(module, f'{folder}/net.pt', (x,), fp16=False)
         net.load_param(f'{folder}/net.ncnn.param')
         net.load_model(f'{folder}/net.ncnn.bin')
     image = x[0].numpy()

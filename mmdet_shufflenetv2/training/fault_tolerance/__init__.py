@@ -13,7 +13,16 @@ from .interrupt_hook import InterruptHook
 from .state_hook import RunStateHook
 
 __all__ = [
-    'AtomicBackend', 'BrokenImagesHook', 'FaultTolerantCheckpointHook', 'FaultTolerantDataset', 'FiniteLossHook',
-    'ImageDrawsHook', 'InterruptHook', 'LoadCompleteImage', 'ResumableBatchSampler', 'ResumableEpochLoop',
-    'RunStateHook', 'SharedLossHook'
+    'AtomicBackend',
+    'BrokenImagesHook',
+    'FaultTolerantCheckpointHook',
+    'FaultTolerantDataset',
+    'FiniteLossHook',
+    'ImageDrawsHook',
+    'InterruptHook',
+    'LoadCompleteImage',
+    'ResumableBatchSampler',
+    'ResumableEpochLoop',
+    'RunStateHook',
+    'SharedLossHook',
 ]

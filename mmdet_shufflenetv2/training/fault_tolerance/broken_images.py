@@ -144,7 +144,7 @@ class BrokenImagesHook(Hook):
         with open(self.file, 'rb') as file:
             file.seek(self.read)
             new = file.read()
-        complete = new[:new.rfind(b'\n') + 1]
+        complete = new[: new.rfind(b'\n') + 1]
         self.read += len(complete)
         for line in complete.splitlines():
             fault = json.loads(line)['fault']
@@ -152,6 +152,8 @@ class BrokenImagesHook(Hook):
                 self.faults.append(fault)
                 runner.logger.warning(f'Broken image {len(self.faults)} of at most {self.limit}: {fault}; skipped.')
         if len(self.faults) > self.limit:
-            raise UserError(f'{len(self.faults)} images cannot be read, more than the allowed {self.limit} (listed in '
-                            f'{self.file}): {"; ".join(self.faults[:20])}.\nRestore them, or allow more with '
-                            f'max_broken_images=N, and continue with `resume`.')
+            raise UserError(
+                f'{len(self.faults)} images cannot be read, more than the allowed {self.limit} (listed in '
+                f'{self.file}): {"; ".join(self.faults[:20])}.\nRestore them, or allow more with '
+                f'max_broken_images=N, and continue with `resume`.'
+            )

@@ -99,7 +99,8 @@ class FaultTolerantCheckpointHook(CheckpointHook):
         if self.max_keep_ckpts > 0 and (not self.keep_ckpt_ids or self.keep_ckpt_ids[-1] != step):
             if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
                 outdated = self.file_backend.join_path(
-                    self.out_dir, self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))
+                    self.out_dir, self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
+                )
             self.keep_ckpt_ids.append(step)
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         self._save(runner, self.filename_tmpl.format(step), meta)
@@ -115,17 +116,27 @@ class FaultTolerantCheckpointHook(CheckpointHook):
         try:
             # All processes run the hooks; only the main process writes.
             runner.save_checkpoint(
-                self.out_dir, name, self.file_client_args, save_optimizer=self.save_optimizer,
-                save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
-                backend_args=self.backend_args, **self.args)
+                self.out_dir,
+                name,
+                self.file_client_args,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
             if is_main_process():
                 write_atomically(Path(runner.work_dir) / LAST_CHECKPOINT, path)
         except OSError as error:
             self.last_ckpt = before
-            why, remedy = (f'{self.out_dir} is full', 'Free some space') if is_disk_full(error) else (
-                str(error), 'Fix this')
-            raise UserError(f'{name} could not be saved: {why}. {self._latest_valid(runner)} {remedy}, and continue '
-                            f'with: {resume_command()}') from error
+            why, remedy = (
+                (f'{self.out_dir} is full', 'Free some space') if is_disk_full(error) else (str(error), 'Fix this')
+            )
+            raise UserError(
+                f'{name} could not be saved: {why}. {self._latest_valid(runner)} {remedy}, and continue '
+                f'with: {resume_command()}'
+            ) from error
         self._saved_iter, self._saved_at = meta['iter'], time.monotonic()
         if is_main_process() and self.backend_args == dict(backend='atomic'):
             for old in Path(self.out_dir).glob('midway_*.pth'):
@@ -138,14 +149,16 @@ class FaultTolerantCheckpointHook(CheckpointHook):
         removed: list[str] = []
 
         class RemovesLater:
-
             def __getattr__(self, name: str) -> Any:
                 return removed.append if name == 'remove' else getattr(backend, name)
 
         with replaced('CheckpointHook.file_backend', self, RemovesLater()):
             super()._save_best_checkpoint(runner, metrics)
-        kept = {self.best_ckpt_path} if hasattr(self, 'best_ckpt_path') else set(
-            getattr(self, 'best_ckpt_path_dict', {}).values())
+        kept = (
+            {self.best_ckpt_path}
+            if hasattr(self, 'best_ckpt_path')
+            else set(getattr(self, 'best_ckpt_path_dict', {}).values())
+        )
         for path in removed:
             if path not in kept:
                 backend.remove(path)
@@ -159,7 +172,8 @@ class FaultTolerantCheckpointHook(CheckpointHook):
             if not torch.isfinite(parameter).all():
                 raise UserError(
                     f'The weights are NaN or infinite ({name}), so they are not saved. {self._latest_valid(runner)} '
-                    f'Lower the learning rate, and continue with: {resume_command()}')
+                    f'Lower the learning rate, and continue with: {resume_command()}'
+                )
 
     def _latest_valid(self, runner: Runner) -> str:
         found = latest_valid_checkpoint(runner.work_dir, self.out_dir)

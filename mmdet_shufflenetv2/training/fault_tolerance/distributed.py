@@ -43,8 +43,10 @@ def join_processes(cfg: Config) -> None:
     if cfg.launcher == 'none' or torch.cuda.is_available():
         return
     if missing := [name for name in _NEEDED if name not in os.environ]:
-        raise UserError(f'launcher={cfg.launcher}: missing environment variables {", ".join(missing)}. On CPUs, start '
-                        f'the processes with: torchrun --nproc-per-node N tools/train.py CONFIG')
+        raise UserError(
+            f'launcher={cfg.launcher}: missing environment variables {", ".join(missing)}. On CPUs, start '
+            f'the processes with: torchrun --nproc-per-node N tools/train.py CONFIG'
+        )
     if not distributed.is_initialized():
         distributed.init_process_group('gloo')
 

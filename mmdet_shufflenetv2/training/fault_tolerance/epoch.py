@@ -82,8 +82,9 @@ class ResumableBatchSampler(Sampler[list[SeededIndex]]):
         drop_last: Whether to drop an incomplete last batch; only for PyTorch's batch sampler.
     """
 
-    def __init__(self, sampler: Any, batch_size: int, batches: dict[str, Any] | None = None,
-                 drop_last: bool = False) -> None:
+    def __init__(
+        self, sampler: Any, batch_size: int, batches: dict[str, Any] | None = None, drop_last: bool = False
+    ) -> None:
         self.rank, self.world_size = 0, 1
         if type(sampler) is DefaultSampler and sampler.world_size > 1:
             self.rank, self.world_size = sampler.rank, sampler.world_size
@@ -92,8 +93,11 @@ class ResumableBatchSampler(Sampler[list[SeededIndex]]):
         self.sampler = SeededSampler(sampler)
         self.batch_size = batch_size
         batch_size *= self.world_size
-        self.batches = BatchSampler(self.sampler, batch_size, drop_last) if batches is None else DATA_SAMPLERS.build(
-            batches, default_args=dict(sampler=self.sampler, batch_size=batch_size))
+        self.batches = (
+            BatchSampler(self.sampler, batch_size, drop_last)
+            if batches is None
+            else DATA_SAMPLERS.build(batches, default_args=dict(sampler=self.sampler, batch_size=batch_size))
+        )
         self.skip = 0
 
     def __iter__(self) -> Iterator[list[SeededIndex]]:
@@ -101,7 +105,7 @@ class ResumableBatchSampler(Sampler[list[SeededIndex]]):
         for number, batch in enumerate(self.batches):
             if number >= skip:
                 # If the last batch has fewer images than processes, some images are used twice.
-                yield (batch * self.world_size if len(batch) < self.world_size else batch)[self.rank::self.world_size]
+                yield (batch * self.world_size if len(batch) < self.world_size else batch)[self.rank :: self.world_size]
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -131,9 +135,11 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
                 processes), the batches are not the same, and the epoch starts from the beginning.
         """
         if batches_done and batches != len(self.dataloader):
-            print_log(f'The checkpoint was saved with {batches} batches per epoch, now there are '
-                      f'{len(self.dataloader)}: the unfinished epoch {self._epoch + 1} starts from the beginning.',
-                      'current')
+            print_log(
+                f'The checkpoint was saved with {batches} batches per epoch, now there are '
+                f'{len(self.dataloader)}: the unfinished epoch {self._epoch + 1} starts from the beginning.',
+                'current',
+            )
             batches_done = 0
         self.batches_done = batches_done
 

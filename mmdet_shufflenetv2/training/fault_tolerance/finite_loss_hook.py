@@ -33,11 +33,16 @@ class FiniteLossHook(Hook):
             return
         shown = ', '.join(f'{name} {float(value):.4g}' for name, value in losses.items())
         latest = latest_valid_checkpoint(runner.work_dir)
-        remedy = (f'Last good checkpoint: {latest}. Continue with: {resume_command()}' if latest else
-                  'No checkpoint was saved before.')
-        raise UserError(f'The loss is NaN or infinite at step {runner.iter + 1} ({shown}), on the images '
-                        f'{", ".join(_images(data_batch))}.\nCheck their annotations (snv2 check-data), or lower the '
-                        f'learning rate. {remedy}')
+        remedy = (
+            f'Last good checkpoint: {latest}. Continue with: {resume_command()}'
+            if latest
+            else 'No checkpoint was saved before.'
+        )
+        raise UserError(
+            f'The loss is NaN or infinite at step {runner.iter + 1} ({shown}), on the images '
+            f'{", ".join(_images(data_batch))}.\nCheck their annotations (snv2 check-data), or lower the '
+            f'learning rate. {remedy}'
+        )
 
 
 def _images(batch: Any) -> Iterable[str]:

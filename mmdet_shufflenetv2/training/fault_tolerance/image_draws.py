@@ -62,5 +62,6 @@ def _samplers(model: nn.Module) -> Iterator[BaseSampler]:
     for module in model.modules():
         for value in vars(module).values():
             # A cascade has a list with one sampler per stage.
-            yield from (each for each in (value if isinstance(value, list) else [value])
-                        if isinstance(each, BaseSampler))
+            yield from (
+                each for each in (value if isinstance(value, list) else [value]) if isinstance(each, BaseSampler)
+            )

@@ -75,8 +75,11 @@ class InterruptHook(Hook):
 
     def _receive(self, number: int, frame: Any) -> None:
         self.received = number
-        print(f'\n{signal.Signals(number).name}: stopping after this step. Send it again to stop immediately.',
-              file=sys.stderr, flush=True)
+        print(
+            f'\n{signal.Signals(number).name}: stopping after this step. Send it again to stop immediately.',
+            file=sys.stderr,
+            flush=True,
+        )
         self._restore_handlers()
 
     def _restore_handlers(self) -> None:

@@ -51,22 +51,33 @@ def _require_same_run(runner: Runner, checkpoint: dict[str, Any], name: str, new
     meta = checkpoint.get('meta') or {}
     if not {'epoch', 'iter'} <= meta.keys() or 'message_hub' not in checkpoint:
         raise UserError(f'{name} contains only weights and no training state, so it cannot be resumed. {new_run}')
-    before, now = ((each or {}).get('classes') for each in
-                   (meta.get('dataset_meta'), getattr(runner.train_dataloader.dataset, 'metainfo', None)))
+    before, now = (
+        (each or {}).get('classes')
+        for each in (meta.get('dataset_meta'), getattr(runner.train_dataloader.dataset, 'metainfo', None))
+    )
     if before and now and tuple(before) != tuple(now):
-        raise UserError(f'{name} was trained on {_classes(before)}, but this run has {_classes(now)}. A resumed run '
-                        f'cannot change its classes. {new_run}')
+        raise UserError(
+            f'{name} was trained on {_classes(before)}, but this run has {_classes(now)}. A resumed run '
+            f'cannot change its classes. {new_run}'
+        )
     own, given = unwrap_model(runner.model).state_dict(), checkpoint.get('state_dict', {})
     given = {key.removeprefix('module.'): value for key, value in given.items()}
-    other = [key for key in own.keys() | given.keys() if key not in own or key not in given
-             or own[key].shape != given[key].shape]
+    other = [
+        key
+        for key in own.keys() | given.keys()
+        if key not in own or key not in given or own[key].shape != given[key].shape
+    ]
     if other:
-        raise UserError(f'{name} has another model: {len(other)} weights do not match, such as {min(other)}. A resumed '
-                        f'run cannot change its model. {new_run}')
+        raise UserError(
+            f'{name} has another model: {len(other)} weights do not match, such as {min(other)}. A resumed '
+            f'run cannot change its model. {new_run}'
+        )
     seed = seed_of(runner)
     if seed is not None and meta.get('seed') is not None and seed != meta['seed']:
-        raise UserError(f'randomness.seed is {seed}, but {name} was trained with {meta["seed"]}. A resumed run cannot '
-                        f'change its seed: `cfg_options` randomness.seed={meta["seed"]}')
+        raise UserError(
+            f'randomness.seed is {seed}, but {name} was trained with {meta["seed"]}. A resumed run cannot '
+            f'change its seed: `cfg_options` randomness.seed={meta["seed"]}'
+        )
 
 
 def _classes(names: Any) -> str:
@@ -81,62 +92,82 @@ def _set_position(runner: Runner, checkpoint: dict[str, Any], name: str) -> None
         batches, state = len(loop.dataloader), checkpoint.get(STATE_KEY)
         done = meta['iter'] - meta['epoch'] * batches
         if (state and state['batches'] != batches) or not 0 <= done < batches:
-            runner.logger.info(f'The number of steps per epoch has changed to {batches}: continuing after '
-                               f'{meta["epoch"]} complete epochs.')
+            runner.logger.info(
+                f'The number of steps per epoch has changed to {batches}: continuing after '
+                f'{meta["epoch"]} complete epochs.'
+            )
             meta['iter'] = meta['epoch'] * batches
-    done, length, unit, flag = (meta['epoch'], loop.max_epochs, 'epochs', 'epochs=N') if by_epoch else (
-        meta['iter'], loop.max_iters, 'iterations', '`cfg_options` train_cfg.max_iters=N')
+    done, length, unit, flag = (
+        (meta['epoch'], loop.max_epochs, 'epochs', 'epochs=N')
+        if by_epoch
+        else (meta['iter'], loop.max_iters, 'iterations', '`cfg_options` train_cfg.max_iters=N')
+    )
     if done > length:
-        raise UserError(f'{name} has {done} {unit}, more than the {length} of this run. Set a longer run to continue: '
-                        f'{flag}')
+        raise UserError(
+            f'{name} has {done} {unit}, more than the {length} of this run. Set a longer run to continue: {flag}'
+        )
     if done == length:
-        runner.logger.warning(in_words(
-            f'{name} has already finished all {length} {unit} of this run. To train '
-            f'longer: `resume` {flag}'))
+        runner.logger.warning(
+            in_words(f'{name} has already finished all {length} {unit} of this run. To train longer: `resume` {flag}')
+        )
 
 
 def _set_schedules(runner: Runner, checkpoint: dict[str, Any], name: str, new_run: str) -> None:
     schedulers, groups = runner.param_schedulers or [], runner.optim_wrapper.param_groups
     saved = checkpoint.get('optimizer') or dict(param_groups=[])
-    saved_groups = [*saved['param_groups'], *([saved['base_param_settings']] if saved.get('base_param_settings')
-                                              else [])]
+    saved_groups = [
+        *saved['param_groups'],
+        *([saved['base_param_settings']] if saved.get('base_param_settings') else []),
+    ]
     if 'optimizer' in checkpoint and not _fit(groups, saved_groups):
-        raise UserError(f'{name} was trained with another optimizer or other parameter groups. A resumed run cannot '
-                        f'change them. {new_run}')
+        raise UserError(
+            f'{name} was trained with another optimizer or other parameter groups. A resumed run cannot '
+            f'change them. {new_run}'
+        )
     scheduled = {scheduler.param_name for scheduler in schedulers}
-    changed = [key for old, new in zip(saved_groups, groups) for key in old.keys() & new.keys() - _IMPLEMENTATION
-               if key not in scheduled and old[key] != new[key]]
+    changed = [
+        key
+        for old, new in zip(saved_groups, groups)
+        for key in old.keys() & new.keys() - _IMPLEMENTATION
+        if key not in scheduled and old[key] != new[key]
+    ]
     if not changed and _settings(schedulers) == _settings(checkpoint.get('param_schedulers') or []):
         return
     if any(hasattr(scheduler, 'num_bad_epochs') for scheduler in schedulers):
-        raise UserError(f'The schedule differs from that of {name}, but ReduceOnPlateau depends on earlier metrics and '
-                        f'cannot be changed. Resume with the same settings. {new_run}')
+        raise UserError(
+            f'The schedule differs from that of {name}, but ReduceOnPlateau depends on earlier metrics and '
+            f'cannot be changed. Resume with the same settings. {new_run}'
+        )
     before = saved_groups[0]['lr'] if saved_groups else float('nan')
     loop = runner.train_loop
-    _step_to(schedulers, checkpoint['meta']['iter'],
-             len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else None)
+    _step_to(
+        schedulers, checkpoint['meta']['iter'], len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else None
+    )
     for old, new in zip(saved_groups, groups):
         old.update({key: value for key, value in new.items() if key != 'params'})
     checkpoint['param_schedulers'] = [dict(scheduler.state_dict()) for scheduler in schedulers]
     runner.logger.warning(
         f'Learning rate, length or schedule differ from those of {name}: the new ones are used as if the run had '
-        f'started with them. The learning rate continues at {groups[0]["lr"]:.4g} instead of {before:.4g}.')
+        f'started with them. The learning rate continues at {groups[0]["lr"]:.4g} instead of {before:.4g}.'
+    )
 
 
 def _fit(groups: list[dict[str, Any]], saved: list[dict[str, Any]]) -> bool:
     """Whether both belong to the same optimizer. PyTorch versions may add settings; another optimizer has others."""
     if [len(group['params']) for group in groups] != [len(group['params']) for group in saved]:
         return False
-    own, other = ({key for key in group if not key.startswith(('initial_', 'max_', 'min_'))} for group in
-                  (groups[0], saved[0]))
+    own, other = (
+        {key for key in group if not key.startswith(('initial_', 'max_', 'min_'))} for group in (groups[0], saved[0])
+    )
     return own <= other or other <= own
 
 
 def _settings(schedulers: list[Any]) -> list[dict[str, Any]]:
     """The settings of schedulers, or of their states, that come from the config."""
     states = [scheduler if isinstance(scheduler, dict) else scheduler.state_dict() for scheduler in schedulers]
-    return [{key: value for key, value in state.items() if key not in _PROGRESS and not callable(value)}
-            for state in states]
+    return [
+        {key: value for key, value in state.items() if key not in _PROGRESS and not callable(value)} for state in states
+    ]
 
 
 def _step_to(schedulers: list[Any], iterations: int, batches: int | None) -> None:
@@ -145,7 +176,7 @@ def _step_to(schedulers: list[Any], iterations: int, batches: int | None) -> Non
         count_steps(scheduler)  # otherwise they warn that the optimizer has not stepped
     for iteration in range(1, iterations + 1):
         epoch_ends = batches is not None and iteration % batches == 0
-        for by_epoch in (False, True) if epoch_ends else (False, ):
+        for by_epoch in (False, True) if epoch_ends else (False,):
             for scheduler in schedulers:
                 if scheduler.by_epoch == by_epoch:
                     scheduler.step()

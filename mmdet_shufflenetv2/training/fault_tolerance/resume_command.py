@@ -16,7 +16,7 @@ def resume_command() -> str:
     if '--resume' in words:
         index = words.index('--resume')
         named = index + 1 < len(words) and not words[index + 1].startswith('-')
-        del words[index:index + 1 + named]
+        del words[index : index + 1 + named]
     return f'{_program()} {shlex.join(words)} --resume'
 
 

@@ -53,16 +53,21 @@ class RunStateHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         schedulers = checkpoint.get('param_schedulers')
         if isinstance(schedulers, list):  # OneCycleLR stores a function, which would be rejected
-            checkpoint['param_schedulers'] = [{key: value for key, value in state.items() if not callable(value)}
-                                              for state in schedulers]
+            checkpoint['param_schedulers'] = [
+                {key: value for key, value in state.items() if not callable(value)} for state in schedulers
+            ]
         loop = runner.train_loop
         if not isinstance(loop, ResumableEpochLoop):
             return
         state: dict[str, Any] = dict(
-            seed=loop.batches.sampler.seed, batches_done=loop.batches_done, batches=len(loop.dataloader))
+            seed=loop.batches.sampler.seed, batches_done=loop.batches_done, batches=len(loop.dataloader)
+        )
         if gradients_are_pending(runner):
-            state['gradients'] = {name: parameter.grad.cpu() for name, parameter in
-                                  unwrap_model(runner.model).named_parameters() if parameter.grad is not None}
+            state['gradients'] = {
+                name: parameter.grad.cpu()
+                for name, parameter in unwrap_model(runner.model).named_parameters()
+                if parameter.grad is not None
+            }
         checkpoint[STATE_KEY] = state
 
 

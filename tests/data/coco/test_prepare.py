@@ -9,8 +9,11 @@ from mmdet_shufflenetv2.data.coco import prepare_coco, published
 
 
 def files(root):
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob('*')
-            if path.is_file() and path.name != '.prepare_coco.lock'}
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob('*')
+        if path.is_file() and path.name != '.prepare_coco.lock'
+    }
 
 
 def wanted(shapes_root):
@@ -43,7 +46,8 @@ def test_what_the_user_has_is_not_downloaded(coco, zips, shapes_root, tmp_path, 
     prepare_coco(tmp_path / 'coco', source=zips if given == 'zips' else shapes_root, base_url=coco.url)
     assert not coco.requests
     assert {p.name for p in (tmp_path / 'coco' / 'train2017').iterdir()} == {
-        p.name for p in (shapes_root / 'train2017').iterdir()}
+        p.name for p in (shapes_root / 'train2017').iterdir()
+    }
     assert len(list(zips.iterdir())) == 3  # never deleted
 
 
@@ -73,8 +77,9 @@ def test_a_subset_brings_its_images_alone_and_the_options_that_use_them(coco, zi
     root = tmp_path / 'coco'
     if given == 'complete':
         prepare_coco(root, source=zips, base_url=coco.url)
-    options = prepare_coco(root, subset=5, seed=1, base_url=coco.url,
-                           source=dict(zips=zips, folder=shapes_root).get(given))
+    options = prepare_coco(
+        root, subset=5, seed=1, base_url=coco.url, source=dict(zips=zips, folder=shapes_root).get(given)
+    )
     ann_file, images = (root / option.split('=')[1] for option in options[1:])
     listed = {image['file_name'] for image in json.loads(ann_file.read_text())['images']}
     assert len(listed) == 5
@@ -101,6 +106,7 @@ def test_a_root_that_cannot_be_written_is_said(coco, tmp_path):
 
 def test_two_at_once_are_refused(coco, tmp_path):
     import fcntl
+
     (tmp_path / 'coco').mkdir()
     with open(tmp_path / 'coco' / '.prepare_coco.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -125,16 +131,19 @@ def test_annotations_of_another_number_of_images_are_refused(coco, shapes_root, 
         prepare_coco(tmp_path / 'coco', ['val2017'], source=other, base_url=coco.url)
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    (dict(splits=['test2017']), 'splits=test2017: expected'),
-    (dict(splits=['val2017'], subset=3), '`splits` does not contain it'),
-    (dict(source='nowhere'), 'no such file or folder'),
-    (dict(source='empty'), 'does not contain COCO. Expected annotations_trainval2017.zip'),
-    (dict(source='empty', splits=['val2017']), 'does not contain COCO'),
-    (dict(subset=1000), 'subset=1000: expected 1 to 12'),
-    (dict(subset=0), 'subset=0: expected 1 to 12'),
-    (dict(subset=-5), 'subset=-5: expected 1 to 12'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (dict(splits=['test2017']), 'splits=test2017: expected'),
+        (dict(splits=['val2017'], subset=3), '`splits` does not contain it'),
+        (dict(source='nowhere'), 'no such file or folder'),
+        (dict(source='empty'), 'does not contain COCO. Expected annotations_trainval2017.zip'),
+        (dict(source='empty', splits=['val2017']), 'does not contain COCO'),
+        (dict(subset=1000), 'subset=1000: expected 1 to 12'),
+        (dict(subset=0), 'subset=0: expected 1 to 12'),
+        (dict(subset=-5), 'subset=-5: expected 1 to 12'),
+    ],
+)
 def test_mistakes_are_said_before_anything_is_fetched(coco, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()

@@ -43,19 +43,22 @@ def wrong_byte(path):
     return path
 
 
-@pytest.mark.parametrize(('archive', 'words'), [
-    (lambda path: make(path, {'../evil.jpg': b'x'}), 'a path outside the folder'),
-    (lambda path: make(path, {'/etc/evil.jpg': b'x'}), 'a path outside the folder'),
-    (lambda path: make(path, {'val/..\\..\\evil.jpg': b'x'}), 'a path outside the folder'),
-    (link, 'a path outside the folder'),
-    (lambda path: make(path, {f'val/{n}.jpg': bytes(10 ** 6) for n in range(20)}), 'would unpack to 20000000 bytes'),
-    (corrupt, 'not a valid zip file'),
-    (wrong_byte, 'not a valid zip file'),
-    (lambda path: make(path, {'val/readme.txt': b'x'}), 'does not contain the expected files'),
-    (lambda path: make(path, {'a/1.jpg': b'x', 'b/1.jpg': b'y'}), 'exists already'),
-])
+@pytest.mark.parametrize(
+    ('archive', 'words'),
+    [
+        (lambda path: make(path, {'../evil.jpg': b'x'}), 'a path outside the folder'),
+        (lambda path: make(path, {'/etc/evil.jpg': b'x'}), 'a path outside the folder'),
+        (lambda path: make(path, {'val/..\\..\\evil.jpg': b'x'}), 'a path outside the folder'),
+        (link, 'a path outside the folder'),
+        (lambda path: make(path, {f'val/{n}.jpg': bytes(10**6) for n in range(20)}), 'would unpack to 20000000 bytes'),
+        (corrupt, 'not a valid zip file'),
+        (wrong_byte, 'not a valid zip file'),
+        (lambda path: make(path, {'val/readme.txt': b'x'}), 'does not contain the expected files'),
+        (lambda path: make(path, {'a/1.jpg': b'x', 'b/1.jpg': b'y'}), 'exists already'),
+    ],
+)
 def test_what_should_not_be_unpacked_leaves_nothing(tmp_path, archive, words):
     path = archive(tmp_path / 'a.zip')
     with pytest.raises(UserError, match=words):
-        unpack(path, tmp_path / 'sub' / 'out', lambda name: name.endswith('.jpg'), 10 ** 6)
+        unpack(path, tmp_path / 'sub' / 'out', lambda name: name.endswith('.jpg'), 10**6)
     assert sorted(p.name for p in tmp_path.rglob('*')) in (['a.zip'], ['a.zip', 'sub'])

@@ -63,16 +63,19 @@ def test_a_class_zero_that_is_used_stays(layout):
     assert read_user_dataset(root).classes[0] == 'circle'
 
 
-@pytest.mark.parametrize(('names', 'splits'), [
-    (('trainval', 'test'), ['train', 'test']),
-    (('trainval', 'train', 'val', 'test'), ['train', 'val', 'test']),
-    (('instances_trainval2017', 'instances_test2017'), ['train', 'test']),
-    (('training', 'validation', 'testing'), ['train', 'val', 'test']),
-    (('fish_train', 'fish_valid'), ['train', 'val']),
-    (('train_coco', 'dev_coco'), ['train', 'val']),
-    (('TrainSet', 'ValSet'), ['train', 'val']),
-    (('instances_Train', 'instances_minival2014'), ['train', 'val']),
-])
+@pytest.mark.parametrize(
+    ('names', 'splits'),
+    [
+        (('trainval', 'test'), ['train', 'test']),
+        (('trainval', 'train', 'val', 'test'), ['train', 'val', 'test']),
+        (('instances_trainval2017', 'instances_test2017'), ['train', 'test']),
+        (('training', 'validation', 'testing'), ['train', 'val', 'test']),
+        (('fish_train', 'fish_valid'), ['train', 'val']),
+        (('train_coco', 'dev_coco'), ['train', 'val']),
+        (('TrainSet', 'ValSet'), ['train', 'val']),
+        (('instances_Train', 'instances_minival2014'), ['train', 'val']),
+    ],
+)
 @pytest.mark.parametrize('folder', ['annotations', '.'])
 def test_splits_are_told_by_the_names_of_files(layout, names, splits, folder):
     root = layout('coco')
@@ -91,12 +94,20 @@ def test_splits_are_told_by_the_names_of_files(layout, names, splits, folder):
 PARTS = ['_part1.json', '_part2.json']
 
 
-@pytest.mark.parametrize(('names', 'joined'), [
-    (PARTS, True), (['.part_10.json', '.part_2.json'], True), (['-00000-of-00002.json', '-00001-of-00002.json'], True),
-    (['_1of2.json', '_2of2.json'], True), (['_shard0.json', '_shard1.json'], True),
-    (['_1.json', '_2.json'], False), (['_2014.json', '_2017.json'], False), (['_a.json', '_part1.json'], False),
-    (['_part1.json', '_part01.json'], False),
-])
+@pytest.mark.parametrize(
+    ('names', 'joined'),
+    [
+        (PARTS, True),
+        (['.part_10.json', '.part_2.json'], True),
+        (['-00000-of-00002.json', '-00001-of-00002.json'], True),
+        (['_1of2.json', '_2of2.json'], True),
+        (['_shard0.json', '_shard1.json'], True),
+        (['_1.json', '_2.json'], False),
+        (['_2014.json', '_2017.json'], False),
+        (['_a.json', '_part1.json'], False),
+        (['_part1.json', '_part01.json'], False),
+    ],
+)
 def test_files_are_parts_of_one_split_where_their_names_say_so(layout, names, joined):
     root = layout('coco_parts')
     for old, new in zip(PARTS, names):
@@ -134,7 +145,9 @@ def test_an_image_in_two_parts_has_the_annotations_of_both(layout):
     content['annotations'].append(dict(content['annotations'][0], id=1000, image_id=1000, bbox=[1, 2, 3, 4]))
     path.write_text(json.dumps(content))
     annotations = read_user_dataset(root).splits['train'].annotations
-    shared, = (image['id'] for image in annotations['images'] if image['file_name'] == other['images'][0]['file_name'])
+    (shared,) = (
+        image['id'] for image in annotations['images'] if image['file_name'] == other['images'][0]['file_name']
+    )
     boxes = [one['bbox'] for one in annotations['annotations'] if one['image_id'] == shared]
     expected = [one['bbox'] for one in other['annotations'] if one['image_id'] == other['images'][0]['id']]
     assert sorted(boxes) == sorted([*expected, [1, 2, 3, 4]])
@@ -153,11 +166,19 @@ def test_what_is_wrong_in_a_part_is_found_and_a_training_reads_all_of_them(layou
     assert {'unknown_image', 'unknown_category', 'entry'} <= set(report.fatal)
 
 
-@pytest.mark.parametrize(('annotations', 'images'), [
-    ('train/_annotations.coco.json', 'train'), ('_annotations.coco.json', '.'), ('train/labels.json', 'train/data'),
-    ('annotations/instances_train2017.json', 'train2017'), ('annotations/instances_default.json', 'images'),
-    ('train/annotations.json', 'train'), ('annotations.json', 'images'), ('annotations/train.json', 'train'),
-])
+@pytest.mark.parametrize(
+    ('annotations', 'images'),
+    [
+        ('train/_annotations.coco.json', 'train'),
+        ('_annotations.coco.json', '.'),
+        ('train/labels.json', 'train/data'),
+        ('annotations/instances_train2017.json', 'train2017'),
+        ('annotations/instances_default.json', 'images'),
+        ('train/annotations.json', 'train'),
+        ('annotations.json', 'images'),
+        ('annotations/train.json', 'train'),
+    ],
+)
 def test_the_folder_that_is_named_for_missing_images_is_one_where_they_are_found(layout, tmp_path, annotations, images):
     content = json.loads((layout('coco') / TRAIN).read_text())
     root = tmp_path / 'new'
@@ -177,17 +198,20 @@ def two_train_files(root):
     (root / TRAIN).unlink()
 
 
-@pytest.mark.parametrize(('damage', 'words'), [
-    (two_train_files, '2 annotation files match the train split'),
-    (lambda root: (root / TRAIN).unlink(), 'no training split'),
-    (lambda root: shutil.rmtree(root / 'train2017'), 'images of .* were not found: the first is .000000000001.jpg'),
-    (lambda root: (root / TRAIN).write_text('{'), 'is not JSON'),
-    (lambda root: (root / TRAIN).write_text('[' * 100_000), 'is not JSON'),
-    (lambda root: (root / TRAIN).write_text('[' * 1000 + ']' * 1000), 'is not JSON|no list'),
-    (lambda root: edit(root, lambda c: c['images'].clear()), 'lists no images'),
-    (lambda root: edit(root, lambda c: c['categories'].clear()), 'lists no category'),
-    (lambda root: edit(root, lambda c: c['categories'][1].update(name='circle')), 'duplicate category name'),
-])
+@pytest.mark.parametrize(
+    ('damage', 'words'),
+    [
+        (two_train_files, '2 annotation files match the train split'),
+        (lambda root: (root / TRAIN).unlink(), 'no training split'),
+        (lambda root: shutil.rmtree(root / 'train2017'), 'images of .* were not found: the first is .000000000001.jpg'),
+        (lambda root: (root / TRAIN).write_text('{'), 'is not JSON'),
+        (lambda root: (root / TRAIN).write_text('[' * 100_000), 'is not JSON'),
+        (lambda root: (root / TRAIN).write_text('[' * 1000 + ']' * 1000), 'is not JSON|no list'),
+        (lambda root: edit(root, lambda c: c['images'].clear()), 'lists no images'),
+        (lambda root: edit(root, lambda c: c['categories'].clear()), 'lists no category'),
+        (lambda root: edit(root, lambda c: c['categories'][1].update(name='circle')), 'duplicate category name'),
+    ],
+)
 def test_what_is_incomplete_is_said(layout, damage, words):
     root = layout('coco')
     damage(root)

@@ -15,7 +15,8 @@ def boxes(annotations):
     found = {name: [] for name in files.values()}
     for annotation in annotations['annotations']:
         found[files[annotation['image_id']]].append(
-            (names[annotation['category_id']], *(round(side, 2) for side in annotation['bbox'])))
+            (names[annotation['category_id']], *(round(side, 2) for side in annotation['bbox']))
+        )
     return {name: sorted(of) for name, of in found.items()}
 
 
@@ -26,8 +27,10 @@ def test_every_layout_gives_the_same_classes_images_and_boxes(layout, shapes_roo
     assert list(data.splits) == list(SPLITS.values())
     for original, split in SPLITS.items():
         assert boxes(data.splits[split].annotations) == boxes(annotations_of(shapes_root, original))
-        assert all((data.splits[split].images / image['file_name']).is_file()
-                   for image in data.splits[split].annotations['images'])
+        assert all(
+            (data.splits[split].images / image['file_name']).is_file()
+            for image in data.splits[split].annotations['images']
+        )
     assert not any(data.faults.values())
 
 
@@ -47,11 +50,14 @@ def nothing(root):
     (root / 'notes').mkdir(parents=True)
 
 
-@pytest.mark.parametrize(('make', 'words'), [
-    (lambda root: None, 'folder not found. Expected COCO'),
-    (lambda root: root.write_text(''), 'is a file. Name the folder'),
-    (nothing, 'no data set recognized. Expected COCO.*\nThe folder contains notes/'),
-])
+@pytest.mark.parametrize(
+    ('make', 'words'),
+    [
+        (lambda root: None, 'folder not found. Expected COCO'),
+        (lambda root: root.write_text(''), 'is a file. Name the folder'),
+        (nothing, 'no data set recognized. Expected COCO.*\nThe folder contains notes/'),
+    ],
+)
 def test_what_is_no_data_set_is_said(tmp_path, make, words):
     make(tmp_path / 'data')
     with pytest.raises(UserError, match=words):
@@ -72,11 +78,14 @@ def test_all_of_several_data_sets_below_are_named(shapes_root, tmp_path):
         read_user_dataset(root)
 
 
-@pytest.mark.parametrize(('name', 'content', 'words'), [
-    ('voc/VOC2007/a/a.xml', '<annotation><object/></annotation>', 'Pascal VOC, but in a subfolder that is not'),
-    ('train.json', [dict(image_id=1, category_id=1, bbox=[1, 1, 2, 2], score=0.5)], 'COCO results'),
-    ('data.tfrecord', '', 'TFRecord'),
-])
+@pytest.mark.parametrize(
+    ('name', 'content', 'words'),
+    [
+        ('voc/VOC2007/a/a.xml', '<annotation><object/></annotation>', 'Pascal VOC, but in a subfolder that is not'),
+        ('train.json', [dict(image_id=1, category_id=1, bbox=[1, 1, 2, 2], score=0.5)], 'COCO results'),
+        ('data.tfrecord', '', 'TFRecord'),
+    ],
+)
 def test_other_formats_are_named_with_what_to_do(tmp_path, name, content, words):
     path = tmp_path / 'data' / name
     path.parent.mkdir(parents=True)
@@ -95,10 +104,18 @@ def test_annotations_in_another_format_beside_cocos_do_not_matter(layout):
     assert read_user_dataset(root) == expected
 
 
-@pytest.mark.parametrize(('name', 'part'), [
-    ('cvat_coco', 'annotations/instances_Train.json'), ('cvat_coco', 'annotations'), ('roboflow_yolo', 'train'),
-    ('cvat_yolo', 'obj.names'), ('yolo', 'images'), ('yolo', 'labels/train'), ('cvat_coco', 'images'),
-])
+@pytest.mark.parametrize(
+    ('name', 'part'),
+    [
+        ('cvat_coco', 'annotations/instances_Train.json'),
+        ('cvat_coco', 'annotations'),
+        ('roboflow_yolo', 'train'),
+        ('cvat_yolo', 'obj.names'),
+        ('yolo', 'images'),
+        ('yolo', 'labels/train'),
+        ('cvat_coco', 'images'),
+    ],
+)
 def test_the_whole_is_named_where_a_part_of_it_was(layout, name, part):
     root = layout(name)
     with pytest.raises(UserError, match=f'data={root}[.]?$'):

@@ -14,15 +14,18 @@ def label(root):
     return sorted((root / 'labels' / 'train').iterdir())[2]
 
 
-@pytest.mark.parametrize(('line', 'box'), [
-    ('1 0.5 0.5 0.5 0.25', [0.25, 0.375, 0.5, 0.25]),
-    ('1.0 0.5 0.5 0.5 0.25', [0.25, 0.375, 0.5, 0.25]),
-    ('1 0.1 0.2 0.6 0.3 0.4 0.9', [0.1, 0.2, 0.5, 0.7]),  # a polygon
-    ('1 0.3 0.1 0.5 0.4 0.4 0.7 0.2 0.4', [0.2, 0.1, 0.3, 0.6]),  # the corners of a turned box
-    ('1 0.9 0.4 1.1 0.5 0.9 0.7 0.8 0.5', [0.8, 0.4, 0.2, 0.3]),  # which may be outside
-    ('1 0.9 0.5 0.4 0.5', [0.7, 0.25, 0.3, 0.5]),  # reaches outside
-    ('1 1.004 0.5 0.2 0.5', [0.904, 0.25, 0.096, 0.5]),  # rounded by whoever wrote it
-])
+@pytest.mark.parametrize(
+    ('line', 'box'),
+    [
+        ('1 0.5 0.5 0.5 0.25', [0.25, 0.375, 0.5, 0.25]),
+        ('1.0 0.5 0.5 0.5 0.25', [0.25, 0.375, 0.5, 0.25]),
+        ('1 0.1 0.2 0.6 0.3 0.4 0.9', [0.1, 0.2, 0.5, 0.7]),  # a polygon
+        ('1 0.3 0.1 0.5 0.4 0.4 0.7 0.2 0.4', [0.2, 0.1, 0.3, 0.6]),  # the corners of a turned box
+        ('1 0.9 0.4 1.1 0.5 0.9 0.7 0.8 0.5', [0.8, 0.4, 0.2, 0.3]),  # which may be outside
+        ('1 0.9 0.5 0.4 0.5', [0.7, 0.25, 0.3, 0.5]),  # reaches outside
+        ('1 1.004 0.5 0.2 0.5', [0.904, 0.25, 0.096, 0.5]),  # rounded by whoever wrote it
+    ],
+)
 def test_a_line_is_a_box_in_pixels_inside_the_image(layout, line, box):
     root = layout('yolo')
     label(root).write_text(f'{line}\n\n')
@@ -35,38 +38,44 @@ def test_a_line_is_a_box_in_pixels_inside_the_image(layout, line, box):
     assert found[0]['bbox'] == pytest.approx([part * side for part, side in zip(box, sides)], abs=2e-3)
 
 
-@pytest.mark.parametrize(('line', 'words'), [
-    ('1 0.5 0.5 0.5', '4 fields, expected 5'),
-    ('1 0.5 0.5 0.5 0.5 7', '6 fields, expected 5'),
-    ('one 0.5 0.5 0.5 0.5', 'text instead of a number'),
-    ('1 nan 0.5 0.5 0.5', 'NaN'),
-    ('5 0.5 0.5 0.5 0.5', 'class 5, expected 0 to 4'),
-    ('-1 0.5 0.5 0.5 0.5', 'class -1'),
-    ('1.5 0.5 0.5 0.5 0.5', 'class 1.5'),
-    ('1 48 40 20 20', '48 is not in [0, 1]'),
-    ('1 48 40 20 20 10 12 13 14', '48 is not in [0, 1]'),
-])
+@pytest.mark.parametrize(
+    ('line', 'words'),
+    [
+        ('1 0.5 0.5 0.5', '4 fields, expected 5'),
+        ('1 0.5 0.5 0.5 0.5 7', '6 fields, expected 5'),
+        ('one 0.5 0.5 0.5 0.5', 'text instead of a number'),
+        ('1 nan 0.5 0.5 0.5', 'NaN'),
+        ('5 0.5 0.5 0.5 0.5', 'class 5, expected 0 to 4'),
+        ('-1 0.5 0.5 0.5 0.5', 'class -1'),
+        ('1.5 0.5 0.5 0.5 0.5', 'class 1.5'),
+        ('1 48 40 20 20', '48 is not in [0, 1]'),
+        ('1 48 40 20 20 10 12 13 14', '48 is not in [0, 1]'),
+    ],
+)
 def test_a_wrong_line_is_named_by_file_and_number(layout, line, words):
     root = layout('yolo')
     label(root).write_text(f'1 0.5 0.5 0.5 0.5\n{line}\n')
-    (problem, example), = read_user_dataset(root).faults['train']
+    ((problem, example),) = read_user_dataset(root).faults['train']
     assert problem == 'label_line'
     assert example.startswith(f'{label(root)}:2: ')
     assert words in example
 
 
-@pytest.mark.parametrize(('line', 'problem', 'boxes'), [
-    ('1 0.5 0.5 0 0.5', 'box_flat', 1),
-    ('1 0.5 0.5 -0.2 0.5', 'box_flat', 1),
-    ('1 0.2 0.3 0.2 0.4 0.2 0.9', 'box_flat', 1),  # a polygon
-    ('1 1.005 0.5 0.002 0.5', 'box_flat', 1),  # all of it outside, by rounding
-    ('1 0.5 0.5 0.5 0.5 0.91', 'label_confidence', 2),
-])
+@pytest.mark.parametrize(
+    ('line', 'problem', 'boxes'),
+    [
+        ('1 0.5 0.5 0 0.5', 'box_flat', 1),
+        ('1 0.5 0.5 -0.2 0.5', 'box_flat', 1),
+        ('1 0.2 0.3 0.2 0.4 0.2 0.9', 'box_flat', 1),  # a polygon
+        ('1 1.005 0.5 0.002 0.5', 'box_flat', 1),  # all of it outside, by rounding
+        ('1 0.5 0.5 0.5 0.5 0.91', 'label_confidence', 2),
+    ],
+)
 def test_a_flat_box_is_left_out_and_a_confidence_is_not_read_with_a_word(layout, tmp_path, line, problem, boxes):
     root = layout('yolo')
     label(root).write_text(f'1 0.5 0.5 0.5 0.5\n{line}\n')
     data = read_user_dataset(root)
-    (found, example), = data.faults['train']
+    ((found, example),) = data.faults['train']
     assert found == problem
     assert example.startswith(f'{label(root)}:2: ')
     image = data.splits['train'].annotations['images'][2]['id']
@@ -115,7 +124,7 @@ def test_labels_beside_images_without_an_image_are_found_and_other_texts_are_not
     root = layout('cvat_yolo')
     (root / 'obj_train_data' / 'lost.txt').write_text('0 0.5 0.5 0.5 0.5\n')
     (root / 'obj_train_data' / 'README.txt').write_text('12 images\n')
-    (_, example), = read_user_dataset(root).faults['train']
+    ((_, example),) = read_user_dataset(root).faults['train']
     assert example.startswith(f'{root / "obj_train_data" / "lost.txt"}: ')
 
 
@@ -136,10 +145,19 @@ def test_images_of_a_linked_folder_and_of_every_suffix_are_read(layout, tmp_path
 
 
 @pytest.mark.parametrize('name', ['roboflow_coco', 'yolo'])
-@pytest.mark.parametrize('text', [
-    'channels: !!python/tuple\n- defaults\n', 'a: 1\n---\nb: 2\n', 'Role: !Ref Other\nnames: x', '\tx', 'a: &b [*c]',
-    'services: {web: {image: nginx}}', '%', '\0',
-])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'channels: !!python/tuple\n- defaults\n',
+        'a: 1\n---\nb: 2\n',
+        'Role: !Ref Other\nnames: x',
+        '\tx',
+        'a: &b [*c]',
+        'services: {web: {image: nginx}}',
+        '%',
+        '\0',
+    ],
+)
 def test_a_yaml_about_something_else_is_passed_over(layout, name, text):
     root = layout(name)
     expected = read_user_dataset(root)
@@ -147,7 +165,7 @@ def test_a_yaml_about_something_else_is_passed_over(layout, name, text):
     data = read_user_dataset(root)
     assert data.splits == expected.splits
     unread = 'services' not in text
-    assert [note for note in data.notes if 'environment.yml' in note] == data.notes[len(expected.notes):]
+    assert [note for note in data.notes if 'environment.yml' in note] == data.notes[len(expected.notes) :]
     assert len(data.notes) - len(expected.notes) == unread
 
 
@@ -157,8 +175,9 @@ def test_an_image_without_labels_is_background_and_labels_without_an_image_a_fau
     (root / 'labels' / 'train' / 'lost.txt').write_text('')
     data = read_user_dataset(root)
     assert len(data.splits['train'].annotations['images']) == 12
-    assert data.faults['train'] == [('label_without_image',
-                                     f'{root / "labels" / "train" / "lost.txt"}: no image of this name')]
+    assert data.faults['train'] == [
+        ('label_without_image', f'{root / "labels" / "train" / "lost.txt"}: no image of this name')
+    ]
 
 
 def test_what_a_system_or_an_editor_left_beside_images_and_labels_is_passed_over(layout, tmp_path):
@@ -183,23 +202,31 @@ def yaml(text):
     return lambda root: (root / 'data.yaml').write_text(text)
 
 
-@pytest.mark.parametrize(('damage', 'words'), [
-    (lambda root: (root / 'data.yaml').unlink(), 'no .yaml with the class names. Create .*data.yaml'),
-    (yaml('names: [a\n'), 'cannot be read as YAML'),
-    (yaml('train: images/train\nnames: []'), 'Expected the class names'),
-    (yaml('train: images/train\nnames: {0: a, 2: b}'), 'numbered 0 to 1 without a gap'),
-    (yaml('train: images/train\nnames: [a, a]'), 'duplicate'),
-    (yaml('train: images/train\nnames: [a, b]\nnc: 3'), 'nc is 3, but there are 2 names'),
-    (yaml('train: photos\nnames: [a, b]'), 'has train: photos, but there is no such folder'),
-    (yaml('train: labels/train\nnames: [a, b]'), 'there are no images'),
-    (yaml('val: images/val\nnames: [a, b]'), 'has no entry train with images'),
-    (lambda root: (root / 'labels').rename(root / 'texts'), 'None of the 12 images of train has labels: .*labels'),
-    (yaml('train: images/train\nnames: [a]\nnames: [b]'), "YAML: duplicate key 'names'"),
-    (yaml('train: images/train\nnames: {0: a, 0: b}'), "YAML: duplicate key '0'"),
-    (yaml('train:\timages/train\nnames:\n\t- a'), 'cannot be read as YAML'),
-    (lambda root: (shutil.copy(root / 'data.yaml', root / 'my.yaml'), (root / 'data.yaml').rename(root / 'other.yaml')),
-     '2 files could describe the data'),
-])
+@pytest.mark.parametrize(
+    ('damage', 'words'),
+    [
+        (lambda root: (root / 'data.yaml').unlink(), 'no .yaml with the class names. Create .*data.yaml'),
+        (yaml('names: [a\n'), 'cannot be read as YAML'),
+        (yaml('train: images/train\nnames: []'), 'Expected the class names'),
+        (yaml('train: images/train\nnames: {0: a, 2: b}'), 'numbered 0 to 1 without a gap'),
+        (yaml('train: images/train\nnames: [a, a]'), 'duplicate'),
+        (yaml('train: images/train\nnames: [a, b]\nnc: 3'), 'nc is 3, but there are 2 names'),
+        (yaml('train: photos\nnames: [a, b]'), 'has train: photos, but there is no such folder'),
+        (yaml('train: labels/train\nnames: [a, b]'), 'there are no images'),
+        (yaml('val: images/val\nnames: [a, b]'), 'has no entry train with images'),
+        (lambda root: (root / 'labels').rename(root / 'texts'), 'None of the 12 images of train has labels: .*labels'),
+        (yaml('train: images/train\nnames: [a]\nnames: [b]'), "YAML: duplicate key 'names'"),
+        (yaml('train: images/train\nnames: {0: a, 0: b}'), "YAML: duplicate key '0'"),
+        (yaml('train:\timages/train\nnames:\n\t- a'), 'cannot be read as YAML'),
+        (
+            lambda root: (
+                shutil.copy(root / 'data.yaml', root / 'my.yaml'),
+                (root / 'data.yaml').rename(root / 'other.yaml'),
+            ),
+            '2 files could describe the data',
+        ),
+    ],
+)
 def test_what_is_incomplete_is_said(layout, damage, words):
     root = layout('yolo')
     damage(root)
@@ -219,13 +246,18 @@ def test_darknets_description_names_the_data_set_too_wherever_it_lies(layout, tm
     assert len(read_user_dataset(root / 'obj.data').splits['val'].annotations['images']) == 6
 
 
-@pytest.mark.parametrize(('damage', 'words'), [
-    (lambda root: (root / 'obj.names').unlink(), 'obj.data has names = data/obj.names, but there is no such file'),
-    (lambda root: (root / 'obj.names').write_text('\n'), 'obj.names is empty. Expected one class name per line'),
-    (lambda root: (root / 'obj.names').write_text('a\nb\n'), 'has classes = 5, but .*obj.names has 2 names'),
-    (lambda root: shutil.rmtree(root / 'obj_train_data'),
-     "train.txt lists 12 images, but none of them exists: the first is 'data/obj_train_data/000000000001.jpg'"),
-])
+@pytest.mark.parametrize(
+    ('damage', 'words'),
+    [
+        (lambda root: (root / 'obj.names').unlink(), 'obj.data has names = data/obj.names, but there is no such file'),
+        (lambda root: (root / 'obj.names').write_text('\n'), 'obj.names is empty. Expected one class name per line'),
+        (lambda root: (root / 'obj.names').write_text('a\nb\n'), 'has classes = 5, but .*obj.names has 2 names'),
+        (
+            lambda root: shutil.rmtree(root / 'obj_train_data'),
+            "train.txt lists 12 images, but none of them exists: the first is 'data/obj_train_data/000000000001.jpg'",
+        ),
+    ],
+)
 def test_what_darknets_description_lacks_is_said(layout, damage, words):
     root = layout('cvat_yolo')
     damage(root)

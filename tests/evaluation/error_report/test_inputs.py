@@ -19,8 +19,17 @@ def content(shapes_root):
 @pytest.fixture
 def perfect(content):
     """Results as tools/infer.py writes them."""
-    return [dict(image_id=one['image_id'], category_id=one['category_id'], bbox=one['bbox'], score=0.9,
-                 file_name=f'{one["image_id"]:012d}.jpg', category='star') for one in content['annotations']]
+    return [
+        dict(
+            image_id=one['image_id'],
+            category_id=one['category_id'],
+            bbox=one['bbox'],
+            score=0.9,
+            file_name=f'{one["image_id"]:012d}.jpg',
+            category='star',
+        )
+        for one in content['annotations']
+    ]
 
 
 def write(path, content):
@@ -40,20 +49,23 @@ def test_what_some_tools_leave_out_is_filled_in(content, shapes_root, tmp_path):
     assert read == content
 
 
-@pytest.mark.parametrize(('change', 'words'), [
-    (lambda c: c['images'].append(5), 'an entry is not a JSON object (image 6 is 5; 1 in total)'),
-    (lambda c: c['annotations'].insert(0, None), 'an entry is not a JSON object (annotation 0 is None'),
-    (lambda c: c['images'][0].pop('file_name'), 'a field is missing (image 0: file_name'),
-    (lambda c: c['images'][0].pop('id'), 'a field is missing (image 0: id'),
-    (lambda c: c['categories'][0].pop('id'), 'a field is missing (category 0: id'),
-    (lambda c: c['categories'][0].pop('name'), 'a field is missing (category 0: name'),
-    (lambda c: c['annotations'][0].pop('image_id'), 'a field is missing (annotation 0: image_id'),
-    (lambda c: c['annotations'][0].pop('bbox'), 'a field is missing (annotation 0: bbox'),
-    (lambda c: c['annotations'][0].update(category_id=[]), 'category_id is a list of 0'),
-    (lambda c: c['annotations'][0].update(bbox=[1, 2, 10 ** 400, 4]), 'a box contains NaN or infinity'),
-    (lambda c: c['images'][0].update(file_name='../secret.jpg'), 'a file name points outside the image folder'),
-    (lambda c: c.pop('images'), 'has no list "images"'),
-])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda c: c['images'].append(5), 'an entry is not a JSON object (image 6 is 5; 1 in total)'),
+        (lambda c: c['annotations'].insert(0, None), 'an entry is not a JSON object (annotation 0 is None'),
+        (lambda c: c['images'][0].pop('file_name'), 'a field is missing (image 0: file_name'),
+        (lambda c: c['images'][0].pop('id'), 'a field is missing (image 0: id'),
+        (lambda c: c['categories'][0].pop('id'), 'a field is missing (category 0: id'),
+        (lambda c: c['categories'][0].pop('name'), 'a field is missing (category 0: name'),
+        (lambda c: c['annotations'][0].pop('image_id'), 'a field is missing (annotation 0: image_id'),
+        (lambda c: c['annotations'][0].pop('bbox'), 'a field is missing (annotation 0: bbox'),
+        (lambda c: c['annotations'][0].update(category_id=[]), 'category_id is a list of 0'),
+        (lambda c: c['annotations'][0].update(bbox=[1, 2, 10**400, 4]), 'a box contains NaN or infinity'),
+        (lambda c: c['images'][0].update(file_name='../secret.jpg'), 'a file name points outside the image folder'),
+        (lambda c: c.pop('images'), 'has no list "images"'),
+    ],
+)
 def test_wrong_annotations_are_said_in_two_lines(content, tmp_path, change, words):
     change(content)
     path = write(tmp_path / 'a.json', content)
@@ -64,17 +76,20 @@ def test_wrong_annotations_are_said_in_two_lines(content, tmp_path, change, word
     assert len(str(error.value).splitlines()) <= 2
 
 
-@pytest.mark.parametrize(('change', 'words'), [
-    (lambda _: 5, 'is not a list of detections. To write one: snv2 eval'),
-    (lambda _: None, 'is not a list of detections. To write one: snv2 eval'),
-    (lambda r: [*r[:3], 5], 'entry 3 is not a detection with image_id'),
-    (lambda r: [dict(r[0], score='high')], 'entry 0 is not a detection with image_id'),
-    (lambda r: [dict(r[0], score=float('nan'))], 'entry 0 is not a detection with image_id'),
-    (lambda r: [dict(r[0], image_id=[1])], 'entry 0 is not a detection with image_id'),
-    (lambda r: [dict(r[0], category_id={})], 'entry 0 is not a detection with image_id'),
-    (lambda r: [dict(r[0], category_id='1')], 'entry 0 is not a detection with image_id'),
-    (lambda r: [dict(r[0], bbox=[1, 2, 10 ** 400, 4])], 'entry 0 is not a detection with image_id'),
-])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda _: 5, 'is not a list of detections. To write one: snv2 eval'),
+        (lambda _: None, 'is not a list of detections. To write one: snv2 eval'),
+        (lambda r: [*r[:3], 5], 'entry 3 is not a detection with image_id'),
+        (lambda r: [dict(r[0], score='high')], 'entry 0 is not a detection with image_id'),
+        (lambda r: [dict(r[0], score=float('nan'))], 'entry 0 is not a detection with image_id'),
+        (lambda r: [dict(r[0], image_id=[1])], 'entry 0 is not a detection with image_id'),
+        (lambda r: [dict(r[0], category_id={})], 'entry 0 is not a detection with image_id'),
+        (lambda r: [dict(r[0], category_id='1')], 'entry 0 is not a detection with image_id'),
+        (lambda r: [dict(r[0], bbox=[1, 2, 10**400, 4])], 'entry 0 is not a detection with image_id'),
+    ],
+)
 def test_wrong_results_are_said_in_one_line(content, perfect, tmp_path, change, words):
     path = write(tmp_path / 'r.json', change(perfect))
     with pytest.raises(UserError) as error:

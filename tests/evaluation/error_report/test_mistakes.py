@@ -24,20 +24,28 @@ def mistakes(truths, detections, score_thr=0.3):
 BOX, NEAR, FAR = [0, 0, 10, 10], [1, 0, 10, 10], [5, 0, 10, 10]
 
 
-@pytest.mark.parametrize(('truths', 'detections', 'kinds', 'misses', 'confusion'), [
-    ([truth(1, 1, BOX)], [found(1, NEAR)], [], 0, [[1, 0, 0], [0, 0, 0], [0, 0, 0]]),
-    ([truth(0, 1, BOX)], [found(1, NEAR)], [], 0, [[1, 0, 0], [0, 0, 0], [0, 0, 0]]),  # pycocotools' "no match"
-    ([truth(1, 1, BOX)], [found(1, FAR)], ['badly placed'], 1, [[0, 0, 1], [0, 0, 0], [1, 0, 0]]),
-    ([truth(1, 1, BOX)], [found(7, NEAR)], ['confused with'], 0, [[0, 1, 0], [0, 0, 0], [0, 0, 0]]),
-    ([truth(1, 1, BOX)], [found(1, BOX), found(1, NEAR, 0.8)], ['duplicate'], 0, [[1, 0, 0], [0, 0, 0], [1, 0, 0]]),
-    # The right class is matched first, whatever scores more.
-    ([truth(1, 1, BOX)], [found(1, NEAR, 0.5), found(7, BOX)], ['also found as'], 0,
-     [[1, 0, 0], [0, 0, 0], [0, 1, 0]]),
-    ([truth(1, 1, BOX)], [found(7, [50, 50, 9, 9])], ['nothing there'], 1, [[0, 0, 1], [0, 0, 0], [0, 1, 0]]),
-    ([], [found(7, BOX)], ['nothing there'], 0, [[0, 0, 0], [0, 0, 0], [0, 1, 0]]),
-    ([truth(1, 1, BOX)], [found(1, BOX, 0.2)], [], 1, [[0, 0, 1], [0, 0, 0], [0, 0, 0]]),  # below the threshold
-    ([truth(1, 1, BOX, crowd=1)], [found(1, BOX), found(1, NEAR)], [], 0, np.zeros((3, 3))),  # a crowd excuses all
-])
+@pytest.mark.parametrize(
+    ('truths', 'detections', 'kinds', 'misses', 'confusion'),
+    [
+        ([truth(1, 1, BOX)], [found(1, NEAR)], [], 0, [[1, 0, 0], [0, 0, 0], [0, 0, 0]]),
+        ([truth(0, 1, BOX)], [found(1, NEAR)], [], 0, [[1, 0, 0], [0, 0, 0], [0, 0, 0]]),  # pycocotools' "no match"
+        ([truth(1, 1, BOX)], [found(1, FAR)], ['badly placed'], 1, [[0, 0, 1], [0, 0, 0], [1, 0, 0]]),
+        ([truth(1, 1, BOX)], [found(7, NEAR)], ['confused with'], 0, [[0, 1, 0], [0, 0, 0], [0, 0, 0]]),
+        ([truth(1, 1, BOX)], [found(1, BOX), found(1, NEAR, 0.8)], ['duplicate'], 0, [[1, 0, 0], [0, 0, 0], [1, 0, 0]]),
+        # The right class is matched first, whatever scores more.
+        (
+            [truth(1, 1, BOX)],
+            [found(1, NEAR, 0.5), found(7, BOX)],
+            ['also found as'],
+            0,
+            [[1, 0, 0], [0, 0, 0], [0, 1, 0]],
+        ),
+        ([truth(1, 1, BOX)], [found(7, [50, 50, 9, 9])], ['nothing there'], 1, [[0, 0, 1], [0, 0, 0], [0, 1, 0]]),
+        ([], [found(7, BOX)], ['nothing there'], 0, [[0, 0, 0], [0, 0, 0], [0, 1, 0]]),
+        ([truth(1, 1, BOX)], [found(1, BOX, 0.2)], [], 1, [[0, 0, 1], [0, 0, 0], [0, 0, 0]]),  # below the threshold
+        ([truth(1, 1, BOX, crowd=1)], [found(1, BOX), found(1, NEAR)], [], 0, np.zeros((3, 3))),  # a crowd excuses all
+    ],
+)
 def test_each_kind_of_mistake(truths, detections, kinds, misses, confusion):
     result = mistakes(truths, detections)
     assert [one.kind for one in result.false_positives] == kinds
@@ -57,8 +65,11 @@ def test_the_worst_come_first():
 def test_twice_the_objects_take_twice_the_time_not_four_times(monkeypatch, by_class):
     count = 20_000
     # All are matched in one of the two passes; pycocotools, which takes time of its own, is left out.
-    monkeypatch.setattr(mistakes_module, '_match', lambda *_, **given: (
-        {place: place for place in range(count)} if given['by_class'] == by_class else {}, set()))
+    monkeypatch.setattr(
+        mistakes_module,
+        '_match',
+        lambda *_, **given: ({place: place for place in range(count)} if given['by_class'] == by_class else {}, set()),
+    )
     truths, detections = [truth(1, 1, BOX)] * count, [found(1, BOX)] * count
     start = time.process_time()
     assert mistakes(truths, detections).misses == []

@@ -19,9 +19,16 @@ def files(shapes_root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     annotations = shapes_root / 'annotations' / 'instances_val2017.json'
     rng = np.random.default_rng(0)
-    results = [dict(image_id=one['image_id'], category_id=one['category_id'] if rng.random() < 0.8 else 1,
-                    bbox=list(np.array(one['bbox']) + rng.uniform(-4, 4, 4)), score=rng.uniform(0.2, 1))
-               for one in json.loads(annotations.read_text())['annotations'] if rng.random() < 0.8]
+    results = [
+        dict(
+            image_id=one['image_id'],
+            category_id=one['category_id'] if rng.random() < 0.8 else 1,
+            bbox=list(np.array(one['bbox']) + rng.uniform(-4, 4, 4)),
+            score=rng.uniform(0.2, 1),
+        )
+        for one in json.loads(annotations.read_text())['annotations']
+        if rng.random() < 0.8
+    ]
     (tmp_path / 'r.json').write_text(json.dumps(results))
     return annotations, shapes_root / 'val2017'
 
@@ -74,7 +81,8 @@ def test_annotations_without_area_and_crowds_will_do(files, tmp_path):
         del one['area'], one['iscrowd']
     (tmp_path / 'a.json').write_text(json.dumps(annotations))
     assert analyze('r.json', 'a.json', files[1], 'b.html').ap == pytest.approx(
-        analyze('r.json', *files, 'a.html').ap, abs=1e-9)
+        analyze('r.json', *files, 'a.html').ap, abs=1e-9
+    )
 
 
 def write(content):
@@ -87,24 +95,27 @@ def results(change):
     write(json.dumps(content))
 
 
-@pytest.mark.parametrize(('damage', 'words'), [
-    (lambda: dict(results='nowhere.json'), 'Results file not found: nowhere.json'),
-    (lambda: dict(annotations='nowhere.json'), 'ann=nowhere.json: file not found'),
-    (lambda: dict(images='nowhere'), 'images=nowhere is not a folder'),
-    (lambda: dict(images='.'), 'Image not found: .*jpg. Set `images`'),
-    (lambda: dict(out='report.pdf'), 'suffix .html'),
-    (lambda: dict(score_thr=30), 'score_thr=30'),
-    (lambda: dict(worst=-1), 'worst=-1'),
-    (lambda: dict(annotations='r.json'), 'it looks like results'),
-    (lambda: dict(results='.'), 'is a folder'),
-    (lambda: write('[{'), 'is not JSON'),
-    (lambda: write('[]'), 'contains no detections'),
-    (lambda: write('{"images": []}'), 'It looks like annotations: name them with `ann`'),
-    (lambda: results(lambda r: r[2].pop('score')), 'entry 2 is not a detection'),
-    (lambda: results(lambda r: r[0].update(bbox=[1, 2, 3])), 'entry 0 is not a detection'),
-    (lambda: results(lambda r: r[0].update(image_id=999)), 'values of its image_id, such as 999'),
-    (lambda: results(lambda r: r[0].update(category_id=77)), 'values of its category_id, such as 77'),
-])
+@pytest.mark.parametrize(
+    ('damage', 'words'),
+    [
+        (lambda: dict(results='nowhere.json'), 'Results file not found: nowhere.json'),
+        (lambda: dict(annotations='nowhere.json'), 'ann=nowhere.json: file not found'),
+        (lambda: dict(images='nowhere'), 'images=nowhere is not a folder'),
+        (lambda: dict(images='.'), 'Image not found: .*jpg. Set `images`'),
+        (lambda: dict(out='report.pdf'), 'suffix .html'),
+        (lambda: dict(score_thr=30), 'score_thr=30'),
+        (lambda: dict(worst=-1), 'worst=-1'),
+        (lambda: dict(annotations='r.json'), 'it looks like results'),
+        (lambda: dict(results='.'), 'is a folder'),
+        (lambda: write('[{'), 'is not JSON'),
+        (lambda: write('[]'), 'contains no detections'),
+        (lambda: write('{"images": []}'), 'It looks like annotations: name them with `ann`'),
+        (lambda: results(lambda r: r[2].pop('score')), 'entry 2 is not a detection'),
+        (lambda: results(lambda r: r[0].update(bbox=[1, 2, 3])), 'entry 0 is not a detection'),
+        (lambda: results(lambda r: r[0].update(image_id=999)), 'values of its image_id, such as 999'),
+        (lambda: results(lambda r: r[0].update(category_id=77)), 'values of its category_id, such as 77'),
+    ],
+)
 def test_what_does_not_fit_is_said_in_one_line(files, damage, words):
     annotations, images = files
     changed = damage() or {}
@@ -113,7 +124,7 @@ def test_what_does_not_fit_is_said_in_one_line(files, damage, words):
     assert len(str(error.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize('box', [[5000, 5000, 0, 0], [1e308, 5, 5, 5], [2 ** 63, 5, 5, 5]])
+@pytest.mark.parametrize('box', [[5000, 5000, 0, 0], [1e308, 5, 5, 5], [2**63, 5, 5, 5]])
 def test_a_box_outside_the_image_is_drawn_somewhere(files, box):
     results(lambda r: r.append(dict(image_id=1, category_id=1, bbox=box, score=1.0)))
     analyze('r.json', *files, 'report.html')

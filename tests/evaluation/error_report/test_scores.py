@@ -67,8 +67,10 @@ def test_objects_are_counted_by_coco_sizes(data):
     sizes = evaluate(*data).sizes
     areas = [truth['area'] for truth in data[0]['annotations']]
     assert [(one.name, one.objects) for one in sizes] == [
-        ('small', sum(a <= 32 ** 2 for a in areas)), ('medium', sum(32 ** 2 < a <= 96 ** 2 for a in areas)),
-        ('large', sum(a > 96 ** 2 for a in areas))]
+        ('small', sum(a <= 32**2 for a in areas)),
+        ('medium', sum(32**2 < a <= 96**2 for a in areas)),
+        ('large', sum(a > 96**2 for a in areas)),
+    ]
 
 
 def test_an_object_of_id_0_is_found_as_any_other(data):

@@ -45,8 +45,11 @@ def test_v2_star_with_identity_kernels_equals_v2():
     weights = star.state_dict() | plain.state_dict()
     for key in weights:
         if '.field.0.weight' in key:
-            weights[key] = torch.zeros(3, 3).index_put((torch.tensor(1), torch.tensor(1)), torch.tensor(1.)).expand_as(
-                weights[key])
+            weights[key] = (
+                torch.zeros(3, 3)
+                .index_put((torch.tensor(1), torch.tensor(1)), torch.tensor(1.0))
+                .expand_as(weights[key])
+            )
         elif '.field.1.running_var' in key:
             weights[key] = torch.full_like(weights[key], 1 - 1e-5)
     star.load_state_dict(weights)
@@ -59,8 +62,9 @@ def test_v2_star_with_identity_kernels_equals_v2():
 @pytest.mark.parametrize('with_se', [False, True])
 @pytest.mark.parametrize('with_residual', [False, True])
 def test_a_unit_computes_its_definition(variant, with_se, with_residual):
-    backbone = randomize_statistics(ShuffleNetV2(
-        widen_factor=0.5, variant=variant, with_se=with_se, with_residual=with_residual, out_indices=(1, )))
+    backbone = randomize_statistics(
+        ShuffleNetV2(widen_factor=0.5, variant=variant, with_se=with_se, with_residual=with_residual, out_indices=(1,))
+    )
     unit = backbone.stage2[1]
     x = torch.randn(2, 48, 7, 9)
     identity, selected = x.chunk(2, 1) if variant == 'torchvision' else (x[:, ::2], x[:, 1::2])
@@ -83,7 +87,8 @@ def test_a_unit_computes_its_definition(variant, with_se, with_residual):
 @pytest.mark.parametrize('variant', VARIANTS)
 def test_strides_and_dilations_of_stages_can_be_set(variant):
     backbone = ShuffleNetV2(
-        widen_factor=0.5, variant=variant, strides=(2, 2, 1), dilations=(1, 1, 2), large_receptive_field=True).eval()
+        widen_factor=0.5, variant=variant, strides=(2, 2, 1), dilations=(1, 1, 2), large_receptive_field=True
+    ).eval()
     assert [info.stride for info in backbone.feature_info] == [8, 16, 16]
     assert [tuple(out.shape[2:]) for out in backbone(torch.rand(1, 3, 66, 90))] == [(9, 12), (5, 6), (5, 6)]
     for stage, dilation in (('stage3', 1), ('stage4', 2)):
@@ -119,8 +124,8 @@ def test_the_deep_v2_50_has_the_published_multiply_adds_and_layers(variant):
 
 
 def test_weights_of_the_deep_network_load():
-    deep = ShuffleNetV2(depth=50, with_se=True, with_residual=True, large_receptive_field=True, out_indices=(5, ))
-    loaded = ShuffleNetV2(depth=50, with_se=True, with_residual=True, large_receptive_field=True, out_indices=(5, ))
+    deep = ShuffleNetV2(depth=50, with_se=True, with_residual=True, large_receptive_field=True, out_indices=(5,))
+    loaded = ShuffleNetV2(depth=50, with_se=True, with_residual=True, large_receptive_field=True, out_indices=(5,))
     loaded.load_state_dict({f'backbone.{key}': tensor for key, tensor in deep.state_dict().items()})
     assert all(torch.equal(tensor, loaded.state_dict()[key]) for key, tensor in deep.state_dict().items())
 
@@ -130,18 +135,21 @@ def test_v2_star_rejects_weights_of_v2():
         ShuffleNetV2(large_receptive_field=True).load_state_dict(ShuffleNetV2().state_dict())
 
 
-@pytest.mark.parametrize(('kwargs', 'words'), [
-    (dict(variant='megvii'), ["variant='megvii'", "'torchvision', 'authors'"]),
-    (dict(depth=101), ['depth=101', '50']),
-    (dict(depth=50, widen_factor=2.0), ['depth=50', 'widen_factor=2.0', 'stage_channels']),
-    (dict(strides=(2, 2)), ['strides=(2, 2)', 'stage2, stage3, stage4', '(2, 2, 2)']),
-    (dict(strides=(2, 2, 3)), ['1 or 2']),
-    (dict(dilations=(1, 1, 0)), ['dilations=(1, 1, 0)', '(1, 1, 1)']),
-    (dict(depth=50, stage_channels=(8, 16, 32)), ['stage_channels=(8, 16, 32)', 'four', 'even', 'stage5']),
-    (dict(variant='authors', stage_channels=(24, 48, 96)), ["variant='authors'", 'stage2', '24', 'stage_channels']),
-    (dict(depth=50, out_indices=(6, )), ['5 (conv6, stride 32)']),
-    (dict(depth=50, frozen_stages=6), ['5 (and conv6)']),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'words'),
+    [
+        (dict(variant='megvii'), ["variant='megvii'", "'torchvision', 'authors'"]),
+        (dict(depth=101), ['depth=101', '50']),
+        (dict(depth=50, widen_factor=2.0), ['depth=50', 'widen_factor=2.0', 'stage_channels']),
+        (dict(strides=(2, 2)), ['strides=(2, 2)', 'stage2, stage3, stage4', '(2, 2, 2)']),
+        (dict(strides=(2, 2, 3)), ['1 or 2']),
+        (dict(dilations=(1, 1, 0)), ['dilations=(1, 1, 0)', '(1, 1, 1)']),
+        (dict(depth=50, stage_channels=(8, 16, 32)), ['stage_channels=(8, 16, 32)', 'four', 'even', 'stage5']),
+        (dict(variant='authors', stage_channels=(24, 48, 96)), ["variant='authors'", 'stage2', '24', 'stage_channels']),
+        (dict(depth=50, out_indices=(6,)), ['5 (conv6, stride 32)']),
+        (dict(depth=50, frozen_stages=6), ['5 (and conv6)']),
+    ],
+)
 def test_errors_for_arguments_out_of_range_list_the_allowed_values(kwargs, words):
     with pytest.raises(UserError) as error:
         ShuffleNetV2(**kwargs)

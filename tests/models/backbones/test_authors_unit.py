@@ -22,8 +22,13 @@ def published_state_dict(backbone):
         if part in firsts:
             part, rest = 'features', [str(firsts[part] + int(rest[0])), *rest[1:]]
         part = {'conv1': 'first_conv', 'conv5': 'conv_last'}.get(part, part)
-        renamed['.'.join([part, *rest])] = tensor.uniform_(0.5, 1) if tensor.ndim == 1 else torch.randn_like(tensor) / (
-            tensor[0].numel() ** 0.5) if tensor.is_floating_point() else tensor
+        renamed['.'.join([part, *rest])] = (
+            tensor.uniform_(0.5, 1)
+            if tensor.ndim == 1
+            else torch.randn_like(tensor) / (tensor[0].numel() ** 0.5)
+            if tensor.is_floating_point()
+            else tensor
+        )
     return renamed | {'classifier.0.weight': torch.ones(10, backbone.feature_info[-1].channels)}
 
 
@@ -73,12 +78,14 @@ def test_features_of_the_authors_checkpoint_equal_the_released_network(width, si
 
 @pytest.mark.parametrize('width', PUBLISHED)
 def test_multiply_adds_and_parameters_equal_the_paper(width):
-    backbone = ShuffleNetV2(widen_factor=width, variant='authors', out_indices=(4, )).eval()
+    backbone = ShuffleNetV2(widen_factor=width, variant='authors', out_indices=(4,)).eval()
     channels = backbone.feature_info[-1].channels
     madds = count_multiply_adds(backbone, torch.rand(1, 3, 224, 224)) + channels * 1000
     parameters = sum(p.numel() for p in backbone.parameters()) + channels * 1000  # the classifier has no bias
     assert (madds / 1e6, parameters / 1e6) == (
-        pytest.approx(PUBLISHED[width][0], abs=0.06), pytest.approx(PUBLISHED[width][1], abs=0.006))
+        pytest.approx(PUBLISHED[width][0], abs=0.06),
+        pytest.approx(PUBLISHED[width][1], abs=0.006),
+    )
 
 
 def test_one_branch_of_the_downsampling_unit_keeps_the_input_width():
@@ -96,7 +103,7 @@ def test_weights_of_the_other_variant_are_rejected_even_if_all_shapes_are_equal(
 
 
 def test_the_error_for_weights_of_another_width_contains_both_widths():
-    weights = published_state_dict(ShuffleNetV2(widen_factor=1.5, variant='authors', out_indices=(4, )))
+    weights = published_state_dict(ShuffleNetV2(widen_factor=1.5, variant='authors', out_indices=(4,)))
     with pytest.raises(UserError, match=r'\(176, 352, 704\).*\(116, 232, 464\)'):
         ShuffleNetV2(variant='authors').load_state_dict(weights)
 

@@ -48,13 +48,13 @@ def test_features_equal_torchvision(width, size):
 @pytest.mark.parametrize('width', TABLE_5)
 def test_the_state_dict_equals_torchvisions_without_the_classifier(width):
     theirs = torchvision_model(width).state_dict()
-    ours = ShuffleNetV2(widen_factor=width, out_indices=(4, )).state_dict()
+    ours = ShuffleNetV2(widen_factor=width, out_indices=(4,)).state_dict()
     assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items() if not k.startswith('fc.')}
 
 
 @pytest.mark.parametrize(('width', 'parameters'), [(0.5, 1.37), (1.0, 2.28), (1.5, 3.50), (2.0, 7.39)])
 def test_parameters_with_conv5_and_a_classifier_equal_the_paper(width, parameters):
-    backbone = ShuffleNetV2(widen_factor=width, out_indices=(4, ))
+    backbone = ShuffleNetV2(widen_factor=width, out_indices=(4,))
     classifier = nn.Linear(backbone.feature_info[-1].channels, 1000)
     count = sum(p.numel() for module in (backbone, classifier) for p in module.parameters())
     assert count / 1e6 == pytest.approx(parameters, abs=0.006)
@@ -63,19 +63,21 @@ def test_parameters_with_conv5_and_a_classifier_equal_the_paper(width, parameter
 @pytest.mark.parametrize(('width', 'madds'), [(0.5, 40.5), (1.0, 144.9), (1.5, 295.8), (2.0, 583.3)])
 def test_multiply_adds_at_224_equal_torchvision(width, madds):
     from torch.utils.flop_counter import FlopCounterMode
-    backbone = ShuffleNetV2(widen_factor=width, out_indices=(4, )).eval()
+
+    backbone = ShuffleNetV2(widen_factor=width, out_indices=(4,)).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         backbone(torch.rand(1, 3, 224, 224))
     classifier = backbone.feature_info[-1].channels * 1000
     assert (counter.get_total_flops() / 2 + classifier) / 1e6 == pytest.approx(madds, abs=0.06)
 
 
-@pytest.mark.parametrize('out_indices', [(0, ), (1, ), (0, 2), (1, 2, 3), (3, 4), (0, 1, 2, 3, 4)])
+@pytest.mark.parametrize('out_indices', [(0,), (1,), (0, 2), (1, 2, 3), (3, 4), (0, 1, 2, 3, 4)])
 def test_every_parameter_is_used_and_feature_info_is_correct(out_indices):
     backbone = ShuffleNetV2(widen_factor=0.5, out_indices=out_indices)
     outs = backbone(torch.randn(2, 3, 64, 96))
     assert [(info.index, info.channels, info.stride) for info in backbone.feature_info] == [
-        (index, out.shape[1], 64 // out.shape[2]) for index, out in zip(out_indices, outs, strict=True)]
+        (index, out.shape[1], 64 // out.shape[2]) for index, out in zip(out_indices, outs, strict=True)
+    ]
     sum(out.square().mean() for out in outs).backward()
     assert all(p.grad is not None for p in backbone.parameters())
 
@@ -155,8 +157,10 @@ def test_checkpointing_saves_activation_memory():
     assert bytes_kept(True) < 0.6 * bytes_kept(False)
 
 
-@pytest.mark.parametrize('norm_cfg', [
-    dict(type='BN', momentum=0.01), dict(type='SyncBN'), dict(type='GN', num_groups=2), dict(type='IN', affine=True)])
+@pytest.mark.parametrize(
+    'norm_cfg',
+    [dict(type='BN', momentum=0.01), dict(type='SyncBN'), dict(type='GN', num_groups=2), dict(type='IN', affine=True)],
+)
 @pytest.mark.parametrize('act_cfg', [dict(type='ReLU'), dict(type='LeakyReLU', negative_slope=0.1), dict(type='SiLU')])
 def test_other_norms_and_activations_can_be_built_and_trained(norm_cfg, act_cfg):
     backbone = ShuffleNetV2(widen_factor=0.5, norm_cfg=norm_cfg, act_cfg=act_cfg)
@@ -185,17 +189,20 @@ def test_it_can_be_traced():
     torch.testing.assert_close(traced(x)[-1], backbone(x)[-1])
 
 
-@pytest.mark.parametrize(('kwargs', 'words'), [
-    (dict(widen_factor=0.75), ['widen_factor=0.75', '0.5, 1.0, 1.5, 2.0', 'stage_channels']),
-    (dict(out_indices=(1, 5)), ['out_indices=(1, 5)', '4 (conv5']),
-    (dict(out_indices=(-1, )), ['out_indices']),
-    (dict(out_indices=(3, 1)), ['out_indices=(3, 1)', 'ascending']),
-    (dict(out_indices=()), ['out_indices']),
-    (dict(frozen_stages=5), ['frozen_stages=5', '-1', '4 (and conv5)']),
-    (dict(frozen_stages=-2), ['frozen_stages=-2']),
-    (dict(stage_channels=(116, 231, 464)), ['stage_channels=(116, 231, 464)', 'three', 'even']),
-    (dict(stage_channels=(116, 232)), ['stage_channels=(116, 232)', 'three']),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'words'),
+    [
+        (dict(widen_factor=0.75), ['widen_factor=0.75', '0.5, 1.0, 1.5, 2.0', 'stage_channels']),
+        (dict(out_indices=(1, 5)), ['out_indices=(1, 5)', '4 (conv5']),
+        (dict(out_indices=(-1,)), ['out_indices']),
+        (dict(out_indices=(3, 1)), ['out_indices=(3, 1)', 'ascending']),
+        (dict(out_indices=()), ['out_indices']),
+        (dict(frozen_stages=5), ['frozen_stages=5', '-1', '4 (and conv5)']),
+        (dict(frozen_stages=-2), ['frozen_stages=-2']),
+        (dict(stage_channels=(116, 231, 464)), ['stage_channels=(116, 231, 464)', 'three', 'even']),
+        (dict(stage_channels=(116, 232)), ['stage_channels=(116, 232)', 'three']),
+    ],
+)
 def test_errors_for_arguments_out_of_range_list_the_allowed_values(kwargs, words):
     with pytest.raises(ValueError) as error:  # noqa: PT011 - the words are checked below
         ShuffleNetV2(**kwargs)
@@ -206,6 +213,7 @@ def test_the_docstrings_example_runs():
     import doctest
 
     from mmdet_shufflenetv2.models.backbones import shufflenet_v2
+
     result = doctest.testmod(shufflenet_v2)
     assert result.attempted > 3
     assert result.failed == 0

@@ -6,17 +6,18 @@ from mmdet_shufflenetv2.models.classification import TopKAccuracy
 
 def evaluate(metric, logits, labels, size=None, batch=7):
     for start in range(0, len(labels), batch):
-        metric.process(None, (logits[start:start + batch], labels[start:start + batch]))
+        metric.process(None, (logits[start : start + batch], labels[start : start + batch]))
     return metric.evaluate(size or len(labels))
 
 
 def test_accuracy_equals_a_plain_loop():
     torch.manual_seed(0)
-    logits, labels = torch.randn(50, 12), torch.randint(12, (50, ))
+    logits, labels = torch.randn(50, 12), torch.randint(12, (50,))
     expected = {}
     for k in (1, 5):
-        right = sum(int(label) in sorted(range(12), key=row.tolist().__getitem__)[-k:]
-                    for row, label in zip(logits, labels))
+        right = sum(
+            int(label) in sorted(range(12), key=row.tolist().__getitem__)[-k:] for row, label in zip(logits, labels)
+        )
         expected[f'accuracy/top{k}'] = 100 * right / 50
     assert evaluate(TopKAccuracy(), logits, labels) == pytest.approx(expected)
     assert 0 < expected['accuracy/top1'] < expected['accuracy/top5'] < 100

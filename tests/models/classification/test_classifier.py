@@ -12,7 +12,7 @@ from mmdet_shufflenetv2 import ShuffleNetV2, UserError
 from mmdet_shufflenetv2.models.classification import ImageClassifier
 
 LAYOUT_KEYS = json.loads((Path(__file__).parents[2] / 'data' / 'layout_keys.json').read_text())
-BACKBONE = dict(type='ShuffleNetV2', widen_factor=0.5, out_indices=(4, ))
+BACKBONE = dict(type='ShuffleNetV2', widen_factor=0.5, out_indices=(4,))
 
 
 def reference():
@@ -55,8 +55,10 @@ def test_complete_classifiers_load_in_every_layout(layout, wrapper):
 
 def test_mmpretrain_checkpoints_with_a_backbone_prefix_load():
     theirs = reference()
-    weights = {key if key.startswith('head.') else f'backbone.{key}': tensor
-               for key, tensor in state_dict_in('mmpretrain', theirs).items()}
+    weights = {
+        key if key.startswith('head.') else f'backbone.{key}': tensor
+        for key, tensor in state_dict_in('mmpretrain', theirs).items()
+    }
     ours = ImageClassifier(BACKBONE)
     ours.load_state_dict(weights)
     assert torch.equal(ours.fc.weight, theirs.fc.weight)
@@ -65,7 +67,7 @@ def test_mmpretrain_checkpoints_with_a_backbone_prefix_load():
 
 def test_complete_classifiers_of_the_authors_release_load():
     torch.manual_seed(0)
-    backbone = ShuffleNetV2(widen_factor=0.5, out_indices=(4, ), variant='authors').eval()
+    backbone = ShuffleNetV2(widen_factor=0.5, out_indices=(4,), variant='authors').eval()
     firsts = dict(stage2=0, stage3=4, stage4=12)
     released = {}
     for key, tensor in backbone.state_dict().items():
@@ -89,17 +91,25 @@ def test_its_checkpoint_initializes_a_detectors_backbone(star, tmp_path):
     classifier = ImageClassifier(backbone, num_classes=10)
     torch.save({'state_dict': classifier.state_dict(), 'meta': {}}, tmp_path / 'epoch_1.pth')
     started = ShuffleNetV2(
-        widen_factor=0.5, variant='authors', large_receptive_field=star, strides=(2, 2, 1), dilations=(1, 1, 2),
-        init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'epoch_1.pth')))
+        widen_factor=0.5,
+        variant='authors',
+        large_receptive_field=star,
+        strides=(2, 2, 1),
+        dilations=(1, 1, 2),
+        init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'epoch_1.pth')),
+    )
     started.init_weights()
     expected = classifier.backbone.state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in started.state_dict().items())
 
 
-@pytest.mark.parametrize(('weights', 'words'), [
-    (lambda: torchvision.models.shufflenet_v2_x1_0().state_dict(), ['(116, 232, 464)', '(48, 96, 192)']),
-    (lambda: reference().state_dict() | {'neck.weight': torch.ones(1)}, ['neck.weight']),
-])
+@pytest.mark.parametrize(
+    ('weights', 'words'),
+    [
+        (lambda: torchvision.models.shufflenet_v2_x1_0().state_dict(), ['(116, 232, 464)', '(48, 96, 192)']),
+        (lambda: reference().state_dict() | {'neck.weight': torch.ones(1)}, ['neck.weight']),
+    ],
+)
 def test_weights_of_another_network_are_rejected(weights, words):
     with pytest.raises(UserError) as error:
         ImageClassifier(BACKBONE).load_state_dict(weights())

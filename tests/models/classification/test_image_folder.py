@@ -55,7 +55,7 @@ def test_inputs_for_the_authors_weights_equal_their_release(size, save_dataset):
     scale = 256 / min(size)
     resized = cv2.resize(bgr, (int(scale * width + 0.5), int(scale * height + 0.5)), interpolation=cv2.INTER_LINEAR)
     top, left = (round((side - 224) / 2) for side in resized.shape[:2])
-    expected = resized[top:top + 224, left:left + 224].transpose(2, 0, 1).astype(np.float32)
+    expected = resized[top : top + 224, left : left + 224].transpose(2, 0, 1).astype(np.float32)
     ours = model_input('shufflenet_v2_1.0x.py', save_dataset(image)).numpy()
     # OpenCV rounds the long side, torchvision rounds it down, so the image may be shifted by a fraction of a pixel.
     assert np.abs(ours - expected).mean() < 1
@@ -78,12 +78,18 @@ def test_classes_are_in_alphabetical_order(image_folder_root):
     assert 'slanted' in dataset.samples[-1][0]
 
 
-@pytest.mark.parametrize(('make', 'words'), [
-    (lambda root: None, ['Folder not found', 'val', '{train,val}/CLASS/*.jpeg', 'data_root=DIR']),
-    (lambda root: (root / 'val').mkdir(), ['No class folders', 'val']),
-    (lambda root: (root / 'val' / 'cat').mkdir(parents=True), ['val/cat', '.jpeg']),
-    (lambda root: save(root / 'val' / 'cat', root / 'val' / 'dog'), ['2 class folders', '3 classes', 'num_classes=2']),
-])
+@pytest.mark.parametrize(
+    ('make', 'words'),
+    [
+        (lambda root: None, ['Folder not found', 'val', '{train,val}/CLASS/*.jpeg', 'data_root=DIR']),
+        (lambda root: (root / 'val').mkdir(), ['No class folders', 'val']),
+        (lambda root: (root / 'val' / 'cat').mkdir(parents=True), ['val/cat', '.jpeg']),
+        (
+            lambda root: save(root / 'val' / 'cat', root / 'val' / 'dog'),
+            ['2 class folders', '3 classes', 'num_classes=2'],
+        ),
+    ],
+)
 def test_an_invalid_folder_is_rejected_before_the_run(make, words, tmp_path):
     make(tmp_path)
     with pytest.raises(UserError) as error:
@@ -109,8 +115,10 @@ def test_linked_folders_and_more_file_extensions_than_torchvisions_are_read(tmp_
     (tmp_path / 'val' / 'dog').symlink_to(tmp_path / 'store', target_is_directory=True)
     ImageFolder.prepare(str(tmp_path), 'val', num_classes=2)
     dataset = ImageFolder(str(tmp_path), 'val', [])
-    assert dataset.samples == [(str(tmp_path / 'val' / name), label) for name, label in (
-        ('cat/1.JPEG', 0), ('cat/more/2.jfif', 0), ('dog/2.jfif', 1))]
+    assert dataset.samples == [
+        (str(tmp_path / 'val' / name), label)
+        for name, label in (('cat/1.JPEG', 0), ('cat/more/2.jfif', 0), ('dog/2.jfif', 1))
+    ]
     assert [dataset[index][1] for index in range(3)] == [0, 0, 1]
 
 

@@ -9,13 +9,14 @@ from mmdet_shufflenetv2.models.classification import ImageClassifier, NormStatis
 
 def runner(model, batches, epoch, max_epochs=3):
     return SimpleNamespace(
-        model=model, train_dataloader=batches, epoch=epoch, max_epochs=max_epochs, logger=logging.getLogger())
+        model=model, train_dataloader=batches, epoch=epoch, max_epochs=max_epochs, logger=logging.getLogger()
+    )
 
 
 @pytest.fixture
 def classifier():
     torch.manual_seed(0)
-    return ImageClassifier(dict(type='ShuffleNetV2', widen_factor=0.5, out_indices=(4, )), num_classes=3)
+    return ImageClassifier(dict(type='ShuffleNetV2', widen_factor=0.5, out_indices=(4,)), num_classes=3)
 
 
 def test_statistics_are_the_mean_over_the_batches(classifier):

@@ -25,8 +25,9 @@ def test_it_is_the_sum_of_two_dense_convolutions_through_a_relu(kernel_size):
     x = torch.randn(2, 6, 17, 20, dtype=torch.float64)
     both = sum(
         F.conv2d(x, dense_kernel(*path), path[1].bias, padding=kernel_size // 2)
-        for path in (neck.tall_wide, neck.wide_tall))
-    thin, = neck([x])
+        for path in (neck.tall_wide, neck.wide_tall)
+    )
+    (thin,) = neck([x])
     torch.testing.assert_close(thin, both.clamp(min=0))
     assert (thin == 0).any()
 

@@ -23,8 +23,10 @@ def bilinear(plane, y, x):
     top, left = int(y), int(x)
     bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
     dy, dx = y - top, x - left
-    return float((1 - dy) * ((1 - dx) * plane[top, left] + dx * plane[top, right]) +
-                 dy * ((1 - dx) * plane[bottom, left] + dx * plane[bottom, right]))
+    return float(
+        (1 - dy) * ((1 - dx) * plane[top, left] + dx * plane[top, right])
+        + dy * ((1 - dx) * plane[bottom, left] + dx * plane[bottom, right])
+    )
 
 
 def plain_loop(feature, rois, out_channels, bins, stride, samples):
@@ -40,8 +42,11 @@ def plain_loop(feature, rois, out_channels, bins, stride, samples):
                         bilinear(
                             plane,
                             y1 / stride - 0.5 + (by + (sy + 0.5) / samples) * bin_height,
-                            x1 / stride - 0.5 + (bx + (sx + 0.5) / samples) * bin_width)
-                        for sy in range(samples) for sx in range(samples))
+                            x1 / stride - 0.5 + (bx + (sx + 0.5) / samples) * bin_width,
+                        )
+                        for sy in range(samples)
+                        for sx in range(samples)
+                    )
                     out[index, c, by, bx] = total / samples**2
     return out
 
@@ -69,7 +74,7 @@ def test_the_gradient_equals_the_loop():
 
 
 def test_a_region_of_one_cell_has_the_value_of_that_cell():
-    feature = torch.arange(4 * 6.).view(1, 1, 4, 6)
+    feature = torch.arange(4 * 6.0).view(1, 1, 4, 6)
     y, x, stride = 2, 3, 16
     region = torch.tensor([[0, x * stride, y * stride, (x + 1) * stride, (y + 1) * stride]], dtype=torch.float32)
     extractor = PSRoIAlignExtractor(1, [stride], output_size=1, sampling_ratio=1)

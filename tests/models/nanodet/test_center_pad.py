@@ -28,9 +28,16 @@ def padded(height, width, size, pad_val=(1.5, 2, 3), **more):
     return TRANSFORMS.build(dict(type='CenterPad', size=size, pad_val=pad_val)).transform(results)
 
 
-@pytest.mark.parametrize(('height', 'width', 'padding'), [
-    (20, 32, (0, 6, 0, 6)), (21, 32, (0, 5, 0, 6)), (32, 13, (9, 0, 10, 0)), (32, 32, (0, 0, 0, 0)),
-    (5, 7, (12, 13, 13, 14))])
+@pytest.mark.parametrize(
+    ('height', 'width', 'padding'),
+    [
+        (20, 32, (0, 6, 0, 6)),
+        (21, 32, (0, 5, 0, 6)),
+        (32, 13, (9, 0, 10, 0)),
+        (32, 32, (0, 0, 0, 0)),
+        (5, 7, (12, 13, 13, 14)),
+    ],
+)
 def test_an_image_is_padded_on_all_sides(height, width, padding):
     results = padded(height, width, (32, 32))
     left, top, right, bottom = results['padding']
@@ -38,7 +45,7 @@ def test_an_image_is_padded_on_all_sides(height, width, padding):
     assert results['img_shape'] == results['img'].shape[:2] == (32, 32)
     assert results['img'].dtype == np.float32
     inside = np.zeros((32, 32), bool)
-    inside[top:32 - bottom, left:32 - right] = True
+    inside[top : 32 - bottom, left : 32 - right] = True
     assert np.array_equal(results['img'][inside].reshape(height, width, 3), image(height, width))
     assert (results['img'][~inside] == np.float32((1.5, 2, 3))).all()
 
@@ -90,6 +97,6 @@ def test_the_configs_tta_pipeline_is_the_test_pipeline_and_a_flip(name):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
     assert cfg.tta_pipeline[:-1] == cfg.test_pipeline[:-1]
     assert cfg.tta_pipeline[2].size == cfg.size
-    flips, (pack, ) = cfg.tta_pipeline[-1].transforms
+    flips, (pack,) = cfg.tta_pipeline[-1].transforms
     assert [flip.prob for flip in flips] == [1, 0]
     assert {'padding', 'flip', 'flip_direction', *cfg.test_pipeline[-1].meta_keys} == set(pack.meta_keys)

@@ -10,8 +10,11 @@ register_all_modules()
 
 @pytest.mark.parametrize('name', ['nanodet_m_snv2', 'nanodet_m_snv2_416'])
 def test_colors_change_but_channels_are_not_swapped(name):
-    distort, = (step for step in Config.fromfile(ROOT / 'configs' / f'{name}.py').train_pipeline
-                if step['type'] == 'ColorDistortion')
+    (distort,) = (
+        step
+        for step in Config.fromfile(ROOT / 'configs' / f'{name}.py').train_pipeline
+        if step['type'] == 'ColorDistortion'
+    )
     transform = TRANSFORMS.build(distort)
     pixels = np.full((2, 2, 3), (40, 120, 200), np.uint8)
     colors = np.array([transform(dict(img=pixels))['img'][0, 0] for _ in range(200)])

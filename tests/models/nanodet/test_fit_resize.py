@@ -24,8 +24,10 @@ def test_an_image_is_resized_to_fit_width_and_height(size, height, width):
 
 @pytest.mark.parametrize(('height', 'width'), [(427, 640), (640, 427), (300, 300)])
 def test_with_a_square_scale_it_equals_mmdetections_resize(height, width):
-    ours, theirs = (resized(dict(cfg, scale=(320, 320)), height, width, gt_bboxes=HorizontalBoxes([[3, 4, 80, 100]]))
-                    for cfg in (dict(type='FitResize'), dict(type='FixScaleResize', keep_ratio=True)))
+    ours, theirs = (
+        resized(dict(cfg, scale=(320, 320)), height, width, gt_bboxes=HorizontalBoxes([[3, 4, 80, 100]]))
+        for cfg in (dict(type='FitResize'), dict(type='FixScaleResize', keep_ratio=True))
+    )
     assert ours['img_shape'] == theirs['img_shape']
     assert ours['scale_factor'] == theirs['scale_factor']
     assert ours['gt_bboxes'].tensor.equal(theirs['gt_bboxes'].tensor)

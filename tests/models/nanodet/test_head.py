@@ -32,8 +32,10 @@ def detector():
 def random_outputs(head, sizes=((4, 6), (2, 3), (1, 2)), batch=2):
     """Class and distance logits for an input of 32 x 48 pixels."""
     torch.manual_seed(1)
-    return ([torch.randn(batch, head.num_classes, h, w) for h, w in sizes],
-            [torch.randn(batch, 32, h, w) * 2 for h, w in sizes])
+    return (
+        [torch.randn(batch, head.num_classes, h, w) for h, w in sizes],
+        [torch.randn(batch, 32, h, w) * 2 for h, w in sizes],
+    )
 
 
 @needs_shared('weights')
@@ -76,19 +78,33 @@ def test_decoding_equals_a_loop_over_cells(detector):
     assert torch.allclose(scores[1], torch.tensor(expected_scores), atol=1e-5)
 
 
-@pytest.mark.parametrize(('flip', 'padding'), [
-    (None, (0, 0, 0, 0)), (None, (3, 5, 4, 6)), ('horizontal', (3, 5, 4, 6)), ('vertical', (3, 5, 4, 6)),
-    ('diagonal', (3, 5, 4, 6))])
+@pytest.mark.parametrize(
+    ('flip', 'padding'),
+    [
+        (None, (0, 0, 0, 0)),
+        (None, (3, 5, 4, 6)),
+        ('horizontal', (3, 5, 4, 6)),
+        ('vertical', (3, 5, 4, 6)),
+        ('diagonal', (3, 5, 4, 6)),
+    ],
+)
 def test_boxes_are_mapped_to_the_original_image(detector, flip, padding):
     head = detector.bbox_head
     outputs = random_outputs(head, batch=1)
     # 48 x 32 pixels without the padding, at twice the width and four times the height.
     width, height = (48 - padding[0] - padding[2]) * 2, (32 - padding[1] - padding[3]) * 4
-    meta = dict(img_shape=(32, 48), ori_shape=(height, width), scale_factor=(0.5, 0.25), padding=padding,
-                flip=flip is not None, flip_direction=flip)
+    meta = dict(
+        img_shape=(32, 48),
+        ori_shape=(height, width),
+        scale_factor=(0.5, 0.25),
+        padding=padding,
+        flip=flip is not None,
+        flip_direction=flip,
+    )
     cfg = Config(dict(score_thr=0.6, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100))
-    padded, original = (head.predict_by_feat(*outputs, batch_img_metas=[meta], cfg=cfg, rescale=rescale)[0]
-                        for rescale in (False, True))
+    padded, original = (
+        head.predict_by_feat(*outputs, batch_img_metas=[meta], cfg=cfg, rescale=rescale)[0] for rescale in (False, True)
+    )
     assert len(padded) > 5
     # Padding on the left and at the top of the image.
     left = padding[2] if flip in ('horizontal', 'diagonal') else padding[0]
@@ -108,9 +124,16 @@ def test_detections_equal_brute_force_per_class_nms(detector):
     cfg = Config(dict(score_thr=0.5, nms=dict(type='nms', iou_threshold=0.4), max_per_img=20))
     detections = head.predict_by_feat(*outputs, batch_img_metas=[dict(img_shape=(32, 48))], cfg=cfg)[0]
     boxes, scores = (output[0] for output in head.decode(*outputs))
-    bound = torch.tensor([48., 32., 48., 32.])
-    candidates = sorted(((s.item(), label, box.clamp(min=0).minimum(bound)) for box, cell in zip(boxes, scores)
-                         for label, s in enumerate(cell) if s > 0.5), key=lambda c: -c[0])
+    bound = torch.tensor([48.0, 32.0, 48.0, 32.0])
+    candidates = sorted(
+        (
+            (s.item(), label, box.clamp(min=0).minimum(bound))
+            for box, cell in zip(boxes, scores)
+            for label, s in enumerate(cell)
+            if s > 0.5
+        ),
+        key=lambda c: -c[0],
+    )
     kept = []
     for score, label, box in candidates:
         if all(label != other or iou(box, better) <= 0.4 for _, other, better in kept):
@@ -129,13 +152,16 @@ def iou(a, b):
 def test_without_detections_the_result_is_empty(detector):
     head = detector.bbox_head
     cfg = Config(dict(score_thr=1.0, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100))
-    detections = head.predict_by_feat(*random_outputs(head, batch=1), batch_img_metas=[
-        dict(img_shape=(32, 48), ori_shape=(32, 48), scale_factor=(1.0, 1.0))], cfg=cfg, rescale=True)[0]
+    detections = head.predict_by_feat(
+        *random_outputs(head, batch=1),
+        batch_img_metas=[dict(img_shape=(32, 48), ori_shape=(32, 48), scale_factor=(1.0, 1.0))],
+        cfg=cfg,
+        rescale=True,
+    )[0]
     assert detections.bboxes.shape == (0, 4)
 
 
 class ImageToBoxes(nn.Module):
-
     def __init__(self, detector):
         super().__init__()
         self.detector = detector
@@ -173,9 +199,16 @@ def test_training_on_one_box_detects_that_box():
     torch.manual_seed(0)
     detector = MODELS.build(model_cfg(num_classes=3))
     detector.init_weights()
-    sample = DetDataSample(metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64), pad_shape=(64, 64),
-                                         scale_factor=(1.0, 1.0), batch_input_shape=(64, 64)))
-    sample.gt_instances = InstanceData(bboxes=torch.tensor([[8., 16., 40., 50.]]), labels=torch.tensor([2]))
+    sample = DetDataSample(
+        metainfo=dict(
+            img_shape=(64, 64),
+            ori_shape=(64, 64),
+            pad_shape=(64, 64),
+            scale_factor=(1.0, 1.0),
+            batch_input_shape=(64, 64),
+        )
+    )
+    sample.gt_instances = InstanceData(bboxes=torch.tensor([[8.0, 16.0, 40.0, 50.0]]), labels=torch.tensor([2]))
     sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4))
     torch.manual_seed(0)
     x = torch.randn(1, 3, 64, 64)

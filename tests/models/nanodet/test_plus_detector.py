@@ -20,8 +20,14 @@ register_all_modules()
 
 def model_cfg(name='nanodet_plus_m_snv2', **options):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
-    cfg.merge_from_dict({'model.backbone.init_cfg': None, 'model.bbox_head.num_classes': 3,
-                         'model.train_cfg.assign_guidance.stacked_convs': 1} | options)
+    cfg.merge_from_dict(
+        {
+            'model.backbone.init_cfg': None,
+            'model.bbox_head.num_classes': 3,
+            'model.train_cfg.assign_guidance.stacked_convs': 1,
+        }
+        | options
+    )
     return cfg.model
 
 
@@ -33,9 +39,12 @@ def built(**options):
 
 
 def batch():
-    gt = InstanceData(bboxes=torch.tensor([[5., 5., 60., 50.], [20., 10., 90., 60.]]), labels=torch.tensor([0, 2]))
+    gt = InstanceData(
+        bboxes=torch.tensor([[5.0, 5.0, 60.0, 50.0], [20.0, 10.0, 90.0, 60.0]]), labels=torch.tensor([0, 2])
+    )
     return torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)), [
-        DetDataSample(gt_instances=gt, metainfo=dict(img_shape=(64, 96))) for _ in range(2)]
+        DetDataSample(gt_instances=gt, metainfo=dict(img_shape=(64, 96))) for _ in range(2)
+    ]
 
 
 def parts_with_gradient(detector, kind):
@@ -43,18 +52,29 @@ def parts_with_gradient(detector, kind):
     detector.zero_grad()
     losses = detector.loss(*batch())
     sum(loss for name, loss in losses.items() if name.startswith(kind)).backward()
-    parts = dict(backbone=detector.backbone, neck=detector.neck, head=detector.bbox_head,
-                 aux_neck=detector.assign_guidance.neck, aux_head=detector.assign_guidance.head)
-    return {name for name, part in parts.items()
-            if any(p.grad is not None and p.grad.abs().max() > 0 for p in part.parameters())}
+    parts = dict(
+        backbone=detector.backbone,
+        neck=detector.neck,
+        head=detector.bbox_head,
+        aux_neck=detector.assign_guidance.neck,
+        aux_head=detector.assign_guidance.head,
+    )
+    return {
+        name
+        for name, part in parts.items()
+        if any(p.grad is not None and p.grad.abs().max() > 0 for p in part.parameters())
+    }
 
 
-@pytest.mark.parametrize(('detached', 'kind', 'parts'), [
-    (False, 'loss_', {'backbone', 'neck', 'head'}),
-    (False, 'aux_loss_', {'backbone', 'neck', 'aux_neck', 'aux_head'}),
-    (True, 'loss_', {'backbone', 'neck', 'head'}),
-    (True, 'aux_loss_', {'aux_neck', 'aux_head'}),
-])
+@pytest.mark.parametrize(
+    ('detached', 'kind', 'parts'),
+    [
+        (False, 'loss_', {'backbone', 'neck', 'head'}),
+        (False, 'aux_loss_', {'backbone', 'neck', 'aux_neck', 'aux_head'}),
+        (True, 'loss_', {'backbone', 'neck', 'head'}),
+        (True, 'aux_loss_', {'aux_neck', 'aux_head'}),
+    ],
+)
 def test_gradients_of_the_guidance_reach_the_detector_until_it_is_detached(detached, kind, parts):
     detector = built()
     detector.assign_guidance.detached = detached
@@ -98,15 +118,24 @@ def test_weights_for_inference_also_initialize_the_auxiliary_neck():
 
 def renamed_as_nanodet(weights):
     """Rename our keys to NanoDet's."""
+
     def theirs(key):
-        for ours, named in (('assign_guidance.neck.', 'aux_fpn.'), ('assign_guidance.head.', 'aux_head.'),
-                            ('bbox_head.', 'head.'), ('.depthwise_conv.conv.', '.depthwise.'),
-                            ('.depthwise_conv.bn.', '.dwnorm.'), ('.pointwise_conv.conv.', '.pointwise.'),
-                            ('.pointwise_conv.bn.', '.pwnorm.'), ('.integral.', '.distribution_project.'),
-                            ('lvl_in_conv.', 'lvl_in_conv.0.'), ('lvl_out_conv.', 'lvl_out_conv.0.')):
+        for ours, named in (
+            ('assign_guidance.neck.', 'aux_fpn.'),
+            ('assign_guidance.head.', 'aux_head.'),
+            ('bbox_head.', 'head.'),
+            ('.depthwise_conv.conv.', '.depthwise.'),
+            ('.depthwise_conv.bn.', '.dwnorm.'),
+            ('.pointwise_conv.conv.', '.pointwise.'),
+            ('.pointwise_conv.bn.', '.pwnorm.'),
+            ('.integral.', '.distribution_project.'),
+            ('lvl_in_conv.', 'lvl_in_conv.0.'),
+            ('lvl_out_conv.', 'lvl_out_conv.0.'),
+        ):
             key = key.replace(ours, named)
         key = key.replace('.ghost', '.blocks.0.ghost').replace('.shortcut', '.blocks.0.shortcut')
         return 'fpn.' + key.removeprefix('neck.') if key.startswith('neck.') else key
+
     return {theirs(key): tensor for key, tensor in weights.items()}
 
 
@@ -134,10 +163,14 @@ def test_with_another_number_of_classes_the_class_outputs_of_both_heads_are_re_i
     detector.load_state_dict(weights)
 
 
-@pytest.mark.parametrize(('options', 'words'), [
-    ({'name': 'nanodet_m_snv2', 'model.train_cfg': None}, ['NanoDet-Plus (', 'NanoDet (']),
-    ({'name': 'nanodet_plus_m_snv2_1.5x'}, ['116, 232, 464', '176, 352, 704']),
-    ({'model.bbox_head.num_classes': 7}, ['3 classes', '7 classes'])])
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'name': 'nanodet_m_snv2', 'model.train_cfg': None}, ['NanoDet-Plus (', 'NanoDet (']),
+        ({'name': 'nanodet_plus_m_snv2_1.5x'}, ['116, 232, 464', '176, 352, 704']),
+        ({'model.bbox_head.num_classes': 7}, ['3 classes', '7 classes']),
+    ],
+)
 def test_weights_of_another_nanodet_are_rejected_in_both_directions(options, words):
     if 'model.train_cfg' in options:
         cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_m_snv2.py').model

@@ -64,8 +64,9 @@ def config(tmp_path, shapes_root):
 
     def write(stop_after=None):
         path = tmp_path / f'plus_{stop_after}.py'
-        path.write_text(CONFIG.format(root=ROOT, data=shapes_root,
-                                      hooks=f"dict(type='RecordGuidance', stop_after={stop_after})"))
+        path.write_text(
+            CONFIG.format(root=ROOT, data=shapes_root, hooks=f"dict(type='RecordGuidance', stop_after={stop_after})")
+        )
         return path
 
     return write
@@ -81,8 +82,9 @@ def test_a_resumed_run_is_exact_and_only_resumable_checkpoints_have_the_guidance
     resumed = train(config(), work_dir=str(tmp_path / 'stopped'), resume='auto')
     assert RecordGuidance.seen == [True] * 2
 
-    last, last_resumed, best = (load(run[name]) for run, name in (
-        (complete, 'checkpoint'), (resumed, 'checkpoint'), (complete, 'best')))
+    last, last_resumed, best = (
+        load(run[name]) for run, name in ((complete, 'checkpoint'), (resumed, 'checkpoint'), (complete, 'best'))
+    )
     for part in ('state_dict', 'ema_state_dict'):
         assert any('assign_guidance.' in key for key in last[part])
         assert not any('assign_guidance.' in key for key in best[part])

@@ -12,8 +12,9 @@ RANDOM = dict(scaling_ratio_range=(0.6, 1.4), stretching_ratio_range=(0.8, 1.2),
 
 def warped(image, boxes, **options):
     height, width = image.shape[:2]
-    return TRANSFORMS.build(dict(type='WarpResize', **options))(dict(
-        img=image, img_shape=(height, width), gt_bboxes=HorizontalBoxes(np.array(boxes, np.float32))))
+    return TRANSFORMS.build(dict(type='WarpResize', **options))(
+        dict(img=image, img_shape=(height, width), gt_bboxes=HorizontalBoxes(np.array(boxes, np.float32)))
+    )
 
 
 def test_without_ranges_image_and_boxes_are_only_resized():
@@ -52,8 +53,9 @@ def test_half_of_the_images_are_flipped():
     np.random.seed(0)
     image = np.zeros((64, 64, 3), np.uint8)
     image[:, :32] = 255
-    left_is_light = [warped(image, [[0, 0, 1, 1]], scale=(64, 64), flip_prob=0.5)['img'][32, 8, 0] > 127
-                     for _ in range(200)]
+    left_is_light = [
+        warped(image, [[0, 0, 1, 1]], scale=(64, 64), flip_prob=0.5)['img'][32, 8, 0] > 127 for _ in range(200)
+    ]
     assert 70 < sum(left_is_light) < 130
 
 

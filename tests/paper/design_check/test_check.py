@@ -32,16 +32,21 @@ def test_backbones_are_counted_predicted_and_timed(calibrated):
         assert checked.times[Kind.CONVOLUTION] > 0
     # MobileNet V2 has a larger share of memory accesses above the lower bound.
     assert theirs.total('G1')[1] / theirs.elements[Kind.CONVOLUTION] > 4 * (
-        ours.total('G1')[1] / ours.elements[Kind.CONVOLUTION])
+        ours.total('G1')[1] / ours.elements[Kind.CONVOLUTION]
+    )
 
 
 def test_linear_layers_of_a_transformer_count_as_convolutions(calibrated):
-    [swin] = check_designs(['mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py'], height=96, width=96, rounds=1,
-                           progress=False).checked
+    [swin] = check_designs(
+        ['mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py'], height=96, width=96, rounds=1, progress=False
+    ).checked
     # The embedding of 4x4 patches (24x24 positions) is the only convolution.
     assert swin.elements[Kind.CONVOLUTION] == 3 * 96 * 96 + 96 * 24 * 24 + 96 * 3 * 4 * 4
-    linear = sum(module.weight.numel() for module in build_backbone(
-        'mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py').modules() if isinstance(module, torch.nn.Linear))
+    linear = sum(
+        module.weight.numel()
+        for module in build_backbone('mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py').modules()
+        if isinstance(module, torch.nn.Linear)
+    )
     assert swin.mac > linear > 25e6
     widening = [entry for entry in swin.violations if entry.what == 'linear, 96 -> 384 channels']
     assert len(widening) == 2  # the first stage has two blocks
@@ -53,6 +58,7 @@ def test_fused_norms_do_not_change_the_features(config):
     from mmdet.registry import MODELS
 
     from mmdet_shufflenetv2.config.load import load_config
+
     torch.manual_seed(0)
     fuse_conv_bn = build_backbone(config)
     torch.manual_seed(0)
@@ -79,22 +85,28 @@ def written(tmp_path):
     return write
 
 
-@pytest.mark.parametrize(('model', 'words'), [
-    (dict(type='DDQDETR', neck=dict(type='FPN')), 'config.py has no backbone: .*DDQDETR.*neck'),
-    (dict(type='RetinaNet', backbone=dict(type='NoNet')), 'NoNet'),
-    (dict(type='RetinaNet', backbone=dict(type='ResNet', depth=18, wide=2)), 'wide'),
-])
+@pytest.mark.parametrize(
+    ('model', 'words'),
+    [
+        (dict(type='DDQDETR', neck=dict(type='FPN')), 'config.py has no backbone: .*DDQDETR.*neck'),
+        (dict(type='RetinaNet', backbone=dict(type='NoNet')), 'NoNet'),
+        (dict(type='RetinaNet', backbone=dict(type='ResNet', depth=18, wide=2)), 'wide'),
+    ],
+)
 def test_a_config_without_a_valid_backbone_is_reported(written, model, words):
     with pytest.raises(UserError, match=words):
         build_backbone(written(**model))
 
 
-@pytest.mark.parametrize(('options', 'words'), [
-    (dict(device='nowhere'), 'device=nowhere'),
-    (dict(rounds=0), 'rounds=0'),
-    (dict(height=0), 'shape=0 64'),
-    (dict(height=1, width=1, config='mmdet::vgg'), 'mmdet::vgg'),
-])
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(device='nowhere'), 'device=nowhere'),
+        (dict(rounds=0), 'rounds=0'),
+        (dict(height=0), 'shape=0 64'),
+        (dict(height=1, width=1, config='mmdet::vgg'), 'mmdet::vgg'),
+    ],
+)
 def test_invalid_arguments_are_reported(calibrated, options, words):
     options = dict(height=64, width=64, progress=False) | options
     with pytest.raises(UserError, match=words):

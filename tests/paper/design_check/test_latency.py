@@ -7,12 +7,29 @@ from mmdet_shufflenetv2.paper.design_check.latency import LatencyModel, calibrat
 from mmdet_shufflenetv2.profiling.memory_access import Kind, trace_operations
 
 LAYERS = [
-    (nn.Conv2d(8, 8, 1), 8), (nn.Conv2d(8, 64, 1), 8), (nn.Conv2d(8, 8, 5, groups=8), 8), (nn.Conv2d(8, 8, 3), 8),
-    (nn.ReLU(), 8), (nn.ReLU(), 40), (nn.MaxPool2d(2), 8), (nn.MaxPool2d(2), 40), (nn.ChannelShuffle(2), 8),
-    (nn.ChannelShuffle(2), 40), (nn.Linear(16, 16), 8), (nn.Linear(16, 4), 8),
+    (nn.Conv2d(8, 8, 1), 8),
+    (nn.Conv2d(8, 64, 1), 8),
+    (nn.Conv2d(8, 8, 5, groups=8), 8),
+    (nn.Conv2d(8, 8, 3), 8),
+    (nn.ReLU(), 8),
+    (nn.ReLU(), 40),
+    (nn.MaxPool2d(2), 8),
+    (nn.MaxPool2d(2), 40),
+    (nn.ChannelShuffle(2), 8),
+    (nn.ChannelShuffle(2), 40),
+    (nn.Linear(16, 16), 8),
+    (nn.Linear(16, 4), 8),
 ]
-PRICES = {'operation': 1e-5, 'multiply-add': 2e-10, 'depthwise': 5e-9, Kind.CONVOLUTION: 3e-9,
-          Kind.MATRIX_PRODUCT: 4e-9, Kind.ELEMENTWISE: 7e-9, Kind.DATA_MOVEMENT: 1e-8, Kind.OTHER: 2e-8}
+PRICES = {
+    'operation': 1e-5,
+    'multiply-add': 2e-10,
+    'depthwise': 5e-9,
+    Kind.CONVOLUTION: 3e-9,
+    Kind.MATRIX_PRODUCT: 4e-9,
+    Kind.ELEMENTWISE: 7e-9,
+    Kind.DATA_MOVEMENT: 1e-8,
+    Kind.OTHER: 2e-8,
+}
 
 
 def traces():
@@ -26,12 +43,15 @@ def test_known_prices_are_recovered():
     assert model.error == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize(('layer', 'expected'), [
-    (nn.Conv2d(8, 16, 1), 1e-5 + 2e-10 * 8 * 16 * 256 + 3e-9 * ((8 + 16) * 256 + 8 * 16)),
-    (nn.Conv2d(8, 8, 1, groups=8), 1e-5 + 5e-9 * (16 * 256 + 8)),
-    (nn.ReLU(), 1e-5 + 7e-9 * 16 * 256),
-    (nn.Linear(16, 4), 1e-5 + 2e-10 * 16 * 4 * 128 + 4e-9 * ((16 + 4) * 128 + 16 * 4)),
-])
+@pytest.mark.parametrize(
+    ('layer', 'expected'),
+    [
+        (nn.Conv2d(8, 16, 1), 1e-5 + 2e-10 * 8 * 16 * 256 + 3e-9 * ((8 + 16) * 256 + 8 * 16)),
+        (nn.Conv2d(8, 8, 1, groups=8), 1e-5 + 5e-9 * (16 * 256 + 8)),
+        (nn.ReLU(), 1e-5 + 7e-9 * 16 * 256),
+        (nn.Linear(16, 4), 1e-5 + 2e-10 * 16 * 4 * 128 + 4e-9 * ((16 + 4) * 128 + 16 * 4)),
+    ],
+)
 def test_the_time_of_an_operation_is_its_counts_times_their_prices(layer, expected):
     [operation] = trace_operations(layer, torch.rand(1, 8, 16, 16))
     assert LatencyModel(PRICES, 0).seconds(operation) == pytest.approx(expected)

@@ -28,16 +28,19 @@ def test_unequal_widths_cost_the_memory_access_above_the_lower_bound():
     violations = found(network, random_input(network))
     # 32 channels on both sides have the same multiply-adds and number of weights.
     above = 56 * 56 * ((16 + 64) - (32 + 32))
-    assert violations == [Violation(f'{block}.{layer}', 'G1', f'1x1, {widths} channels', pytest.approx(above),
-                            pytest.approx(above)) for block in range(10)
-                      for layer, widths in enumerate(('16 -> 64', '64 -> 16'))]
+    assert violations == [
+        Violation(f'{block}.{layer}', 'G1', f'1x1, {widths} channels', pytest.approx(above), pytest.approx(above))
+        for block in range(10)
+        for layer, widths in enumerate(('16 -> 64', '64 -> 16'))
+    ]
 
 
 def test_a_linear_layer_of_unequal_widths_costs_the_memory_access_above_the_lower_bound():
     network = nn.Sequential(nn.Linear(16, 64), nn.Linear(64, 64))
     above = 49 * ((16 + 64) - (32 + 32))
     assert found(network, torch.rand(1, 49, 16)) == [
-        Violation('0', 'G1', 'linear, 16 -> 64 channels', pytest.approx(above), pytest.approx(above))]
+        Violation('0', 'G1', 'linear, 16 -> 64 channels', pytest.approx(above), pytest.approx(above))
+    ]
 
 
 def test_groups_cost_the_memory_access_above_a_dense_convolution_with_equal_multiply_adds():
@@ -55,7 +58,6 @@ def test_a_fragmented_block_costs_one_operation_per_fragment():
 
 
 class Gate(nn.Module):
-
     def forward(self, x):
         return torch.cat((x, x.sigmoid()), dim=1)
 
@@ -70,19 +72,22 @@ def test_element_wise_operations_copies_and_depthwise_convolutions_have_their_fu
     ]
 
 
-@pytest.mark.parametrize(('backbone', 'guideline', 'number'), [
-    # ShuffleNet V2 has unequal widths in the stem, and at the start of both branches of stage2.
-    (ShuffleNetV2(1.0), 'G1', 1 + 2),
-    (ShuffleNetV2(1.0), 'G2', 0),
-    (ShuffleNetV2(1.0), 'G3', 3),
-    # Inverted bottlenecks expand and reduce (the first one only reduces); also the stem and the last layer.
-    (MobileNetV2(), 'G1', 2 * 16 + 1 + 1 + 1),
-    (MobileNetV2(), 'G3', 0),
-    # Bottlenecks reduce and expand, except for the very first 1x1 convolution (64 to 64); four shortcuts and the stem.
-    (ResNet(50), 'G1', 2 * 16 - 1 + 4 + 1),
-    (ResNet(50), 'G2', 0),
-    (ResNeXt(depth=50, groups=32, base_width=4), 'G2', 16),
-])
+@pytest.mark.parametrize(
+    ('backbone', 'guideline', 'number'),
+    [
+        # ShuffleNet V2 has unequal widths in the stem, and at the start of both branches of stage2.
+        (ShuffleNetV2(1.0), 'G1', 1 + 2),
+        (ShuffleNetV2(1.0), 'G2', 0),
+        (ShuffleNetV2(1.0), 'G3', 3),
+        # Inverted bottlenecks expand and reduce (the first one only reduces); also the stem and the last layer.
+        (MobileNetV2(), 'G1', 2 * 16 + 1 + 1 + 1),
+        (MobileNetV2(), 'G3', 0),
+        # Bottlenecks reduce and expand, except for the first 1x1 convolution (64 to 64); four shortcuts and the stem.
+        (ResNet(50), 'G1', 2 * 16 - 1 + 4 + 1),
+        (ResNet(50), 'G2', 0),
+        (ResNeXt(depth=50, groups=32, base_width=4), 'G2', 16),
+    ],
+)
 def test_the_violations_of_well_known_backbones(backbone, guideline, number):
     violations = found(backbone, torch.rand(1, 3, 64, 64))
     assert len([entry for entry in violations if entry.guideline == guideline]) == number

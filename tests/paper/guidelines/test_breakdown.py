@@ -7,7 +7,6 @@ from mmdet_shufflenetv2.profiling.memory_access import Kind
 
 
 class Copies(nn.Module):
-
     def forward(self, x):
         return torch.cat((x, x), dim=1)
 
@@ -16,10 +15,15 @@ RUNTIMES = ['torch', 'onnxruntime']
 
 
 @pytest.mark.parametrize('runtime', RUNTIMES)
-@pytest.mark.parametrize(('network', 'kind'), [
-    (nn.Conv2d(16, 16, 3), Kind.CONVOLUTION), (nn.ReLU(), Kind.ELEMENTWISE), (Copies(), Kind.DATA_MOVEMENT),
-    (nn.MaxPool2d(3), Kind.OTHER),
-])
+@pytest.mark.parametrize(
+    ('network', 'kind'),
+    [
+        (nn.Conv2d(16, 16, 3), Kind.CONVOLUTION),
+        (nn.ReLU(), Kind.ELEMENTWISE),
+        (Copies(), Kind.DATA_MOVEMENT),
+        (nn.MaxPool2d(3), Kind.OTHER),
+    ],
+)
 def test_time_is_assigned_to_the_kind_of_the_operation(network, kind, runtime):
     if runtime == 'onnxruntime':
         pytest.importorskip('onnx')
@@ -40,4 +44,5 @@ def test_the_time_per_run_does_not_depend_on_the_number_of_runs():
 def test_shares_are_relative_to_the_sum():
     times = {Kind.CONVOLUTION: 0.3, Kind.ELEMENTWISE: 0.1, Kind.DATA_MOVEMENT: 0.0, Kind.OTHER: 0.1}
     assert shares(times) == pytest.approx(
-        {Kind.CONVOLUTION: 0.6, Kind.ELEMENTWISE: 0.2, Kind.DATA_MOVEMENT: 0.0, Kind.OTHER: 0.2})
+        {Kind.CONVOLUTION: 0.6, Kind.ELEMENTWISE: 0.2, Kind.DATA_MOVEMENT: 0.0, Kind.OTHER: 0.2}
+    )

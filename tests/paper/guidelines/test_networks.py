@@ -17,8 +17,11 @@ AREA = 56 * 56
 
 
 def convolutions(network):
-    return [(conv.in_channels, conv.out_channels, conv.kernel_size[0], conv.groups)
-            for conv in network.modules() if isinstance(conv, nn.Conv2d)]
+    return [
+        (conv.in_channels, conv.out_channels, conv.kernel_size[0], conv.groups)
+        for conv in network.modules()
+        if isinstance(conv, nn.Conv2d)
+    ]
 
 
 def pointwise_mac(c1, c2, groups=1):
@@ -26,14 +29,17 @@ def pointwise_mac(c1, c2, groups=1):
     return AREA * (c1 + c2) + c1 * c2 // groups
 
 
-@pytest.mark.parametrize(('network', 'block'), [
-    (balanced(90, 180), [(90, 180, 1, 1), (180, 90, 1, 1)]),
-    (grouped(360, 8), [(360, 360, 1, 8)]),
-    (grouped(180, 8), [(184, 184, 1, 8)]),  # 180 is not divisible by 8
-    (fragmented(45, 2), [(45, 45, 1, 1)] * 2),
-    (fragmented(32, 4, parallel=True), [(32, 32, 1, 1)] * 4),
-    (bottlenecks(64, relu=True, shortcut=True), [(64, 16, 1, 1), (16, 16, 3, 1), (16, 64, 1, 1)]),
-])
+@pytest.mark.parametrize(
+    ('network', 'block'),
+    [
+        (balanced(90, 180), [(90, 180, 1, 1), (180, 90, 1, 1)]),
+        (grouped(360, 8), [(360, 360, 1, 8)]),
+        (grouped(180, 8), [(184, 184, 1, 8)]),  # 180 is not divisible by 8
+        (fragmented(45, 2), [(45, 45, 1, 1)] * 2),
+        (fragmented(32, 4, parallel=True), [(32, 32, 1, 1)] * 4),
+        (bottlenecks(64, relu=True, shortcut=True), [(64, 16, 1, 1), (16, 16, 3, 1), (16, 64, 1, 1)]),
+    ],
+)
 def test_a_network_has_ten_blocks_of_the_tables_convolutions(network, block):
     assert convolutions(network) == block * 10
     x = random_input(network)
@@ -50,7 +56,7 @@ def test_parallel_fragments_are_summed_and_serial_ones_follow_each_other():
         convs = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
         expected = x
         for start in range(0, 30, 3):
-            a, b, c = convs[start:start + 3]
+            a, b, c = convs[start : start + 3]
             expected = a(expected) + b(expected) + c(expected) if parallel else c(b(a(expected)))
         torch.testing.assert_close(network(x), expected)
 
@@ -58,6 +64,7 @@ def test_parallel_fragments_are_summed_and_serial_ones_follow_each_other():
 @pytest.mark.parametrize('relu', [nn.ReLU(), nn.Identity()])
 def test_a_bottleneck_with_its_shortcut_is_resnets(relu):
     from mmdet.models.backbones.resnet import Bottleneck
+
     reference = Bottleneck(32, 8).eval()
     reference.relu = relu
     for norm in (module for module in reference.modules() if isinstance(module, nn.BatchNorm2d)):
@@ -85,17 +92,28 @@ CLOSED_FORMS = {
     'G2': lambda row, c, g: (c * c // g, pointwise_mac(c, c, g), 0),
     'G3': lambda row, c, n: (n * c * c, n * pointwise_mac(c, c), (n - 1) * 3 * c * AREA if 'parallel' in row else 0),
     'G4': lambda row, c, _: (
-        c * c // 2 + 9 * c * c // 16, 2 * pointwise_mac(c, c // 4) + 2 * AREA * c // 4 + 9 * c * c // 16,
-        ('ReLU' in row) * 2 * AREA * (c + 2 * (c // 4)) + ('shortcut' in row) * 3 * AREA * c),
+        c * c // 2 + 9 * c * c // 16,
+        2 * pointwise_mac(c, c // 4) + 2 * AREA * c // 4 + 9 * c * c // 16,
+        ('ReLU' in row) * 2 * AREA * (c + 2 * (c // 4)) + ('shortcut' in row) * 3 * AREA * c,
+    ),
 }
 
 # Row -> channels at x1 (GPU, ARM) and the closed form's second argument.
 EXPECTED = {
-    'G1': {'1:1': (128, 32, (128, 32)), '1:2': (90, 22, (180, 44)), '1:6': (52, 13, (312, 78)),
-           '1:12': (36, 9, (432, 108))},
+    'G1': {
+        '1:1': (128, 32, (128, 32)),
+        '1:2': (90, 22, (180, 44)),
+        '1:6': (52, 13, (312, 78)),
+        '1:12': (36, 9, (432, 108)),
+    },
     'G2': {'1 group': (128, 64, 1), '2 groups': (180, 90, 2), '4 groups': (256, 128, 4), '8 groups': (360, 180, 8)},
-    'G3': {'1 fragment': (128, 64, 1), '2 in series': (90, 45, 2), '4 in series': (64, 32, 4),
-           '2 in parallel': (90, 45, 2), '4 in parallel': (64, 32, 4)},
+    'G3': {
+        '1 fragment': (128, 64, 1),
+        '2 in series': (90, 45, 2),
+        '4 in series': (64, 32, 4),
+        '2 in parallel': (90, 45, 2),
+        '4 in parallel': (64, 32, 4),
+    },
     'G4': dict.fromkeys(('ReLU, shortcut', 'ReLU', 'shortcut', 'neither'), (32, 32, 0)),
 }
 

@@ -8,8 +8,9 @@ from mmdet_shufflenetv2.paper.guidelines.runtimes import check_runtime, make_cal
 CPU = torch.device('cpu')
 
 
-@pytest.mark.parametrize('network', [
-    bottlenecks(8, relu=True, shortcut=True), grouped(8, 4), fragmented(8, 2, parallel=True)])
+@pytest.mark.parametrize(
+    'network', [bottlenecks(8, relu=True, shortcut=True), grouped(8, 4), fragmented(8, 2, parallel=True)]
+)
 def test_both_runtimes_compute_the_same_output(network):
     pytest.importorskip('onnx')
     pytest.importorskip('onnxruntime')

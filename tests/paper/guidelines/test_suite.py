@@ -19,8 +19,10 @@ def test_a_cpu_is_measured_with_the_arm_channel_counts(measured):
     assert measured == [('G2', 'arm')]
 
 
-@pytest.mark.parametrize(('device', 'threads', 'name'), [
-    ('cpu', 1, 'torch_arm_1thread'), ('cpu', 2, 'torch_arm_2threads'), ('cuda', 2, 'torch_arm')])
+@pytest.mark.parametrize(
+    ('device', 'threads', 'name'),
+    [('cpu', 1, 'torch_arm_1thread'), ('cpu', 2, 'torch_arm_2threads'), ('cuda', 2, 'torch_arm')],
+)
 def test_the_name_of_a_run_is_unique_on_the_machine(device, threads, name):
     assert suite.Run('Z80', device, threads, 'torch 2.15.0', 'arm', [], {}).name == name
 
@@ -38,13 +40,16 @@ def test_the_number_of_threads_is_set(measured):
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(('options', 'words'), [
-    (dict(guidelines=['G5']), 'G5.*G1, G2, G3, G4'),
-    (dict(family='tpu'), 'tpu.*gpu, arm'),
-    (dict(threads=0), 'threads=0'),
-    (dict(seconds=0), 'seconds=0'),
-    (dict(device='nowhere'), 'device=nowhere'),
-])
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(guidelines=['G5']), 'G5.*G1, G2, G3, G4'),
+        (dict(family='tpu'), 'tpu.*gpu, arm'),
+        (dict(threads=0), 'threads=0'),
+        (dict(seconds=0), 'seconds=0'),
+        (dict(device='nowhere'), 'device=nowhere'),
+    ],
+)
 def test_invalid_arguments_are_reported_before_the_measurement(measured, options, words):
     with pytest.raises(UserError, match=words):
         suite.run(**options)

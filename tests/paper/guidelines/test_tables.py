@@ -31,7 +31,7 @@ def test_speeds_of_the_bottlenecks_are_the_papers():
     for row, cells in zip(TABLES['G4'].rows, paper_rows('G4'), strict=True):
         assert [*row.speeds['gpu'], *row.speeds['arm']] == numbers(cells[2:])
         assert ['ReLU' in row.name, 'shortcut' in row.name] == [cell == 'yes' for cell in cells[:2]]
-        assert row.channels == dict(gpu=(32, ), arm=(32, ))
+        assert row.channels == dict(gpu=(32,), arm=(32,))
 
 
 @pytest.mark.parametrize('guideline', list(TABLES))
@@ -42,8 +42,9 @@ def test_the_claimed_order_matches_the_papers_gpu_speeds(guideline):
         # x4 is not compared: there the paper's own order differs for four in series in table 3.
         assert first[0] > second[0]
         assert first[1] > second[1]
-    assert all(row.speeds[family][0] <= table.rows[table.best].speeds[family][0]
-               for row in table.rows for family in FAMILIES)
+    assert all(
+        row.speeds[family][0] <= table.rows[table.best].speeds[family][0] for row in table.rows for family in FAMILIES
+    )
 
 
 @pytest.mark.parametrize('guideline', list(TABLES))

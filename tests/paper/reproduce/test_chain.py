@@ -46,10 +46,27 @@ def configs(tmp_path_factory, small_config, small_classifier):
 def killed(configs, tmp_path_factory):
     """The output folder of a row that was killed in or after the second epoch of pre-training."""
     out = tmp_path_factory.mktemp('runs') / 'coco'
-    command = [sys.executable, ROOT / 'tools' / 'reproduce.py', '--table', 'coco', '--width', '0.5', '--pretrain',
-               '--config', configs[0], '--classifier-config', configs[1], '--out', out]
-    with open(out.with_suffix('.txt'), 'wb') as screen, subprocess.Popen(
-            command, stdout=screen, stderr=subprocess.STDOUT, env=os.environ | dict(PYTHONPATH=str(ROOT))) as process:
+    command = [
+        sys.executable,
+        ROOT / 'tools' / 'reproduce.py',
+        '--table',
+        'coco',
+        '--width',
+        '0.5',
+        '--pretrain',
+        '--config',
+        configs[0],
+        '--classifier-config',
+        configs[1],
+        '--out',
+        out,
+    ]
+    with (
+        open(out.with_suffix('.txt'), 'wb') as screen,
+        subprocess.Popen(
+            command, stdout=screen, stderr=subprocess.STDOUT, env=os.environ | dict(PYTHONPATH=str(ROOT))
+        ) as process,
+    ):
         while process.poll() is None:
             if any('Epoch(train) [2][3/6]' in log.read_text() for log in out.rglob('*.log')):
                 process.send_signal(signal.SIGKILL)
@@ -62,6 +79,7 @@ def killed(configs, tmp_path_factory):
 def finished(killed, configs):
     """The same row after resuming, and its output."""
     from mmengine.logging import MMLogger
+
     MMLogger._instance_dict.clear()
     out = shutil.copytree(killed, killed.parent / 'resumed')
     (out / 'pretrain' / 'last_checkpoint').write_text(str(out / 'pretrain' / 'epoch_1.pth'))
@@ -101,8 +119,7 @@ def test_the_result_is_the_row(finished):
     assert result['values']['mmap'] == 100 * metrics['coco/bbox_mAP']
     assert {name: step['images'] for name, step in result['steps'].items()} == dict(pretrain=72, train=12, test=6)
     assert f'| ShuffleNet V2 0.5x | mmAP % | 22.5 | {result["values"]["mmap"]:.1f} |  |' in lines[-1]
-    assert ('detector.py, pre-trained by classifier.py on 72 images, trained on 12 images, tested on 6, '
-            in lines[-1])
+    assert 'detector.py, pre-trained by classifier.py on 72 images, trained on 12 images, tested on 6, ' in lines[-1]
 
 
 def test_a_finished_row_does_not_run_again(finished):

@@ -18,12 +18,15 @@ from mmdet_shufflenetv2.paper.reproduce.estimate import (
 register_all_modules()
 
 
-@pytest.mark.parametrize(('loader', 'images', 'gpus', 'steps'), [
-    (dict(batch_size=8), 100, 1, 13),
-    (dict(batch_size=8, drop_last=True), 100, 1, 12),
-    (dict(batch_size=8), 100, 4, 4),  # 25 images each
-    (dict(batch_size=128, drop_last=True), 1281167, 8, 1251),
-])
+@pytest.mark.parametrize(
+    ('loader', 'images', 'gpus', 'steps'),
+    [
+        (dict(batch_size=8), 100, 1, 13),
+        (dict(batch_size=8, drop_last=True), 100, 1, 12),
+        (dict(batch_size=8), 100, 4, 4),  # 25 images each
+        (dict(batch_size=128, drop_last=True), 1281167, 8, 1251),
+    ],
+)
 def test_batches_are_counted_as_by_the_data_loader(loader, images, gpus, steps):
     assert count_steps(ConfigDict(loader), images, gpus) == steps
     if gpus == 1 and images < 1000:
@@ -31,26 +34,35 @@ def test_batches_are_counted_as_by_the_data_loader(loader, images, gpus, steps):
         assert len(loader) == steps
 
 
-@pytest.mark.parametrize(('loop', 'expected'), [
-    (dict(max_epochs=240, val_interval=8), (300240, 30 * 49)),
-    (dict(max_epochs=5, val_interval=2), (5 * 1251, 3 * 49)),
-    (dict(max_epochs=5), (5 * 1251, 5 * 49)),
-    (dict(max_iters=1000, val_interval=300), (1000, 4 * 49)),
-])
+@pytest.mark.parametrize(
+    ('loop', 'expected'),
+    [
+        (dict(max_epochs=240, val_interval=8), (300240, 30 * 49)),
+        (dict(max_epochs=5, val_interval=2), (5 * 1251, 3 * 49)),
+        (dict(max_epochs=5), (5 * 1251, 5 * 49)),
+        (dict(max_iters=1000, val_interval=300), (1000, 4 * 49)),
+    ],
+)
 def test_a_schedule_counts_training_and_evaluation_steps(loop, expected):
-    cfg = Config(dict(train_cfg=loop, train_dataloader=dict(batch_size=1024, drop_last=True),
-                      val_dataloader=dict(batch_size=1024)))
+    cfg = Config(
+        dict(
+            train_cfg=loop, train_dataloader=dict(batch_size=1024, drop_last=True), val_dataloader=dict(batch_size=1024)
+        )
+    )
     assert schedule(cfg, dict(train=1281167, val=50000)) == expected
 
 
-@pytest.mark.parametrize(('config', 'shape'), [
-    ('imagenet/shufflenet_v2_1.0x.py', (2, 3, 224, 224)),
-    ('imagenet/shufflenet_v2_torchvision_1.0x.py', (2, 3, 176, 176)),
-])
+@pytest.mark.parametrize(
+    ('config', 'shape'),
+    [
+        ('imagenet/shufflenet_v2_1.0x.py', (2, 3, 224, 224)),
+        ('imagenet/shufflenet_v2_torchvision_1.0x.py', (2, 3, 176, 176)),
+    ],
+)
 def test_synthetic_images_have_the_training_size_of_a_classifier(config, shape):
     images, labels = synthetic_batch(Config.fromfile(ROOT / 'configs' / config), 'train', 2)
     assert tuple(images.shape) == shape
-    assert tuple(labels.shape) == (2, )
+    assert tuple(labels.shape) == (2,)
 
 
 def test_synthetic_images_have_the_size_of_a_detector_and_contain_objects():
@@ -78,8 +90,14 @@ def test_a_training_step_of_a_detector_is_timed(name):
 def test_an_estimate_is_close_to_the_duration_of_the_training(small_classifier, tmp_path):
     cfg = Config.fromfile(small_classifier)
     # Larger images than in the other tests, so that reading them is not as slow as computing.
-    cfg.merge_from_dict({'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 2, 'custom_hooks': [],
-                         'default_hooks.checkpoint.interval': 9})
+    cfg.merge_from_dict(
+        {
+            'train_cfg.max_epochs': 2,
+            'train_cfg.val_interval': 2,
+            'custom_hooks': [],
+            'default_hooks.checkpoint.interval': 9,
+        }
+    )
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.pipeline[0]['size'] = (128, 128)
     steps = schedule(cfg, dict(train=72, val=24))

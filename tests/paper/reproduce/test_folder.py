@@ -20,10 +20,13 @@ def test_the_same_run_continues_only_with_resume(tmp_path):
     claim(tmp_path / 'run', RUN, resume=True)
 
 
-@pytest.mark.parametrize(('other', 'words'), [
-    (RUN | dict(row='coco_0.5x'), 'row coco_1.0x, not coco_0.5x'),
-    (RUN | dict(weights='a.pth'), 'weights None, not a.pth'),
-])
+@pytest.mark.parametrize(
+    ('other', 'words'),
+    [
+        (RUN | dict(row='coco_0.5x'), 'row coco_1.0x, not coco_0.5x'),
+        (RUN | dict(weights='a.pth'), 'weights None, not a.pth'),
+    ],
+)
 @pytest.mark.parametrize('resume', [False, True])
 def test_another_run_is_reported_and_not_changed(tmp_path, other, words, resume):
     claim(tmp_path / 'run', RUN, resume=False)

@@ -6,8 +6,9 @@ from mmdet_shufflenetv2.paper.reproduce import folder
 from mmdet_shufflenetv2.paper.reproduce.folder import collect_provenance
 
 
-@pytest.mark.parametrize(('machines', 'expected'), [
-    (['A'], 'A'), (['A', 'A'], 'A'), (['A', 'B'], 'A and B'), (['A', 'B', 'A'], 'A and B')])
+@pytest.mark.parametrize(
+    ('machines', 'expected'), [(['A'], 'A'), (['A', 'A'], 'A'), (['A', 'B'], 'A and B'), (['A', 'B', 'A'], 'A and B')]
+)
 def test_every_machine_on_which_a_step_ran_is_recorded(monkeypatch, machines, expected):
     before = None
     for machine in machines:

@@ -22,8 +22,10 @@ def paper_rows(heading):
 @needs_shared('paper.md')
 def test_table_8_matches_the_paper():
     _, rows = paper_rows('ImageNet (table 8)')
-    found = {(float(name.split('x')[0]), 'se' if 'SE' in name else ''): (int(mflops), float(error))
-             for name, mflops, error in rows}
+    found = {
+        (float(name.split('x')[0]), 'se' if 'SE' in name else ''): (int(mflops), float(error))
+        for name, mflops, error in rows
+    }
     assert found == IMAGENET
 
 

@@ -62,8 +62,9 @@ def test_a_detector_starts_from_its_pre_training_with_the_same_normalization(tmp
 
 
 def test_the_classifiers_config_gives_the_normalization_of_given_weights(tmp_path):
-    request = detector(tmp_path, weights='theirs.pth',
-                       classifier_config='configs/imagenet/shufflenet_v2_torchvision_0.5x.py')
+    request = detector(
+        tmp_path, weights='theirs.pth', classifier_config='configs/imagenet/shufflenet_v2_torchvision_0.5x.py'
+    )
     cfg = request.steps[0].cfg
     assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='theirs.pth')
     assert cfg.model.data_preprocessor.mean == [123.675, 116.28, 103.53]
@@ -74,14 +75,17 @@ def test_a_custom_config_keeps_its_own_weights(tmp_path):
     assert detector(tmp_path).steps[0].options == {}
 
 
-@pytest.mark.parametrize(('row', 'arguments', 'words'), [
-    (IMAGENET, dict(pretrain=True), 'pretrain=True is for table coco'),
-    (NANODET, dict(pretrain=True), 'pretrain=True .*coco.* NanoDet-Plus starts from torchvision'),
-    (COCO, dict(pretrain=True, weights='a.pth'), '`pretrain` and `weights` exclude each other'),
-    (COCO, dict(data_root='/nowhere'), 'data_root=/nowhere is not a folder'),
-    (COCO, dict(imagenet_root='/nowhere'), 'imagenet_root=/nowhere is not a folder'),
-    (COCO, dict(gpus=0), 'gpus=0: expected'),
-])
+@pytest.mark.parametrize(
+    ('row', 'arguments', 'words'),
+    [
+        (IMAGENET, dict(pretrain=True), 'pretrain=True is for table coco'),
+        (NANODET, dict(pretrain=True), 'pretrain=True .*coco.* NanoDet-Plus starts from torchvision'),
+        (COCO, dict(pretrain=True, weights='a.pth'), '`pretrain` and `weights` exclude each other'),
+        (COCO, dict(data_root='/nowhere'), 'data_root=/nowhere is not a folder'),
+        (COCO, dict(imagenet_root='/nowhere'), 'imagenet_root=/nowhere is not a folder'),
+        (COCO, dict(gpus=0), 'gpus=0: expected'),
+    ],
+)
 def test_contradicting_settings_are_rejected(row, arguments, words):
     with pytest.raises(UserError, match=words):
         Request(row, Path('out'), **arguments)

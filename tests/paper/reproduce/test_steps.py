@@ -15,17 +15,22 @@ def test_a_step_must_define_check_done_and_run():
 
 @pytest.mark.slow
 def test_several_processes_get_their_ranks(tmp_path):
-    code = (f'import os, pathlib; pathlib.Path({str(tmp_path)!r}, os.environ["RANK"]).write_text('
-            f'os.environ["LOCAL_RANK"] + "/" + os.environ["WORLD_SIZE"])')
+    code = (
+        f'import os, pathlib; pathlib.Path({str(tmp_path)!r}, os.environ["RANK"]).write_text('
+        f'os.environ["LOCAL_RANK"] + "/" + os.environ["WORLD_SIZE"])'
+    )
     launch(partial(exec, code), 2)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {'0': '0/2', '1': '1/2'}
 
 
-@pytest.mark.parametrize(('latest', 'state', 'remaining'), [
-    (None, 'not run', 1),
-    ('epoch_4.pth', 'epoch 4 of 16', 0.75),
-    ('epoch_16.pth', 'done', 0),
-])
+@pytest.mark.parametrize(
+    ('latest', 'state', 'remaining'),
+    [
+        (None, 'not run', 1),
+        ('epoch_4.pth', 'epoch 4 of 16', 0.75),
+        ('epoch_16.pth', 'done', 0),
+    ],
+)
 def test_the_progress_of_a_training_is_read_from_its_folder(small_classifier, tmp_path, latest, state, remaining):
     (tmp_path / 'epoch_16.pth').touch()  # not recorded: it may be incomplete
     if latest:
@@ -44,10 +49,13 @@ def test_a_training_may_count_iterations(small_classifier, tmp_path):
     assert training.remaining == 0.5
 
 
-@pytest.mark.parametrize(('provenance', 'words'), [
-    (None, 'checkpoints without a provenance.json'),
-    (dict(images=71), ' 71 images.* 72'),
-])
+@pytest.mark.parametrize(
+    ('provenance', 'words'),
+    [
+        (None, 'checkpoints without a provenance.json'),
+        (dict(images=71), ' 71 images.* 72'),
+    ],
+)
 def test_a_training_continues_only_with_the_same_images(small_classifier, tmp_path, provenance, words):
     training = Training('train', str(small_classifier), tmp_path)
     training.check()
@@ -71,8 +79,10 @@ def test_an_evaluation_is_done_when_its_metrics_are_complete(tmp_path, content, 
     assert Evaluation('test', 'config.py', tmp_path).done == done
 
 
-@pytest.mark.parametrize(('gpu', 'measured', 'state'), [
-    (False, False, 'needs a GPU'), (True, False, 'not run'), (True, True, 'done'), (False, True, 'done')])
+@pytest.mark.parametrize(
+    ('gpu', 'measured', 'state'),
+    [(False, False, 'needs a GPU'), (True, False, 'not run'), (True, True, 'done'), (False, True, 'done')],
+)
 def test_speed_is_measured_once_and_only_on_a_gpu(tmp_path, monkeypatch, gpu, measured, state):
     monkeypatch.setattr('torch.cuda.is_available', lambda: gpu)
     if measured:

@@ -64,20 +64,28 @@ class Chaos:
         from random_run import RANDOM
 
         from mmdet_shufflenetv2.data import make_shapes
+
         self.folder, self.random = folder, random.Random(seed)
         self.data = make_shapes(folder / 'shapes', num_train=12, num_val=6, size=96)
         small, self.config = folder / 'small.py', folder / 'config.py'
         small.write_text(SMALL_CONFIG.format(root=ROOT, base='faster_rcnn_snv2_shapes.py', data=self.data))
-        self.config.write_text(RANDOM.format(config=small, workers=0, hooks='').replace(
-            'max_keep_ckpts=1', 'max_keep_ckpts=3'))
+        self.config.write_text(
+            RANDOM.format(config=small, workers=0, hooks='').replace('max_keep_ckpts=1', 'max_keep_ckpts=3')
+        )
         started = time.monotonic()
         self.whole = self.run('whole')
         self.seconds = time.monotonic() - started
 
     def command(self, name: str) -> list[str]:
         """The command line that begins a run or continues with it."""
-        return [sys.executable, str(ROOT / 'tools' / 'train.py'), str(self.config), '--work-dir',
-                str(self.folder / name), '--resume']
+        return [
+            sys.executable,
+            str(ROOT / 'tools' / 'train.py'),
+            str(self.config),
+            '--work-dir',
+            str(self.folder / name),
+            '--resume',
+        ]
 
     def run(self, name: str) -> Path:
         """Run to the end."""
@@ -89,6 +97,7 @@ class Chaos:
     def is_same(self, checkpoint: Path) -> bool:
         """Whether a run ended with the weights, the optimizer and the losses of the undisturbed one."""
         from random_run import assert_same_run
+
         try:
             assert_same_run(self.whole, checkpoint)
         except AssertionError:
@@ -100,8 +109,9 @@ class Chaos:
         name = f'killed_{len(list(self.folder.iterdir()))}'
         work_dir, lost = self.folder / name, []
         for while_saving in kills:
-            process = subprocess.Popen(self.command(name), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                       env=_environment())
+            process = subprocess.Popen(
+                self.command(name), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment()
+            )
             if while_saving:
                 while process.poll() is None and not any(work_dir.glob('.*.unfinished*')):
                     time.sleep(0.0005)
@@ -123,6 +133,7 @@ class Chaos:
     def _steps_saved(self, work_dir: Path) -> int:
         from mmdet_shufflenetv2.checkpoints.latest import is_valid_checkpoint
         from mmdet_shufflenetv2.checkpoints.safe_loading import load
+
         last = work_dir / 'last_checkpoint'
         if not last.exists():
             return 0
@@ -147,9 +158,16 @@ class Chaos:
         (self.folder / name / 'last_checkpoint').write_text(str(self.folder / name / 'epoch_1.pth'))
         limit = int(self.whole.stat().st_size * self.random.uniform(0.1, 0.9))
         full = subprocess.run(
-            self.command(name), capture_output=True, text=True, check=False, env=_environment(),
-            preexec_fn=lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
-                                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))))
+            self.command(name),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=_environment(),
+            preexec_fn=lambda: (
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+            ),
+        )
         said = full.returncode == 2 and 'full' in full.stderr and 'Traceback' not in full.stderr
         tally.note(said and self._steps_saved(self.folder / name) == STEPS and self.is_same(self.run(name)), STEPS)
 
@@ -161,6 +179,7 @@ class Chaos:
         from mmdet_shufflenetv2 import UserError
         from mmdet_shufflenetv2.data import prepare_dataset
         from mmdet_shufflenetv2.training.fault_tolerance import broken_images  # noqa: F401 - registers
+
         init_default_scope('mmdet')
         source = self.data / 'annotations' / 'instances_train2017.json'
         mutated = self.folder / 'mutated.json'
@@ -169,10 +188,17 @@ class Chaos:
         else:
             mutated.write_text(json.dumps(self._mutate_values(json.loads(source.read_text()))))
         cfg = dict(
-            type='CocoDataset', data_root=str(self.data), ann_file=str(mutated), data_prefix=dict(img='train2017/'),
-            metainfo=dict(classes=('circle', 'square', 'triangle', 'star', 'cross')), pipeline=[
-                dict(type='LoadCompleteImage'), dict(type='LoadAnnotations', with_bbox=True),
-                dict(type='PackDetInputs')])
+            type='CocoDataset',
+            data_root=str(self.data),
+            ann_file=str(mutated),
+            data_prefix=dict(img='train2017/'),
+            metainfo=dict(classes=('circle', 'square', 'triangle', 'star', 'cross')),
+            pipeline=[
+                dict(type='LoadCompleteImage'),
+                dict(type='LoadAnnotations', with_bbox=True),
+                dict(type='PackDetInputs'),
+            ],
+        )
         try:
             prepare_dataset(cfg, max_broken=10)
             dataset = DATASETS.build(cfg)
@@ -210,9 +236,9 @@ class Chaos:
             if kind == 0 and changed:
                 changed[at] = self.random.randrange(256)
             elif kind == 1:
-                del changed[at:at + self.random.randint(1, 50)]
+                del changed[at : at + self.random.randint(1, 50)]
             else:
-                del changed[at + 1:]
+                del changed[at + 1 :]
         return bytes(changed)
 
     def mutate_image(self, tally: Tally) -> None:
@@ -221,6 +247,7 @@ class Chaos:
 
         from mmdet_shufflenetv2.training.fault_tolerance.broken_images import LoadCompleteImage
         from mmdet_shufflenetv2.utils.errors import BrokenImageError
+
         source = self.random.choice(sorted((self.data / 'train2017').iterdir()))
         mutated = self.folder / f'mutated{source.suffix}'
         mutated.write_bytes(self._mutate_bytes(source.read_bytes()))
@@ -233,17 +260,27 @@ class Chaos:
 
 def _environment() -> dict[str, str]:
     import torch
+
     threads = str(torch.get_num_threads())  # another number of them adds in another order
     return os.environ | dict(PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS=threads)
 
 
-def run(folder: Path, seed: int, kills: int, mutations: int, corrupt: int, full: int,
-        kills_a_run: int = 4) -> list[Tally]:
+def run(
+    folder: Path, seed: int, kills: int, mutations: int, corrupt: int, full: int, kills_a_run: int = 4
+) -> list[Tally]:
     """Throw all kinds of faults and count them."""
     chaos = Chaos(folder, seed)
-    tallies = [Tally(fault) for fault in (
-        'SIGKILL at a random moment', 'SIGKILL while a checkpoint is written', 'latest checkpoint corrupt', 'disk full',
-        'annotation file mutated', 'image mutated')]
+    tallies = [
+        Tally(fault)
+        for fault in (
+            'SIGKILL at a random moment',
+            'SIGKILL while a checkpoint is written',
+            'latest checkpoint corrupt',
+            'disk full',
+            'annotation file mutated',
+            'image mutated',
+        )
+    ]
     killed, saving, corrupting, filling, annotations, images = tallies
     while killed.tried + saving.tried < kills:
         left = kills - killed.tried - saving.tried
@@ -251,8 +288,11 @@ def run(folder: Path, seed: int, kills: int, mutations: int, corrupt: int, full:
         chaos.kill(saving if while_saving else killed, [while_saving] * min((left + 1) // 2, kills_a_run))
     size = chaos.whole.stat().st_size
     damages = [
-        lambda content: content[:chaos.random.randrange(size)], lambda content: b'',
-        lambda content: chaos._mutate_bytes(content), lambda content: bytes(len(content))]
+        lambda content: content[: chaos.random.randrange(size)],
+        lambda content: b'',
+        lambda content: chaos._mutate_bytes(content),
+        lambda content: bytes(len(content)),
+    ]
     for number in range(corrupt):
         chaos.corrupt(corrupting, damages[number % len(damages)])
     for _ in range(full):
@@ -268,9 +308,13 @@ def run(folder: Path, seed: int, kills: int, mutations: int, corrupt: int, full:
 def table(tallies: list[Tally]) -> str:
     """The table in Markdown."""
     lines = ['| fault | tried | survived | most steps lost |', '| --- | --- | --- | --- |']
-    return '\n'.join(lines + [
-        f'| {tally.fault} | {tally.tried} | {tally.survived} | {"" if tally.lost is None else tally.lost} |'
-        for tally in tallies])
+    return '\n'.join(
+        lines
+        + [
+            f'| {tally.fault} | {tally.tried} | {tally.survived} | {"" if tally.lost is None else tally.lost} |'
+            for tally in tallies
+        ]
+    )
 
 
 def main() -> None:

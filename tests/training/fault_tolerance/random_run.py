@@ -32,6 +32,7 @@ def assert_same_run(one, other):
     for key, state in one['optimizer']['state'].items():
         for name, value in state.items():
             assert torch.equal(torch.as_tensor(value), torch.as_tensor(other['optimizer']['state'][key][name]))
-    losses, others = ([float(value) for value in run['message_hub']['log_scalars']['train/loss'].data[0]]
-                      for run in (one, other))
+    losses, others = (
+        [float(value) for value in run['message_hub']['log_scalars']['train/loss'].data[0]] for run in (one, other)
+    )
     assert losses == others

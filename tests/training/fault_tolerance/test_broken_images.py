@@ -29,10 +29,17 @@ def test_a_complete_image_is_loaded_like_by_load_image_from_file(image_file):
     np.testing.assert_array_equal(results['img'], cv2.imread(str(image_file)))
 
 
-@pytest.mark.parametrize('damage', [
-    cut, lambda path: path.unlink(), lambda path: path.write_bytes(b''), lambda path: path.write_text('no image'),
-    lambda path: path.write_bytes(bytes([*path.read_bytes()[:20], *bytes(500), 0xff, 0xd9])),
-], ids=['cut', 'missing', 'empty', 'text', 'zeros within'])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        cut,
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b''),
+        lambda path: path.write_text('no image'),
+        lambda path: path.write_bytes(bytes([*path.read_bytes()[:20], *bytes(500), 0xFF, 0xD9])),
+    ],
+    ids=['cut', 'missing', 'empty', 'text', 'zeros within'],
+)
 def test_a_broken_one_is_named(image_file, damage):
     damage(image_file)
     with pytest.raises(BrokenImageError, match=r'^.*image\.jpg '):
@@ -45,12 +52,12 @@ def data(shapes_root, tmp_path):
 
 
 def plain_coco(data):
-    return f'''
+    return f"""
 _plain = dict(type='CocoDataset', data_root='{data}/', metainfo=dict(classes=(
     'circle', 'square', 'triangle', 'star', 'cross')), ann_file='annotations/instances_train2017.json',
     data_prefix=dict(img='train2017/'), _delete_=True, pipeline=_shuffled['pipeline'])
 train_dataloader = dict(dataset=_plain)
-'''
+"""
 
 
 @pytest.mark.parametrize('workers', [0, 2])
@@ -70,6 +77,7 @@ def test_too_many_end_the_run_with_the_list(random_config, data, tmp_path):
     # The check before the run would refuse them: they broke after it.
     config = random_config(more=plain_coco(data))
     from mmdet_shufflenetv2.training import train as training
+
     check, training.prepare_data = training.prepare_data, lambda *args, **kwargs: None
     try:
         with pytest.raises(UserError) as raised:

@@ -19,7 +19,7 @@ def test_training_survives_what_is_thrown_at_it(tmp_path):
     chaos = ChaosHere(tmp_path, seed=1)
     killed, corrupt, annotations, images = (Tally(name) for name in ('killed', 'corrupt', 'annotations', 'images'))
     chaos.kill(killed, [True])
-    chaos.corrupt(corrupt, lambda content: content[:len(content) // 2])
+    chaos.corrupt(corrupt, lambda content: content[: len(content) // 2])
     for _ in range(40):
         chaos.mutate_annotations(annotations)
         chaos.mutate_image(images)

@@ -43,8 +43,11 @@ def test_whenever_the_process_might_be_killed_last_checkpoint_names_a_whole_file
     for name in ('fsync', 'replace', 'remove', 'unlink'):
         monkeypatch.setattr(os, name, look(getattr(os, name)))
     monkeypatch.setattr(Path, 'unlink', look(Path.unlink))
-    train(random_config(more="default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))"), work_dir=str(work_dir),
-          checkpoint_interval_minutes=1e-4)
+    train(
+        random_config(more='default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))'),
+        work_dir=str(work_dir),
+        checkpoint_interval_minutes=1e-4,
+    )
     assert len(seen) > 12
     assert all(seen)
     assert [path.name for path in work_dir.glob('*.pth')] == ['epoch_2.pth']

@@ -50,7 +50,8 @@ MODELS = dict(
     # Fewer proposals in some images than boxes to sample, so the processes count different numbers.
     faster_rcnn="""roi_head=dict(bbox_head=dict(num_classes=5, fc_out_channels=64)),
         train_cfg=dict(rpn_proposal=dict(max_per_img=60), rcnn=dict(sampler=dict(num=64))),
-        test_cfg=dict(rcnn=dict(score_thr=0.0))""")
+        test_cfg=dict(rcnn=dict(score_thr=0.0))""",
+)
 
 
 @pytest.fixture
@@ -58,8 +59,18 @@ def config(shapes_root, tmp_path):
 
     def write(name, batch_size, epochs, base='retinanet', hooks='', imports=''):
         path = tmp_path / f'{name}.py'
-        path.write_text(CONFIG.format(root=ROOT, data=shapes_root, base=base, model=MODELS[base], batch_size=batch_size,
-                                      epochs=epochs, hooks=hooks, imports=imports))
+        path.write_text(
+            CONFIG.format(
+                root=ROOT,
+                data=shapes_root,
+                base=base,
+                model=MODELS[base],
+                batch_size=batch_size,
+                epochs=epochs,
+                hooks=hooks,
+                imports=imports,
+            )
+        )
         return path
 
     return write
@@ -67,10 +78,22 @@ def config(shapes_root, tmp_path):
 
 def torchrun(*arguments, cwd):
     return subprocess.Popen(
-        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
-         str(ROOT / 'tools' / 'train.py'), *map(str, arguments)], cwd=cwd, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, env=os.environ | dict(CUDA_VISIBLE_DEVICES='', PYTHONPATH=f'{cwd}:{ROOT}',
-                                                        OMP_NUM_THREADS='1'))
+        [
+            sys.executable,
+            '-m',
+            'torch.distributed.run',
+            '--standalone',
+            '--nproc-per-node',
+            '2',
+            str(ROOT / 'tools' / 'train.py'),
+            *map(str, arguments),
+        ],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | dict(CUDA_VISIBLE_DEVICES='', PYTHONPATH=f'{cwd}:{ROOT}', OMP_NUM_THREADS='1'),
+    )
 
 
 def scalars(work_dir):
@@ -80,7 +103,8 @@ def scalars(work_dir):
 
 @pytest.mark.parametrize('base', ['faster_rcnn', pytest.param('retinanet', marks=pytest.mark.slow)])
 def test_two_processes_follow_the_loss_of_one_with_twice_the_batch_and_evaluate_every_image_once(
-        base, config, tmp_path, tool):
+    base, config, tmp_path, tool
+):
     two = torchrun(config('two', 2, 7, base), '--work-dir', tmp_path / 'two', cwd=tmp_path)
     out = two.communicate(timeout=300)[0]
     assert two.returncode == 0, out[-3000:]
@@ -91,8 +115,9 @@ def test_two_processes_follow_the_loss_of_one_with_twice_the_batch_and_evaluate_
     np.testing.assert_allclose(losses, others, rtol=1e-4)
     assert sum(losses[-3:]) < sum(losses[:3])
     # Evaluating seven images would differ from evaluating six.
-    scores, others = (next(line for line in scalars(tmp_path / name) if 'coco/bbox_mAP' in line)
-                      for name in ('two', 'one'))
+    scores, others = (
+        next(line for line in scalars(tmp_path / name) if 'coco/bbox_mAP' in line) for name in ('two', 'one')
+    )
     assert scores['coco/bbox_mAP'] == pytest.approx(others['coco/bbox_mAP'], abs=1e-3)
     logs = ''.join(path.read_text() for path in (tmp_path / 'two').rglob('*.log'))
     assert logs.count('Evaluating bbox...') == 1
@@ -126,6 +151,7 @@ def test_a_process_that_dies_ends_the_other_with_its_error(config, tmp_path):
 
 def test_a_launcher_without_its_environment_says_what_to_type(monkeypatch):
     from mmengine.config import Config
+
     for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT', 'TORCHELASTIC_RUN_ID'):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
@@ -154,8 +180,15 @@ def test_a_box_head_divides_by_the_mean_number_of_boxes_except_for_a_sampler(mon
     monkeypatch.setattr(distributed, 'reduce_mean', lambda count: count / 2)
     head = BBoxHead(num_classes=3)
     boxes = 6
-    inputs = (torch.randn(boxes, 4), torch.randn(boxes, 12), torch.rand(boxes, 5), torch.arange(boxes) % 4,
-              torch.ones(boxes), torch.rand(boxes, 4), torch.ones(boxes, 4))
+    inputs = (
+        torch.randn(boxes, 4),
+        torch.randn(boxes, 12),
+        torch.rand(boxes, 5),
+        torch.arange(boxes) % 4,
+        torch.ones(boxes),
+        torch.rand(boxes, 4),
+        torch.ones(boxes, 4),
+    )
     alone, each = head.loss(*inputs), head.loss(*inputs, reduction_override='none')
     distributed.share_normalizers(torch.nn.ModuleList([head]))
     shared = head.loss(*inputs)

@@ -26,12 +26,15 @@ class RecordImages(Hook):
         self.seen += [sample.img_id for sample in data_batch['data_samples']]
 
 
-@pytest.mark.parametrize(('step', 'workers', 'hooks', 'more'), [
-    (2, 0, [EMA], ''),
-    pytest.param(6, 0, [], '', marks=pytest.mark.slow),  # the last of an epoch
-    (7, 2, [], ''),  # the first of the next, while workers have loaded ahead
-    pytest.param(9, 0, [], ACCUMULATE, marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    ('step', 'workers', 'hooks', 'more'),
+    [
+        (2, 0, [EMA], ''),
+        pytest.param(6, 0, [], '', marks=pytest.mark.slow),  # the last of an epoch
+        (7, 2, [], ''),  # the first of the next, while workers have loaded ahead
+        pytest.param(9, 0, [], ACCUMULATE, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_stopped_after_any_step_goes_on_as_if_it_had_not(random_config, tmp_path, step, workers, hooks, more):
     whole = train(random_config(*hooks, more=more), work_dir=str(tmp_path / 'whole'))['checkpoint']
     config = random_config(*hooks, f"dict(type='SignalAfterStep', step={step})", workers=workers, more=more)
@@ -60,7 +63,11 @@ def test_an_epoch_begins_anew_when_the_batch_size_has_changed(random_config, tmp
     with pytest.raises(StoppedError):
         train(random_config("dict(type='SignalAfterStep', step=4)"), work_dir=str(tmp_path / 'run'))
     RecordImages.seen = []
-    train(random_config("dict(type='RecordImages')"), work_dir=str(tmp_path / 'run'), resume='auto',
-          cfg_options={'train_dataloader.batch_size': 3})
+    train(
+        random_config("dict(type='RecordImages')"),
+        work_dir=str(tmp_path / 'run'),
+        resume='auto',
+        cfg_options={'train_dataloader.batch_size': 3},
+    )
     assert 'epoch 1 starts from the beginning' in capfd.readouterr().out
     assert sorted(RecordImages.seen[:12]) == list(range(1, 13))

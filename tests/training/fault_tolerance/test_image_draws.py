@@ -41,8 +41,10 @@ def test_what_is_drawn_afterwards_does_not_depend_on_it():
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize(('config', 'count'), [('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 2),
-                                               ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', 4)])
+@pytest.mark.parametrize(
+    ('config', 'count'),
+    [('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 2), ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', 4)],
+)
 def test_every_sampler_of_a_detector_is_found(config, count):
     model = MODELS.build(load_config(f'mmdet::{config}').model)
     assert sum(isinstance(each, RandomSampler) for each in image_draws._samplers(model)) == count

@@ -50,29 +50,57 @@ class RecordRates(Hook):
     priority = 'HIGHEST'  # before the schedulers step
 
 
-def run(work_dir: Path, length: int, *, by_epoch: bool = True, resume: Path | None = None, lr: float = 0.1,
-        batch: int = 2, schedule: dict[str, Any] | None = None, classes: tuple[str, ...] = ('a', 'b'),
-        outputs: int | None = None, optimizer: str = 'SGD', seed: int | None = None, count: int = 8,
-        **optimizer_args: Any) -> dict[int, float]:
+def run(
+    work_dir: Path,
+    length: int,
+    *,
+    by_epoch: bool = True,
+    resume: Path | None = None,
+    lr: float = 0.1,
+    batch: int = 2,
+    schedule: dict[str, Any] | None = None,
+    classes: tuple[str, ...] = ('a', 'b'),
+    outputs: int | None = None,
+    optimizer: str = 'SGD',
+    seed: int | None = None,
+    count: int = 8,
+    **optimizer_args: Any,
+) -> dict[int, float]:
     """Train a layer on eight images; returns the learning rate of each step that was taken."""
     register_all_modules(init_default_scope=False)
     torch.manual_seed(0)
-    loop = (dict(type='ResumableEpochLoop', max_epochs=length) if by_epoch else
-            dict(type='IterBasedTrainLoop', max_iters=length))
-    loader = dict(dataset=Images(classes, count), sampler=dict(
-        type='DefaultSampler' if by_epoch else 'InfiniteSampler', shuffle=True), num_workers=0,
-                  collate_fn=dict(type='default_collate'), batch_size=batch)
+    loop = (
+        dict(type='ResumableEpochLoop', max_epochs=length)
+        if by_epoch
+        else dict(type='IterBasedTrainLoop', max_iters=length)
+    )
+    loader = dict(
+        dataset=Images(classes, count),
+        sampler=dict(type='DefaultSampler' if by_epoch else 'InfiniteSampler', shuffle=True),
+        num_workers=0,
+        collate_fn=dict(type='default_collate'),
+        batch_size=batch,
+    )
     if by_epoch:
         loader['batch_sampler'] = dict(type='ResumableBatchSampler')
     schedule = schedule or dict(type='CosineAnnealingLR', T_max=length, by_epoch=by_epoch)
     record = RecordRates()
     runner = Runner(
-        Line(outputs or len(classes)), str(work_dir), train_dataloader=loader, train_cfg=loop,
+        Line(outputs or len(classes)),
+        str(work_dir),
+        train_dataloader=loader,
+        train_cfg=loop,
         optim_wrapper=dict(optimizer=dict(type=optimizer, lr=lr, **optimizer_args)),
-        param_scheduler=[dict(WARM_UP), schedule], resume=resume is not None, load_from=resume and str(resume),
+        param_scheduler=[dict(WARM_UP), schedule],
+        resume=resume is not None,
+        load_from=resume and str(resume),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1 if by_epoch else 4, by_epoch=by_epoch)),
-        custom_hooks=[dict(type='RunStateHook')], randomness=dict(seed=seed), default_scope='mmdet', log_level='ERROR',
-        experiment_name=f'{work_dir.name}_{length}_{resume}')
+        custom_hooks=[dict(type='RunStateHook')],
+        randomness=dict(seed=seed),
+        default_scope='mmdet',
+        log_level='ERROR',
+        experiment_name=f'{work_dir.name}_{length}_{resume}',
+    )
     runner.register_hook(record)
     runner.train()
     return record.rates
@@ -83,20 +111,36 @@ def saved(work_dir: Path, number: int, by_epoch: bool) -> Path:
 
 
 @pytest.mark.parametrize('by_epoch', [True, False], ids=['epochs', 'iterations'])
-@pytest.mark.parametrize('change', [
-    dict(lr=0.02), dict(length=2), dict(schedule='PolyLR'), dict(schedule='MultiStepLR'), dict(lr=0.02, length=2),
-], ids=str)
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(lr=0.02),
+        dict(length=2),
+        dict(schedule='PolyLR'),
+        dict(schedule='MultiStepLR'),
+        dict(lr=0.02, length=2),
+    ],
+    ids=str,
+)
 def test_a_changed_schedule_goes_on_as_if_the_run_had_begun_with_it(tmp_path, by_epoch, change):
     unit = 1 if by_epoch else 4
     long = 6 * unit
-    kinds = dict(PolyLR=dict(type='PolyLR', begin=0, end=long, by_epoch=by_epoch), MultiStepLR=dict(
-        type='MultiStepLR', milestones=[unit, 3 * unit], by_epoch=by_epoch))
+    kinds = dict(
+        PolyLR=dict(type='PolyLR', begin=0, end=long, by_epoch=by_epoch),
+        MultiStepLR=dict(type='MultiStepLR', milestones=[unit, 3 * unit], by_epoch=by_epoch),
+    )
     schedule = kinds.get(change.get('schedule'))
     lr = change.get('lr', 0.1)
     wanted = run(tmp_path / 'at_once', long, by_epoch=by_epoch, lr=lr, schedule=schedule)
     run(tmp_path / 'part', change.get('length', 6) * unit, by_epoch=by_epoch)
-    got = run(tmp_path / 'part', long, by_epoch=by_epoch, lr=lr, schedule=schedule,
-              resume=saved(tmp_path / 'part', 2 * unit, by_epoch))
+    got = run(
+        tmp_path / 'part',
+        long,
+        by_epoch=by_epoch,
+        lr=lr,
+        schedule=schedule,
+        resume=saved(tmp_path / 'part', 2 * unit, by_epoch),
+    )
     assert list(got) == list(range(8, 24))
     assert list(got.values()) == pytest.approx([wanted[step] for step in got], rel=1e-9)
 
@@ -105,8 +149,10 @@ def test_a_changed_schedule_goes_on_as_if_the_run_had_begun_with_it(tmp_path, by
 def test_schedules_of_a_fixed_length_are_lengthened_too(tmp_path, kind):
 
     def of(epochs):
-        return dict(OneCycleLR=dict(type=kind, eta_max=0.1, total_steps=epochs), CosineRestartLR=dict(
-            type=kind, periods=[epochs // 2, epochs // 2], restart_weights=[1, 0.5], eta_min=0))[kind]
+        return dict(
+            OneCycleLR=dict(type=kind, eta_max=0.1, total_steps=epochs),
+            CosineRestartLR=dict(type=kind, periods=[epochs // 2, epochs // 2], restart_weights=[1, 0.5], eta_min=0),
+        )[kind]
 
     wanted = run(tmp_path / 'at_once', 6, schedule=of(6))
     run(tmp_path / 'part', 2, schedule=of(2))
@@ -139,15 +185,19 @@ def test_the_same_settings_are_restored_bit_for_bit(tmp_path, by_epoch):
     assert got == {step: wanted[step] for step in range(12, 24)}
 
 
-@pytest.mark.parametrize(('change', 'words'), [
-    (dict(classes=('a', 'b', 'c')), r'2 classes \(a, b\), but this run has 3 classes .* load_from='),
-    (dict(classes=('b', 'a')), r'\(a, b\), but this run has 2 classes \(b, a\)'),
-    (dict(outputs=5), '2 weights do not match, such as layer.bias.* load_from='),
-    (dict(optimizer='AdamW'), 'another optimizer.* load_from='),
-    (dict(seed=9), 'randomness.seed is 9, but .* was trained with 7'),
-    (dict(length=1), '2 epochs, more than the 1 of this run'),
-    (dict(schedule=dict(type='ReduceOnPlateauLR')), 'ReduceOnPlateau'),
-], ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (dict(classes=('a', 'b', 'c')), r'2 classes \(a, b\), but this run has 3 classes .* load_from='),
+        (dict(classes=('b', 'a')), r'\(a, b\), but this run has 2 classes \(b, a\)'),
+        (dict(outputs=5), '2 weights do not match, such as layer.bias.* load_from='),
+        (dict(optimizer='AdamW'), 'another optimizer.* load_from='),
+        (dict(seed=9), 'randomness.seed is 9, but .* was trained with 7'),
+        (dict(length=1), '2 epochs, more than the 1 of this run'),
+        (dict(schedule=dict(type='ReduceOnPlateauLR')), 'ReduceOnPlateau'),
+    ],
+    ids=lambda value: str(value)[:20],
+)
 def test_what_a_resumed_run_cannot_change_is_refused(tmp_path, change, words):
     run(tmp_path, 2, seed=7)
     with pytest.raises(UserError, match=words):
