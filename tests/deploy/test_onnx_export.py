@@ -583,7 +583,7 @@ def test_where_nothing_is_found_the_parts_are_compared_all_the_same(name, option
     [
         (['detector.txt'], ['.onnx']),
         (['/dev/null/detector.onnx'], ['/dev/null', 'Choose another one']),
-        (['detector.onnx', '--target', 'tensorrt'], ['tensorrt', 'onnxruntime, openvino']),
+        (['detector.onnx', '--target', 'tensorflow'], ['tensorflow', 'onnxruntime, openvino']),
         (['detector.onnx', '--image', 'nothing.jpg'], ['nothing.jpg', 'missing']),
         (['detector.onnx', '--image-size', '9'], ['--image-size 9', 'expected']),
         (['detector.onnx', '--cfg-options', 'test_dataloader.dataset.pipeline.1.type=RandomFlip'], ['RandomFlip']),

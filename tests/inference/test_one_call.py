@@ -32,7 +32,7 @@ def test_a_list_gives_a_list_and_a_file_counts_as_its_pixels(graph, tmp_path):
         (['d.onnx', 'weights.pth'], {}, 'Remove weights.pth'),
         (['d.onnx'], dict(device='cuda:0', shuffle_free=True), 'Remove `device`, `shuffle_free`'),
         ([NANODET], {}, 'needs weights'),
-        (['nowhere.onnx'], {}, 'There is no file nowhere.onnx'),
+        (['nowhere.onnx'], {}, 'File not found: nowhere.onnx'),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(arguments, options, words, graph, monkeypatch):

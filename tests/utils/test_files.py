@@ -114,6 +114,7 @@ DIRECT_WRITERS = {
     'data/shapes.py',
     'deploy/targets/ncnn.py',
     'deploy/targets/web.py',
+    'deploy/tflite.py',
     'inference/label_savers.py',
     'inference/savers.py',
     'models/step_memory.py',
