@@ -72,9 +72,10 @@ def export(options: o.ExportOptions) -> None:
     what = (
         f'features to {checked.difference:.1g}'
         if options.backbone_only
-        else f'scores to {checked.difference:.1g}, boxes to {checked.box_difference:.1g} pixels; full image: '
-        f'{checked.matched} of {checked.found} detections match'
+        else f'scores to {checked.difference:.1g}, boxes to {checked.box_difference:.1g} pixels'
     )
+    if checked.agreement is None and not options.backbone_only:
+        what += f'; full image: {checked.matched} of {checked.found} detections match'
     in_fp32 = '' if checked.agreement is None else ' before conversion'
     print(f'{options.out}{in_fp32}: matches the PyTorch detector on {checked.image} ({what})')
     if checked.agreement is not None:

@@ -168,7 +168,10 @@ def assert_file_is(path, model, *images):
 
 
 @pytest.mark.parametrize('name', DETECTORS)
-@pytest.mark.parametrize('options', [dict(), dict(keep_shuffle=True), dict(target='openvino')])
+@pytest.mark.parametrize(
+    'options',
+    [dict(), pytest.param(dict(keep_shuffle=True), marks=pytest.mark.slow), dict(target='openvino')],
+)
 def test_the_file_finds_what_the_detector_finds_on_images_of_any_size(name, options, made, tmp_path):
     config, checkpoint = made(name)
     checked = export_model(config, checkpoint, tmp_path / 'detector.onnx', **options)
@@ -231,9 +234,9 @@ def test_openvino_reads_the_same_file(made, tmp_path):
     ('config', 'checkpoint'),
     [
         ('nanodet_m_snv2', 'nanodet_m_320'),
-        ('nanodet_m_snv2_416', 'nanodet_m_416'),
+        pytest.param('nanodet_m_snv2_416', 'nanodet_m_416', marks=pytest.mark.slow),
         ('nanodet_plus_m_snv2', 'nanodet_plus_m_320'),
-        ('nanodet_plus_m_snv2_1.5x_416', 'nanodet_plus_m_1.5x_416'),
+        pytest.param('nanodet_plus_m_snv2_1.5x_416', 'nanodet_plus_m_1.5x_416', marks=pytest.mark.slow),
     ],
 )
 def test_nanodets_file_finds_what_nanodet_finds_on_photographs(config, checkpoint, tmp_path):
