@@ -41,7 +41,7 @@ def set_augmentation(cfg: Config, strength: float) -> None:
     Raises:
         UserError: If ``strength`` is negative, would make a factor 0 or less, or there is no such range.
     """
-    if strength < 0:
+    if not 0 <= strength < float('inf'):
         raise UserError(f'augmentation={strength}: expected 0 (none) to 1 (as in the config), or more.')
     found = [(step, name, value) for step in _training_steps(cfg) for name, value in _parameters(step).items()]
     if not found:

@@ -75,6 +75,7 @@ def test_multi_scale_draws_sizes_of_its_range(name):
     ('change', 'value', 'words'),
     [
         (set_augmentation, -1, 'augmentation=-1: expected 0'),
+        (set_augmentation, float('nan'), 'augmentation=nan: expected 0'),
         (set_augmentation, 9, 'augmentation=9: scaling_ratio_range of WarpResize'),
         (set_multi_scale, 1, 'multi_scale=1: expected 0'),
     ],
