@@ -25,7 +25,7 @@ PYTEST = $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --durati
 
 help:
 	@sed -n 's/^# //p' Makefile | head -2
-	@echo 'make install, test-portable (the numeric tests under other arithmetic), test-slow (the tests that take long), chaos (faults thrown at training), test-oldest (oldest supported versions), test-onedl (the maintained forks), test-deploy (files of every export target), lint, coverage, docs, release-check, clean'
+	@echo 'make install, test-portable (the numeric tests under other arithmetic), test-slow (tests of 5 seconds and more), chaos (faults thrown at training), test-oldest (oldest supported versions), test-onedl (the maintained forks), test-deploy (files of every export target), lint, coverage, docs, release-check, clean'
 
 install: $(INSTALLED)
 
@@ -68,7 +68,7 @@ chaos: install
 	$(PY) tests/training/fault_tolerance/chaos.py
 
 test-slow: install
-	$(PY) -m pytest -m slow
+	$(PYTEST) -m slow
 
 test-oldest:
 	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=requirements/constraints-oldest.txt RUNTIMES='onnx onnxruntime'

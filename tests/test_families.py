@@ -13,11 +13,22 @@ from mmengine.logging import MessageHub
 
 register_all_modules()
 
+#: Those that take longer than five seconds.
+SLOW = {
+    'ATSS, DyHead (modulated deformable)',
+    'Cascade R-CNN',
+    'Deformable DETR',
+    'DINO',
+    'Faster R-CNN, CARAFE FPN',
+    'Grid R-CNN',
+    'Mask R-CNN',
+    'Sparse R-CNN',
+}
 DOCS = Path(__file__).parent.parent / 'docs' / 'detectors.md'
 
 
 @pytest.mark.parametrize(
-    'name', [pytest.param(name, marks=pytest.mark.slow if name == 'DINO' else ()) for name in FAMILIES]
+    'name', [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in FAMILIES]
 )
 def test_a_family_trains_a_step_and_predicts(name):
     torch.manual_seed(0)

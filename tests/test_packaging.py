@@ -72,6 +72,7 @@ def test_the_wheel_and_the_source_archive_say_that_the_package_is_typed(built):
     assert all('mmdet_shufflenetv2/py.typed' in names for names in built)
 
 
+@pytest.mark.slow
 def test_the_wheel_installs_the_command_snv2(folder, tmp_path):
     wheel = next(folder.glob('*.whl'))
     subprocess.run(

@@ -78,12 +78,14 @@ def builder(tmp_path_factory, shapes_root, small_classifier):
     return done, dumped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', [*DETECTORS, 'classifier', 'as 0.1 names it'])
 def test_a_dumped_config_builds_where_nothing_else_is_imported(builder, name):
     done, dumped = builder
     assert f'built {dumped[name]}' in done.stdout.splitlines(), done.stderr
 
 
+@pytest.mark.slow
 def test_every_module_that_registers_something_is_imported_with_the_package(builder):
     package = Path(mmdet_shufflenetv2.__file__).parent
     registering = {

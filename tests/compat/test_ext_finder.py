@@ -53,6 +53,7 @@ def test_finding_the_extension_imports_no_torch():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_compiled_extension_takes_precedence(tmp_path):
     # Simulates compiled mmcv: the installed package with an additional _ext module.
     import mmcv

@@ -2,6 +2,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 
+import pytest
 import torch
 from conftest import ROOT
 
@@ -41,6 +42,7 @@ def test_the_report_contains_the_error_of_a_failed_operator(monkeypatch):
     assert rows(compat.report())['nms'][1] == 'no: undefined symbol: broken'
 
 
+@pytest.mark.slow
 def test_it_can_be_printed_from_the_command_line():
     done = subprocess.run(
         [sys.executable, '-m', 'mmdet_shufflenetv2.compat'], capture_output=True, text=True, check=False, cwd=ROOT

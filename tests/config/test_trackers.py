@@ -98,6 +98,7 @@ def test_a_tracker_that_cannot_begin_is_one_line(small_config, tmp_path, monkeyp
 
 
 @pytest.mark.skipif(importlib.util.find_spec('tensorboard') is None, reason='needs tensorboard')
+@pytest.mark.slow
 def test_tensorboard_reads_the_loss_of_a_run(small_config, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -83,6 +83,7 @@ def test_a_batch_is_compared_image_by_image(name, tmp_path):
     assert ExportedDetector(tmp_path / 'd.onnx').batch == 2
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_put_together_in_another_order_is_refused(tmp_path, monkeypatch):
     right = graph.DetectionGraph._found_in_each
 

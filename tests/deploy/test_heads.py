@@ -21,7 +21,7 @@ from mmdet_shufflenetv2.deploy.heads import operators
 register_all_modules()
 
 #: One of each family of heads and of each operator; the others are slow to trace.
-FAST = ('FCOS', 'VFNet (deformable)', 'TOOD (deformable)', 'YOLOX', 'CenterNet', 'Cascade R-CNN', 'Mask R-CNN')
+FAST = ('FCOS', 'TOOD (deformable)', 'YOLOX', 'CenterNet')
 SIZES = {'DINO': (384, 384)}
 
 

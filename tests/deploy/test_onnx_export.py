@@ -167,10 +167,11 @@ def assert_file_is(path, model, *images):
         assert_same(detector(image), found_by(model, image), cfg.nms.iou_threshold)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', DETECTORS)
 @pytest.mark.parametrize(
     'options',
-    [dict(), pytest.param(dict(keep_shuffle=True), marks=pytest.mark.slow), dict(target='openvino')],
+    [dict(), dict(keep_shuffle=True), dict(target='openvino')],
 )
 def test_the_file_finds_what_the_detector_finds_on_images_of_any_size(name, options, made, tmp_path):
     config, checkpoint = made(name)
@@ -188,12 +189,14 @@ def test_the_light_detectors_too(name, made, tmp_path):
     assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), drawn_image(1, 160))
 
 
+@pytest.mark.slow
 def test_an_image_that_is_stretched_is_stretched_in_the_file_too(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x', keep_ratio=False)
     export_model(config, checkpoint, tmp_path / 'detector.onnx')
     assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), drawn_image(4, 250))
 
 
+@pytest.mark.slow
 def test_the_shuffle_free_file_holds_no_transpose_of_channels(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x')
     kinds = {}
@@ -219,6 +222,7 @@ def test_a_backbone_gives_its_features_for_any_batch_and_size(options, made, tmp
             assert np.abs(got - wanted.numpy()).max() <= 1e-5 * wanted.abs().max()
 
 
+@pytest.mark.slow
 def test_openvino_reads_the_same_file(made, tmp_path):
     pytest.importorskip('openvino', reason='needs openvino: pip install openvino')
     config, checkpoint = made('faster_rcnn_snv2_0.5x')
@@ -239,6 +243,7 @@ def test_openvino_reads_the_same_file(made, tmp_path):
         pytest.param('nanodet_plus_m_snv2_1.5x_416', 'nanodet_plus_m_1.5x_416', marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_nanodets_file_finds_what_nanodet_finds_on_photographs(config, checkpoint, tmp_path):
     import cv2
 
@@ -250,6 +255,7 @@ def test_nanodets_file_finds_what_nanodet_finds_on_photographs(config, checkpoin
         assert_same(detector(image), found_by(model, image), 0.6)
 
 
+@pytest.mark.slow
 def test_boxes_without_area_are_left_out_where_the_detector_leaves_them_out(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x')
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
@@ -459,7 +465,11 @@ def overlap_of_the_second_stage(model, _):
     model.test_cfg.rcnn.nms.iou_threshold += 0.1
 
 
-@pytest.mark.parametrize('broken', BREAKS)
+@pytest.mark.parametrize(
+    'broken',
+    # Two-stage detectors take twice as long.
+    [pytest.param(key, marks=pytest.mark.slow if 'rcnn' in key else ()) for key in BREAKS],
+)
 def test_a_graph_of_which_one_part_computes_something_else_is_refused(broken, quick, tmp_path, monkeypatch):
     name, change, words = BREAKS[broken]
     model, other = quick(name), quick(name)
@@ -471,6 +481,7 @@ def test_a_graph_of_which_one_part_computes_something_else_is_refused(broken, qu
 
 
 @pytest.mark.parametrize('name', ['faster_rcnn_snv2_lite', 'retinanet_snv2_lite', 'nanodet_m_snv2'])
+@pytest.mark.slow
 def test_in_half_precision_a_file_finds_what_it_finds_in_full(name, quick, tmp_path):
     float16 = pytest.importorskip('onnxruntime.transformers.float16')
     model = quick(name)
@@ -521,15 +532,15 @@ def random_weights(model, std):
 @pytest.mark.parametrize(
     ('name', 'change', 'value'),
     [
-        ('retinanet_snv2_lite', equal_scores, 8.0),
+        pytest.param('retinanet_snv2_lite', equal_scores, 8.0, marks=pytest.mark.slow),
         ('retinanet_snv2_lite', constant, 0.01),
-        ('retinanet_snv2_lite', random_weights, 0.3),
-        ('faster_rcnn_snv2_lite', equal_scores, 0.0),
+        pytest.param('retinanet_snv2_lite', random_weights, 0.3, marks=pytest.mark.slow),
+        pytest.param('faster_rcnn_snv2_lite', equal_scores, 0.0, marks=pytest.mark.slow),
         ('faster_rcnn_snv2_lite', constant, 0.0),
-        ('faster_rcnn_snv2_lite', random_weights, 0.05),
+        pytest.param('faster_rcnn_snv2_lite', random_weights, 0.05, marks=pytest.mark.slow),
         ('nanodet_m_snv2', equal_scores, 2.0),
         ('nanodet_m_snv2', random_weights, 0.2),
-        ('light_head_rcnn_snv2_1x', equal_scores, 1.0),
+        pytest.param('light_head_rcnn_snv2_1x', equal_scores, 1.0, marks=pytest.mark.slow),
     ],
 )
 def test_weights_that_score_boxes_alike_are_exported(name, change, value, made, quick, tmp_path):

@@ -37,6 +37,7 @@ def test_the_compiled_graph_computes_what_the_network_does(graph, options):
     np.testing.assert_allclose(out, conv(x).detach().numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_signals_find_their_stack_when_models_are_released_in_the_order_of_their_making(graph):
     code = f"""
 import gc, signal, subprocess

@@ -84,6 +84,7 @@ def run(path, names, image):
     return session(model.SerializeToString()).run(names, {'image': image})
 
 
+@pytest.mark.slow
 def test_scores_and_boxes_in_lower_precision_are_the_detectors(exported, tmp_path):
     path = exported('FCOS')[1]
     image = ExportedDetector(path).resized(IMAGE)

@@ -40,6 +40,7 @@ def programs(tmp_path_factory):
 @needs_shared('coco_tiny')
 @pytest.mark.parametrize(('name', 'suffix'), [('openvino', 'xml'), ('openvino', 'onnx'), ('ncnn', 'param')])
 @pytest.mark.parametrize('kind', ['nanodet_m', 'nanodet_plus_m'])
+@pytest.mark.slow
 def test_a_program_finds_what_python_finds(programs, tmp_path, name, suffix, kind):
     program = programs / f'detect_{name}'
     if not program.exists():

@@ -73,6 +73,7 @@ def test_another_program_finds_all_that_it_needs_in_the_file(small):
 
 
 @pytest.mark.parametrize('name', ['RetinaNet', 'TOOD (deformable)'])
+@pytest.mark.slow
 def test_other_one_stage_detectors_pass_the_check(name, tmp_path):
     program = traced(name, tmp_path)
     scores, boxes = TARGETS['tensorrt'].export(program, tmp_path / 'out.onnx', ExportOptions(None, '', ''))

@@ -85,6 +85,7 @@ def test_speed_is_the_median_of_the_rounds_ratios(monkeypatch):
     assert rows[1].timing == Timing(2.0, pytest.approx(2.8), pytest.approx(0.25))
 
 
+@pytest.mark.slow
 def test_a_detector_is_measured_from_image_to_boxes():
     task = Task(64, 96, threads=1, config=str(ROOT / 'configs' / 'faster_rcnn_snv2_0.5x.py'))
     by_name = {contender.name: contender.build for contender in detectors.detector_contenders(task)}
@@ -94,6 +95,7 @@ def test_a_detector_is_measured_from_image_to_boxes():
     assert dets.shape == (len(labels), 5)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_table_a_figure_and_json(tool, tmp_path):
     ended = tool(
         'benchmark.py',

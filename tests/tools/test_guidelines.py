@@ -8,7 +8,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.networks.MAP_SIZE', 7)
 
 
-@pytest.mark.parametrize('runtime', ['torch', 'onnxruntime'])
+@pytest.mark.parametrize('runtime', [pytest.param('torch', marks=pytest.mark.slow), 'onnxruntime'])
 def test_a_table_is_measured_and_saved(tool, tiny, tmp_path, runtime):
     if runtime == 'onnxruntime':
         pytest.importorskip('onnx')

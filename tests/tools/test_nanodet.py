@@ -62,7 +62,7 @@ def assert_same_detections(results, boxes, scores, categories):
     [
         ('m_320', 0.255, []),
         pytest.param('m_416', 0.270, [], marks=pytest.mark.slow),
-        ('plus_m_320', 0.328, ['--shuffle-free']),
+        pytest.param('plus_m_320', 0.328, ['--shuffle-free'], marks=pytest.mark.slow),
         pytest.param('plus_m_416', 0.371, [], marks=pytest.mark.slow),
         pytest.param('plus_m_1.5x_416', 0.418, [], marks=pytest.mark.slow),
     ],
@@ -89,6 +89,7 @@ def test_the_published_weights_give_their_metrics_on_coco(tool, tmp_path, name, 
         assert_same_detections(found, *expected_detections(image, name))
 
 
+@pytest.mark.slow
 def test_averaging_with_the_mirror_image_finds_the_best_boxes_in_the_same_place(tool, tmp_path):
     ended = tool(
         'test.py',

@@ -182,6 +182,7 @@ def test_data_of_some_of_a_detectors_classes_are_evaluated_on_those(tool, traine
         assert '2 of the 5 classes' in said
 
 
+@pytest.mark.slow
 def test_inference_and_evaluation_give_the_category_ids_of_the_training(tool, config, layout, tmp_path):
     root = layout('coco')
     rewrite(
@@ -217,6 +218,7 @@ def test_inference_and_evaluation_give_the_category_ids_of_the_training(tool, co
     assert [names[number] for number in detector.category_ids] == list(detector.classes)
 
 
+@pytest.mark.slow
 def test_train_says_what_it_found_and_starts_from_weights_of_other_classes(tool, trained, config, layout, tmp_path):
     root = layout('yolo')
     for path in (root / 'labels').rglob('*.txt'):

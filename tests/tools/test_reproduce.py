@@ -69,6 +69,7 @@ def test_a_folder_of_another_row_is_left_alone(tool, small_classifier, image_fol
     assert [path.name for path in tmp_path.iterdir()] == ['run.json']
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_steps_and_hours_and_writes_nothing(tool, small_classifier, small_config, tmp_path):
     ended = tool(
         'reproduce.py',

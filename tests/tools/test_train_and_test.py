@@ -240,6 +240,7 @@ def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(small_config, t
     assert losses[0].tolist() == losses[1].tolist()
 
 
+@pytest.mark.slow
 def test_train_from_the_command_line_resumes_from_a_named_checkpoint(tool, trained, small_config, tmp_path):
     ended = tool(
         'train.py',
@@ -258,6 +259,7 @@ def test_train_from_the_command_line_resumes_from_a_named_checkpoint(tool, train
     assert 'Epoch(train) [1]' not in log.read_text()
 
 
+@pytest.mark.slow
 def test_the_demo_trains_on_one_thread_and_leaves_no_worker_to_wait_for(tool, small_config, tmp_path, monkeypatch):
     loaders = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_snv2_shapes.py')
     workers = {
@@ -293,6 +295,7 @@ def test_mmdetections_own_entry_points_take_the_config(trained, small_config, sh
     assert predictions['scores'] == pytest.approx(found.scores.tolist(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_mmdetections_own_train_py_takes_the_config(small_config, tmp_path):
     import os
     import subprocess

@@ -51,6 +51,7 @@ def test_two_evaluations_without_a_better_score_end_a_run(done, best, interval, 
     assert runner.train_loop.stop_training == ends
 
 
+@pytest.mark.slow
 def test_a_run_that_learns_nothing_ends_and_stays_ended_until_patience_is_longer(small_classifier, tmp_path, capfd):
     def epochs(patience, **options):
         train(

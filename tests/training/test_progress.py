@@ -8,7 +8,7 @@ import pytest
 from mmdet_shufflenetv2.training.train import train
 
 
-@pytest.fixture(params=[False, True], ids=['file', 'terminal'])
+@pytest.fixture(params=[pytest.param(False, marks=pytest.mark.slow), True], ids=['file', 'terminal'])
 def screen(request, small_config, tmp_path, monkeypatch, capfd):
     """What a run of two epochs shows, whether on a terminal, and its log."""
     monkeypatch.setattr(type(sys.stderr), 'isatty', lambda self: request.param)

@@ -105,6 +105,7 @@ def test_a_low_score_is_not_drawn_but_told(run):
     assert caption.endswith('0 detections with a score of 0.3 or more, highest score 0.25')
 
 
+@pytest.mark.slow
 def test_every_evaluation_of_a_training_writes_one(small_config, tmp_path):
     train(small_config, work_dir=str(tmp_path))
     sheets = [cv2.imread(str(tmp_path / 'samples' / f'epoch_{number}.jpg')) for number in (1, 2)]

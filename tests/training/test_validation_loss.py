@@ -107,6 +107,7 @@ def test_what_is_evaluated_stays_as_it_was(small_config, tmp_path):
     assert after.scale_factor[1] == 160 / 96
 
 
+@pytest.mark.slow
 def test_the_training_is_the_same_to_the_last_bit(small_config, tmp_path):
     weights = []
     for asked in (False, True):

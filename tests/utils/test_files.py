@@ -133,6 +133,7 @@ def test_every_other_file_is_written_by_this_module():
     } <= DIRECT_WRITERS
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):
     path = tmp_path / 'x'
     write_atomically(path, b'a' * 2**20)

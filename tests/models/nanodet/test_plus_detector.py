@@ -139,7 +139,7 @@ def renamed_as_nanodet(weights):
     return {theirs(key): tensor for key, tensor in weights.items()}
 
 
-@pytest.mark.parametrize('prefix', ['', 'model.'])
+@pytest.mark.parametrize('prefix', ['', pytest.param('model.', marks=pytest.mark.slow)])
 def test_nanodet_checkpoints_with_the_guidance_load(prefix):
     """``nanodet_model_best.pth`` has the guidance and no prefix."""
     trained, detector = built(), built()

@@ -72,6 +72,7 @@ def config(tmp_path, shapes_root):
     return write
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_exact_and_only_resumable_checkpoints_have_the_guidance(config, tmp_path):
     RecordGuidance.seen = []
     complete = train(config(), work_dir=str(tmp_path / 'complete'))

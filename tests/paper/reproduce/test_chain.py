@@ -87,12 +87,14 @@ def finished(killed, configs):
     return request, list(run_row(request, resume=True))
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_its_checkpoints(killed):
     assert {path.name for path in killed.iterdir()} == {'run.json', 'pretrain'}
     assert (killed / 'pretrain' / 'epoch_1.pth').is_file()
     assert not (killed / 'pretrain' / 'epoch_4.pth').exists()
 
 
+@pytest.mark.slow
 def test_the_run_is_resumed_where_it_was_killed(finished):
     request, lines = finished
     assert lines[0].startswith('pretrain: epoch 1 of 4')
@@ -101,6 +103,7 @@ def test_the_run_is_resumed_where_it_was_killed(finished):
     assert [line for line in lines if 'done' in line] == ['pretrain: done', 'train: done', 'test: done']
 
 
+@pytest.mark.slow
 def test_the_detector_starts_from_the_pre_trained_weights(finished):
     request, _ = finished
     classifier = load(request.out / 'pretrain' / 'epoch_4.pth')['state_dict']
@@ -112,6 +115,7 @@ def test_the_detector_starts_from_the_pre_trained_weights(finished):
     assert drift < 0.1 * classifier['backbone.conv1.0.weight'].abs().max()
 
 
+@pytest.mark.slow
 def test_the_result_is_the_row(finished):
     request, lines = finished
     result = read_json(request.out / 'result.json')
@@ -122,6 +126,7 @@ def test_the_result_is_the_row(finished):
     assert 'detector.py, pre-trained by classifier.py on 72 images, trained on 12 images, tested on 6, ' in lines[-1]
 
 
+@pytest.mark.slow
 def test_a_finished_row_does_not_run_again(finished):
     request, lines = finished
     before = {path: path.stat().st_mtime for path in request.out.rglob('*.pth')}
@@ -130,6 +135,7 @@ def test_a_finished_row_does_not_run_again(finished):
     assert {path: path.stat().st_mtime for path in request.out.rglob('*.pth')} == before
 
 
+@pytest.mark.slow
 def test_the_provenance_of_a_finished_row_is_that_of_its_run(finished, shapes_root, tmp_path):
     request, _ = finished
     for step in ('pretrain', 'train', 'test'):
@@ -143,6 +149,7 @@ def test_the_provenance_of_a_finished_row_is_that_of_its_run(finished, shapes_ro
     assert 'tested on 6, Z80, PyTorch 0.1, 1999-12-31.' in again[-1]
 
 
+@pytest.mark.slow
 def test_a_detector_without_detections_has_an_mmap_of_zero(finished):
     request, _ = finished
     write_json(request.out / 'test' / 'metrics.json', {})  # COCO's metric returns nothing

@@ -87,6 +87,7 @@ def test_a_training_step_of_a_detector_is_timed(name):
     assert seconds_per_step(cfg, 'train', 'cpu', rounds=1) > 0
 
 
+@pytest.mark.slow
 def test_an_estimate_is_close_to_the_duration_of_the_training(small_classifier, tmp_path):
     cfg = Config.fromfile(small_classifier)
     # Larger images than in the other tests, so that reading them is not as slow as computing.

@@ -28,6 +28,7 @@ class SpoilWeights(Hook):
                 next(p for p in runner.model.parameters() if p.requires_grad)[0] = float('nan')
 
 
+@pytest.mark.slow
 def test_whenever_the_process_might_be_killed_last_checkpoint_names_a_whole_file(random_config, tmp_path, monkeypatch):
     work_dir, seen = tmp_path / 'run', []
 

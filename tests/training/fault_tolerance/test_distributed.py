@@ -138,6 +138,7 @@ class OneDies(Hook):
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_other_with_its_error(config, tmp_path):
     (tmp_path / 'one_dies.py').write_text(DIES)
     path = config('dies', 2, 7, hooks="dict(type='OneDies')", imports="'one_dies'")

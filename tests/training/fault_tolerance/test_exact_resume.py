@@ -29,7 +29,7 @@ class RecordImages(Hook):
 @pytest.mark.parametrize(
     ('step', 'workers', 'hooks', 'more'),
     [
-        (2, 0, [EMA], ''),
+        pytest.param(2, 0, [EMA], '', marks=pytest.mark.slow),
         pytest.param(6, 0, [], '', marks=pytest.mark.slow),  # the last of an epoch
         (7, 2, [], ''),  # the first of the next, while workers have loaded ahead
         pytest.param(9, 0, [], ACCUMULATE, marks=pytest.mark.slow),
@@ -47,6 +47,7 @@ def test_a_run_stopped_after_any_step_goes_on_as_if_it_had_not(random_config, tm
     assert [path.name for path in (tmp_path / 'stopped').glob('*.pth')] == ['epoch_2.pth']
 
 
+@pytest.mark.slow
 def test_no_image_is_seen_twice_in_a_resumed_epoch(random_config, tmp_path):
     config = random_config("dict(type='SignalAfterStep', step=4)", "dict(type='RecordImages')")
     RecordImages.seen = []
