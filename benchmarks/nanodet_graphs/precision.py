@@ -1,6 +1,6 @@
-"""mmAP, latency and size of a detector exported in each precision, for onnxruntime and OpenVINO.
+"""mmAP, latency and size of a detector exported in each precision, for each runtime.
 
-    python benchmarks/nanodet_graphs/precision.py nanodet-plus-m-320 nanodet-plus-m-416 --coco COCO
+    python benchmarks/nanodet_graphs/precision.py nanodet-plus-m-320 nanodet-plus-m-416 --coco COCO --targets ncnn
 
 mmAP is taken on val2017 of the folder, int8 is calibrated on its train2017. Latency is processor time on one thread,
 which other programs do not lengthen, from an image in memory to boxes: the median of rounds in which all take turns.
@@ -19,15 +19,15 @@ from pycocotools.coco import COCO
 from run import mean_ap
 
 from mmdet_shufflenetv2.deploy import ExportedDetector, export_model
+from mmdet_shufflenetv2.deploy.targets import TARGETS
 from mmdet_shufflenetv2.profiling.timing import machine_name
-
-TARGETS = dict(onnxruntime='.onnx', openvino='.xml')
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoints', nargs='+', help='as snv2 export takes them')
     parser.add_argument('--coco', type=Path, required=True)
+    parser.add_argument('--targets', nargs='+', choices=TARGETS, default=['onnxruntime', 'openvino'])
     parser.add_argument('--rounds', type=int, default=40)
     args = parser.parse_args()
     coco = COCO(str(args.coco / 'annotations' / 'instances_val2017.json'))
@@ -36,9 +36,9 @@ def main() -> None:
     for checkpoint in args.checkpoints:
         with tempfile.TemporaryDirectory() as folder:
             paths = {
-                (target, precision): Path(folder, precision + suffix)
-                for target, suffix in TARGETS.items()
-                for precision in ('fp32', 'fp16', 'int8')
+                (target, precision): Path(folder, precision + TARGETS[target].suffixes[0])
+                for target in args.targets
+                for precision in TARGETS[target].precisions
             }
             for (_, precision), path in paths.items():
                 export_model(

@@ -148,7 +148,8 @@ def test_a_file_that_detects_other_objects_is_refused():
         ('d.xml', dict(precision='int8', data='empty'), 'data=.*empty contains none'),
         ('d.xml', dict(precision='int8', data='nowhere'), 'data=.*nowhere contains none'),
         ('d.onnx', dict(data='empty'), 'is for precision=int8.*got precision=fp32'),
-        ('d.param', dict(precision='int8', data='empty'), 'precision=int8 is not supported for ncnn'),
+        ('d.param', dict(precision='int8'), 'needs images for calibration: `data` is missing'),
+        ('d.onnx', dict(precision='int8', data='empty', target='tensorrt'), 'is not supported for tensorrt: .*fp16'),
     ],
 )
 def test_what_cannot_be_calibrated_is_refused_before_the_export(out, options, words, tmp_path, monkeypatch):

@@ -13,6 +13,9 @@ import numpy as np
 
 from ...utils.errors import UserError
 from ..fixed_size import WITH_NMS, Selection, surrounded
+from ..ncnn_int8 import write_int8
+from ..precision import calibration_images
+from ..resizing import Resize
 from .target import Loaded, Program, Target
 
 if TYPE_CHECKING:
@@ -24,18 +27,24 @@ __all__ = ['TARGET']
 _BLOBS = dict(in0='input', out0='boxes', out1='scores', out2='factors')
 
 
-def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float, float]:
+def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float, float] | None:
     import torch
 
     from ..priors_network import check_network, surroundings
 
+    in_float = 'fp32' if options.precision == 'fp32' else 'fp16'  # of what is not in 8 bits
     network, _, selection, x, _ = made = surroundings(*program[:3], 'ncnn')
     with torch.no_grad():
-        _convert(network, torch.from_numpy(x)[None], out, options.precision)
+        _convert(network, torch.from_numpy(x)[None], out, in_float)
     about = made.about(options.precision)
     out.with_suffix('.json').write_text(json.dumps(about, indent=1) + '\n', encoding='utf-8')
     net = _net(out, None, options.precision)
-    return check_network(network, lambda one: _run(net, one, selection), x, selection, options.precision)
+    differences = check_network(network, lambda one: _run(net, one, selection), x, selection, in_float)
+    if options.precision != 'int8':
+        return differences
+    resized = Resize(**json.loads(program.about['resize']))
+    write_int8(out, net, (made.prepare(resized(image))[0] for image in calibration_images(options.data)))
+    return None
 
 
 def _convert(network: Any, x: Any, out: Path, precision: str) -> None:
@@ -111,5 +120,13 @@ def _load(path: Path, threads: int | None) -> Loaded:
 
 
 TARGET = Target(
-    'ncnn', ('.param',), 'ncnn', ('onnx', 'onnxruntime', 'ncnn', 'pnnx'), ('ncnn',), 1, _export, _load, ('fp32', 'fp16')
+    'ncnn',
+    ('.param',),
+    'ncnn',
+    ('onnx', 'onnxruntime', 'ncnn', 'pnnx'),
+    ('ncnn',),
+    1,
+    _export,
+    _load,
+    ('fp32', 'fp16', 'int8'),
 )
