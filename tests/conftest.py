@@ -38,8 +38,15 @@ if os.environ.get('TESTS_WITHOUT_ONEDNN'):  # make test-portable
 LONGEST = ('test_distributed.py', 'test_onnx_export.py', 'test_heads.py')
 
 
+#: Parameters of a test that runs on the CPU, and on a GPU if there is one. All that need one: pytest -m gpu
+DEVICES = ('cpu', pytest.param('cuda', marks=pytest.mark.gpu))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in items if not torch.cuda.is_available() else ():
+        if item.get_closest_marker('gpu'):
+            item.add_marker(pytest.mark.skip(reason='needs a GPU'))
 
 
 def pytest_collection_finish() -> None:

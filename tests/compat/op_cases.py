@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,9 +45,16 @@ def with_gradients(out: Tensor, seed: int = 99, **inputs: Tensor) -> dict[str, T
     return {'out': out.detach(), **{f'grad_{name}': tensor.grad for name, tensor in inputs.items()}}
 
 
-def cases() -> Iterator[tuple[str, Case]]:
-    from mmcv import ops
-    from mmcv.ops.nms import batched_nms, nms, nms_match, soft_nms
+def cases(through: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda op: op) -> Iterator[tuple[str, Case]]:
+    """Names and calls; ``through`` wraps each operator, such as one that computes on another device."""
+    import mmcv.ops
+
+    class Ops:
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            return through(getattr(mmcv.ops, name))
+
+    ops = Ops()
+    nms, batched_nms, nms_match, soft_nms = ops.nms, ops.batched_nms, ops.nms_match, ops.soft_nms
 
     def named(name: str, *outs: Tensor) -> dict[str, Tensor]:
         return {f'{name}{i}': out for i, out in enumerate(outs)}

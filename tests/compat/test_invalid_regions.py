@@ -77,7 +77,7 @@ def test_no_regions_give_no_output_and_no_gradient(name):
     assert not x.grad.any()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.gpu
 @pytest.mark.parametrize(('column', 'value'), [(1, NAN), (3, INF), (0, 2)])
 def test_on_a_gpu_the_output_of_an_invalid_region_is_nan(column, value):
     regions = rois(4, 2).cuda()

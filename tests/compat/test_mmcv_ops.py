@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import DEVICES
 from op_cases import RECORDED, boxes, cases, random, rois
 
 from mmdet_shufflenetv2 import compat
@@ -136,10 +137,7 @@ def test_inputs_can_be_non_contiguous():
     torch.testing.assert_close(roi_align(x, rois(5, 1), 3), roi_align(x.contiguous(), rois(5, 1), 3))
 
 
-@pytest.mark.parametrize(
-    'device',
-    ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU'))],
-)
+@pytest.mark.parametrize('device', DEVICES)
 def test_operators_run_on(device):
     from mmcv.ops import nms, roi_align, sigmoid_focal_loss
 

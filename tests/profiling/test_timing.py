@@ -68,7 +68,7 @@ def test_a_slug_is_a_valid_folder_name(name, expected):
     assert slug(name) == expected
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.gpu
 def test_a_gpu_is_timed_until_it_has_finished():
     x = torch.rand(4096, 4096, device='cuda')
     seconds = time_alternating(
