@@ -92,7 +92,8 @@ def train_steps(name: str, device: str, dtype: str | None, steps: int) -> list[f
 def test_losses_in_half_precision_are_finite_and_start_at_those_of_float32(name, device, dtype):
     losses = train_steps(name, device, dtype, STEPS[device])
     assert torch.tensor(losses).isfinite().all(), losses
-    near = 0.2 if 'R-CNN' in name else 0.05  # the second stage samples proposals, which come in another order
+    # What R-CNN's second stage and NanoDet-Plus learn from depends on predictions, and so on rounding.
+    near = 0.05 if name in ('RetinaNet', 'NanoDet-m') else 0.2
     assert losses[0] == pytest.approx(*train_steps(name, device, None, 1), rel=near)
     assert len(set(losses)) == len(losses), 'the weights do not change'
 
