@@ -1,4 +1,4 @@
-"""What a command shows: this package's own messages, warnings and results. What others say goes to the log file."""
+"""Terminal output of a command: this package's messages, warnings and results. Other output goes to the log file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ['Screen', 'quiet_screen']
 
 _PACKAGE = str(Path(__file__).parents[1])
 _LOGGING = (logging.__file__, inspect.getfile(MMLogger), __file__)
-# Warnings that MMEngine and MMDetection give in sound runs, or that a line here tells, too.
+# Start of warnings of MMEngine and MMDetection that are harmless, or that this package reports itself.
 _USUAL = (
     'The prefix is not set in metric class',
     'Failed to search registry with scope',
@@ -38,13 +38,13 @@ _USUAL = (
 
 @contextmanager
 def quiet_screen(results: tuple[str, ...] = ()) -> Iterator[Screen]:
-    """Within it, the screen shows what this package prints and logs, and warnings of MMEngine's log.
+    """Show only the output and logs of this package, and warnings in MMEngine's log.
 
-    What others print and log, and warnings of Python, are lines of the log file. What comes before there is one waits
-    for it.
+    Output and logs of other packages, and Python's warnings, are written to the log file. They are kept until there is
+    one.
 
     Args:
-        results: How lines of others begin that are shown, too.
+        results: Prefixes of lines of other packages that are also shown.
     """
     screen = Screen(sys.stdout, results)
     with (
@@ -56,7 +56,7 @@ def quiet_screen(results: tuple[str, ...] = ()) -> Iterator[Screen]:
 
 
 class Screen(io.TextIOBase):
-    """Takes the place of a stream, of MMEngine's handlers and of Python's warnings; see :func:`quiet_screen`."""
+    """Replaces a stream, MMEngine's log handlers and the display of Python's warnings; see :func:`quiet_screen`."""
 
     def __init__(self, stream: TextIO, results: tuple[str, ...]) -> None:
         self.stream, self.results = stream, results
@@ -64,13 +64,13 @@ class Screen(io.TextIOBase):
         self.waiting: list[logging.LogRecord] = []
 
     def show(self, text: str) -> None:
-        """Show lines, above a bar that may be there."""
-        with suppress(BrokenPipeError):  # whoever read has enough; the log file has it all
+        """Print lines above the progress bar, if there is one."""
+        with suppress(BrokenPipeError):  # the reader closed the pipe; the log file is complete
             tqdm.write(text, file=self.stream)
             self.stream.flush()
 
     def write(self, text: str) -> int:
-        """As a stream."""
+        """As in :class:`io.TextIOBase`."""
         if _origin(inspect.currentframe()).startswith(_PACKAGE):
             self.stream.write(text)
             return len(text)
@@ -82,19 +82,19 @@ class Screen(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """As a stream."""
+        """As in :class:`io.TextIOBase`."""
         self.stream.flush()
 
     def fileno(self) -> int:
-        """As a stream."""
+        """As in :class:`io.TextIOBase`."""
         return self.stream.fileno()
 
     def isatty(self) -> bool:
-        """As a stream."""
+        """As in :class:`io.TextIOBase`."""
         return self.stream.isatty()
 
     def handle(self, record: logging.LogRecord) -> None:
-        """In place of a logger's ``callHandlers``."""
+        """Replaces a logger's ``callHandlers``."""
         message = record.getMessage()
         is_warning = record.levelno >= logging.WARNING and not message.startswith(_USUAL)
         if not _is_wanted(record):
@@ -106,7 +106,7 @@ class Screen(io.TextIOBase):
         self._to_file(record)
 
     def warn(self, message: Warning | str, category: type[Warning], filename: str, lineno: int, *more: Any) -> None:
-        """In place of ``warnings.showwarning``."""
+        """Replaces ``warnings.showwarning``."""
         self._log(warnings.formatwarning(message, category, filename, lineno).strip(), logging.WARNING)
 
     def _log(self, text: str, level: int = logging.INFO) -> None:
@@ -124,7 +124,7 @@ class Screen(io.TextIOBase):
 
 
 def _origin(frame: FrameType | None) -> str:
-    """File that a message is from: not a logger's, nor MMEngine's ``print_log``'s."""
+    """The file of the first caller outside of logging and MMEngine's ``print_log``."""
     while frame and frame.f_code.co_filename in _LOGGING:
         frame = frame.f_back
     return frame.f_code.co_filename if frame else ''
@@ -135,7 +135,7 @@ def _is_file(handler: logging.Handler) -> bool:
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:
-    """Whether MMEngine would show it: of other processes than the first, errors alone."""
+    """Whether MMEngine would show it: all processes but the first show only errors."""
     return any(
         record.levelno >= handler.level for handler in MMLogger.get_current_instance().handlers if not _is_file(handler)
     )

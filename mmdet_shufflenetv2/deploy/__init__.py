@@ -1,4 +1,4 @@
-"""What makes a trained detector fast: the shuffle-free form, and one file from image to boxes for each target."""
+"""Deployment of trained detectors: the shuffle-free form, and export to other runtimes."""
 
 from ..utils.installation import TRAINING
 from .exported import ExportedDetector

@@ -1,22 +1,22 @@
-"""Which channel enters which unit of a stage: the whole idea of the shuffle-free form, without a single weight.
+"""The order of channels in the shuffle-free form: which unit of a stage reads which channel.
 
-A stage is a first unit, whose two branches make all channels, and basic units, each of which works on one half of the
-channels and lets the other pass. The shuffle between them decides which half a channel is in, and it is fixed by the
-architecture: so for every channel that a convolution makes, it is known beforehand which unit will consume it. Make
-each convolution put out its channels ordered by consumer, and every unit finds its input in a few whole slices: nothing
-is shuffled, and a channel that passes is not touched at all until its unit comes.
+A stage has a first unit, whose two branches produce all channels, and basic units. A basic unit processes one half of
+the channels and passes the other half through. The shuffle after each unit decides in which half a channel is. It is
+fixed by the architecture, so the unit that consumes each channel is known in advance. If every convolution outputs its
+channels sorted by consumer, the input of every unit consists of a few slices. Nothing is shuffled, and a channel is not
+copied until its consumer reads it.
 
-An example to redo on paper: 8 channels, a first unit with branches a and b, two basic units c and d, torchvision's
-shuffle ``x0 y0 x1 y1 x2 y2 x3 y3`` of what passed (x) and what was made (y). A bar separates the halves; the unit
+Example: 8 channels, a first unit with branches a and b, basic units 1 and 2 with outputs c and d, and torchvision's
+shuffle ``x0 y0 x1 y1 x2 y2 x3 y3`` of passed channels (x) and new ones (y). A bar separates the halves; a unit
 processes the right half::
 
     after the first unit   a0 b0 a1 b1 | a2 b2 a3 b3      unit 1 makes c0 c1 c2 c3 of a2 b2 a3 b3
     after unit 1           a0 c0 b0 c1 | a1 c2 b1 c3      unit 2 makes d0 d1 d2 d3 of a1 c2 b1 c3
     after unit 2           a0 d0 c0 d1 b0 d2 c1 d3        the stage's output
 
-So a2 and a3 go to unit 1, a1 to unit 2, a0 to the end; and branch a orders its channels ``a2 a3 | a1 | a0``, branch b
-``b2 b3 | b1 | b0``, unit 1 ``c2 c3 | c0 c1``. Unit 1 reads ``a2 a3  b2 b3``, unit 2 ``a1  b1  c2 c3``, the end
-``a0  b0  c0 c1  d0 d1 d2 d3``: slices only, no shuffle, and the weights' columns are permuted to match.
+Unit 1 consumes a2 and a3, unit 2 consumes a1, and a0 goes to the stage's output. So branch a outputs
+``a2 a3 | a1 | a0``, branch b ``b2 b3 | b1 | b0`` and unit 1 ``c2 c3 | c0 c1``. Unit 1 reads ``a2 a3  b2 b3``, unit 2
+``a1  b1  c2 c3``, and the output is ``a0  b0  c0 c1  d0 d1 d2 d3``. The columns of the weights are permuted to match.
 """
 
 from __future__ import annotations
@@ -29,44 +29,44 @@ from torch import Tensor
 
 __all__ = ['UNUSED', 'Slice', 'StagePlan', 'plan_stage']
 
-#: In an order, stands for a channel that the consumer does not use: padding, or, in a slice for several consumers, a
-#: channel of another consumer. Its values are arbitrary and need not be zero.
+#: Marks a channel in an order that the consumer does not use: padding, or a channel of another consumer in a shared
+#: slice. Its values are arbitrary and need not be zero.
 UNUSED = -1
 
 
 class Slice(NamedTuple):
-    """Channels that leave a producer together."""
+    """Consecutive channels in the output of a producer."""
 
     width: int
-    #: The basic units that read it; their count stands for the end of the stage.
+    #: Indices of the basic units that read it; the number of units means the output of the stage.
     consumers: tuple[int, ...]
 
 
 class StagePlan(NamedTuple):
     """Orders and slices of one stage. Producers are the first unit's two branches, then each basic unit.
 
-    A channel's number is its place where the original network has it, or :data:`UNUSED`.
+    A channel's number is its index in the original network, or :data:`UNUSED`.
     """
 
-    #: A producer: the order in which it puts out its channels.
+    #: Per producer: the order of its output channels.
     produced: list[list[int]]
-    #: A producer: its slices, in that order.
+    #: Per producer: its slices, in that order.
     slices: list[list[Slice]]
-    #: A basic unit: the order in which it reads the channels that it works on.
+    #: Per basic unit: the order of its input channels, without those that it passes through.
     consumed: list[list[int]]
-    #: The order in which the stage's output leaves it.
+    #: The order of the stage's output channels.
     output: list[int]
 
 
 def plan_stage(units: Sequence[Any], widths: tuple[int, int], block: int = 1) -> StagePlan:
     """Follow every channel through a stage.
 
-    The units' own ``part`` and ``join`` are run on channel numbers, so that any way of shuffling is followed.
+    The units' own ``part`` and ``join`` are run on channel numbers, so that any kind of shuffle is supported.
 
     Args:
         units: The first unit of the stage and the basic units behind it.
         widths: Channels that each of the first unit's branches makes.
-        block: Each slice is filled up with zero channels to a multiple of this; small ones are put together first.
+        block: Each slice is padded with zero channels to a multiple of this; small slices are merged first.
     """
     consumer, made, reads = _follow(units, widths)
     end = len(units) - 1
@@ -92,7 +92,7 @@ def plan_stage(units: Sequence[Any], widths: tuple[int, int], block: int = 1) ->
 
 
 def _follow(units: Sequence[Any], widths: tuple[int, int]) -> tuple[dict[int, int], list[list[int]], list[list[int]]]:
-    """Consumer of each channel, the channels that each producer makes, and those that each consumer reads."""
+    """Consumer of each channel, the output channels of each producer, and the input channels of each consumer."""
     made = [_labels(0, widths[0]), _labels(1, widths[1])]
     consumer: dict[int, int] = {}
     reads: list[list[int]] = []
@@ -112,7 +112,7 @@ _MOST_CHANNELS = 1_000_000
 
 
 def _labels(producer: int, width: int) -> Tensor:
-    """A number of its own for every channel of the stage, as a feature map of size 1x1."""
+    """Consecutive numbers for all channels of the stage, as feature maps of size 1x1."""
     return (torch.arange(width) + producer * _MOST_CHANNELS).view(1, -1, 1, 1)
 
 
@@ -121,17 +121,22 @@ def _places(labels: Sequence[int], among: Sequence[int]) -> list[int]:
     return [place[label] for label in labels]
 
 
-#: What reading a channel at the end of a stage costs, in reads by a basic unit: the next stage's first unit is twice as
-#: wide, and has a second branch at a quarter of the size.
+#: Cost of reading a channel at the end of a stage, relative to reading it in a basic unit: the next stage's first unit
+#: is twice as wide, and has a second branch at a quarter of the size.
 _END_READS = 2.5
 
 
 def _cut(groups: Sequence[tuple[int, int]], block: int, end: int) -> list[tuple[int, int]]:
-    """Where to cut a producer's channels into slices so that padding costs fewest multiply-adds.
+    """Split a producer's channels into slices so that padding costs the fewest multiply-adds.
 
-    A slice of its own for every consumer is padded to whole blocks; one for several consumers saves padding, but each
-    of them reads all of it. Every channel of a slice costs one production and one reading a consumer. ``groups`` are
-    each consumer and the number of its channels; what is returned are first and last (exclusive) group of each slice.
+    A separate slice for each consumer is padded to full blocks. A slice for several consumers saves padding, but each
+    of them reads all of it. A channel costs one unit for its production and one per consumer that reads its slice.
+
+    Args:
+        groups: Consumers with the numbers of their channels.
+
+    Returns:
+        First and last (exclusive) group of each slice.
     """
     best: list[tuple[float, list[tuple[int, int]]]] = [(0, [])]
     for last in range(1, len(groups) + 1):

@@ -1,10 +1,13 @@
-"""Comparing an exported file with the detector, part by part, and then on an image.
+"""Comparison of an exported file with the detector, part by part, and then on an image.
 
-Which detections an image gives can depend on the last bit of two scores that are nearly equal, so that the same
-detector gives others on another machine. What can be compared are the parts, each on the same numbers: the network's
-input; scores and boxes of every anchor, point, query or RoI, within a tolerance; the selection of candidates, and NMS,
-on numbers made for it, no two of which are so close that rounding matters. The parts are cut out of the file that is
-checked, and together they are all of it.
+Detections can depend on the last bit of two nearly equal scores, so the same detector may give others on another
+machine. The parts of the graph do not have this problem, because each is compared on the same numbers:
+
+- the network's input;
+- scores and boxes of all anchors, points, queries or RoIs, within a tolerance;
+- top-k selection and NMS, on made-up numbers that differ by more than rounding.
+
+The parts are extracted from the exported file, and together they cover all of it.
 """
 
 from __future__ import annotations
@@ -35,51 +38,53 @@ from .targets.onnxruntime import session
 
 __all__ = ['Checked', 'agreement', 'check_detector', 'check_features', 'matched_detections']
 
-#: Largest difference of scores and of features, of their spread: weights that were hardly trained score all alike.
+#: Largest difference of scores and of features, relative to their range: hardly trained weights give similar scores.
 SCORE_TOLERANCE, FEATURE_TOLERANCE = 2e-4, 5e-5
 #: Largest difference of boxes in pixels.
 BOX_TOLERANCE = 0.05
-#: Besides, of the largest value: what rounding may take of features and scores, and of other outputs.
+#: Added for rounding, relative to the largest value: for features and scores, and for other outputs.
 ROUNDING, OTHER_ROUNDING = 5e-6, 5e-5
-#: From when on a detection of the image counts as the same: score, and pixels.
+#: Largest differences of matching detections in an image: score, and pixels.
 SAME_SCORE, SAME_BOX = 1e-3, 0.05
 
 
-#: What counts as the same object in a file of lower precision: score of the detection, and overlap.
+#: Matching of detections in lower precision: minimum score, and minimum IoU.
 CERTAIN, SAME_OBJECT = 0.3, 0.5
 
 
 class Checked(NamedTuple):
-    """What comparing an exported file with the detector gave."""
+    """Result of the comparison of an exported file with the detector."""
 
-    #: What they were compared on.
+    #: Name of the image.
     image: str
-    #: The detector's detections on it; 0 for a backbone.
+    #: Number of the detector's detections in it; 0 for a backbone.
     found: int
-    #: Largest difference of scores, of all anchors, points, queries and RoIs, or, of the largest one, of features.
+    #: Largest difference of scores of all anchors, points, queries and RoIs; for a backbone, of features, relative to
+    #: the largest one.
     difference: float
     #: Largest difference of boxes in pixels.
     box_difference: float
-    #: How many of the detections the file finds too. Where it is fewer, rounding has decided between near-equal scores.
+    #: Number of detections that the file finds too. If it is less than ``found``, rounding decided between nearly equal
+    #: scores.
     matched: int = 0
-    #: Share of detections that a file of lower precision has in common with the one in single precision, see
-    #: :func:`agreement`; None where it was not compared.
+    #: For lower precision: share of detections that match those in single precision, see :func:`agreement`; None if
+    #: not compared.
     agreement: float | None = None
 
 
 @torch.no_grad()
 def check_detector(model: Any, path: Path, original: np.ndarray, shown: str, batch: int = 1) -> Checked:
-    """Compare an ONNX file with the detector that it was made of.
+    """Compare an ONNX file with the detector that was exported.
 
     Args:
         model: The detector with its ``cfg``, in eval mode on the CPU.
         path: The file.
         original: ``(H, W, 3)`` uint8, blue, green, red.
-        shown: What to call it.
-        batch: Images that the file takes at once: the first and the last are compared with the detector.
+        shown: Name of the image, for the result.
+        batch: Batch size of the file: the first and the last image of a batch are compared with the detector.
 
     Raises:
-        UserError: If a part of the file computes something else.
+        UserError: If outputs of a part of the file do not match the detector's.
     """
     detector, parts, head = ExportedDetector(path), _Parts(path, batch), traceable_head(model)
     score, box = 0.0, 0.0
@@ -96,7 +101,7 @@ def check_detector(model: Any, path: Path, original: np.ndarray, shown: str, bat
         for stage in head.stages(features, x, size):
             differences = _same(stage.what, parts(resized | _arrays(stage.given), list(stage.wanted)), stage.wanted)
             score, box = max(score, differences[0]), max(box, differences[1])
-    # These depend on the image's size alone.
+    # The rest depends only on the image's size.
     for suppression in head.suppressions():
         given, wanted = _made_suppression(suppression)
         _same('NMS', parts(resized | _arrays(given), list(wanted)), wanted)
@@ -108,34 +113,38 @@ def check_detector(model: Any, path: Path, original: np.ndarray, shown: str, bat
 
 @torch.no_grad()
 def matched_detections(model: Any, detector: ExportedDetector, original: np.ndarray) -> int:
-    """How many of the detections in an image the file finds too."""
+    """Number of detections in an image that the file finds too."""
     return _matched(_detect(model, original), detector(original))
 
 
 def agreement(expected: Sequence[Detections], got: Sequence[Detections]) -> float:
-    """Share of detections that two detectors have in common on the same images, 0 to 1.
+    """Share of detections of two detectors on the same images that match, 0 to 1.
 
-    Those of scores of 0.3 and more of either count. One has a partner among all of the other's if that has the same
-    label, half of the score or more, and overlaps it by half. Which of two boxes NMS keeps may differ.
+    Detections of either detector with a score of 0.3 or more count. One matches if the other detector has a detection
+    of the same label with an IoU of 0.5 or more and at least half of the score. NMS may keep another of two boxes.
     """
     both = [*zip(expected, got), *zip(got, expected)]
-    shared = [_has_partner(one, other) for one, other in both]
+    shared = [_has_match(one, other) for one, other in both]
     return float(np.concatenate(shared).mean()) if sum(map(len, shared)) else 1.0
 
 
-def _has_partner(one: Detections, other: Detections) -> np.ndarray:
+def _has_match(one: Detections, other: Detections) -> np.ndarray:
     certain = one.scores >= CERTAIN
     overlaps = bbox_overlaps(torch.from_numpy(one.boxes[certain]), torch.from_numpy(other.boxes)).numpy()
-    partner = (
+    match = (
         (overlaps >= SAME_OBJECT)
         & (one.labels[certain, None] == other.labels)
         & (other.scores >= one.scores[certain, None] / 2)
     )
-    return partner.any(axis=1)
+    return match.any(axis=1)
 
 
 def check_features(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> float:
-    """The largest difference of features, of the largest one; raise a :class:`UserError` if it is too large."""
+    """The largest difference of features, relative to the largest one.
+
+    Raises:
+        UserError: If it is larger than the tolerance.
+    """
     names = [f'feature{level}' for level in range(len(wanted))]
     _same('features', dict(zip(names, got)), {name: torch.from_numpy(one) for name, one in zip(names, wanted)})
     largest = max(float(np.abs(one).max()) for one in wanted) or 1.0
@@ -143,7 +152,7 @@ def check_features(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> f
 
 
 class _Parts:
-    """Parts of a file's graph, run by the names of what goes in and what comes out; of a batch, of an image of it."""
+    """Runs parts of a file's graph by the names of inputs and outputs; in a batch, those of image ``index``."""
 
     def __init__(self, path: Path, batch: int) -> None:
         self._extractor = onnx.utils.Extractor(onnx.load(path))
@@ -164,7 +173,7 @@ class _Parts:
         return name if name == 'image' or self._batch == 1 else part_of(self.index, name)
 
     def _images(self, image: np.ndarray) -> np.ndarray:
-        """A batch of it and of others."""
+        """A batch of this image at ``index`` and shifted copies of it."""
         return np.stack([np.roll(image, 5 * (index - self.index), axis=1) for index in range(self._batch)])
 
     def _run(self, inputs: dict[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:
@@ -174,7 +183,7 @@ class _Parts:
         return self._sessions[key].run(outputs, inputs)
 
     def check_stacked(self, image: np.ndarray) -> None:
-        """What is found in a batch is what is found in each image, filled up."""
+        """Check that the outputs of a batch are those of its images, padded."""
         for name, filling in (('dets', 0), ('labels', -1)):
             each = [part_of(index, name) for index in range(self._batch)]
             stacked, *own = self._run(dict(image=self._images(image)), [name, *each])
@@ -189,7 +198,7 @@ def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def _check_borders(parts: _Parts, resized: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-    """Boxes are moved from the network's input to the image, and cut to it."""
+    """Check that boxes are moved from the padded input to the image, and clipped to it."""
     height, width = resized['image'].shape[:2]
     input_height, input_width = meta['img_shape'][:2]
     rng = np.random.default_rng(0)
@@ -206,9 +215,10 @@ def _check_borders(parts: _Parts, resized: dict[str, np.ndarray], meta: dict[str
 
 
 def _to_be_resized(original: np.ndarray, resize: Resize) -> list[np.ndarray]:
-    """Two images of it of other shapes, larger and smaller than what they are resized to; with noise, which shows how.
+    """Two crops of an image with noise, one larger and one smaller than the size they will be resized to.
 
-    The tracing has seen neither size, unless all images are stretched to one.
+    The graph was traced with neither size, unless all images are resized to one size. Noise reveals a wrong
+    interpolation.
     """
     height, width = original.shape[:2]
     rng = np.random.default_rng(0)
@@ -221,7 +231,7 @@ def _to_be_resized(original: np.ndarray, resize: Resize) -> list[np.ndarray]:
 
 
 def _prepared(model: Any, image: np.ndarray) -> tuple[dict[str, Any], Tensor]:
-    """An image's meta data and the network's input by the detector's own pipeline."""
+    """Metadata of an image and the network's input, from the detector's own pipeline."""
     steps = deepcopy(get_test_pipeline_cfg(model.cfg.copy()))
     steps[0].type = 'mmdet.LoadImageFromNDArray'
     sample = Compose(steps)(dict(img=image, img_id=0))
@@ -233,12 +243,12 @@ def _prepared(model: Any, image: np.ndarray) -> tuple[dict[str, Any], Tensor]:
 
 def _detect(model: Any, original: np.ndarray) -> Detections:
     found = inference_detector(model, original).pred_instances.cpu().numpy()
-    height, width = original.shape[:2]  # a file cuts boxes to the image, whatever the detector does
+    height, width = original.shape[:2]  # exported files always clip boxes to the image
     return Detections(found.bboxes.clip(0, [width, height] * 2), found.scores, found.labels)
 
 
 def _matched(expected: Detections, got: Detections) -> int:
-    """How many of one have one of their own among the other, of their label."""
+    """Number of one-to-one matches with the same label."""
     free = np.ones(len(got.scores), bool)
     for box, score, label in zip(*expected):
         same = (
@@ -252,11 +262,11 @@ def _matched(expected: Detections, got: Detections) -> int:
 
 
 def _made_candidates(cfg: Any, classes: int) -> list[np.ndarray]:
-    """Boxes ``(K, 4)``, scores and labels for NMS: groups far from one another, more than ``max_per_img`` that stay.
+    """Boxes ``(K, 4)``, scores and labels for NMS: separate groups, of which NMS keeps more than ``max_per_img`` boxes.
 
-    In a group the best box has one of its class on its right that overlaps a little less than the threshold, one on its
-    left that overlaps a little more, and one of another class in its place. Corners are whole numbers, so that moving
-    boxes by label, as mmcv does, is exact.
+    A group has its best box, a box of the same class on the right with an IoU just below the threshold, one on the left
+    with an IoU just above it, and an equal box of another class. Corners are integers, so that mmcv's shift of boxes by
+    label is exact.
     """
     rng = np.random.default_rng(0)
     side, threshold = 60, cfg.nms.iou_threshold
@@ -286,7 +296,7 @@ def _made_candidates(cfg: Any, classes: int) -> list[np.ndarray]:
 
 
 def _made_suppression(suppression: Suppression) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Candidates, and what mmcv's NMS leaves of them."""
+    """Made-up candidates, and those that mmcv's NMS keeps."""
     given = [torch.from_numpy(column) for column in _made_candidates(suppression.cfg, suppression.classes)]
     boxes, scores, labels = given
     kept = batched_nms(boxes, scores, labels, suppression.cfg.nms)[1]
@@ -298,7 +308,7 @@ def _made_suppression(suppression: Suppression) -> tuple[dict[str, Tensor], dict
 
 
 def _allowed(name: str, values: np.ndarray) -> float:
-    """The largest difference that rounding explains."""
+    """The tolerance: the largest difference that rounding can cause."""
     if values.size == 0:
         return 0.0
     largest, spread = float(np.abs(values).max()), float(np.ptp(values))
@@ -311,8 +321,8 @@ def _allowed(name: str, values: np.ndarray) -> float:
 
 def _differs(what: str, how: str) -> UserError:
     return UserError(
-        f'The exported file does not compute what the detector does: {what}: {how}. The file was not '
-        f'written. Try keep_shuffle=True; if it stays so, this model cannot be exported.'
+        f"The exported file's outputs do not match the detector's: {what}: {how}. The file was not written. "
+        f'Try keep_shuffle=True. If the error remains, this model cannot be exported.'
     )
 
 
@@ -320,7 +330,7 @@ def _same(what: str, got: Mapping[str, np.ndarray], wanted: Mapping[str, Tensor]
     """Compare arrays by name.
 
     Returns:
-        The largest difference of scores and of boxes.
+        The largest difference of scores, and of boxes in pixels.
     """
     largest = dict(scores=0.0, boxes=0.0)
     for name, array in _arrays(wanted).items():
@@ -328,14 +338,14 @@ def _same(what: str, got: Mapping[str, np.ndarray], wanted: Mapping[str, Tensor]
             raise _differs(what, f'{name} has the shape {got[name].shape}, expected {array.shape}')
         if not np.isfinite(array).all():
             raise UserError(
-                f'The detector itself computes {what} that are not finite (NaN or inf), so that nothing '
-                f'can be checked and no file was written. Export another checkpoint.'
+                f"The PyTorch model's {what} are not finite (NaN or inf), so the export cannot be checked. "
+                f'No file was written. Export another checkpoint.'
             )
         kind = next((kind for kind in largest if name.endswith(kind)), None)
         difference = np.abs(got[name] - array)
         allowed = _allowed(name, array)
         if not (worst := float(difference.max(initial=0))) <= allowed:
-            raise _differs(what, f'{name} differ by up to {worst:.2g}, at most {allowed:.2g} is expected')
+            raise _differs(what, f'{name} differ by up to {worst:.2g}, expected at most {allowed:.2g}')
         if kind:
             largest[kind] = max(largest[kind], worst)
     return largest['scores'], largest['boxes']

@@ -1,4 +1,4 @@
-"""Exporting a trained detector for a target, and checking the file against the detector."""
+"""Export of a trained detector for a target, and the check of the file against the detector."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .targets.target import MADE_BY, Program, Target
 
 __all__ = ['Checked', 'export_backbone', 'export_detector', 'export_model']
 
-#: Least share of detections that a file of lower precision has in common with the one in single precision.
+#: Minimum share of detections in lower precision that match those in single precision.
 LEAST_AGREEMENT = 0.5
 
 
@@ -43,12 +43,12 @@ def export_model(options: ExportOptions) -> Checked:
     """Export a detector: ``export_model(ExportOptions(config, checkpoint, out))``, or ``export_model(config, ...)``.
 
     Args:
-        options: What to export and how; see :class:`.ExportOptions`. ``out`` is written only if it passes the check.
-            With ``backbone_only`` it takes normalized images ``(N, 3, H, W)`` and gives the backbone's features.
+        options: See :class:`.ExportOptions`. ``out`` is written only if it passes the check. With ``backbone_only`` its
+            input is normalized images ``(N, 3, H, W)`` and its outputs are the backbone's features.
 
     Raises:
-        UserError: If config, checkpoint or image is invalid, if the detector has a head that is not supported or its
-            test pipeline a step that a file cannot do, or if the file computes something else.
+        UserError: If config, checkpoint or image is invalid, if the detector's head or a step of its test pipeline is
+            not supported, or if the file's outputs do not match the detector's.
     """
     out, image, target = Path(options.out), options.image, target_of(options.out, options.target)
     if options.backbone_only and out.suffix != '.onnx':
@@ -64,7 +64,7 @@ def export_model(options: ExportOptions) -> Checked:
     model: Any = load_detector(options.config, options.checkpoint, 'cpu', options.cfg_options, options.image_size)
     make_folder(out.parent, 'out')
     original = draw_image(np.random.default_rng(0), size=320)[0] if image is None else decode_image(image)
-    shown = 'a drawn image' if image is None else os.fspath(image)
+    shown = 'a generated image' if image is None else os.fspath(image)
     block = None if options.keep_shuffle else target.block
     with unfinished_files(out) as unchecked:
         if options.backbone_only:
@@ -88,13 +88,17 @@ def export_model(options: ExportOptions) -> Checked:
 def _agreement(
     full: ExportedDetector, low: ExportedDetector, images: list[np.ndarray], options: ExportOptions
 ) -> float:
-    """What a file of lower precision has in common with the one in single precision, if that is enough."""
+    """Share of detections in lower precision that match those in single precision.
+
+    Raises:
+        UserError: If it is too small.
+    """
     share = agreement(full.detect(images), low.detect(images))
     if share < LEAST_AGREEMENT:
         raise UserError(
             f'precision={options.precision} detects other objects than fp32 on this machine: {share:.0%} '
             f'of the detections match, expected {LEAST_AGREEMENT:.0%} or more. The file was not written. '
-            f'Set `data` to images of the kind that the detector is for, or export in another precision. '
+            f'Set `data` to images like those that the detector will process, or export in another precision. '
             f'onnxruntime computes 8 bits wrongly on some processors with AMX '
             f'(github.com/microsoft/onnxruntime/issues/26324).'
         )
@@ -102,7 +106,7 @@ def _agreement(
 
 
 def _check_folder(out: Path) -> None:
-    """Raise a :class:`UserError` if there is a file, or a folder with something in it."""
+    """Raise a :class:`UserError` if it exists and is not an empty folder."""
     if out.is_dir() and not any(out.iterdir()):
         out.rmdir()
     if out.exists():
@@ -110,15 +114,15 @@ def _check_folder(out: Path) -> None:
 
 
 def _check_beside(out: Path) -> None:
-    """Raise a :class:`UserError` if what is written beside ``out`` would replace files of something else."""
+    """Raise a :class:`UserError` if the additional files of ``out`` would replace files that do not belong to it."""
     about, weights = out.with_suffix('.json'), ('.xml', '.param')
     others = [out.with_suffix(suffix) for suffix in weights if out.suffix in weights and suffix != out.suffix]
     if other := next((other for other in others if other.exists()), None):
         raise UserError(
-            f'{out}: its weights would replace {out.with_suffix(".bin")}, those of {other}. Choose another name.'
+            f'{out}: its weights would replace {out.with_suffix(".bin")}, the weights of {other}. Choose another name.'
         )
     if out.suffix == '.param' and about.exists() and MADE_BY not in about.read_text(errors='replace'):
-        raise UserError(f'{out}: {about} is in the way and was not made by snv2 export. Choose another name.')
+        raise UserError(f'{out}: {about} exists and was not made by snv2 export. Choose another name.')
 
 
 def _check_precision(target: Target, options: ExportOptions) -> None:
@@ -133,18 +137,18 @@ def _check_precision(target: Target, options: ExportOptions) -> None:
 
 def _check_batch(target: Target, options: ExportOptions) -> None:
     if options.batch > 1 and options.backbone_only:
-        raise UserError(f'batch={options.batch}: a backbone takes any number of images. Leave `batch` out.')
+        raise UserError(f'batch={options.batch} is not needed: a backbone takes any number of images. Remove `batch`.')
     if options.batch > 1 and not target.batches:
         raise UserError(
             f'batch={options.batch} is not supported for {target.name}: '
-            f'{" and ".join(other.name for other in TARGETS.values() if other.batches)} take batches.'
+            f'{" and ".join(other.name for other in TARGETS.values() if other.batches)} support batches.'
         )
 
 
 def _write_backbone(backbone: Any, out: Path, original: np.ndarray, shown: str, block: int | None) -> Checked:
     x = torch.from_numpy(original).permute(2, 0, 1)[None].float() / 255
     export_backbone(backbone if block is None else shuffle_free(backbone, block=block), out, x)
-    # Two images of a size that the tracing has not seen.
+    # Two images of another size than in the trace.
     x = torch.cat((x, x.flip(3)))[..., : max(x.shape[2] * 3 // 4, 1), :]
     with torch.no_grad():
         expected = [feature.numpy() for feature in backbone(x)]
@@ -157,9 +161,9 @@ def export_detector(model: Any, out: Path, original: np.ndarray, block: int | No
     Args:
         model: In eval mode, on the CPU.
         out: File to write.
-        original: ``(H, W, 3)`` uint8, to trace with.
-        block: See :func:`.shuffle_free`; None leaves the backbone as it is.
-        batch: Images that it takes at once.
+        original: ``(H, W, 3)`` uint8, the example input of the trace.
+        block: See :func:`.shuffle_free`; None keeps the backbone unchanged.
+        batch: Batch size.
     """
     if block is not None and isinstance(model.backbone, ShuffleNetV2):
         model = shuffle_free_detector(model, block=block)
@@ -170,7 +174,7 @@ def export_detector(model: Any, out: Path, original: np.ndarray, block: int | No
     image, at = torch.from_numpy(resize(original)), int(batch > 1)
     program = Program(graph, torch.stack([image] * batch) if batch > 1 else image, about, out)
     with torch.no_grad():
-        graph(program.image)  # which tells the names of its parts
+        graph(program.image)  # sets output_names and part_names
     write_graph(
         graph,
         program.image,

@@ -1,6 +1,6 @@
-"""Running an exported detector with NumPy, OpenCV and its runtime: no PyTorch, nothing of OpenMMLab.
+"""Inference with an exported detector: needs NumPy, OpenCV and the runtime, but neither PyTorch nor OpenMMLab.
 
-Images are arrays here; reading image files takes Pillow besides (:mod:`..utils.images`).
+Images are arrays here. Reading image files also needs Pillow (:mod:`..utils.images`).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ __all__ = ['Detections', 'ExportedDetector']
 
 
 class Detections(NamedTuple):
-    """What is in an image, best first."""
+    """Detections in an image, in descending order of scores."""
 
-    #: ``(N, 4)`` float32: x1, y1, x2, y2 in pixels of the image given.
+    #: ``(N, 4)`` float32: x1, y1, x2, y2 in pixels of the original image.
     boxes: np.ndarray
     #: ``(N,)`` float32, 0 to 1.
     scores: np.ndarray
@@ -35,12 +35,12 @@ class Detections(NamedTuple):
 
     @property
     def pred_instances(self) -> _Instances:
-        """The same as MMDetection's results have it, for ``supervision.Detections.from_mmdetection``."""
+        """Detections with MMDetection's attributes, for ``supervision.Detections.from_mmdetection``."""
         return _Instances(**{name: part.view(_Array) for name, part in zip(('bboxes', 'scores', 'labels'), self)})
 
 
 class _Array(np.ndarray):
-    """NumPy's array with the methods that make one of a tensor."""
+    """A NumPy array with the tensor methods that convert to NumPy."""
 
     def cpu(self) -> _Array:
         return self
@@ -59,14 +59,14 @@ class ExportedDetector:
 
     Args:
         path: The file.
-        threads: Threads that compute; the runtime decides where it is None.
-        target: What runs it, such as ``openvino`` for an ONNX file; by default what its suffix says.
+        threads: Number of threads; None for the runtime's default.
+        target: Runtime, such as ``openvino`` for an ONNX file; by default the file's suffix decides.
 
     Attributes:
         classes: Names of the classes, by label.
-        category_ids: The number of each in the annotations of the training; None in files of earlier versions.
+        category_ids: Category id of each class in the training annotations; None in files of earlier versions.
         resize: How an image is resized.
-        batch: Images that the file takes at once.
+        batch: Batch size of the file.
 
     Raises:
         UserError: (a ``ValueError``) If the file is missing, was not written by ``snv2 export`` or has no boxes, or if
@@ -86,14 +86,14 @@ class ExportedDetector:
                 f'{one.name} ({one.suffixes[0]})' for one in TARGETS.values() if one.runs_here and one.suffixes
             )
             raise UserError(
-                f'{path} is for {runtime.name}, which runs on {runtime.system} only. Copy it to '
-                f'one, or export the detector for what runs here: {others}.'
+                f'{path} is for {runtime.name}, which runs only on {runtime.system}. Use such a machine, or '
+                f'export the detector for a target that runs here: {others}.'
             )
         runtime.need(runtime.run_modules, f'Running {path}')
         if not os.path.exists(path):
             raise UserError(f'File not found: {path}. Create it with: snv2 export CONFIG CHECKPOINT {path}')
         if threads is not None and threads < 1:
-            raise UserError(f"threads={threads} does not fit: expected 1 or more, or None for the runtime's choice.")
+            raise UserError(f"threads={threads} is invalid: expected 1 or more, or None for the runtime's default.")
         self._run, about = runtime.load(Path(path), threads)
         if MADE_BY not in about:
             raise UserError(
@@ -112,7 +112,7 @@ class ExportedDetector:
         self.batch: int = json.loads(about.get('batch', '1'))
 
     def __call__(self, image: np.ndarray) -> Detections:
-        """Detect objects.
+        """Detect objects in an image.
 
         Args:
             image: ``(H, W, 3)`` uint8 of any size; blue, green, red, as ``cv2.imread`` reads it.
@@ -123,13 +123,13 @@ class ExportedDetector:
         return self.detect([image])[0]
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
-        """Detect objects in images, as many at once as the file takes; those of one size are a batch.
+        """Detect objects in images. Images that are resized to one size are processed in batches.
 
         Args:
-            images: As :meth:`__call__` takes them.
+            images: Arrays as in :meth:`__call__`.
 
         Returns:
-            What is in each.
+            The detections in each image.
         """
         resized = [self.resized(image) for image in images]
         found: dict[int, Detections] = {}
@@ -145,14 +145,14 @@ class ExportedDetector:
         return [found[index] for index in range(len(images))]
 
     def _outputs(self, resized: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """``dets`` and ``labels`` of a batch; one that is not full is filled up with its last image."""
+        """``dets`` and ``labels`` of a batch; a batch with too few images is padded with its last image."""
         if self.batch == 1:
-            dets, labels, *_ = self._run(resized[0])  # masks are for programs that read the file themselves
+            dets, labels, *_ = self._run(resized[0])  # without masks
             return [(dets, labels)]
         dets, labels, *_ = self._run(np.stack(resized + resized[-1:] * (self.batch - len(resized))))
         return [(one[of >= 0], of[of >= 0]) for one, of in zip(dets, labels)]
 
     def resized(self, image: np.ndarray) -> np.ndarray:
-        """The image in the size that the graph wants; see :meth:`__call__`."""
+        """The image, resized for the graph; see :meth:`__call__`."""
         check_image(image)
         return self.resize(image)

@@ -1,6 +1,6 @@
-"""What surrounds a network that takes images of one size: its input, and what its outputs become. NumPy and OpenCV.
+"""Pre- and post-processing of a network with a fixed input size, in NumPy and OpenCV.
 
-Runtimes without NMS run the network alone, from ``input`` to ``boxes`` and ``scores`` of every anchor or point.
+Runtimes without NMS run only the network: from ``input`` to ``boxes`` and ``scores`` of all anchors or points.
 """
 
 from __future__ import annotations
@@ -15,29 +15,34 @@ from ..utils.errors import UserError
 
 __all__ = ['WITH_NMS', 'NetworkInput', 'Selection', 'surrounded']
 
-#: Ends a message about a detector that no network without NMS can be made of.
+#: The remedy in messages about detectors that cannot be exported without NMS.
 WITH_NMS = 'Export for onnxruntime (.onnx) or openvino (.xml).'
 
 
 class NetworkInput(NamedTuple):
-    """How a resized image becomes the network's input. Channels are those of the input."""
+    """Converts a resized image to the network's input. Values per channel are in the input's order."""
 
     #: Width and height.
     size: tuple[int, int]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    #: The input has red first; else blue, as images have.
+    #: Whether the input's channels are red, green, blue; otherwise blue, green, red, as in the image.
     rgb: bool
-    #: What surrounds the image, normalized.
+    #: Value of the padding, normalized.
     border: tuple[float, float, float]
-    #: The image is in the center of the input, and boxes are cut to the input; else both as in the upper left corner.
+    #: Whether the image is centered and boxes are clipped to the padded input. Otherwise it is at the upper left, and
+    #: boxes are clipped to it.
     center: bool
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The input ``(3, H, W)`` float32, by what it moves boxes ``(4,)``, and what cuts them: width and height.
+        """Pad and normalize an image.
 
         Args:
             image: ``(h, w, 3)`` uint8, blue, green, red, not larger than ``size``.
+
+        Returns:
+            The input ``(3, H, W)`` float32; the offset of boxes in it ``(4,)``; and the width and height to which boxes
+            are clipped. All in pixels.
         """
         height, width = image.shape[:2]
         left, above = ((side - own) // 2 if self.center else 0 for side, own in zip(self.size, (width, height)))
@@ -50,47 +55,47 @@ class NetworkInput(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """Which boxes of those of every anchor or point are kept."""
+    """Selects detections among the boxes of all anchors or points."""
 
-    #: Anchors or points of each level.
+    #: Number of anchors or points of each level.
     counts: tuple[int, ...]
-    #: Most pairs of box and class of a level, the best; all where it is below 1.
+    #: Maximum number of pairs of box and class per level; below 1, no maximum.
     nms_pre: int
     score_thr: float
     iou_threshold: float
-    #: All where it is below 1.
+    #: Maximum number of detections; below 1, no maximum.
     max_per_img: int
-    #: Both sides are longer; all where it is negative.
+    #: Both sides must be longer, in pixels; negative for no minimum.
     min_bbox_size: float
-    #: Boxes are cut before NMS.
+    #: Whether boxes are clipped before NMS.
     clip: bool
-    #: A prior is of its best class alone.
+    #: Whether only the best class of each prior counts.
     one_class: bool = False
 
     def __call__(
         self, boxes: np.ndarray, scores: np.ndarray, factors: np.ndarray | None, size: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Boxes ``(N, 4)``, scores and labels ``(N,)``, best first, after NMS within each class.
+        """Boxes ``(N, 4)``, scores and labels ``(N,)`` after per-class NMS, in descending order of scores.
 
         Args:
-            boxes: ``(P, 4)``: x1, y1, x2, y2.
+            boxes: ``(P, 4)``: x1, y1, x2, y2 in pixels.
             scores: ``(P, C)``.
-            factors: ``(P,)`` by which scores are multiplied; None for nothing.
-            size: Width and height to which boxes are cut.
+            factors: ``(P,)``, multiplied with the scores; None without any.
+            size: Width and height to which boxes are clipped.
         """
         return self.suppressed(*self.candidates(boxes, scores, factors, size))
 
     def suppressed(
         self, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What NMS within each class leaves of candidates."""
+        """Candidates that per-class NMS keeps."""
         import cv2
 
         nms: Any = cv2.dnn.NMSBoxesBatched  # its type hints do not know arrays
-        # OpenCV shifts boxes by their class, as far as the largest coordinate says: none may be negative.
+        # OpenCV shifts boxes by class, by multiples of the largest coordinate: none may be negative.
         corner = boxes[:, :2] - boxes.min(initial=0)
         sides = np.concatenate((corner, boxes[:, 2:] - boxes[:, :2]), axis=1)
-        # OpenCV says of two boxes without area that they are the same.
+        # OpenCV treats two boxes without area as identical.
         has_area: Any = (sides[:, 2:] > 0).all(axis=1)
         kept, large = (~has_area).nonzero()[0], has_area.nonzero()[0]
         if len(large):
@@ -102,7 +107,7 @@ class Selection(NamedTuple):
     def candidates(
         self, boxes: np.ndarray, scores: np.ndarray, factors: np.ndarray | None, size: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What enters NMS; see :meth:`__call__`."""
+        """Input of NMS; see :meth:`__call__`."""
         classes, start, chosen = scores.shape[1], 0, []
         if self.one_class:
             scores = np.where(scores.argmax(axis=1)[:, None] == np.arange(classes), scores, -1)
@@ -127,16 +132,16 @@ class Selection(NamedTuple):
 def surrounded(
     about: Mapping[str, Any], run: Callable[[np.ndarray, Selection], Sequence[np.ndarray]], path: object
 ) -> tuple[Callable[[np.ndarray], Sequence[np.ndarray]], dict[str, str]]:
-    """A network with what surrounds it, as :class:`.Loaded` has it, and its metadata.
+    """A network with its pre- and post-processing, and its metadata: the fields of :class:`.Loaded`.
 
     Args:
-        about: Metadata: what :meth:`.Surroundings.about` made, or JSON of it.
-        run: The network: from the input ``(3, H, W)`` float32 to boxes ``(P, 4)``, scores ``(P, C)`` and, where there
-            are any, factors ``(P,)``; each may have an axis of length 1 more.
-        path: What the metadata was read from.
+        about: Metadata as :meth:`.Surroundings.about` returns it, or JSON of it.
+        run: The network: from the input ``(3, H, W)`` float32 to boxes ``(P, 4)``, scores ``(P, C)`` and, if there are
+            any, factors ``(P,)``; each may have additional axes of length 1.
+        path: The file of the metadata.
 
     Raises:
-        UserError: If the metadata is not ours.
+        UserError: If the metadata was not written by ``snv2 export``.
     """
     try:
         parts = [json.loads(part) if isinstance(part := about[key], str) else part for key in ('input', 'selection')]

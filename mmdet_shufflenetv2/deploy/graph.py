@@ -1,8 +1,7 @@
-"""A detector as one module of tensor operations, from an image to boxes, that can be traced into a graph.
+"""A detector as one traceable module, from an image to boxes.
 
-MMDetection's own post-processing decides in Python how many boxes there are, and a trace would keep the numbers of the
-one image that it was made with. In :mod:`.heads` the same steps are written with tensors alone; layers, anchors and box
-coders are the detector's own.
+MMDetection's post-processing computes numbers of boxes in Python; a trace would keep those of its example image.
+:mod:`.heads` has the same steps as tensor operations. Layers, anchors and box coders are the detector's own.
 """
 
 from __future__ import annotations
@@ -25,20 +24,20 @@ __all__ = ['CenterPadding', 'DetectionGraph', 'feature_parts', 'part_of']
 
 
 class DetectionGraph(nn.Module):
-    """What an exported file computes.
+    """The module that is traced into an exported file.
 
     Args:
         model: A detector of MMDetection in eval mode.
-        center_pad: How the image is padded on all sides before the detector's data preprocessor pads it on the right
-            and at the bottom; None for not at all.
-        batch: Images that it takes at once.
+        center_pad: Padding on all sides, before the detector's data preprocessor pads on the right and at the bottom;
+            None for no padding.
+        batch: Batch size.
 
     Attributes:
-        detect: The part behind the neck.
-        part_names: Names of what the last call of :meth:`forward` has returned behind boxes, labels and masks.
+        detect: The traceable head.
+        part_names: Names of the tensors that the last call of :meth:`forward` returned after boxes, labels and masks.
 
     Raises:
-        UserError: If the detector has a head that is not supported, or filters its boxes as a graph cannot.
+        UserError: If the detector's head, or the way it selects boxes, is not supported.
     """
 
     prepare: _Prepare
@@ -60,14 +59,15 @@ class DetectionGraph(nn.Module):
         """Detections in one image.
 
         Args:
-            image: ``(H, W, 3)`` uint8, blue, green, red, as OpenCV reads it, resized as the config says; of a batch
-                of several ``(batch, H, W, 3)``.
+            image: ``(H, W, 3)`` uint8, blue, green, red, as OpenCV reads it, resized as in the config's test pipeline;
+                with ``batch`` above 1 ``(batch, H, W, 3)``.
 
         Returns:
-            Boxes with scores ``(N, 5)``, best first: x1, y1, x2, y2 in pixels of ``image``, score. Labels ``(N)``.
-            Masks ``(N, h, w)`` where the detector has them: probabilities in the cells of a box. Then what they were
-            made of, for the check: see ``part_names``. Of a batch, all outputs have the image's index in front, and
-            images of which less is found are filled up with boxes and scores of 0 and labels of -1.
+            Boxes with scores ``(N, 5)``, in descending order of scores: x1, y1, x2, y2 in pixels of ``image``, score.
+            Labels ``(N)``. Masks ``(N, h, w)`` if the detector has them: probabilities in the cells of a box. Then
+            intermediate results for the check, see ``part_names``. With ``batch`` above 1, all outputs have the image's
+            index as first axis, and images with fewer detections are padded with boxes and scores of 0 and labels of
+            -1.
         """
         x, size, offset = self.prepare(image)
         with traceable():
@@ -84,11 +84,11 @@ class DetectionGraph(nn.Module):
     def _found(
         self, features: Sequence[Tensor], x: Tensor, size: Tensor, offset: Tensor, shape: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Outputs and parts by name, of one image of ``shape``, height and width."""
+        """Outputs and intermediate results by name, for one image of ``shape``: height and width."""
         (boxes, scores, labels), parts = self.detect(features, x, size)
         parts = dict(input=x) | feature_parts(features) | dict(zip(FOUND, (boxes, scores, labels))) | parts
         height, width = shape
-        boxes = clipped(boxes - offset, torch.stack((width, height)))  # a border around the image is not part of it
+        boxes = clipped(boxes - offset, torch.stack((width, height)))  # clip to the image without its padding
         outputs = dict(dets=torch.cat((boxes, scores[:, None]), dim=1), labels=labels)
         if 'masks' in parts:
             outputs['masks'] = parts.pop('masks')
@@ -97,7 +97,7 @@ class DetectionGraph(nn.Module):
     def _found_in_each(
         self, features: Sequence[Tensor], x: Tensor, size: Tensor, offset: Tensor, shape: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The same of a batch: a part's name begins with its image, and what is put together is one too."""
+        """The same for a batch. Names of intermediate results, and of each image's outputs, start with the image."""
         each, parts = [], dict[str, Tensor]()
         for index in range(self.batch):
             outputs, own = self._found(
@@ -123,26 +123,26 @@ class DetectionGraph(nn.Module):
 
 
 def part_of(index: int, name: str) -> str:
-    """The name of a part that belongs to an image of a batch."""
+    """The name of an intermediate result of one image of a batch."""
     return f'image{index}/{name}'
 
 
 def feature_parts(features: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Features behind the neck by their names in the graph."""
+    """The neck's outputs by their names in the graph."""
     return {f'feature{level}': feature for level, feature in enumerate(features)}
 
 
 class CenterPadding(NamedTuple):
-    """What :class:`.CenterPad` does, or MMDetection's ``RandomCenterCropPad`` while testing."""
+    """Padding of :class:`.CenterPad`, or of MMDetection's ``RandomCenterCropPad`` in test mode."""
 
-    #: Width and height in pixels; None for the next multiple of ``divisor`` that is larger than the image.
+    #: Width and height in pixels; None for the next multiple of ``divisor`` above the image's size.
     size: tuple[int, int] | None
-    #: Value of the border for each channel of the image.
+    #: Value of the padding for each channel of the image.
     value: tuple[float, ...]
     divisor: int = 0
 
     def place(self, width: Any, height: Any) -> tuple[Any, ...]:
-        """Width and height of the padded image, and where the image begins in it: left, above."""
+        """Width and height of the padded image, and the offset of the image in it: left, top. All in pixels."""
         if self.size is not None:
             to_width, to_height = self.size
             return to_width, to_height, (to_width - width) // 2, (to_height - height) // 2
@@ -151,7 +151,7 @@ class CenterPadding(NamedTuple):
 
 
 class _Prepare(nn.Module):
-    """Pads and normalizes an image: MMDetection's ``DetDataPreprocessor`` for a batch of one."""
+    """Pads and normalizes images of one size, as MMDetection's ``DetDataPreprocessor``."""
 
     mean: Tensor
     std: Tensor
@@ -179,12 +179,12 @@ class _Prepare(nn.Module):
             self.register_buffer('border', (value - self.mean) / self.std)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The network's input; width and height to which boxes are clipped; what boxes are moved by, ``(1, 4)``."""
+        """The network's input; width and height to which boxes are clipped; the offset of boxes, ``(1, 4)``."""
         x = image.permute(2, 0, 1) if image.dim() == 3 else image.permute(0, 3, 1, 2)
         x = x.index_select(x.dim() - 3, self.channels).float()
         x = (x - self.mean) / self.std
         x = x if image.dim() == 4 else x[None]
-        height, width = shape_as_tensor(x)[-2:]  # tensors, which a trace keeps as inputs of what follows
+        height, width = shape_as_tensor(x)[-2:]  # tensors, which remain dynamic in a trace
         size, offset = torch.stack((width, height)), x.new_zeros(1, 4)
         if self.center_pad is not None:
             to_width, to_height, left, above = self.center_pad.place(width, height)

@@ -29,16 +29,17 @@ def write_graph(
         module: In eval mode.
         example: Input to trace with.
         out: File to write.
-        inputs, outputs: Name of the input and of each output, and the names of its dimensions that vary.
+        inputs, outputs: Names of the inputs and outputs, each with the names of its dynamic axes.
         about: Metadata entries.
-        parts: Names of what the module returns behind the outputs: they stay inside the graph under these names.
+        parts: Names of the tensors that the module returns after its outputs. They are not outputs of the graph, but
+            keep these names in it.
     """
     import onnx  # optional
 
     with warnings.catch_warnings():
-        # Traced numbers that stay constant do so for every image; that sizes do not is what the tests try.
+        # PyTorch warns of constants in the trace. They are constant for all images; tests check other sizes.
         warnings.simplefilter('ignore')
-        # The tracing exporter: the newer one cannot leave the number of boxes open.
+        # The TorchScript exporter: the newer one does not support a dynamic number of boxes.
         torch.onnx.export(
             module,
             (example,),
@@ -51,7 +52,7 @@ def write_graph(
         )
     graph = onnx.load(out)
     for part in list(graph.graph.output)[len(graph.graph.output) - len(parts) :]:
-        part.type.tensor_type.ClearField('shape')  # the traced one
+        part.type.tensor_type.ClearField('shape')  # the shape of the example
         graph.graph.value_info.append(part)
         graph.graph.output.remove(part)
     onnx.helper.set_model_props(graph, about or {})
@@ -59,7 +60,7 @@ def write_graph(
 
 
 def fold_constants(path: Path, out: Path) -> None:
-    """Write an ONNX file with constants in place of what depends on shapes alone; other operators remain ONNX's own."""
+    """Write an ONNX file with everything folded that depends only on shapes; no operators of onnxruntime's own."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,4 +1,4 @@
-"""Folding norms into convolutions, and reordering a convolution's channels."""
+"""Fusion of batch norms into convolutions, and permutation of a convolution's channels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .channel_plan import UNUSED
 
 __all__ = ['absorb_order', 'check_conv', 'fuse_conv_bn', 'permute_channels', 'permute_depthwise', 'plain_activation']
 
-# They act on each number alone, so it does not matter which channel it stands in.
+# Element-wise activations: they do not depend on the order of channels.
 _ELEMENTWISE = (
     nn.ReLU,
     nn.ReLU6,
@@ -49,10 +49,10 @@ def fuse_conv_bn(conv: Any, norm: nn.Module) -> nn.Conv2d:
 
 
 def check_conv(conv: nn.Module) -> None:
-    """Raise a :class:`UserError` unless a convolution is its weight, bias and geometry and nothing else.
+    """Raise a :class:`UserError` unless it is a plain ``Conv2d`` without hooks.
 
-    A subclass, a parametrization (which makes one) and a hook compute the weight or the output in another way. Hooks
-    are how ``torch.nn.utils.weight_norm`` and ``spectral_norm`` work.
+    Subclasses, parametrizations (which create a subclass) and hooks may compute weight or output differently.
+    ``torch.nn.utils.weight_norm`` and ``spectral_norm`` use hooks.
     """
     if type(conv) is not nn.Conv2d:
         raise UserError(f'A {type(conv).__name__} cannot be made shuffle-free: expected plain Conv2d (conv_cfg=None).')
@@ -64,7 +64,7 @@ def check_conv(conv: nn.Module) -> None:
 
 
 def plain_activation(act: nn.Module) -> nn.Module:
-    """The activation, if it may be used for channels in any order.
+    """The activation, if it is element-wise.
 
     Raises:
         UserError: If an output depends on more than one input value.
@@ -81,14 +81,14 @@ def plain_activation(act: nn.Module) -> nn.Module:
 def permute_channels(
     conv: nn.Conv2d, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None
 ) -> nn.Conv2d:
-    """A convolution without groups, its channels in another order.
+    """A copy of a convolution without groups, with its channels in another order.
 
     Args:
-        rows: Index of the output channel for each new position; ``UNUSED`` is filled with zeros. None: unchanged.
-        columns: The same for its input channels; ``UNUSED`` stands for a channel that is not used.
+        rows: Original output channel at each new index; ``UNUSED`` gives zeros. None keeps the order.
+        columns: The same for input channels; ``UNUSED`` is an input channel that is ignored.
 
     Raises:
-        UserError: If it has groups or is not a plain convolution.
+        UserError: If it has groups, or is not a plain convolution.
     """
     check_conv(conv)
     if conv.groups != 1:
@@ -100,7 +100,7 @@ def permute_channels(
 
 
 def permute_depthwise(conv: nn.Conv2d, order: Sequence[int]) -> nn.Conv2d:
-    """A depthwise convolution with its channels in another order; ``UNUSED`` gives zeros, whatever is read there.
+    """A copy of a depthwise convolution with its channels in another order; ``UNUSED`` outputs zeros.
 
     Raises:
         UserError: If it is not depthwise, with one output channel for each input channel.
@@ -108,7 +108,7 @@ def permute_depthwise(conv: nn.Conv2d, order: Sequence[int]) -> nn.Conv2d:
     if not conv.groups == conv.in_channels == conv.out_channels:
         raise UserError(
             f'A convolution with groups={conv.groups}, {conv.in_channels} input and {conv.out_channels} '
-            f'output channels cannot be made shuffle-free where a depthwise one is expected.'
+            f'output channels cannot be made shuffle-free: expected a depthwise convolution.'
         )
     return _convolution(conv, _taken(conv.weight.detach(), order, 0), order, groups=len(order))
 
@@ -135,7 +135,7 @@ def _convolution(like: Any, weight: Tensor, rows: Sequence[int] | None, groups: 
 
 
 def absorb_order(conv: nn.Conv2d, order: Sequence[int]) -> None:
-    """Let a convolution without groups that reads features in their original order read them in ``order``, in place."""
+    """Permute the input channels of a convolution without groups in place, for features in ``order``."""
     new = permute_channels(conv, columns=order)
     conv.weight, conv.in_channels = new.weight, new.in_channels
 

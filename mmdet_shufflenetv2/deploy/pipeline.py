@@ -1,4 +1,4 @@
-"""How a config's test pipeline resizes and pads an image, and what of it a file cannot do."""
+"""Resizing and padding in a config's test pipeline, and which steps can be exported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def resize_and_padding(cfg: Config) -> tuple[Resize, CenterPadding | None]:
     """How the config's test pipeline resizes and pads an image.
 
     Raises:
-        UserError: If it has a step, or an option of one, that a file cannot do.
+        UserError: If it has a step, or an option of a step, that cannot be exported.
     """
     resize, center_pad = None, None
     steps = base_dataset(cfg, 'test').pipeline
@@ -37,19 +37,19 @@ def resize_and_padding(cfg: Config) -> tuple[Resize, CenterPadding | None]:
                     continue  # without resizing, nothing is rounded
                 if step.get(key, default) not in (default, None):
                     raise UserError(
-                        f"The config's test pipeline has {kind}({key}={step[key]!r}), and a file takes "
+                        f"The config's test pipeline has {kind}({key}={step[key]!r}), but an exported file takes "
                         f'images as cv2.imread reads them: expected {key}={default!r}. Set it with '
                         f'`cfg_options` test_dataloader.dataset.pipeline.{number}.{key}={default} and '
                         f'evaluate again.'
                     )
         elif kind in (*_RESIZES, 'CenterPad'):
             raise UserError(
-                f"The config's test pipeline has {kind} as step {number}, which a graph cannot do there: "
+                f"The config's test pipeline has {kind} as step {number}, which is not supported there: "
                 f'expected one Resize, then at most one CenterPad.'
             )
         elif kind not in ('LoadAnnotations', 'PackDetInputs'):
             raise UserError(
-                f"The config's test pipeline has {kind}, which a graph cannot do. Supported are Resize, "
+                f"The config's test pipeline has {kind}, which cannot be exported. Supported: Resize, "
                 f'FixScaleResize, FitResize, WarpResize and CenterPad.'
             )
     if resize is None:
@@ -61,7 +61,7 @@ _RESIZES = ('Resize', 'FixScaleResize', 'FitResize', 'WarpResize')
 _NO_SIZE = (
     "The config's test pipeline has no Resize(scale=(width, height)), so the size that the detector expects is unknown."
 )
-# What steps that read an image may say, mmdet's inference_detector's for an array included.
+# Supported options of steps that read an image, including the step for arrays of mmdet's inference_detector.
 _READERS = ('LoadImageFromFile', 'LoadImageFromNDArray')
 _READS = dict(to_float32=False, color_type='color', imdecode_backend='cv2')
 
@@ -77,7 +77,7 @@ def _larger_multiple(step: dict[str, Any]) -> CenterPadding:
         or any(step.get('mean') or ())
     ):
         raise UserError(
-            "The config's test pipeline has a RandomCenterCropPad that a file cannot do: expected "
+            "The config's test pipeline has a RandomCenterCropPad that cannot be exported: expected "
             "test_mode=True, test_pad_mode=['logical_or', 31], test_pad_add_pix=1 and mean=[0, 0, 0]."
         )
     return CenterPadding(None, (0.0, 0.0, 0.0), divisor)
@@ -92,7 +92,7 @@ def _resize(kind: str, step: dict[str, Any]) -> Resize:
     if interpolation not in INTERPOLATIONS.get(backend, ()):
         raise UserError(
             f"The config's test pipeline has {kind}(backend={backend!r}, interpolation={interpolation!r}), "
-            f'which a file cannot do. Supported are '
+            f'which cannot be exported. Supported: '
             f'{"; ".join(f"{name}: " + ", ".join(kinds) for name, kinds in INTERPOLATIONS.items())}.'
         )
     fit = kind == 'FitResize'

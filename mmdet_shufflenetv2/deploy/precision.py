@@ -1,7 +1,7 @@
-"""An exported ONNX graph in half precision or in 8-bit integers: its network alone.
+"""Conversion of the network of an exported ONNX graph to half precision or 8-bit integers.
 
-What surrounds the network stays in single precision: the image's normalization, and all that follows the heads' last
-layers, so that no coordinate is rounded. Boxes are never moved by label before NMS (:mod:`.heads.selection`).
+Normalization of the image and everything after the heads' last layers stay in single precision, so that no coordinate
+is rounded. NMS does not shift boxes by label, which would overflow (:mod:`.heads.selection`).
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 
 __all__ = ['Layers', 'calibration_images', 'layers', 'write_half', 'write_int8', 'write_precision']
 
-#: Images to calibrate on, at most; more change the ranges little.
+#: Maximum number of images for calibration; more change the ranges little.
 CALIBRATION_IMAGES = 100
 
 
 class Layers(NamedTuple):
-    """Names of nodes of a graph."""
+    """Names of nodes in a graph."""
 
     #: Layers with weights: convolutions and linear layers.
     weighted: frozenset[str]
-    #: Those that no other one feeds, and those that no other one follows.
+    #: Layers without a layer before them, and layers without one after them.
     first: frozenset[str]
     last: frozenset[str]
-    #: What decodes and selects boxes: it follows the last layers of a head.
+    #: Nodes after the last layers of a head: they decode and select boxes.
     selection: frozenset[str]
 
 
 def layers(graph: onnx.GraphProto) -> Layers:
     """The layers of a detector's graph.
 
-    A head ends where boxes come out of it: at the graph's outputs, and at the proposals of a two-stage detector.
+    A head ends at the graph's outputs, or at the proposals of a two-stage detector.
     """
     shapes = {one.name: tuple(one.dims) for one in graph.initializer}
     shapes |= {node.output[0]: tuple(node.attribute[0].t.dims) for node in graph.node if node.op_type == 'Constant'}
@@ -64,7 +64,7 @@ def layers(graph: onnx.GraphProto) -> Layers:
         if node.name not in weighted:
             ends += node.input
     first, behind = set[str](), set[str]()
-    for node in graph.node:  # in the order in which they compute
+    for node in graph.node:  # in the order of execution
         if behind.intersection(node.input):
             behind.update(node.output)
         elif node.name in weighted:
@@ -77,32 +77,32 @@ def _has_weights(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> bo
     shape = shapes.get(node.input[1]) if len(node.input) > 1 else None
     if node.op_type in ('Conv', 'ConvTranspose'):
         return shape is not None
-    # The mean of a distribution, as of NanoDet's distances, is a product with one column.
+    # A product with one column is the mean of a distribution, such as NanoDet's distances.
     return node.op_type in ('Gemm', 'MatMul') and shape is not None and len(shape) == 2 and min(shape) > 1
 
 
 def calibration_images(folder: str | os.PathLike[str] | None) -> list[np.ndarray]:
-    """Up to 100 images ``(H, W, 3)`` in and below a folder, evenly chosen.
+    """Up to 100 images ``(H, W, 3)`` in a folder and its subfolders, evenly chosen.
 
     Args:
-        folder: Of images, or of a data set with its images in it.
+        folder: A folder of images, or a data set that contains its images.
 
     Raises:
-        UserError: If there is no such folder, or it has no images, or one cannot be read.
+        UserError: If the folder does not exist or has no images, or an image cannot be read.
     """
     paths = sorted(files_below(folder)) if folder is not None and Path(folder).is_dir() else []
     if not paths:
         found = '`data` is missing' if folder is None else f'data={folder} contains none'
         raise UserError(
             f'precision=int8 needs images for calibration: {found}. Set `data` to a folder with about 100 '
-            f'images of the kind that the detector is for.'
+            f'images like those that the detector will process.'
         )
     chosen = [paths[index] for index in np.linspace(0, len(paths) - 1, min(len(paths), CALIBRATION_IMAGES)).astype(int)]
     return [read_image(path) for path in chosen]
 
 
 def write_precision(source: Path, about: Mapping[str, str], out: Path, options: ExportOptions) -> None:
-    """Write a graph in ``options.precision``; ``options.data`` has the images to calibrate on.
+    """Write a graph in ``options.precision``; ``options.data`` is the folder of calibration images.
 
     ``about`` is the graph's metadata.
     """
@@ -135,9 +135,9 @@ def write_half(source: Path, out: Path) -> None:
 
 
 def _join(graph: onnx.GraphProto, own: set[str]) -> None:
-    """Take out the rounding to half precision that the converter puts between two nodes in single precision.
+    """Remove the casts to half precision that the converter inserts between two nodes in single precision.
 
-    ``own`` are the names of nodes that it did not put in.
+    ``own`` are the names of the nodes before the conversion.
     """
     from onnx import TensorProto
 
@@ -151,7 +151,7 @@ def _join(graph: onnx.GraphProto, own: set[str]) -> None:
 
 
 def _behind(graph: onnx.GraphProto, found: Layers) -> set[str]:
-    """Names of the first layers and of all nodes that they feed."""
+    """Names of the first layers and of all nodes after them."""
     names, values = set[str](), set[str]()
     for node in graph.node:
         if node.name in found.first or values.intersection(node.input):
@@ -161,10 +161,10 @@ def _behind(graph: onnx.GraphProto, found: Layers) -> set[str]:
 
 
 def write_int8(source: Path, out: Path, images: Sequence[np.ndarray]) -> None:
-    """Write a graph whose layers compute in 8-bit integers, but for the first and each head's last.
+    """Write a graph whose layers compute in 8-bit integers, except the first ones and the last ones of each head.
 
-    Weights have a scale for each output channel and 7 bits: products of 8-bit numbers overflow when processors without
-    VNNI add them, and a file shall compute the same everywhere.
+    Weights have one scale per output channel and 7 bits. With 8 bits, sums of products overflow on processors without
+    VNNI, and results would depend on the processor.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -180,7 +180,7 @@ def write_int8(source: Path, out: Path, images: Sequence[np.ndarray]) -> None:
     model = onnx.load(source)
     found = layers(model.graph)
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # it advises to prepare the graph, which has been done
+    logging.disable(logging.WARNING)  # it recommends a pre-processing of the graph that was done already
     try:
         quantize_static(
             model,

@@ -1,4 +1,4 @@
-"""A one-stage detector as a network of one input size from normalized images to boxes, for runtimes without NMS."""
+"""A one-stage detector as a network with a fixed input size and without NMS, for runtimes that have no NMS."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ __all__ = [
     'write_network',
 ]
 
-#: Largest difference of scores, of boxes in pixels, and of boxes per pixel of the input's side.
+#: Largest difference of scores, of boxes in pixels, and of boxes in pixels per pixel of the input's longer side.
 TOLERANCES = dict(fp32=(2e-4, 0.05, 5e-5), fp16=(0.02, 0.5, 5e-3))
 
 
 class PriorsNetwork(nn.Module):
-    """From the input ``(1, 3, H, W)`` to what is said of every prior: boxes ``(P, 4)``, scores ``(P, C)``, factors.
+    """From the input ``(1, 3, H, W)`` to boxes ``(P, 4)``, scores ``(P, C)`` and factors ``(P,)`` of all priors.
 
     Args:
-        graph: Of a detector with a one-stage head.
-        target: Name of what it is for.
+        graph: A detector with a one-stage head.
+        target: Name of the export target, for messages.
 
     Raises:
         UserError: If it has another head.
@@ -57,7 +57,7 @@ class PriorsNetwork(nn.Module):
         super().__init__()
         if not isinstance(graph.detect, DenseHead):
             raise UserError(
-                f'target={target} takes one-stage detectors only, got one with a '
+                f'target={target} supports only one-stage detectors, got one with a '
                 f'{type(graph.detect).__name__} head. {WITH_NMS}'
             )
         self.graph = deepcopy(graph)
@@ -67,23 +67,23 @@ class PriorsNetwork(nn.Module):
                     setattr(module, name, _Integral(child))
 
     def priors(self, x: Tensor) -> Priors:
-        """What is said of every prior."""
+        """The predictions of all priors."""
         with traceable():
             features = self.graph.backbone(x)
             if self.graph.neck is not None:
                 features = self.graph.neck(features)
             head = self.graph.detect.head
-            if isinstance(head, NanoDetHead):  # without the loop over images, which not all runtimes take
+            if isinstance(head, NanoDetHead):  # without a loop over images, which some runtimes cannot convert
                 boxes, scores = head.decode(*head(features))
                 return Priors(boxes, scores, None, [boxes.shape[1]])
             return self.graph.detect.priors(features)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Boxes, scores and, where there are any, factors."""
+        """Boxes, scores and, if there are any, factors."""
         return tuple(value for value in self.priors(x)[:3] if value is not None)
 
     def selection(self, counts: Sequence[int]) -> Selection:
-        """What is kept; ``counts`` are the priors of each level."""
+        """The detector's selection of boxes; ``counts`` are the numbers of priors of each level."""
         cfg, head = self.graph.detect.cfg, self.graph.detect.head
         return Selection(
             tuple(map(int, counts)),
@@ -98,7 +98,7 @@ class PriorsNetwork(nn.Module):
 
 
 class _Integral(nn.Module):
-    """mmdet's ``Integral`` with a linear layer in place of a call with a buffer."""
+    """mmdet's ``Integral`` with a linear layer instead of ``F.linear`` with a buffer."""
 
     def __init__(self, integral: Integral) -> None:
         super().__init__()
@@ -111,12 +111,12 @@ class _Integral(nn.Module):
 
 
 def network_input(graph: DetectionGraph, resize: Resize) -> NetworkInput:
-    """The input of a network for images that are resized so.
+    """The input of a network for images resized by ``resize``.
 
-    An image that keeps its ratio may be upright or lie: the input has room for both.
+    If the aspect ratio is kept, the input is a square that fits portrait and landscape images.
 
     Raises:
-        UserError: If the image is padded twice.
+        UserError: If the data preprocessor would pad the image after ``CenterPad``.
     """
     prepare = graph.prepare
     size: Any = prepare.center_pad.size if prepare.center_pad else resize.scale
@@ -141,7 +141,7 @@ def network_input(graph: DetectionGraph, resize: Resize) -> NetworkInput:
 
 
 class Surroundings(NamedTuple):
-    """A network, what surrounds it, and an input."""
+    """A network, its pre- and post-processing, and an input."""
 
     network: PriorsNetwork
     prepare: NetworkInput
@@ -167,16 +167,16 @@ def _parsed(value: str) -> Any:
 
 @torch.no_grad()
 def surroundings(graph: DetectionGraph, image: Tensor, about: Mapping[str, str], target: str) -> Surroundings:
-    """The network of a detector that is to be exported for ``target``, and what surrounds it.
+    """The network of a detector for an export target, with its pre- and post-processing.
 
     Args:
         graph, image, about: See :class:`.Program`.
-        target: Name of what it is for.
+        target: Name of the export target, for messages.
 
     Raises:
-        UserError: If it has no one-stage head, or an input that no network of one size can have.
+        UserError: If it has no one-stage head, or its input cannot have a fixed size.
     """
-    network = PriorsNetwork(graph, target).eval()  # as a whole: tracing puts it back into its own mode
+    network = PriorsNetwork(graph, target).eval()  # all modules: tracing restores the mode of the top one
     prepare = network_input(graph, Resize(**json.loads(about['resize'])))
     x = prepare(image.numpy())[0]
     selection = network.selection(network.priors(torch.from_numpy(x)[None]).counts)
@@ -185,7 +185,7 @@ def surroundings(graph: DetectionGraph, image: Tensor, about: Mapping[str, str],
 
 @torch.no_grad()
 def write_network(network: PriorsNetwork, x: np.ndarray, out: Path) -> None:
-    """Write a network for inputs of the shape of ``x``, ``(3, H, W)``, as ONNX without open axes."""
+    """Write a network for inputs of the shape of ``x``, ``(3, H, W)``, as ONNX without dynamic axes."""
     example = torch.from_numpy(x)[None]
     names = ('boxes', 'scores', 'factors')[: len(network(example))]
     with TemporaryDirectory() as folder:
@@ -202,20 +202,20 @@ def check_network(
     selection: Selection,
     precision: str,
 ) -> tuple[float, float]:
-    """Compare an exported network with the detector's own, and which boxes are kept of made-up ones.
+    """Compare an exported network with the PyTorch network, and its selection of boxes with the detector's.
 
     Args:
-        network: What was exported.
-        run: Runs the exported network: from the input ``(3, H, W)`` to what ``network`` returns.
+        network: The PyTorch network.
+        run: Runs the exported network: from the input ``(3, H, W)`` to the outputs of ``network``.
         x: An input.
-        selection: What is kept.
-        precision: Of the exported network.
+        selection: The selection of boxes.
+        precision: Precision of the exported network.
 
     Returns:
-        The largest difference of scores and of boxes.
+        The largest difference of scores, and of boxes in pixels.
 
     Raises:
-        UserError: If it computes something else.
+        UserError: If outputs differ by more than the tolerance.
     """
     score_limit, box_limit, share = TOLERANCES[precision]
     largest = dict(boxes=0.0, scores=0.0)
@@ -225,8 +225,8 @@ def check_network(
             limit = box_limit + share * max(x.shape) if name == 'boxes' else score_limit
             if not difference.max(initial=0) <= limit:
                 raise UserError(
-                    f'The exported file does not compute what the detector does: {name} differ by up to '
-                    f'{difference.max():.2g}, at most {limit:.2g} is expected. The file was not written.'
+                    f"The exported file's outputs do not match the detector's: {name} differ by up to "
+                    f'{difference.max():.2g}, expected at most {limit:.2g}. The file was not written.'
                 )
             largest[name] = max(largest[name], float(difference.max(initial=0)))
     check_selection(network, selection, torch.from_numpy(x)[None])
@@ -234,18 +234,18 @@ def check_network(
 
 
 def check_selection(network: PriorsNetwork, selection: Selection, x: Tensor) -> None:
-    """Compare which boxes are kept with the detector's own, for an input ``(1, 3, H, W)``.
+    """Compare the selection with the detector's, for an input ``(1, 3, H, W)``.
 
-    They are made-up ones, of which no two are so near that rounding decides.
+    Both select among made-up boxes and scores that differ by more than rounding.
 
     Raises:
-        UserError: If others are kept.
+        UserError: If they select different boxes.
     """
     detect: Any = network.graph.detect
     size = torch.tensor(x.shape[:1:-1])
     priors = network.priors(x)
     priors = priors._replace(boxes=priors.boxes.reshape(-1, 4), scores=priors.scores.flatten(0, -2))
-    for power in (1.0, 40.0):  # more than are selected, and fewer
+    for power in (1.0, 40.0):  # more candidates than nms_pre keeps, and fewer
         made = made_priors(priors, size, power)
         wanted = detect.candidates(made, size)
         factors = None if made.factors is None else made.factors.numpy()
@@ -263,4 +263,4 @@ def check_selection(network: PriorsNetwork, selection: Selection, x: Tensor) -> 
 
 def _same(got: Sequence[Any], wanted: Sequence[Any]) -> None:
     if got != wanted:
-        raise UserError('The exported file does not keep the boxes that the detector keeps. It was not written.')
+        raise UserError('The exported file does not select the same boxes as the detector. The file was not written.')

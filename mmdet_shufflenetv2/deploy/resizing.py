@@ -1,4 +1,4 @@
-"""Images as an exported detector takes them: resized as its test pipeline says. NumPy, and OpenCV or Pillow."""
+"""Resizing of images for an exported detector, as in its test pipeline. NumPy, and OpenCV or Pillow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..utils.errors import UserError
 
 __all__ = ['INTERPOLATIONS', 'Resize', 'check_image']
 
-#: MMDetection's name of a way to resize -> OpenCV's or Pillow's, by backend.
+#: MMDetection's name of an interpolation -> OpenCV's or Pillow's, by backend.
 INTERPOLATIONS = dict(
     cv2=dict(
         nearest='INTER_NEAREST',
@@ -22,26 +22,27 @@ INTERPOLATIONS = dict(
     pillow=dict(
         nearest='NEAREST', bilinear='BILINEAR', bicubic='BICUBIC', box='BOX', lanczos='LANCZOS', hamming='HAMMING'
     ),
-    # OpenCV's warpPerspective: corners are aligned, not centers of pixels.
+    # OpenCV's warpPerspective aligns corners, not centers of pixels.
     warp=dict(bilinear='INTER_LINEAR'),
 )
 
 
 class Resize(NamedTuple):
-    """How an image is resized before the graph sees it; stored in the file as JSON.
+    """How an image is resized before it enters the graph; stored in the file as JSON.
 
-    With ``keep_ratio`` the image is made as large as fits into the two sides, the longer of the image's in the longer
-    of ``scale``, or, with ``fit``, its width in the first and its height in the second; otherwise it becomes ``scale``.
+    Without ``keep_ratio`` the image gets the size ``scale``: width and height. With ``keep_ratio`` it gets the largest
+    size within ``scale``, where the longer side of ``scale`` limits the image's longer side; with ``fit``, the first
+    limits the width and the second the height.
     """
 
-    #: None for images as they are.
+    #: None for no resizing.
     scale: tuple[int, int] | None
     keep_ratio: bool
-    #: Fractions of a pixel are cut off, as by MMDetection's FixScaleResize, or rounded.
+    #: Whether sizes are rounded down, as in MMDetection's FixScaleResize, or to the nearest integer.
     cut: bool
-    #: Not in files of earlier versions; nor is what follows.
+    #: This and the following fields are missing in files of earlier versions.
     fit: bool = False
-    #: Of :data:`INTERPOLATIONS`.
+    #: A key of :data:`INTERPOLATIONS`.
     interpolation: str = 'bilinear'
     #: ``cv2``, ``pillow`` or ``warp``.
     backend: str = 'cv2'
@@ -77,10 +78,10 @@ def check_image(image: Any) -> None:
     """Raise a :class:`UserError` unless it is an array ``(H, W, 3)`` of uint8."""
     if not isinstance(image, np.ndarray):
         raise UserError(
-            f'An image is a NumPy array (H, W, 3) of uint8, as cv2.imread returns; got '
+            f'Expected an image as NumPy array (H, W, 3) of uint8, as cv2.imread returns it; got '
             f'{"None: the file could not be read" if image is None else type(image).__name__}.'
         )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UserError(
-            f'An image is an array (H, W, 3) of uint8, blue, green, red; got {image.shape} of {image.dtype}.'
+            f'Expected an image as array (H, W, 3) of uint8, blue, green, red; got {image.shape} of {image.dtype}.'
         )

@@ -1,9 +1,8 @@
-"""The exact form of a trained backbone in which no channel is ever shuffled.
+"""The shuffle-free form of a trained backbone: the same outputs up to rounding, without channel shuffle.
 
-:mod:`.channel_plan` explains the idea, with an example to redo on paper. Here the weights follow: batch norms are
-fused, the rows of each unit's last convolution are ordered by the unit that will consume them, the columns of each
-unit's first convolution by where they come from. A unit then costs one ``cat`` of half the width, where the original
-copies the whole width twice (``cat``, shuffle). Outputs are the original's up to rounding.
+:mod:`.channel_plan` explains the idea with an example. This module applies it to the weights: batch norms are fused,
+the rows of each unit's last convolution are sorted by consumer, and the columns of each unit's first convolution by
+producer. A unit then copies half the width once (``cat``); the original copies the full width twice (``cat``, shuffle).
 """
 
 from __future__ import annotations
@@ -29,35 +28,35 @@ __all__ = ['ShuffleFreeShuffleNetV2', 'shuffle_free', 'shuffle_free_detector']
 
 
 def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool = True) -> ShuffleFreeShuffleNetV2:
-    """The inference form of a backbone: same outputs, no shuffle, no norms. The backbone itself is left as it is.
+    """The inference form of a backbone: same outputs, no shuffle, no norms. The backbone itself is not changed.
 
     Args:
-        backbone: In eval mode, with batch norms (or none left after folding) and an element-wise activation. Both
-            variants, V2*, SE and residual units, strides, dilations, any depth and any even width will do.
-        block: Fill every slice of channels up with zero channels to a multiple of this, and make each slice with a
-            convolution of its own. onnxruntime computes in blocks of 16 channels (8 without AVX-512), reorders all data
-            around an operator that cuts through one, and is fastest with 16. OpenVINO and PyTorch are fastest with 1,
-            which adds no channel.
-        restore_order: Return features in the original order of channels, for one more copy each. False returns them as
-            they come, and ``orders`` of the result says how: a consumer may then absorb the order, see
+        backbone: In eval mode, with batch norms (or fused ones) and an element-wise activation. Both variants, V2*, SE
+            and residual units, strides, dilations, any depth and any even width are supported.
+        block: Pad every slice of channels with zero channels to a multiple of this, and compute each slice with a
+            separate convolution. onnxruntime computes in blocks of 16 channels (8 without AVX-512), reorders all data
+            around an operator that splits a block, and is fastest with 16. OpenVINO and PyTorch are fastest with 1,
+            which adds no channels.
+        restore_order: Return features in the original order of channels, at the cost of one copy each. False returns
+            them in the order ``orders`` of the result, so that a consumer can absorb the order, see
             :func:`shuffle_free_detector`.
 
     Returns:
-        A module that takes and returns what the backbone does.
+        A module with the backbone's inputs and outputs.
 
     Raises:
         UserError: (a ``ValueError``) If the backbone is not a ShuffleNetV2, is fully or partly in training mode, is
-            on ``meta``, has forward hooks, or a norm, convolution, activation or unit that this form cannot have.
+            on ``meta``, has forward hooks, or has a norm, convolution, activation or unit that is not supported.
     """
     _check_arguments(backbone, block)
     try:
         fast = ShuffleFreeShuffleNetV2(backbone, block, restore_order).eval().requires_grad_(False)
     except UserError:
         raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # a layer that no unit of ours has
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # an unknown layer
         raise UserError(
             f'The backbone has layers that ShuffleNetV2 does not build ({type(error).__name__}: {error}), '
-            f'so that it has no shuffle-free form.'
+            f'so it has no shuffle-free form.'
         ) from error
     _check(backbone, fast)
     return fast
@@ -65,20 +64,20 @@ def shuffle_free(backbone: ShuffleNetV2, *, block: int = 1, restore_order: bool 
 
 def _check_arguments(backbone: nn.Module, block: int) -> None:
     if not isinstance(backbone, ShuffleNetV2):
-        raise UserError(f'shuffle_free takes a ShuffleNetV2, not a {type(backbone).__name__}.')
+        raise UserError(f'shuffle_free expects a ShuffleNetV2, got a {type(backbone).__name__}.')
     norm = next(
         (name for name, module in backbone.named_modules() if isinstance(module, BatchNorm) and module.training), None
     )
     if backbone.training or norm is not None:
-        place = '' if backbone.training else f' at {norm}'
+        where = '' if backbone.training else f' at {norm}'
         raise UserError(
-            f'The backbone is in training mode{place}, where its batch norms depend on the batch. Call '
+            f'The backbone is in training mode{where}, where its batch norms depend on the batch. Call '
             f'backbone.eval() first.'
         )
     if any(tensor.is_meta for tensor in backbone.state_dict().values()):
         raise UserError("The backbone is on 'meta' and has no weights. Load them onto a device first.")
     if type(block) is not int or block < 1:
-        raise UserError(f'block={block!r} does not fit: expected 1 (no filling up) or more, such as 16.')
+        raise UserError(f'block={block!r} is invalid: expected an integer of 1 (no padding) or more, such as 16.')
     hooked = next(
         (
             name
@@ -90,17 +89,17 @@ def _check_arguments(backbone: nn.Module, block: int) -> None:
     if hooked is not None:
         raise UserError(
             f'The backbone has a forward hook at {hooked or "its top"} (such as weight_norm or '
-            f'spectral_norm), which the shuffle-free form would lose. Remove it first: '
+            f'spectral_norm), which the shuffle-free form cannot keep. Remove it first: '
             f'torch.nn.utils.remove_weight_norm, handle.remove().'
         )
 
 
 @torch.no_grad()
 def _check(backbone: ShuffleNetV2, fast: ShuffleFreeShuffleNetV2) -> None:
-    """Compare the two on a small input: a subclass may compute anything, and a layer may have been put in between."""
+    """Compare both on a small input: a subclass may compute anything, and layers may have been inserted."""
     weight: Any = backbone.conv1[0].weight
     x = torch.randn(1, weight.shape[1], 96, 128, generator=torch.Generator().manual_seed(0)).to(weight)
-    # Largest difference of the two forms, of the largest feature.
+    # Largest difference of the two forms, relative to the largest feature.
     tolerance = 0.01 if weight.dtype in (torch.float32, torch.float64) else 0.1
     for number, (got, wanted) in enumerate(zip(fast(x), backbone(x), strict=True)):
         order = fast.orders[number]
@@ -111,19 +110,19 @@ def _check(backbone: ShuffleNetV2, fast: ShuffleFreeShuffleNetV2) -> None:
             wanted.isfinite().all() and not (got - wanted).abs().max() <= tolerance * wanted.abs().max()
         ):
             raise UserError(
-                f'The shuffle-free form computes other features than this {type(backbone).__name__} '
-                f'(output {number}): a part of it is not what ShuffleNetV2 builds. Use it as it is '
-                f'(`keep_shuffle`).'
+                f'The features of the shuffle-free form do not match those of this {type(backbone).__name__} '
+                f'(output {number}), because it has parts that ShuffleNetV2 does not build. Use the backbone '
+                f'unchanged (`keep_shuffle`).'
             )
 
 
 class ShuffleFreeShuffleNetV2(nn.Module):
-    """What :func:`shuffle_free` returns.
+    """The result of :func:`shuffle_free`.
 
     Attributes:
-        feature_info: As the backbone's.
-        orders: An output: the original channel at each place, -1 where there is none to be read (what stands there
-            means nothing and need not be zero); None where the order is the original one.
+        feature_info: Copied from the backbone.
+        orders: Per output: the original channel at each index, or None if the order is unchanged. -1 marks unused
+            channels, whose values are arbitrary and need not be zero.
     """
 
     def __init__(self, backbone: ShuffleNetV2, block: int, restore_order: bool) -> None:
@@ -159,7 +158,7 @@ class ShuffleFreeShuffleNetV2(nn.Module):
             self.orders = [None] * len(self.orders)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """``(N, 3, H, W)`` -> one ``(N, channels, ceil(H / stride), ceil(W / stride))`` an output."""
+        """``(N, 3, H, W)`` -> one ``(N, channels, ceil(H / stride), ceil(W / stride))`` per output."""
         features = [self.maxpool(self.conv1(x))]
         for part in self.parts:
             features.append(part(features[-1]))
@@ -167,7 +166,7 @@ class ShuffleFreeShuffleNetV2(nn.Module):
 
 
 class _Stage(nn.Module):
-    """A stage that hands slices of channels from producer to consumer."""
+    """A stage that passes slices of channels from producer to consumer."""
 
     def __init__(self, units: Any, order: Sequence[int], block: int) -> None:
         super().__init__()
@@ -202,24 +201,24 @@ def _joined(parts: list[Tensor]) -> Tensor:
 
 
 def _filled(channels: int, block: int) -> list[int]:
-    """Channels in their order, and zero channels up to a multiple of ``block``."""
+    """Channels in their order, padded with zero channels to a multiple of ``block``."""
     return [*range(channels), *[UNUSED] * (-channels % block)]
 
 
 class _Slices(nn.Module):
-    """The convolution that ends a branch, putting out slices of ``(N, width, H, W)``.
+    """The last convolution of a branch, with slices ``(N, width, H, W)`` as outputs.
 
-    With blocks each slice is made by a convolution of its own, since a runtime that needs blocks reorders data around a
-    split. Without, one convolution makes all and its output is split, which is faster than several convolutions.
+    With blocks, a separate convolution computes each slice, because runtimes that compute in blocks reorder data around
+    a split. Without blocks, one convolution computes all channels and its output is split, which is faster.
     """
 
     def __init__(self, conv: nn.Conv2d, act: nn.Module, slices: Sequence[Slice], block: int) -> None:
         super().__init__()
         self.widths = [width for width, _ in slices]
         self.act = plain_activation(act)
-        places = torch.split(torch.arange(conv.out_channels), self.widths)
+        rows_of_slices = torch.split(torch.arange(conv.out_channels), self.widths)
         self.convs = nn.ModuleList(
-            [conv] if block == 1 else [permute_channels(conv, rows=rows.tolist()) for rows in places]
+            [conv] if block == 1 else [permute_channels(conv, rows=rows.tolist()) for rows in rows_of_slices]
         )
 
     def forward(self, x: Tensor) -> Sequence[Tensor]:
@@ -228,7 +227,7 @@ class _Slices(nn.Module):
 
 
 class _SlicesOfSum(nn.Module):
-    """The same behind a gate or a shortcut, which need all channels at once and come before the activation."""
+    """The same with an SE gate or a shortcut, which need all channels at once and precede the activation."""
 
     def __init__(
         self,
@@ -263,7 +262,7 @@ def _projection(
 
 
 class _Transformation(nn.Module):
-    """A unit's work, reading and writing its channels in other orders."""
+    """A unit's convolutions, with input and output channels in other orders."""
 
     def __init__(
         self,
@@ -288,14 +287,14 @@ class _Transformation(nn.Module):
         self.convs = nn.Sequential(*convs)
         last = permute_channels(fuse_conv_bn(layers['5'], layers['6']), rows, middle)
         gate = _Gate(layers['se'], rows) if 'se' in layers else None
-        # The one copy that stays: what a unit reads and what it makes of it are consumed in different places.
+        # This copy remains, because a unit's inputs and outputs have different consumers.
         shortcut = _Pick([columns.index(row) if row in columns else 0 for row in rows]) if residual_act else None
         act = residual_act or layers['7']
         self.whole = gate is not None or shortcut is not None
         self.last = _SlicesOfSum(last, act, slices, gate, shortcut) if self.whole else _Slices(last, act, slices, block)
 
     def forward(self, x: Tensor) -> Sequence[Tensor]:
-        """``(N, C, H, W)`` -> the slices that the unit makes of it."""
+        """``(N, C, H, W)`` -> the unit's output slices."""
         out = self.convs(x)
         return self.last(out, x) if self.whole else self.last(out)
 
@@ -314,7 +313,7 @@ class _Gate(nn.Sequential):
 
 
 class _Pick(nn.Module):
-    """Channels of ``(N, C, H, W)`` by number."""
+    """Selects channels of ``(N, C, H, W)`` by index."""
 
     channels: Tensor
 
@@ -327,11 +326,11 @@ class _Pick(nn.Module):
 
 
 def shuffle_free_detector(model: nn.Module, *, block: int = 1) -> nn.Module:
-    """A detector with its backbone made shuffle-free; the detector given is left as it is.
+    """A copy of a detector with a shuffle-free backbone.
 
-    Where the neck is MMDetection's FPN, a :class:`.LightPAN` or a :class:`.GhostPAN`, its convolutions absorb the order
-    of the features, so that nothing is reordered at all. Another neck, and one whose convolutions are not plain, gets
-    features in their original order.
+    If the neck is MMDetection's FPN, a :class:`.LightPAN` or a :class:`.GhostPAN`, its convolutions absorb the order of
+    the features, and nothing is reordered. Other necks, and necks with special convolutions, get features in the
+    original order.
 
     Args:
         model: A detector in eval mode whose ``backbone`` is a ShuffleNetV2.
@@ -367,7 +366,7 @@ def _absorbs(module: ConvModule) -> bool:
 
 
 def _readers(neck: FPN | LightPAN | GhostPAN, level: int) -> list[ConvModule]:
-    """The convolutions of a neck that read the backbone's output of that number."""
+    """The convolutions of a neck that read the backbone's output with index ``level``."""
     if isinstance(neck, LightPAN):
         return [neck.lateral_convs[level]]
     if isinstance(neck, GhostPAN):

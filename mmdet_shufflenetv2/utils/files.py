@@ -57,7 +57,7 @@ def unfinished_file(path: str | os.PathLike[str], suffix: str | None = None, syn
 
 @contextmanager
 def unfinished_files(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """:func:`unfinished_file` for a file with others beside it: all that is written beside the name gets in place.
+    """:func:`unfinished_file` for a file with additional files: all new files in its temporary folder are moved.
 
     Raises:
         OSError: If they cannot be written, or ``path`` is a folder.
@@ -69,7 +69,7 @@ def unfinished_files(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         folder.mkdir()
         yield folder / path.name
-        for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the one that is named last
+        for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the named file last
             put_in_place(file, path.parent / file.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

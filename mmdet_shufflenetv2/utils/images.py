@@ -85,7 +85,7 @@ _MANY = 5000
 # First bytes of a format -> last bytes of a complete file.
 _ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'\xaeB`\x82'}
 
-# Pillow's modes of 32 bits a sample, which a file may have that OpenCV does not read.
+# Pillow's modes with 32 bits per sample; OpenCV does not read some of these files.
 _WIDE = ('F', 'I')
 
 # EXIF tag of the orientation, and its values for a rotation by 90 degrees.

@@ -186,7 +186,7 @@ def test_other_one_stage_detectors_pass_the_check(name, tmp_path):
 @pytest.mark.parametrize(
     ('name', 'words'),
     [
-        ('Faster R-CNN', 'target=litert takes one-stage detectors only'),
+        ('Faster R-CNN', 'target=litert .*one-stage detectors'),
         ('TOOD (deformable)', 'target=litert does not support .*GridSample'),
     ],
 )
@@ -203,7 +203,7 @@ def test_a_file_that_computes_something_else_is_not_written(small_nanodet, tmp_p
     from mmdet_shufflenetv2.deploy import tflite
 
     monkeypatch.setitem(tflite._OPERATORS, 'LeakyRelu', tflite._unary('RELU'))
-    with pytest.raises(UserError, match='does not compute what the detector does: (boxes|scores) differ'):
+    with pytest.raises(UserError, match='do not match .*: (boxes|scores) differ'):
         export_model(*small_nanodet, tmp_path / 'd.tflite')
     assert list(tmp_path.iterdir()) == []
 

@@ -301,7 +301,7 @@ def test_a_file_that_differs_is_not_written_and_an_old_one_stays(made, tmp_path,
 
     monkeypatch.setattr(export, 'shuffle_free_detector', wrong)
     (tmp_path / 'detector.onnx').write_text('an older export')
-    with pytest.raises(UserError, match='does not compute what the detector does'):
+    with pytest.raises(UserError, match='do not match the detector'):
         export_model(config, checkpoint, tmp_path / 'detector.onnx')
     assert [path.name for path in tmp_path.iterdir()] == ['detector.onnx']
     assert (tmp_path / 'detector.onnx').read_text() == 'an older export'
@@ -476,7 +476,7 @@ def test_a_graph_of_which_one_part_computes_something_else_is_refused(broken, qu
     change(other, monkeypatch)
     image = drawn_image(0, 96)
     export_detector(other, tmp_path / 'd.onnx', image, block=None)
-    with pytest.raises(UserError, match=f'does not compute what the detector does: {words}'):
+    with pytest.raises(UserError, match=f'do not match the detector.*: {words}'):
         check_detector(model, tmp_path / 'd.onnx', image, 'it')
 
 
@@ -555,7 +555,7 @@ def test_weights_that_are_no_numbers_are_told_apart(made, tmp_path):
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
     weights['bbox_head.gfl_cls.0.bias'][0] = torch.nan
     torch.save({'state_dict': weights}, tmp_path / 'nan.pth')
-    with pytest.raises(UserError, match='detector itself computes .* not finite'):
+    with pytest.raises(UserError, match='not finite .*Export another checkpoint'):
         export_model(config, tmp_path / 'nan.pth', tmp_path / 'd.onnx')
     assert not (tmp_path / 'd.onnx').exists()
 
@@ -657,7 +657,7 @@ def test_how_the_test_pipeline_resizes_is_noted(steps, expected):
         ([LOAD, FIT, FIT], 'Resize as step 2'),
         ([LOAD, PAD, FIT], 'CenterPad as step 1'),
         ([LOAD, FIT, PAD, PAD], 'CenterPad as step 3'),
-        ([LOAD, FIT, dict(type='Pad', size_divisor=32)], 'has Pad, which a graph cannot do'),
+        ([LOAD, FIT, dict(type='Pad', size_divisor=32)], 'has Pad, which cannot be exported'),
         ([LOAD, FIT, dict(type='RandomGrayscale')], 'has RandomGrayscale, which'),
         ([LOAD, dict(type='Resize', scale_factor=0.5)], 'no Resize.scale='),
         ([LOAD], 'no Resize.scale='),
@@ -708,7 +708,7 @@ def test_a_head_that_selects_in_a_way_of_its_own_is_refused(quick, tmp_path):
     model = quick('nanodet_m_snv2')
     model.bbox_head.__class__ = OtherOrder
     export_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), block=None)
-    with pytest.raises(UserError, match='OtherOrder selects boxes in a way of its own'):
+    with pytest.raises(UserError, match='OtherOrder selects boxes'):
         check_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), 'it')
 
 
@@ -721,7 +721,7 @@ def test_the_command_exports_and_says_what_it_compared(made, tool, tmp_path):
     ended = tool('export.py', *made('faster_rcnn_snv2_0.5x'), tmp_path / 'new' / 'detector.onnx')
     assert ended.status == 0, ended.err
     (line,) = ended.out.splitlines()[-1:]
-    assert 'matches the PyTorch detector on a drawn image' in line
+    assert 'matches the PyTorch detector on a generated image' in line
     assert re.search(r'full image: \d+ of \d+ detections match', line)
     about = {entry.key: entry.value for entry in onnx.load(tmp_path / 'new' / 'detector.onnx').metadata_props}
     assert json.loads(about['resize']) == dict(

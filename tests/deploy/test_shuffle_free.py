@@ -287,10 +287,10 @@ def hooked(module):
         ('stage3', hooked, 'hook at stage3'),
         ('stage2.1.branch2.0', lambda conv: like(conv, groups=2), 'groups=2'),
         ('stage2.1.branch2.3', lambda conv: like(conv, groups=1), 'groups=1'),
-        ('stage2.1.branch2.1', norm_like, 'computes other features'),
-        ('stage2.1.branch2.7', lambda act: OtherActivation(), 'computes other features'),
-        ('stage2.1', unit_like, 'computes other features'),
-        ('stage2.1.branch2', grown, 'computes other features'),
+        ('stage2.1.branch2.1', norm_like, 'do not match'),
+        ('stage2.1.branch2.7', lambda act: OtherActivation(), 'do not match'),
+        ('stage2.1', unit_like, 'do not match'),
+        ('stage2.1.branch2', grown, 'do not match'),
         ('stage2.0.branch1', grown, 'layers that ShuffleNetV2 does not build'),
         (
             'stage3',
@@ -350,7 +350,7 @@ def stage_in_training(backbone):
             ['PReLU', 'ReLU6'],
         ),
         (lambda: ShuffleNetV2(widen_factor=0.5, conv_cfg=dict(type='ConvWS')).eval(), ['ConvWS', 'Conv2d']),
-        (lambda: nn.Conv2d(3, 4, 1).eval(), ['takes a ShuffleNetV2', 'Conv2d']),
+        (lambda: nn.Conv2d(3, 4, 1).eval(), ['expects a ShuffleNetV2', 'Conv2d']),
     ],
 )
 def test_what_cannot_be_made_shuffle_free_is_refused(make, words):

@@ -1,4 +1,4 @@
-"""Heads as modules of tensor operations that can be traced: one file a family, chosen by the head's class."""
+"""Traceable versions of MMDetection's heads: one file per family, selected by the head's class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .two_stage import TwoStage
 
 __all__ = ['HEADS', 'traceable_head']
 
-#: Each has ``fits(model)``, and is made of a model that does.
+#: ``fits(model)`` of each says whether it supports a detector; its constructor takes that detector.
 HEADS = (DenseHead, GuidedAnchors, Heatmap, TwoStage, LearnedProposals, QueryDetector)
 
 _SUPPORTED = (
@@ -25,10 +25,10 @@ _SUPPORTED = (
 
 
 def traceable_head(model: Any) -> Any:
-    """What is behind a detector's neck, from features to boxes.
+    """The traceable head of a detector: from the neck's features to boxes.
 
     Raises:
-        UserError: If the detector has a head that is not supported, or filters its boxes as a graph cannot.
+        UserError: If the detector's head, or the way it selects boxes, is not supported.
     """
     for head in HEADS:
         if head.fits(model):
@@ -37,6 +37,6 @@ def traceable_head(model: Any) -> Any:
         type(getattr(model, name)).__name__ for name in ('rpn_head', 'roi_head', 'bbox_head') if hasattr(model, name)
     ]
     raise UserError(
-        f'{type(model).__name__} with {" and ".join(names) or "no head"} cannot be exported to a graph '
-        f'with boxes. Supported are {_SUPPORTED}. Any backbone can be exported: backbone_only=True.'
+        f'{type(model).__name__} with {" and ".join(names) or "no head"} cannot be exported with boxes. '
+        f'Supported: {_SUPPORTED}. Any backbone can be exported: backbone_only=True.'
     )

@@ -1,4 +1,4 @@
-"""CenterNet: local maxima of a heatmap, without NMS."""
+"""CenterNet: boxes at local maxima of a heatmap, without NMS."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Heatmap(nn.Module):
 
     @staticmethod
     def fits(model: Any) -> bool:
-        """Whether it is for this detector."""
+        """Whether this class supports a detector."""
         return isinstance(getattr(model, 'bbox_head', None), CenterNetHead)
 
     def cells(self, features: Sequence[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes ``(H * W, 4)`` and scores ``(C, H, W)``."""
+        """Boxes ``(H * W, 4)`` and scores ``(C, H, W)`` of all cells."""
         heatmap, sides, offsets = (maps[0] for maps in self.head(features))
         height, width = heatmap.shape[-2:]
         cells = torch.stack(
@@ -46,7 +46,7 @@ class Heatmap(nn.Module):
         return boxes * (x.shape[-1] / width), heatmap[0]
 
     def stages(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> list[Stage]:
-        """What to compare an exported file on."""
+        """The parts in which an exported file is compared with the detector."""
         boxes, scores = self.cells(features, x)
         made = dict(boxes=made_boxes(len(boxes), size), scores=made_scores(scores.shape))
         return [
@@ -55,16 +55,16 @@ class Heatmap(nn.Module):
         ]
 
     def suppressions(self) -> list[Suppression]:
-        """Each NMS."""
+        """None: there is no NMS."""
         return []
 
     def best(self, boxes: Tensor, scores: Tensor) -> Candidates:
-        """The best local maxima."""
+        """The local maxima with the highest scores."""
         maxima = get_local_maximum(scores[None], self.cfg.local_maximum_kernel)[0].flatten(1).T
         score, cell, label = best(maxima, self.cfg.topk)
         return Candidates(boxes.index_select(0, cell), score, label)
 
     def forward(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> tuple[Candidates, dict[str, Tensor]]:
-        """What is found; and the parts by name."""
+        """The detections, and the intermediate results by name."""
         boxes, scores = self.cells(features, x)
         return self.best(boxes, scores), dict(boxes=boxes, scores=scores)

@@ -1,7 +1,7 @@
-"""One-stage heads that say something of each anchor or point: RetinaNet, FCOS, ATSS, GFL, VFNet, TOOD, RepPoints,
-YOLOX, RTMDet, SSD, NanoDet, and all that inherit from MMDetection's ``BaseDenseHead`` and its way to predict.
+"""One-stage heads with a prediction for each anchor or point: RetinaNet, FCOS, ATSS, GFL, VFNet, TOOD, RepPoints,
+YOLOX, RTMDet, SSD, NanoDet, and others that inherit ``predict_by_feat`` from MMDetection's ``BaseDenseHead``.
 
-Scores and boxes are what the head's own ``predict_by_feat`` computes of all of them, before it selects any.
+The head's own ``predict_by_feat`` decodes scores and boxes of all anchors; only its selection is replaced.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from .stages import Stage, made_priors
 
 __all__ = ['CANDIDATES', 'NO_LIMIT', 'DenseHead', 'clips', 'every_prior']
 
-#: Boxes, scores and labels that enter NMS.
+#: Inputs of NMS: boxes, scores and labels.
 CANDIDATES = ('candidate_boxes', 'candidate_scores', 'candidate_labels')
 
-#: Height and width beyond any box, for heads that clip boxes whatever their coder does; half precision has room for it.
+#: Height and width larger than any box, for heads that always clip boxes. Half precision can represent it.
 NO_LIMIT = (32768, 32768)
 
 
 def every_prior(head: Any, outputs: Sequence[Sequence[Tensor]]) -> Priors:
-    """What a head's own ``predict_by_feat`` makes of all of its outputs for the first image of a batch."""
+    """All boxes and scores that a head's ``predict_by_feat`` decodes for the first image of a batch, unfiltered."""
     counts: list[int] = []
 
     def keep_all(scores: Tensor, score_thr: float, topk: int, results: Any = None) -> tuple[Any, ...]:
@@ -80,7 +80,7 @@ def every_prior(head: Any, outputs: Sequence[Sequence[Tensor]]) -> Priors:
 
 def _priors(head: Any, outputs: Sequence[Sequence[Tensor]], results: InstanceData, counts: list[int]) -> Priors:
     scores = results.scores
-    if isinstance(head, YOLOXHead):  # its results have the best class of each point alone
+    if isinstance(head, YOLOXHead):  # its results have only the best class of each point
         scores, objectness = (torch.cat([one[0].flatten(1).T for one in outputs[part]]).sigmoid() for part in (0, 2))
         scores, counts = scores * objectness, [scores.shape[0]]
     elif scores.dim() == 1:  # of an RPN
@@ -96,7 +96,7 @@ def clips(head: Any) -> bool:
 
 
 class DenseHead(nn.Module):
-    """A one-stage head: what its anchors or points find, filtered."""
+    """A one-stage head with its selection of boxes."""
 
     head: Any
     cfg: Any
@@ -106,14 +106,14 @@ class DenseHead(nn.Module):
         self.head, self.cfg = model.bbox_head, model.test_cfg
         check_nms(self.cfg.get('nms'), 'model.test_cfg.nms')
         check_min_size(self.cfg, 'model.test_cfg')
-        if not isinstance(self.head, YOLOXHead):  # it keeps all
+        if not isinstance(self.head, YOLOXHead):  # it has no limit
             check_most(self.cfg, 'max_per_img', 'model.test_cfg')
         if 'nms_pre' in self.cfg:
             check_most(self.cfg, 'nms_pre', 'model.test_cfg')
 
     @staticmethod
     def fits(model: Any) -> bool:
-        """Whether it is for this detector."""
+        """Whether this class supports a detector."""
         head = getattr(model, 'bbox_head', None)
         return isinstance(head, BaseDenseHead) and type(head).predict_by_feat in (
             BaseDenseHead.predict_by_feat,
@@ -122,11 +122,11 @@ class DenseHead(nn.Module):
         )
 
     def priors(self, features: Sequence[Tensor]) -> Priors:
-        """What it says of each anchor or point."""
+        """The predictions of all anchors or points."""
         return every_prior(self.head, self.head(features))
 
     def candidates(self, priors: Priors, size: Tensor) -> Candidates:
-        """What enters NMS; ``size`` is the image's width and height."""
+        """Input of NMS; ``size`` is the image's width and height."""
         if clips(self.head):
             priors = priors._replace(boxes=clipped(priors.boxes, size))
         if isinstance(self.head, YOLOXHead):
@@ -134,41 +134,41 @@ class DenseHead(nn.Module):
         return large_boxes(*best_of_levels(priors, self.cfg.get('nms_pre', -1), self.cfg.get('score_thr', 0)), self.cfg)
 
     def stages(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> list[Stage]:
-        """What to compare an exported file on; see :meth:`forward` for the arguments."""
+        """The parts in which an exported file is compared with the detector; arguments as in :meth:`forward`."""
         self.check_selection(features, size)
         priors = self.priors(features)
         stages = [Stage('scores and boxes', {}, priors.parts())]
-        for power in (1.0, 40.0):  # more than are selected, and fewer
+        for power in (1.0, 40.0):  # more candidates than nms_pre keeps, and fewer
             made = made_priors(priors, size, power)
             stages.append(Stage('candidates', made.parts(), dict(zip(CANDIDATES, self.candidates(made, size)))))
         return stages
 
     def check_selection(self, features: Sequence[Tensor], size: Tensor) -> None:
-        """Raise a :class:`UserError` if the head selects boxes in a way of its own, by made-up outputs."""
+        """Raise a :class:`UserError` if the head itself selects other boxes from made-up outputs than this class."""
         generator = torch.Generator().manual_seed(0)
         outputs = [[torch.randn(one.shape, generator=generator) for one in many] for many in self.head(features)]
         width, height = size.tolist()
         found = self.head.predict_by_feat(*outputs, batch_img_metas=[dict(img_shape=(height, width))], rescale=False)[0]
         own = suppressed(*self.candidates(every_prior(self.head, outputs), size), self.cfg, self.head.num_classes)
         same = min(len(found), len(own.scores))
-        # Boxes that overlap by the threshold but for rounding may differ.
+        # Rounding may decide for boxes whose overlap equals the threshold.
         if abs(len(found) - len(own.scores)) > 2 or (found.scores[:same] - own.scores[:same]).abs().mean() > 1e-3:
             raise UserError(
-                f'{type(self.head).__name__} selects boxes in a way of its own, which cannot be exported. '
-                f'Export the backbone: backbone_only=True.'
+                f'{type(self.head).__name__} selects boxes with code of its own, which cannot be exported. '
+                f'Export only the backbone: backbone_only=True.'
             )
 
     def suppressions(self) -> list[Suppression]:
-        """Each NMS."""
+        """Every NMS in the graph."""
         return [Suppression(CANDIDATES, FOUND, self.cfg, self.head.num_classes)]
 
     def forward(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> tuple[Candidates, dict[str, Tensor]]:
-        """What is found; and the parts by name: those of :class:`.Priors` and of :class:`.Candidates`.
+        """The detections, and the intermediate results by name: fields of :class:`.Priors`, :class:`.Candidates`.
 
         Args:
-            features: Of the neck, for one image.
+            features: The neck's outputs for one image.
             x: Input of the backbone.
-            size: Width and height to which boxes are cut.
+            size: Width and height to which boxes are clipped, in pixels.
         """
         priors = self.priors(features)
         candidates = self.candidates(priors, size)

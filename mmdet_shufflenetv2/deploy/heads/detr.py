@@ -22,7 +22,7 @@ _topk = torch.topk
 
 
 class QueryDetector(nn.Module):
-    """A :class:`mmdet.models.DeformableDETR`, which DINO is too: the best classes of its queries, without NMS."""
+    """A :class:`mmdet.models.DeformableDETR` or its subclass DINO: the best classes of all queries, without NMS."""
 
     model: Any
 
@@ -30,20 +30,21 @@ class QueryDetector(nn.Module):
         super().__init__()
         if model.data_preprocessor.pad_size_divisor != 1:
             raise UserError(
-                f'model.data_preprocessor.pad_size_divisor={model.data_preprocessor.pad_size_divisor}: an '
-                f'exported {type(model).__name__} does not know what is padding. Expected 1.'
+                f'model.data_preprocessor.pad_size_divisor={model.data_preprocessor.pad_size_divisor}: '
+                f'expected 1. An exported {type(model).__name__} does not mask padding.'
             )
         self.model = model
 
     @staticmethod
     def fits(model: Any) -> bool:
-        """Whether it is for this detector."""
+        """Whether this class supports a detector."""
         return isinstance(model, DeformableDETR)
 
     def queries(self, features: Sequence[Tensor], x: Tensor) -> dict[str, Tensor]:
-        """Boxes ``(Q, 4)``, x1, y1, x2, y2 in 0 to 1 of the image, and scores ``(Q, C)``.
+        """Boxes ``(Q, 4)``, x1, y1, x2, y2 relative to the image (0 to 1), and scores ``(Q, C)``.
 
-        Where queries start at the best cells of the encoder, as in DINO, also which cells, and the logits of all.
+        A two-stage model such as DINO selects encoder cells as queries. Then the indices of these cells and the logits
+        of all cells are returned too.
         """
         shape = tuple(x.shape[-2:])
         sample = DetDataSample(metainfo=dict(batch_input_shape=shape, img_shape=shape))
@@ -62,13 +63,13 @@ class QueryDetector(nn.Module):
         return parts | dict(boxes=bbox_cxcywh_to_xyxy(boxes), scores=scores)
 
     def best(self, boxes: Tensor, scores: Tensor, size: Tensor) -> Candidates:
-        """The best classes of all queries; ``size`` is the image's width and height."""
+        """The pairs of query and class with the highest scores; ``size`` is the image's width and height."""
         score, query, label = best(scores, self.model.bbox_head.test_cfg.get('max_per_img', scores.shape[0]))
         found = boxes.index_select(0, query) * size.repeat(2).to(boxes.dtype)
         return Candidates(clipped(found, size), score, label)
 
     def stages(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> list[Stage]:
-        """What to compare an exported file on."""
+        """The parts in which an exported file is compared with the detector."""
         parts = self.queries(features, x)
         boxes, scores = parts.pop('boxes'), parts.pop('scores')
         cells = {'cells': parts.pop('cells')} if parts else {}
@@ -80,10 +81,10 @@ class QueryDetector(nn.Module):
         ]
 
     def suppressions(self) -> list[Suppression]:
-        """Each NMS."""
+        """None: there is no NMS."""
         return []
 
     def forward(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> tuple[Candidates, dict[str, Tensor]]:
-        """What is found; and the parts by name."""
+        """The detections, and the intermediate results by name."""
         parts = self.queries(features, x)
         return self.best(parts['boxes'], parts['scores'], size), parts

@@ -1,4 +1,4 @@
-"""Heads that predict where anchors are and of which shape: GA-RetinaNet."""
+"""Guided anchoring: a head that predicts the locations and shapes of its anchors (GA-RetinaNet)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ['GuidedAnchors']
 class GuidedAnchors(DenseHead):
     """A :class:`mmdet.models.GuidedAnchorHead`.
 
-    It computes boxes at all locations, and leaves out those that score too low afterwards: so the graph has one shape.
+    The graph computes boxes at all locations and filters them by location score afterwards, so that shapes are fixed.
     """
 
     @staticmethod
     def fits(model: Any) -> bool:
-        """Whether it is for this detector."""
+        """Whether this class supports a detector."""
         return isinstance(getattr(model, 'bbox_head', None), GuidedAnchorHead)
 
     def priors(self, features: Sequence[Tensor]) -> Priors:
-        """What it says of each anchor; ``factors`` are the scores of their locations."""
+        """The predictions of all anchors; ``factors`` are the scores of their locations."""
         head = self.head
         cls_scores, bbox_preds, shapes, locations = head(features)
         squares = head.square_anchor_generator.grid_priors(
@@ -56,15 +56,15 @@ class GuidedAnchors(DenseHead):
         )
 
     def stages(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> list[Stage]:
-        """What to compare an exported file on."""
+        """The parts in which an exported file is compared with the detector."""
         with unmasked():
             return super().stages(features, x, size)
 
     def check_selection(self, features: Sequence[Tensor], size: Tensor) -> None:
-        """Its way is the one of its class."""
+        """Nothing to check: :meth:`candidates` is written for this class."""
 
     def candidates(self, priors: Priors, size: Tensor) -> Candidates:
-        """What enters NMS: all classes of the anchors whose best class is among the best of their level."""
+        """Input of NMS: all classes of the anchors with the best top scores of their level."""
         factors: Any = priors.factors  # never None: the scores of the locations
         shown = factors >= self.head.loc_filter_thr
         scores = torch.where(shown[:, None], priors.scores, torch.full_like(priors.scores, -1.0))

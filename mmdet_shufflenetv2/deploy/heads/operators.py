@@ -1,7 +1,7 @@
-"""What ONNX has no operator for, written out of those that it has, and put in MMDetection's while a graph is traced.
+"""Operators that ONNX lacks, written with ONNX operators. They replace MMDetection's while a graph is traced.
 
-Deformable convolution came with opset 19, which few runtimes know; the others never came. All of this is for batches of
-any size and maps of any size: sizes stay inputs of the graph.
+ONNX has deformable convolution since opset 19, which few runtimes support. Batch sizes and sizes of feature maps remain
+dynamic.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def deform_conv2d(
     im2col_step: int = 32,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Deformable convolution (``mmcv.ops.deform_conv2d``): all points are sampled at once, then summed up by a matrix.
+    """Deformable convolution (``mmcv.ops.deform_conv2d``): samples all points, then multiplies by the weights.
 
     Args:
         x: ``(N, C, H, W)``.
         offset: ``(N, deform_groups * 2 * kH * kW, H', W')``, y before x, in cells.
         weight: ``(O, C / groups, kH, kW)``.
-        mask: ``(N, deform_groups * kH * kW, H', W')`` factors, of version 2; None for none.
-        bias, im2col_step: Of mmcv's signature; they change nothing.
+        mask: ``(N, deform_groups * kH * kW, H', W')`` factors of version 2; None for version 1.
+        bias, im2col_step: Part of mmcv's signature; they have no effect.
 
     Returns:
         ``(N, O, H', W')``.
@@ -60,7 +60,7 @@ def deform_conv2d(
     out_channels, _, kh, kw = weight.shape
     rows, columns = (height + 2 * py - dy * (kh - 1) - 1) // sy + 1, (width + 2 * px - dx * (kw - 1) - 1) // sx + 1
     points = kh * kw
-    # DyHead hands in maps of a larger level, of which mmcv reads the beginning.
+    # DyHead passes offsets of a larger level, of which mmcv reads the first values.
     offset = offset.flatten(1)[:, : deform_groups * 2 * points * rows * columns].reshape(
         batch * deform_groups, points, 2, rows, columns
     )
@@ -96,7 +96,7 @@ def _modulated_deform_conv2d(
 
 
 def _masked_conv2d(x: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, padding: Any) -> Tensor:
-    """Everywhere: what is outside of the mask is left out later."""
+    """A convolution of all cells: those outside of the mask are dropped later."""
     return F.conv2d(x, weight, bias, padding=padding)
 
 
@@ -109,19 +109,19 @@ def carafe(features: Tensor, masks: Tensor, kernel_size: int, group_size: int, s
     near = near.unflatten(1, (group_size, channels // group_size))  # type: ignore[no-untyped-call]  # PyTorch's
     masks = masks.unflatten(1, (group_size, kernel_size**2))  # type: ignore[no-untyped-call]  # PyTorch's
     out: Any = 0
-    for place in range(kernel_size**2):
-        row, column = (step * scale_factor for step in divmod(place, kernel_size))
-        out = out + near[..., row : row + height, column : column + width] * masks[:, :, place : place + 1]
+    for index in range(kernel_size**2):
+        row, column = (step * scale_factor for step in divmod(index, kernel_size))
+        out = out + near[..., row : row + height, column : column + width] * masks[:, :, index : index + 1]
     return out.reshape(batch, channels, height, width)
 
 
 def deformable_attention(value: Tensor, shapes: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
-    """``mmcv.ops.multi_scale_deformable_attn_pytorch`` for maps of any size.
+    """``mmcv.ops.multi_scale_deformable_attn_pytorch`` for feature maps of dynamic sizes.
 
     Args:
         value: ``(N, K, heads, D)``: the cells of all levels.
-        shapes: ``(levels, 2)`` heights and widths.
-        locations: ``(N, Q, heads, levels, points, 2)``: x and y in 0 to 1.
+        shapes: ``(levels, 2)``: heights and widths.
+        locations: ``(N, Q, heads, levels, points, 2)``: x and y, 0 to 1.
         weights: ``(N, Q, heads, levels, points)``.
 
     Returns:
@@ -150,32 +150,32 @@ def deformable_attention(value: Tensor, shapes: Tensor, locations: Tensor, weigh
 
 
 def _linspace(start: Any, end: Any, steps: Any, **options: Any) -> Tensor:
-    """``torch.linspace`` with steps of 1, as MMDetection uses it, whose number a trace keeps as an input."""
+    """``torch.linspace`` with steps of 1, as MMDetection uses it; their number remains dynamic in a trace."""
     return torch.arange(steps, **options) + start
 
 
 def extract_rois(
     extractor: SingleRoIExtractor, features: Sequence[Tensor], rois: Tensor, roi_scale_factor: float | None = None
 ) -> Tensor:
-    """``SingleRoIExtractor.forward``: what each of the RoIs ``(K, 5)`` shows, ``(K, C, size, size)``."""
+    """``SingleRoIExtractor.forward``: features ``(K, C, size, size)`` of the RoIs ``(K, 5)``."""
     layers = extractor.roi_layers
     if len(layers) == 1:
         return _pooled(features[0], rois, layers[0])
     levels = roi_levels(rois, extractor)
     if roi_scale_factor is not None:
         rois = extractor.roi_rescale(rois, roi_scale_factor)
-    places = [(levels == level).nonzero()[:, 0] for level in range(len(layers))]
-    shown = torch.cat(
+    indices = [(levels == level).nonzero()[:, 0] for level in range(len(layers))]
+    pooled = torch.cat(
         [
-            _pooled(feature, rois.index_select(0, place), layer)
-            for feature, place, layer in zip(features, places, layers)
+            _pooled(feature, rois.index_select(0, index), layer)
+            for feature, index, layer in zip(features, indices, layers)
         ]
     )
-    return shown.index_select(0, torch.cat(places).argsort())
+    return pooled.index_select(0, torch.cat(indices).argsort())
 
 
 def roi_levels(rois: Tensor, extractor: SingleRoIExtractor) -> Tensor:
-    """``SingleRoIExtractor.map_roi_levels``, without areas: half precision ends at 65504, 256 pixels squared."""
+    """``SingleRoIExtractor.map_roi_levels`` without areas, which overflow in half precision above 65504 pixels."""
     sides = (rois[:, 3:] - rois[:, 1:3]).sqrt()
     levels = torch.log2(sides[:, 0] * sides[:, 1] / extractor.finest_scale + 1e-6).floor()
     return levels.clamp(min=0, max=len(extractor.roi_layers) - 1).long()
@@ -204,18 +204,18 @@ def _patches() -> list[AbstractContextManager[None]]:
 
 @contextmanager
 def unmasked() -> Iterator[None]:
-    """Within it, MMDetection's masked convolutions compute everywhere, as in a graph."""
+    """Let MMDetection's masked convolutions compute all cells, as in a graph."""
     with replaced('mmcv.ops.masked_conv2d', mmcv.ops.masked_conv, _masked_conv2d):
         yield
 
 
 @contextmanager
 def traceable() -> Iterator[None]:
-    """Within it, MMDetection's layers compute with these."""
+    """Let MMDetection's layers use the operators of this module."""
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
         for patch in _patches():
             stack.enter_context(patch)
-        torch.backends.mha.set_fastpath_enabled(False)  # an operator of PyTorch's own
+        torch.backends.mha.set_fastpath_enabled(False)  # its operator cannot be exported
         stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
         yield

@@ -1,7 +1,7 @@
-"""Which boxes are kept, in a graph: NMS within each class and the least size, and what of both a graph cannot do.
+"""Selection of boxes in a graph: top-k, per-class NMS, minimum size.
 
-Where a detector's ``test_cfg`` asks for more, it is refused before anything is exported: the graph would find other
-things, and on the one image of the check perhaps the same.
+A ``test_cfg`` with other options is an error before the export. Otherwise the graph's detections could differ from the
+detector's on images that the check does not use.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Candidates(NamedTuple):
-    """What enters NMS: boxes ``(K, 4)``, scores ``(K,)``, labels ``(K,)``."""
+    """Input or output of NMS: boxes ``(K, 4)``, scores ``(K,)``, labels ``(K,)``."""
 
     boxes: Tensor
     scores: Tensor
@@ -43,15 +43,15 @@ class Candidates(NamedTuple):
 
 
 class Priors(NamedTuple):
-    """What a dense head says of each anchor or point."""
+    """A dense head's predictions for all anchors or points."""
 
     #: ``(P, 4)``: x1, y1, x2, y2 in pixels of the network's input, not clipped.
     boxes: Tensor
     #: ``(P, C)``, 0 to 1.
     scores: Tensor
-    #: ``(P,)`` by which the score of a candidate is multiplied, such as centerness; None for nothing.
+    #: ``(P,)``: factors of the scores, such as centerness; None without any.
     factors: Tensor | None
-    #: Anchors or points of each level.
+    #: Number of anchors or points of each level.
     counts: Sequence[int]
 
     def parts(self, prefix: str = '') -> dict[str, Tensor]:
@@ -60,27 +60,28 @@ class Priors(NamedTuple):
         return {f'{prefix}{name}': value for name, value in zip(self._fields, values) if value is not None}
 
 
-#: Boxes, scores and labels that are found, of the input with its borders.
+#: The detections: boxes, in pixels of the padded input, scores and labels.
 FOUND = ('found_boxes', 'found_scores', 'found_labels')
 
 
 class Suppression(NamedTuple):
     """An NMS in a graph."""
 
-    #: Names of what enters it: boxes, scores, labels.
+    #: Names of its inputs: boxes, scores, labels.
     given: tuple[str, str, str]
-    #: Names of what comes out: the same, or boxes alone.
+    #: Names of its outputs: boxes, scores, labels, or only boxes.
     outputs: tuple[str, ...]
-    #: With ``nms`` and ``max_per_img``.
+    #: A ``test_cfg`` with ``nms`` and ``max_per_img``.
     cfg: Any
     #: Number of labels.
     classes: int
 
 
 def best_of_levels(priors: Priors, most: int, score_thr: float | None, label_levels: bool = False) -> Candidates:
-    """The ``most`` best pairs of prior and class of each level that are above the threshold; all where it is below 1.
+    """The best pairs of prior and class of each level whose score is above the threshold.
 
-    As ``mmdet.models.utils.filter_scores_and_topk``; labels are classes, or levels with ``label_levels``.
+    As ``mmdet.models.utils.filter_scores_and_topk``. ``most`` is the maximum per level; below 1, there is none. Labels
+    are classes, or levels with ``label_levels``.
     """
     classes, start, scores, prior, labels = priors.scores.shape[1], 0, [], [], []
     for level, count in enumerate(priors.counts):
@@ -98,44 +99,45 @@ def best_of_levels(priors: Priors, most: int, score_thr: float | None, label_lev
 
 
 def best_class_alone(scores: Tensor) -> Tensor:
-    """Scores ``(P, C)`` with -1 for all but the best class of each of P."""
+    """Scores ``(P, C)`` with -1 for all but the best class of each row."""
     own = scores.argmax(dim=1, keepdim=True) == torch.arange(scores.shape[1], device=scores.device)
     return torch.where(own, scores, torch.full_like(scores, -1.0))
 
 
 def best(scores: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The ``most`` best of ``(P, C)`` scores, best first: scores, which of P, which of C."""
+    """The ``most`` highest of ``(P, C)`` scores, in descending order: scores, row indices, column indices."""
     score, index = _top(scores.flatten(), most)
     score, index = above(score, -0.5, index)
     return score, index // scores.shape[1], index % scores.shape[1]
 
 
 def _top(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    # A graph's number of results is fixed, so there are always enough: what is filled up is below any threshold.
+    # TopK needs at least `most` values. The padding is below any threshold.
     return F.pad(scores, (0, most), value=-1.0).topk(most)
 
 
 def above(scores: Tensor, threshold: float | None, index: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The scores ``(K,)`` above a threshold, or of 0 and more without one, and what ``index`` says of them."""
+    """The scores ``(K,)`` above a threshold and their ``index``; without a threshold, all scores of 0 or more."""
     kept = (scores > (-0.5 if threshold is None else max(threshold, -0.5))).nonzero()[:, 0]
     return scores.index_select(0, kept), kept if index is None else index.index_select(0, kept)
 
 
 def clipped(boxes: Tensor, size: Tensor) -> Tensor:
-    """Boxes ``(N, 4)`` within ``size``, width and height."""
+    """Boxes ``(N, 4)`` clipped to ``size``: width and height."""
     return boxes.clamp(min=0).minimum(size.repeat(2).to(boxes.dtype))
 
 
-# What mmcv's nms and batched_nms take besides the threshold, and the values at which they change nothing.
+# Other options of mmcv's nms and batched_nms than the threshold, with the values that have no effect.
 _PLAIN = dict(type='nms', class_agnostic=False, offset=0, score_threshold=0, max_num=-1)
-# Above so many boxes mmcv goes class by class to save memory, and keeps the same.
+# With more boxes than this, mmcv processes one class at a time to save memory. The result is the same.
 _WITHOUT_EFFECT = 'split_thr'
 
 
 def check_nms(cfg: dict[str, Any] | None, name: str) -> None:
-    """Raise a :class:`UserError` for any NMS but the plain one within each class.
+    """Raise a :class:`UserError` for any NMS other than per-class NMS without further options.
 
-    ``cfg`` is what mmcv's ``batched_nms`` takes, None for no NMS; ``name`` where it stands, ``model.test_cfg.nms``.
+    ``cfg`` is the argument of mmcv's ``batched_nms``, None for no NMS; ``name`` is its key in the config, such as
+    ``model.test_cfg.nms``.
     """
     others = [
         f'{key}={value!r}'
@@ -146,43 +148,43 @@ def check_nms(cfg: dict[str, Any] | None, name: str) -> None:
         others = ['no iou_threshold']
     if others:
         raise UserError(
-            f'{name} has {", ".join(others)}, and a graph does plain NMS within each class alone: expected '
-            f"dict(type='nms', iou_threshold=0.6), with any threshold. Set it so in the config (with "
-            f'_delete_=True if it is inherited) and evaluate again: the detector will find other things.'
+            f'{name} has {", ".join(others)}: only per-class NMS can be exported. Expected '
+            f"dict(type='nms', iou_threshold=0.6), with any threshold. Change the config (with _delete_=True "
+            f'if it is inherited) and evaluate again, because the detections will change.'
         )
 
 
 def check_min_size(cfg: Any, name: str) -> None:
     """Raise a :class:`UserError` for a one-stage detector's ``min_bbox_size`` above 0.
 
-    It is counted on an image that the graph does not see. ``name`` says where ``cfg`` stands, ``model.test_cfg``.
+    It is measured in the original image, which is not an input of the graph. ``name`` is the config key of ``cfg``,
+    such as ``model.test_cfg``.
     """
     size = cfg.get('min_bbox_size', -1)
     if size > 0:
         raise UserError(
-            f'{name}.min_bbox_size={size} counts pixels of the image before it is resized, which a graph '
-            f'does not see: expected 0 or -1. Export with `cfg_options` {name}.min_bbox_size=0, and leave '
-            f'out small boxes of what the file finds.'
+            f'{name}.min_bbox_size={size}: expected 0 or -1. It counts pixels of the image before resizing, '
+            f'which a graph does not know. Export with `cfg_options` {name}.min_bbox_size=0, and filter '
+            f'small boxes yourself.'
         )
 
 
 def check_most(cfg: Any, key: str, name: str, default: int | None = None) -> None:
-    """Raise a :class:`UserError` for a number below 1 in a ``test_cfg``, ``default`` where it is missing.
+    """Raise a :class:`UserError` for a maximum below 1 in a ``test_cfg``; ``default`` is used if it is missing.
 
-    MMDetection slices from the end with it and loses the lowest scores. ``key`` is ``nms_pre`` or ``max_per_img``,
-    ``name`` says where ``cfg`` stands, ``model.test_cfg``.
+    MMDetection takes such a number as a slice from the end and drops the lowest scores. ``key`` is ``nms_pre`` or
+    ``max_per_img``; ``name`` is the config key of ``cfg``, such as ``model.test_cfg``.
     """
     most = cfg.get(key, default)
     if most is None or most < 1:
         raise UserError(
-            f'{name}.{key}={most}: with this value MMDetection slices from the end and drops the lowest '
-            f'scores, which a graph does not do. Expected a number of 1 or more: set it with '
-            f'`cfg_options` {name}.{key}=1000 and evaluate again.'
+            f'{name}.{key}={most}: expected 1 or more. With this value MMDetection drops the lowest scores, '
+            f'which cannot be exported. Set `cfg_options` {name}.{key}=1000 and evaluate again.'
         )
 
 
 def large_boxes(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any) -> Candidates:
-    """The boxes ``(N, 4)`` with both sides longer than ``min_bbox_size``; all where that is negative or missing."""
+    """The boxes ``(N, 4)`` with both sides longer than ``min_bbox_size``; all if that is negative or missing."""
     least = cfg.get('min_bbox_size', -1)
     if least < 0:
         return Candidates(boxes, scores, labels)
@@ -191,17 +193,17 @@ def large_boxes(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any) -> Cand
 
 
 class _ClassNms(torch.autograd.Function):
-    """ONNX's NonMaxSuppression, which goes class by class: ``(1, K, 4)`` and ``(1, C, K)`` to rows 0, class, box.
+    """ONNX's NonMaxSuppression, per class: boxes ``(1, K, 4)``, scores ``(1, C, K)`` to rows of 0, class, box index.
 
-    Boxes are not moved apart by class before one NMS for all, as mmcv does: half precision has no room for that.
+    mmcv shifts boxes by class and runs one NMS instead. The shifted coordinates would overflow in half precision.
     """
 
     @staticmethod
     def forward(ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, most: int) -> Tensor:
         rows = []
         for label, of_class in enumerate(scores[0]):
-            place = (of_class > _ABSENT / 2).nonzero()[:, 0]
-            kept = place[nms(boxes[0, place], of_class[place], iou_threshold)[:most]]
+            index = (of_class > _ABSENT / 2).nonzero()[:, 0]
+            kept = index[nms(boxes[0, index], of_class[index], iou_threshold)[:most]]
             rows.append(torch.stack((torch.zeros_like(kept), torch.full_like(kept, label), kept), dim=1))
         return torch.cat(rows)
 
@@ -217,18 +219,18 @@ class _ClassNms(torch.autograd.Function):
         )
 
 
-#: Stands for the score of a box in a class that is not its own.
+#: Score of a box in all classes but its label.
 _ABSENT = -1.0
-#: ONNX has no number for "all".
+#: For no maximum: ONNX has no value for that.
 _ALL = 2**31 - 1
 
 
 def suppressed(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Any, classes: int) -> Candidates:
-    """What NMS within each label leaves, best first, as mmcv's ``batched_nms``.
+    """Boxes that per-label NMS keeps, in descending order of scores, as mmcv's ``batched_nms``.
 
     Args:
         boxes, scores, labels: ``(K, 4)``; ``(K,)``, not negative; ``(K,)``, less than ``classes``.
-        cfg: Its ``nms.iou_threshold``, and ``max_per_img``, where a number below 1 means all.
+        cfg: With ``nms.iou_threshold``, and ``max_per_img``, where a number below 1 means no maximum.
         classes: Number of labels.
     """
     most = cfg.get('max_per_img', -1)

@@ -1,4 +1,4 @@
-"""Sparse R-CNN: learned proposals, refined by stages that see one another's objects."""
+"""Sparse R-CNN: learned proposals, refined in stages, without NMS."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LearnedProposals(nn.Module):
 
     @staticmethod
     def fits(model: Any) -> bool:
-        """Whether it is for this detector."""
+        """Whether this class supports a detector."""
         return (
             isinstance(model, TwoStageDetector)
             and isinstance(model.rpn_head, EmbeddingRPNHead)
@@ -42,7 +42,7 @@ class LearnedProposals(nn.Module):
         )
 
     def objects(self, features: Sequence[Tensor], size: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes ``(Q, 4)`` and scores ``(Q, C)``."""
+        """Boxes ``(Q, 4)`` and scores ``(Q, C)`` of all proposals after the last stage."""
         boxes = bbox_cxcywh_to_xyxy(self.rpn.init_proposal_bboxes.weight) * size.repeat(2).to(features[0].dtype)
         objects = self.rpn.init_proposal_features.weight[None]
         for extractor, head in zip(self.roi_head.bbox_roi_extractor, self.roi_head.bbox_head):
@@ -54,12 +54,12 @@ class LearnedProposals(nn.Module):
         return boxes, logits[0].sigmoid() if head.loss_cls.use_sigmoid else logits[0].softmax(-1)[:, :-1]
 
     def best(self, boxes: Tensor, scores: Tensor) -> Candidates:
-        """The best classes of all objects."""
+        """The pairs of proposal and class with the highest scores."""
         score, query, label = best(scores, self.roi_head.test_cfg.max_per_img)
         return Candidates(boxes.index_select(0, query), score, label)
 
     def stages(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> list[Stage]:
-        """What to compare an exported file on."""
+        """The parts in which an exported file is compared with the detector."""
         boxes, scores = self.objects(features, size)
         made = dict(boxes=made_boxes(len(boxes), size), scores=made_scores(scores.shape))
         return [
@@ -68,10 +68,10 @@ class LearnedProposals(nn.Module):
         ]
 
     def suppressions(self) -> list[Suppression]:
-        """Each NMS."""
+        """None: there is no NMS."""
         return []
 
     def forward(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> tuple[Candidates, dict[str, Tensor]]:
-        """What is found; and the parts by name."""
+        """The detections, and the intermediate results by name."""
         boxes, scores = self.objects(features, size)
         return self.best(boxes, scores), dict(boxes=boxes, scores=scores)

@@ -1,4 +1,4 @@
-"""What an exported file is compared on, part by part: numbers that go into the graph, and what comes out of them."""
+"""Parts of an exported graph, with made-up inputs and expected outputs, for the comparison with the detector."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ __all__ = ['Stage', 'made_boxes', 'made_priors', 'made_scores']
 class Stage(NamedTuple):
     """A part of the graph."""
 
-    #: What to call it in a message.
+    #: Its name in messages.
     what: str
-    #: Numbers that take the place of the graph's own, by their names in it.
+    #: Inputs: they replace the graph's tensors of these names.
     given: dict[str, Tensor]
-    #: What the detector makes of them and of the image, by name.
+    #: Outputs that the detector computes from these inputs and the image, by name.
     wanted: dict[str, Tensor]
 
 
 def made_scores(shape: torch.Size | tuple[int, ...], power: float = 1.0) -> Tensor:
-    """Scores between 0 and 1, no two of them alike; the higher ``power``, the fewer are large."""
+    """Scores between 0 and 1, all different; the higher ``power``, the fewer are large."""
     generator = torch.Generator().manual_seed(0)
     number = torch.Size(shape).numel()
     return (((torch.randperm(number, generator=generator) + 0.5) / number) ** power).view(shape)
 
 
 def made_boxes(number: int, size: Tensor) -> Tensor:
-    """``(number, 4)`` boxes of all sizes and shapes in and around an image of that width and height.
+    """``(number, 4)`` boxes of many sizes and shapes, in and around an image of ``size``: width and height.
 
-    Sides are half a pixel to 512, and some boxes lie outside, so that any ``min_bbox_size`` drops some.
+    Sides are 0.5 to 512 pixels. Some boxes are outside the image, so that any ``min_bbox_size`` drops some.
     """
     generator = torch.Generator().manual_seed(1)
     sides = 2.0 ** (torch.rand(number, 2, generator=generator) * 10 - 1)
@@ -42,6 +42,6 @@ def made_boxes(number: int, size: Tensor) -> Tensor:
 
 
 def made_priors(like: Priors, size: Tensor, power: float = 1.0) -> Priors:
-    """Priors of the same number and classes."""
+    """Made-up priors, as many and of as many classes as ``like``."""
     factors = None if like.factors is None else made_scores(like.factors.shape)
     return Priors(made_boxes(len(like.boxes), size), made_scores(like.scores.shape, power), factors, like.counts)

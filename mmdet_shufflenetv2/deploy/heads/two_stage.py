@@ -1,4 +1,4 @@
-"""Proposals and what they show: Faster, Cascade, Grid and Mask R-CNN, Light-Head R-CNN."""
+"""Two-stage detectors: Faster, Cascade, Grid and Mask R-CNN, Light-Head R-CNN."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from .stages import Stage, made_boxes, made_priors, made_scores
 
 __all__ = ['ANCHORS', 'TwoStage']
 
-#: What enters the NMS of the proposals: boxes, scores and levels.
+#: Inputs of the NMS of the proposals: boxes, scores and levels.
 ANCHORS = ('anchor_boxes', 'anchor_scores', 'anchor_levels')
 
 
 class TwoStage(nn.Module):
-    """An RPN and a RoI head with one stage or more."""
+    """An RPN, and a RoI head with one or more stages."""
 
     rpn: Any
     roi_head: Any
@@ -62,7 +62,7 @@ class TwoStage(nn.Module):
 
     @staticmethod
     def fits(model: Any) -> bool:
-        """Whether it is for this detector."""
+        """Whether this class supports a detector."""
         return (
             isinstance(model, TwoStageDetector)
             and isinstance(model.rpn_head, RPNHead)
@@ -72,13 +72,13 @@ class TwoStage(nn.Module):
         )
 
     def anchors(self, priors: Priors, size: Tensor) -> Candidates:
-        """What enters the NMS of the proposals; labels are levels."""
+        """Input of the NMS of the proposals; labels are levels."""
         priors = priors._replace(boxes=clipped(priors.boxes, size))
         found = best_of_levels(priors, self.rpn_cfg.get('nms_pre', -1), None, label_levels=True)
         return large_boxes(*found, self.rpn_cfg)
 
     def regions(self, features: Sequence[Tensor], proposals: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes ``(K, C * 4)``, or ``(K, 4)`` for all classes, and scores ``(K, C)`` of given proposals ``(K, 4)``."""
+        """Boxes ``(K, C * 4)``, or ``(K, 4)`` for all classes, and scores ``(K, C)`` of ``(K, 4)`` proposals."""
         rois = _rois(proposals)
         if isinstance(self.roi_head, CascadeRoIHead):
             rois, logits, deltas = self._refined(features, rois, size)
@@ -101,7 +101,7 @@ class TwoStage(nn.Module):
         return rois, sum(logits) / len(logits), out['bbox_pred']
 
     def candidates(self, boxes: Tensor, scores: Tensor) -> Candidates:
-        """What enters NMS of what :meth:`regions` returns."""
+        """Input of NMS, from the results of :meth:`regions`."""
         classes = scores.shape[1]
         if boxes.shape[1] == 4:
             boxes = boxes.repeat(1, classes)
@@ -109,7 +109,7 @@ class TwoStage(nn.Module):
         return Candidates(boxes.reshape(-1, 4).index_select(0, index), found, index % classes)
 
     def forward(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> tuple[Candidates, dict[str, Tensor]]:
-        """What is found; and the parts by name."""
+        """The detections, and the intermediate results by name."""
         priors = every_prior(self.rpn, self.rpn(features))
         anchors = self.anchors(priors, size)
         proposals = suppressed(*anchors, self.rpn_cfg, len(priors.counts)).boxes
@@ -127,7 +127,7 @@ class TwoStage(nn.Module):
         ) | dict(zip(CANDIDATES, candidates))
 
     def stages(self, features: Sequence[Tensor], x: Tensor, size: Tensor) -> list[Stage]:
-        """What to compare an exported file on: regions by MMDetection's own way from proposals to boxes."""
+        """The parts in which an exported file is compared; MMDetection's ``predict_bbox`` computes boxes of RoIs."""
         priors = every_prior(self.rpn, self.rpn(features))
         stages = [Stage('scores and boxes of the RPN', {}, priors.parts('rpn_'))]
         made = made_priors(priors, size)
@@ -147,13 +147,13 @@ class TwoStage(nn.Module):
             stages.append(Stage('boxes by grid points', found, dict(moved_boxes=self.moved(features, proposals, size))))
         elif self.roi_head.with_mask:
             labels = torch.arange(len(proposals)) % self.head.num_classes
-            # The output and the part are one tensor, which a graph may know by either name.
+            # The output and the intermediate result are one tensor, which may have either name in the graph.
             found = dict(found_boxes=proposals, found_labels=labels, labels=labels)
             stages.append(Stage('masks', found, dict(masks=self.masks(features, proposals, labels))))
         return stages
 
     def suppressions(self) -> list[Suppression]:
-        """Each NMS."""
+        """Every NMS in the graph."""
         levels = len(self.rpn.prior_generator.strides)
         return [
             Suppression(ANCHORS, ('proposals',), self.rpn_cfg, levels),
@@ -161,7 +161,7 @@ class TwoStage(nn.Module):
         ]
 
     def masks(self, features: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
-        """Probabilities ``(K, h, w)`` that a cell of a box shows the object."""
+        """Masks ``(K, h, w)``: the probability of the object in each cell of its box."""
         logits = mask_outputs(self.roi_head, features, _rois(boxes))
         if logits.shape[1] == 1:
             return logits[:, 0].sigmoid()
@@ -169,7 +169,7 @@ class TwoStage(nn.Module):
         return logits.flatten(0, 1).index_select(0, rows + labels).sigmoid()
 
     def moved(self, features: Sequence[Tensor], boxes: Tensor, size: Tensor) -> Tensor:
-        """Boxes by the grid points of a :class:`mmdet.models.GridRoIHead`."""
+        """Boxes refined by the grid points of a :class:`mmdet.models.GridRoIHead`."""
         shown = self.roi_head.grid_roi_extractor(features[: self.roi_head.grid_roi_extractor.num_inputs], _rois(boxes))
         heatmaps = self.roi_head.grid_head(shown)['fused']
         return clipped(grid_boxes(self.roi_head.grid_head, heatmaps, boxes, NO_LIMIT), size)
@@ -182,7 +182,7 @@ def _rois(boxes: Tensor) -> Tensor:
 def _region_results(
     roi_head: Any, features: Sequence[Tensor], proposals: Tensor, size: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """What :meth:`TwoStage.regions` returns, by MMDetection's own ``predict_bbox``."""
+    """The same as :meth:`TwoStage.regions`, computed by MMDetection's ``predict_bbox``."""
     width, height = size.tolist()
     predict: Any = (StandardRoIHead if isinstance(roi_head, GridRoIHead) else type(roi_head)).predict_bbox
     results = predict(roi_head, features, [dict(img_shape=(height, width))], [InstanceData(bboxes=proposals)], None)[0]
@@ -190,7 +190,7 @@ def _region_results(
 
 
 def check_extractor(extractor: Any) -> None:
-    """Raise a :class:`UserError` for a RoI extractor that a graph cannot do."""
+    """Raise a :class:`UserError` for a RoI extractor that cannot be exported."""
     if not isinstance(extractor, SingleRoIExtractor):
         raise UserError(
             f'model.roi_head.bbox_roi_extractor is a {type(extractor).__name__}, which cannot be exported: '

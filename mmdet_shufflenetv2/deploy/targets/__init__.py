@@ -1,4 +1,4 @@
-"""Runtimes that detectors are exported for: a file each."""
+"""Export targets: one file per runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .target import Target
 
 __all__ = ['TARGETS', 'is_exported', 'target_of']
 
-#: All of them by name. Of those that read files of one suffix, the first does unless another is asked for.
+#: All targets by name. If several read files of one suffix, the first is the default.
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
@@ -27,15 +27,15 @@ TARGETS: dict[str, Target] = {
 
 
 def is_exported(path: str | os.PathLike[str] | None) -> bool:
-    """Whether a file is an exported detector, by its name."""
+    """Whether a file is an exported detector, judged by its suffix."""
     return path is not None and any(Path(path).suffix.lower() in target.suffixes for target in TARGETS.values())
 
 
 def target_of(path: str | os.PathLike[str], name: str | None = None) -> Target:
-    """The target called ``name``, or the first that reads a file of this suffix where that is None.
+    """The target ``name``, or, if that is None, the first that reads files of this suffix.
 
     Raises:
-        UserError: If there is no such target, or it reads no such files.
+        UserError: If the target is unknown, or does not read files of this suffix.
     """
     if name is not None and name not in TARGETS:
         raise UserError(f'target={name} is unknown: expected one of {", ".join(TARGETS)}.')

@@ -20,9 +20,9 @@ def session(path: str | os.PathLike[str] | bytes, threads: int | None = None, pr
     """An onnxruntime session of a file.
 
     Args:
-        path: The file, or what is in it.
-        threads: Threads to compute on; None leaves their number to onnxruntime.
-        profile_prefix: What the name of the profile that onnxruntime writes begins with; None writes none.
+        path: The file, or its content.
+        threads: Number of threads; None for onnxruntime's default.
+        profile_prefix: Prefix of the name of the profile that onnxruntime writes; None for no profile.
 
     Raises:
         UserError: If the file is not an ONNX graph.
@@ -32,14 +32,14 @@ def session(path: str | os.PathLike[str] | bytes, threads: int | None = None, pr
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
-    # Threads that wait for work in a loop take it from whatever else the machine does.
+    # Threads that spin while they wait slow down other programs.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     options.log_severity_level = 3
     if profile_prefix is not None:
         options.enable_profiling, options.profile_file_prefix = True, profile_prefix
     try:
         return onnxruntime.InferenceSession(os.fspath(path), options, providers=['CPUExecutionProvider'])
-    except Exception as error:  # its own classes, all direct children of Exception
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         raise UserError(f'{path!s} cannot be read as an ONNX graph: {str(error).splitlines()[0]}') from error
 
 
@@ -52,7 +52,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> None:
 def _load(path: Path, threads: int | None) -> Loaded:
     graph = session(path, threads)
     about = graph.get_modelmeta().custom_metadata_map
-    if 'selection' in about:  # for TensorRT: without NMS
+    if 'selection' in about:  # written for TensorRT, without NMS
         return Loaded(*surrounded(about, lambda x, _: graph.run(None, {'input': x[None]}), path))
     return Loaded(lambda image: graph.run(None, {'image': image}), about)
 

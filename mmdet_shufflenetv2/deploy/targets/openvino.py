@@ -1,4 +1,4 @@
-"""OpenVINO, on the CPU: its own ``.xml`` with a ``.bin`` beside it, and ONNX files."""
+"""OpenVINO on the CPU: ``.xml`` with ``.bin``, and ONNX files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ['TARGET', 'compile_for_cpu']
 
 
 def compile_for_cpu(path: Path, threads: int | None = None, shape: Sequence[int] | None = None) -> Any:
-    """OpenVINO's compiled model of an ONNX file or its own, in float32, without what compiling leaves behind.
+    """Compile an ONNX or OpenVINO file in float32, without changing the thread's signal stack.
 
     Args:
         path: The file.
-        threads: Threads to compute with; None leaves it to OpenVINO.
-        shape: Fixes the only input to this shape; None keeps its dynamic axes.
+        threads: Number of threads; None for OpenVINO's default.
+        shape: Fixed shape of the only input; None keeps dynamic axes.
     """
     import openvino  # optional
 
@@ -54,11 +54,11 @@ class _Stack(ctypes.Structure):
 
 @contextmanager
 def _same_signal_stack() -> Iterator[None]:
-    """Leave the thread's stack for signal handlers as it is.
+    """Restore the thread's stack for signal handlers afterwards.
 
-    A model that OpenVINO (2026.4) compiles gives the thread a stack for signals, and on its end puts the one before in
-    its place. Of two models of which the first ends first, the second then puts back the first's, which is gone, and
-    the next signal that has a handler, such as a child process's end, is a segmentation fault.
+    OpenVINO (2026.4) sets a signal stack when it compiles a model, and restores the previous one when the model is
+    deleted. If the first of two models is deleted first, the second restores the first one's stack, which is freed. The
+    next signal with a handler, such as the end of a child process, is then a segmentation fault.
     """
     if not sys.platform.startswith('linux'):
         yield
@@ -79,7 +79,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> None:
         return
     import openvino
 
-    half = options.precision == 'fp16'  # OpenVINO itself stores weights so
+    half = options.precision == 'fp16'  # OpenVINO converts weights to half precision itself
     graph = out.with_name('graph.onnx')
     write_precision(program.onnx, program.about, graph, replace(options, precision='fp32') if half else options)
     openvino.save_model(openvino.Core().read_model(graph), out, compress_to_fp16=half)
@@ -94,9 +94,9 @@ def _load(path: Path, threads: int | None) -> Loaded:
         compiled = _compiled(model, threads)
     except RuntimeError as error:
         raise UserError(f'{path} cannot be read by OpenVINO: {str(error).splitlines()[-1]}') from error
-    about = dict(model.get_rt_info().items()).get('framework', {})  # where its reader of ONNX files puts metadata
+    about = dict(model.get_rt_info().items()).get('framework', {})  # metadata of ONNX files
     about = {key: value.astype(str) for key, value in about.items()}
-    if 'selection' in about:  # for TensorRT: without NMS
+    if 'selection' in about:  # written for TensorRT, without NMS
         return Loaded(*surrounded(about, lambda x, _: compiled(x[None]).to_tuple(), path))
     return Loaded(lambda image: compiled(image).to_tuple(), about)
 

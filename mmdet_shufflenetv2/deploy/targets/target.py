@@ -1,4 +1,4 @@
-"""What a target is: the one interface that every file beside this one offers."""
+"""The interface of an export target, which the other files of this folder implement."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:  # running a file needs no PyTorch
 
 __all__ = ['MADE_BY', 'Loaded', 'Program', 'Target']
 
-#: Metadata entry that tells a file of ours.
+#: Metadata entry that identifies files written by ``snv2 export``.
 MADE_BY = 'mmdet_shufflenetv2'
 #: Names of systems by ``sys.platform``.
 _SYSTEMS = dict(darwin='macOS', linux='Linux', win32='Windows')
 
 
 class Program(NamedTuple):
-    """A detector that is ready to be written."""
+    """A detector that is ready for a target's export."""
 
-    #: From ``image`` to what :class:`..graph.DetectionGraph` returns, in eval mode on the CPU.
+    #: A :class:`..graph.DetectionGraph` in eval mode on the CPU.
     graph: Any
-    #: ``image`` to trace with: ``(H, W, 3)`` uint8, of a batch of several ``(N, H, W, 3)``.
+    #: Example input: ``(H, W, 3)`` uint8; for a batch size above 1 ``(N, H, W, 3)``.
     image: Tensor
-    #: Metadata that the file has to carry: JSON by name.
+    #: Metadata for the file: JSON by name.
     about: dict[str, str]
-    #: The same as an ONNX file with this metadata, which has passed the check.
+    #: The graph as an ONNX file with this metadata, which passed the check.
     onnx: Path
 
 
 class Loaded(NamedTuple):
-    """A file that is ready to run."""
+    """A loaded file."""
 
-    #: Takes ``image``, returns ``dets`` ``(N, 5)`` and ``labels`` ``(N,)`` (docs/deploy.md has a table of them, and of
-    #: those of a batch).
+    #: From ``image`` to ``dets`` ``(N, 5)`` and ``labels`` ``(N,)``; docs/deploy.md has a table of inputs and outputs,
+    #: also those of a batch.
     run: Callable[[np.ndarray], Sequence[np.ndarray]]
     #: The file's metadata: JSON by name.
     about: Mapping[str, str]
@@ -53,34 +53,35 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class Target:
-    """A runtime that detectors are exported for."""
+    """A runtime and its file format."""
 
     name: str
-    #: Suffixes of files that it reads; the first is its own. None if it writes a folder: then it has to be named.
+    #: Suffixes of files that it reads; the first is the one it writes. Empty if it writes a folder; then users select
+    #: it by name.
     suffixes: tuple[str, ...]
-    #: Of this package: ``pip install '.[extra]'`` installs what exporting and running need.
+    #: Extra of this package with the dependencies of export and inference: ``pip install '.[extra]'``.
     extra: str
-    #: Modules that exporting needs, and that running needs.
+    #: Modules needed for export, and for inference.
     export_modules: tuple[str, ...]
     run_modules: tuple[str, ...]
-    #: ``block`` of the shuffle-free form that is fastest there, see :func:`..shuffle_free.shuffle_free`.
+    #: Fastest ``block`` of the shuffle-free form on this runtime, see :func:`..shuffle_free.shuffle_free`.
     block: int | None
-    #: Write a program to a path that ends in one of ``suffixes``, or to a new folder. Returns the largest difference of
-    #: scores and of boxes from the detector's, or None where the ONNX file's are the file's.
+    #: Writes a program to a path with one of ``suffixes``, or to a new folder. Returns the largest difference of scores
+    #: and of boxes in pixels from the detector's, or None if those of the ONNX file apply.
     export: Callable[[Program, Path, ExportOptions], tuple[float, float] | None]
-    #: Read a file that ``export`` wrote, to run on so many threads; None leaves their number to the runtime.
+    #: Loads a file that ``export`` wrote. The second argument is the number of threads; None for the runtime's default.
     load: Callable[[Path, int | None], Loaded]
-    #: Values of ``precision`` that it can write.
+    #: Supported values of ``precision``.
     precisions: tuple[str, ...] = ('fp32',)
-    #: Whether it takes several images at once.
+    #: Whether batch sizes above 1 are supported.
     batches: bool = False
-    #: Command that makes of the file what the runtime runs, with ``{path}`` and ``{stem}``; empty if it runs the file.
+    #: Command that converts the file for the runtime, with ``{path}`` and ``{stem}``; empty if the runtime reads it.
     next_step: str = ''
-    #: Distributions and the oldest version of each that will do.
+    #: Distributions with their oldest supported versions.
     oldest: tuple[tuple[str, str], ...] = ()
     #: ``sys.platform`` of the only system that runs its files; None for any.
     platform: str | None = None
-    #: What has its suffix is a folder.
+    #: Whether a path with its suffix is a folder.
     writes_folder: bool = False
 
     @property
@@ -95,11 +96,15 @@ class Target:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it writes a folder, which other programs run, and not a file."""
+        """Whether it writes a folder for other programs, not a file."""
         return not self.suffixes
 
     def need(self, modules: Sequence[str], what: str) -> None:
-        """Raise a :class:`UserError` that names the modules which are missing or too old; ``what`` needs them."""
+        """Check the modules that ``what`` needs.
+
+        Raises:
+            UserError: If some are missing or too old.
+        """
         if missing := [module for module in modules if find_spec(module) is None]:
             raise UserError(
                 f'{what} needs {" and ".join(missing)}: pip install {" ".join(missing)}, or this package '

@@ -1,7 +1,7 @@
-"""TensorRT: an ONNX file without NMS and without open axes, of which ``trtexec`` builds an engine.
+"""TensorRT: an ONNX file without NMS and without dynamic axes, from which ``trtexec`` builds an engine.
 
-Precision is a matter of the file: TensorRT 11 computes each operator in the type that the file says. The file runs in
-onnxruntime, too, which is how it is checked.
+The file sets the precision: TensorRT 11 computes each operator in its type in the file. The file also runs in
+onnxruntime, which the check uses.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ['OPERATORS', 'TARGET']
 
-#: What TensorRT's parser reads, of the operators that one-stage detectors may have: the table of TensorRT 8.5, the
+#: Operators that TensorRT's parser supports, among those of one-stage detectors: from the table of TensorRT 8.5, the
 #: first for opset 17. https://github.com/onnx/onnx-tensorrt/blob/release/8.5-GA/docs/operators.md
 _TABLE = """
     Add And AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape Conv ConvTranspose Cos Div Elu

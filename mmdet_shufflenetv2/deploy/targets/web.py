@@ -1,4 +1,4 @@
-"""The web: a folder with a page that runs the detector in the browser, by onnxruntime-web, which npm fetches."""
+"""Web: a folder with a page that runs the detector in the browser with onnxruntime-web, which npm downloads."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ['RUNTIME', 'TARGET']
 
-#: npm's name and version of the runtime, and its checksum there.
+#: The runtime's npm package with version, and the checksum of its archive.
 RUNTIME = 'onnxruntime-web@1.30.0'
 _SHA512 = 'q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=='
-#: Its files that a page needs -> theirs in the folder. Servers that do not know ``.mjs`` know ``.js``.
+#: Files that the page needs -> their names in the folder. Some servers have no media type for ``.mjs``.
 _FILES = {'package/dist/ort.wasm.bundle.min.mjs': 'ort.js', 'package/dist/ort-wasm-simd-threaded.wasm': 'ort.wasm'}
 _PAGE = Path(__file__).with_name('web_page')
 
 
 def _copy_runtime(out: Path) -> None:
-    """Copy onnxruntime-web's files into a folder: by npm, from its cache or the registry of its configuration.
+    """Copy onnxruntime-web's files into a folder, from npm's cache or its configured registry.
 
     Raises:
-        UserError: If npm is missing, cannot fetch the package, or fetches another one.
+        UserError: If npm is missing or cannot download the package, or if the checksum differs.
     """
     npm = shutil.which('npm')
     if npm is None:
@@ -60,14 +60,14 @@ def _copy_runtime(out: Path) -> None:
         if done.returncode != 0 or archive is None:
             said = re.search(r'^npm (?:error|ERR!) (?!code|syscall|errno)(.+)', done.stderr, re.M)
             raise UserError(
-                f'npm cannot fetch {RUNTIME}: {said[1] if said else f"status {done.returncode}"}. The '
-                f'first export for the web needs a network, later ones use the cache of npm. Another '
+                f'npm cannot download {RUNTIME}: {said[1] if said else f"status {done.returncode}"}. The '
+                f"first export for the web needs a network, later ones use npm's cache. To set another "
                 f'registry: npm config set registry URL.'
             )
         if base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != _SHA512:
             raise UserError(
-                f'{RUNTIME} is not the published one: its checksum differs. Check the registry that '
-                f'`npm config get registry` names.'
+                f'{RUNTIME} has a wrong checksum, so it is not the published package. Check the registry: '
+                f'npm config get registry.'
             )
         with tarfile.open(archive) as tar:
             for member, name in _FILES.items():
