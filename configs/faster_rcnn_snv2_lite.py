@@ -1,5 +1,5 @@
-# Faster R-CNN on ShuffleNet V2 1.0x with an FPN, an RPN and a head as light as the backbone: no map of stride 4, 96
-# channels, half the width in the fully connected layers, and 300 regions an image in testing.
+# Faster R-CNN on ShuffleNet V2 1.0x with an FPN, RPN and head as light as the backbone: no stride 4, 96 channels, half
+# the width in the fully connected layers, and 300 proposals per image in testing.
 _base_ = './faster_rcnn_snv2.py'
 
 strides = [8, 16, 32, 64, 128]

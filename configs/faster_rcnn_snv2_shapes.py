@@ -1,4 +1,4 @@
-# Faster R-CNN, thinned for two CPU cores and trained from scratch, on the built-in Shapes: what `make demo` runs.
+# Faster R-CNN with fewer channels, trained from scratch on the built-in Shapes on two CPU cores; `make demo` uses it.
 _base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', './_base_/shapes.py']
 
 model = dict(
@@ -16,7 +16,7 @@ model = dict(
     ),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
-        # From scratch it is the classes that take longest to learn: half of the regions show an object.
+        # Without pre-training the classes take longest to learn, so half of the regions are positive.
         rcnn=dict(sampler=dict(num=64, pos_fraction=0.5)),
     ),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=50)),

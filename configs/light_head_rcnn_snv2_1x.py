@@ -1,4 +1,4 @@
-# The one to start with on a single GPU: 12 epochs, and torchvision's network, whose ImageNet weights are downloaded.
+# Start with this config on a single GPU: 12 epochs, and torchvision's network, whose ImageNet weights are downloaded.
 _base_ = './light_head_rcnn_snv2.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# ShuffleNet V2*: one more depthwise convolution a unit, for a larger receptive field (section 4 of the paper).
+# ShuffleNet V2*: one more depthwise convolution per unit for a larger receptive field (section 4 of the paper).
 _base_ = './light_head_rcnn_snv2.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# Nothing dilates: stage4 is at stride 32, as in the fast detector of the Light-Head R-CNN paper (section 4.4).
+# Without dilation: stage4 has stride 32, as in the fast detector of the Light-Head R-CNN paper (section 4.4).
 _base_ = './light_head_rcnn_snv2.py'
 
 model = dict(

@@ -1,12 +1,12 @@
-# NanoDet-m at 320x320 on COCO, trained as NanoDet's nanodet-m.yml does, 280 epochs.
+# NanoDet-m at 320x320 on COCO, trained as in NanoDet's nanodet-m.yml, 280 epochs.
 #
-# NanoDet warps an image once, with a matrix of everything random; these are MMDetection's transforms nearest to it.
-# They scale about the top left corner, not the center; colors change before the border is added, which so stays 0, as
-# in evaluation. Gradients are clipped as NanoDet does since 1.0. Evaluation is the same: long side fitted, fractions of
-# a pixel cut off, centerd.
+# NanoDet applies all random geometric transforms as one warp; these are the most similar transforms of MMDetection.
+# They scale about the top left corner, not the center. Color transforms precede the padding, which therefore is 0 as in
+# evaluation. Gradients are clipped as in NanoDet since 1.0. Evaluation is the same: the long side is resized to fit,
+# sizes are rounded down, and the image is centered.
 _base_ = ['./_base_/nanodet_m.py', './_base_/coco_1x.py']
 
-# ImageNet's weights for RGB under BGR images, as NanoDet does.
+# ImageNet weights for RGB with BGR images, as in NanoDet.
 model = dict(
     backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1'))
 )
@@ -38,7 +38,7 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'padding')),
 ]
-# For --tta: the image and its mirror image.
+# For --tta: the image and its horizontal flip.
 tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
 tta_pipeline = [
     *test_pipeline[:-1],
@@ -64,7 +64,7 @@ tta_pipeline = [
         ],
     ),
 ]
-# NanoDet's 192 images a step, on eight GPUs.
+# NanoDet's 192 images per step, on eight GPUs.
 train_dataloader = dict(batch_size=24, num_workers=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=8, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -1,4 +1,4 @@
-# NanoDet-m-0.5x at 320x320, as NanoDet's nanodet-m-0.5x.yml: its learning rate, 0.07 for 96 images, is the same.
+# NanoDet-m-0.5x at 320x320, as in NanoDet's nanodet-m-0.5x.yml, with its learning rate of 0.07 for 96 images.
 _base_ = './nanodet_m_snv2.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# NanoDet-m-1.5x at 320x320, as NanoDet's nanodet-m-1.5x.yml.
+# NanoDet-m-1.5x at 320x320, as in NanoDet's nanodet-m-1.5x.yml.
 _base_ = './nanodet_m_snv2.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# NanoDet-m-1.5x at 416x416, as NanoDet's nanodet-m-1.5x-416.yml, but for its 176 images a step.
+# NanoDet-m-1.5x at 416x416, as in NanoDet's nanodet-m-1.5x-416.yml, except for its 176 images per step.
 _base_ = './nanodet_m_snv2_416.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# NanoDet-m at 416x416, as NanoDet's nanodet-m-416.yml. The network is the same.
+# NanoDet-m at 416x416, as in NanoDet's nanodet-m-416.yml. The network is the same.
 _base_ = './nanodet_m_snv2.py'
 
 size = (416, 416)

@@ -1,10 +1,10 @@
-# NanoDet-Plus-m at 320x320 on COCO, trained as NanoDet's nanodet-plus-m_320.yml does, 300 epochs.
+# NanoDet-Plus-m at 320x320 on COCO, trained as in NanoDet's nanodet-plus-m_320.yml, 300 epochs.
 #
-# Differences: boxes of which the warp leaves less than a pixel are dropped; in NanoDet they stay, and each makes a cell
-# somewhere in the image learn a box that nobody can see. Images without an object are left out, as MMDetection does.
+# Differences: boxes with less than one visible pixel after the warp are dropped; NanoDet trains a cell with each of
+# them. Images without objects are dropped, as in MMDetection.
 _base_ = ['./_base_/nanodet_plus_m.py', './_base_/coco_1x.py']
 
-# ImageNet's weights for RGB under BGR images, as NanoDet does.
+# ImageNet weights for RGB with BGR images, as in NanoDet.
 model = dict(
     backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='torchvision://shufflenet_v2_x1_0.imagenet1k_v1'))
 )
@@ -31,7 +31,7 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
-# NanoDet's 96 images a step, on one GPU.
+# NanoDet's 96 images per step, on one GPU.
 train_dataloader = dict(batch_size=96, num_workers=10, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=8, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

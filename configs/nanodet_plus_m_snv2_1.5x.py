@@ -1,6 +1,7 @@
-# NanoDet-Plus-m-1.5x, as NanoDet's nanodet-plus-m-1.5x_320.yml: the wider backbone and neck.
+# NanoDet-Plus-m-1.5x, as in NanoDet's nanodet-plus-m-1.5x_320.yml: a wider backbone and neck.
 #
-# NanoDet trained its published weights from a random backbone, when torchvision had none of this width; it has by now.
+# NanoDet trained its published weights without a pre-trained backbone, because torchvision had no weights of this width
+# yet.
 _base_ = './nanodet_plus_m_snv2.py'
 
 model = dict(

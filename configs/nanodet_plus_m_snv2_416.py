@@ -1,4 +1,4 @@
-# NanoDet-Plus-m at 416x416, as NanoDet's nanodet-plus-m_416.yml. The network is the same.
+# NanoDet-Plus-m at 416x416, as in NanoDet's nanodet-plus-m_416.yml. The network is the same.
 _base_ = './nanodet_plus_m_snv2.py'
 
 size = (416, 416)

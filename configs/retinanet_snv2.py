@@ -14,5 +14,5 @@ model = dict(
     neck=dict(in_channels=[116, 232, 464], start_level=0),
 )
 
-# Half of Faster R-CNN's, as in MMDetection: the focal loss sums over many more places.
+# Half of Faster R-CNN's learning rate, as in MMDetection: the focal loss sums over many more anchors.
 optim_wrapper = dict(optimizer=dict(lr=0.01))

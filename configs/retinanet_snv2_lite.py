@@ -1,5 +1,5 @@
-# RetinaNet on ShuffleNet V2 1.0x with a light head: a quarter of the channels in FPN and towers. Thin layers need norms
-# to train; each level has its own, and all of them fold into the convolutions for deployment.
+# RetinaNet on ShuffleNet V2 1.0x with a light head: a quarter of the channels in FPN and towers. Layers with few
+# channels need norms to train. Each level has its own norms, which are fused into the convolutions for deployment.
 _base_ = './retinanet_snv2.py'
 
 model = dict(

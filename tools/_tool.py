@@ -1,4 +1,4 @@
-"""The files here are doors to ``snv2``: ``tools/train.py ARGUMENTS`` is ``snv2 train ARGUMENTS``."""
+"""The scripts of this folder call ``snv2``: ``tools/train.py ARGUMENTS`` is ``snv2 train ARGUMENTS``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def run(command: str) -> None:
-    """Run a command of ``snv2`` with the arguments of this process."""
+    """Run a command of ``snv2`` with this process's arguments."""
     try:
         from mmdet_shufflenetv2.cli import main
     except ImportError as error:

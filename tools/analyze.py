@@ -1,4 +1,4 @@
-"""``snv2 analyze``: report what a detector gets wrong."""
+"""``snv2 analyze``: report a detector's errors by kind."""
 
 from _tool import run
 

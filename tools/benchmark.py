@@ -1,4 +1,4 @@
-"""``snv2 benchmark``: time every form of a backbone or detector."""
+"""``snv2 benchmark``: measure the latency of every form of a backbone or detector."""
 
 from _tool import run
 

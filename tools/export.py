@@ -1,4 +1,4 @@
-"""``snv2 export``: write one ONNX graph from image to boxes."""
+"""``snv2 export``: export a detector for another runtime."""
 
 from _tool import run
 

@@ -1,4 +1,4 @@
-"""``snv2 download``: put COCO 2017 where the configs expect it."""
+"""``snv2 download``: download COCO 2017 to the folder that the configs expect."""
 
 from _tool import run
 

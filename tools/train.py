@@ -1,4 +1,4 @@
-"""``snv2 train``: train a detector, or a classifier to start it from."""
+"""``snv2 train``: train a detector, or a classifier for pre-training."""
 
 from _tool import run
 

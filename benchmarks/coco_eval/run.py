@@ -1,4 +1,4 @@
-"""Time COCO's evaluation by faster-coco-eval and by pycocotools on the same synthetic detections.
+"""Time COCO's evaluation in faster-coco-eval and pycocotools on the same synthetic detections.
 
 python benchmarks/coco_eval/run.py
 python benchmarks/coco_eval/run.py --images 500
@@ -17,11 +17,11 @@ from mmdet_shufflenetv2.evaluation.coco_metric import BACKENDS
 from mmdet_shufflenetv2.evaluation.error_report.scores import as_coco
 
 CATEGORIES = 80
-OBJECTS = 7  # in an image, as COCO has
+OBJECTS = 7  # per image, as in COCO
 
 
 def synthetic(images: int, boxes: int) -> tuple[dict, list[dict]]:
-    """Annotations, and ``boxes`` detections an image: half of them objects that were moved a little."""
+    """Annotations, and ``boxes`` detections per image: half of them are shifted annotations."""
     rng = np.random.default_rng(0)
     annotations, found = [], []
     for image in range(images):
@@ -60,7 +60,7 @@ def synthetic(images: int, boxes: int) -> tuple[dict, list[dict]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--images', type=int, default=5000)
-    parser.add_argument('--boxes', type=int, default=100, help='detections an image (default: 100)')
+    parser.add_argument('--boxes', type=int, default=100, help='detections per image (default: 100)')
     args = parser.parse_args()
     content, found = synthetic(args.images, args.boxes)
     print(

@@ -1,11 +1,11 @@
-# Can the whole chain memorise 50 real images? Faster R-CNN at 320 pixels around a backbone that was trained on COCO,
-# fine-tuned on 50 images of train2017 and evaluated on the same 50. A broken link anywhere shows as a low AP.
+# Overfitting test: Faster R-CNN at 320 pixels with a backbone pre-trained on COCO, fine-tuned and evaluated on the same
+# 50 images of train2017. A bug in data, model or evaluation shows as a low AP.
 #
-# SNV2_WEIGHTS names the backbone's checkpoint.
+# Set SNV2_WEIGHTS to the backbone's checkpoint.
 _base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', './_base_/memorise.py']
 
 model = dict(
-    # NanoDet-m's backbone: BGR input and LeakyReLU, batch norms folded into the convolutions.
+    # NanoDet-m's backbone: BGR input and LeakyReLU, batch norms fused into the convolutions.
     data_preprocessor=dict(mean=[103.53, 116.28, 123.675], std=[57.375, 57.12, 58.395], bgr_to_rgb=False),
     backbone=dict(
         _delete_=True,

@@ -1,10 +1,10 @@
-# The same question for Light-Head R-CNN, around the same backbone with its last stage dilated.
+# The same test for Light-Head R-CNN, with a dilated last stage.
 #
-# SNV2_WEIGHTS names the backbone's checkpoint.
+# Set SNV2_WEIGHTS to the backbone's checkpoint.
 _base_ = ['../../configs/_base_/light_head_rcnn.py', './_base_/memorise.py']
 
 model = dict(
-    # NanoDet-m's backbone: BGR input and LeakyReLU, batch norms folded into the convolutions.
+    # NanoDet-m's backbone: BGR input and LeakyReLU, batch norms fused into the convolutions.
     data_preprocessor=dict(mean=[103.53, 116.28, 123.675], std=[57.375, 57.12, 58.395], bgr_to_rgb=False),
     backbone=dict(
         type='ShuffleNetV2',
@@ -23,7 +23,7 @@ model = dict(
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=500, max_per_img=250),
         rcnn=dict(
-            # A new head on little data learns faster from a fixed share of objects than from the hardest regions.
+            # With little data, a new head learns faster from a fixed share of positives than from the hardest regions.
             sampler=dict(
                 _delete_=True, type='RandomSampler', num=128, pos_fraction=0.5, neg_pos_ub=-1, add_gt_as_proposals=True
             )
@@ -34,7 +34,7 @@ model = dict(
 
 max_epochs = 100
 train_cfg = dict(max_epochs=max_epochs, val_interval=25)
-# The thin map has no norm and thousands of inputs a channel, so AdamW takes smaller steps there.
+# The thin map has no norm and thousands of inputs per channel, so its learning rate is lower.
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(neck=dict(lr_mult=0.2))))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),

@@ -1,18 +1,18 @@
-"""Four questions that the measured guidelines raise, each answered by timing networks.
+"""Measurements that explain results of ``snv2 guidelines``.
 
     python benchmarks/guidelines/why.py blocks --threads 2 --runtime onnxruntime
     python benchmarks/guidelines/why.py fusion
     python benchmarks/guidelines/why.py memory --threads 2
     python benchmarks/guidelines/why.py pooling --threads 1
 
-blocks: Does it matter that a width is a multiple of 16? Libraries for AVX-512 keep channels in blocks of 16. Networks
-    of tables 1 to 3 beside ones of much the same widths that fill such blocks (those of a group, where there are any).
-fusion: What do ReLUs and shortcuts cost in ONNX Runtime, which computes them inside convolutions where it can? The
-    networks of table 4 as they are, and behind one more convolution.
-memory: How often must the system hand out memory? A network's page faults a run, beside its time. With
-    MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296 in the environment, glibc keeps what it has.
-pooling: What does ShuffleNet's only max pooling cost in PyTorch, in both memory formats? Beside it, the convolution
-    before it.
+blocks: Does it matter whether a width is a multiple of 16? Libraries for AVX-512 store channels in blocks of 16. Times
+    networks of tables 1 to 3, and similar ones whose widths (per group, if there are groups) are multiples of 16.
+fusion: What do ReLUs and shortcuts cost in ONNX Runtime, which fuses them into convolutions if possible? Times the
+    networks of table 4, each also after one more convolution.
+memory: How often must the system allocate memory? Prints the page faults and the time per run of each network. With
+    MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296 in the environment, glibc keeps freed memory.
+pooling: What does ShuffleNet's only max pooling cost in PyTorch, in both memory formats, compared to the convolution
+    before it?
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def memory(runtime: str, rounds: int) -> None:
         'G2 x4, 8 groups': grouped(720, 8),
     }
     print('| network | milliseconds | spread | page faults a run |\n| --- | --- | --- | --- |')
-    for name, network in networks.items():  # not in turns: one network would keep memory for another
+    for name, network in networks.items():  # not alternately: one network would reuse memory of another
         call = make_call(runtime, network.eval(), random_input(network))
         call()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

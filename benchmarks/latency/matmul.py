@@ -1,4 +1,4 @@
-"""How many operations a second this machine does at best: PyTorch's product of two square matrices in float32.
+"""Peak operations per second of this machine: PyTorch's product of two square matrices in float32.
 
 OMP_WAIT_POLICY=PASSIVE python benchmarks/latency/matmul.py --threads 2
 """

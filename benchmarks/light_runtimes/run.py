@@ -2,7 +2,8 @@
 
     python benchmarks/light_runtimes/run.py ncnn nanodet-m-320 nanodet-plus-m-320 --rounds 60
 
-Forms of a detector take turns in one process, from an image in memory to boxes; ratios are medians of paired rounds.
+Forms of a detector are timed alternately in one process, from an image in memory to boxes; ratios are medians of paired
+rounds.
 For the web, onnxruntime-web runs in Node.js, which compiles WebAssembly as Chromium does.
 """
 
@@ -28,7 +29,7 @@ BLOCKS = (1, 4, 8, 16)
 
 
 def export(name: str, weights: str, folder: Path, block: int | None) -> Path:
-    """Export the detector with channels in such blocks; None for the plain backbone."""
+    """Export the detector with channels in blocks of this size; None for the plain backbone."""
     target = TARGETS[name] if block is None else replace(TARGETS[name], block=block)
     out = folder / f'{block}{"".join(target.suffixes[:1])}'
     with mock.patch.dict(TARGETS, {name: target}):
@@ -53,7 +54,9 @@ def main() -> None:
     parser.add_argument('target', choices=('ncnn', 'litert', 'web'))
     parser.add_argument('weights', nargs='+')
     parser.add_argument('--size', type=int, default=320, help='height and width of the image (default: 320)')
-    parser.add_argument('--threads', type=int, default=1, help='of ncnn and LiteRT; a page has one (default: 1)')
+    parser.add_argument(
+        '--threads', type=int, default=1, help='threads of ncnn and LiteRT; the web always has one (default: 1)'
+    )
     parser.add_argument('--rounds', type=int, default=60)
     args = parser.parse_args()
     print(

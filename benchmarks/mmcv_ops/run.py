@@ -1,8 +1,8 @@
-"""Time the served operators beside compiled mmcv's, alternating in one process.
+"""Time this package's mmcv operators and compiled mmcv's alternately in one process.
 
     python benchmarks/mmcv_ops/run.py --compiled SITE_PACKAGES/mmcv/_ext.cpython-311-x86_64-linux-gnu.so
 
-Without --compiled only the served ones are timed. --device cuda times on a GPU (the file must be compiled for it).
+Without --compiled only this package's are timed. --device cuda uses a GPU (the file must be compiled for it).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-import mmdet_shufflenetv2  # noqa: F401  (serves mmcv._ext)
+import mmdet_shufflenetv2  # noqa: F401  (provides mmcv._ext)
 
 
 def load_compiled(path: str) -> ModuleType:

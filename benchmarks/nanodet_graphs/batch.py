@@ -1,8 +1,8 @@
-"""Images per second of a file that takes a batch, beside the file that takes one image, in onnxruntime and OpenVINO.
+"""Latency per image of files exported with a batch size of one and above, in onnxruntime and OpenVINO.
 
     python benchmarks/nanodet_graphs/batch.py nanodet-plus-m-320 --batch 4 --image photo.jpg
 
-Both take turns, from images in memory to boxes; the ratio is the median of paired rounds.
+Both are timed alternately, from images in memory to boxes; the ratio is the median of paired rounds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mmdet_shufflenetv2.profiling.timing import machine_name, summarize, time_al
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('checkpoint', help='as snv2 export takes it')
+    parser.add_argument('checkpoint', help='a name of published weights, or a file')
     parser.add_argument('--batch', type=int, default=4)
     parser.add_argument('--image', required=True)
     parser.add_argument('--threads', type=int, default=2)

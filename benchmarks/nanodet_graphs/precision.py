@@ -2,8 +2,8 @@
 
     python benchmarks/nanodet_graphs/precision.py nanodet-plus-m-320 nanodet-plus-m-416 --coco COCO --targets ncnn
 
-mmAP is taken on val2017 of the folder, int8 is calibrated on its train2017. Latency is processor time on one thread,
-which other programs do not lengthen, from an image in memory to boxes: the median of rounds in which all take turns.
+mmAP is evaluated on val2017 in the folder; int8 is calibrated on its train2017. Latency is processor time on one
+thread, which other programs hardly affect, from an image in memory to boxes: the median of alternating rounds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mmdet_shufflenetv2.profiling.timing import machine_name
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('checkpoints', nargs='+', help='as snv2 export takes them')
+    parser.add_argument('checkpoints', nargs='+', help='names of published weights, or files')
     parser.add_argument('--coco', type=Path, required=True)
     parser.add_argument('--targets', nargs='+', choices=TARGETS, default=['onnxruntime', 'openvino'])
     parser.add_argument('--rounds', type=int, default=40)

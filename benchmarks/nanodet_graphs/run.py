@@ -1,10 +1,10 @@
-"""mAP and latency of NanoDets exported by ``snv2 export``, beside one another: onnxruntime, OpenVINO, 8-bit integers.
+"""mmAP and latency of NanoDets exported by ``snv2 export``, in onnxruntime and OpenVINO, in float32 and int8.
 
     python benchmarks/nanodet_graphs/run.py nanodet_m.onnx nanodet_plus_m.onnx --coco COCO
 
-All run in turns in one process, from an image in memory to boxes. mAP is taken on val2017 of the folder; onnxruntime's
-own quantizer calibrates on the first images of its train2017. A graph NAME_openvino.onnx (``snv2 export --target
-openvino``) is what OpenVINO runs of NAME.onnx.
+All are timed alternately in one process, from an image in memory to boxes. mmAP is evaluated on val2017 in the folder;
+onnxruntime's quantizer is calibrated on the first images of its train2017. For NAME.onnx, OpenVINO runs
+NAME_openvino.onnx if it exists (``snv2 export --target openvino``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mmdet_shufflenetv2.profiling.timing import machine_name, summarize, time_al
 
 
 class Images(CalibrationDataReader):
-    """Hands the quantizer one resized image after the other."""
+    """Gives the quantizer resized images one by one."""
 
     def __init__(self, detector: ExportedDetector, paths: list[Path]) -> None:
         self.images = iter([detector.resized(cv2.imread(str(path))) for path in paths])
@@ -38,13 +38,13 @@ class Images(CalibrationDataReader):
 
 
 def has_vnni() -> bool:
-    """Whether the processor adds products of 8-bit numbers without overflow; else weights get 7 bits."""
+    """Whether the processor accumulates products of 8-bit numbers without overflow; otherwise weights get 7 bits."""
     cpuinfo = Path('/proc/cpuinfo')
     return cpuinfo.is_file() and any(flag in cpuinfo.read_text() for flag in ('avx512_vnni', 'avx_vnni', 'asimddp'))
 
 
 def quantized(path: Path, folder: Path, images: Images, per_channel: bool) -> Path:
-    """The graph with its convolutions in 8 bits, post-processing in float, and our metadata."""
+    """The graph with convolutions in 8 bits, post-processing in float, and the original's metadata."""
     prepared, out = folder / 'prepared.onnx', folder / f'{path.stem}_int8_{per_channel}.onnx'
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
     quantize_static(

@@ -1,13 +1,13 @@
-# Does fine-tuning keep what the published weights know? NanoDet-m for some epochs on 50 images of COCO's train2017,
-# evaluated on 50 of val2017.
+# Checks that fine-tuning does not reduce the AP of published weights: NanoDet-m, trained for some epochs on 50 images
+# of COCO's train2017 and evaluated on 50 of val2017.
 #
-# COCO_TINY names the folder of the images (COCO's layout), NANODET_M NanoDet's checkpoint for 320 pixels.
+# Set COCO_TINY to the data set's folder (COCO's layout), and NANODET_M to NanoDet's checkpoint for 320 pixels.
 _base_ = '../../configs/nanodet_m_snv2.py'
 
 data_root = '{{$COCO_TINY:data/coco_tiny}}/'
 load_from = '{{$NANODET_M:checkpoints/nanodet_m.ckpt}}'
 
-# Folded norms have no statistics of their own and must stay as they are. 50 images are too few to move the backbone.
+# Fused norms have no statistics and must not be updated. 50 images are too few to train the backbone.
 model = dict(backbone=dict(norm_eval=True, frozen_stages=3, init_cfg=None), bbox_head=dict(norm_eval=True))
 
 train_pipeline = [step for step in _base_.train_pipeline if step['type'] not in ('ColorDistortion', 'RandomAffine')]

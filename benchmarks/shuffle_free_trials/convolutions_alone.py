@@ -1,10 +1,9 @@
-"""What OpenVINO takes for the convolutions alone: the bound for any way of not moving channels.
+"""Time only the convolutions in OpenVINO: a lower bound for any form of the network without copies.
 
     OMP_WAIT_POLICY=PASSIVE python benchmarks/shuffle_free_trials/convolutions_alone.py
 
-Beside the plain graph and the shuffle-free one, a network that has every convolution of ShuffleNet V2 1.0x at its size
-and moves nothing: within a stage each unit continues with the half that the last one computed. (It computes something
-else.)
+It compares the plain and the shuffle-free graph with a network that has all convolutions of ShuffleNet V2 1.0x in their
+sizes, but no copies: each unit of a stage reads the output of the previous unit. Its outputs are different.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two further uses of the shuffle-free order that were tried and not kept: see the README beside this file.
+"""Two further uses of the shuffle-free order that were tried and rejected: see the README in this folder.
 
 python benchmarks/shuffle_free_trials/run.py
 """
@@ -20,17 +20,17 @@ from mmdet_shufflenetv2.profiling.timing import machine_name, time_alternating
 
 
 def compare(title: str, before: tuple, after: tuple, rounds: int) -> None:
-    """Time two calls in turns and print the median of the rounds' ratios."""
+    """Time two calls alternately and print the median of the rounds' ratios."""
     seconds = time_alternating({'before': before[1], 'after': after[1]}, rounds=rounds, warmup=5)
     ratio = np.median(np.array(seconds['before']) / np.array(seconds['after']))
     print(f'{title}: {after[0]} {ratio:.2f}x as fast as {before[0]}')
 
 
-# Training in the shuffle-free order: batch norms are put behind every convolution again, weights do not matter.
+# Training in the shuffle-free order: batch norms are added after every convolution again; weights do not matter.
 
 
 def with_norms(module: nn.Module) -> nn.Module:
-    """The module with a batch norm behind each convolution, as training has them."""
+    """The module with a batch norm after each convolution, as in training."""
     for name, child in list(module.named_children()):
         setattr(
             module,
@@ -43,7 +43,7 @@ def with_norms(module: nn.Module) -> nn.Module:
 
 
 def kept_for_backward(module: nn.Module, x: Tensor) -> float:
-    """MiB of activations that the forward pass keeps."""
+    """MiB of activations that the forward pass keeps for the backward pass."""
     kept = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def kept_for_backward(module: nn.Module, x: Tensor) -> float:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        outs = module(x)  # held, so that no two activations share an address
+        outs = module(x)  # keeps them alive, so that no two activations share an address
     weights = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
     assert outs
     return sum(size for address, size in kept.items() if address not in weights) / 2**20
@@ -73,7 +73,7 @@ def training() -> None:
     compare('training step', ('plain', lambda: step(plain)), ('shuffle-free order', lambda: step(ordered)), 10)
 
 
-# Pointwise convolutions as matrix products that read and write slices of one buffer: no split and no cat at all.
+# Pointwise convolutions as matrix products that read and write slices of one buffer: no split and no cat.
 
 
 def strided_products(height: int = 50, width: int = 84, half: int = 116, units: int = 7) -> None:

@@ -1,4 +1,4 @@
-"""What makes a step of a training faster on this CPU: each form of it in turns, with the same weights and images.
+"""Time variants of a training step on this CPU alternately, with the same weights and images.
 
 python benchmarks/training_throughput/run.py --images COCO/train2017
 """
@@ -48,7 +48,7 @@ FORMS: dict[str, Callable[[nn.Module], object]] = {
 
 def step(model: nn.Module, data: dict) -> float:
     """Loss of a forward and backward pass, and a step of the optimizer."""
-    seed_all(0)  # for what heads draw
+    seed_all(0)  # heads sample at random
     model.zero_grad()
     with torch.autocast('cpu', torch.bfloat16, enabled=hasattr(model, 'is_bf16')):
         losses = model(**model.data_preprocessor(copy.deepcopy(data), True), mode='loss')
@@ -91,7 +91,7 @@ def compare(name: str, images: int, rounds: int, forms: list[str]) -> None:
 
 
 def loading(folder: Path, rounds: int) -> None:
-    """Print what decoding takes of an image's way to the network."""
+    """Print the share of decoding in loading an image."""
     cfg = load_config(CONFIGS / 'nanodet_plus_m_snv2.py')
     load, *rest = [
         transform
@@ -117,7 +117,7 @@ def loading(folder: Path, rounds: int) -> None:
 
 
 def main() -> None:
-    """See the module."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--config', nargs='*', default=['nanodet_plus_m_snv2', 'faster_rcnn_snv2_shapes'])
     parser.add_argument('--batch-size', type=int, default=8)

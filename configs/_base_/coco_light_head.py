@@ -1,6 +1,6 @@
-# COCO as the papers train on it: 800x1200 pixels, SGD from 0.01 for 16 images. The authors' code takes 30 epochs of
-# 80000 images and divides the rate by 10 after 19 and 25 of them; in epochs of train2017's 117266 images with objects,
-# that is 20, 13 and 17.
+# COCO as in the papers: 800x1200 pixels, SGD with a learning rate of 0.01 for 16 images per step. The authors' code
+# trains 30 epochs of 80000 images and divides the learning rate by 10 after epochs 19 and 25. In epochs of train2017's
+# 117266 images with objects, this is 20, 13 and 17.
 _base_ = './coco_1x.py'
 
 train_pipeline = [
@@ -21,7 +21,7 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 train_cfg = dict(max_epochs=20)
-# The code trains the large separable convolution at three times the rate of the rest.
+# The authors' code trains the large separable convolution with three times the learning rate.
 optim_wrapper = dict(optimizer=dict(lr=0.01), paramwise_cfg=dict(custom_keys=dict(neck=dict(lr_mult=3.0))))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1 / 3, by_epoch=False, begin=0, end=500),

@@ -1,4 +1,4 @@
-# ImageNet at 224 pixels: what all of its recipes share. A recipe adds its pipelines and its schedule.
+# ImageNet at 224 pixels: base of all recipes, which add their pipelines and schedules.
 default_scope = 'mmdet'
 custom_imports = dict(imports=['mmdet_shufflenetv2'], allow_failed_imports=False)
 
@@ -10,8 +10,8 @@ model = dict(
 )
 
 _data = dict(type='ImageFolder', data_root='data/imagenet/')
-# These belong together: the learning rate stands for 1024 images a step, such as 128 on each of 8 GPUs, and MMEngine
-# scales it to the number that a run really has.
+# These belong together: learning rates are for 1024 images per step, such as 128 on each of 8 GPUs, and MMEngine scales
+# them to the batch size of the run.
 train_dataloader = dict(
     batch_size=128,
     num_workers=8,

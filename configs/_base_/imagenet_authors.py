@@ -1,11 +1,11 @@
 # The paper's networks and the recipe of the authors' release (megvii-model/ShuffleNet-Series): 240 epochs, which are
-# 300,240 steps of 1024 images; learning rate 0.5 falling to 0 on a line; no decay of norms and biases.
+# 300,240 steps of 1024 images; learning rate 0.5 with linear decay to 0; no weight decay of norms and biases.
 _base_ = './imagenet.py'
 
 model = dict(backbone=dict(variant='authors'), fc_bias=False, init_cfg=dict(type='AuthorsInit'))
 
-# Blue, green, red from 0 to 255, as in the release, so its weights do here, too. What a detector on such a backbone
-# says in its data_preprocessor:
+# BGR from 0 to 255 as in the release, so that its weights can be used. Normalization for the data_preprocessor of a
+# detector with this backbone:
 detector_input = dict(mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0], bgr_to_rgb=False)
 
 train_dataloader = dict(
@@ -23,7 +23,7 @@ val_dataloader = dict(
     dataset=dict(
         pipeline=[
             dict(type='torchvision/PILToTensor'),
-            # Plain bilinear, as OpenCV's, which the release resizes with.
+            # Bilinear without antialiasing, as in OpenCV, which the release uses.
             dict(type='torchvision/Resize', size=256, antialias=False),
             dict(type='torchvision/CenterCrop', size=224),
             dict(type='ToBGR'),

@@ -1,12 +1,13 @@
 # torchvision's network, input and recipe for its 1.5x and 2.0x weights (pytorch/vision pull request 5906): 600 epochs
-# at 176 pixels, cosine after a linear warm-up, TrivialAugment, random erasing, mixup or CutMix, each image four times
-# in a row. Its weights of 0.5x and 1.0x are ericsun99/Shufflenet-v2-Pytorch's, whose recipe is not published.
+# at 176 pixels, cosine schedule after a linear warm-up, TrivialAugment, random erasing, MixUp or CutMix, and repeated
+# augmentation with four views. Its 0.5x and 1.0x weights are from ericsun99/Shufflenet-v2-Pytorch, whose recipe is not
+# published.
 _base_ = './imagenet.py'
 
 model = dict(mixup_alpha=0.2, cutmix_alpha=1.0)
 
 _mean, _std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-# What a detector on such a backbone says in its data_preprocessor; MMDetection's standard.
+# Normalization for the data_preprocessor of a detector with this backbone; MMDetection's default.
 detector_input = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
 
 train_dataloader = dict(
@@ -43,7 +44,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(norm_decay_mult=0),
 )
 param_scheduler = [
-    # In MMEngine's count the last epoch of an interval, here the first one behind the warm-up, has the whole rate.
+    # MMEngine reaches the full learning rate in the last epoch of an interval, here the first one after the warm-up.
     dict(type='LinearLR', start_factor=0.01, by_epoch=True, begin=0, end=warmup_epochs + 1),
     dict(
         type='CosineAnnealingLR', T_max=max_epochs - warmup_epochs, by_epoch=True, begin=warmup_epochs, end=max_epochs

@@ -1,6 +1,6 @@
-# Light-Head R-CNN in its small setting (Li et al., arXiv 1711.07264, section 3.2), around any backbone that gives two
-# maps, here both of stride 16: the stage before the last (C4) and the last one (C5). A config that starts here sets
-# backbone, neck.in_channels (C5) and rpn_head.in_channels (C4). "The code" is the authors' zengarden/light_head_rcnn.
+# Light-Head R-CNN in its small setting (Li et al., arXiv 1711.07264, section 3.2), for backbones with two outputs, here
+# both with stride 16: the second last stage (C4) and the last one (C5). Configs based on this one set backbone,
+# neck.in_channels (C5) and rpn_head.in_channels (C4). "The code" is the authors' zengarden/light_head_rcnn.
 model = dict(
     type='FasterRCNN',
     data_preprocessor=dict(
@@ -32,7 +32,7 @@ model = dict(
             bbox_coder=dict(
                 type='DeltaXYWHBBoxCoder', target_means=[0.0, 0.0, 0.0, 0.0], target_stds=[0.1, 0.1, 0.2, 0.2]
             ),
-            # One box a class, as in the code; the paper's text has one box for all.
+            # One box per class, as in the code; in the paper's text all classes share one box.
             reg_class_agnostic=False,
             loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
             # Doubled, to balance the two losses (section 4.2.1).
@@ -50,7 +50,7 @@ model = dict(
                 ignore_iof_thr=-1,
             ),
             sampler=dict(type='RandomSampler', num=256, pos_fraction=0.5, neg_pos_ub=-1, add_gt_as_proposals=False),
-            # Anchors that leave the image are not trained, as in the code.
+            # Anchors that extend beyond the image are not trained, as in the code.
             allowed_border=0,
             pos_weight=-1,
             debug=False,
@@ -65,8 +65,8 @@ model = dict(
                 match_low_quality=False,
                 ignore_iof_thr=-1,
             ),
-            # The code ranks all regions by their loss, positive or not. Here the positive ones come first, which are
-            # few in most images; where they are many, the hardest of them are half.
+            # The code ranks positive and negative regions together by loss. Here positive ones come first, which are
+            # few in most images; at most half of the samples are positive, those with the highest loss.
             sampler=dict(type='OHEMSampler', num=256, pos_fraction=0.5, neg_pos_ub=-1, add_gt_as_proposals=True),
             pos_weight=-1,
             debug=False,

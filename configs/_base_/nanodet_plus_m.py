@@ -10,15 +10,15 @@ model = dict(
     ),
     train_cfg=dict(
         _delete_=True,
-        # This radius takes away what NanoDet's assigner does not have, see NanoDetPlusHead.assign.
+        # This radius disables the soft center prior, which NanoDet's assigner lacks, see NanoDetPlusHead.assign.
         assigner=dict(type='DynamicSoftLabelAssigner', topk=13, iou_weight=3.0, soft_center_radius=1000.0),
-        # In training only: an auxiliary neck and head.
+        # Only for training: an auxiliary neck and head.
         assign_guidance=dict(stacked_convs=4),
     ),
 )
 
 custom_hooks = [
-    # The influence of the guidance ends after ten epochs.
+    # After ten epochs, gradients of the guidance no longer reach the detector.
     dict(type='AssignGuidanceHook', switch_epoch=10),
     dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.0002, gamma=2000, update_buffers=True, priority=49),
 ]

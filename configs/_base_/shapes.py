@@ -21,7 +21,7 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=8,
     num_workers=2,
-    # Persistent workers miss the end of a run, and the next run in the same process waits 30 seconds for them.
+    # Persistent workers do not notice the end of a run, and the next run in the same process waits 30 seconds for them.
     persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=True),
     batch_sampler=dict(type='AspectRatioBatchSampler'),

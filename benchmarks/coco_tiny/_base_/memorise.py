@@ -1,6 +1,6 @@
-# 50 images of COCO train2017 at 320 pixels, trained and evaluated on the same, and a schedule that memorises them.
+# 50 images of COCO train2017 at 320 pixels for training and evaluation, with a schedule that overfits them.
 #
-# COCO_TINY names the folder of the images (COCO's layout).
+# Set COCO_TINY to the data set's folder (COCO's layout).
 _base_ = '../../../configs/_base_/coco_1x.py'
 
 data_root = '{{$COCO_TINY:data/coco_tiny}}/'
