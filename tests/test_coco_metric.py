@@ -23,7 +23,7 @@ def hostile(seed, kind):
     """Annotations and detections with all that evaluations have got wrong.
 
     Crowds, areas that are 0 or not the box's, boxes without width, ids from 0 and in no order, ``ignore``, an empty
-    image, a category without objects and one without detections, equal scores, more than 1,000 detections an image.
+    image, a category without objects and one without detections, equal scores, more than 1,000 detections per image.
     """
     rng = np.random.default_rng(seed)
     images = [int(number) for number in rng.permutation(1000)[:6]]

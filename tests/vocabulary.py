@@ -32,6 +32,18 @@ INSTEAD = {
     r'\b(?:colour|centre|neighbour|grey\b|recognis|normalis|synchronis)': 'American spelling',
     r'\bleave (?:it|them|one of them) out\b': 'remove',
     r'\bNear it: ': 'Did you mean ...?',
+    r'\b(?:puts? out|hands? (?:in|on|out)|gives? way)\b': 'return, pass, is replaced',
+    r'\b(?:in turns|takes? turns)\b': 'alternately',
+    r'\bfill(?:s|ed|ing)? up\b': 'pad',
+    r'\b(?:cannot|does not) do\b': 'is not supported, cannot be exported',
+    r'\bcomput(?:es?|ing) something else\b': 'its outputs do not match',
+    r'\bin place of\b': 'instead of',
+    r'\bwhat surrounds\b': 'pre- and post-processing',
+    r'\bdoors? to\b': 'calls',
+    r'\bdoes not fit: expected': 'is invalid: expected',
+    r'\bso (?:many|few) (?:images|steps|epochs|boxes|threads)\b': 'a number of, about, up to',
+    r'\b(?:images|steps|boxes|inputs|operations|milliseconds|faults|regions|detections|samples) an? '
+    r'(?:second|image|step|channel|class|GPU|side|run|tower)\b': 'per',
 }
 #: A license, this list, and old names of modules.
 SKIPPED = ('LICENSE', 'tests/vocabulary.py', 'CHANGELOG.md')

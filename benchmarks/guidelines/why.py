@@ -102,7 +102,7 @@ def memory(runtime: str, rounds: int) -> None:
         'G2 x4, 4 groups': grouped(512, 4),
         'G2 x4, 8 groups': grouped(720, 8),
     }
-    print('| network | milliseconds | spread | page faults a run |\n| --- | --- | --- | --- |')
+    print('| network | milliseconds | spread | page faults per run |\n| --- | --- | --- | --- |')
     for name, network in networks.items():  # not alternately: one network would reuse memory of another
         call = make_call(runtime, network.eval(), random_input(network))
         call()

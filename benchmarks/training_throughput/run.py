@@ -79,7 +79,7 @@ def compare(name: str, images: int, rounds: int, forms: list[str]) -> None:
             seconds[form].append(time.process_time() - began)
     print(
         f'\n{name}, {images} images of {width}x{height}, {torch.get_num_threads()} threads\n\n'
-        f'| form | CPU seconds a step | to the first, paired | loss | peak memory |\n| --- | --- | --- | --- | --- |'
+        f'| form | CPU seconds per step | to the first, paired | loss | peak memory |\n| --- | --- | --- | --- | --- |'
     )
     for form in forms:
         ratio = statistics.median(own / first for own, first in zip(seconds[form], seconds[forms[0]]))
@@ -111,7 +111,7 @@ def loading(folder: Path, rounds: int) -> None:
             spent['the other transforms'] += time.process_time() - between
     height, width = loaded['ori_shape']
     print(
-        f'\nCPU milliseconds an image, such as {width}x{height}: '
+        f'\nCPU milliseconds per image, such as {width}x{height}: '
         + ', '.join(f'{what} {1000 * taken / rounds / len(files):.1f}' for what, taken in spent.items())
     )
 

@@ -1,4 +1,4 @@
-"""How strongly training images are changed at random: ranges of the config's own transforms, and their sizes."""
+"""Strength of the augmentation: random ranges of the config's own transforms, and random image sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .access import datasets_of
 
 __all__ = ['set_augmentation', 'set_multi_scale']
 
-#: What transforms call a range of factors, and a largest deviation.
+#: Arguments of transforms that are a range of factors, or a maximum deviation.
 _SIZES = ('scaling_ratio_range', 'ratio_range')
 _FACTORS = (*_SIZES, 'stretching_ratio_range', 'contrast_range', 'saturation_range')
 _DEVIATIONS = (
@@ -30,16 +30,16 @@ _DEVIATIONS = (
 
 
 def set_augmentation(cfg: Config, strength: float) -> None:
-    """Narrow or widen the ranges in which a config scales, stretches, moves and colors its training images.
+    """Narrow or widen the random ranges of scale, aspect ratio, translation and color in a training pipeline.
 
-    Flips, crops and mosaics stay as they are.
+    Flips, crops and mosaics are not changed.
 
     Args:
         cfg: Changed in place.
-        strength: 1 keeps the ranges, 0 leaves no variation, 0.5 halves the distance from no change.
+        strength: 1 keeps the ranges, 0 disables the variation, 0.5 halves the distance from no change.
 
     Raises:
-        UserError: If ``strength`` is negative, would make a factor 0 or less, or there is no such range.
+        UserError: If ``strength`` is negative or makes a factor 0 or less, or if there is no such range.
     """
     if not 0 <= strength < float('inf'):
         raise UserError(f'augmentation={strength}: expected 0 (none) to 1 (as in the config), or more.')
@@ -54,7 +54,7 @@ def set_augmentation(cfg: Config, strength: float) -> None:
             step[name] = tuple(1 + (factor - 1) * strength for factor in value)
             if min(step[name]) <= 0:
                 raise UserError(
-                    f'augmentation={strength}: {name} of {step_name(step)} would begin at '
+                    f'augmentation={strength}: {name} of {step_name(step)} would start at '
                     f'{min(step[name]):g}. Expected a smaller strength.'
                 )
         else:
@@ -65,7 +65,7 @@ def set_multi_scale(cfg: Config, fraction: float) -> None:
     """Train on images of random sizes: ``1 - fraction`` to ``1 + fraction`` of the input size.
 
     Args:
-        cfg: Changed in place. Where its training pipeline has no random size, its ``Resize`` gets one.
+        cfg: Changed in place. If its training pipeline has no random size, its ``Resize`` gets one.
         fraction: At least 0, less than 1; 0 trains at one size.
 
     Raises:
@@ -92,7 +92,7 @@ def _training_steps(cfg: Config) -> Iterator[dict[str, Any]]:
 
 
 def _parameters(step: dict[str, Any]) -> dict[str, Any]:
-    """The random ranges of a transform, those that the config leaves at their defaults included."""
+    """The random ranges of a transform, including defaults that the config does not set."""
     kind = step['type'] if isinstance(step['type'], type) else TRANSFORMS.get(step['type'])
     defaults = {} if kind is None else {name: each.default for name, each in inspect.signature(kind).parameters.items()}
     return {

@@ -1,4 +1,4 @@
-"""A larger input size for data whose boxes are smaller than those that the config was made for."""
+"""A larger input size for data whose boxes are smaller than COCO's."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _STRIDE = 32
 
 
 def fit_image_size(cfg: Config, train: dict[str, list[Any]], options: TrainOptions) -> dict[str, str]:
-    """Choose an input size at which small boxes have as many pixels as COCO's have at the size of the config.
+    """Choose an input size at which small boxes have as many pixels as COCO's at the config's size.
 
     The size is never smaller than that of the config, never larger than the images, and at most doubled.
 
     Args:
         cfg: Changed in place; the data are set already.
         train: ``images`` and ``annotations`` to train on, in COCO's format.
-        options: Of the run. A size that it names stays, and so does that of a checkpoint to start from.
+        options: The options of the run. A size that they set is not changed, nor that of a checkpoint to start from.
 
     Returns:
-        What was chosen and why, by the name of the first screen's line.
+        What was chosen and why, by the name of its line on the first screen.
     """
     size = image_size(cfg)
     if (
@@ -58,6 +58,6 @@ def fit_image_size(cfg: Config, train: dict[str, list[Any]], options: TrainOptio
         return {}
     set_image_size(cfg, larger)
     return {
-        'image size': f'{larger[0]}x{larger[1]} in place of {size[0]}x{size[1]}: a quarter of the boxes would be '
+        'image size': f'{larger[0]}x{larger[1]} instead of {size[0]}x{size[1]}: a quarter of the boxes would be '
         f'smaller than {quartile * max(size):.0f} pixels; image_size=N changes it'
     }

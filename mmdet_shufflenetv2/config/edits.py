@@ -121,7 +121,7 @@ def coco_metrics(cfg: Config) -> list[Any]:
 
 
 def augment(cfg: Config) -> None:
-    """Set up test-time augmentation as MMDetection's tools/test.py does: the image and its mirror, merged by NMS."""
+    """Set up test-time augmentation as in MMDetection's tools/test.py: the image and its flip, merged by NMS."""
     if 'tta_model' not in cfg:
         cfg.tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
     dataset = base_dataset(cfg, 'test')

@@ -1,4 +1,4 @@
-"""What the training and the evaluation call: a config becomes one of the user's data, or of a checkpoint's."""
+"""Adapt a config to the user's data or to those of a checkpoint, for training and evaluation."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ __all__ = ['fit_data', 'fit_run', 'follow_run']
 
 
 def fit_run(cfg: Config, options: TrainOptions) -> dict[str, str]:
-    """Fit a config to a training: its flags, then its data; ``cfg`` is changed in place.
+    """Adapt a config to a training: apply its options, then its data. ``cfg`` is changed in place.
 
     Returns:
-        What was chosen because neither config nor options say it, see :func:`.fit_recipe`.
+        What was chosen by default and why, see :func:`.fit_recipe`.
 
     Raises:
         UserError: If data or flags are invalid.
@@ -73,7 +73,7 @@ def fit_run(cfg: Config, options: TrainOptions) -> dict[str, str]:
     notes |= fit_recipe(cfg, images, options, weights)
     if 'train_cfg.val_interval' not in (options.cfg_options or {}):
         notes |= fit_evaluations(cfg, images, len(own.splits['val'].annotations['images']))
-    # What other tools are then given: the best and the last checkpoint.
+    # So that there is a best checkpoint for other commands.
     checkpoint = cfg.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
     checkpoint.setdefault('save_best', 'coco/bbox_mAP')
     if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:
@@ -82,7 +82,7 @@ def fit_run(cfg: Config, options: TrainOptions) -> dict[str, str]:
 
 
 def fit_data(cfg: Config, data: str) -> UserDataset:
-    """Fit a config to data alone, a folder as :func:`.read_user_dataset` takes it. Returns what was found."""
+    """Set the data of a config to a folder in a format of :func:`.read_user_dataset`. Returns the data set."""
     require_detector(cfg, '`data` is for detectors')
     own = read_user_dataset(data)
     apply_prepared_data(cfg, prepare_user_dataset(own, cfg.work_dir))
@@ -90,20 +90,20 @@ def fit_data(cfg: Config, data: str) -> UserDataset:
 
 
 def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_data: bool = True) -> None:
-    """Fit a config to an evaluation: classes, image size and data of the run that a checkpoint is from.
+    """Adapt a config to an evaluation: set classes, image size and data of a checkpoint's run.
 
     Args:
         cfg: Changed in place.
-        checkpoint: A checkpoint's file or address.
-        data: Folder of other data of the same classes, as :func:`.read_user_dataset` takes it.
-        look_for_data: Whether to use what the run has noted of its data, beside the checkpoint.
+        checkpoint: File or address of a checkpoint.
+        data: Folder of other data of the same classes, in a format of :func:`.read_user_dataset`.
+        look_for_data: Whether to use the data of the run, which are recorded in the checkpoint's folder.
 
     Raises:
         UserError: If checkpoint or data are invalid.
     """
     if data is not None:
         require_detector(cfg, '`data` is for detectors')
-    elif not is_detector(cfg):  # a classifier's classes are its folders
+    elif not is_detector(cfg):  # classes of a classifier are folders
         return
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     loaded = loaded if isinstance(loaded, dict) else {}
@@ -121,19 +121,19 @@ def follow_run(cfg: Config, checkpoint: str, data: str | None = None, look_for_d
 
 
 def _require_data(cfg: Config, checkpoint: str, meta: dict[str, Any]) -> None:
-    """Ask for the data of a run that a checkpoint was moved from; the config names data that it was not trained on."""
+    """Raise a :class:`UserError` if a checkpoint on a user's data was moved, so that their path is unknown."""
     dataset = base_dataset(cfg, 'test')
     ann_file = os.path.join(dataset.get('data_root') or '', str(dataset.get('ann_file') or ''))
     if meta.get('set') and not os.path.isfile(ann_file):
         few = ', '.join(meta['classes'][:5]) + (', ...' if len(meta['classes']) > 5 else '')
         raise UserError(
-            f'{checkpoint} was trained on your own data ({few}), and the folder of its run is not around '
-            f'it: {ann_file} is missing. Name the data: data=DIR'
+            f'{checkpoint} was trained on your own data ({few}), but is not in the folder of its run, and '
+            f'{ann_file} is missing. Name the data: data=DIR'
         )
 
 
 def _detectors_classes(cfg: Config, loaded: dict[str, Any]) -> tuple[str, ...] | None:
-    """The names of a checkpoint's classes: its own, else the config's if it has so many; None where nobody knows."""
+    """Class names of a checkpoint: its own, or those of the config if their number matches; None if unknown."""
     if known := checkpoint_meta(loaded).get('classes'):
         return known
     names = config_meta(cfg).get('classes') or ()
@@ -141,7 +141,7 @@ def _detectors_classes(cfg: Config, loaded: dict[str, Any]) -> tuple[str, ...] |
     if heads <= {len(names)} and has_same_num_classes(cfg.model, loaded):
         return tuple(names)
     print(
-        'note: the checkpoint has no class names. They are taken to be those of the data, in their order.',
+        'note: the checkpoint has no class names. The names of the data are used, in their order.',
         file=sys.stderr,
     )
     return None

@@ -25,8 +25,8 @@ _WARM_UP_SHARE = 10
 #: Fewest steps of a warm-up. MMEngine's LinearLR never leaves its start factor if it has only one.
 _SHORTEST = 2
 _WARM_UPS = ('Linear', 'Constant', 'QuadraticWarmup')
-# Arguments of hooks that are an epoch of the run: where YOLOX and RTMDet change the augmentation, and where averaging
-# of the weights begins.
+# Arguments of hooks that are an epoch of the run: when YOLOX and RTMDet change the augmentation, and when averaging of
+# the weights begins.
 _HOOK_TIMES = ('switch_epoch', 'num_last_epochs', 'begin_epoch')
 # Number of stages of a backbone, here and in MMDetection. conv5 counts as one.
 _MOST_FROZEN = 4
@@ -50,7 +50,7 @@ def set_run_flags(
         batch_size: Images per step on each device. The learning rate is scaled in proportion.
         epochs: Length of the run. Warm-up, milestones, cosine schedules and the intervals of evaluation and checkpoints
             are scaled in proportion.
-        lr: Learning rate, used as it is.
+        lr: Learning rate; it is not scaled.
 
     Raises:
         UserError: If a value is invalid, or the config lacks the entry that it changes.

@@ -64,7 +64,7 @@ def plan_stage(units: Sequence[Any], widths: tuple[int, int], block: int = 1) ->
     The units' own ``part`` and ``join`` are run on channel numbers, so that any kind of shuffle is supported.
 
     Args:
-        units: The first unit of the stage and the basic units behind it.
+        units: The first unit of the stage and the basic units after it.
         widths: Channels that each of the first unit's branches makes.
         block: Each slice is padded with zero channels to a multiple of this; small slices are merged first.
     """

@@ -1,8 +1,8 @@
-"""ncnn's files in 8-bit integers, which its Python package can run but not make.
+"""8-bit ncnn files: ncnn's Python package can run but not write them.
 
-A convolution in 8 bits has ``8=1`` among its parameters in the ``.param``. In the ``.bin`` it has 8-bit weights, its
-bias, a scale for the weights of each output channel, and one for its input. A scale is 127 over the largest value.
-Depthwise convolutions stay in floating point: their channels differ too much for one scale of the input.
+A convolution in 8 bits has the parameter ``8=1`` in the ``.param``. In the ``.bin`` it has 8-bit weights, its bias, a
+scale for the weights of each output channel, and one for its input. A scale is 127 divided by the largest value.
+Depthwise convolutions stay in floating point, because their channels differ too much for one scale of the input.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ..utils.errors import UserError
 
 __all__ = ['Layer', 'in_8_bits', 'read_layers', 'write_int8']
 
-#: What stands before weights in a ``.bin``, and their type.
+#: Tag before weights in a ``.bin`` -> their type.
 _TYPES: dict[int, np.dtype[Any]] = {0: np.dtype('<f4'), 0x01306B47: np.dtype('<f2')}
 _INT8 = 0x000D4B38
-#: Kinds of layers with weights, and which parameters say: channels, whether there is a bias, how many weights.
+#: Kinds of layers with weights -> ids of their parameters: output channels, whether there is a bias, number of weights.
 _WEIGHTED = dict(Convolution='0 5 6', ConvolutionDepthWise='0 5 6', InnerProduct='0 1 2')
 
 
@@ -37,7 +37,7 @@ class Layer(NamedTuple):
 
 
 def read_layers(text: str) -> list[Layer]:
-    """The layers of a ``.param``, in the order in which they compute and in which the ``.bin`` has their weights."""
+    """The layers of a ``.param`` in the order of execution, which is that of the weights in the ``.bin``."""
     layers = []
     for line in text.splitlines()[2:]:
         kind, name, inputs, outputs, *words = line.split()
@@ -49,7 +49,7 @@ def read_layers(text: str) -> list[Layer]:
 
 def in_8_bits(layers: Sequence[Layer]) -> list[int]:
     """Indices of the convolutions that are not depthwise, not the first, and not the last of a head."""
-    fed, followed = set[str](), set[str]()  # blobs behind a convolution, and blobs before one
+    fed, followed = set[str](), set[str]()  # blobs after a convolution, and blobs before one
     for layer in layers:
         if layer.kind.startswith('Convolution') or fed.intersection(layer.inputs):
             fed.update(layer.outputs)
@@ -64,22 +64,22 @@ def in_8_bits(layers: Sequence[Layer]) -> list[int]:
 
 
 def write_int8(path: Path, net: Any, inputs: Iterable[np.ndarray]) -> None:
-    """Rewrite a ``.param`` and the ``.bin`` beside it with convolutions in 8 bits.
+    """Rewrite a ``.param`` and its ``.bin`` with convolutions in 8 bits.
 
     Args:
         path: The ``.param``, in single or half precision.
-        net: The same as an ``ncnn.Net``.
-        inputs: Inputs of the network to calibrate on, ``(3, H, W)``.
+        net: The network as ``ncnn.Net``.
+        inputs: Inputs of the network for calibration, ``(3, H, W)``.
 
     Raises:
-        UserError: If layers of other kinds than are read here have weights.
+        UserError: If another kind of layer has weights.
     """
     text, weights = path.read_text(), path.with_suffix('.bin').read_bytes()
     layers, lines = read_layers(text), text.splitlines()
     chosen = in_8_bits(layers)
     ranges = _ranges(net, {layers[index].inputs[0] for index in chosen}, inputs)
     made, at = [], 0
-    for index, layer in enumerate(layers[: max(chosen, default=-1) + 1]):  # what follows is left as it is
+    for index, layer in enumerate(layers[: max(chosen, default=-1) + 1]):  # the rest is copied
         if layer.kind not in _WEIGHTED:
             continue
         values, bias, end = _read(weights, at, layer)
@@ -94,13 +94,13 @@ def write_int8(path: Path, net: Any, inputs: Iterable[np.ndarray]) -> None:
 
 
 def _read(weights: bytes, at: int, layer: Layer) -> tuple[np.ndarray, bytes, int]:
-    """The layer's weights by output channel, its bias, and where the next layer's weights are."""
+    """The layer's weights by output channel, its bias, and the offset of the next layer's weights."""
     channels, has_bias, size = (int(layer.params.get(key, 0)) for key in _WEIGHTED[layer.kind].split())
     dtype = _TYPES.get(int.from_bytes(weights[at : at + 4], 'little'))
     if dtype is None:
         raise UserError(
             f'precision=int8 is not supported for this detector in ncnn: a layer before {layer.name} has weights of '
-            f'its own kind. Export in another precision.'
+            f'an unknown format. Export in another precision.'
         )
     start = at + 4
     bias = start + -(-size * dtype.itemsize // 4) * 4
@@ -110,7 +110,7 @@ def _read(weights: bytes, at: int, layer: Layer) -> tuple[np.ndarray, bytes, int
 
 
 def _rounded(values: np.ndarray, bias: bytes, largest_input: float) -> bytes:
-    """A layer in 8 bits, as a ``.bin`` has it."""
+    """A layer in 8 bits, in the format of a ``.bin``."""
     scales = _scales(np.abs(values).max(axis=1))
     numbers = np.rint(values * scales[:, None]).astype(np.int8).tobytes()
     parts = _INT8.to_bytes(4, 'little'), numbers, bytes(-len(numbers) % 4), bias, scales.tobytes()
@@ -124,7 +124,7 @@ def _ranges(net: Any, blobs: set[str], inputs: Iterable[np.ndarray]) -> dict[str
     largest: dict[str, list[float]] = {blob: [] for blob in blobs}
     for x in inputs:
         extractor = net.create_extractor()
-        extractor.set_light_mode(False)  # which would free blobs
+        extractor.set_light_mode(False)  # light mode frees blobs
         extractor.input('input', ncnn.Mat(x).clone())
         for blob in blobs:
             largest[blob].append(np.abs(np.array(extractor.extract(blob)[1])).max())
@@ -132,5 +132,5 @@ def _ranges(net: Any, blobs: set[str], inputs: Iterable[np.ndarray]) -> dict[str
 
 
 def _scales(largest: np.ndarray) -> np.ndarray:
-    """Of what is at most so large; 1 of what is all zero."""
+    """Scales for the largest absolute values; 1 if all values are 0."""
     return np.where(largest > 0, 127 / np.maximum(largest, 1e-30), 1).astype('<f4')

@@ -63,13 +63,13 @@ def layers(graph: onnx.GraphProto) -> Layers:
         (last if node.name in weighted else selection).add(node.name)
         if node.name not in weighted:
             ends += node.input
-    first, behind = set[str](), set[str]()
+    first, after = set[str](), set[str]()
     for node in graph.node:  # in the order of execution
-        if behind.intersection(node.input):
-            behind.update(node.output)
+        if after.intersection(node.input):
+            after.update(node.output)
         elif node.name in weighted:
             first.add(node.name)
-            behind.update(node.output)
+            after.update(node.output)
     return Layers(weighted, frozenset(first), frozenset(last), frozenset(selection))
 
 

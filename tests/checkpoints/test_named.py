@@ -1,4 +1,4 @@
-"""Published weights by name, from a local server in place of the authors' servers."""
+"""Published weights by name, from a local server instead of the authors' servers."""
 
 import hashlib
 import io

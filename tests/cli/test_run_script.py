@@ -77,7 +77,7 @@ def test_every_tool_of_mmdetection_starts(name, launch, capsys):
         status, missing = launch('run', name, '--help'), None
     except (ModuleNotFoundError, AttributeError) as error:
         status, missing = 0, error.name
-    # What some need beside MMDetection; benchmark.py gets None in place of psutil.
+    # What some need beside MMDetection; benchmark.py gets None instead of psutil.
     assert str(missing).split('.')[0] not in ('mmcv', 'mmdet', 'mmengine', 'torch', 'mmdet_shufflenetv2')
     assert (status, 'usage: ' in capsys.readouterr().out) == (0, missing is None)
 

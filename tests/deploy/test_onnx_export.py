@@ -698,7 +698,7 @@ def test_an_unsupported_head_is_said_with_the_supported_ones(quick):
 
 
 class OtherOrder(NanoDetHead):
-    """Keeps the last boxes in place of the best."""
+    """Keeps the last boxes instead of the best."""
 
     def _bbox_post_process(self, results, **kwargs):
         return super()._bbox_post_process(results[results.scores < 0.6], **kwargs)

@@ -4,7 +4,7 @@ import torch
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """Maps of 7x7 in place of 56x56: a table is timed in no time."""
+    """Maps of 7x7 instead of 56x56: a table is timed in no time."""
     monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.networks.MAP_SIZE', 7)
 
 

@@ -168,7 +168,7 @@ def test_weights_without_names_have_those_of_their_config_whatever_the_order_of_
     assert 'no class names' not in said
     # The config has 80 classes and the weights five.
     *_, said = found(tool, tmp_path, root, config, nameless, *LIKE_TRAINED)
-    assert 'no class names. They are taken to be those of the data' in said
+    assert 'no class names. The names of the data are used' in said
 
 
 def test_data_of_some_of_a_detectors_classes_are_evaluated_on_those(tool, trained, nameless, config, layout, tmp_path):

@@ -1,4 +1,4 @@
-"""Core ML: a ``.mlpackage``, converted by coremltools from the traced network, with what surrounds it in its metadata.
+"""Core ML: a ``.mlpackage``, converted by coremltools, with pre- and post-processing in its metadata.
 
 Core ML itself is part of Apple's systems. Elsewhere the check compares names and shapes of what goes in and comes out;
 on macOS it runs the file and compares numbers, as for other targets.

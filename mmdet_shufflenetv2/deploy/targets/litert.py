@@ -1,5 +1,4 @@
-"""LiteRT (TensorFlow Lite): a ``.tflite`` whose network has its channels innermost, and in its metadata what surrounds
-it.
+"""LiteRT (TensorFlow Lite): a channels-last ``.tflite`` with pre- and post-processing in its metadata.
 
 :mod:`..tflite` writes it, of an ONNX graph, with the package that also runs it. The converters there are cannot be in a
 detector's environment: litert-torch 0.10 needs a PyTorch below 2.15, with JAX and Transformers 95 packages of 6.6 GB;

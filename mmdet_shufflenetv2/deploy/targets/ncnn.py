@@ -1,4 +1,4 @@
-"""ncnn: a ``.param`` with a ``.bin`` beside it, through pnnx, and a ``.json`` that says what surrounds the network."""
+"""ncnn: a ``.param`` with its ``.bin``, converted by pnnx, and a ``.json`` with pre- and post-processing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ['TARGET']
 
-#: pnnx's names of what goes in and comes out, and ours.
+#: pnnx's names of inputs and outputs -> ours.
 _BLOBS = dict(in0='input', out0='boxes', out1='scores', out2='factors')
 
 
@@ -32,7 +32,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
 
     from ..priors_network import check_network, surroundings
 
-    in_float = 'fp32' if options.precision == 'fp32' else 'fp16'  # of what is not in 8 bits
+    in_float = 'fp32' if options.precision == 'fp32' else 'fp16'  # precision of other layers than those in 8 bits
     network, _, selection, x, _ = made = surroundings(*program[:3], 'ncnn')
     with torch.no_grad():
         _convert(network, torch.from_numpy(x)[None], out, in_float)
@@ -92,11 +92,11 @@ def _net(path: Path, threads: int | None, precision: str) -> Any:
 
 
 def _run(net: Any, x: np.ndarray, selection: Selection) -> list[np.ndarray]:
-    """Boxes ``(P, 4)``, scores ``(P, C)`` and, where there are any, factors ``(P,)``."""
+    """Boxes ``(P, 4)``, scores ``(P, C)`` and, if there are any, factors ``(P,)``."""
     import ncnn
 
     extractor = net.create_extractor()
-    extractor.input('input', ncnn.Mat(x).clone())  # one made of an array does not keep it
+    extractor.input('input', ncnn.Mat(x).clone())  # a Mat of an array does not keep it alive
     priors = sum(selection.counts)
     outputs = [np.array(extractor.extract(name)[1]) for name in _BLOBS.values() if name in net.output_names()]
     return [one.reshape(priors, -1) if one.size > priors else one.ravel() for one in outputs]
