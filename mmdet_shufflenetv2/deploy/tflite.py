@@ -1,10 +1,10 @@
-"""From an ONNX graph of one input size to a ``.tflite`` file, whose feature maps have their channels innermost.
+"""Conversion of an ONNX graph with a fixed input size to a channels-last ``.tflite`` file.
 
-No array is moved for a change of layout alone. A value of the file remembers in which order it has the axes of its ONNX
-value (:class:`_Value`), so that ``Transpose`` only changes this order, and feature maps are ``(N, H, W, C)``
-from the input to the last convolution. The file has a ``TRANSPOSE`` only where an operator needs an order of its own.
+A change of layout copies no data. Each value stores the order of its axes relative to its ONNX value (:class:`_Value`),
+so that ``Transpose`` only changes this order. Feature maps are ``(N, H, W, C)`` from the input to the last convolution.
+The file has a ``TRANSPOSE`` only for operators that need another order.
 
-The operators are those of one-stage detectors without NMS. The schema of the format is part of ``ai-edge-litert``
+Supported are the operators of one-stage detectors without NMS. The schema of the format is part of ``ai-edge-litert``
 (https://github.com/google-ai-edge/LiteRT, ``tflite/converter/schema/schema.fbs``).
 """
 
@@ -37,11 +37,11 @@ _TYPES = {
 
 
 class _Value(NamedTuple):
-    """A value of the ONNX graph in the file."""
+    """The tensor of a value of the ONNX graph."""
 
-    #: Index of the tensor.
+    #: Index of the tensor in the file.
     tensor: int
-    #: Axis of the ONNX value that each axis of the tensor is.
+    #: Axis of the ONNX value for each axis of the tensor.
     order: tuple[int, ...]
 
 
@@ -59,7 +59,7 @@ def to_tflite(graph: onnx.ModelProto) -> Any:
 
 
 def write_tflite(model: Any, path: Path, about: Mapping[str, Any]) -> None:
-    """Write a ``ModelT`` with a metadata entry for each of ``about``, in JSON."""
+    """Write a ``ModelT``, with the items of ``about`` as metadata entries in JSON."""
     model.metadata = model.metadata or []
     for name, value in about.items():
         entry = schema.MetadataT()
@@ -72,7 +72,7 @@ def write_tflite(model: Any, path: Path, about: Mapping[str, Any]) -> None:
 
 
 class _Writer:
-    """Writes the operators of a graph one after the other."""
+    """Converts the operators of a graph one by one."""
 
     def __init__(self, graph: onnx.ModelProto) -> None:
         self._graph = onnx.shape_inference.infer_shapes(graph, strict_mode=True).graph
@@ -85,14 +85,14 @@ class _Writer:
         self._moved: dict[tuple[int, tuple[int, ...]], int] = {}
         self._stored: dict[int, tuple[int, ...]] = {}
         self._codes: dict[int, int] = {}
-        #: The operator that makes a tensor.
+        #: Tensor -> the operator that computes it.
         self.makers: dict[int, Any] = {}
         self._subgraph = schema.SubGraphT()
         self._subgraph.name, self._subgraph.tensors, self._subgraph.operators = 'main', [], []
-        self._buffers = [schema.BufferT()]  # an empty one, for all tensors that are computed
+        self._buffers = [schema.BufferT()]  # an empty buffer, for all computed tensors
 
     def model(self) -> Any:
-        """The whole file."""
+        """The complete ``ModelT``."""
         for info in self._graph.input:
             shape = self.shapes[info.name]
             order = _NHWC if len(shape) == 4 else tuple(range(len(shape)))
@@ -136,7 +136,7 @@ class _Writer:
         return index
 
     def constant(self, array: Any, dtype: Any = np.float32) -> int:
-        """A tensor with these numbers."""
+        """Add a constant tensor."""
         array = np.ascontiguousarray(np.asarray(array, dtype))
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(array.tobytes(), np.uint8)
@@ -150,7 +150,10 @@ class _Writer:
     def emit(
         self, kind: str, inputs: Sequence[int], shape: Sequence[int], options: str | None = None, **fields: Any
     ) -> int:
-        """An operator with one output of this shape; ``options`` is the schema's name of its ``fields``."""
+        """Add an operator with one output of this shape, and return the output.
+
+        ``fields`` are the fields of the schema's type ``options``.
+        """
         number = getattr(schema.BuiltinOperator, kind)
         operator, made = schema.OperatorT(), self._tensor(shape)
         operator.opcodeIndex = self._codes.setdefault(number, len(self._codes))
@@ -163,18 +166,18 @@ class _Writer:
         return made
 
     def put(self, name: str, tensor: int, order: Sequence[int]) -> None:
-        """Say which tensor a value of the graph is."""
+        """Set the tensor of a value of the graph."""
         self.values[name] = _Value(tensor, tuple(order))
 
     def value(self, name: str) -> _Value:
-        """A value as it is stored, constants too."""
+        """A value, which may be a constant, in its stored order."""
         if name not in self.values:
             array = self.constants[name]
             self.put(name, self.constant(array), range(array.ndim))
         return self.values[name]
 
     def natural(self, name: str) -> int:
-        """The tensor of a value with its axes as in the graph."""
+        """The tensor of a value, with its axes in the order of the ONNX graph."""
         return self.ordered(
             name,
             range(
@@ -185,7 +188,7 @@ class _Writer:
         )
 
     def ordered(self, name: str, order: Sequence[int]) -> int:
-        """The tensor of a value with its axes in this order."""
+        """The tensor of a value, with its axes in this order."""
         order = tuple(order)
         if name in self.constants:
             return self.constant(self.constants[name].transpose(order))
@@ -198,7 +201,7 @@ class _Writer:
         return self._moved[key]
 
     def transposed(self, tensor: int, axes: tuple[int, ...]) -> int:
-        """A tensor with its axes in another order, which moves nothing where only axes of length 1 change places."""
+        """Transpose a tensor; if only axes of length 1 move, this is a reshape."""
         shape = self.shape(tensor)
         new = [shape[axis] for axis in axes]
         long = [axis for axis in axes if shape[axis] != 1]
@@ -207,7 +210,7 @@ class _Writer:
         return self.emit('TRANSPOSE', [tensor, self.constant(axes, np.int32)], new, 'TransposeOptions')
 
     def reshaped(self, tensor: int, shape: Sequence[int]) -> int:
-        """A tensor in another shape."""
+        """Reshape a tensor."""
         if tuple(shape) == self.shape(tensor):
             return tensor
         return self.emit(
@@ -236,7 +239,7 @@ class _Node:
         return self._writer.shapes[self.outputs[number]]
 
     def constant(self, number: int, default: Any = None) -> Any:
-        """An input that has to be known."""
+        """A constant input; :meth:`refuse` if it is computed."""
         if number >= len(self.inputs) or not self.inputs[number]:
             return default
         if self.inputs[number] not in self._writer.constants:
@@ -252,7 +255,7 @@ def _nhwc(shape: Sequence[int]) -> list[int]:
 
 
 def _padded(writer: _Writer, node: _Node, tensor: int, kernel: Sequence[int], fill: float) -> tuple[int, int]:
-    """The input of a convolution or pooling, padded where the format's own padding is another; and the padding."""
+    """The input of a convolution or pooling, padded if the format lacks its padding; and the format's padding."""
     strides, dilations = node.get('strides', [1, 1]), node.get('dilations', [1, 1])
     if node.get('auto_pad', 'NOTSET') != 'NOTSET' or node.get('ceil_mode', 0):
         node.refuse('auto_pad or ceil_mode')
@@ -262,7 +265,7 @@ def _padded(writer: _Writer, node: _Node, tensor: int, kernel: Sequence[int], fi
         side, reach = shape[axis + 2], (kernel[axis] - 1) * dilations[axis] + 1
         total = max((-(-side // strides[axis]) - 1) * strides[axis] + reach - side, 0)
         out = (side + pads[axis] + pads[axis + 2] - reach) // strides[axis] + 1
-        # What lies beyond the last window is not read.
+        # Cells after the last window are not read.
         needed = max((out - 1) * strides[axis] + reach - side - pads[axis], 0)
         same &= out == -(-side // strides[axis]) and pads[axis] == total // 2
         before.append((pads[axis], needed))
@@ -311,7 +314,7 @@ def _conv(writer: _Writer, node: _Node) -> None:
 def _pool(writer: _Writer, node: _Node) -> None:
     kernel, most = node.get('kernel_shape'), node.kind == 'MaxPool'
     x, padding = _padded(writer, node, writer.ordered(node.inputs[0], _NHWC), kernel, -1e30 if most else 0.0)
-    # The format's own padding does not count; what is padded here does.
+    # The format's averages exclude its own padding, but include cells padded here.
     if (
         not most
         and any(node.get('pads', [0]))
@@ -336,7 +339,7 @@ def _pool(writer: _Writer, node: _Node) -> None:
 def _resize(writer: _Writer, node: _Node) -> None:
     how = (node.get('mode', 'nearest'), node.get('coordinate_transformation_mode', 'half_pixel'))
     scales = node.constant(2, np.array(()))
-    if scales.size and (scales * node.shape() != node.out_shape()).any():  # the format knows sizes alone
+    if scales.size and (scales * node.shape() != node.out_shape()).any():  # the format only has sizes, no scales
         node.refuse('a fraction of a pixel cut off')
     size = writer.constant(node.out_shape()[2:], np.int32)
     inputs = [writer.ordered(node.inputs[0], _NHWC), size]
@@ -367,7 +370,7 @@ def _unary(kind: str, options: str | None = None) -> Callable[[_Writer, _Node], 
 
 
 def _activation(writer: _Writer, node: _Node) -> None:
-    """ReLU and Clip: a part of the operator before them where that has nothing else to do."""
+    """ReLU and Clip, fused into the previous operator if its output is not used elsewhere."""
     low: float | None
     high: float | None
     low, high = (
@@ -408,7 +411,7 @@ def _hard_sigmoid(writer: _Writer, node: _Node) -> None:
 def _binary(kind: str, options: str) -> Callable[[_Writer, _Node], None]:
     def write(writer: _Writer, node: _Node) -> None:
         shape = node.out_shape()
-        # The operand that has most numbers decides on the order.
+        # The result has the order of the largest operand.
         values = [writer.values[name] for name in node.inputs if name in writer.values]
         order = max(values, key=lambda value: math.prod(writer.shape(value.tensor))).order
         order = order if len(order) == len(shape) else tuple(range(len(shape)))
@@ -419,7 +422,7 @@ def _binary(kind: str, options: str) -> Callable[[_Writer, _Node], None]:
 
 
 def _broadcast(writer: _Writer, name: str, order: tuple[int, ...]) -> int:
-    """The tensor of an operand with as many axes as the result, in the result's order; a single number has one."""
+    """The tensor of an operand with the rank and order of the result; a single number has one axis."""
     if name in writer.constants:
         array = writer.constants[name]
         if array.size == 1:
@@ -439,9 +442,9 @@ def _transpose(writer: _Writer, node: _Node) -> None:
 
 
 def _reshape(writer: _Writer, node: _Node) -> None:
-    """Also Flatten, Squeeze and Unsqueeze: axes that are joined or split stay where they are stored.
+    """Reshape, Flatten, Squeeze and Unsqueeze: merged or split axes keep their stored position.
 
-    Only axes that are joined, and are not stored beside one another, are moved. Axes of length 1 may be anywhere.
+    Data are only moved if axes to merge are not adjacent in the stored order. Axes of length 1 may be anywhere.
     """
     value, before, after = writer.value(node.inputs[0]), node.shape(), node.out_shape()
     groups = _groups(before, after)
@@ -460,7 +463,7 @@ def _reshape(writer: _Writer, node: _Node) -> None:
 
 
 def _groups(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """Which axes become which others, without those of length 1."""
+    """Groups of axes that are merged or split into each other, without those of length 1."""
     left, right = ([axis for axis, length in enumerate(shape) if length != 1] for shape in (before, after))
     groups = []
     while left:
@@ -488,9 +491,9 @@ def _concat(writer: _Writer, node: _Node) -> None:
 
 
 def _cut(writer: _Writer, value: _Value, axis: int, start: int, length: int, step: int = 1) -> int:
-    place, shape = value.order.index(axis), list(writer.shape(value.tensor))
+    stored, shape = value.order.index(axis), list(writer.shape(value.tensor))
     begin, end, steps = [0] * len(shape), list(shape), [1] * len(shape)
-    begin[place], end[place], steps[place], shape[place] = start, start + length, step, -(-length // step)
+    begin[stored], end[stored], steps[stored], shape[stored] = start, start + length, step, -(-length // step)
     if step == 1:
         return writer.emit(
             'SLICE', [value.tensor, *(writer.constant(one, np.int32) for one in (begin, shape))], shape, 'SliceOptions'
@@ -532,10 +535,10 @@ def _gather(writer: _Writer, node: _Node) -> None:
     if index.ndim > 1:
         node.refuse('indices of several axes')
     if index.ndim == 1:
-        place, shape = value.order.index(axis), list(writer.shape(value.tensor))
-        shape[place] = len(index)
+        stored, shape = value.order.index(axis), list(writer.shape(value.tensor))
+        shape[stored] = len(index)
         tensor = writer.emit(
-            'GATHER', [value.tensor, writer.constant(index, np.int32)], shape, 'GatherOptions', axis=place
+            'GATHER', [value.tensor, writer.constant(index, np.int32)], shape, 'GatherOptions', axis=stored
         )
         return writer.put(node.outputs[0], tensor, value.order)
     tensor = _cut(writer, value, axis, int(index), 1)
@@ -574,12 +577,12 @@ def _reduce(kind: str) -> Callable[[_Writer, _Node], None]:
         axes = (2, 3) if node.kind == 'GlobalAveragePool' else node.get('axes', node.constant(1))
         axes = {int(axis) % rank for axis in (range(rank) if axes is None else axes)}
         keep = bool(node.get('keepdims', 1))
-        places = sorted(value.order.index(axis) for axis in axes)
+        stored_axes = sorted(value.order.index(axis) for axis in axes)
         left = [axis for axis in range(rank) if keep or axis not in axes]
         order = [left.index(axis) for axis in value.order if axis in left]
         tensor = writer.emit(
             kind,
-            [value.tensor, writer.constant(places, np.int32)],
+            [value.tensor, writer.constant(stored_axes, np.int32)],
             [node.out_shape()[axis] for axis in order],
             'ReducerOptions',
             keepDims=keep,
@@ -590,14 +593,14 @@ def _reduce(kind: str) -> Callable[[_Writer, _Node], None]:
 
 
 def _instance_norm(writer: _Writer, node: _Node) -> None:
-    """Also group norm, whose groups are channels of a reshaped array in ONNX."""
+    """Instance norm, and group norm, which ONNX expresses as instance norm of a reshaped array."""
     value = writer.value(node.inputs[0])
-    places = writer.constant([place for place, axis in enumerate(value.order) if axis > 1], np.int32)
+    stored_axes = writer.constant([stored for stored, axis in enumerate(value.order) if axis > 1], np.int32)
     shape = writer.shape(value.tensor)
     few = [1 if axis > 1 else side for axis, side in zip(value.order, shape)]
 
     def mean(tensor: int) -> int:
-        return writer.emit('MEAN', [tensor, places], few, 'ReducerOptions', keepDims=True)
+        return writer.emit('MEAN', [tensor, stored_axes], few, 'ReducerOptions', keepDims=True)
 
     centered = writer.emit('SUB', [value.tensor, mean(value.tensor)], shape, 'SubOptions')
     variance = mean(writer.emit('MUL', [centered, centered], shape, 'MulOptions'))
