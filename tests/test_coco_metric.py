@@ -105,13 +105,13 @@ def assert_equal(annotations, found, iou_type='bbox', **params):
 @pytest.mark.parametrize('use_cats', [1, 0], ids=['by class', 'proposals'])
 @pytest.mark.parametrize('iou_type', ['bbox', 'segm'])
 @pytest.mark.parametrize('seed', range(2))
-def test_all_figures_are_pycocotools_own_on_hostile_data(seed, iou_type, use_cats, max_dets):
+def test_metrics_equal_pycocotools_on_hostile_data(seed, iou_type, use_cats, max_dets):
     assert_equal(*hostile(seed, iou_type), iou_type, maxDets=max_dets, useCats=use_cats)
 
 
 @needs_shared('coco_tiny')
 @pytest.mark.parametrize('iou_type', ['bbox', 'segm'])
-def test_all_figures_are_pycocotools_own_on_coco(iou_type):
+def test_metrics_equal_pycocotools_on_coco(iou_type):
     """Detections are the objects themselves, most of them moved or of another class."""
     annotations = json.loads((SHARED / 'coco_tiny' / 'annotations' / 'instances_val2017.json').read_text())
     coco, rng = as_coco(annotations), np.random.default_rng(0)
@@ -130,7 +130,7 @@ def test_all_figures_are_pycocotools_own_on_coco(iou_type):
     assert_equal(annotations, found, iou_type)
 
 
-def test_an_id_that_is_no_integer_is_evaluated_all_the_same():
+def test_non_integer_ids_are_evaluated():
     annotations, found = hostile(0, 'bbox')
     for one in (*annotations['annotations'], *found):
         one['image_id'] = f'2007_{one["image_id"]:06d}'
@@ -180,7 +180,7 @@ def test_without_detections_neither_backend_has_metrics(tmp_path):
 
 
 @pytest.mark.parametrize('backend', ['faster-coco-eval', 'pycocotools'])
-def test_each_class_gets_its_own_ap_whatever_the_order_of_the_ids(tmp_path, backend):
+def test_class_ap_does_not_depend_on_the_order_of_ids(tmp_path, backend):
     """Only the class of the highest id, which the file lists first, is found."""
     annotations = dict(
         images=[dict(id=1, width=SIZE, height=SIZE, file_name='')],
@@ -196,7 +196,7 @@ def test_each_class_gets_its_own_ap_whatever_the_order_of_the_ids(tmp_path, back
     assert metrics['coco/missed_precision'] == metrics['coco/missed too_precision'] == 0
 
 
-def test_where_faster_coco_eval_is_missing_pycocotools_evaluates_and_a_line_says_so(tmp_path, monkeypatch, capfd):
+def test_falls_back_to_pycocotools_with_a_note(tmp_path, monkeypatch, capfd):
     data = hostile(1, 'bbox')
     expected = metrics_of(*data, tmp_path)
     monkeypatch.setattr(coco_metric, 'COCOeval_faster', None)
@@ -205,6 +205,6 @@ def test_where_faster_coco_eval_is_missing_pycocotools_evaluates_and_a_line_says
     assert capfd.readouterr().out.count('faster-coco-eval is not installed') == 1
 
 
-def test_an_unknown_backend_is_refused():
+def test_rejects_an_unknown_backend():
     with pytest.raises(ValueError, match='expected one of faster-coco-eval, pycocotools'):
         CocoMetric(backend='mine')

@@ -28,13 +28,13 @@ from mmdet_shufflenetv2.utils.images import (
 )
 
 
-def test_a_billion_pixels_are_refused_by_the_header_alone(tmp_path):
+def test_rejects_a_billion_pixels_from_the_header(tmp_path):
     look = check_image_file(huge_png(tmp_path / 'huge.png'))
     assert look.kind == 'image_too_large'
     assert str(MAX_PIXELS) in look.fault
 
 
-def test_a_large_photograph_passes(tmp_path):
+def test_accepts_a_large_photograph(tmp_path):
     assert check_image_files([huge_png(tmp_path / 'large.png', 13_000, 13_000)]) == [((13_000, 13_000), None, None)]
 
 
@@ -72,7 +72,7 @@ def turned(path, size, in_exif, in_xmp):
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp', '.tif'])
 @pytest.mark.parametrize('size', [(12, 40), (17, 16)])
 @pytest.mark.parametrize(('in_exif', 'in_xmp'), [(1, None), (3, None), (6, None), (8, 1), (None, 6), (1, 6)])
-def test_the_size_is_that_which_mmcv_decodes(tmp_path, backend, flag, suffix, size, in_exif, in_xmp):
+def test_size_matches_mmcv(tmp_path, backend, flag, suffix, size, in_exif, in_xmp):
     path = tmp_path / f'a{suffix}'
     turned(path, size, in_exif, in_xmp)
     height, width = mmcv.imread(path, flag, backend=backend).shape[:2]
@@ -109,7 +109,7 @@ def odd_png(path, odd):
 
 
 @pytest.mark.parametrize('odd', ODD_CHUNKS)
-def test_metadata_that_only_pillow_refuses_do_not_make_an_image_broken(tmp_path, odd):
+def test_metadata_that_only_pillow_rejects_is_accepted(tmp_path, odd):
     path, pixels = odd_png(tmp_path / 'a.png', odd)
     assert check_image_file(path) == ((60, 40), None, None)
     assert (read_image(path) == pixels).all()
@@ -127,7 +127,7 @@ def test_metadata_that_only_pillow_refuses_do_not_make_an_image_broken(tmp_path,
     ],
     ids=['cut', 'no end', 'hardly begun', 'zeros within'],
 )
-def test_they_do_not_hide_that_it_is_truncated_nor_make_it_fit_for_pillow(tmp_path, odd, damage):
+def test_invalid_metadata_does_not_hide_truncation(tmp_path, odd, damage):
     path, _ = odd_png(tmp_path / 'a.png', odd)
     assert check_image_file(path, 'pillow').kind == 'image_broken'
     path.write_bytes(damage(path.read_bytes()))
@@ -135,7 +135,7 @@ def test_they_do_not_hide_that_it_is_truncated_nor_make_it_fit_for_pillow(tmp_pa
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.bmp'])
-def test_a_truncated_image_is_found_where_pillow_was_told_to_accept_it(tmp_path, monkeypatch, suffix):
+def test_finds_truncation_even_if_pillow_accepts_truncated_images(tmp_path, monkeypatch, suffix):
     path = tmp_path / f'a{suffix}'
     Image.effect_noise((60, 50), 40).convert('RGB').save(path)
     path.write_bytes(path.read_bytes()[:-200])
@@ -144,7 +144,7 @@ def test_a_truncated_image_is_found_where_pillow_was_told_to_accept_it(tmp_path,
     assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
-def test_a_strangers_name_can_be_printed(tmp_path):
+def test_unprintable_names_are_escaped(tmp_path):
     fault = check_image_file(tmp_path / 'a\x1b[31m\ud800.jpg').fault
     assert fault.isprintable()
     fault.encode()
@@ -160,11 +160,11 @@ def test_a_strangers_name_can_be_printed(tmp_path):
         ('__MACOSX/train/a.jpg', True),
     ],
 )
-def test_what_systems_and_editors_leave_in_a_folder_is_known(path, clutter):
+def test_recognizes_clutter_of_systems_and_editors(path, clutter):
     assert is_clutter(PurePath(path)) == clutter
 
 
-def test_a_folder_is_searched_for_what_pillow_and_opencv_read_and_for_what_torchvision_does(tmp_path):
+def test_image_suffixes_match_pillow_opencv_and_torchvision(tmp_path):
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
     known = {
@@ -177,7 +177,7 @@ def test_a_folder_is_searched_for_what_pillow_and_opencv_read_and_for_what_torch
 
 
 @pytest.mark.parametrize('suffix', IMAGE_SUFFIXES)
-def test_an_image_of_every_suffix_is_looked_at_and_read(tmp_path, suffix):
+def test_images_of_every_suffix_are_checked_and_read(tmp_path, suffix):
     if suffix == '.gif' and int(cv2.__version__.split('.')[0]) < 5:
         pytest.skip('OpenCV reads GIF from 4.11 on')
     if Image.registered_extensions().get(suffix) is None:
@@ -256,7 +256,7 @@ FILES = {
 
 
 @pytest.mark.parametrize('kind', FILES)
-def test_training_prediction_and_exported_detectors_get_the_same_pixels(tmp_path, kind):
+def test_all_readers_return_the_same_pixels(tmp_path, kind):
     suffix, write = FILES[kind]
     if suffix == '.gif' and int(cv2.__version__.split('.')[0]) < 5:
         pytest.skip('OpenCV reads GIF from 4.11 on')
@@ -289,7 +289,7 @@ def test_training_prediction_and_exported_detectors_get_the_same_pixels(tmp_path
     assert np.abs(pixels['training'].astype(int) - expected[..., ::-1]).mean() < 2
 
 
-def test_avif_as_it_is_stored_is_what_ignoring_the_orientation_gives(tmp_path):
+def test_avif_without_orientation_is_read_as_stored(tmp_path):
     if 'AVIF' not in pillow_formats():
         pytest.skip('Pillow has no AVIF here')
     FILES['.avif turned as 6'][1](tmp_path / 'a.avif')
@@ -301,7 +301,7 @@ def test_avif_as_it_is_stored_is_what_ignoring_the_orientation_gives(tmp_path):
 
 @pytest.mark.parametrize('kind', ['AVIF', 'HEIC'])
 @pytest.mark.parametrize('kept', [0.3, 0.9])
-def test_truncated_avif_and_heic_are_found(tmp_path, kind, kept):
+def test_finds_truncated_avif_and_heic(tmp_path, kind, kept):
     suffix, write = FILES[kind]
     if dict(AVIF='AVIF', HEIC='HEIF')[kind] not in pillow_formats():
         pytest.skip(f'Pillow has no {kind} here')
@@ -311,13 +311,13 @@ def test_truncated_avif_and_heic_are_found(tmp_path, kind, kept):
     assert check_image_file(path).kind == 'image_broken'
 
 
-def test_what_heic_needs_is_said(tmp_path, monkeypatch):
+def test_missing_heic_support_is_reported_with_the_package(tmp_path, monkeypatch):
     (tmp_path / 'a.heic').write_bytes(b'\0\0\0\x18ftypheic' + bytes(99))
     monkeypatch.setattr('mmdet_shufflenetv2.utils.images.pillow_formats', lambda: ('JPEG',))
     assert 'pip install pillow-heif' in check_image_file(tmp_path / 'a.heic').fault
 
 
-def test_an_image_of_32_bits_a_sample_is_refused_before_a_training(tmp_path):
+def test_rejects_32_bits_per_sample(tmp_path):
     Image.new('F', SIZE).save(tmp_path / 'a.tif')
     look = check_image_file(tmp_path / 'a.tif')
     assert look.kind == 'image_broken'
@@ -325,7 +325,7 @@ def test_an_image_of_32_bits_a_sample_is_refused_before_a_training(tmp_path):
     assert check_image_file(tmp_path / 'a.tif', 'pillow').kind is None
 
 
-def test_linked_folders_are_searched_once_and_loops_not_at_all(tmp_path):
+def test_linked_folders_are_searched_once_without_loops(tmp_path):
     for name in (
         'a/1.jpg',
         'a/deep/2.JPG',
@@ -356,25 +356,25 @@ def test_linked_folders_are_searched_once_and_loops_not_at_all(tmp_path):
     assert {tmp_path / 'root' / name for name in ('a/1.jpg', 'a/deep/2.JPG', 'b/3.png')} <= set(found)
 
 
-def test_looks_come_in_the_order_of_the_files(shapes_root):
+def test_checks_are_in_the_order_of_the_files(shapes_root):
     paths = sorted((shapes_root / 'train2017').iterdir())
     assert [look.size for look in check_image_files(paths)] == [Image.open(path).size for path in paths]
 
 
 @pytest.mark.parametrize('content', [b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n', b'', b'GIF89a', b'BM123'])
-def test_what_opencv_would_not_read_is_no_image(tmp_path, content):
+def test_rejects_images_that_opencv_cannot_read(tmp_path, content):
     (tmp_path / 'a.jpg').write_bytes(content)
     assert check_image_file(tmp_path / 'a.jpg').kind == 'image_broken'
 
 
-def test_an_image_is_read_as_opencv_reads_it(tmp_path):
+def test_read_image_matches_opencv(tmp_path):
     path = tmp_path / 'größe.png'
     pixels = np.random.default_rng(0).integers(0, 255, (7, 9, 3), np.uint8)
     path.write_bytes(cv2.imencode('.png', pixels)[1].tobytes())
     assert (read_image(path) == pixels).all()
 
 
-def test_an_image_is_turned_as_the_camera_was_held(tmp_path):
+def test_orientation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[274] = 6  # a quarter turn
     Image.new('RGB', (40, 20)).save(tmp_path / 'photo.jpg', exif=exif)
@@ -385,7 +385,7 @@ def test_an_image_is_turned_as_the_camera_was_held(tmp_path):
     ('content', 'words'),
     [(None, 'photo.jpg is missing'), (b'hello', 'truncated or'), (b'', 'truncated or'), ('huge', 'has more than')],
 )
-def test_what_cannot_be_read_is_refused(tmp_path, content, words):
+def test_unreadable_files_are_rejected(tmp_path, content, words):
     path = tmp_path / 'photo.jpg'
     if content == 'huge':
         huge_png(path)
@@ -395,7 +395,7 @@ def test_what_cannot_be_read_is_refused(tmp_path, content, words):
         read_image(path)
 
 
-def test_without_pillow_arrays_are_detected_in_and_files_say_what_to_install(tmp_path, monkeypatch):
+def test_without_pillow_only_arrays_are_supported(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'PIL', None)
     monkeypatch.delitem(sys.modules, 'mmdet_shufflenetv2.utils.images')
     detector = Detector(tiny_graph.write(tmp_path / 'd.onnx'))

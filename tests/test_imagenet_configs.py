@@ -57,7 +57,7 @@ def test_a_config_builds_a_classifier_of_its_width(name):
 @pytest.mark.parametrize(
     'path', [p for p in FOLDER.glob('*.py') if 'torchvision_0.5x' not in p.name], ids=lambda path: path.stem
 )
-def test_a_config_states_only_what_differs(path):
+def test_config_has_only_entries_that_differ(path):
     assert len(path.read_text().splitlines()) <= 5
 
 
@@ -74,12 +74,12 @@ def decays(name):
     }, model
 
 
-def test_the_authors_recipe_decays_what_has_more_than_one_dimension():
+def test_authors_recipe_decays_weights_with_several_dimensions():
     found, model = decays(AUTHORS)
     assert found == {key: 4e-5 if parameter.ndim > 1 else 0 for key, parameter in model.named_parameters()}
 
 
-def test_torchvisions_recipe_decays_all_but_the_norms():
+def test_torchvision_recipe_decays_everything_but_norms():
     found, model = decays(TORCHVISION)
     norms = {
         f'{name}.{kind}'
@@ -107,12 +107,12 @@ def learning_rates(name, epoch_length=1):
     return rates
 
 
-def test_the_authors_learning_rate_falls_from_a_half_to_nothing_on_a_line():
+def test_authors_learning_rate_decays_linearly():
     rates = learning_rates(AUTHORS, epoch_length=5)
     assert rates == pytest.approx([0.5 * (1 - step / 1199) for step in range(1200)], abs=1e-9)
 
 
-def test_torchvisions_learning_rate_is_that_of_its_reference():
+def test_torchvision_learning_rate_matches_its_reference():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.5)
     schedule = lr_scheduler.SequentialLR(
         optimizer,

@@ -34,5 +34,5 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_without_outputs(path):
+def test_notebooks_have_no_outputs(path):
     assert not [cell for cell in nbformat.read(path, as_version=4).cells if cell.get('outputs')]

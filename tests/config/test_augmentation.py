@@ -29,7 +29,7 @@ def test_half_the_strength_halves_every_distance_from_no_change():
 
 
 @pytest.mark.parametrize('name', ['nanodet_plus_m_snv2', 'nanodet_m_snv2'])
-def test_no_strength_leaves_the_image_but_for_flips(name):
+def test_strength_zero_only_keeps_flips(name):
     cfg = loaded(name)
     set_augmentation(cfg, 0)
     pipeline = [
@@ -46,7 +46,7 @@ def test_no_strength_leaves_the_image_but_for_flips(name):
     assert np.abs(result['img'].astype(float) - image).max() <= 1
 
 
-def test_ranges_that_a_config_leaves_at_their_defaults_are_scaled_too():
+def test_default_ranges_are_scaled_too():
     cfg = loaded('faster_rcnn_snv2')
     base_dataset(cfg, 'train').pipeline.insert(2, dict(type='PhotoMetricDistortion'))
     set_augmentation(cfg, 0.5)
@@ -56,7 +56,7 @@ def test_ranges_that_a_config_leaves_at_their_defaults_are_scaled_too():
 
 
 @pytest.mark.parametrize('name', ['faster_rcnn_snv2', 'nanodet_plus_m_snv2'])
-def test_multi_scale_draws_sizes_of_its_range(name):
+def test_multi_scale_samples_sizes_in_its_range(name):
     cfg = loaded(name)
     set_multi_scale(cfg, 0.25)
     kind = 'RandomResize' if name.startswith('faster') else 'WarpResize'
@@ -80,7 +80,7 @@ def test_multi_scale_draws_sizes_of_its_range(name):
         (set_multi_scale, 1, 'multi_scale=1: expected 0'),
     ],
 )
-def test_numbers_without_a_meaning_are_refused(change, value, words):
+def test_rejects_invalid_strengths(change, value, words):
     with pytest.raises(UserError, match=words):
         change(loaded('nanodet_plus_m_snv2'), value)
 
@@ -89,7 +89,7 @@ def test_numbers_without_a_meaning_are_refused(change, value, words):
     ('change', 'words'),
     [(set_augmentation, '`augmentation` needs a transform'), (set_multi_scale, '`multi_scale` needs a Resize')],
 )
-def test_a_pipeline_without_random_ranges_is_named(change, words):
+def test_pipeline_without_random_ranges_is_an_error(change, words):
     cfg = loaded('faster_rcnn_snv2')
     base_dataset(cfg, 'train').pipeline = [dict(type='LoadImageFromFile')]
     with pytest.raises(UserError, match=words):

@@ -23,7 +23,7 @@ def memory(monkeypatch):
     return lambda size: monkeypatch.setattr(step_memory, '_available', lambda: size)
 
 
-def test_a_cpu_takes_more_images_the_more_memory_is_free(model_cfg, memory):
+def test_batch_size_on_a_cpu_grows_with_free_memory(model_cfg, memory):
     batches = []
     for free in (2**28, 2**40):
         memory(free)
@@ -32,7 +32,7 @@ def test_a_cpu_takes_more_images_the_more_memory_is_free(model_cfg, memory):
     assert batches[0] in (2, 4, 8, 16, 32)
 
 
-def test_a_gpu_tries_and_stops_at_what_is_too_much(model_cfg, monkeypatch):
+def test_batch_size_on_a_gpu_is_the_largest_that_fits(model_cfg, monkeypatch):
     tried = []
 
     def fits(images):
@@ -49,14 +49,14 @@ def test_a_gpu_tries_and_stops_at_what_is_too_much(model_cfg, monkeypatch):
     assert tried[:4] == [2, 4, 8, 16]
 
 
-def test_without_memory_for_two_images_a_smaller_size_is_asked_for(model_cfg, memory):
+def test_too_little_memory_for_two_images_is_an_error(model_cfg, memory):
     memory(0)
     with pytest.raises(UserError, match='image_size'):
         images_that_fit(model_cfg, (64, 64), 64)
 
 
 @pytest.mark.parametrize(('most', 'asked'), [(8, 8), (None, 1024)])
-def test_the_largest_size_of_the_pipeline_is_measured_and_a_named_rate_is_kept(monkeypatch, most, asked):
+def test_measures_the_largest_size_and_keeps_an_explicit_learning_rate(monkeypatch, most, asked):
     seen = []
     monkeypatch.setattr(
         'mmdet_shufflenetv2.config.batch_memory.images_that_fit',
@@ -70,7 +70,7 @@ def test_the_largest_size_of_the_pipeline_is_measured_and_a_named_rate_is_kept(m
     assert notes['batch'].startswith('because')
 
 
-def test_several_processes_are_refused():
+def test_rejects_several_processes():
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
     cfg.launcher = 'pytorch'
     with pytest.raises(UserError, match='batch_size=auto'):

@@ -46,7 +46,7 @@ def test_small_boxes_in_large_images_get_a_larger_input(name, side, image, size)
     'options',
     [dict(image_size='320'), dict(cfg_options={'train_dataloader.dataset.pipeline': []}), dict(config='best.pth')],
 )
-def test_a_size_that_is_named_or_that_the_weights_know_stays(options):
+def test_explicit_or_trained_image_size_is_kept(options):
     cfg, notes = fitted('nanodet_plus_m_snv2', annotations(8), **options)
     assert (image_size(cfg), notes) == ((320, 320), {})
 

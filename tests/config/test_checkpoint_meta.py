@@ -25,18 +25,18 @@ def classes_of(cfg):
     return cfg.model.roi_head.bbox_head.num_classes
 
 
-def test_other_classes_take_effect_in_heads_and_data(cfg):
+def test_other_classes_are_set_in_heads_and_data(cfg):
     apply_checkpoint_metadata(cfg, checkpoint(classes=('cat', 'dog')))
     assert classes_of(cfg) == 2
     assert cfg.test_dataloader.dataset.metainfo['classes'] == ('cat', 'dog')
 
 
-def test_the_size_of_the_images_takes_effect(cfg):
+def test_image_size_of_the_checkpoint_is_used(cfg):
     apply_checkpoint_metadata(cfg, checkpoint(classes=('cat',), image_size=(640, 480)))
     assert image_size(cfg) == (640, 480)
 
 
-def test_a_config_of_the_same_classes_keeps_its_heads_unless_they_were_set(cfg):
+def test_config_with_the_same_classes_keeps_its_heads_unless_set(cfg):
     cfg.test_dataloader.dataset.metainfo = dict(classes=('cat', 'dog'))
     apply_checkpoint_metadata(cfg, checkpoint(classes=['cat', 'dog']))
     assert classes_of(cfg) == 80
@@ -44,12 +44,12 @@ def test_a_config_of_the_same_classes_keeps_its_heads_unless_they_were_set(cfg):
     assert classes_of(cfg) == 2
 
 
-def test_the_capitals_of_older_checkpoints_and_a_single_class_without_brackets_are_read():
+def test_reads_upper_case_keys_and_a_single_class_as_string():
     assert checkpoint_meta(checkpoint(CLASSES=('a', 'b')))['classes'] == ('a', 'b')
     assert checkpoint_meta(checkpoint(classes='cat'))['classes'] == ('cat',)
 
 
-def test_classes_that_nobody_has_named_are_numbered_and_a_line_says_how_to_name_them(cfg, capsys):
+def test_unnamed_classes_are_numbered_with_a_note(cfg, capsys):
     cfg.model.roi_head.bbox_head.num_classes = 3
     apply_checkpoint_metadata(cfg, {'state_dict': {}})
     assert cfg.test_dataloader.dataset.metainfo['classes'] == ('class 0', 'class 1', 'class 2')
@@ -60,7 +60,7 @@ def test_classes_that_nobody_has_named_are_numbered_and_a_line_says_how_to_name_
     assert names.startswith('"[')
 
 
-def test_the_entry_that_the_line_names_gives_the_names(capsys):
+def test_entry_in_the_note_sets_the_names(capsys):
     register_all_modules(init_default_scope=True)
     options = parse(
         TrainOptions,
@@ -78,7 +78,7 @@ def test_the_entry_that_the_line_names_gives_the_names(capsys):
     assert not capsys.readouterr().err
 
 
-def test_heads_of_as_many_classes_as_the_config_names_keep_its_names(cfg, capsys):
+def test_matching_number_of_classes_keeps_config_names(cfg, capsys):
     apply_checkpoint_metadata(cfg, {'state_dict': {}})
     assert config_meta(cfg)['classes'][:2] == ('person', 'bicycle')
     assert not capsys.readouterr().err
@@ -88,7 +88,7 @@ def test_heads_of_as_many_classes_as_the_config_names_keep_its_names(cfg, capsys
     ('ids', 'known'),
     [((3, 1), (3, 1)), ([0, 7], (0, 7)), ([0, 0], None), ([1], None), (['1', '2'], None), (5, None), (None, None)],
 )
-def test_category_ids_are_read_where_there_is_one_for_each_class(ids, known):
+def test_category_ids_are_read_if_complete(ids, known):
     assert checkpoint_meta(checkpoint(classes=('a', 'b'), category_ids=ids)).get('category_ids') == known
 
 
@@ -107,7 +107,7 @@ def test_category_ids_are_read_where_there_is_one_for_each_class(ids, known):
         checkpoint(image_size=(1,)),
     ],
 )
-def test_what_says_nothing_or_nonsense_changes_nothing(cfg, loaded):
+def test_missing_or_malformed_metadata_is_ignored(cfg, loaded):
     before = cfg.pretty_text
     apply_checkpoint_metadata(cfg, loaded)
     assert cfg.pretty_text == before

@@ -31,7 +31,7 @@ def data(*images_of_class):
         ((40, 40, 0), 'auto', False),
     ],
 )
-def test_a_rare_class_is_one_that_an_eighth_of_the_median_has(counts, wanted, balanced):
+def test_class_is_rare_below_an_eighth_of_the_median(counts, wanted, balanced):
     cfg = Config(dict(train_dataloader=dict(dataset=dict(type='CocoDataset'))))
     notes = balance_classes(cfg, data(*counts), wanted)
     assert (cfg.train_dataloader.dataset.type == 'ClassBalancedDataset') == bool(notes) == balanced
@@ -39,7 +39,7 @@ def test_a_rare_class_is_one_that_an_eighth_of_the_median_has(counts, wanted, ba
         assert balance_classes(cfg, data(*counts), wanted) == {}  # once is enough
 
 
-def test_images_are_repeated_by_the_root_of_how_rare_their_class_is():
+def test_repeat_factor_is_the_square_root_of_rarity():
     cfg = Config(dict(train_dataloader=dict(dataset=dict(type='CocoDataset'))))
     notes = balance_classes(cfg, data(36, 36, 2), 'auto')
     assert 'class 2: 2 images, median class: 36' in notes['class balance']

@@ -48,7 +48,7 @@ def test_every_head_of_the_built_detector_has_the_classes(config):
     assert not outputs & {80, 81, 320, 720}
 
 
-def test_a_head_that_leaves_the_number_to_its_default_is_found_and_an_rpn_is_not():
+def test_finds_heads_with_default_num_classes_but_no_rpn():
     register_all_modules(init_default_scope=True)
     model = dict(
         type='FasterRCNN',
@@ -60,7 +60,7 @@ def test_a_head_that_leaves_the_number_to_its_default_is_found_and_an_rpn_is_not
     assert list(class_heads(model)) == model['roi_head']['bbox_head']
 
 
-def test_data_sets_and_metrics_follow_and_pipelines_stay():
+def test_data_sets_and_metrics_change_but_pipelines_do_not():
     cfg = load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py')
     pipeline = cfg.train_dataloader.dataset.pipeline
     cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=3, dataset=cfg.train_dataloader.dataset)
@@ -79,7 +79,7 @@ def test_data_sets_and_metrics_follow_and_pipelines_stay():
     assert [tuple(color) for color in train.dataset.metainfo.palette] == [class_color(0), class_color(1)]
 
 
-def test_a_metric_of_another_format_gives_way_to_cocos():
+def test_metric_of_another_format_is_replaced_by_coco():
     cfg = load_config('mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py')
     apply_prepared_data(
         cfg,

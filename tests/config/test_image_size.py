@@ -27,7 +27,7 @@ def test_a_size_is_one_number_or_two(text, size):
 
 
 @pytest.mark.parametrize('text', ['', 'large', '640x', '640x480x3', '-640', '0', '16', '640.5'])
-def test_anything_else_is_refused(text):
+def test_rejects_invalid_sizes(text):
     with pytest.raises(UserError, match='expected one number of pixels such as 640'):
         parse_image_size(text)
 
@@ -35,7 +35,7 @@ def test_anything_else_is_refused(text):
 @pytest.mark.parametrize(
     ('config', 'steps'), [('faster_rcnn_snv2', 1), ('light_head_rcnn_snv2', 1), ('nanodet_m_snv2', 2)]
 )
-def test_every_transform_of_every_pipeline_follows(config, steps):
+def test_size_is_set_in_every_transform(config, steps):
     cfg = loaded(config)
     set_image_size(cfg, (416, 416))
     for split in ('train', 'val', 'test'):
@@ -44,7 +44,7 @@ def test_every_transform_of_every_pipeline_follows(config, steps):
     assert all(tuple(dataset.metainfo['image_size']) == (416, 416) for dataset in datasets_of(cfg))
 
 
-def test_nanodet_at_416_is_the_projects_own_config_of_that_size():
+def test_nanodet_at_416_equals_the_config_of_that_size():
     cfg = loaded('nanodet_m_snv2')
     set_image_size(cfg, (416, 416))
     ours = loaded('nanodet_m_snv2_416')
@@ -55,7 +55,7 @@ def test_nanodet_at_416_is_the_projects_own_config_of_that_size():
 @pytest.mark.parametrize('size', [(224, 160), (160, 224)])
 @pytest.mark.parametrize(('height', 'width'), [(240, 320), (320, 240), (300, 300)])
 @pytest.mark.parametrize('pipeline', ['train', 'test'])
-def test_nanodet_takes_images_of_any_shape_in_any_size(size, height, width, pipeline):
+def test_nanodet_accepts_any_shape_and_size(size, height, width, pipeline):
     cfg = loaded('nanodet_m_snv2')
     set_image_size(cfg, size)
     steps = [
@@ -69,7 +69,7 @@ def test_nanodet_takes_images_of_any_shape_in_any_size(size, height, width, pipe
     assert abs(top - bottom) <= 1
 
 
-def test_several_scales_change_in_proportion():
+def test_multiple_scales_change_in_proportion():
     cfg = loaded('faster_rcnn_snv2')
     cfg.train_dataloader.dataset.pipeline[2] = dict(
         type='RandomChoiceResize', scales=[(1333, 640), (1333, 800)], keep_ratio=True
@@ -78,12 +78,12 @@ def test_several_scales_change_in_proportion():
     assert cfg.train_dataloader.dataset.pipeline[2]['scales'] == [(667, 320), (667, 400)]
 
 
-def test_a_padded_input_has_to_be_a_multiple_of_32():
+def test_padded_input_must_be_a_multiple_of_32():
     with pytest.raises(UserError, match='needs multiples of 32, such as 384x384'):
         set_image_size(loaded('nanodet_m_snv2'), (400, 400))
 
 
-def test_a_config_that_resizes_nothing_says_so():
+def test_config_without_resize_is_an_error():
     cfg = loaded('faster_rcnn_snv2')
     del cfg.test_dataloader.dataset.pipeline[1]
     with pytest.raises(UserError, match='needs a Resize with a scale'):

@@ -32,7 +32,7 @@ def test_a_config_of_an_installed_package_is_read_by_its_name():
         (ROOT / 'configs' / '_base_' / 'coco_1x.py', 'has no model'),
     ],
 )
-def test_a_path_that_is_not_a_config_is_refused(path, words):
+def test_rejects_a_path_that_is_not_a_config(path, words):
     with pytest.raises(UserError, match=words):
         load_config(path)
 
@@ -55,7 +55,7 @@ def test_only_similar_names_are_suggested(tmp_path, monkeypatch):
         ({'optim_wrapper.optimizer.lr': '0,01'}, 'optim_wrapper.optimizer.lr=0,01'),
     ],
 )
-def test_text_instead_of_a_number_is_refused(options, words):
+def test_rejects_text_instead_of_a_number(options, words):
     with pytest.raises(UserError, match=words):
         load_config(ROOT / 'configs' / 'faster_rcnn_snv2.py', options)
 
@@ -93,7 +93,7 @@ def test_other_values_override_the_config(tmp_path, key, value):
         ('param_scheduler.0.ends', 'param_scheduler.0.end'),
     ],
 )
-def test_a_misspelled_option_is_refused_with_a_suggestion(option, meant):
+def test_rejects_a_misspelled_option_with_a_suggestion(option, meant):
     with pytest.raises(UserError, match=f'`cfg_options` {option}: unknown entry .* Did you mean {meant}?'):
         load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {option: 1})
 
@@ -115,7 +115,7 @@ def test_a_misspelled_option_is_refused_with_a_suggestion(option, meant):
         'my_own.entry',
     ],
 )
-def test_an_option_may_be_new(option):
+def test_option_can_be_new(option):
     cfg = load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {option: 1})
     for part in option.split('.'):
         cfg = cfg[int(part) if part.isdecimal() else part]
@@ -123,7 +123,7 @@ def test_an_option_may_be_new(option):
 
 
 @pytest.mark.parametrize('index', ['2', 'first', '-1'])
-def test_an_index_out_of_range_is_refused(index):
+def test_rejects_an_index_out_of_range(index):
     with pytest.raises(UserError, match=f'is a list of 2; expected an index from 0 to 1, got {index}'):
         load_config(ROOT / 'configs' / 'nanodet_m_snv2.py', {f'param_scheduler.{index}.end': 1})
 

@@ -45,7 +45,7 @@ def fitted(name, images, **options):
         ('cpu', 1500, 12),
     ],
 )
-def test_the_length_follows_the_number_of_images_and_the_device(device, kind, images, epochs):
+def test_length_depends_on_images_and_device(device, kind, images, epochs):
     device(kind)
     cfg, notes = fitted('faster_rcnn_snv2', images)
     assert set(notes) == {'length'}
@@ -58,7 +58,7 @@ def test_the_length_follows_the_number_of_images_and_the_device(device, kind, im
 @pytest.mark.parametrize(
     ('images', 'batch', 'epochs'), [(40, 8, 100), (300, 8, 78), (1000, 25, 75), (5000, 96, 56), (118_000, 96, 12)]
 )
-def test_a_large_batch_becomes_one_that_leaves_an_epoch_some_steps(images, batch, epochs):
+def test_large_batch_size_is_reduced_for_few_images(images, batch, epochs):
     cfg, notes = fitted('nanodet_plus_m_snv2', images)
     assert cfg.train_dataloader.batch_size == batch
     assert cfg.train_cfg.max_epochs == epochs
@@ -83,7 +83,7 @@ REFINING = 0.01  # of fewer than 500 images
         (COCO[:5], COCO[4::-1], False),
     ],
 )
-def test_weights_that_know_the_classes_are_refined_by_small_steps(tmp_path, classes, named, refined):
+def test_weights_with_the_same_classes_get_a_lower_learning_rate(tmp_path, classes, named, refined):
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
     cfg.model.bbox_head.num_classes = len(named or COCO)
     weights = dict(state_dict=build_model(cfg.model).state_dict())
@@ -97,7 +97,7 @@ def test_weights_that_know_the_classes_are_refined_by_small_steps(tmp_path, clas
 
 
 @pytest.mark.parametrize(('images', 'factor', 'epochs'), [(20, 0.01, 28), (50, 0.01, 12), (500, 0.1, 12)])
-def test_refining_takes_few_steps_and_of_few_images_smaller_ones(images, factor, epochs):
+def test_refining_uses_few_steps_and_a_lower_rate_for_few_images(images, factor, epochs):
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
     weights = dict(state_dict=build_model(cfg.model).state_dict())
     fit_recipe(cfg, images, TrainOptions('nanodet_plus_m_snv2', data='fish'), weights)
@@ -106,14 +106,14 @@ def test_refining_takes_few_steps_and_of_few_images_smaller_ones(images, factor,
 
 
 @pytest.mark.parametrize(('images', 'evaluated', 'interval'), [(300, 60, 1), (50, 50, 5), (50, 5000, 12)])
-def test_evaluation_takes_a_small_part_of_the_time(images, evaluated, interval):
+def test_evaluation_takes_a_tenth_of_the_time(images, evaluated, interval):
     cfg = Config(dict(train_cfg=dict(max_epochs=12, val_interval=1)))
     notes = fit_evaluations(cfg, images, evaluated)
     assert cfg.train_cfg.val_interval == interval
     assert ('evaluation' in notes) == (interval > 1)
 
 
-def test_a_run_from_the_checkpoint_of_another_begins_with_the_rate_of_the_config():
+def test_run_from_a_checkpoint_starts_with_the_config_learning_rate():
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
     options = TrainOptions('nanodet_plus_m_snv2', data='fish')
     for weights, factor in ((dict(state_dict=build_model(cfg.model).state_dict()), REFINING), (None, 1)):
@@ -122,7 +122,7 @@ def test_a_run_from_the_checkpoint_of_another_begins_with_the_rate_of_the_config
 
 
 @pytest.mark.parametrize(('images', 'epochs', 'horizon'), [(300, 10, 19), (300, None, 148), (10**6, 300, 2000)])
-def test_averages_reach_over_a_twentieth_of_the_run_at_most(images, epochs, horizon):
+def test_averages_cover_at_most_a_twentieth_of_the_run(images, epochs, horizon):
     cfg, notes = fitted('nanodet_plus_m_snv2', images, epochs=epochs)
     average = cfg.custom_hooks[1]
     assert average.gamma == horizon
@@ -133,14 +133,14 @@ def test_averages_reach_over_a_twentieth_of_the_run_at_most(images, epochs, hori
         assert (average.momentum, 'average' in notes) == (0.0002, False)
 
 
-def test_a_named_learning_rate_is_not_scaled_to_the_chosen_batch():
+def test_explicit_learning_rate_is_not_scaled_with_the_chosen_batch_size():
     cfg, notes = fitted('nanodet_plus_m_snv2', 50, lr=3e-5)
     assert cfg.train_dataloader.batch_size == 8
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(3e-5)
     assert 'learning rate' not in notes
 
 
-def test_what_an_option_names_is_left_alone():
+def test_explicit_options_are_not_changed():
     cfg, notes = fitted('nanodet_plus_m_snv2', 300, batch_size=96, epochs=7)
     assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs) == (96, 7)
     assert set(notes) == {'average', 'learning rate'}
@@ -170,7 +170,7 @@ def test_what_an_option_names_is_left_alone():
     ],
 )
 @pytest.mark.parametrize('data', [None, 'fish'])
-def test_a_guidance_is_trained_where_the_weights_bring_one_or_an_option_names_it(tmp_path, key, options, kept, data):
+def test_guidance_is_trained_if_in_weights_or_options(tmp_path, key, options, kept, data):
     path = str(tmp_path / 'weights.pth')
     torch.save({'state_dict': {key: torch.zeros(1)}}, path)
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
@@ -181,7 +181,7 @@ def test_a_guidance_is_trained_where_the_weights_bring_one_or_an_option_names_it
 
 
 @pytest.mark.parametrize('saved', [0.001, 0.0001])
-def test_a_resumed_run_keeps_the_learning_rate_that_it_began_with(tmp_path, saved):
+def test_resumed_run_keeps_its_learning_rate(tmp_path, saved):
     """What is resumed knows its classes, whatever the weights did that the run began with."""
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
     weights = build_model(cfg.model).state_dict()
@@ -221,7 +221,7 @@ def recipe(path, **options):
     ('config', 'name'),
     [('nanodet_plus_m_snv2_1.5x_416', 'nanodet-plus-m-1.5x-416'), ('nanodet_m_snv2', 'nanodet-m-320')],
 )
-def test_published_weights_are_the_start_of_their_config(cache, tmp_path, config, name):
+def test_config_starts_from_its_published_weights(cache, tmp_path, config, name):
     path = ROOT / 'configs' / f'{config}.py'
     with pytest.raises(UserError, match=f'snv2 download {name}(?s:.*)load_from=None'):
         recipe(path)
@@ -235,7 +235,7 @@ def test_published_weights_are_the_start_of_their_config(cache, tmp_path, config
     assert recipe(own)[0].get('load_from') is None
 
 
-def test_a_new_detector_has_its_guidance():
+def test_new_detector_has_guidance():
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
     assert fit_assignment(cfg, TrainOptions('nanodet_plus_m_snv2', data='fish'), None) == {}
     assert cfg.model.train_cfg.assign_guidance

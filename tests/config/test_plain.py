@@ -27,7 +27,7 @@ def test_a_dumped_config_is_read_unchanged(name, suffix, tmp_path):
     )
 
 
-def test_a_project_config_may_be_the_base(tmp_path):
+def test_project_config_can_be_the_base(tmp_path):
     (tmp_path / 'mine.json').write_text(
         json.dumps({'_base_': str(ROOT / 'configs' / 'retinanet_snv2.py'), 'model': {'bbox_head': {'num_classes': 7}}})
     )
@@ -73,7 +73,7 @@ def test_a_project_config_may_be_the_base(tmp_path):
     ],
     ids=range(27),
 )
-def test_an_untrusted_config_runs_no_code(name, text, words, tmp_path, monkeypatch):
+def test_untrusted_config_runs_no_code(name, text, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / 'ran.py').write_text('open("ran", "w")')
@@ -89,7 +89,7 @@ def test_an_untrusted_config_runs_no_code(name, text, words, tmp_path, monkeypat
 HARMLESS = {'batched_nms', 'Runner', 'FlexibleRunner'}
 
 
-def test_every_registered_type_that_runs_its_arguments_is_refused():
+def test_rejects_every_registered_type_that_runs_its_arguments():
     pattern = re.compile(
         r"(?<![.\w])(eval|exec|__import__)\(|import_module|Config\.fromfile|allow_pickle=True|'pkl'|"
         r'pickle\.load|FUNCTIONS\.get'
@@ -118,7 +118,7 @@ def test_every_registered_type_that_runs_its_arguments_is_refused():
         'demo.py',
     ],
 )
-def test_every_tool_can_refuse_python_configs(tool, name, tmp_path, shapes_root):
+def test_every_tool_can_reject_python_configs(tool, name, tmp_path, shapes_root):
     (tmp_path / 'x.py').write_text('raise SystemExit(7)')
     config = ['--config', tmp_path / 'x.py'] if name in ('benchmark.py', 'demo.py') else [tmp_path / 'x.py']
     more = {'test.py': ['x.pth'], 'infer.py': ['x.pth', shapes_root / 'val2017'], 'export.py': ['x.pth', 'x.onnx']}.get(

@@ -38,7 +38,7 @@ def test_epochs_scale_a_cosine():
 
 
 @pytest.mark.parametrize('epochs', [1, 2, 3])
-def test_few_epochs_leave_a_schedule_that_still_comes_to_the_learning_rate(epochs):
+def test_few_epochs_still_reach_the_learning_rate(epochs):
     cfg = config(epochs=epochs)
     fit_warm_up(schedules_of(cfg), steps=epochs)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -51,14 +51,14 @@ def test_few_epochs_leave_a_schedule_that_still_comes_to_the_learning_rate(epoch
     assert optimizer.param_groups[0]['lr'] == pytest.approx(1.0)
 
 
-def test_a_warm_up_takes_a_tenth_of_the_run_at_most():
+def test_warm_up_is_at_most_a_tenth_of_the_run():
     cfg = config()
     assert fit_warm_up(schedules_of(cfg), 1200) == 'warm-up shortened from 500 to 120 of the 1200 steps'
     assert cfg.param_scheduler[0].end == 120
     assert fit_warm_up(schedules_of(config()), 177_000) is None
 
 
-def test_what_follows_a_shortened_warm_up_begins_with_its_end_and_ends_with_the_run():
+def test_schedule_after_a_shortened_warm_up_is_contiguous():
     schedules = [
         dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=500),
         dict(type='CosineAnnealingLR', by_epoch=False, begin=500, end=90_000, T_max=89_500),
@@ -69,7 +69,7 @@ def test_what_follows_a_shortened_warm_up_begins_with_its_end_and_ends_with_the_
     assert schedules[1]['T_max'] == 900
 
 
-def test_a_warm_up_longer_than_the_run_is_named():
+def test_warm_up_longer_than_the_run_is_reported():
     schedules = schedules_of(config())
     assert '500 steps is longer than the run' in unfinished_warm_up(schedules, 400)
     assert unfinished_warm_up(schedules, 500) is None
@@ -118,7 +118,7 @@ def rates(schedule, epochs, steps=5):
     ],
     ids=lambda entries: entries['type'],
 )
-def test_every_schedule_has_the_same_course_over_more_epochs(entries, converted):
+def test_schedules_scale_with_the_number_of_epochs(entries, converted):
     entries = dict(entries, by_epoch=True, convert_to_iter_based=converted)
     before, after = rates(entries, 12), rates(schedule(**entries)(24), 24)
     if entries['type'] == 'ExponentialLR':  # a factor a step, not a course: it ends with the run
@@ -136,13 +136,13 @@ def test_a_cosine_over_the_second_half_never_rises_again(epochs):
 
 
 @pytest.mark.parametrize('epochs', [1, 2, 3, 5, 7, 100])
-def test_restarts_keep_their_number_and_last_to_the_end(epochs):
+def test_restarts_keep_their_number(epochs):
     scaled = schedule(type='CosineRestartLR', periods=[2, 4, 6], restart_weights=[1, 0.5, 0.2], eta_min=0)(epochs)
     assert len(scaled['periods']) == 3
     assert sum(scaled['periods']) == max(epochs, 3)
 
 
-def test_intervals_and_hooks_that_count_epochs_follow():
+def test_intervals_and_hooks_in_epochs_are_scaled():
     cfg = loaded('faster_rcnn_snv2')
     cfg.train_cfg.update(max_epochs=300, val_interval=10, dynamic_intervals=[(280, 1)])
     cfg.custom_hooks = [
@@ -154,14 +154,14 @@ def test_intervals_and_hooks_that_count_epochs_follow():
     assert [cfg.custom_hooks[0].switch_epoch, cfg.custom_hooks[1].num_last_epochs] == [28, 2]
 
 
-def test_one_cycle_takes_the_named_learning_rate_as_its_peak():
+def test_one_cycle_uses_the_learning_rate_as_its_peak():
     cfg = loaded('faster_rcnn_snv2')
     cfg.param_scheduler = [dict(type='OneCycleLR', eta_max=0.1, total_steps=12)]
     set_run_flags(cfg, lr=0.5)
     assert cfg.param_scheduler[0].eta_max == 0.5
 
 
-def test_the_learning_rate_follows_the_batch_size_once():
+def test_learning_rate_is_scaled_with_the_batch_size_once():
     scaled_by_mmengine = config(batch_size=4)
     assert scaled_by_mmengine.train_dataloader.batch_size == 4
     assert scaled_by_mmengine.optim_wrapper.optimizer.lr == 0.02
@@ -169,13 +169,13 @@ def test_the_learning_rate_follows_the_batch_size_once():
     assert config('faster_rcnn_snv2_shapes', batch_size=4).optim_wrapper.optimizer.lr == pytest.approx(0.0015)
 
 
-def test_a_named_learning_rate_is_used_as_it_is():
+def test_explicit_learning_rate_is_not_scaled():
     cfg = config(batch_size=4, lr=0.007)
     assert cfg.optim_wrapper.optimizer.lr == 0.007
     assert not cfg.auto_scale_lr.enable
 
 
-def test_freezing_is_the_backbones_own():
+def test_freeze_sets_frozen_stages():
     assert config(freeze=3).model.backbone.frozen_stages == 3
 
 
@@ -189,7 +189,7 @@ def test_freezing_is_the_backbones_own():
         (dict(checkpoint_interval_minutes=-1.0), 'checkpoint_interval_minutes=-1.0'),
     ],
 )
-def test_numbers_that_make_no_sense_are_refused(flags, words):
+def test_rejects_invalid_numbers(flags, words):
     with pytest.raises(UserError, match=words):
         TrainOptions('config.py', **flags)
 
@@ -202,12 +202,12 @@ def test_numbers_that_make_no_sense_are_refused(flags, words):
         (dict(image_size='big'), 'image_size=big'),
     ],
 )
-def test_flags_that_do_not_fit_a_config_are_refused(flags, words):
+def test_rejects_flags_that_do_not_match_the_config(flags, words):
     with pytest.raises(UserError, match=words):
         config(**flags)
 
 
-def test_a_schedule_in_iterations_says_so():
+def test_schedule_in_iterations_is_an_error():
     cfg = loaded('faster_rcnn_snv2')
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=100)
     with pytest.raises(UserError, match='train_cfg.max_iters'):

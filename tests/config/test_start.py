@@ -15,7 +15,7 @@ def started(checkpoint, of_config, **options):
     return cfg.get('load_from'), cfg.work_dir
 
 
-def test_a_checkpoint_in_place_of_a_config_is_what_a_run_starts_from_and_its_folder_stays_as_it_is():
+def test_checkpoint_as_config_is_the_start_and_its_folder_is_unchanged():
     assert started('work_dirs/fish/best.pth', 'work_dirs/fish', data='new') == (
         'work_dirs/fish/best.pth',
         'work_dirs/fish_from_best',
@@ -33,5 +33,5 @@ def test_a_checkpoint_in_place_of_a_config_is_what_a_run_starts_from_and_its_fol
         ('fish.py', {}, (None, 'work_dirs/fish')),
     ],
 )
-def test_what_is_named_stays(checkpoint, options, expected):
+def test_explicit_settings_are_kept(checkpoint, options, expected):
     assert started(checkpoint, 'work_dirs/fish', **options) == expected

@@ -41,7 +41,7 @@ def test_each_tracker_is_a_backend_of_mmengine():
     assert all(VISBACKENDS.get(backend.type) for backend in BACKENDS.values())
 
 
-def test_mlflow_logs_where_it_would_by_itself(monkeypatch):
+def test_mlflow_uses_its_configured_server(monkeypatch):
     mlflow = ModuleType('mlflow')
     mlflow.get_tracking_uri = lambda: 'sqlite:///mlflow.db'
     monkeypatch.setitem(sys.modules, 'mlflow', mlflow)
@@ -53,7 +53,7 @@ def test_mlflow_logs_where_it_would_by_itself(monkeypatch):
     )
 
 
-def test_an_unknown_tracker_is_answered_with_those_that_are_known():
+def test_unknown_tracker_is_rejected_with_the_known_ones():
     with pytest.raises(UserError, match='tracker=wandbb .*tensorboard.*dvclive'):
         TrainOptions('config.py', tracker=('wandbb',))
 
@@ -66,7 +66,7 @@ def test_an_unknown_tracker_is_answered_with_those_that_are_known():
     ],
     ids=['option', 'config'],
 )
-def test_what_is_not_installed_is_one_line_before_any_data_are_read(small_config, tmp_path, monkeypatch, named):
+def test_missing_package_is_reported_before_data_are_read(small_config, tmp_path, monkeypatch, named):
     monkeypatch.setattr(HERE, lambda package: None if package in ('wandb', 'pygit2') else object())
     monkeypatch.setattr('mmdet_shufflenetv2.config.resolve.fit_run', lambda *args: pytest.fail('data are read'))
     with pytest.raises(UserError, match=r'wandb and dvclive .*not installed: pip install wandb pygit2\.'):
@@ -74,7 +74,7 @@ def test_what_is_not_installed_is_one_line_before_any_data_are_read(small_config
     assert not (tmp_path / 'run').exists()
 
 
-def test_an_evaluation_is_not_logged_where_the_training_was(small_config, tmp_path, monkeypatch):
+def test_evaluation_does_not_log_to_the_trackers_of_the_training(small_config, tmp_path, monkeypatch):
     monkeypatch.setattr(HERE, lambda package: object())
     cfg, _ = resolve(TrainOptions(str(small_config), work_dir=str(tmp_path), tracker=('wandb',)))
     assert 'WandbVisBackend' in kinds(cfg)
@@ -85,7 +85,7 @@ def test_an_evaluation_is_not_logged_where_the_training_was(small_config, tmp_pa
     require_trackers(cfg)
 
 
-def test_a_tracker_that_cannot_begin_is_one_line(small_config, tmp_path, monkeypatch):
+def test_tracker_that_cannot_start_is_reported_in_one_line(small_config, tmp_path, monkeypatch):
     def refuse(**kwargs):
         raise RuntimeError('api_key not configured\n(no-tty)')
 

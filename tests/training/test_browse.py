@@ -10,7 +10,7 @@ from mmdet_shufflenetv2.training.browse import browse, draw_sheets
 from mmdet_shufflenetv2.visualization import class_color
 
 
-def test_sheets_hold_twelve_images_each_and_a_seed_gives_the_same_again(small_config, tmp_path):
+def test_sheets_have_twelve_images_and_depend_on_the_seed(small_config, tmp_path):
     sheets = browse(small_config, tmp_path / 'a', count=100, seed=3)  # of twelve
     assert [sheet.name for sheet in sheets] == ['sheet_1.jpg']
     [again], [other] = (browse(small_config, tmp_path / str(seed), count=12, seed=seed) for seed in (3, 4))
@@ -35,7 +35,7 @@ RESIZE = dict(type='FixScaleResize', scale=(320, 320), keep_ratio=True)
         ('test', [LOAD, RESIZE, dict(type='CenterPad', size=(320, 320)), BOXES, PACK], [20, 80, 140, 180]),
     ],
 )
-def test_boxes_stand_where_the_pipeline_has_moved_them(tmp_path, split, pipeline, expected):
+def test_boxes_are_transformed_by_the_pipeline(tmp_path, split, pipeline, expected):
     """One object on an image that is made twice as large."""
     cv2.imwrite(str(tmp_path / 'image.png'), np.full((100, 160, 3), 128, np.uint8))
     (tmp_path / 'a.json').write_text(
@@ -64,7 +64,7 @@ def test_boxes_stand_where_the_pipeline_has_moved_them(tmp_path, split, pipeline
     assert np.allclose([x.min(), x.max(), y.min(), y.max()], expected, atol=2)
 
 
-def test_own_data_is_shown_before_the_first_training(small_config, layout, tmp_path, capsys):
+def test_own_data_can_be_browsed_before_training(small_config, layout, tmp_path, capsys):
     [sheet] = browse(small_config, tmp_path / 'out', count=2, data=str(layout('yolo')))
     said = capsys.readouterr().out
     assert 'YOLO format' in said
@@ -82,12 +82,12 @@ def test_own_data_is_shown_before_the_first_training(small_config, layout, tmp_p
         (dict(cfg_options={'test_dataloader': None}, split='test'), 'has no test_dataloader'),
     ],
 )
-def test_bad_arguments_are_refused(small_config, tmp_path, options, words):
+def test_rejects_invalid_arguments(small_config, tmp_path, options, words):
     with pytest.raises(UserError, match=words):
         browse(small_config, tmp_path, **options)
 
 
-def test_a_classifier_has_no_boxes_to_show(tool, small_classifier, tmp_path):
+def test_rejects_a_classifier(tool, small_classifier, tmp_path):
     ended = tool('browse.py', small_classifier, '--out-dir', tmp_path)
     assert ended.status == 2
     assert 'Sheets show boxes' in ended.err

@@ -89,7 +89,7 @@ def train_steps(name: str, device: str, dtype: str | None, steps: int) -> list[f
 
 @pytest.mark.parametrize(('device', 'dtype'), PRECISIONS)
 @pytest.mark.parametrize('name', DETECTORS)
-def test_losses_in_half_precision_are_finite_and_start_at_those_of_float32(name, device, dtype):
+def test_half_precision_losses_are_finite_and_close_to_float32(name, device, dtype):
     losses = train_steps(name, device, dtype, STEPS[device])
     assert torch.tensor(losses).isfinite().all(), losses
     # What R-CNN's second stage and NanoDet-Plus learn from depends on predictions, and so on rounding.
@@ -108,7 +108,7 @@ def features_and_gradients(backbone, call, x):
 
 @pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('form', ['channels_last', 'compiled'])
-def test_a_form_of_the_backbone_has_the_features_and_gradients_of_the_plain_one(form, device):
+def test_backbone_forms_match_features_and_gradients(form, device):
     torch.manual_seed(0)
     few = form == 'compiled' and device == 'cpu'  # tracing all stages takes 20 seconds
     backbone = ShuffleNetV2(widen_factor=0.5, out_indices=(0, 1) if few else (1, 2, 3)).to(device).double().train()

@@ -10,7 +10,7 @@ def logged(work_dir):
     return dict(re.findall(r'^  ([a-z ]+): +(.*)$', screen, re.MULTILINE)), log.read_text()
 
 
-def test_a_run_says_what_it_is_about_to_do(small_config, tmp_path):
+def test_first_screen_describes_the_run(small_config, tmp_path):
     train(
         small_config,
         work_dir=str(tmp_path),

@@ -45,14 +45,14 @@ def runner_at(done, best, by_epoch, interval):
     ],
 )
 @pytest.mark.parametrize('by_epoch', [True, False])
-def test_two_evaluations_without_a_better_score_end_a_run(done, best, interval, ends, by_epoch):
+def test_run_ends_after_patience_evaluations(done, best, interval, ends, by_epoch):
     runner = runner_at(done, best, by_epoch, interval)
     PatienceHook(patience=2).after_val_epoch(runner)
     assert runner.train_loop.stop_training == ends
 
 
 @pytest.mark.slow
-def test_a_run_that_learns_nothing_ends_and_stays_ended_until_patience_is_longer(small_classifier, tmp_path, capfd):
+def test_ended_run_resumes_only_with_more_patience(small_classifier, tmp_path, capfd):
     def epochs(patience, **options):
         train(
             small_classifier,
@@ -78,7 +78,7 @@ def test_a_run_that_learns_nothing_ends_and_stays_ended_until_patience_is_longer
 
 
 @pytest.mark.parametrize('change', [dict(val_dataloader=None), dict(best=None), dict(best=['one', 'two'])])
-def test_without_one_score_to_follow_patience_is_refused(change):
+def test_patience_needs_one_metric(change):
     cfg = Config(dict(val_dataloader=dict(), default_hooks=dict(checkpoint=dict(save_best=change.pop('best', 'auto')))))
     cfg.merge_from_dict(change)
     with pytest.raises(UserError, match='patience=3(?s:.*)save_best'):

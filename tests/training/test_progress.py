@@ -17,7 +17,7 @@ def screen(request, small_config, tmp_path, monkeypatch, capfd):
     return capfd.readouterr(), request.param, log.read_text()
 
 
-def test_an_epoch_takes_two_lines_and_the_log_has_the_rest(screen):
+def test_epoch_prints_two_lines_and_logs_the_rest(screen):
     shown, is_terminal, log = screen
     after = shown.out.split('results: ')[1].splitlines()[1:]
     epochs = [line for line in after if line.strip() and ', step ' not in line]  # a line a minute on a slow machine

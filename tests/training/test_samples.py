@@ -81,7 +81,7 @@ def run(tmp_path, monkeypatch):
     return SimpleNamespace(evaluate=evaluate, backend=backend, folder=tmp_path)
 
 
-def test_a_few_images_are_spread_over_the_data_and_stay_the_same(run):
+def test_samples_are_spread_over_the_data_and_fixed(run):
     captions = [run.evaluate(score)[1] for score in (0.5, 0.6)]
     names = [[caption.partition(':')[0] for caption in each] for each in captions]
     assert names[0] == names[1] == ['0.png', '6.png', '13.png', '19.png']
@@ -89,7 +89,7 @@ def test_a_few_images_are_spread_over_the_data_and_stay_the_same(run):
     assert (run.folder / 'samples' / 'iter_60.jpg').is_file()
 
 
-def test_ground_truth_is_left_and_detections_are_right(run):
+def test_ground_truth_is_drawn_left_and_detections_right(run):
     [image, *_], [caption, *_] = run.evaluate(0.5)
     gray = np.full((240, 360, 3), 128)
     left, right = (np.argwhere((side != gray).any(-1)) for side in (image[:, :360], image[:, 364:]))
@@ -99,14 +99,14 @@ def test_ground_truth_is_left_and_detections_are_right(run):
     assert '1 boxes, 1 detections' in caption
 
 
-def test_a_low_score_is_not_drawn_but_told(run):
+def test_low_scores_are_counted_but_not_drawn(run):
     [image, *_], [caption, *_] = run.evaluate(0.25)
     assert (image[:, 364:] == 128).all()
     assert caption.endswith('0 detections with a score of 0.3 or more, highest score 0.25')
 
 
 @pytest.mark.slow
-def test_every_evaluation_of_a_training_writes_one(small_config, tmp_path):
+def test_every_evaluation_writes_samples(small_config, tmp_path):
     train(small_config, work_dir=str(tmp_path))
     sheets = [cv2.imread(str(tmp_path / 'samples' / f'epoch_{number}.jpg')) for number in (1, 2)]
     assert sheets[0].shape == sheets[1].shape

@@ -82,7 +82,7 @@ def test_folded_norms_are_recognized_in_every_part(config, part):
 
 
 @pytest.mark.parametrize('bias', [0.0, 0.0001])
-def test_norms_that_were_not_trained_yet_are_not_folded(bias):
+def test_untrained_norms_are_not_folded(bias):
     model = detector()
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm2d):
@@ -90,7 +90,7 @@ def test_norms_that_were_not_trained_yet_are_not_folded(bias):
     assert list(folded_norms(model)) == []
 
 
-def test_a_detectors_weights_need_no_network_and_its_folded_norms_stay(run, tmp_path, capfd):
+def test_detector_weights_need_no_download_and_keep_folded_norms(run, tmp_path, capfd):
     start = as_trained(detector())
     fuse_conv_bn = fold(start, ('backbone', 'bbox_head.cls_convs.0'))
     torch.save(
@@ -108,7 +108,7 @@ def test_a_detectors_weights_need_no_network_and_its_folded_norms_stay(run, tmp_
 
 
 @pytest.mark.parametrize('part', ['neck', 'backbone.stage2'])
-def test_a_file_without_the_whole_backbone_does_not_replace_its_weights(run, tmp_path, part):
+def test_incomplete_backbone_does_not_replace_weights(run, tmp_path, part):
     torch.save(
         {key: value for key, value in detector().state_dict().items() if key.startswith(part)}, tmp_path / 'part.pth'
     )
@@ -136,7 +136,7 @@ class Runner:
         (dict(frozen_stages=0, init_cfg=dict(type='Pretrained', checkpoint=NAME)), None),
     ],
 )
-def test_random_weights_that_would_stay_are_said(backbone, flags, caplog):
+def test_remaining_random_weights_are_reported(backbone, flags, caplog):
     StartWeightsHook().before_run(Runner(detector(backbone)))
     said = [record.getMessage() for record in caplog.records if record.levelname == 'WARNING']
     assert [message.partition('`cfg_options` ')[2] for message in said] == ([flags] if flags else [])
@@ -165,7 +165,7 @@ def test_weights_from_a_file_are_not_random(tmp_path, caplog):
         (dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='another')), teacher_ckpt=NAME), None),
     ],
 )
-def test_what_cannot_be_downloaded_is_what_the_advice_is_about(model, flags):
+def test_advice_names_the_failed_download(model, flags):
     failed = DownloadError(f'{NAME} cannot be downloaded.')
     failed.filename = NAME
     with pytest.raises(UserError) as error, download_advice(SimpleNamespace(model=ConfigDict(model))):

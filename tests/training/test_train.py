@@ -13,7 +13,7 @@ from mmdet_shufflenetv2.training.train import _as_named
         ('elsewhere/run/epoch_1.pth', 'work_dirs/run', 'elsewhere/run/epoch_1.pth'),
     ],
 )
-def test_what_a_run_has_written_is_named_as_its_work_dir_was(tmp_path, monkeypatch, path, work_dir, expected):
+def test_outputs_are_printed_relative_to_the_work_dir_argument(tmp_path, monkeypatch, path, work_dir, expected):
     here = tmp_path / 'here'
     here.mkdir()
     monkeypatch.chdir(here)

@@ -40,7 +40,7 @@ def small(path, base, shapes_root):
 
 
 @pytest.mark.parametrize('name', MOVES)
-def test_it_is_the_detectors_loss_on_the_objects_where_the_input_has_them(name, shapes_root, tmp_path):
+def test_equals_the_detector_loss_on_transformed_objects(name, shapes_root, tmp_path):
     base = name if name.endswith('shapes') else f'{name.removesuffix("_snv2")}_snv2_shapes'
     path = small(tmp_path / 'small.py', base, shapes_root)
     move = MOVES[name] or [dict(type='Resize', scale=(160, 160), keep_ratio=True)]
@@ -92,7 +92,7 @@ def test_it_is_the_detectors_loss_on_the_objects_where_the_input_has_them(name, 
     ) == pytest.approx(found['val_loss'], rel=1e-5)
 
 
-def test_what_is_evaluated_stays_as_it_was(small_config, tmp_path):
+def test_metrics_are_unchanged(small_config, tmp_path):
     register_all_modules(init_default_scope=True)
     samples = []
     for asked in (False, True):
@@ -108,7 +108,7 @@ def test_what_is_evaluated_stays_as_it_was(small_config, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_training_is_the_same_to_the_last_bit(small_config, tmp_path):
+def test_training_is_bit_identical(small_config, tmp_path):
     weights = []
     for asked in (False, True):
         written = train(small_config, work_dir=str(tmp_path / str(asked)), val_loss=asked)
@@ -116,7 +116,7 @@ def test_the_training_is_the_same_to_the_last_bit(small_config, tmp_path):
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_a_detector_that_cannot_is_named_once_and_trains_on(small_config, tmp_path, monkeypatch, capfd):
+def test_unsupported_detector_is_reported_once_and_trains(small_config, tmp_path, monkeypatch, capfd):
     own = FasterRCNN.loss
 
     def in_training_only(self, *args):
@@ -133,7 +133,7 @@ def test_a_detector_that_cannot_is_named_once_and_trains_on(small_config, tmp_pa
     assert 'val_loss' not in ''.join(path.read_text() for path in tmp_path.glob('*/vis_data/scalars.json'))
 
 
-def test_pipelines_of_another_kind_are_left_alone():
+def test_unsupported_pipelines_are_not_changed():
     from mmdet_shufflenetv2.config.validation_loss import add_validation_loss
 
     load, image, pack = (dict(type=kind) for kind in ('LoadAnnotations', 'LoadImageFromFile', 'PackDetInputs'))

@@ -37,7 +37,7 @@ def write(path, content):
     return path
 
 
-def test_what_some_tools_leave_out_is_filled_in(content, shapes_root, tmp_path):
+def test_missing_optional_fields_are_added(content, shapes_root, tmp_path):
     bare = copy.deepcopy(content)
     for image in bare['images']:
         del image['width'], image['height']
@@ -66,7 +66,7 @@ def test_what_some_tools_leave_out_is_filled_in(content, shapes_root, tmp_path):
         (lambda c: c.pop('images'), 'has no list "images"'),
     ],
 )
-def test_wrong_annotations_are_said_in_two_lines(content, tmp_path, change, words):
+def test_invalid_annotations_are_reported_in_two_lines(content, tmp_path, change, words):
     change(content)
     path = write(tmp_path / 'a.json', content)
     with pytest.raises(UserError) as error:
@@ -90,7 +90,7 @@ def test_wrong_annotations_are_said_in_two_lines(content, tmp_path, change, word
         (lambda r: [dict(r[0], bbox=[1, 2, 10**400, 4])], 'entry 0 is not a detection with image_id'),
     ],
 )
-def test_wrong_results_are_said_in_one_line(content, perfect, tmp_path, change, words):
+def test_invalid_results_are_reported_in_one_line(content, perfect, tmp_path, change, words):
     path = write(tmp_path / 'r.json', change(perfect))
     with pytest.raises(UserError) as error:
         read_results(path, content)
@@ -100,7 +100,7 @@ def test_wrong_results_are_said_in_one_line(content, perfect, tmp_path, change, 
 
 
 @pytest.mark.parametrize('damaged', ['annotations', 'results'])
-def test_mutated_files_end_in_a_report_or_two_lines(content, perfect, shapes_root, tmp_path, damaged):
+def test_mutated_files_give_a_report_or_an_error(content, perfect, shapes_root, tmp_path, damaged):
     rng, refused, count = random.Random(0), 0, 60
     for _ in range(count):
         mutated = copy.deepcopy(dict(annotations=content, results=perfect))
@@ -123,7 +123,7 @@ def outcome(folder, images):
 
 
 @pytest.mark.parametrize('noted', [True, False], ids=['a note beside them', 'names in them'])
-def test_results_of_other_images_with_the_same_ids_are_refused(content, perfect, shapes_root, tmp_path, noted):
+def test_rejects_results_of_other_images_with_the_same_ids(content, perfect, shapes_root, tmp_path, noted):
     others = copy.deepcopy(content)
     for image in others['images']:
         image['file_name'] = f'other_{image["file_name"]}'
@@ -139,7 +139,7 @@ def test_results_of_other_images_with_the_same_ids_are_refused(content, perfect,
         read_results(tmp_path / 'r.json', others)
 
 
-def test_without_a_note_the_data_have_to_be_named(perfect, shapes_root, tmp_path):
+def test_without_a_note_the_data_are_required(perfect, shapes_root, tmp_path):
     write(tmp_path / 'r.json', perfect)
     with pytest.raises(UserError, match='Name them: ann=FILE images=DIR'):
         analyze(tmp_path / 'r.json', out=tmp_path / 'report.html')

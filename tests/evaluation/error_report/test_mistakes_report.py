@@ -33,7 +33,7 @@ def files(shapes_root, tmp_path, monkeypatch):
     return annotations, shapes_root / 'val2017'
 
 
-def test_the_report_has_pycocotools_figures(files):
+def test_report_matches_pycocotools(files):
     annotations, images = files
     scores = analyze('r.json', annotations, images, 'report.html')
     with contextlib.redirect_stdout(io.StringIO()):
@@ -50,7 +50,7 @@ def test_the_report_has_pycocotools_figures(files):
     assert f'<b>{scores.ap:.3f}</b>mmAP' in page
 
 
-def test_the_report_needs_nothing_but_itself(files):
+def test_report_has_no_external_files(files):
     analyze('r.json', *files, 'report.html', worst=5)
     page = Path('report.html').read_text()
     addresses = re.findall(r'(?:src|href)\s*=\s*["\']([^"\']*)|url\(([^)]*)|@import', page)
@@ -59,7 +59,7 @@ def test_the_report_needs_nothing_but_itself(files):
     assert '<script' not in page
 
 
-def test_names_of_classes_cannot_break_the_page(files, tmp_path):
+def test_class_names_are_escaped(files, tmp_path):
     annotations = json.loads(files[0].read_text())
     annotations['categories'][0]['name'] = '<script>alert(1)</script>'
     (tmp_path / 'a.json').write_text(json.dumps(annotations))
@@ -67,7 +67,7 @@ def test_names_of_classes_cannot_break_the_page(files, tmp_path):
     assert '<script' not in Path('report.html').read_text()
 
 
-def test_a_name_that_is_no_unicode_is_written_with_a_mark_in_its_place(files, tmp_path):
+def test_invalid_unicode_in_names_is_replaced(files, tmp_path):
     annotations = json.loads(files[0].read_text())
     annotations['categories'][0]['name'] = 'half \ud800'
     (tmp_path / 'a.json').write_text(json.dumps(annotations))
@@ -75,7 +75,7 @@ def test_a_name_that_is_no_unicode_is_written_with_a_mark_in_its_place(files, tm
     assert 'half ?' in Path('report.html').read_text(encoding='utf-8')
 
 
-def test_annotations_without_area_and_crowds_will_do(files, tmp_path):
+def test_accepts_annotations_without_area_and_crowds(files, tmp_path):
     annotations = json.loads(files[0].read_text())
     for one in annotations['annotations']:
         del one['area'], one['iscrowd']
@@ -116,7 +116,7 @@ def results(change):
         (lambda: results(lambda r: r[0].update(category_id=77)), 'values of its category_id, such as 77'),
     ],
 )
-def test_what_does_not_fit_is_said_in_one_line(files, damage, words):
+def test_mismatched_inputs_are_reported_in_one_line(files, damage, words):
     annotations, images = files
     changed = damage() or {}
     with pytest.raises(UserError, match=words) as error:
@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_said_in_one_line(files, damage, words):
 
 
 @pytest.mark.parametrize('box', [[5000, 5000, 0, 0], [1e308, 5, 5, 5], [2**63, 5, 5, 5]])
-def test_a_box_outside_the_image_is_drawn_somewhere(files, box):
+def test_draws_a_box_outside_the_image(files, box):
     results(lambda r: r.append(dict(image_id=1, category_id=1, bbox=box, score=1.0)))
     analyze('r.json', *files, 'report.html')
     assert 'circle 1.00: nothing there' in Path('report.html').read_text()

@@ -73,7 +73,7 @@ def test_objects_are_counted_by_coco_sizes(data):
     ]
 
 
-def test_an_object_of_id_0_is_found_as_any_other(data):
+def test_object_with_id_0_is_matched(data):
     annotations, detections = data
     expected = evaluate(annotations, detections)
     # The second object, which a detection is near.

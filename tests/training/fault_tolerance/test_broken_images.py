@@ -24,7 +24,7 @@ def image_file(tmp_path):
     return path
 
 
-def test_a_complete_image_is_loaded_like_by_load_image_from_file(image_file):
+def test_valid_image_is_loaded_as_by_load_image_from_file(image_file):
     results = LoadCompleteImage().transform(dict(img_path=str(image_file)))
     np.testing.assert_array_equal(results['img'], cv2.imread(str(image_file)))
 
@@ -40,7 +40,7 @@ def test_a_complete_image_is_loaded_like_by_load_image_from_file(image_file):
     ],
     ids=['cut', 'missing', 'empty', 'text', 'zeros within'],
 )
-def test_a_broken_one_is_named(image_file, damage):
+def test_broken_image_is_reported(image_file, damage):
     damage(image_file)
     with pytest.raises(BrokenImageError, match=r'^.*image\.jpg '):
         LoadCompleteImage().transform(dict(img_path=str(image_file)))
@@ -61,7 +61,7 @@ train_dataloader = dict(dataset=_plain)
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-def test_a_broken_image_is_left_out_and_named_once(random_config, data, tmp_path, capfd, workers):
+def test_broken_image_is_skipped_and_reported_once(random_config, data, tmp_path, capfd, workers):
     cut(data / 'train2017' / '000000000003.jpg')
     train(random_config(more=plain_coco(data), workers=workers), work_dir=str(tmp_path / 'run'))
     out = capfd.readouterr()
@@ -71,7 +71,7 @@ def test_a_broken_image_is_left_out_and_named_once(random_config, data, tmp_path
     assert (tmp_path / 'run' / 'epoch_2.pth').is_file()
 
 
-def test_too_many_end_the_run_with_the_list(random_config, data, tmp_path):
+def test_too_many_broken_images_end_the_run(random_config, data, tmp_path):
     for number in (3, 4, 5):
         cut(data / 'train2017' / f'00000000000{number}.jpg')
     # The check before the run would refuse them: they broke after it.

@@ -15,7 +15,7 @@ class ChaosHere(Chaos):
 
 
 @pytest.mark.slow
-def test_training_survives_what_is_thrown_at_it(tmp_path):
+def test_training_survives_injected_faults(tmp_path):
     chaos = ChaosHere(tmp_path, seed=1)
     killed, corrupt, annotations, images = (Tally(name) for name in ('killed', 'corrupt', 'annotations', 'images'))
     chaos.kill(killed, [True])

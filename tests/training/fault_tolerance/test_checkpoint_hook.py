@@ -29,7 +29,7 @@ class SpoilWeights(Hook):
 
 
 @pytest.mark.slow
-def test_whenever_the_process_might_be_killed_last_checkpoint_names_a_whole_file(random_config, tmp_path, monkeypatch):
+def test_last_checkpoint_is_valid_at_every_kill(random_config, tmp_path, monkeypatch):
     work_dir, seen = tmp_path / 'run', []
 
     def look(call):
@@ -54,7 +54,7 @@ def test_whenever_the_process_might_be_killed_last_checkpoint_names_a_whole_file
     assert [path.name for path in work_dir.glob('*.pth')] == ['epoch_2.pth']
 
 
-def test_a_full_disk_keeps_the_checkpoint_before_and_says_how_to_go_on(random_config, tmp_path, monkeypatch):
+def test_full_disk_keeps_the_previous_checkpoint(random_config, tmp_path, monkeypatch):
     write = storage.write_atomically
 
     def quota(path, content):
@@ -69,13 +69,13 @@ def test_a_full_disk_keeps_the_checkpoint_before_and_says_how_to_go_on(random_co
     assert is_valid_checkpoint(tmp_path / 'run' / 'epoch_1.pth')
 
 
-def test_a_folder_in_the_place_of_a_checkpoint_is_named(random_config, tmp_path):
+def test_folder_with_the_name_of_a_checkpoint_is_reported(random_config, tmp_path):
     (tmp_path / 'run' / 'epoch_1.pth').mkdir(parents=True)
     with pytest.raises(UserError, match=r'epoch_1\.pth could not be saved: .*Is a directory'):
         train(random_config(), work_dir=str(tmp_path / 'run'))
 
 
-def test_weights_that_are_no_numbers_are_not_saved(random_config, tmp_path):
+def test_weights_that_are_not_finite_are_not_saved(random_config, tmp_path):
     with pytest.raises(UserError, match=r'NaN or infinite .*epoch_1\.pth'):
         train(random_config("dict(type='SpoilWeights', step=12)"), work_dir=str(tmp_path / 'run'))
     assert not (tmp_path / 'run' / 'epoch_2.pth').exists()

@@ -102,9 +102,7 @@ def scalars(work_dir):
 
 
 @pytest.mark.parametrize('base', ['faster_rcnn', pytest.param('retinanet', marks=pytest.mark.slow)])
-def test_two_processes_follow_the_loss_of_one_with_twice_the_batch_and_evaluate_every_image_once(
-    base, config, tmp_path, tool
-):
+def test_two_processes_match_one_with_twice_the_batch_size(base, config, tmp_path, tool):
     two = torchrun(config('two', 2, 7, base), '--work-dir', tmp_path / 'two', cwd=tmp_path)
     out = two.communicate(timeout=300)[0]
     assert two.returncode == 0, out[-3000:]
@@ -139,7 +137,7 @@ class OneDies(Hook):
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_ends_the_other_with_its_error(config, tmp_path):
+def test_failed_process_ends_the_other_with_its_error(config, tmp_path):
     (tmp_path / 'one_dies.py').write_text(DIES)
     path = config('dies', 2, 7, hooks="dict(type='OneDies')", imports="'one_dies'")
     started = time.monotonic()
@@ -150,7 +148,7 @@ def test_a_process_that_dies_ends_the_other_with_its_error(config, tmp_path):
     assert time.monotonic() - started < 100  # a minute, and the start
 
 
-def test_a_launcher_without_its_environment_says_what_to_type(monkeypatch):
+def test_launcher_without_environment_is_an_error_with_the_command(monkeypatch):
     from mmengine.config import Config
 
     for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT', 'TORCHELASTIC_RUN_ID'):
@@ -168,7 +166,7 @@ class Head(RetinaHead):
 
 
 @pytest.mark.parametrize(('counts', 'own'), [(5.0, False), (10, True)])
-def test_a_normalizer_is_the_mean_over_the_processes_unless_the_head_sees_to_it(monkeypatch, counts, own):
+def test_loss_normalizer_is_the_mean_over_processes(monkeypatch, counts, own):
     monkeypatch.setattr(distributed, 'reduce_mean', lambda count: count / 2)
     if not own:
         monkeypatch.setattr(distributed.AnchorHead, 'get_targets', Head.get_targets)
@@ -177,7 +175,7 @@ def test_a_normalizer_is_the_mean_over_the_processes_unless_the_head_sees_to_it(
     assert head.get_targets()[4:] == (counts, 'more')
 
 
-def test_a_box_head_divides_by_the_mean_number_of_boxes_except_for_a_sampler(monkeypatch):
+def test_box_head_divides_by_the_mean_number_of_boxes(monkeypatch):
     monkeypatch.setattr(distributed, 'reduce_mean', lambda count: count / 2)
     head = BBoxHead(num_classes=3)
     boxes = 6

@@ -35,7 +35,7 @@ class RecordImages(Hook):
         pytest.param(9, 0, [], ACCUMULATE, marks=pytest.mark.slow),
     ],
 )
-def test_a_run_stopped_after_any_step_goes_on_as_if_it_had_not(random_config, tmp_path, step, workers, hooks, more):
+def test_resuming_after_any_step_is_exact(random_config, tmp_path, step, workers, hooks, more):
     whole = train(random_config(*hooks, more=more), work_dir=str(tmp_path / 'whole'))['checkpoint']
     config = random_config(*hooks, f"dict(type='SignalAfterStep', step={step})", workers=workers, more=more)
     with pytest.raises(StoppedError) as stopped:
@@ -60,7 +60,7 @@ def test_no_image_is_seen_twice_in_a_resumed_epoch(random_config, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_epoch_begins_anew_when_the_batch_size_has_changed(random_config, tmp_path, capfd):
+def test_changed_batch_size_restarts_the_epoch(random_config, tmp_path, capfd):
     with pytest.raises(StoppedError):
         train(random_config("dict(type='SignalAfterStep', step=4)"), work_dir=str(tmp_path / 'run'))
     RecordImages.seen = []

@@ -22,7 +22,7 @@ class ExplodeAtStep(Hook):
                 parameter.data *= float('inf')
 
 
-def test_it_ends_the_run_with_its_images_and_the_checkpoint_from_before(random_config, tmp_path):
+def test_ends_the_run_with_its_images_and_the_last_good_checkpoint(random_config, tmp_path):
     with pytest.raises(UserError, match=r'(?s)NaN or infinite at step 8 .*epoch_1\.pth.*--resume') as raised:
         train(random_config("dict(type='ExplodeAtStep', step=8)"), work_dir=str(tmp_path / 'run'))
     assert all(f'{image} (' in str(raised.value) for image in ExplodeAtStep.images)

@@ -20,7 +20,7 @@ def draws(rank, world_size, images, step=(7, 1, 3)):
 
 
 @pytest.mark.parametrize('world_size', [2, 3])
-def test_processes_draw_for_their_images_what_one_would(world_size):
+def test_processes_sample_as_a_single_one(world_size):
     one = draws(0, 1, 6)
     for rank in range(world_size):
         random.seed(rank)
@@ -28,12 +28,12 @@ def test_processes_draw_for_their_images_what_one_would(world_size):
         assert draws(rank, world_size, 6 // world_size) == one[rank::world_size]
 
 
-def test_images_steps_and_samplers_draw_differently():
+def test_images_steps_and_samplers_have_different_seeds():
     drawn = [*draws(0, 1, 3), *draws(0, 1, 1, (7, 1, 4)), *draws(0, 1, 1, (7, 2, 3)), *draws(0, 1, 1, (8, 1, 3))]
     assert len(set(map(tuple, drawn))) == 6
 
 
-def test_what_is_drawn_afterwards_does_not_depend_on_it():
+def test_global_random_state_is_unchanged():
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)

@@ -3,7 +3,7 @@
 from mmdet_shufflenetv2.training.fault_tolerance import interrupt_hook
 
 
-def test_processes_agree_once_an_evaluation_since_their_numbers_of_batches_may_differ(monkeypatch):
+def test_processes_agree_to_stop_once_per_evaluation(monkeypatch):
     asked = []
     monkeypatch.setattr(interrupt_hook, 'is_distributed', lambda: True)
     monkeypatch.setattr(interrupt_hook, 'all_reduce', lambda *args: asked.append(args))

@@ -122,7 +122,7 @@ def saved(work_dir: Path, number: int, by_epoch: bool) -> Path:
     ],
     ids=str,
 )
-def test_a_changed_schedule_goes_on_as_if_the_run_had_begun_with_it(tmp_path, by_epoch, change):
+def test_changed_schedule_continues_as_from_the_start(tmp_path, by_epoch, change):
     unit = 1 if by_epoch else 4
     long = 6 * unit
     kinds = dict(
@@ -146,7 +146,7 @@ def test_a_changed_schedule_goes_on_as_if_the_run_had_begun_with_it(tmp_path, by
 
 
 @pytest.mark.parametrize('kind', ['OneCycleLR', 'CosineRestartLR'])
-def test_schedules_of_a_fixed_length_are_lengthened_too(tmp_path, kind):
+def test_fixed_length_schedules_are_extended(tmp_path, kind):
 
     def of(epochs):
         return dict(
@@ -161,7 +161,7 @@ def test_schedules_of_a_fixed_length_are_lengthened_too(tmp_path, kind):
 
 
 @pytest.mark.parametrize('change', [dict(batch=4), dict(batch=1), dict(count=12)], ids=str)
-def test_another_batch_size_or_number_of_images_goes_on_after_the_same_epoch(tmp_path, change):
+def test_other_batch_size_or_images_continue_after_the_same_epoch(tmp_path, change):
     wanted = run(tmp_path / 'at_once', 6, **change)
     run(tmp_path / 'part', 6)
     got = run(tmp_path / 'part', 6, resume=tmp_path / 'part' / 'epoch_2.pth', **change)
@@ -170,7 +170,7 @@ def test_another_batch_size_or_number_of_images_goes_on_after_the_same_epoch(tmp
     assert list(got.values()) == pytest.approx([wanted[step] for step in got], rel=1e-9)
 
 
-def test_other_settings_of_the_optimizer_take_effect(tmp_path):
+def test_changed_optimizer_settings_take_effect(tmp_path):
     run(tmp_path, 2, momentum=0.9)
     run(tmp_path, 4, momentum=0.5, weight_decay=0.1, resume=tmp_path / 'epoch_2.pth')
     [group] = load(tmp_path / 'epoch_4.pth')['optimizer']['param_groups']
@@ -198,19 +198,19 @@ def test_the_same_settings_are_restored_bit_for_bit(tmp_path, by_epoch):
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_what_a_resumed_run_cannot_change_is_refused(tmp_path, change, words):
+def test_rejects_changes_that_resuming_cannot_make(tmp_path, change, words):
     run(tmp_path, 2, seed=7)
     with pytest.raises(UserError, match=words):
         run(tmp_path, **(dict(length=4, seed=7) | change), resume=tmp_path / 'epoch_2.pth')
 
 
-def test_weights_alone_are_no_run(tmp_path):
+def test_weights_without_training_state_cannot_be_resumed(tmp_path):
     torch.save(dict(state_dict=Line(2).state_dict(), meta={}), tmp_path / 'weights.pth')
     with pytest.raises(UserError, match='no training state.* load_from='):
         run(tmp_path, 2, resume=tmp_path / 'weights.pth')
 
 
-def test_a_run_with_nothing_left_says_so(tmp_path, monkeypatch):
+def test_finished_run_is_reported(tmp_path, monkeypatch):
     said = []
     run(tmp_path, 2)
     monkeypatch.setattr('mmengine.logging.MMLogger.warning', lambda self, text, *args, **kwargs: said.append(text))

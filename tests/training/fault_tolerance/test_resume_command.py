@@ -23,7 +23,7 @@ from mmdet_shufflenetv2.training.fault_tolerance.resume_command import resume_co
         ),
     ],
 )
-def test_it_is_what_was_typed_with_resume_once(typed, environment, expected, monkeypatch):
+def test_resume_command_has_resume_once(typed, environment, expected, monkeypatch):
     for name in ('TORCHELASTIC_RUN_ID', 'GROUP_WORLD_SIZE'):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -45,7 +45,7 @@ def test_it_is_what_was_typed_with_resume_once(typed, environment, expected, mon
         ),
     ],
 )
-def test_it_starts_the_same_program(program, expected, with_torchrun, monkeypatch):
+def test_resume_command_starts_the_same_program(program, expected, with_torchrun, monkeypatch):
     monkeypatch.delenv('TORCHELASTIC_RUN_ID', raising=False)
     monkeypatch.delenv('GROUP_WORLD_SIZE', raising=False)
     monkeypatch.setattr(sys, 'argv', [program, 'train', 'c.py'])
