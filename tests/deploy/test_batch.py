@@ -58,7 +58,7 @@ def write_batch(path, batch):
 
 @pytest.mark.parametrize('batch', [2, 3, 8])
 @pytest.mark.parametrize('make', [ExportedDetector, Detector])
-def test_images_of_any_number_and_size_get_their_own_detections(batch, make, tmp_path):
+def test_batch_matches_single_images(batch, make, tmp_path):
     detector = make(write_batch(tmp_path / 'd.onnx', batch))
     sizes = [(48, 64), (48, 64), (90, 40), (48, 64), (20, 200), (90, 40), (48, 64)]
     images = [np.full((*size, 3), 30 * number, np.uint8) for number, size in enumerate(sizes)]
@@ -75,7 +75,7 @@ def test_images_of_any_number_and_size_get_their_own_detections(batch, make, tmp
 
 
 @pytest.mark.parametrize('name', ['FCOS', pytest.param('Mask R-CNN', marks=pytest.mark.slow)])
-def test_a_batch_is_compared_image_by_image(name, tmp_path):
+def test_check_compares_a_batch_by_image(name, tmp_path):
     model = small_detector(name)
     image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
     export_detector(model, tmp_path / 'd.onnx', image, block=None, batch=2)
@@ -84,7 +84,7 @@ def test_a_batch_is_compared_image_by_image(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_batch_that_is_put_together_in_another_order_is_refused(tmp_path, monkeypatch):
+def test_rejects_batch_in_another_order(tmp_path, monkeypatch):
     right = graph.DetectionGraph._found_in_each
 
     def exchanged(self, *args):
@@ -107,6 +107,6 @@ def test_a_batch_that_is_put_together_in_another_order_is_refused(tmp_path, monk
         ('d.onnx', dict(batch=2, backbone_only=True), 'a backbone takes any number'),
     ],
 )
-def test_a_batch_that_a_file_cannot_have_is_refused(out, options, words, tmp_path):
+def test_rejects_unsupported_batch(out, options, words, tmp_path):
     with pytest.raises(UserError, match=words):
         export_model('config.py', 'checkpoint.pth', tmp_path / out, **options)

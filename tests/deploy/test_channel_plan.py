@@ -8,7 +8,7 @@ from mmdet_shufflenetv2.models.backbones.shuffle_unit import BasicUnit, Downsamp
 STYLE = UnitStyle(conv_cfg=None, norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'))
 
 
-def test_the_example_in_the_docstring_comes_out_as_written():
+def test_docstring_example_is_correct():
     units = [DownsampleUnit(4, 8, STYLE), BasicUnit(8, STYLE), BasicUnit(8, STYLE)]
     plan = plan_stage(units, (4, 4))
     # Of branch a: a2 a3 | a1 | a0; of b likewise; of c: c2 c3 | c0 c1; of d all.
@@ -28,7 +28,7 @@ def test_the_example_in_the_docstring_comes_out_as_written():
 @pytest.mark.parametrize('variant', ['torchvision', 'authors'])
 @pytest.mark.parametrize('block', [1, 4, 8, 16])
 @pytest.mark.parametrize('stage', ['stage2', 'stage3', 'stage4'])
-def test_every_channel_arrives_once_where_it_is_consumed(variant, block, stage):
+def test_every_channel_reaches_its_consumer_once(variant, block, stage):
     units = list(getattr(ShuffleNetV2(variant=variant), stage))
     branches = [list(branch.children()) for branch in units[0].children()]
     widths = tuple(
@@ -44,7 +44,7 @@ def test_every_channel_arrives_once_where_it_is_consumed(variant, block, stage):
         assert all(width % block == 0 for width, _ in slices)
 
 
-def test_blocks_cost_little():
+def test_padding_to_blocks_costs_little():
     """Every slice padded alone would be 1.6 times as wide as what it holds."""
     plan = plan_stage(list(ShuffleNetV2().stage3), (116, 116), 16)
     assert max(len(order) for order in plan.produced) == 128

@@ -114,7 +114,7 @@ def computed(function, x):
     return {var.name: values[var.name].numpy() for var in function.outputs}
 
 
-def test_the_program_finds_what_the_detector_finds(small, small_nanodet):
+def test_program_matches_pytorch(small, small_nanodet):
     about = dict(coremltools.utils.load_spec(str(small)).description.metadata.userDefined)
     function = program(small)
 
@@ -136,7 +136,7 @@ def test_the_program_finds_what_the_detector_finds(small, small_nanodet):
         ).any()
 
 
-def test_another_program_finds_all_that_it_needs_in_the_package(small):
+def test_package_has_complete_metadata(small):
     inputs, outputs, operators = description(small)
     assert inputs == {'input': (1, 3, 64, 64)}
     assert {name: shape[-1] for name, shape in outputs.items()} == dict(boxes=4, scores=80)
@@ -155,7 +155,7 @@ def test_half_precision_halves_the_weights(small, small_nanodet, tmp_path):
     assert [kind.__name__ for kind in dtypes] == ['fp16']
 
 
-def test_a_package_that_exists_is_not_replaced(small_nanodet, tmp_path):
+def test_existing_package_is_not_replaced(small_nanodet, tmp_path):
     (tmp_path / 'd.mlpackage').mkdir()
     (tmp_path / 'd.mlpackage' / 'Manifest.json').write_text('mine')
     with pytest.raises(UserError, match='already exists: .*d.mlpackage'):
@@ -163,9 +163,7 @@ def test_a_package_that_exists_is_not_replaced(small_nanodet, tmp_path):
     assert (tmp_path / 'd.mlpackage' / 'Manifest.json').read_text() == 'mine'
 
 
-def test_a_layer_that_coremltools_cannot_convert_is_refused_with_the_targets_that_take_it(
-    small_nanodet, tmp_path, monkeypatch
-):
+def test_rejects_unsupported_layer_with_alternatives(small_nanodet, tmp_path, monkeypatch):
     def convert(*args, **kwargs):
         raise NotImplementedError("PyTorch convert function for op 'grid_sampler' not implemented.")
 
@@ -176,13 +174,13 @@ def test_a_layer_that_coremltools_cannot_convert_is_refused_with_the_targets_tha
 
 
 @pytest.mark.skipif(sys.platform == 'darwin', reason='macOS runs it')
-def test_a_package_on_another_system_is_refused_with_what_runs_there(small):
+def test_rejects_package_on_another_system(small):
     with pytest.raises(UserError, match=r'small.mlpackage is for coreml, .*on macOS only.*onnxruntime .\.onnx'):
         Detector(small)
 
 
 @pytest.mark.skipif(sys.platform != 'darwin', reason='Core ML runs on macOS only')
-def test_core_ml_finds_what_the_detector_finds(small, small_nanodet):
+def test_core_ml_matches_pytorch(small, small_nanodet):
     image = draw_image(np.random.default_rng(0), size=130)[0][:100]
     wanted, found = _detect(load_detector(*small_nanodet, 'cpu'), image), Detector(small)(image)
     for score, box, label in list(zip(wanted.scores, wanted.boxes, wanted.labels))[:5]:

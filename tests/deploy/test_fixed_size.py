@@ -12,7 +12,7 @@ MEAN, STD = (103.5, 116.25, 123.5), (57.5, 57.0, 58.25)
 
 
 @pytest.mark.parametrize('rgb', [False, True])
-def test_the_input_in_the_corner_is_the_data_preprocessors(rgb):
+def test_input_in_the_corner_matches_the_data_preprocessor(rgb):
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     x, offset, size = NetworkInput((64, 64), MEAN, STD, rgb, (0.0, 0.0, 0.0), center=False)(image)
     preprocessor = DetDataPreprocessor(MEAN, STD, bgr_to_rgb=rgb, pad_size_divisor=64)
@@ -21,7 +21,7 @@ def test_the_input_in_the_corner_is_the_data_preprocessors(rgb):
     assert (offset.tolist(), size.tolist()) == ([0] * 4, [60, 40])
 
 
-def test_the_input_in_the_center_has_the_border_on_all_sides():
+def test_centered_input_is_padded_on_all_sides():
     image = np.full((40, 61, 3), 200, np.uint8)
     x, offset, size = NetworkInput((64, 64), MEAN, STD, False, (1.0, 2.0, 3.0), center=True)(image)
     inside = np.zeros((64, 64), bool)
@@ -44,7 +44,7 @@ def made(priors=300, classes=5):
 
 @pytest.mark.parametrize('threshold', [0.3, 0.6])
 @pytest.mark.parametrize('most', [-1, 20])
-def test_the_boxes_that_are_kept_are_those_of_mmcvs_nms(threshold, most):
+def test_nms_matches_mmcv(threshold, most):
     boxes, scores = made()
     selection = Selection((300,), -1, 0.2, threshold, most, -1, clip=False)
     got = selection(boxes, scores, None, np.array([100, 100]))
@@ -61,7 +61,7 @@ def test_the_boxes_that_are_kept_are_those_of_mmcvs_nms(threshold, most):
     assert got[2].tolist() == labels[kept.numpy()].tolist()
 
 
-def test_candidates_are_the_best_of_each_level_and_inside_the_image():
+def test_candidates_are_the_best_of_each_level_and_clipped():
     boxes, scores = made()
     factors = np.linspace(0.5, 1, 300, dtype=np.float32)
     got = Selection((200, 100), 7, 0.1, 0.5, 100, -1, clip=True).candidates(boxes, scores, factors, np.array([50, 40]))
@@ -75,7 +75,7 @@ def test_candidates_are_the_best_of_each_level_and_inside_the_image():
         np.testing.assert_allclose(column, expected, rtol=1e-6)
 
 
-def test_where_a_prior_is_of_one_class_it_is_the_best():
+def test_one_class_keeps_the_best_class():
     boxes, scores = made()
     _, got, labels = Selection((300,), -1, 0.9, 0.5, 100, -1, clip=False, one_class=True).candidates(
         boxes, scores, None, np.array([100, 100])
@@ -86,13 +86,13 @@ def test_where_a_prior_is_of_one_class_it_is_the_best():
     assert labels.tolist() == best.indices[kept].tolist()
 
 
-def test_where_nothing_is_above_the_threshold_there_is_nothing():
+def test_no_score_above_the_threshold_gives_no_detections():
     boxes, scores = made()
     found = Selection((300,), -1, 2.0, 0.5, 100, -1, clip=True)(boxes, scores, None, np.array([100, 100]))
     assert [len(column) for column in found] == [0, 0, 0]
 
 
-def test_boxes_of_two_classes_are_kept_wherever_they_are():
+def test_boxes_of_two_classes_do_not_suppress_each_other():
     """OpenCV shifts boxes by their class, and takes the largest coordinate for the size of the image."""
     boxes = np.array([[90, 0, 100, 10], [-11, -101, -1, -91]], np.float32)
     selection = Selection((2,), -1, 0.2, 0.5, -1, -1, clip=False)

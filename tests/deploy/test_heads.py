@@ -49,7 +49,7 @@ def small_detector(name):
 @pytest.mark.parametrize(
     'name', [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in FAMILIES]
 )
-def test_a_detector_of_each_family_is_exported_and_equal(name, tmp_path):
+def test_exports_every_family(name, tmp_path):
     model = small_detector(name)
     image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
     export_detector(model, tmp_path / 'd.onnx', image, block=None)
@@ -60,7 +60,7 @@ def test_a_detector_of_each_family_is_exported_and_equal(name, tmp_path):
     assert matched_detections(model, ExportedDetector(tmp_path / 'd.onnx'), other) > 0
 
 
-def test_scores_of_a_class_that_is_no_points_best_are_compared_too(tmp_path):
+def test_scores_of_all_classes_are_compared(tmp_path):
     model = small_detector('YOLOX')
     for conv in model.bbox_head.multi_level_conv_cls:
         conv.bias.data[3] -= 2
@@ -76,7 +76,7 @@ def test_scores_of_a_class_that_is_no_points_best_are_compared_too(tmp_path):
 @pytest.mark.parametrize('groups', [1, 2])
 @pytest.mark.parametrize('options', [dict(stride=1, padding=1), dict(stride=2, padding=0), dict(padding=2, dilation=2)])
 @pytest.mark.parametrize('masked', [False, True])
-def test_deformable_convolution_is_torchvisions(options, groups, masked):
+def test_deformable_convolution_matches_torchvision(options, groups, masked):
     torch.manual_seed(0)
     x, weight = torch.randn(2, 4, 9, 12), torch.randn(6, 4 // groups, 3, 3)
     rows, columns = torch.nn.functional.conv2d(x, weight, groups=groups, **options).shape[2:]
@@ -88,7 +88,7 @@ def test_deformable_convolution_is_torchvisions(options, groups, masked):
 
 
 @pytest.mark.parametrize(('groups', 'scale'), [(1, 2), (2, 3)])
-def test_carafe_is_mmcvs(groups, scale):
+def test_carafe_matches_mmcv(groups, scale):
     torch.manual_seed(0)
     features, masks = torch.randn(2, 4, 5, 6), torch.rand(2, groups * 25, 5 * scale, 6 * scale)
     assert torch.allclose(
@@ -96,7 +96,7 @@ def test_carafe_is_mmcvs(groups, scale):
     )
 
 
-def test_deformable_attention_is_mmcvs():
+def test_deformable_attention_matches_mmcv():
     torch.manual_seed(0)
     shapes = torch.tensor([[6, 4], [3, 2]])
     value, locations = torch.randn(2, 30, 3, 8), torch.rand(2, 7, 3, 2, 4, 2) * 1.4 - 0.2
@@ -114,7 +114,7 @@ def test_regions_keep_their_order():
     assert torch.allclose(operators.extract_rois(extractor, features, rois), extractor(features, rois), atol=1e-5)
 
 
-def test_mmdetections_operators_are_back_after_tracing():
+def test_operators_are_restored_after_tracing():
     before = copy.copy(vars(mmcv.ops.deform_conv)), torch.linspace, SingleRoIExtractor.forward
     with operators.traceable():
         assert mmcv.ops.deform_conv.deform_conv2d is operators.deform_conv2d

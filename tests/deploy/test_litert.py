@@ -95,7 +95,7 @@ def written(module, x, folder):
 
 
 @pytest.mark.parametrize('name', OPERATORS)
-def test_an_operator_computes_what_pytorch_does(name, tmp_path):
+def test_operator_matches_pytorch(name, tmp_path):
     torch.manual_seed(0)
     module = OPERATORS[name].eval()
     for parameter in module.parameters():
@@ -123,7 +123,7 @@ def test_an_operator_computes_what_pytorch_does(name, tmp_path):
     ],
     ids=['fraction', 'bicubic', 'ceil_mode', 'average with padding', 'product of features', 'sine'],
 )
-def test_what_the_format_cannot_do_is_refused_by_name(module, words, tmp_path):
+def test_rejects_unsupported_operators_by_name(module, words, tmp_path):
     with pytest.raises(UserError, match=f'target=litert does not support .*{words.split("support ")[-1]}.*onnxruntime'):
         written(module, torch.randn(1, 8, 10, 9), tmp_path)
 
@@ -145,7 +145,7 @@ def small(small_nanodet, tmp_path_factory):
 
 
 @pytest.mark.parametrize('size', [50, 130])
-def test_the_file_finds_what_the_detector_finds(small, small_nanodet, size):
+def test_file_matches_pytorch(small, small_nanodet, size):
     image = draw_image(np.random.default_rng(size), size=size)[0][: size * 3 // 4]
     wanted = _detect(load_detector(*small_nanodet, 'cpu'), image)
     found = Detector(small)(image)
@@ -158,7 +158,7 @@ def test_the_file_finds_what_the_detector_finds(small, small_nanodet, size):
         ).any()
 
 
-def test_another_program_finds_all_that_it_needs_in_the_file(small):
+def test_file_has_complete_metadata(small):
     from ai_edge_litert.tools.flatbuffer_utils import read_model
 
     model = read_model(str(small))
@@ -172,7 +172,7 @@ def test_another_program_finds_all_that_it_needs_in_the_file(small):
 
 
 @pytest.mark.parametrize('name', ['RetinaNet', 'FCOS', 'RTMDet', 'SSDLite'])
-def test_other_one_stage_detectors_pass_the_check(name, tmp_path):
+def test_exports_other_one_stage_detectors(name, tmp_path):
     register_all_modules(init_default_scope=True)
     model = exportable(name, (96, 64))
     model.backbone = Pyramid(model.backbone)
@@ -190,7 +190,7 @@ def test_other_one_stage_detectors_pass_the_check(name, tmp_path):
         ('TOOD (deformable)', 'target=litert does not support .*GridSample'),
     ],
 )
-def test_a_detector_that_does_not_fit_is_refused_with_the_targets_that_take_it(name, words, tmp_path):
+def test_rejects_unsupported_detector_with_alternatives(name, words, tmp_path):
     register_all_modules(init_default_scope=True)
     model = exportable(name, (96, 64))
     model.backbone = Pyramid(model.backbone)
@@ -199,7 +199,7 @@ def test_a_detector_that_does_not_fit_is_refused_with_the_targets_that_take_it(n
         TARGETS['litert'].export(program, tmp_path / 'd.tflite', ExportOptions(None, '', ''))
 
 
-def test_a_file_that_computes_something_else_is_not_written(small_nanodet, tmp_path, monkeypatch):
+def test_file_with_wrong_outputs_is_not_written(small_nanodet, tmp_path, monkeypatch):
     from mmdet_shufflenetv2.deploy import tflite
 
     monkeypatch.setitem(tflite._OPERATORS, 'LeakyRelu', tflite._unary('RELU'))
@@ -208,13 +208,13 @@ def test_a_file_that_computes_something_else_is_not_written(small_nanodet, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_of_another_program_is_refused(tmp_path):
+def test_rejects_file_of_another_program(tmp_path):
     path = written(nn.Conv2d(3, 3, 1), torch.rand(1, 3, 4, 4), tmp_path)
     with pytest.raises(UserError, match='was not made by snv2 export'):
         Detector(path)
 
 
-def test_a_file_that_is_truncated_is_refused(small, tmp_path):
+def test_rejects_truncated_file(small, tmp_path):
     (tmp_path / 'd.tflite').write_bytes(small.read_bytes()[:1000])
     with pytest.raises(UserError, match='d.tflite cannot be read by LiteRT'):
         Detector(tmp_path / 'd.tflite')

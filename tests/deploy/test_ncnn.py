@@ -31,7 +31,7 @@ def small(small_nanodet, tmp_path_factory):
 
 
 @pytest.mark.parametrize('size', [50, 130])
-def test_the_file_finds_what_the_detector_finds(small, size):
+def test_file_matches_pytorch(small, size):
     config, checkpoint, out = small
     image = draw_image(np.random.default_rng(size), size=size)[0][: size * 3 // 4]
     wanted = _detect(load_detector(config, checkpoint, 'cpu'), image)
@@ -49,7 +49,7 @@ def test_the_file_finds_what_the_detector_finds(small, size):
 
 
 @pytest.mark.parametrize('kind', ['.bin', '.json'])
-def test_a_file_without_those_beside_it_is_refused(small, kind, tmp_path):
+def test_rejects_file_without_its_additional_files(small, kind, tmp_path):
     for suffix in {'.param', '.bin', '.json'} - {kind}:
         shutil.copy(small[2].with_suffix(suffix), tmp_path)
     with pytest.raises(UserError, match=f'small.param needs small{kind} beside it'):
@@ -57,7 +57,7 @@ def test_a_file_without_those_beside_it_is_refused(small, kind, tmp_path):
 
 
 @pytest.mark.parametrize(('content', 'words'), [('{', 'corrupt'), ('{}', 'not made by snv2 export')])
-def test_a_description_that_is_invalid_is_refused(small, content, words, tmp_path):
+def test_rejects_invalid_description(small, content, words, tmp_path):
     for suffix in ('.param', '.bin'):
         shutil.copy(small[2].with_suffix(suffix), tmp_path)
     (tmp_path / 'small.json').write_text(content)
@@ -65,7 +65,7 @@ def test_a_description_that_is_invalid_is_refused(small, content, words, tmp_pat
         Detector(tmp_path / 'small.param')
 
 
-def test_a_network_that_ncnn_cannot_read_is_refused_with_the_layer(small, tmp_path):
+def test_rejects_unknown_ncnn_layer(small, tmp_path):
     for suffix in ('.bin', '.json'):
         shutil.copy(small[2].with_suffix(suffix), tmp_path)
     text = small[2].read_text().replace('ConvolutionDepthWise', 'NoSuchLayer')
@@ -74,7 +74,7 @@ def test_a_network_that_ncnn_cannot_read_is_refused_with_the_layer(small, tmp_pa
         Detector(tmp_path / 'small.param')
 
 
-def test_the_description_has_all_that_another_program_needs(small):
+def test_description_is_complete(small):
     about = json.loads(small[2].with_suffix('.json').read_text())
     assert about['input']['size'] == [64, 64]
     assert about['selection']['iou_threshold'] == 0.6
@@ -83,14 +83,14 @@ def test_the_description_has_all_that_another_program_needs(small):
 
 
 @pytest.mark.parametrize(('out', 'there'), [('d.param', 'd.xml'), ('d.xml', 'd.param'), ('d.param', 'd.json')])
-def test_files_of_something_else_are_not_replaced(out, there, tmp_path):
+def test_unrelated_files_are_not_replaced(out, there, tmp_path):
     (tmp_path / there).write_text('mine')
     with pytest.raises(UserError, match=f'{there}.* Choose another name'):
         export_model('config.py', 'checkpoint.pth', tmp_path / out)
     assert (tmp_path / there).read_text() == 'mine'
 
 
-def test_in_8_bits_are_the_convolutions_inside(small, tmp_path):
+def test_int8_applies_to_inner_convolutions(small, tmp_path):
     out = tmp_path / 'd.param'
     cv2.imwrite(str(tmp_path / 'photo.png'), draw_image(np.random.default_rng(0), size=100)[0])
     checked = export_model(*small[:2], out, precision='int8', data=tmp_path)
@@ -133,7 +133,7 @@ def gated(request, tmp_path):
     return tmp_path / 'gated.param', weights, biases
 
 
-def test_8_bits_compute_what_pytorch_computes_with_rounded_numbers(gated):
+def test_int8_matches_pytorch_with_rounded_values(gated):
     path, weights, biases = gated
     inputs = [(np.random.default_rng(seed).normal(size=(3, 6, 7)) * seed).astype(np.float32) for seed in (1, 2)]
     write_int8(path, _net(path, 1, 'fp32'), inputs)
@@ -157,7 +157,7 @@ def test_8_bits_compute_what_pytorch_computes_with_rounded_numbers(gated):
     assert [layer.name for layer in read_layers(path.read_text()) if layer.params.get('8') == '1'] == ['conv_1']
 
 
-def test_weights_of_another_kind_of_layer_are_not_mistaken_for_a_convolutions(gated):
+def test_rejects_weights_of_unknown_layers(gated):
     path = gated[0]
     path.write_text(GATED.replace('Split split_0 1 2 a b c', 'PReLU act 1 1 a p 0=4\nSplit split_0 1 2 p b c'))
     content = path.with_suffix('.bin').read_bytes()
@@ -171,7 +171,7 @@ def test_weights_of_another_kind_of_layer_are_not_mistaken_for_a_convolutions(ga
 @needs_shared('weights')
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', ['nanodet_m', 'nanodet_plus_m'])
-def test_published_weights_detect_the_same_in_8_bits(kind, tmp_path):
+def test_published_weights_agree_in_int8(kind, tmp_path):
     checked = export_model(
         ROOT / 'configs' / f'{kind}_snv2.py',
         SHARED / 'weights' / f'{kind}_320.pth',

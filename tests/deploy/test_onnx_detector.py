@@ -21,7 +21,7 @@ def detector(tmp_path):
 
 
 @pytest.mark.parametrize('shape', [(100, 200), (200, 100), (7, 1000), (48, 64), (1, 1)])
-def test_boxes_come_back_in_pixels_of_the_image_given(detector, shape):
+def test_boxes_are_in_pixels_of_the_original_image(detector, shape):
     boxes, scores, labels = detector(np.zeros((*shape, 3), np.uint8))
     np.testing.assert_allclose(boxes, [[0, 0, shape[1], shape[0]]], rtol=1e-5)
     assert scores.tolist() == [0.75]
@@ -30,14 +30,14 @@ def test_boxes_come_back_in_pixels_of_the_image_given(detector, shape):
 
 @pytest.mark.parametrize('scale', [(1333, 800), (320, 320), (640, 480)])
 @pytest.mark.parametrize('shape', [(427, 640), (640, 427), (333, 500), (480, 480), (1080, 1921)])
-def test_the_size_is_the_one_that_mmcv_resizes_to(scale, shape):
+def test_resized_size_matches_mmcv(scale, shape):
     expected = mmcv.imrescale(np.zeros((*shape, 3), np.uint8), scale).shape[:2]
     assert Resize(scale, keep_ratio=True, cut=False).size(*shape) == expected
 
 
 @pytest.mark.parametrize('scale', [(224, 160), (160, 224), (320, 320)])
 @pytest.mark.parametrize('shape', [(427, 640), (640, 427), (333, 500), (480, 480), (1080, 1921)])
-def test_the_size_is_the_one_that_the_training_resizes_to(scale, shape):
+def test_resized_size_matches_the_training(scale, shape):
     results = FitResize(scale).transform(dict(img=np.zeros((*shape, 3), np.uint8), img_shape=shape))
     assert Resize(scale, keep_ratio=True, cut=True, fit=True).size(*shape) == results['img_shape']
 
@@ -47,7 +47,7 @@ def test_the_size_is_the_one_that_the_training_resizes_to(scale, shape):
     ('backend', 'interpolation'),
     [(backend, kind) for backend, kinds in INTERPOLATIONS.items() for kind in kinds if backend != 'warp'],
 )
-def test_an_image_is_resized_as_by_the_test_pipeline_up_and_down(backend, interpolation, shape):
+def test_resizing_matches_the_test_pipeline(backend, interpolation, shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     options = dict(scale=(192, 128), keep_ratio=True, backend=backend, interpolation=interpolation)
     expected = transforms.Resize(**options).transform(dict(img=image, img_shape=shape))['img']
@@ -55,7 +55,7 @@ def test_an_image_is_resized_as_by_the_test_pipeline_up_and_down(backend, interp
 
 
 @pytest.mark.parametrize('shape', [(60, 90), (300, 200)])
-def test_an_image_is_warped_as_by_the_test_pipeline(shape):
+def test_warping_matches_the_test_pipeline(shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     expected = WarpResize(scale=(192, 128)).transform(dict(img=image))['img']
     assert np.array_equal(Resize((192, 128), keep_ratio=False, cut=True, backend='warp')(image), expected)
@@ -73,7 +73,7 @@ def test_an_image_is_warped_as_by_the_test_pipeline(shape):
         (np.zeros((0, 4, 3), np.uint8), ['(0, 4, 3)']),
     ],
 )
-def test_what_is_no_image_is_refused(detector, image, words):
+def test_rejects_what_is_not_an_image(detector, image, words):
     with pytest.raises(UserError) as error:
         detector(image)
     assert all(word in str(error.value) for word in words), error.value
@@ -88,7 +88,7 @@ def test_what_is_no_image_is_refused(detector, image, words):
         ({'mmdet_shufflenetv2': '0'}, ['is a backbone', '`backbone_only`']),
     ],
 )
-def test_a_file_that_is_no_detector_of_ours_is_refused(content, words, tmp_path):
+def test_rejects_file_of_other_origin(content, words, tmp_path):
     path = tmp_path / 'd.onnx'
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -100,12 +100,12 @@ def test_a_file_that_is_no_detector_of_ours_is_refused(content, words, tmp_path)
 
 
 @pytest.mark.parametrize('threads', [0, -3])
-def test_a_number_of_threads_that_cannot_be_is_refused(threads, tmp_path):
+def test_rejects_invalid_number_of_threads(threads, tmp_path):
     with pytest.raises(UserError, match=f'threads={threads} .*expected 1 or more'):
         ExportedDetector(write(tmp_path / 'd.onnx'), threads=threads)
 
 
-def test_it_runs_where_neither_pytorch_nor_openmmlab_is_installed(tmp_path):
+def test_runs_without_pytorch_and_openmmlab(tmp_path):
     write(tmp_path / 'd.onnx')
     cv2.imwrite(str(tmp_path / 'photo.png'), np.zeros((20, 30, 3), np.uint8))
     script = """

@@ -30,7 +30,7 @@ def graph(tmp_path):
 
 
 @pytest.mark.parametrize('options', [dict(), dict(threads=1), dict(shape=(1, 3, 9, 7))])
-def test_the_compiled_graph_computes_what_the_network_does(graph, options):
+def test_compiled_graph_matches_the_network(graph, options):
     conv, path = graph
     x = torch.rand(1, 3, 9, 7)
     out = compile_for_cpu(path, **options)(x.numpy())[0]
@@ -38,7 +38,7 @@ def test_the_compiled_graph_computes_what_the_network_does(graph, options):
 
 
 @pytest.mark.slow
-def test_signals_find_their_stack_when_models_are_released_in_the_order_of_their_making(graph):
+def test_signal_stack_survives_the_release_of_models(graph):
     code = f"""
 import gc, signal, subprocess
 from pathlib import Path

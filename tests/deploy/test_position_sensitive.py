@@ -7,7 +7,7 @@ from mmdet_shufflenetv2.deploy.heads.position_sensitive import ps_roi_align
 
 @pytest.mark.parametrize('samples', [1, 2, 3])
 @pytest.mark.parametrize(('size', 'channels'), [(7, 10), (3, 2)])
-def test_it_equals_torchvisions_operator_inside_across_and_outside_the_border(samples, size, channels):
+def test_matches_torchvision_inside_and_outside_the_image(samples, size, channels):
     torch.manual_seed(0)
     feature = torch.randn(1, channels * size * size, 12, 17)
     corner = torch.rand(60, 2) * torch.tensor([300.0, 240.0]) - 30

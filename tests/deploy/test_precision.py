@@ -44,7 +44,7 @@ def exported(tmp_path_factory):
         pytest.param('Cascade R-CNN', {'rpn_cls', 'rpn_reg', 'fc_cls', 'fc_reg'}, marks=pytest.mark.slow),
     ],
 )
-def test_the_last_layers_of_each_head_are_told(name, last, exported):
+def test_finds_the_last_layers_of_each_head(name, last, exported):
     graph = onnx.load(exported(name)[1]).graph
     found = layers(graph)
     assert {part for part in last if any(f'/{part}' in node for node in found.last)} == last
@@ -56,7 +56,7 @@ def test_the_last_layers_of_each_head_are_told(name, last, exported):
     assert not found.selection & found.weighted
 
 
-def test_8_bits_are_7_for_each_channel_and_neither_the_first_nor_the_last_layers(exported, tmp_path):
+def test_int8_is_7_bits_per_channel_without_first_and_last_layers(exported, tmp_path):
     path = exported('FCOS')[1]
     detector = ExportedDetector(path)
     write_int8(path, tmp_path / 'd.onnx', [detector.resized(IMAGE), detector.resized(IMAGE[:, ::-1])])
@@ -85,7 +85,7 @@ def run(path, names, image):
 
 
 @pytest.mark.slow
-def test_scores_and_boxes_in_lower_precision_are_the_detectors(exported, tmp_path):
+def test_lower_precision_is_close_to_the_detector(exported, tmp_path):
     path = exported('FCOS')[1]
     image = ExportedDetector(path).resized(IMAGE)
     write_half(path, tmp_path / 'half.onnx')
@@ -97,7 +97,7 @@ def test_scores_and_boxes_in_lower_precision_are_the_detectors(exported, tmp_pat
         assert np.abs(got_boxes - boxes).mean() < box_limit
 
 
-def test_in_half_precision_weights_are_rounded_and_coordinates_are_not(exported, tmp_path):
+def test_half_precision_rounds_weights_but_no_coordinates(exported, tmp_path):
     path = exported('FCOS')[1]
     write_half(path, tmp_path / 'half.onnx')
     weights = [one.data_type for one in onnx.load(tmp_path / 'half.onnx').graph.initializer if len(one.dims) == 4]
@@ -127,15 +127,15 @@ BOTH = detections([DOG, CAT], [0.9, 0.6], [0, 1])
         (detections([], [], []), 0.0),
     ],
 )
-def test_agreement_is_the_share_of_detections_with_a_partner(got, expected):
+def test_agreement_is_the_share_of_matching_detections(got, expected):
     assert agreement([BOTH], [got]) == pytest.approx(expected)
 
 
-def test_where_nothing_is_detected_there_is_nothing_to_disagree_on():
+def test_agreement_without_detections_is_one():
     assert agreement([detections([], [], [])], [detections([DOG], [0.1], [0])]) == 1.0
 
 
-def test_a_file_that_detects_other_objects_is_refused():
+def test_rejects_file_that_detects_other_objects():
     right, wrong = (SimpleNamespace(detect=lambda images, one=one: [one]) for one in (BOTH, detections([], [], [])))
     with pytest.raises(UserError, match='precision=int8 detects other objects than fp32 .* 0% .*issues/26324'):
         _agreement(right, wrong, [IMAGE], SimpleNamespace(precision='int8'))
@@ -152,14 +152,14 @@ def test_a_file_that_detects_other_objects_is_refused():
         ('d.onnx', dict(precision='int8', data='empty', target='tensorrt'), 'is not supported for tensorrt: .*fp16'),
     ],
 )
-def test_what_cannot_be_calibrated_is_refused_before_the_export(out, options, words, tmp_path, monkeypatch):
+def test_rejects_invalid_calibration_data_before_the_export(out, options, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()
     with pytest.raises(UserError, match=words):
         export_model('config.py', 'checkpoint.pth', tmp_path / out, **options)
 
 
-def test_images_to_calibrate_on_are_chosen_evenly_from_all_folders(tmp_path):
+def test_calibration_images_are_evenly_chosen_from_all_folders(tmp_path):
     for number in range(250):
         path = tmp_path / f'{number // 100}' / f'{number:03}.png'
         path.parent.mkdir(exist_ok=True)
@@ -174,7 +174,7 @@ def test_images_to_calibrate_on_are_chosen_evenly_from_all_folders(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
 @pytest.mark.parametrize(('precision', 'least'), [('fp16', 0.95), ('int8', 0.8)])
-def test_nanodet_plus_detects_the_same_in_lower_precision(suffix, precision, least, tmp_path):
+def test_nanodet_plus_agrees_in_lower_precision(suffix, precision, least, tmp_path):
     if suffix == '.xml':
         pytest.importorskip('openvino', reason="needs openvino: pip install '.[openvino]'")
     images = SHARED / 'coco_tiny' / 'train2017' if precision == 'int8' else None

@@ -41,7 +41,7 @@ def programs(tmp_path_factory):
 @pytest.mark.parametrize(('name', 'suffix'), [('openvino', 'xml'), ('openvino', 'onnx'), ('ncnn', 'param')])
 @pytest.mark.parametrize('kind', ['nanodet_m', 'nanodet_plus_m'])
 @pytest.mark.slow
-def test_a_program_finds_what_python_finds(programs, tmp_path, name, suffix, kind):
+def test_programs_match_python(programs, tmp_path, name, suffix, kind):
     program = programs / f'detect_{name}'
     if not program.exists():
         pytest.skip(f'needs {name} for C++ (CMAKE_PREFIX_PATH={os.environ.get("CMAKE_PREFIX_PATH", "")})')
@@ -69,7 +69,7 @@ def test_a_program_finds_what_python_finds(programs, tmp_path, name, suffix, kin
 
 
 @pytest.mark.parametrize('name', ['openvino', 'ncnn'])
-def test_a_missing_image_is_one_line(programs, tmp_path, name):
+def test_missing_image_is_reported_in_one_line(programs, tmp_path, name):
     program = programs / f'detect_{name}'
     if not program.exists():
         pytest.skip(f'needs {name} for C++')

@@ -61,7 +61,7 @@ def assert_equal(got, wanted):
         ),
     ],
 )
-def test_every_output_equals_the_backbones(kwargs, size, block):
+def test_outputs_equal_the_backbone(kwargs, size, block):
     backbone = trained(out_indices=(0, 1, 2, 3, 4), **kwargs)
     fast = shuffle_free(backbone, block=block)
     x = torch.randn(2, 3, *size)
@@ -72,7 +72,7 @@ def test_every_output_equals_the_backbones(kwargs, size, block):
 
 
 @pytest.mark.parametrize('depths', [(1, 1, 1), (2, 3, 2), (5, 11, 6)])
-def test_stages_may_have_any_depth(depths):
+def test_supports_any_depth(depths):
     backbone = trained(widen_factor=0.5, out_indices=(1, 2, 3))
     for name, depth in zip(('stage2', 'stage3', 'stage4'), depths):
         units = list(getattr(backbone, name))
@@ -86,7 +86,7 @@ def test_stages_may_have_any_depth(depths):
             assert_equal(got, wanted)
 
 
-def test_the_deep_network_too():
+def test_supports_the_deep_network():
     backbone = trained(depth=50, stage_channels=(8, 16, 32, 64), out_indices=(0, 1, 2, 3, 4, 5))
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_the_deep_network_too():
             assert_equal(got, wanted)
 
 
-def test_the_backbone_is_left_as_it_is():
+def test_backbone_is_not_changed():
     backbone = trained(widen_factor=0.5)
     before = copy.deepcopy(backbone.state_dict())
     shuffle_free(backbone)
@@ -127,7 +127,7 @@ def copied_bytes(module, x):
     return Count.total
 
 
-def test_less_than_half_of_the_copies_remain():
+def test_removes_more_than_half_of_the_copies():
     backbone = trained()
     x = torch.randn(1, 3, 64, 64)
     assert copied_bytes(shuffle_free(backbone, restore_order=False), x) < 0.5 * copied_bytes(backbone, x)
@@ -157,7 +157,7 @@ def detector(name):
 
 @pytest.mark.parametrize('name', ['faster_rcnn_snv2', 'retinanet_snv2', 'nanodet_m_snv2', 'nanodet_plus_m_snv2'])
 @pytest.mark.parametrize('block', [1, 16])
-def test_a_detectors_neck_absorbs_the_order_and_gives_the_same_features(name, block):
+def test_neck_absorbs_the_order_and_features_match(name, block):
     model = detector(name)
     fast = shuffle_free_detector(model, block=block)
     assert any(order is not None for order in fast.backbone.orders)
@@ -169,7 +169,7 @@ def test_a_detectors_neck_absorbs_the_order_and_gives_the_same_features(name, bl
 
 @pytest.mark.parametrize('block', [1, 16])
 @pytest.mark.parametrize('kwargs', [dict(), dict(with_residual=True), dict(act_cfg=dict(type='Sigmoid'))])
-def test_an_order_left_as_it_is_says_where_every_channel_stands(kwargs, block):
+def test_orders_list_the_original_channels(kwargs, block):
     backbone = trained(widen_factor=0.5, **kwargs)
     fast = shuffle_free(backbone, block=block, restore_order=False)
     x = torch.randn(1, 3, 64, 96)
@@ -221,7 +221,7 @@ def like(conv, **kwargs):
         ('stage2.0.branch2.0', dict(kernel_size=3, padding=1)),
     ],
 )
-def test_all_that_one_convolution_carries_is_kept(name, change):
+def test_properties_of_a_convolution_are_kept(name, change):
     torch.manual_seed(0)
     backbone = replaced(name, lambda conv: like(conv, **change))
     x = torch.randn(1, 3, 75, 101)
@@ -299,7 +299,7 @@ def hooked(module):
         ),
     ],
 )
-def test_what_would_be_lost_in_one_layer_is_refused(name, make, words):
+def test_rejects_layers_that_cannot_be_kept(name, make, words):
     torch.manual_seed(0)
     with pytest.raises(UserError, match=words):
         shuffle_free(replaced(name, make))
@@ -316,7 +316,7 @@ def test_what_would_be_lost_in_one_layer_is_refused(name, make, words):
         lambda conv: like(conv, kernel_size=3, padding=1, padding_mode='circular'),
     ],
 )
-def test_a_neck_whose_convolutions_are_not_plain_gives_the_same_features(make):
+def test_neck_with_special_convolutions_gives_the_same_features(make):
     model = detector('nanodet_m_snv2')
     for lateral in model.neck.lateral_convs:
         lateral.conv = make(lateral.conv)
@@ -353,13 +353,13 @@ def stage_in_training(backbone):
         (lambda: nn.Conv2d(3, 4, 1).eval(), ['expects a ShuffleNetV2', 'Conv2d']),
     ],
 )
-def test_what_cannot_be_made_shuffle_free_is_refused(make, words):
+def test_rejects_what_cannot_be_shuffle_free(make, words):
     with pytest.raises(UserError) as error:
         shuffle_free(make())
     assert all(word in str(error.value) for word in words), error.value
 
 
 @pytest.mark.parametrize('block', [0, -8, 1.5])
-def test_a_block_that_does_not_fit_is_refused(block):
+def test_rejects_invalid_block(block):
     with pytest.raises(UserError, match='block='):
         shuffle_free(trained(widen_factor=0.5), block=block)

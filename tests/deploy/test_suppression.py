@@ -27,7 +27,7 @@ def crowd(number=200):
 @pytest.mark.parametrize(
     'options', [dict(), dict(class_agnostic=False), dict(split_thr=10), dict(offset=0, score_threshold=0, max_num=-1)]
 )
-def test_options_that_are_served_keep_what_mmcv_keeps(options):
+def test_supported_options_match_mmcv(options):
     nms = dict(type='nms', iou_threshold=0.4, **options)
     check_nms(nms, 'model.test_cfg.nms')
     boxes, scores, labels = crowd()
@@ -80,7 +80,7 @@ def run(path, boxes, scores, labels):
 
 @pytest.mark.parametrize('most', [-1, 20, 1000])
 @pytest.mark.parametrize('first', [0, 50, 77])
-def test_the_graph_keeps_what_mmcv_keeps_whatever_the_label(most, first, graphs):
+def test_graph_nms_matches_mmcv_for_all_labels(most, first, graphs):
     boxes, scores, labels = crowd()
     labels += first
     expected, places = batched_nms(boxes, scores, labels, dict(type='nms', iou_threshold=0.4))
@@ -91,12 +91,12 @@ def test_the_graph_keeps_what_mmcv_keeps_whatever_the_label(most, first, graphs)
 
 
 @pytest.mark.parametrize('number', [0, 1])
-def test_the_graph_takes_no_box_and_one_box(number, graphs):
+def test_graph_nms_accepts_zero_and_one_box(number, graphs):
     kept = run(graphs[20], *(column[:number] for column in crowd()))
     assert [len(column) for column in kept] == [number] * 3
 
 
-def test_openvino_keeps_the_same(graphs):
+def test_openvino_nms_matches(graphs):
     openvino = pytest.importorskip('openvino', reason='needs openvino: pip install openvino')
     boxes, scores, labels = crowd()
     compiled = openvino.Core().compile_model(graphs[20], 'CPU', dict(INFERENCE_PRECISION_HINT='f32'))
@@ -108,7 +108,7 @@ def test_openvino_keeps_the_same(graphs):
 
 
 @pytest.mark.parametrize('first', [0, 50, 77])
-def test_in_half_precision_no_duplicate_stays_and_no_other_box_goes(first, graphs, tmp_path):
+def test_half_precision_nms_only_removes_duplicates(first, graphs, tmp_path):
     float16 = pytest.importorskip('onnxruntime.transformers.float16')
     half = float16.convert_float_to_float16(onnx.load(graphs[1000]), keep_io_types=True)
     onnx.save(half, tmp_path / 'half.onnx')
@@ -127,7 +127,7 @@ def test_in_half_precision_no_duplicate_stays_and_no_other_box_goes(first, graph
 
 @pytest.mark.parametrize('most', [None, 0, -1])
 @pytest.mark.parametrize('key', ['nms_pre', 'max_per_img'])
-def test_numbers_that_slice_from_the_end_are_refused(key, most):
+def test_rejects_maxima_below_one(key, most):
     cfg = ConfigDict({} if most is None else {key: most})
     check_most(ConfigDict({key: 1}), key, 'model.test_cfg')
     with pytest.raises(UserError, match=rf'model\.test_cfg\.{key}={most}: .*`cfg_options`'):
@@ -145,7 +145,7 @@ def test_numbers_that_slice_from_the_end_are_refused(key, most):
         dict(split_thr=10, max_num=5),
     ],
 )
-def test_options_with_which_mmcv_keeps_others_are_refused(options):
+def test_rejects_unsupported_nms_options(options):
     nms = dict(type='nms', iou_threshold=0.4) | options
     boxes, scores, labels = crowd()
     plain, _ = batched_nms(boxes, scores, labels, dict(type='nms', iou_threshold=0.4))
@@ -165,13 +165,13 @@ def test_options_with_which_mmcv_keeps_others_are_refused(options):
         (dict(type='nms', iou_threshold=0.5, sigma=0.5), 'sigma=0.5'),
     ],
 )
-def test_what_is_unknown_or_missing_is_named(nms, word):
+def test_unknown_or_missing_options_are_reported(nms, word):
     with pytest.raises(UserError, match=word):
         check_nms(nms, 'model.test_cfg.nms')
 
 
 @pytest.mark.parametrize('least', [-1, 0, 3, None])
-def test_both_sides_of_a_box_have_to_be_longer_than_the_least_size(least):
+def test_both_sides_must_exceed_the_minimum_size(least):
     sides = [(0, 0), (0, 5), (5, 0), (3, 5), (4, 4), (1, 1)]
     boxes = torch.tensor([[10, 20, 10 + width, 20 + height] for width, height in sides], dtype=torch.float32)
     scores, labels = torch.arange(6) / 6, torch.arange(6)
@@ -183,7 +183,7 @@ def test_both_sides_of_a_box_have_to_be_longer_than_the_least_size(least):
     assert torch.equal(kept[1], scores[expected])
 
 
-def test_a_least_size_in_pixels_that_the_graph_does_not_see_is_refused():
+def test_rejects_minimum_size_in_original_pixels():
     for served in (ConfigDict(), ConfigDict(min_bbox_size=0), ConfigDict(min_bbox_size=-1)):
         check_min_size(served, 'model.test_cfg')
     with pytest.raises(UserError, match=r'min_bbox_size=8: .*`cfg_options` model\.test_cfg\.min_bbox_size=0'):

@@ -27,7 +27,7 @@ from mmdet_shufflenetv2.deploy.targets.target import Program
         ('d.param', None, 'ncnn'),
     ],
 )
-def test_the_suffix_decides_unless_a_target_is_named(path, name, expected):
+def test_target_is_chosen_by_suffix_or_name(path, name, expected):
     assert target_of(path, name).name == expected
     assert is_exported(path)
 
@@ -40,24 +40,24 @@ def test_the_suffix_decides_unless_a_target_is_named(path, name, expected):
         ('d.onnx', 'tensorflow', 'target=tensorflow is unknown: expected one of onnxruntime, openvino, ncnn, litert,'),
     ],
 )
-def test_what_no_target_reads_is_refused_with_what_they_do_read(path, name, words):
+def test_rejects_unknown_suffix_with_the_known_ones(path, name, words):
     with pytest.raises(UserError, match=words):
         target_of(path, name)
 
 
-def test_a_missing_package_is_named_with_the_extra():
+def test_missing_package_is_reported_with_the_extra():
     with pytest.raises(UserError, match=r"needs no_such_module: pip install no_such_module.*'\.\[openvino\]'"):
         TARGETS['openvino'].need(['json', 'no_such_module'], 'Exporting')
 
 
-def test_a_package_that_is_too_old_is_named_with_the_version_that_is_needed():
+def test_old_package_is_reported_with_the_required_version():
     target = dataclasses.replace(TARGETS['litert'], oldest=(('numpy', '999.1'),))
     with pytest.raises(UserError, match=f"needs numpy 999.1 or later, got {np.__version__}: .*'.\\[litert\\]'"):
         target.need(['numpy'], 'Exporting')
 
 
 @pytest.mark.parametrize('name', ['onnxruntime', 'openvino'])
-def test_a_graph_of_each_target_finds_the_same_and_knows_its_classes(name, tmp_path):
+def test_targets_agree_and_have_classes(name, tmp_path):
     target = TARGETS[name]
     for module in target.run_modules:
         pytest.importorskip(module, reason=f"needs {module}: pip install '.[{target.extra}]'")

@@ -31,7 +31,7 @@ def small(small_nanodet, tmp_path_factory):
 
 @pytest.mark.parametrize(('precision', 'pixels'), [('fp32', 0.1), ('fp16', 1)])
 @pytest.mark.parametrize('size', [50, 130])
-def test_the_file_finds_what_the_detector_finds(small, small_nanodet, precision, pixels, size):
+def test_file_matches_pytorch(small, small_nanodet, precision, pixels, size):
     image = draw_image(np.random.default_rng(size), size=size)[0][: size * 3 // 4]
     wanted = _detect(load_detector(*small_nanodet, 'cpu'), image)
     found = Detector(small[precision])(image)
@@ -44,7 +44,7 @@ def test_the_file_finds_what_the_detector_finds(small, small_nanodet, precision,
         ).any()
 
 
-def test_openvino_runs_the_file_too(small):
+def test_openvino_runs_the_file(small):
     pytest.importorskip('openvino', reason="needs openvino: pip install '.[openvino]'")
     image = draw_image(np.random.default_rng(0), size=100)[0]
     found, other = (ExportedDetector(small['fp32'], target=target)(image) for target in (None, 'openvino'))
@@ -52,7 +52,7 @@ def test_openvino_runs_the_file_too(small):
 
 
 @pytest.mark.parametrize(('precision', 'dtype'), [('fp32', 'FLOAT'), ('fp16', 'FLOAT16')])
-def test_the_parser_gets_shapes_operators_and_types_that_it_takes(small, precision, dtype):
+def test_file_has_only_supported_shapes_operators_and_types(small, precision, dtype):
     graph = onnx.load(small[precision]).graph
     assert [[one.dim_value for one in info.type.tensor_type.shape.dim] for info in graph.input] == [[1, 3, 64, 64]]
     assert {one.name: [size.dim_value for size in one.type.tensor_type.shape.dim][-1] for one in graph.output} == dict(
@@ -65,7 +65,7 @@ def test_the_parser_gets_shapes_operators_and_types_that_it_takes(small, precisi
     assert {node.domain for node in graph.node} <= {'', 'ai.onnx'}
 
 
-def test_another_program_finds_all_that_it_needs_in_the_file(small):
+def test_file_has_complete_metadata(small):
     about = {one.key: one.value for one in onnx.load(small['fp32']).metadata_props}
     assert json.loads(about['input'])['size'] == [64, 64]
     assert json.loads(about['selection'])['iou_threshold'] == 0.6
@@ -74,7 +74,7 @@ def test_another_program_finds_all_that_it_needs_in_the_file(small):
 
 @pytest.mark.parametrize('name', ['RetinaNet', 'TOOD (deformable)'])
 @pytest.mark.slow
-def test_other_one_stage_detectors_pass_the_check(name, tmp_path):
+def test_exports_other_one_stage_detectors(name, tmp_path):
     program = traced(name, tmp_path)
     scores, boxes = TARGETS['tensorrt'].export(program, tmp_path / 'out.onnx', ExportOptions(None, '', ''))
     assert scores < 1e-4
@@ -88,19 +88,19 @@ def traced(name, folder):
     return export_detector(model, folder / 'd.onnx', draw_image(np.random.default_rng(0), size=96)[0], None)
 
 
-def test_an_operator_that_the_parser_lacks_is_refused_with_the_targets_that_take_it(tmp_path, monkeypatch):
+def test_rejects_unsupported_operator_with_alternatives(tmp_path, monkeypatch):
     program = traced('RTMDet', tmp_path)
     monkeypatch.setattr(tensorrt, 'OPERATORS', tensorrt.OPERATORS - {'Sigmoid'})
     with pytest.raises(UserError, match='target=tensorrt does not support Sigmoid .*onnxruntime .*openvino'):
         TARGETS['tensorrt'].export(program, tmp_path / 'out.onnx', ExportOptions(None, '', ''))
 
 
-def test_a_detector_in_two_stages_is_refused_with_the_targets_that_take_it(tmp_path):
+def test_rejects_two_stage_detector_with_alternatives(tmp_path):
     with pytest.raises(UserError, match='target=tensorrt .*one-stage detectors.*onnxruntime .*openvino'):
         TARGETS['tensorrt'].export(traced('Faster R-CNN', tmp_path), tmp_path / 'o.onnx', ExportOptions(None, '', ''))
 
 
-def test_the_command_says_how_to_build_the_engine(small_nanodet, tmp_path, tool):
+def test_command_prints_how_to_build_the_engine(small_nanodet, tmp_path, tool):
     out = tmp_path / 'd.onnx'
     ended = tool('export.py', *small_nanodet, out, '--target', 'tensorrt')
     assert ended.status == 0, ended.err

@@ -85,7 +85,7 @@ def wait_for_detections(page):
 
 @needs_npm
 @needs_chromium
-def test_the_page_finds_what_the_graph_finds_in_a_file_and_in_the_camera(tmp_path, browser, serve):
+def test_page_matches_the_graph_for_file_and_camera(tmp_path, browser, serve):
     folder = write_page(
         tmp_path / 'page',
         write(tmp_path / 'd.onnx'),
@@ -113,7 +113,7 @@ def test_the_page_finds_what_the_graph_finds_in_a_file_and_in_the_camera(tmp_pat
 @needs_chromium
 @needs_shared('weights')
 @pytest.mark.slow
-def test_a_detector_finds_the_same_in_the_browser_as_in_python(tmp_path, browser, serve):
+def test_browser_matches_python(tmp_path, browser, serve):
     pytest.importorskip('onnxruntime', reason='needs onnxruntime')
     export_model(
         str(ROOT / 'configs/nanodet_m_snv2.py'),
@@ -142,7 +142,7 @@ def test_a_detector_finds_the_same_in_the_browser_as_in_python(tmp_path, browser
 
 
 @needs_node
-def test_the_page_resizes_as_python_does(tmp_path):
+def test_page_resizes_like_python(tmp_path):
     rng = np.random.default_rng(0)
     cases = [
         (Resize(scale, ratio, cut, fit, interpolation, backend), shape)
@@ -206,24 +206,24 @@ def fake_npm(monkeypatch, folder, script):
         ('for last; do :; done; echo other > "$last/onnxruntime-web.tgz"', 'checksum differs'),
     ],
 )
-def test_what_npm_cannot_fetch_is_one_line_that_says_why(script, words, tmp_path, monkeypatch):
+def test_failed_npm_download_is_reported_in_one_line(script, words, tmp_path, monkeypatch):
     fake_npm(monkeypatch, tmp_path, script)
     with pytest.raises(UserError, match=words):
         web.TARGET.export(Program(None, None, {}, tmp_path / 'd.onnx'), tmp_path / 'page', None)
 
 
-def test_without_npm_the_line_says_how_to_get_it(tmp_path, monkeypatch):
+def test_missing_npm_is_reported_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv('PATH', str(tmp_path))
     with pytest.raises(UserError, match='npm is not installed.*Node.js'):
         web.TARGET.export(Program(None, None, {}, tmp_path / 'd.onnx'), tmp_path / 'page', None)
 
 
-def test_a_folder_with_files_is_refused_before_any_work(tmp_path):
+def test_rejects_nonempty_folder_first(tmp_path):
     (tmp_path / 'page').mkdir()
     (tmp_path / 'page' / 'mine.txt').touch()
     with pytest.raises(UserError, match='`out` already exists: .*page. Choose a new folder'):
         export_model('config.py', 'checkpoint.pth', str(tmp_path / 'page'), target='web')
 
 
-def test_only_its_name_asks_for_a_folder():
+def test_folder_target_is_only_selected_by_name():
     assert [name for name, target in TARGETS.items() if target.is_folder] == ['web']
