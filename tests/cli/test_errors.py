@@ -15,7 +15,7 @@ from mmdet_shufflenetv2.cli.errors import run_command
         (PermissionError(13, 'Permission denied', 'run'), 'Permission denied'),
     ],
 )
-def test_a_file_that_the_system_refuses_is_the_users_to_name(capsys, error, words):
+def test_system_error_about_a_file_is_a_user_error(capsys, error, words):
 
     def main():
         raise error
@@ -30,7 +30,7 @@ def test_a_file_that_the_system_refuses_is_the_users_to_name(capsys, error, word
 
 @pytest.mark.parametrize('unbuffered', [False, True])
 @pytest.mark.parametrize('ends', [lambda: None, lambda: sys.exit(0), lambda: print('more' * 9000)])
-def test_a_reader_that_has_enough_ends_a_tool_in_silence(monkeypatch, capfd, ends, unbuffered):
+def test_closed_pipe_ends_a_tool_silently(monkeypatch, capfd, ends, unbuffered):
     reads, writes = os.pipe()
     monkeypatch.setattr(
         sys, 'stdout', io.TextIOWrapper(os.fdopen(writes, 'wb', 0 if unbuffered else -1), write_through=unbuffered)
@@ -48,7 +48,7 @@ def test_a_reader_that_has_enough_ends_a_tool_in_silence(monkeypatch, capfd, end
     assert capfd.readouterr().err == ''
 
 
-def test_an_error_of_the_system_that_is_about_no_file_keeps_its_traceback():
+def test_system_error_without_a_file_keeps_its_traceback():
 
     def main():
         raise BrokenPipeError(32, 'Broken pipe')

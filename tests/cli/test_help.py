@@ -21,7 +21,7 @@ HEAVY = ('torch', 'numpy', 'mmengine', 'mmdet', 'mmcv', 'cv2')
         ['tools/train.py', '--help'],
     ],
 )
-def test_help_imports_nothing_that_takes_seconds(words):
+def test_help_imports_nothing_slow(words):
     ended = subprocess.run(
         [sys.executable, '-X', 'importtime', *words], capture_output=True, text=True, check=True, cwd=ROOT
     )
@@ -48,7 +48,7 @@ def test_each_command_shows_its_options(name, capsys):
 
 
 @pytest.mark.parametrize('name', COMMANDS)
-def test_each_command_refuses_a_flag_that_it_does_not_have(name, capsys):
+def test_rejects_unknown_flags(name, capsys):
     if name == 'run':
         pytest.skip("flags behind the script are the script's")
     with pytest.raises(SystemExit) as end:
@@ -57,7 +57,7 @@ def test_each_command_refuses_a_flag_that_it_does_not_have(name, capsys):
     assert 'Traceback' not in capsys.readouterr().err
 
 
-def test_a_command_that_does_not_exist_is_refused_with_the_nearest(capsys):
+def test_rejects_unknown_command_with_a_suggestion(capsys):
     with pytest.raises(SystemExit) as end:
         main(['trian'])
     assert end.value.code == 2
@@ -67,6 +67,6 @@ def test_a_command_that_does_not_exist_is_refused_with_the_nearest(capsys):
 
 
 @pytest.mark.parametrize('path', sorted((ROOT / 'tools').glob('[!_]*.py')), ids=lambda path: path.name)
-def test_each_tool_is_a_door_to_a_command(path):
+def test_each_tool_calls_a_command(path):
     line = next(line for line in path.read_text().splitlines() if line.startswith('SNV2_COMMAND = '))
     assert line.split("'")[1] in COMMANDS

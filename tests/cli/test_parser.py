@@ -41,5 +41,5 @@ from mmdet_shufflenetv2.config.options import (
         ),
     ],
 )
-def test_a_command_line_asks_for_what_python_asks_for(options, typed, asked):
+def test_command_line_and_python_give_the_same_options(options, typed, asked):
     assert parse(options, typed.split(), 'snv2') == asked

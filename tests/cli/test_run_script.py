@@ -100,7 +100,7 @@ def test_a_tool_of_mmdetection_runs(trained, launch, tmp_path, tool, args, writt
     assert written is None or list(tmp_path.glob(written))
 
 
-def test_a_script_runs_as_by_itself_but_behind_this_package(tmp_path):
+def test_script_runs_unchanged_after_importing_the_package(tmp_path):
     (tmp_path / 'beside.py').write_text('ANSWER = 42\n')
     (tmp_path / 'script.py').write_text(
         'from mmdet.apis import DetInferencer, init_detector\nimport sys, beside, mmcv.ops\n'
@@ -120,7 +120,7 @@ def test_a_script_runs_as_by_itself_but_behind_this_package(tmp_path):
     ('name', 'meant'),
     [('confusion_matrx.py', 'confusion_matrix'), ('tools/browse_data.py', 'browse_dataset'), ('not/a_tool', '.mim')],
 )
-def test_a_script_that_is_missing_is_named_with_what_is_near(launch, capsys, name, meant):
+def test_missing_script_is_reported_with_a_suggestion(launch, capsys, name, meant):
     assert launch('run', name) == 2
     message = capsys.readouterr().err
     assert message.startswith(f'error: Script not found: {name}. ')
@@ -131,7 +131,7 @@ def test_a_script_that_is_missing_is_named_with_what_is_near(launch, capsys, nam
     ('args', 'words'),
     [(['nothing'], 'error: unknown command: nothing.'), (['run'], 'the following arguments are required: SCRIPT')],
 )
-def test_a_command_that_is_missing_or_incomplete_is_said(launch, capsys, args, words):
+def test_incomplete_command_is_reported(launch, capsys, args, words):
     assert launch(*args) == 2
     assert words in capsys.readouterr().err
 

@@ -162,7 +162,7 @@ def test_every_command_with_options_has_a_mistake():
 
 
 @pytest.mark.parametrize('name', MISTAKES)
-def test_a_mistake_in_python_is_said_in_pythons_words(name, folder):
+def test_errors_in_python_name_arguments(name, folder):
     made, said, _, _ = MISTAKES[name]
     with pytest.raises(UserError, match=re.escape(said)) as error:
         made()
@@ -170,7 +170,7 @@ def test_a_mistake_in_python_is_said_in_pythons_words(name, folder):
 
 
 @pytest.mark.parametrize('name', MISTAKES)
-def test_a_mistake_on_the_command_line_is_said_in_flags(name, folder, capsys):
+def test_errors_on_the_command_line_name_flags(name, folder, capsys):
     _, _, typed, said = MISTAKES[name]
     with pytest.raises(SystemExit) as end:
         main([name, *typed])
@@ -188,7 +188,7 @@ TO_TYPE = re.compile(
 )
 
 
-def test_the_package_names_flags_on_no_line_but_in_commands_to_type():
+def test_package_has_flags_only_in_commands():
     flags = {
         flag
         for command in COMMANDS.values()

@@ -37,7 +37,7 @@ def log(tmp_path):
 
 
 @pytest.mark.parametrize('call', CALLS)
-def test_own_messages_are_shown_and_those_of_others_are_logged(call, log, capfd):
+def test_own_messages_are_shown_and_others_are_logged(call, log, capfd):
     file = log()
     with quiet_screen():
         say(OWN, CALLS[call].replace('told', 'ours'))
@@ -48,7 +48,7 @@ def test_own_messages_are_shown_and_those_of_others_are_logged(call, log, capfd)
     assert 'theirs' in file.read_text()
 
 
-def test_warnings_of_the_log_are_shown_unless_sound_runs_have_them(log, capfd):
+def test_log_warnings_are_shown_unless_harmless(log, capfd):
     file = log()
     with quiet_screen():
         say(FOREIGN, 'logger.warning("the weights are random")')
@@ -66,7 +66,7 @@ def test_warnings_of_python_are_logged(log, capfd):
     assert 'go away' not in ''.join(capfd.readouterr())
 
 
-def test_what_comes_before_the_log_file_is_in_it(log, capfd):
+def test_early_messages_are_in_the_log_file(log, capfd):
     with quiet_screen():
         say(FOREIGN, 'print("early")')
         say(FOREIGN, 'logger.info("so is this")')
@@ -77,7 +77,7 @@ def test_what_comes_before_the_log_file_is_in_it(log, capfd):
     assert not capfd.readouterr().out
 
 
-def test_results_of_others_are_shown_where_they_are_asked_for(log, capfd):
+def test_results_of_others_are_shown_on_request(log, capfd):
     log()
     with quiet_screen((' Average ', '\n+--')):
         say(FOREIGN, 'print(" Average Precision = 0.5")')
@@ -86,7 +86,7 @@ def test_results_of_others_are_shown_where_they_are_asked_for(log, capfd):
     assert capfd.readouterr().out == ' Average Precision = 0.5\n+---+\n| cat |\n'
 
 
-def test_everything_is_as_before_afterwards(log, capfd):
+def test_everything_is_restored(log, capfd):
     log()
     before = logging.Logger.callHandlers, MMLogger.callHandlers, warnings.showwarning
     with pytest.raises(ValueError, match='wrong'), quiet_screen():

@@ -79,7 +79,7 @@ def test_each_frame_of_a_video_is_an_image_and_no_two_share_a_name(here, name):
     }
 
 
-def test_labels_below_the_threshold_are_left_out_and_the_image_stays(here):
+def test_labels_below_the_threshold_are_dropped_but_not_the_image(here):
     photo(here / 'a' / 'x.png')
     predict('d.onnx', None, ['a'], 'out', save=['labelme'], score_thr=0.8)
     assert json.loads((here / 'out' / 'labelme' / 'x.json').read_text())['shapes'] == []

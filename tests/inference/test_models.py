@@ -21,7 +21,7 @@ def runs(tmp_path, monkeypatch):
     write(tmp_path / 'd.onnx')
 
 
-def test_checkpoints_of_runs_are_found_with_the_config_beside_them_newest_first(runs):
+def test_finds_checkpoints_with_their_configs_latest_first(runs):
     config = 'work_dirs/a/a.py'
     assert list(find_models().items()) == [
         ('work_dirs/b/d.onnx', Model('work_dirs/b/d.onnx', None)),
@@ -30,7 +30,7 @@ def test_checkpoints_of_runs_are_found_with_the_config_beside_them_newest_first(
     ]
 
 
-def test_a_config_holds_for_the_checkpoints_behind_it(runs):
+def test_config_applies_to_the_checkpoints_after_it(runs):
     one, two = 'work_dirs/a/epoch_1.pth', 'work_dirs/a/epoch_2.pth'
     assert find_models(['d.onnx', one, 'c.py', two]) == {
         'd.onnx': Model('d.onnx', None),
@@ -50,7 +50,7 @@ def test_a_config_holds_for_the_checkpoints_behind_it(runs):
         (['d/a.pth'], 'd/a.pth has no config inside. Name its config before the checkpoint: CONFIG d/a'),
     ],
 )
-def test_arguments_that_name_no_detector_are_refused(runs, arguments, words):
+def test_rejects_arguments_without_a_detector(runs, arguments, words):
     Path('random.pth').write_bytes(bytes(range(1, 256)))
     for name in ('text.txt', 'text.onnx'):
         Path(name).write_text('hello')
@@ -60,7 +60,7 @@ def test_arguments_that_name_no_detector_are_refused(runs, arguments, words):
         find_models(arguments)
 
 
-def test_without_any_checkpoint_it_says_what_to_type(tmp_path, monkeypatch):
+def test_missing_checkpoint_is_an_error_with_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r'No checkpoint found in work_dirs/\*/. Name some: snv2 app'):
         find_models()

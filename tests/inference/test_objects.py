@@ -26,7 +26,7 @@ def boxes(count=200):
         ('zone.json', dict(shapes=[dict(label='zone', shape_type='polygon', points=TRIANGLE)], imagePath='a.jpg')),
     ],
 )
-def test_a_region_is_given_as_numbers_or_as_a_file(region, content, tmp_path, monkeypatch):
+def test_region_is_numbers_or_a_file(region, content, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'zone.json').write_text(json.dumps(content))
     x, y = ((boxes()[:, :2] + boxes()[:, 2:]) / 2).T
@@ -35,7 +35,7 @@ def test_a_region_is_given_as_numbers_or_as_a_file(region, content, tmp_path, mo
     np.testing.assert_array_equal(Region(region)(boxes(), 100, 100), expected)
 
 
-def test_inside_is_what_supervision_finds_inside_of_a_zone():
+def test_region_matches_supervision():
     sv = pytest.importorskip('supervision')
     corners = np.array([(20, 5), (95, 20), (50, 50), (90, 95), (10, 80)])  # not convex
     zone = sv.PolygonZone(corners, triggering_anchors=[sv.Position.CENTER])
@@ -44,7 +44,7 @@ def test_inside_is_what_supervision_finds_inside_of_a_zone():
     assert (inside == zone.trigger(sv.Detections(boxes()))).mean() > 0.97
 
 
-def test_two_corners_are_those_of_a_rectangle_and_several_polygons_count_together():
+def test_two_corners_are_a_rectangle_and_polygons_are_joined():
     found = np.array([[0, 0, 10, 10], [50, 50, 60, 60], [30, 30, 34, 34]], np.float32)
     assert Region([8, 8, 2, 2])(found, 100, 100).tolist() == [True, False, False]
     region = Region([0, 0, 20, 20])
@@ -69,7 +69,7 @@ def test_two_corners_are_those_of_a_rectangle_and_several_polygons_count_togethe
         ('names.json', 'with an area'),
     ],
 )
-def test_what_is_no_region_is_said(region, words, tmp_path, monkeypatch):
+def test_rejects_invalid_region(region, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, text in dict(text='hello', empty='[]', flat='[[1, 2], [3, 2]]', names='[[["a", 1], [2, 3]]]').items():
         (tmp_path / f'{name}.json').write_text(text)
@@ -77,7 +77,7 @@ def test_what_is_no_region_is_said(region, words, tmp_path, monkeypatch):
         Region(region)
 
 
-def test_a_region_that_no_image_reaches_is_said():
+def test_region_outside_all_images_is_reported():
     region = Region([200, 200, 300, 300])
     region(boxes(), 100, 100)
     with pytest.raises(UserError, match='outside of all images'):
@@ -93,7 +93,7 @@ def test_a_region_that_no_image_reaches_is_said():
     ('sizes', 'kept'),
     [({}, [0, 1, 2]), (dict(min_size=10), [1, 2]), (dict(max_size=10), [0, 1]), (dict(min_size=6, max_size=20), [1])],
 )
-def test_the_longer_side_of_a_box_decides(sizes, kept):
+def test_size_is_the_longer_side(sizes, kept):
     found = np.array([[0, 0, 5, 2], [0, 0, 3, 10], [0, 0, 30, 1]], np.float32)
     options = PredictOptions(None, 'w.pth', ['a.jpg'], **sizes)
     assert np.flatnonzero(has_wanted_size(found, options)).tolist() == kept

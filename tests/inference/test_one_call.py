@@ -13,7 +13,7 @@ def graph(tmp_path):
     return write(tmp_path / 'd.onnx')
 
 
-def test_a_list_gives_a_list_and_a_file_counts_as_its_pixels(graph, tmp_path):
+def test_list_gives_a_list_and_files_equal_arrays(graph, tmp_path):
     import cv2
 
     image = np.zeros((20, 30, 3), np.uint8)
@@ -35,7 +35,7 @@ def test_a_list_gives_a_list_and_a_file_counts_as_its_pixels(graph, tmp_path):
         (['nowhere.onnx'], {}, 'File not found: nowhere.onnx'),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused(arguments, options, words, graph, monkeypatch):
+def test_rejects_invalid_arguments(arguments, options, words, graph, monkeypatch):
     monkeypatch.chdir(graph.parent)
     with pytest.raises(UserError, match=words):
         Detector(*arguments, **options)
@@ -43,7 +43,7 @@ def test_arguments_that_do_not_fit_are_refused(arguments, options, words, graph,
 
 @pytest.mark.parametrize('image', [None, np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])
 @needs_shared('weights')
-def test_a_pytorch_detector_refuses_what_is_no_image(image):
+def test_pytorch_detector_rejects_what_is_not_an_image(image):
     detector = Detector(None, SHARED / 'weights' / 'nanodet_m_320.pth', device='cpu')
     with pytest.raises(UserError, match='uint8'):
         detector([image])
@@ -52,7 +52,7 @@ def test_a_pytorch_detector_refuses_what_is_no_image(image):
 @needs_shared('weights')
 @needs_shared('coco_tiny')
 @pytest.mark.parametrize('shuffle_free', [False, True])
-def test_a_batch_finds_what_mmdetections_own_inference_finds(shuffle_free):
+def test_batch_matches_mmdetection(shuffle_free):
     from mmdet.apis import inference_detector
 
     from mmdet_shufflenetv2.config.detector import load_detector
@@ -72,7 +72,7 @@ def test_a_batch_finds_what_mmdetections_own_inference_finds(shuffle_free):
         assert (labels[: strong.sum()] == expected.labels[strong]).all()
 
 
-def test_supervision_takes_what_is_found_in_one_call(graph):
+def test_supervision_accepts_the_detections(graph):
     sv = pytest.importorskip('supervision')
     found = Detector(graph)(np.zeros((20, 30, 3), np.uint8))
     detections = sv.Detections.from_mmdetection(found)

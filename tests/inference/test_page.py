@@ -32,7 +32,7 @@ def client(page):
     return Client(page.local_url, verbose=False, analytics_enabled=False)
 
 
-def test_an_image_is_drawn_with_what_was_found_and_how_long_it_took(page, tmp_path):
+def test_page_draws_detections_and_shows_the_time(page, tmp_path):
     from gradio_client import handle_file
 
     image = handle_file(photo(tmp_path / 'images' / 'x.png'))
@@ -43,7 +43,7 @@ def test_an_image_is_drawn_with_what_was_found_and_how_long_it_took(page, tmp_pa
     assert 'Found: nothing.' in said
 
 
-def test_an_image_whose_metadata_only_pillow_refuses_is_detected_in(page, tmp_path):
+def test_page_accepts_metadata_that_only_pillow_rejects(page, tmp_path):
     from gradio_client import handle_file
 
     path = photo(tmp_path / 'x.png')
@@ -64,7 +64,7 @@ def test_an_image_whose_metadata_only_pillow_refuses_is_detected_in(page, tmp_pa
     assert 'Found: 1 dog.' in said
 
 
-def test_a_detector_that_does_not_do_is_said_on_the_page(page, tmp_path):
+def test_invalid_detector_is_reported_on_the_page(page, tmp_path):
     from gradio_client import handle_file
     from gradio_client.exceptions import AppError
 
@@ -72,13 +72,13 @@ def test_a_detector_that_does_not_do_is_said_on_the_page(page, tmp_path):
         client(page).predict(handle_file(photo(tmp_path / 'x.png')), 'broken.onnx', 0.5, api_name='/detect')
 
 
-def test_nothing_is_reported_to_anybody(page):
+def test_telemetry_is_off(page):
     assert page.analytics_enabled is False
     assert page.config['analytics_enabled'] is False
     assert page.local_url.startswith('http://127.0.0.1:')
 
 
-def test_a_text_that_is_called_an_image_is_said_on_the_page_and_not_in_the_terminal(page, tmp_path, capfd):
+def test_invalid_image_is_reported_only_on_the_page(page, tmp_path, capfd):
     from gradio_client import handle_file
     from gradio_client.exceptions import AppError
 
@@ -88,7 +88,7 @@ def test_a_text_that_is_called_an_image_is_said_on_the_page_and_not_in_the_termi
     assert 'Traceback' not in capfd.readouterr().err
 
 
-def test_a_port_that_is_taken_is_said():
+def test_used_port_is_reported():
     with socket.create_server(('127.0.0.1', 0)) as taken, pytest.raises(UserError, match='Choose another port: port='):
         serve({'d.onnx': Model('d.onnx', None)}, port=taken.getsockname()[1])
 
@@ -103,18 +103,18 @@ def test_a_port_that_is_taken_is_said():
         (dict(device='gpu'), 'd.onnx is an exported detector, which runs on the CPU. Remove `device`'),
     ],
 )
-def test_what_cannot_be_served_is_said_before_the_page_is_built(monkeypatch, options, words):
+def test_invalid_arguments_are_reported_before_the_page_is_built(monkeypatch, options, words):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     with pytest.raises(UserError, match=words):
         serve({'d.onnx': Model('d.onnx', None)}, **options)
 
 
-def test_a_device_that_is_not_there_is_said_before_the_page_is_built():
+def test_missing_device_is_reported_before_the_page_is_built():
     with pytest.raises(UserError, match='device=gpu'):
         serve({'a.pth': Model('c.py', 'a.pth')}, device='gpu')
 
 
-def test_without_gradio_it_says_what_to_install(tool, tmp_path, monkeypatch):
+def test_missing_gradio_is_reported(tool, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     write(tmp_path / 'd.onnx')
     ended = tool('app.py', tmp_path / 'd.onnx')

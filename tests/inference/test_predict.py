@@ -33,17 +33,17 @@ def here(tmp_path, monkeypatch):
         (['d.onnx', 'i.jpg'], ('d.onnx', None, ['i.jpg'])),
     ],
 )
-def test_the_three_forms_of_a_command_line(arguments, expected):
+def test_accepts_three_forms_of_the_command_line(arguments, expected):
     assert split_arguments(arguments) == expected
 
 
 @pytest.mark.parametrize('arguments', [['c.py', 'w.pth'], ['d.onnx'], ['w.pth'], ['c.py']])
-def test_a_command_line_without_inputs_is_refused(arguments):
+def test_rejects_command_line_without_inputs(arguments):
     with pytest.raises(UserError, match='CONFIG CHECKPOINT INPUT.*before `classes`'):
         split_arguments(arguments)
 
 
-def test_every_format_holds_every_frame(here):
+def test_every_format_has_every_frame(here):
     done = predict('d.onnx', None, ['a', 'b', 'clip.avi'], 'out', save=['coco', 'yolo', 'csv'], batch_size=3)
     assert (done.frames, done.stopped) == (7, False)
     assert all(path.exists() for path in done.written)
@@ -68,7 +68,7 @@ def test_every_format_holds_every_frame(here):
     assert (here / 'out' / 'yolo' / 'classes.txt').read_text() == 'cat\ndog\n'
 
 
-def test_pictures_and_videos_are_drawn(here):
+def test_images_and_videos_are_drawn(here):
     predict('d.onnx', None, ['a', 'clip.avi'], 'out')
     assert cv2.imread('out/vis/x.png').any()  # the input is black
     capture = cv2.VideoCapture('out/vis/clip.mp4')
@@ -80,20 +80,20 @@ def test_pictures_and_videos_are_drawn(here):
     ('options', 'count'),
     [(dict(score_thr=0.8), 0), (dict(score_thr=0.7), 1), (dict(classes=['dog']), 1), (dict(classes=['cat']), 0)],
 )
-def test_threshold_and_classes_decide_what_is_saved(here, options, count):
+def test_threshold_and_classes_filter_results(here, options, count):
     predict('d.onnx', None, ['a'], 'out', save=['csv', 'coco'], **options)
     assert len((here / 'out' / 'results.csv').read_text().splitlines()) == 1 + count
     # COCO's evaluation wants what is below the threshold too.
     assert len(json.loads((here / 'out' / 'results.json').read_text())) == (options.get('classes') != ['cat'])
 
 
-def test_what_tiles_and_mirror_images_find_is_merged(here):
+def test_detections_of_tiles_and_flips_are_merged(here):
     predict('d.onnx', None, ['clip.avi'], 'out', tiles=32, overlap=0.5, tta=True, batch_size=4)
     results = json.loads((here / 'out' / 'results.json').read_text())
     assert [result['bbox'] for result in results] == [[0, 0, 64, 48]] * 5
 
 
-def test_a_followed_object_has_one_id_in_every_result(here):
+def test_tracked_object_has_one_id_in_every_result(here):
     pytest.importorskip('trackers')
     predict('d.onnx', None, ['clip.avi', 'a'], 'out', save=['coco', 'yolo', 'csv'], track=True, classes=['dog'])
     results = json.loads((here / 'out' / 'results.json').read_text())
@@ -107,7 +107,7 @@ def test_a_followed_object_has_one_id_in_every_result(here):
     ('options', 'count'),
     [(dict(region=(0, 0, 8, 6)), 1), (dict(region=(0, 0, 3, 3)), 0), (dict(min_size=9), 0), (dict(max_size=8), 1)],
 )
-def test_region_and_sizes_decide_what_is_saved(here, options, count):
+def test_region_and_sizes_filter_results(here, options, count):
     predict('d.onnx', None, ['a'], 'out', **options)
     assert len(json.loads((here / 'out' / 'results.json').read_text())) == count
 
@@ -118,7 +118,7 @@ def test_a_region_is_drawn(here):
     assert drawn[12, 16:48].min() > 150 > drawn[20:28, 24:40].max()
 
 
-def test_an_input_is_never_written_over(here):
+def test_input_is_never_overwritten(here):
     predict('d.onnx', None, ['a'], 'out')
     before = (here / 'out' / 'vis' / 'x.png').read_bytes()
     (here / 'link').symlink_to(here / 'out')
@@ -128,7 +128,7 @@ def test_an_input_is_never_written_over(here):
     assert (here / 'out' / 'vis' / 'x.png').read_bytes() == before
 
 
-def test_a_video_that_breaks_off_does_not_keep_the_rest_from_being_done(here):
+def test_truncated_video_does_not_stop_the_others(here):
     cut(clip(here / 'cut.avi'))
     with pytest.raises(UserError, match='cut.avi is truncated.*are in out'):
         predict('d.onnx', None, ['cut.avi', 'a'], 'out')
@@ -158,7 +158,7 @@ class Camera:
         pass
 
 
-def test_a_camera_runs_until_ctrl_c_and_leaves_whole_files(here, monkeypatch):
+def test_camera_runs_until_ctrl_c_and_files_are_complete(here, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(cv2, 'VideoCapture', Camera)
         done = predict('d.onnx', None, ['webcam:0'], 'out')
@@ -167,7 +167,7 @@ def test_a_camera_runs_until_ctrl_c_and_leaves_whole_files(here, monkeypatch):
     assert cv2.VideoCapture('out/vis/webcam0.mp4').get(cv2.CAP_PROP_FRAME_COUNT) == 3
 
 
-def test_a_run_that_fails_leaves_what_an_earlier_one_wrote(here, monkeypatch):
+def test_failed_run_keeps_earlier_results(here, monkeypatch):
     predict('d.onnx', None, ['clip.avi'], 'out', save=['coco', 'csv'])
     before = {path: path.read_bytes() for path in (here / 'out').rglob('*') if path.is_file()}
 
@@ -181,7 +181,7 @@ def test_a_run_that_fails_leaves_what_an_earlier_one_wrote(here, monkeypatch):
     assert after == before | {here / 'out' / 'yolo' / 'classes.txt': b'cat\ndog\n'}
 
 
-def test_a_run_that_cannot_begin_leaves_nothing_half_written(here):
+def test_run_that_cannot_start_writes_nothing(here):
     (here / 'out' / 'results.csv').mkdir(parents=True)
     with pytest.raises(UserError, match='results.csv'):
         predict('d.onnx', None, ['a'], 'out', save=['coco', 'csv'])
@@ -191,7 +191,7 @@ def test_a_run_that_cannot_begin_leaves_nothing_half_written(here):
 @pytest.mark.parametrize(
     'name', ['results.json', 'results.csv', 'vis/x.png', 'vis/clip.mp4', 'yolo/classes.txt', 'yolo/labels/x.txt']
 )
-def test_a_folder_of_an_outputs_name_is_said(here, name):
+def test_folder_with_the_name_of_an_output_is_reported(here, name):
     (here / 'out' / name).mkdir(parents=True)
     with pytest.raises(UserError, match=f'out_dir=out cannot be written: Is a directory .*{name}') as error:
         predict('d.onnx', None, ['a', 'clip.avi'], 'out', save=['coco', 'yolo', 'csv'])
@@ -199,7 +199,7 @@ def test_a_folder_of_an_outputs_name_is_said(here, name):
 
 
 @pytest.mark.parametrize('name', ['vis', 'yolo', 'yolo/labels', 'yolo/labels/clip'])
-def test_a_file_of_an_output_folders_name_is_said(here, name):
+def test_file_with_the_name_of_an_output_folder_is_reported(here, name):
     (here / 'out' / name).parent.mkdir(parents=True, exist_ok=True)
     (here / 'out' / name).write_text('mine')
     with pytest.raises(UserError, match=f'out_dir=out cannot be written: (File exists|Not a directory) .*{name}'):
@@ -208,7 +208,7 @@ def test_a_file_of_an_output_folders_name_is_said(here, name):
 
 @pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs /dev/full, a disk that is full')
 @pytest.mark.parametrize('frames', [1, 400])  # it is full when the file is closed, and before
-def test_a_full_disk_is_said(here, monkeypatch, frames):
+def test_full_disk_is_reported(here, monkeypatch, frames):
     photo(here / 'many' / '0.png')
     for number in range(1, frames):
         shutil.copy(here / 'many' / '0.png', here / 'many' / f'{number}.png')
@@ -239,7 +239,7 @@ def test_a_full_disk_is_said(here, monkeypatch, frames):
         (dict(out_dir='d.onnx'), 'out_dir=d.onnx cannot be written'),
     ],
 )
-def test_bad_options_are_said_before_anything_is_written(here, options, words):
+def test_invalid_options_are_reported_first(here, options, words):
     with pytest.raises(UserError, match=words):
         predict('d.onnx', None, ['a'], **dict(out_dir='out') | options)
     assert not (here / 'out' / 'results.json').exists()

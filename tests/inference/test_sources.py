@@ -48,7 +48,7 @@ def test_folders_patterns_and_files_give_each_image_and_video_once(folder):
     ]
 
 
-def test_links_are_followed_once_and_a_photo_may_be_a_jfif(folder):
+def test_follows_links_once_and_reads_jfif(folder):
     (folder / 'a' / 'loop').symlink_to(folder, target_is_directory=True)
     (folder / 'far').symlink_to(folder / 'b', target_is_directory=True)
     (folder / 'b' / 'x_2.png').rename(folder / 'b' / 'x_2.JFIF')
@@ -56,12 +56,12 @@ def test_links_are_followed_once_and_a_photo_may_be_a_jfif(folder):
     assert [source.given for source in find_sources(['**/x*'])] == ['a/x.png', 'b/x.png', 'b/x_2.JFIF']
 
 
-def test_a_folder_of_folders_is_answered_with_the_pattern_for_them(folder):
+def test_folder_of_folders_is_an_error_with_the_pattern(folder):
     with pytest.raises(UserError, match='To include subfolders: "./[*][*]/[*]"|"[*][*]/[*]"'):
         find_sources(['.'])
 
 
-def test_no_two_outputs_have_one_name_whatever_the_inputs_are_called(folder):
+def test_output_names_are_unique(folder):
     assert [source.name for source in find_sources(['a/x.png', 'b'])] == ['x', 'X_3', 'x_4', 'x_2']
 
 
@@ -74,7 +74,7 @@ def test_a_video_gives_its_frames_in_order(tmp_path, name, codec):
     assert (source.length, source.rate) == (12, 10)
 
 
-def test_a_video_that_breaks_off_gives_what_it_has_and_says_so(tmp_path):
+def test_truncated_video_gives_its_frames_and_a_warning(tmp_path):
     [source] = find_sources([cut(clip(tmp_path / 'c.avi'))])
     frames = []
     with pytest.raises(TruncatedError, match=r'ends after \d of 12 frames'):
@@ -97,7 +97,7 @@ def test_a_video_that_breaks_off_gives_what_it_has_and_says_so(tmp_path):
         ('none.avi', 'no readable frames'),
     ],
 )
-def test_what_cannot_be_read_is_said_in_one_line(folder, given, words, capfd):
+def test_unreadable_input_is_reported_in_one_line(folder, given, words, capfd):
     (folder / 'empty').mkdir()
     (folder / 'empty.mp4').write_bytes(b'')
     whole = clip(folder / 'whole.mp4', codec='mp4v').read_bytes()

@@ -29,7 +29,7 @@ def follow(tracker, source, frames):
     return ids
 
 
-def test_each_object_keeps_its_id_while_it_moves_and_where_its_score_is_low():
+def test_objects_keep_their_ids_at_low_scores():
     pytest.importorskip('trackers')
     frames = [[(5 * n, 0.9), (200 - 5 * n, 0.35 if n < 5 else 0.15), (100, 0.05)] for n in range(10)]
     ids = follow(Tracker(0.3), VIDEO, frames)
@@ -39,14 +39,14 @@ def test_each_object_keeps_its_id_while_it_moves_and_where_its_score_is_low():
     assert ids[1][2] == -1
 
 
-def test_an_object_that_comes_back_within_a_second_keeps_its_id_and_later_gets_another():
+def test_lost_object_keeps_its_id_for_a_second():
     pytest.importorskip('trackers')
     found, missing = [(50, 0.9)], [None]
     assert follow(Tracker(0.3), VIDEO, [found] * 3 + [missing] * 5 + [found])[-1] == [0]
     assert follow(Tracker(0.3), VIDEO, [found] * 3 + [missing] * 15 + [found] * 2)[-1] == [1]
 
 
-def test_ids_begin_again_with_each_video_and_images_have_none():
+def test_ids_restart_with_each_video_and_images_have_none():
     pytest.importorskip('trackers')
     tracker = Tracker(0.3)
     assert follow(tracker, VIDEO, [[(50, 0.9)]] * 3) == [[-1], [0], [0]]
@@ -54,7 +54,7 @@ def test_ids_begin_again_with_each_video_and_images_have_none():
     assert follow(tracker, Source('b.mp4', 'b', 'video', 3, 10.0), [[(50, 0.9)]] * 3) == [[-1], [0], [0]]
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch):
+def test_missing_package_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, 'trackers', None)
     with pytest.raises(UserError, match="pip install 'trackers>=2.6'"):
         Tracker(0.3)

@@ -62,7 +62,7 @@ def scattered(seed, size, largest):
         (128, 0.2, 500, 10_000),  # only the whole image shows all of them
     ],
 )
-def test_each_object_is_found_once_wherever_the_seams_are(tiles, overlap, largest, blind_above, seed, tta):
+def test_objects_at_seams_are_found_once(tiles, overlap, largest, blind_above, seed, tta):
     boxes, labels = scattered(seed, (700, 900), largest)
     found = Views(tiles, overlap, tta).detect(
         lambda images: see(images, blind_above), draw(boxes, labels, (700, 900)), batch_size=4
@@ -73,7 +73,7 @@ def test_each_object_is_found_once_wherever_the_seams_are(tiles, overlap, larges
     assert (np.diff(found.scores) <= 0).all()
 
 
-def test_the_tiles_cover_the_image_and_overlap_by_what_is_asked():
+def test_tiles_cover_the_image_with_the_overlap():
     for length in (641, 1000, 2999, 13_000):
         spans = [view.area for view in Views(640, 0.25).of(length, 300)[1:]]
         assert (spans[0][:2], spans[-1][2:]) == ((0, 0), (300, length))
@@ -93,7 +93,7 @@ def test_views_of_one_size_are_computed_together():
     assert batches == [[(200, 300, 3)] * 2, *[[(100, 100, 3)] * 5] * 2, [(100, 100, 3)] * 2]
 
 
-def test_where_no_border_cuts_it_is_nms_in_each_class():
+def test_merging_is_per_class_nms_away_from_seams():
     rng = np.random.default_rng(0)
     corner, side, scores, labels = rng.uniform(0, 80, (400, 2)), rng.uniform(5, 40, (400, 2)), *rng.random((2, 400))
     boxes, labels = np.concatenate([corner, corner + side], axis=1), (labels * 3).astype(int)
@@ -115,12 +115,12 @@ def test_where_no_border_cuts_it_is_nms_in_each_class():
         (dict(overlap=0.2), 'overlap=0.2 needs tiles. Add their side in pixels: tiles=640'),
     ],
 )
-def test_numbers_out_of_range_are_refused(options, words):
+def test_rejects_numbers_out_of_range(options, words):
     with pytest.raises(UserError, match=words):
         Views(**options)
 
 
-def test_a_batch_without_images_is_refused():
+def test_rejects_empty_batch():
     with pytest.raises(UserError, match='batch_size=0'):
         Views(tta=True).detect(see, np.zeros((9, 9, 3), np.uint8), batch_size=0)
 
@@ -141,7 +141,7 @@ def alike(one, other):
 
 @needs_shared('weights')
 @needs_shared('coco_tiny')
-def test_photos_side_by_side_give_what_each_of_them_and_the_whole_image_give(nanodet):
+def test_tiles_match_single_photos_and_the_full_image(nanodet):
     cell = 700  # a photo is in the middle of a tile
     big = np.zeros((cell, 3 * cell, 3), np.uint8)
     parts = []
@@ -159,7 +159,7 @@ def test_photos_side_by_side_give_what_each_of_them_and_the_whole_image_give(nan
 
 @needs_shared('weights')
 @needs_shared('coco_tiny')
-def test_mirror_images_give_what_mmdetections_test_time_augmentation_gives(nanodet):
+def test_flips_match_mmdetection_tta(nanodet):
     from mmcv.transforms import Compose
     from mmdet.models.test_time_augs import DetTTAModel
     from mmengine.config import ConfigDict
@@ -180,7 +180,7 @@ def test_mirror_images_give_what_mmdetections_test_time_augmentation_gives(nanod
         assert np.median(np.abs(found.scores[same.argmax(axis=1)] - expected.scores[strong])) < 0.1
 
 
-def test_the_slicer_of_supervision_finds_the_same_and_parts_of_it_besides():
+def test_tiles_match_the_slicer_of_supervision():
     sv = pytest.importorskip('supervision')
     boxes, labels = scattered(0, (700, 900), 40)
     image = draw(boxes, labels, (700, 900))

@@ -13,7 +13,7 @@ def drawn(boxes, names, size=(120, 160)):
     return result
 
 
-def test_a_box_is_drawn_along_its_border_in_its_colour():
+def test_box_is_drawn_in_its_color():
     red = (drawn([[20, 30, 60, 90]], ['']) == (0, 0, 255)).all(axis=2)
     y, x = np.nonzero(red)
     assert (x.min(), x.max(), y.min(), y.max()) == (20, 60, 30, 90)
@@ -31,23 +31,23 @@ def test_a_box_is_drawn_along_its_border_in_its_colour():
         [30, 30, 20, 20],
     ],
 )
-def test_a_name_is_inside_the_picture_wherever_its_box_is(box):
+def test_label_is_inside_the_image(box):
     difference = (drawn([box], ['zebra 0.90']) != drawn([box], [''])).any(axis=2)
     _, x = np.nonzero(difference)
     assert x.max() - x.min() > 30  # the whole of it
 
 
-def test_names_of_boxes_in_one_place_do_not_cover_each_other():
+def test_labels_of_nearby_boxes_do_not_overlap():
     one = (drawn([[20, 40, 90, 100]], ['zebra']) == (0, 0, 255)).all(axis=2).sum()
     three = (drawn([[20, 40, 90, 100]] * 3, ['zebra'] * 3) == (0, 0, 255)).all(axis=2).sum()
     assert three > 2 * one - (drawn([[20, 40, 90, 100]], ['']) == (0, 0, 255)).all(axis=2).sum()
 
 
-def test_nothing_to_draw_leaves_the_image_as_it_is():
+def test_no_boxes_leave_the_image_unchanged():
     assert (drawn([], []) == 128).all()
 
 
-def test_colours_of_many_classes_differ():
+def test_colors_of_many_classes_differ():
     colors = np.array([class_color(label) for label in range(80)])
     distances = np.abs(colors[:, None] - colors[None]).sum(axis=2) + 999 * np.eye(80)
     assert distances.min() > 5

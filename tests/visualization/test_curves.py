@@ -25,13 +25,13 @@ def test_a_validation_belongs_to_the_iteration_before_it(tmp_path):
     assert val['coco/bbox_mAP_50'] == {20: 0.5}
 
 
-def test_a_resumed_runs_logs_are_joined_and_the_newer_counts(tmp_path):
+def test_logs_of_a_resumed_run_are_joined(tmp_path):
     log(tmp_path, '20260101_000000', step(10, 3.0), step(20, 9.0))
     log(tmp_path, '20260102_000000', step(20, 2.0), step(30, 1.0))
     assert read_scalars(tmp_path)[0]['loss'] == {10: 3.0, 20: 2.0, 30: 1.0}
 
 
-def test_what_a_resumed_run_goes_back_behind_is_left_out(tmp_path):
+def test_repeated_iterations_of_a_resumed_run_are_dropped(tmp_path):
     log(tmp_path, '20260101_000000', step(10, 3.0), step(20, 9.0), {'coco/bbox_mAP_50': 0.5, 'step': 1}, step(30, 9.0))
     log(tmp_path, '20260102_000000', step(15, 2.0), step(25, 1.0))
     train, val = read_scalars(tmp_path)
@@ -51,7 +51,7 @@ def test_an_incomplete_line_of_a_killed_run_is_skipped(tmp_path, incomplete):
     assert plot_runs([tmp_path]).is_file()
 
 
-def test_a_picture_is_drawn_with_and_without_an_evaluation(tmp_path):
+def test_figure_is_drawn_with_and_without_an_evaluation(tmp_path):
     from PIL import Image
 
     log(tmp_path, '1', step(10, 3.0), step(20, 2.0))
@@ -61,7 +61,7 @@ def test_a_picture_is_drawn_with_and_without_an_evaluation(tmp_path):
 
 
 @pytest.mark.parametrize('runs', [1, 2])
-def test_a_single_point_is_seen(tmp_path, runs):
+def test_single_point_is_visible(tmp_path, runs):
     from PIL import Image
 
     for number in range(runs):
@@ -72,12 +72,12 @@ def test_a_single_point_is_seen(tmp_path, runs):
     assert (panels == color).all(axis=-1).sum() > 20
 
 
-def test_nothing_is_drawn_where_nothing_was_logged(tmp_path):
+def test_empty_log_gives_no_figure(tmp_path):
     assert draw_curves(tmp_path) is None
     assert not (tmp_path / 'curves.png').exists()
 
 
-def test_several_runs_are_drawn_over_one_another(tmp_path):
+def test_several_runs_share_the_axes(tmp_path):
     from PIL import Image
 
     for name in ('a', 'b'):
@@ -102,7 +102,7 @@ def test_several_runs_are_drawn_over_one_another(tmp_path):
         (['x/run', 'x/run'], ['run', 'run']),
     ],
 )
-def test_runs_are_called_by_what_tells_them_apart(paths, expected):
+def test_runs_are_labeled_by_their_differences(paths, expected):
     assert _run_names(paths) == expected
 
 
@@ -118,7 +118,7 @@ def test_runs_are_called_by_what_tells_them_apart(paths, expected):
         (['work_dirs/real'], 'nowhere/x.png', 'out=nowhere/x.png: folder not found'),
     ],
 )
-def test_what_is_no_run_is_said_with_a_run_that_is_one(tmp_path, monkeypatch, runs, out, words):
+def test_invalid_run_is_reported_with_a_valid_one(tmp_path, monkeypatch, runs, out, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()
     log(tmp_path / 'work_dirs' / 'real', '1', step(10, 3.0))
@@ -161,7 +161,7 @@ def test_each_class_has_a_line_from_the_best_to_the_worst(tmp_path, figures):
     assert lines(figures['curves.png'])['val_loss'] == {10: 1.0, 20: 0.5}
 
 
-def test_of_many_classes_the_lowest_are_drawn(tmp_path, figures):
+def test_only_the_lowest_of_many_classes_are_drawn(tmp_path, figures):
     classes = {f'c{number}': number / 100 for number in range(80)}
     log(tmp_path, '1', step(10, 3.0), evaluated(1, **classes), step(20, 2.0), evaluated(2, **classes))
     draw_curves(tmp_path)
@@ -169,7 +169,7 @@ def test_of_many_classes_the_lowest_are_drawn(tmp_path, figures):
     assert '20 lowest of 80' in figures['class_curves.png'].axes[0].get_title()
 
 
-def test_a_single_evaluation_makes_no_curves_of_classes(tmp_path, figures):
+def test_single_evaluation_gives_no_class_curves(tmp_path, figures):
     log(tmp_path, '1', step(10, 3.0), evaluated(1, cat=0.1))
     draw_curves(tmp_path)
     assert list(figures) == ['curves.png']

@@ -27,7 +27,7 @@ def drawn(boxes, size=(400, 600), **fields):
     return visualizer.get_image()
 
 
-def test_ground_truth_is_left_and_detections_are_right_in_the_colours_of_their_classes():
+def test_ground_truth_is_left_and_detections_are_right_in_class_colors():
     left, right = np.split(drawn([[300.0, 100, 400, 200]]), 2, axis=1)
     # Releases of Pillow differ by a pixel.
     for drawn_on, here, there, color in ((left, 100, 300, class_color(0)), (right, 300, 100, class_color(1))):
@@ -35,7 +35,7 @@ def test_ground_truth_is_left_and_detections_are_right_in_the_colours_of_their_c
         assert (drawn_on[150, there - 1 : there + 3] == GRAY).all()
 
 
-def test_names_of_detections_in_one_place_do_not_cover_each_other():
+def test_labels_of_nearby_detections_do_not_overlap():
     one, two = ((drawn([[300.0, 100, 400, 200]] * count) == class_color(1)).all(axis=2).sum() for count in (1, 2))
     assert two > 1.3 * one
 
