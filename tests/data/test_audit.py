@@ -34,7 +34,7 @@ def first_image(root):
     return root / 'train2017' / '000000000001.jpg'
 
 
-def test_a_whole_data_set_has_no_problem(content, root):
+def test_valid_data_set_has_no_problem(content, root):
     report = check(content, root)
     assert report.found == {}
     assert report.counts == dict(images=12, annotations=len(content['annotations']), categories=5)
@@ -118,7 +118,7 @@ def test_each_problem_is_found_once_and_is_the_only_one(content, root, damage, p
         ),
     ],
 )
-def test_boxes_that_say_nothing_or_something_else_are_fatal_where_all_are_so(content, root, change, problem, words):
+def test_useless_boxes_are_fatal_if_all_are(content, root, change, problem, words):
     for annotation in content['annotations']:
         change(annotation)
     report = check(content, root)
@@ -155,7 +155,7 @@ STRANGE = [
 ]
 
 
-def test_a_box_counts_as_learned_from_where_mmdetection_learns_from_it(content, root, tmp_path):
+def test_box_counts_if_mmdetection_trains_on_it(content, root, tmp_path):
     for annotation, change in zip(content['annotations'], STRANGE, strict=False):
         annotation.update(change)
     assert len(content['annotations']) > len(STRANGE) + 3
@@ -171,7 +171,7 @@ def test_a_box_counts_as_learned_from_where_mmdetection_learns_from_it(content, 
     assert f'({learned} used for training)' in str(check(content, root))
 
 
-def test_boxes_that_merely_reach_outside_do_not_look_like_corners(content, root):
+def test_boxes_reaching_outside_are_not_taken_as_corners(content, root):
     sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
     for annotation in content['annotations']:
         width, height = sizes[annotation['image_id']]
@@ -179,7 +179,7 @@ def test_boxes_that_merely_reach_outside_do_not_look_like_corners(content, root)
     assert check(content, root).fatal == []
 
 
-def test_all_are_counted_and_the_first_few_are_named(content, root):
+def test_problems_are_counted_and_the_first_are_named(content, root):
     for annotation in content['annotations']:
         annotation['bbox'] = [1, 2]
     content['images'][2]['file_name'] = 'gone.jpg'
@@ -205,12 +205,12 @@ def test_all_are_counted_and_the_first_few_are_named(content, root):
         ('a\0.jpg', True),
     ],
 )
-def test_names_that_leave_the_folder_are_known(name, leaves):
+def test_recognizes_names_outside_the_folder(name, leaves):
     assert leaves_folder(name) == leaves
 
 
 @pytest.mark.parametrize('seed', range(4))
-def test_mutated_annotations_end_in_a_report_or_one_line(content, root, tmp_path, seed):
+def test_mutated_annotations_give_a_report_or_one_line(content, root, tmp_path, seed):
     rng = random.Random(seed)
     reported = 0
     for _ in range(50):

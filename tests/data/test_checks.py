@@ -42,13 +42,13 @@ def image(root):
     return sorted((root / 'train2017').iterdir())[3]
 
 
-def test_a_whole_data_set_passes(root):
+def test_valid_data_set_passes(root):
     prepare_dataset(config(root))
     prepare_dataset(dict(type='RepeatDataset', times=2, dataset=config(root)))
     prepare_dataset(dict(type='ConcatDataset', datasets=[config(root)]))
 
 
-def test_data_sets_of_other_formats_are_left_alone():
+def test_other_formats_are_not_checked():
     prepare_dataset(dict(type='XMLDataset', data_root='nowhere/', ann_file='none.txt'))
 
 
@@ -91,7 +91,7 @@ def test_data_sets_of_other_formats_are_left_alone():
         (lambda root: shutil.rmtree(root / 'train2017'), ['12 of 12 images', 'and 9 more']),
     ],
 )
-def test_what_is_wrong_is_said_with_the_file_and_what_to_do(root, damage, words):
+def test_errors_name_the_file_and_the_remedy(root, damage, words):
     damage(root)
     with pytest.raises(UserError) as error:
         prepare_dataset(dict(type='RepeatDataset', times=2, dataset=config(root)))
@@ -123,7 +123,7 @@ MASKS = dict(pipeline=[dict(type='LoadAnnotations', with_bbox=True, with_mask=Tr
         (lambda a, place: a.update(segmentation=dict(size=[3, 4], counts=[12])), 'size .*3, 4.* in an image of'),
     ],
 )
-def test_a_box_without_a_mask_is_refused_where_masks_are_loaded_and_only_there(root, change, words):
+def test_missing_mask_is_an_error_only_if_masks_are_loaded(root, change, words):
     masked(root, change)
     with pytest.raises(UserError, match=words) as error:
         prepare_dataset(config(root, **MASKS))
@@ -131,7 +131,7 @@ def test_a_box_without_a_mask_is_refused_where_masks_are_loaded_and_only_there(r
     prepare_dataset(config(root))
 
 
-def test_masks_pass_and_those_that_cannot_be_drawn_are_counted(root, capsys):
+def test_accepts_masks_and_counts_invalid_ones(root, capsys):
     def change(annotation, place):
         if place == 0:
             annotation['segmentation'] = [[1, 2, 3, 4]]
@@ -143,7 +143,7 @@ def test_masks_pass_and_those_that_cannot_be_drawn_are_counted(root, capsys):
     assert ' 1 of ' in capsys.readouterr().out.splitlines()[1]
 
 
-def test_what_a_training_leaves_out_is_counted_and_an_evaluation_says_what_it_counts_all_the_same(root, capsys):
+def test_dropped_annotations_are_counted_for_training_and_evaluation(root, capsys):
     def change(content):
         for annotation, what in zip(
             content['annotations'],
@@ -169,7 +169,7 @@ def test_what_a_training_leaves_out_is_counted_and_an_evaluation_says_what_it_co
 
 
 @pytest.mark.parametrize('empty', [{}, dict(filter_empty_gt=True)])
-def test_small_images_that_the_config_leaves_out_are_counted_and_all_of_them_refused(root, capsys, empty):
+def test_filtered_images_are_counted_and_all_filtered_is_an_error(root, capsys, empty):
     def prepare(least, **changes):
         prepare_dataset(
             dict(type='RepeatDataset', times=2, dataset=config(root, filter_cfg=dict(empty, min_size=least), **changes))
@@ -222,7 +222,7 @@ def state(root, **fields):
         (lambda root: edit(root, lambda content: content['images'][0].pop('width')), ['a field is missing', 'width']),
     ],
 )
-def test_a_size_that_is_not_the_images_is_refused(root, damage, words):
+def test_rejects_wrong_image_size(root, damage, words):
     damage(root)
     with pytest.raises(UserError) as error:
         prepare_dataset(config(root), max_broken=5)
@@ -240,7 +240,7 @@ def test_a_size_that_is_not_the_images_is_refused(root, damage, words):
         (dict(color_type='color_ignore_orientation'), (80, 96)),
     ],
 )
-def test_the_size_is_that_which_the_pipeline_reads(root, load, size):
+def test_size_is_that_of_the_pipeline(root, load, size):
     turned(root)
     pipeline = [dict(type='LoadImageFromFile', **load), dict(type='LoadAnnotations', imdecode_backend='tifffile')]
     read = LoadImageFromFile(**load).transform(dict(img_path=str(image(root))))['img']
@@ -252,13 +252,13 @@ def test_the_size_is_that_which_the_pipeline_reads(root, load, size):
         prepare_dataset(config(root, pipeline=pipeline))
 
 
-def test_names_that_differ_in_capitals_or_spaces_are_named(root):
+def test_similar_class_names_are_reported(root):
     edit(root, lambda content: content['categories'][1].update(name='Squ are'))
     with pytest.raises(UserError, match="category 'Squ are'.* 'Squ are' differs from 'square': class names must be"):
         prepare_dataset(config(root))
 
 
-def test_what_is_evaluated_on_may_lack_classes_and_that_is_said(root, capsys):
+def test_evaluation_data_may_lack_classes_with_a_note(root, capsys):
     prepare_dataset(config(root, metainfo=dict(classes=('comet', *CLASSES))), training=False)
     assert f'has {len(CLASSES)} of the {len(CLASSES) + 1} classes (circle, ' in capsys.readouterr().err
 
@@ -271,7 +271,7 @@ def test_what_is_evaluated_on_may_lack_classes_and_that_is_said(root, capsys):
         lambda cfg: dict(type='ConcatDataset', datasets=[config(''), cfg]),
     ],
 )
-def test_data_sets_of_one_config_whose_classes_differ_in_order_are_refused(wrap):
+def test_rejects_data_sets_with_different_class_orders(wrap):
     refuse_other_classes(wrap(config('')), config(''))
     for pair in (
         (wrap(config('')), config('', metainfo=dict(classes=CLASSES[::-1]))),
@@ -281,12 +281,12 @@ def test_data_sets_of_one_config_whose_classes_differ_in_order_are_refused(wrap)
             refuse_other_classes(*pair)
 
 
-def test_a_class_that_the_config_names_twice_is_refused(root):
+def test_rejects_duplicate_class_names(root):
     with pytest.raises(UserError, match="Duplicate class in the metainfo of the config: 'circle'"):
         prepare_dataset(config(root, metainfo=dict(classes=(*CLASSES, 'circle'))))
 
 
-def test_what_is_trained_on_knows_its_category_ids_those_of_the_first_where_several_are_joined(root):
+def test_category_ids_are_those_of_the_first_data_set(root):
     edit(
         root,
         lambda content: [
@@ -306,13 +306,13 @@ def test_what_is_trained_on_knows_its_category_ids_those_of_the_first_where_seve
     assert DATASETS.build(joined[1] | dict(lazy_init=True)).metainfo['category_ids'] == [11, 10, 9, 8, 7]
 
 
-def test_coco_classes_are_expected_where_the_config_names_none(root):
+def test_coco_classes_are_the_default(root):
     with pytest.raises(UserError, match="'circle'.*80 classes"):
         prepare_dataset(config(root, metainfo=None))
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.jpg', '.bmp', '.webp', '.tif'])
-def test_whole_images_of_every_format_pass_and_halves_do_not(tmp_path, suffix):
+def test_accepts_complete_images_and_rejects_truncated_ones(tmp_path, suffix):
     path = tmp_path / f'image{suffix}'
     Image.effect_noise((60, 50), 40).convert('RGB').save(path)
     check_images([path])
@@ -321,7 +321,7 @@ def test_whole_images_of_every_format_pass_and_halves_do_not(tmp_path, suffix):
         check_images([path])
 
 
-def test_bytes_behind_a_picture_do_not_make_it_broken(root):
+def test_accepts_extra_bytes_after_an_image(root):
     with image(root).open('ab') as file:
         file.write(b'written by a camera')
     check_images([image(root)])

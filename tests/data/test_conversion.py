@@ -42,7 +42,7 @@ def boxes_by_pixels(data, split):
 
 @pytest.mark.parametrize('to', TARGETS)
 @pytest.mark.parametrize('name', LAYOUTS)
-def test_every_format_converts_to_each_and_back_reads_the_same(layout, tmp_path, name, to):
+def test_conversion_round_trips_between_all_formats(layout, tmp_path, name, to):
     data = read_user_dataset(layout(name))
     convert(data.root, tmp_path / 'out', to)
     result = read_user_dataset(tmp_path / 'out')
@@ -91,7 +91,7 @@ def read_by_others(root, to, split):
 
 
 @pytest.mark.parametrize('to', TARGETS)
-def test_other_readers_find_the_boxes_of_the_original(layout, shapes_root, tmp_path, to):
+def test_other_readers_find_the_original_boxes(layout, shapes_root, tmp_path, to):
     convert(layout('coco'), tmp_path / 'out', to)
     content = annotations_of(shapes_root, 'train2017')
     expected = {
@@ -153,7 +153,7 @@ def found_boxes(data):
         [0, 0, 1.001, 1.001],
     ],
 )
-def test_boxes_keep_each_thousandth_of_a_pixel(tmp_path, box, to):
+def test_boxes_are_exact_to_a_thousandth_of_a_pixel(tmp_path, box, to):
     result = convert(data_of(tmp_path / 'data', [BOX, (1, box, {})]), tmp_path / 'out', to)
     assert found_boxes(result) == [BOX[1], box]
 
@@ -171,13 +171,13 @@ def test_boxes_keep_each_thousandth_of_a_pixel(tmp_path, box, to):
         ('background', 'cat'),
     ],
 )
-def test_names_and_their_order_are_kept_with_classes_that_have_no_box(tmp_path, names, to):
+def test_class_names_and_order_are_kept(tmp_path, names, to):
     result = convert(data_of(tmp_path / 'data', [BOX], (*names, 'unused')), tmp_path / 'out', to)
     assert result.classes == (*names, 'unused')
 
 
 @pytest.mark.parametrize('to', TARGETS)
-def test_images_without_objects_and_of_one_name_in_several_folders_are_kept(tmp_path, to):
+def test_keeps_images_without_objects_and_duplicate_names(tmp_path, to):
     files = ('a.jpg', 'A.jpg', 'b/a.jpg', 'a.png', 'images/c d.jpg', 'a_2.jpg', 'e.f.jpg', '.g.jpg')
     data = read_user_dataset(data_of(tmp_path / 'data', [BOX], files=files))
     expected = boxes_by_pixels(data, 'train')
@@ -210,7 +210,7 @@ MASK = [[10, 20, 40, 20, 40, 60]]
         ((1, [10, 20, 30, 40], dict(segmentation=MASK)), 'voc', 2, '1 x a mask or polygon is not written'),
     ],
 )
-def test_what_a_format_cannot_hold_is_counted(tmp_path, box, to, kept, note):
+def test_unsupported_annotations_are_counted(tmp_path, box, to, kept, note):
     result = convert(data_of(tmp_path / 'data', [BOX, box]), tmp_path / 'out', to)
     assert len(found_boxes(result)) == kept
     lost = [line for line in result.notes if 'the first:' in line]
@@ -224,7 +224,7 @@ def test_difficult_objects_stay_difficult(tmp_path):
     assert [one.get('ignore', 0) for one in result.splits['train'].annotations['annotations']] == [0, 1]
 
 
-def test_cocos_format_keeps_masks_ids_and_what_else_there_is(tmp_path):
+def test_coco_keeps_masks_ids_and_other_fields(tmp_path):
     root = data_of(
         tmp_path / 'data', [(1, BOX[1], dict(segmentation=MASK, attributes=dict(color='red')))], info=dict(year=2026)
     )
@@ -236,7 +236,7 @@ def test_cocos_format_keeps_masks_ids_and_what_else_there_is(tmp_path):
     assert written['annotations'][0].items() >= content['annotations'][0].items()
 
 
-def test_white_space_in_names_is_not_kept_by_voc_and_that_is_said_or_refused(tmp_path):
+def test_voc_reports_or_rejects_white_space_in_names(tmp_path):
     root = data_of(tmp_path / 'data', [BOX], ('a  b', 'c'))
     result = convert(root, tmp_path / 'out', 'voc')
     assert result.classes == ('a b', 'c')
@@ -254,7 +254,7 @@ def test_white_space_in_names_is_not_kept_by_voc_and_that_is_said_or_refused(tmp
         ('full/file/new', 'cannot be written'),
     ],
 )
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path, out, words):
+def test_rejects_unwritable_folder(tmp_path, out, words):
     root = data_of(tmp_path / 'data', [BOX])
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'file').write_text('')
@@ -277,7 +277,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, out, words):
         ),
     ],
 )
-def test_data_that_are_not_fit_for_training_are_refused_and_nothing_is_left(tmp_path, change, words):
+def test_invalid_data_are_rejected_and_nothing_is_written(tmp_path, change, words):
     root = data_of(tmp_path / 'data', [BOX])
     change(root)
     with pytest.raises(UserError, match=words):
@@ -285,7 +285,7 @@ def test_data_that_are_not_fit_for_training_are_refused_and_nothing_is_left(tmp_
     assert not list(tmp_path.glob('*out*'))
 
 
-def test_what_reads_back_otherwise_is_removed(tmp_path, monkeypatch):
+def test_result_that_reads_back_differently_is_removed(tmp_path, monkeypatch):
     from mmdet_shufflenetv2.data.conversion import target
 
     monkeypatch.setattr(target.Target, 'boxes', lambda self, *_: iter([target.WrittenBox('cat', (1, 1, 5, 5), False)]))
@@ -305,7 +305,7 @@ def test_the_tool_prints_what_was_written(tool, layout, tmp_path):
     assert f'error: {tmp_path / "out"} exists already' in ended.err
 
 
-def test_a_training_reads_the_same_annotations_from_what_was_converted(layout, tmp_path):
+def test_training_reads_the_same_annotations_after_conversion(layout, tmp_path):
     """But for the names of images: everything after is the same."""
     root, prepared = layout('yolo'), []
     for split in ('images', 'labels'):

@@ -14,13 +14,13 @@ def config(pipeline, wrappers=()):
 
 
 @pytest.mark.parametrize('wrappers', [[], ['RepeatDataset'], ['ClassBalancedDataset', 'RepeatDataset']])
-def test_the_data_set_and_its_image_size_are_found_inside_its_wrappers(wrappers):
+def test_finds_data_set_and_image_size_inside_wrappers(wrappers):
     cfg = config([dict(type='LoadImageFromFile'), RESIZE], wrappers)
     assert base_dataset(cfg, 'val').type == 'CocoDataset'
     assert image_size(cfg, 'val') == (320, 192)
 
 
-def test_what_is_found_is_the_configs_own_and_can_be_changed():
+def test_result_is_part_of_the_config():
     cfg = config([RESIZE], ['RepeatDataset'])
     base_dataset(cfg, 'val').pipeline = []
     assert cfg.val_dataloader.dataset.dataset.pipeline == []
@@ -35,11 +35,11 @@ def test_what_is_found_is_the_configs_own_and_can_be_changed():
         (config([RESIZE]), 'train'),
     ],
 )
-def test_where_nothing_resizes_or_there_is_no_data_there_is_no_size(cfg, split):
+def test_no_resize_or_no_data_gives_no_size(cfg, split):
     assert image_size(cfg, split) is None
 
 
-def test_transforms_inside_others_are_steps_too():
+def test_nested_transforms_are_steps():
     flip, pad = dict(type='RandomFlip'), dict(type='Pad')
     nested = dict(type='TestTimeAug', transforms=[[RESIZE], [flip, pad]])
     assert list(steps([dict(type='LoadImageFromFile'), nested])) == [

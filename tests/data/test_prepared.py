@@ -45,7 +45,7 @@ def contents(root):
 
 
 @pytest.mark.parametrize('name', LAYOUTS)
-def test_mmdetection_reads_every_layout_and_the_users_files_stay_as_they_are(layout, tmp_path, name):
+def test_mmdetection_reads_every_layout_and_user_files_are_unchanged(layout, tmp_path, name):
     root = layout(name)
     before = contents(root)
     prepared = prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
@@ -60,14 +60,14 @@ def test_mmdetection_reads_every_layout_and_the_users_files_stay_as_they_are(lay
     assert load_prepared(tmp_path / 'run') == prepared
 
 
-def test_a_file_that_is_fit_is_used_where_it_lies(layout, tmp_path):
+def test_valid_file_is_used_in_place(layout, tmp_path):
     root = layout('coco')
     prepared = prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
     assert prepared.splits['val'][0] == str(root / VAL)
     assert [path.name for path in (tmp_path / 'run' / 'own_data').iterdir()] == ['data.json']
 
 
-def test_a_file_from_windows_is_read_and_written_anew(layout, tmp_path):
+def test_file_from_windows_is_rewritten(layout, tmp_path):
     root = layout('coco')
     path = root / VAL
     (root / 'val2017').rename(root / 'photos')
@@ -77,7 +77,7 @@ def test_a_file_from_windows_is_read_and_written_anew(layout, tmp_path):
     assert {Path(read.get_data_info(n)['img_path']) for n in range(len(read))} == set((root / 'photos').iterdir())
 
 
-def test_labels_are_the_same_in_splits_that_list_categories_in_another_order(layout, tmp_path):
+def test_labels_do_not_depend_on_the_category_order_of_a_split(layout, tmp_path):
     root = layout('coco')
     names = {a['id']: a['category_id'] for a in json.loads((root / VAL).read_text())['annotations']}
 
@@ -97,7 +97,7 @@ def test_labels_are_the_same_in_splits_that_list_categories_in_another_order(lay
     assert [category['name'] for category in found.dataset['categories']] == list(CLASSES)
 
 
-def test_a_split_may_lack_a_class_that_nothing_in_it_is_of(layout, tmp_path):
+def test_split_may_lack_an_unused_class(layout, tmp_path):
     root = layout('coco')
 
     def drop(content):
@@ -108,7 +108,7 @@ def test_a_split_may_lack_a_class_that_nothing_in_it_is_of(layout, tmp_path):
     assert len(dataset(prepare_user_dataset(read_user_dataset(root), tmp_path / 'run'), 'val')) == 6
 
 
-def test_without_a_validation_split_a_fifth_is_held_out_the_same_each_time(layout, tmp_path):
+def test_missing_validation_split_is_a_fixed_fifth(layout, tmp_path):
     root = layout('coco')
     (root / VAL).unlink()
     data = read_user_dataset(root)
@@ -121,7 +121,7 @@ def test_without_a_validation_split_a_fifth_is_held_out_the_same_each_time(layou
     assert any('2 of the 12 training images are held out' in note for note in data.notes)
 
 
-def test_a_moved_work_dir_is_still_read_and_images_that_have_gone_are_said(layout, tmp_path):
+def test_moved_work_dir_is_read_and_missing_images_are_reported(layout, tmp_path):
     root = layout('yolo')
     prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
     (tmp_path / 'run').rename(tmp_path / 'moved')
@@ -140,7 +140,7 @@ def learned(prepared, split='train'):
 
 
 @pytest.mark.parametrize('area', [0, 0.0, -1, None, float('nan'), 10**400, 'much', '12', True, 'missing'])
-def test_a_box_without_an_area_of_its_own_is_learned_from_with_the_boxs(layout, tmp_path, area):
+def test_missing_area_is_that_of_the_box(layout, tmp_path, area):
     root = layout('coco')
 
     def change(content):
@@ -186,7 +186,7 @@ def test_a_box_without_an_area_of_its_own_is_learned_from_with_the_boxs(layout, 
         (dict(ignore=None), None),
     ],
 )
-def test_summary_check_and_mmdetection_count_the_same_boxes_and_each_reason_is_said(layout, tmp_path, change, reason):
+def test_summary_check_and_mmdetection_count_the_same_boxes(layout, tmp_path, change, reason):
     root = layout('coco')
     edit(root / TRAIN, lambda content: [annotation.update(change) for annotation in content['annotations'][:9]])
     data = read_user_dataset(root)
@@ -202,7 +202,7 @@ def test_summary_check_and_mmdetection_count_the_same_boxes_and_each_reason_is_s
     assert (f'note: train: 9 x {WARNINGS.get(reason)}: annotation 0' in text) == (reason is not None)
 
 
-def test_what_is_to_be_ignored_is_not_evaluated_on(layout, tmp_path):
+def test_ignored_objects_are_not_evaluated(layout, tmp_path):
     root = layout('coco')
     edit(root / VAL, lambda content: [annotation.update(ignore=1) for annotation in content['annotations'][:5]])
     found = COCO(prepare_user_dataset(read_user_dataset(root), tmp_path / 'run').splits['val'][0])
@@ -218,14 +218,14 @@ def test_what_is_to_be_ignored_is_not_evaluated_on(layout, tmp_path):
         (dict(bbox=[999, 1, 5, 4]), 'a box is outside its image'),
     ],
 )
-def test_a_training_with_nothing_to_learn_from_is_refused_for_the_true_reason(layout, tmp_path, change, words):
+def test_training_without_objects_is_an_error_with_the_reason(layout, tmp_path, change, words):
     root = layout('coco')
     edit(root / TRAIN, lambda content: [annotation.update(change) for annotation in content['annotations']])
     with pytest.raises(UserError, match=f'train: .*no box to train on: none of .* x {words}'):
         prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
 
-def test_a_category_may_be_named_by_a_number(layout, tmp_path):
+def test_category_name_can_be_a_number(layout, tmp_path):
     root = layout('coco')
     for path in (root / TRAIN, root / VAL):
         edit(path, lambda content: [category.update(name=category['id']) for category in content['categories']])
@@ -236,7 +236,7 @@ def test_a_category_may_be_named_by_a_number(layout, tmp_path):
 
 
 @pytest.mark.parametrize('name', [None, '', ['a'], True, 1.5])
-def test_a_category_without_a_name_is_what_is_said(layout, tmp_path, name):
+def test_category_without_a_name_is_reported(layout, tmp_path, name):
     root = layout('coco')
     edit(root / TRAIN, lambda content: content['categories'][2].update(name=name))
     with pytest.raises(UserError, match='train: .*: category 2: name is'):
@@ -244,7 +244,7 @@ def test_a_category_without_a_name_is_what_is_said(layout, tmp_path, name):
 
 
 @pytest.mark.parametrize('make', ['same', 'copied', 'other'])
-def test_images_of_val_that_are_in_train_are_said(layout, tmp_path, make):
+def test_validation_images_in_train_are_reported(layout, tmp_path, make):
     root = layout('yolo')  # whose splits share names of files, not images
     if make == 'same':
         (root / 'data.yaml').write_text((root / 'data.yaml').read_text().replace('images/val', 'images/train'))
@@ -274,7 +274,7 @@ def test_images_of_val_that_are_in_train_are_said(layout, tmp_path, make):
         (lambda c: c['categories'][0].update(name='moon\x1b'), 'unprintable characters'),
     ],
 )
-def test_what_is_fatal_is_said_with_the_command_that_shows_everything(layout, tmp_path, change, words):
+def test_fatal_problem_is_reported_with_the_command_that_lists_all(layout, tmp_path, change, words):
     root = layout('coco')
     edit(root / 'annotations' / 'instances_train2017.json', change)
     if 'moon' in words or 'shown' in words:
@@ -284,21 +284,21 @@ def test_what_is_fatal_is_said_with_the_command_that_shows_everything(layout, tm
     assert not (tmp_path / 'run').exists()
 
 
-def test_boxes_of_other_classes_than_the_trainings_are_refused(layout, tmp_path):
+def test_rejects_boxes_of_other_classes(layout, tmp_path):
     root = layout('coco')
     edit(root / VAL, lambda content: content['categories'][0].update(name='moon'))
     with pytest.raises(UserError, match="has boxes of 'moon', which are not among the 5 classes"):
         prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
 
-def test_a_name_that_differs_in_a_capital_or_a_space_is_named(layout, tmp_path):
+def test_similar_class_name_is_reported(layout, tmp_path):
     root = layout('coco')
     edit(root / VAL, lambda content: content['categories'][0].update(name='Cir cle'))
     with pytest.raises(UserError, match="'Cir cle' differs from 'circle': class names must be identical"):
         prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
 
-def test_what_is_evaluated_on_keeps_the_categories_that_it_has(layout, tmp_path):
+def test_evaluation_data_keep_their_categories(layout, tmp_path):
     root = layout('coco')
     prepared = prepare_user_dataset(
         read_user_dataset(root), tmp_path / 'run', ('comet', *CLASSES[::-1]), training=False
@@ -317,7 +317,7 @@ def test_what_is_evaluated_on_keeps_the_categories_that_it_has(layout, tmp_path)
     )
 
 
-def test_a_wrong_label_line_ends_the_training_with_file_and_line(layout, tmp_path):
+def test_invalid_label_line_is_an_error_with_file_and_line(layout, tmp_path):
     root = layout('yolo')
     path = root / 'labels' / 'train' / '000000000001.txt'
     path.write_text('9 0.5 0.5 0.5 0.5')
@@ -325,7 +325,7 @@ def test_a_wrong_label_line_ends_the_training_with_file_and_line(layout, tmp_pat
         prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
 
-def test_mutated_annotations_are_prepared_or_refused_in_two_lines(layout, tmp_path):
+def test_mutated_annotations_are_prepared_or_rejected_in_two_lines(layout, tmp_path):
     path = layout('coco') / 'annotations' / 'instances_train2017.json'
     content, rng, refused = json.loads(path.read_text()), random.Random(0), 0
     for _ in range(60):

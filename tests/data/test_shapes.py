@@ -41,14 +41,14 @@ def test_boxes_are_those_of_the_visible_pixels(shapes_root):
         assert seen.max() <= 1  # no pixel belongs to two shapes
 
 
-def test_the_same_arguments_give_the_same_files_and_another_seed_others(tmp_path):
+def test_files_depend_only_on_the_arguments(tmp_path):
     same = [files(make_shapes(tmp_path / name, 2, 1, 64, seed=3)) for name in ('a', 'b')]
     other = files(make_shapes(tmp_path / 'c', 2, 1, 64, seed=4))
     assert same[0] == same[1]
     assert same[0] != other
 
 
-def test_more_images_leave_the_first_ones_as_they_are(tmp_path):
+def test_more_images_keep_the_first_ones(tmp_path):
     few, many = (files(make_shapes(tmp_path / str(n), n, 1, 64) / 'train2017') for n in (2, 4))
     assert few.items() <= many.items()
 
@@ -58,19 +58,19 @@ def test_no_image_is_in_both_splits(shapes_root):
     assert not splits[0] & splits[1]
 
 
-def test_a_second_call_leaves_the_files_alone(shapes_root):
+def test_second_call_keeps_the_files(shapes_root):
     before = {path: path.stat().st_mtime_ns for path in shapes_root.rglob('*')}
     make_shapes(shapes_root, 12, 6, 96)
     assert {path: path.stat().st_mtime_ns for path in shapes_root.rglob('*')} == before
 
 
 @pytest.mark.parametrize('arguments', [(13, 6, 96), (12, 7, 96), (12, 6, 97), (12, 6, 96, 1)])
-def test_shapes_made_with_other_arguments_are_not_taken_for_these(shapes_root, arguments):
+def test_rejects_shapes_of_other_arguments(shapes_root, arguments):
     with pytest.raises(UserError, match='Shapes generated with'):
         make_shapes(shapes_root, *arguments)
 
 
-def test_a_folder_of_other_files_is_not_overwritten(tmp_path):
+def test_rejects_folder_with_other_files(tmp_path):
     (tmp_path / 'mine.txt').write_text('precious')
     with pytest.raises(UserError, match='other files'):
         make_shapes(tmp_path, 1, 1, 64)
@@ -85,7 +85,7 @@ def test_an_interrupted_call_leaves_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('arguments', [(0, 1, 96), (1, 0, 96), (1, 1, 32)])
-def test_sizes_that_make_no_sense_are_refused(tmp_path, arguments):
+def test_rejects_invalid_sizes(tmp_path, arguments):
     with pytest.raises(UserError, match='at least one image'):
         make_shapes(tmp_path / 'shapes', *arguments)
 

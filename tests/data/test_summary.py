@@ -13,7 +13,7 @@ def test_images_boxes_and_sizes_are_counted(layout):
         assert lines[3 + number].split() == [name, *map(str, counts)]
 
 
-def test_many_classes_are_cut_short_and_notes_are_shown(layout):
+def test_many_classes_are_abbreviated_and_notes_are_shown(layout):
     data = read_user_dataset(layout('yolo'))
     data.classes = tuple(f'class {number}' for number in range(100))
     for split in data.splits.values():

@@ -20,7 +20,7 @@ def wanted(shapes_root):
     return {name: content for name, content in files(shapes_root).items() if name != 'shapes.json'}
 
 
-def test_the_archives_become_cocos_layout_and_nothing_else(coco, tmp_path, shapes_root):
+def test_archives_are_unpacked_to_coco_layout(coco, tmp_path, shapes_root):
     said = []
     prepare_coco(tmp_path / 'coco', base_url=coco.url, say=said.append)
     assert files(tmp_path / 'coco') == wanted(shapes_root)
@@ -35,14 +35,14 @@ def test_a_second_call_downloads_nothing(coco, tmp_path):
     assert len(coco.requests) == before
 
 
-def test_cut_connections_change_nothing(coco, tmp_path, shapes_root):
+def test_lost_connections_do_not_change_the_result(coco, tmp_path, shapes_root):
     coco.faults = {path: ['cut', 500, 'cut', 'cut'] for path in list(coco.files)}
     prepare_coco(tmp_path / 'coco', base_url=coco.url)
     assert files(tmp_path / 'coco') == wanted(shapes_root)
 
 
 @pytest.mark.parametrize('given', ['zips', 'folder'])
-def test_what_the_user_has_is_not_downloaded(coco, zips, shapes_root, tmp_path, given):
+def test_existing_files_are_not_downloaded(coco, zips, shapes_root, tmp_path, given):
     prepare_coco(tmp_path / 'coco', source=zips if given == 'zips' else shapes_root, base_url=coco.url)
     assert not coco.requests
     assert {p.name for p in (tmp_path / 'coco' / 'train2017').iterdir()} == {
@@ -51,7 +51,7 @@ def test_what_the_user_has_is_not_downloaded(coco, zips, shapes_root, tmp_path, 
     assert len(list(zips.iterdir())) == 3  # never deleted
 
 
-def test_a_torn_archive_of_the_user_is_refused(coco, zips, tmp_path):
+def test_rejects_truncated_archive(coco, zips, tmp_path):
     archive = zips / 'val2017.zip'
     archive.write_bytes(archive.read_bytes()[:-2000])
     with pytest.raises(UserError, match='not a valid zip file'):
@@ -60,7 +60,7 @@ def test_a_torn_archive_of_the_user_is_refused(coco, zips, tmp_path):
 
 
 @pytest.mark.parametrize('had', [False, True])
-def test_a_refused_call_leaves_no_folder_that_was_not_there(coco, zips, tmp_path, had):
+def test_rejected_call_creates_no_folder(coco, zips, tmp_path, had):
     root = tmp_path / 'new' / 'coco'
     if had:
         root.mkdir(parents=True)
@@ -73,7 +73,7 @@ def test_a_refused_call_leaves_no_folder_that_was_not_there(coco, zips, tmp_path
 
 
 @pytest.mark.parametrize('given', ['server', 'zips', 'folder', 'complete'])
-def test_a_subset_brings_its_images_alone_and_the_options_that_use_them(coco, zips, shapes_root, tmp_path, given):
+def test_subset_downloads_only_its_images_and_prints_options(coco, zips, shapes_root, tmp_path, given):
     root = tmp_path / 'coco'
     if given == 'complete':
         prepare_coco(root, source=zips, base_url=coco.url)
@@ -90,7 +90,7 @@ def test_a_subset_brings_its_images_alone_and_the_options_that_use_them(coco, zi
         assert '/zips/train2017.zip' not in {path for path, _ in coco.requests}
 
 
-def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(coco, tmp_path, monkeypatch):
+def test_too_little_disk_space_is_reported_before_the_download(coco, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(10, 5, 5))
     with pytest.raises(UserError, match='Free some space'):
         prepare_coco(tmp_path / 'coco', base_url=coco.url)
@@ -98,13 +98,13 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(coco, tm
     assert not (tmp_path / 'coco').exists()
 
 
-def test_a_root_that_cannot_be_written_is_said(coco, tmp_path):
+def test_unwritable_root_is_reported(coco, tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(UserError, match='cannot be written or read: .*root=DIR'):
         prepare_coco(tmp_path / 'file' / 'coco', base_url=coco.url)
 
 
-def test_two_at_once_are_refused(coco, tmp_path):
+def test_rejects_two_calls_at_once(coco, tmp_path):
     import fcntl
 
     (tmp_path / 'coco').mkdir()
@@ -114,14 +114,14 @@ def test_two_at_once_are_refused(coco, tmp_path):
             prepare_coco(tmp_path / 'coco', base_url=coco.url)
 
 
-def test_a_folder_that_lacks_images_is_not_taken_for_complete(coco, tmp_path, shapes_root):
+def test_folder_with_missing_images_is_not_complete(coco, tmp_path, shapes_root):
     prepare_coco(tmp_path / 'coco', base_url=coco.url)
     next((tmp_path / 'coco' / 'val2017').iterdir()).unlink()
     with pytest.raises(UserError, match='lacks 1 of 6 images'):
         prepare_coco(tmp_path / 'coco', base_url=coco.url)
 
 
-def test_annotations_of_another_number_of_images_are_refused(coco, shapes_root, tmp_path):
+def test_rejects_annotations_of_other_images(coco, shapes_root, tmp_path):
     other = shutil.copytree(shapes_root, tmp_path / 'other')
     path = other / 'annotations' / 'instances_val2017.json'
     annotations = json.loads(path.read_text())
@@ -144,7 +144,7 @@ def test_annotations_of_another_number_of_images_are_refused(coco, shapes_root, 
         (dict(subset=-5), 'subset=-5: expected 1 to 12'),
     ],
 )
-def test_mistakes_are_said_before_anything_is_fetched(coco, tmp_path, monkeypatch, arguments, words):
+def test_invalid_arguments_are_reported_before_the_download(coco, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()
     with pytest.raises(UserError, match=words):
@@ -152,7 +152,7 @@ def test_mistakes_are_said_before_anything_is_fetched(coco, tmp_path, monkeypatc
     assert not coco.requests
 
 
-def test_the_options_have_what_is_published():
+def test_constants_match_the_published_files():
     options = DownloadOptions()
     assert set(options.splits) == set(published.SPLITS)
     assert options.base_url == published.BASE_URL

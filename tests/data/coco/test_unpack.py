@@ -57,7 +57,7 @@ def wrong_byte(path):
         (lambda path: make(path, {'a/1.jpg': b'x', 'b/1.jpg': b'y'}), 'exists already'),
     ],
 )
-def test_what_should_not_be_unpacked_leaves_nothing(tmp_path, archive, words):
+def test_rejected_archive_leaves_no_files(tmp_path, archive, words):
     path = archive(tmp_path / 'a.zip')
     with pytest.raises(UserError, match=words):
         unpack(path, tmp_path / 'sub' / 'out', lambda name: name.endswith('.jpg'), 10**6)

@@ -18,14 +18,14 @@ def edit(root, change):
     (root / TRAIN).write_text(json.dumps(content))
 
 
-def test_cocos_own_file_goes_before_a_subset_and_other_tasks(layout):
+def test_coco_file_takes_precedence_over_subsets_and_other_tasks(layout):
     root = layout('coco')
     for name in ('instances_train2017_subset5_seed0', 'captions_train2017', 'person_keypoints_train2017'):
         shutil.copy(root / TRAIN, root / 'annotations' / f'{name}.json')
     assert read_user_dataset(root).splits['train'].source == root / TRAIN
 
 
-def test_what_a_system_or_an_editor_left_beside_annotations_is_passed_over(layout):
+def test_clutter_next_to_annotations_is_skipped(layout):
     root = layout('coco')
     (root / TRAIN).rename(root / 'annotations' / 'train.json')
     (root / 'train2017').rename(root / 'train')
@@ -36,7 +36,7 @@ def test_what_a_system_or_an_editor_left_beside_annotations_is_passed_over(layou
     assert read_user_dataset(root) == expected
 
 
-def test_a_test_split_without_annotations_is_none(layout):
+def test_test_split_without_annotations_is_ignored(layout):
     root = layout('coco')
     edit(root, lambda content: None)
     content = json.loads((root / TRAIN).read_text())
@@ -44,13 +44,13 @@ def test_a_test_split_without_annotations_is_none(layout):
     assert list(read_user_dataset(root).splits) == ['train', 'val']
 
 
-def test_roboflows_name_for_all_classes_is_left_out(layout):
+def test_roboflow_supercategory_is_dropped(layout):
     data = read_user_dataset(layout('roboflow_coco'))
     assert 'shape' not in data.classes
     assert "'shape', which is only the parent of the others" in data.notes[0]
 
 
-def test_a_class_zero_that_is_used_stays(layout):
+def test_used_class_zero_is_kept(layout):
     root = layout('coco')
 
     def change(content):
@@ -77,7 +77,7 @@ def test_a_class_zero_that_is_used_stays(layout):
     ],
 )
 @pytest.mark.parametrize('folder', ['annotations', '.'])
-def test_splits_are_told_by_the_names_of_files(layout, names, splits, folder):
+def test_file_names_determine_splits(layout, names, splits, folder):
     root = layout('coco')
     content = (root / TRAIN).read_text()
     shutil.rmtree(root / 'annotations')
@@ -108,7 +108,7 @@ PARTS = ['_part1.json', '_part2.json']
         (['_part1.json', '_part01.json'], False),
     ],
 )
-def test_files_are_parts_of_one_split_where_their_names_say_so(layout, names, joined):
+def test_file_names_determine_parts_of_a_split(layout, names, joined):
     root = layout('coco_parts')
     for old, new in zip(PARTS, names):
         (root / 'annotations' / f'instances_train{old}').rename(root / 'annotations' / f'train{new}')
@@ -126,7 +126,7 @@ def part(root, number):
     return path, json.loads(path.read_text())
 
 
-def test_parts_may_have_their_images_in_folders_of_their_own(layout):
+def test_parts_may_have_separate_image_folders(layout):
     root = layout('coco_parts')
     expected = read_user_dataset(root).splits['train'].annotations
     for number in (1, 2):
@@ -153,7 +153,7 @@ def test_an_image_in_two_parts_has_the_annotations_of_both(layout):
     assert sorted(boxes) == sorted([*expected, [1, 2, 3, 4]])
 
 
-def test_what_is_wrong_in_a_part_is_found_and_a_training_reads_all_of_them(layout, tmp_path):
+def test_problems_in_parts_are_found_and_training_reads_all_parts(layout, tmp_path):
     root = layout('coco_parts')
     prepared = prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
     assert len(json.loads(Path(prepared.splits['train'][0]).read_text())['images']) == 12
@@ -179,7 +179,7 @@ def test_what_is_wrong_in_a_part_is_found_and_a_training_reads_all_of_them(layou
         ('annotations/train.json', 'train'),
     ],
 )
-def test_the_folder_that_is_named_for_missing_images_is_one_where_they_are_found(layout, tmp_path, annotations, images):
+def test_suggested_image_folder_is_correct(layout, tmp_path, annotations, images):
     content = json.loads((layout('coco') / TRAIN).read_text())
     root = tmp_path / 'new'
     (root / annotations).parent.mkdir(parents=True)
@@ -212,7 +212,7 @@ def two_train_files(root):
         (lambda root: edit(root, lambda c: c['categories'][1].update(name='circle')), 'duplicate category name'),
     ],
 )
-def test_what_is_incomplete_is_said(layout, damage, words):
+def test_incomplete_data_are_reported(layout, damage, words):
     root = layout('coco')
     damage(root)
     with pytest.raises(UserError, match=words):

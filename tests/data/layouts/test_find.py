@@ -34,11 +34,11 @@ def test_every_layout_gives_the_same_classes_images_and_boxes(layout, shapes_roo
     assert not any(data.faults.values())
 
 
-def test_the_yaml_of_a_data_set_names_it_too(layout):
+def test_data_set_can_be_given_by_its_yaml(layout):
     assert read_user_dataset(layout('yolo') / 'data.yaml').classes == CLASSES
 
 
-def test_an_export_of_one_file_is_all_to_train_on(layout):
+def test_single_file_is_the_training_split(layout):
     root = layout('cvat_coco')
     (root / 'annotations' / 'instances_Validation.json').unlink()
     (root / 'annotations' / 'instances_Train.json').rename(root / 'annotations' / 'instances_default.json')
@@ -58,19 +58,19 @@ def nothing(root):
         (nothing, 'no data set recognized. Expected COCO.*\nThe folder contains notes/'),
     ],
 )
-def test_what_is_no_data_set_is_said(tmp_path, make, words):
+def test_rejects_what_is_not_a_data_set(tmp_path, make, words):
     make(tmp_path / 'data')
     with pytest.raises(UserError, match=words):
         read_user_dataset(tmp_path / 'data')
 
 
-def test_a_data_set_one_folder_below_is_pointed_at(layout):
+def test_data_set_in_a_subfolder_is_suggested(layout):
     root = layout('yolo')
     with pytest.raises(UserError, match=f'data={root}'):
         read_user_dataset(root.parent)
 
 
-def test_all_of_several_data_sets_below_are_named(shapes_root, tmp_path):
+def test_several_data_sets_in_subfolders_are_listed(shapes_root, tmp_path):
     root = tmp_path / 'several'
     LAYOUTS['coco'](shapes_root, root / 'a')
     LAYOUTS['cvat_yolo'](shapes_root, root / 'b')
@@ -86,7 +86,7 @@ def test_all_of_several_data_sets_below_are_named(shapes_root, tmp_path):
         ('data.tfrecord', '', 'TFRecord'),
     ],
 )
-def test_other_formats_are_named_with_what_to_do(tmp_path, name, content, words):
+def test_unsupported_formats_are_reported_with_the_remedy(tmp_path, name, content, words):
     path = tmp_path / 'data' / name
     path.parent.mkdir(parents=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content))
@@ -96,7 +96,7 @@ def test_other_formats_are_named_with_what_to_do(tmp_path, name, content, words)
     assert len(str(error.value).splitlines()) == 2
 
 
-def test_annotations_in_another_format_beside_cocos_do_not_matter(layout):
+def test_other_formats_next_to_coco_are_ignored(layout):
     root = layout('coco')
     expected = read_user_dataset(root)
     (root / 'train_1.json').write_text('{"version": "5.0.1", "flags": {}, "shapes": []}')
@@ -116,13 +116,13 @@ def test_annotations_in_another_format_beside_cocos_do_not_matter(layout):
         ('cvat_coco', 'images'),
     ],
 )
-def test_the_whole_is_named_where_a_part_of_it_was(layout, name, part):
+def test_part_of_a_data_set_is_an_error_with_its_folder(layout, name, part):
     root = layout(name)
     with pytest.raises(UserError, match=f'data={root}[.]?$'):
         read_user_dataset(root / part)
 
 
-def test_an_archive_is_to_be_unpacked(layout):
+def test_archive_is_an_error_with_the_remedy(layout):
     root = layout('yolo')
     (root / 'data.zip').write_bytes(b'PK')
     with pytest.raises(UserError, match='data.zip is an archive. Unpack it and name the folder'):
@@ -130,7 +130,7 @@ def test_an_archive_is_to_be_unpacked(layout):
 
 
 @pytest.mark.parametrize(('name', 'flat'), [('yolo', False), ('yolo', True), ('roboflow_yolo', False)])
-def test_the_description_that_is_proposed_does(layout, name, flat):
+def test_proposed_description_works(layout, name, flat):
     root = layout(name)
     (root / 'data.yaml').unlink()
     if flat:

@@ -131,7 +131,7 @@ XYWH = ('cat', 10, 20, 30, 40)
 
 
 @pytest.mark.parametrize('name', LABELLED)
-def test_every_format_is_told_by_its_content_and_has_no_faults(layout, name):
+def test_formats_are_recognized_by_content(layout, name):
     data = read_user_dataset(layout(name))
     assert data.format == LABELLED[name]
     assert not any(data.faults.values())
@@ -143,7 +143,7 @@ def test_every_format_is_told_by_its_content_and_has_no_faults(layout, name):
     'name',
     ['roboflow_voc', 'labelme', 'cvat_xml', 'csv_retinanet', 'label_studio', 'via', 'supervisely', 'ndjson', 'dota'],
 )
-def test_a_training_reads_the_same_files_as_from_yolos_format(shapes_root, tmp_path, name):
+def test_training_reads_the_same_as_from_yolo(shapes_root, tmp_path, name):
     """The annotation files that it reads are equal byte for byte, so everything after them is."""
     prepared = []
     for layout in ('yolo', name):
@@ -157,7 +157,7 @@ def test_a_training_reads_the_same_files_as_from_yolos_format(shapes_root, tmp_p
     assert prepared[0].classes == prepared[1].classes
 
 
-def test_without_a_list_classes_are_in_the_order_of_the_alphabet(layout):
+def test_classes_without_a_list_are_alphabetical(layout):
     root = layout('roboflow_voc')
     (root / 'classes.txt').unlink()
     assert read_user_dataset(root).classes == tuple(sorted(CLASSES))
@@ -172,7 +172,7 @@ def test_without_a_list_classes_are_in_the_order_of_the_alphabet(layout):
         ('predefined_classes.txt', 'dog\r\ncat\r\n'),
     ],
 )
-def test_lists_of_classes_of_many_tools_give_their_order(tmp_path, name, content):
+def test_class_lists_of_many_tools_give_the_order(tmp_path, name, content):
     root = write(tmp_path / 'data', {'a.xml': voc(BOX), name: content})
     assert read_user_dataset(root).classes == ('dog', 'cat')
 
@@ -412,14 +412,14 @@ AWKWARD = {
 
 
 @pytest.mark.parametrize('case', AWKWARD)
-def test_what_tools_and_people_write_is_read(tmp_path, case):
+def test_reads_variants_of_tools_and_people(tmp_path, case):
     files, expected = AWKWARD[case]
     boxes = found(write(tmp_path / 'data', files))['a.jpg']
     assert boxes == ([XYWH] * 5 if expected is None else expected)
     assert check_dataset(tmp_path / 'data')[0].fatal == []
 
 
-def test_difficult_objects_are_neither_learned_nor_evaluated_and_truncated_ones_are(tmp_path):
+def test_difficult_objects_are_ignored_and_truncated_ones_are_not(tmp_path):
     objects = [
         voc(BOX).split('\n')[1].replace('</name>', f'</name><{flag}>1</{flag}>') for flag in ('difficult', 'truncated')
     ]
@@ -437,12 +437,12 @@ def test_difficult_objects_are_neither_learned_nor_evaluated_and_truncated_ones_
         {'labelTxt/a.txt': '10 20 40 20 40 60 10 60 cat 0\n10 20 50 20 50 60 10 60 cat 1\n'},
     ],
 )
-def test_groups_and_difficult_objects_of_other_formats_are_ignored_likewise(tmp_path, files):
+def test_groups_and_difficult_objects_of_other_formats_are_ignored(tmp_path, files):
     data = read_user_dataset(write(tmp_path / 'data', files))
     assert [one.get('ignore', 0) for one in data.splits['train'].annotations['annotations']] == [0, 1]
 
 
-def test_what_open_images_lists_and_is_not_there_is_counted_and_its_other_classes_are_none(tmp_path):
+def test_missing_open_images_are_counted_and_unused_classes_dropped(tmp_path):
     data = read_user_dataset(
         write(
             tmp_path / 'data',
@@ -453,7 +453,7 @@ def test_what_open_images_lists_and_is_not_there_is_counted_and_its_other_classe
     assert any('1 listed images are missing' in note and 't.csv:2' in note for note in data.notes)
 
 
-def test_a_mask_that_would_fill_the_memory_is_not_unpacked(tmp_path):
+def test_huge_mask_is_not_decoded(tmp_path):
     png = cv2.imencode('.png', np.full((40, 30), 255, np.uint8))[1].tobytes()
     bomb = base64.b64encode(zlib.compress(png + bytes(1 << 28), 9)).decode()
     data = supervisely(dict(classTitle='cat', geometryType='bitmap', bitmap=dict(data=bomb, origin=[10, 20])))
@@ -526,7 +526,7 @@ def test_a_mask_that_would_fill_the_memory_is_not_unpacked(tmp_path):
         ),
     ],
 )
-def test_lists_folders_and_names_of_files_tell_the_splits(tmp_path, files, images, splits):
+def test_lists_folders_and_file_names_determine_splits(tmp_path, files, images, splits):
     data = read_user_dataset(write(tmp_path / 'data', files, images))
     assert {
         split: [image['file_name'] for image in one.annotations['images']] for split, one in data.splits.items()
@@ -549,7 +549,7 @@ def test_lists_folders_and_names_of_files_tell_the_splits(tmp_path, files, image
     ],
 )
 @pytest.mark.parametrize('layout_name', ['yolo', 'coco', *LABELLED])
-def test_files_about_something_else_are_passed_over(layout, layout_name, name, content):
+def test_unrelated_files_are_skipped(layout, layout_name, name, content):
     root = layout(layout_name)
     expected = read_user_dataset(root)
     (root / name).write_text(content)
@@ -561,7 +561,7 @@ def test_files_about_something_else_are_passed_over(layout, layout_name, name, c
     ('layout_name', 'name'),
     [('labelme', 'package.json'), ('voc', 'pom.xml'), ('csv_tensorflow', 'prices.csv'), ('coco', 'train_config.json')],
 )
-def test_and_that_is_said(layout, layout_name, name):
+def test_skipped_files_are_reported(layout, layout_name, name):
     root = layout(layout_name)
     (root / name).write_text('<project/>' if name.endswith('xml') else '{"lr": 1}')
     assert any(name in note and 'skipped' in note for note in read_user_dataset(root).notes)
@@ -839,7 +839,7 @@ BAD = {
 
 
 @pytest.mark.parametrize('case', BAD)
-def test_what_is_wrong_is_counted_with_file_and_line(tmp_path, case):
+def test_problems_are_counted_with_file_and_line(tmp_path, case):
     files, problem, fatal, words = BAD[case]
     report = check_dataset(write(tmp_path / 'data', files))[0]
     assert problem in report.found, report
@@ -867,12 +867,12 @@ def test_what_is_wrong_is_counted_with_file_and_line(tmp_path, case):
         ({'val/t.csv': f'{TF}a.jpg,9,9,cat,1,1,5,5'}, 'none of its 1 images'),
     ],
 )
-def test_what_cannot_be_used_at_all_is_said_with_what_to_do(tmp_path, files, words):
+def test_unusable_data_are_reported_with_the_remedy(tmp_path, files, words):
     with pytest.raises(UserError, match=words):
         read_user_dataset(write(tmp_path / 'data', files, ()))
 
 
-def test_two_images_of_one_name_are_not_guessed_at(tmp_path):
+def test_ambiguous_image_names_are_an_error(tmp_path):
     root = write(
         tmp_path / 'data',
         {'all.csv': f'{TF}a.jpg,100,80,cat,10,20,40,60\nb.jpg,100,80,cat,1,1,9,9'},
@@ -883,7 +883,7 @@ def test_two_images_of_one_name_are_not_guessed_at(tmp_path):
     assert 'all.csv:2' in report.examples['image_ambiguous'][0]
 
 
-def test_boxes_of_an_image_that_is_listed_twice_are_joined_and_equal_ones_count_once(tmp_path):
+def test_boxes_of_duplicate_entries_are_merged(tmp_path):
     other = region('dog', x=1, y=1, width=9, height=9)
     root = write(
         tmp_path / 'data',
@@ -897,7 +897,7 @@ def test_boxes_of_an_image_that_is_listed_twice_are_joined_and_equal_ones_count_
     assert [name for name, *_ in found(root)['a.jpg']] == ['cat', 'dog']
 
 
-def test_no_image_outside_the_folder_is_opened(tmp_path):
+def test_images_outside_the_folder_are_not_opened(tmp_path):
     write(tmp_path, {}, ('secret.jpg',))
     for name in ('../secret.jpg', str(tmp_path / 'secret.jpg')):
         root = tmp_path / 'data'
@@ -908,13 +908,13 @@ def test_no_image_outside_the_folder_is_opened(tmp_path):
         shutil.rmtree(root)
 
 
-def test_classes_that_differ_in_case_alone_are_pointed_out(tmp_path):
+def test_classes_that_differ_only_in_case_are_reported(tmp_path):
     root = write(tmp_path / 'data', {'a.xml': voc(BOX, ('Cat', *BOX[1:]))})
     assert any("'Cat' and 'cat' are different classes" in note for note in read_user_dataset(root).notes)
 
 
 @pytest.mark.parametrize('name', LABELLED)
-def test_whatever_a_file_holds_ends_in_one_error_or_in_data(layout, name):
+def test_any_file_gives_data_or_one_error(layout, name):
     root = layout(name)
     rng = random.Random(0)
     files = [path for path in sorted(root.rglob('*')) if path.suffix in ('.xml', '.json', '.ndjson', '.csv', '.txt')]

@@ -52,7 +52,7 @@ def test_a_line_is_a_box_in_pixels_inside_the_image(layout, line, box):
         ('1 48 40 20 20 10 12 13 14', '48 is not in [0, 1]'),
     ],
 )
-def test_a_wrong_line_is_named_by_file_and_number(layout, line, words):
+def test_invalid_line_is_reported_with_file_and_number(layout, line, words):
     root = layout('yolo')
     label(root).write_text(f'1 0.5 0.5 0.5 0.5\n{line}\n')
     ((problem, example),) = read_user_dataset(root).faults['train']
@@ -71,7 +71,7 @@ def test_a_wrong_line_is_named_by_file_and_number(layout, line, words):
         ('1 0.5 0.5 0.5 0.5 0.91', 'label_confidence', 2),
     ],
 )
-def test_a_flat_box_is_left_out_and_a_confidence_is_not_read_with_a_word(layout, tmp_path, line, problem, boxes):
+def test_box_without_area_is_dropped_and_confidence_is_ignored_with_a_note(layout, tmp_path, line, problem, boxes):
     root = layout('yolo')
     label(root).write_text(f'1 0.5 0.5 0.5 0.5\n{line}\n')
     data = read_user_dataset(root)
@@ -85,7 +85,7 @@ def test_a_flat_box_is_left_out_and_a_confidence_is_not_read_with_a_word(layout,
 
 
 @pytest.mark.parametrize('line', ['0 0.5 0.5 0 0.5', '9 0.5 0.5 0.5 0.5'])
-def test_where_no_line_is_a_box_the_reason_is_that_of_the_lines(layout, tmp_path, line):
+def test_no_valid_line_is_an_error_with_the_reason(layout, tmp_path, line):
     root = layout('yolo')
     for path in (root / 'labels' / 'train').iterdir():
         path.write_text(line)
@@ -94,7 +94,7 @@ def test_where_no_line_is_a_box_the_reason_is_that_of_the_lines(layout, tmp_path
         prepare_user_dataset(read_user_dataset(root), tmp_path / 'run')
 
 
-def test_labels_without_an_image_are_found_in_every_folder_and_are_no_reason_to_end(layout, tmp_path):
+def test_labels_without_an_image_are_reported_without_an_error(layout, tmp_path):
     root = layout('yolo')
     lost = [root / 'labels' / 'train' / name for name in ('lost.txt', 'deeper/lost.txt', 'deeper/still/photo.txt')]
     lost[2].parent.mkdir(parents=True)
@@ -109,7 +109,7 @@ def test_labels_without_an_image_are_found_in_every_folder_and_are_no_reason_to_
     assert any('train: 3 x a label file has no image: ' in note for note in data.notes)
 
 
-def test_labels_of_images_in_another_list_are_no_orphans(layout):
+def test_labels_of_images_in_another_list_are_not_orphans(layout):
     root = layout('yolo')
     shutil.rmtree(root / 'images' / 'val')
     shutil.rmtree(root / 'labels' / 'val')
@@ -120,7 +120,7 @@ def test_labels_of_images_in_another_list_are_no_orphans(layout):
     assert not any(read_user_dataset(root).faults.values())
 
 
-def test_labels_beside_images_without_an_image_are_found_and_other_texts_are_not(layout):
+def test_finds_orphan_labels_next_to_images_but_no_other_text_files(layout):
     root = layout('cvat_yolo')
     (root / 'obj_train_data' / 'lost.txt').write_text('0 0.5 0.5 0.5 0.5\n')
     (root / 'obj_train_data' / 'README.txt').write_text('12 images\n')
@@ -129,7 +129,7 @@ def test_labels_beside_images_without_an_image_are_found_and_other_texts_are_not
 
 
 @pytest.mark.parametrize('suffix', ['.jfif', '.JPG', '.JPEG', '.JFIF', '.WebP', '.tif', '.jpe', '.gif', '.jp2'])
-def test_images_of_a_linked_folder_and_of_every_suffix_are_read(layout, tmp_path, suffix):
+def test_reads_linked_folders_and_every_suffix(layout, tmp_path, suffix):
     root = layout('yolo')
     expected = sorted(read_user_dataset(root).splits['train'].annotations['annotations'], key=lambda a: a['bbox'])
     for kind in ('images', 'labels'):
@@ -158,7 +158,7 @@ def test_images_of_a_linked_folder_and_of_every_suffix_are_read(layout, tmp_path
         '\0',
     ],
 )
-def test_a_yaml_about_something_else_is_passed_over(layout, name, text):
+def test_unrelated_yaml_is_skipped(layout, name, text):
     root = layout(name)
     expected = read_user_dataset(root)
     (root / 'environment.yml').write_text(text)
@@ -169,7 +169,7 @@ def test_a_yaml_about_something_else_is_passed_over(layout, name, text):
     assert len(data.notes) - len(expected.notes) == unread
 
 
-def test_an_image_without_labels_is_background_and_labels_without_an_image_a_fault(layout):
+def test_image_without_labels_is_background_and_orphan_labels_are_an_error(layout):
     root = layout('yolo')
     label(root).unlink()
     (root / 'labels' / 'train' / 'lost.txt').write_text('')
@@ -180,7 +180,7 @@ def test_an_image_without_labels_is_background_and_labels_without_an_image_a_fau
     ]
 
 
-def test_what_a_system_or_an_editor_left_beside_images_and_labels_is_passed_over(layout, tmp_path):
+def test_clutter_next_to_images_and_labels_is_skipped(layout, tmp_path):
     root = layout('yolo')
     expected = read_user_dataset(root)
     image = sorted((root / 'images' / 'train').iterdir())[0]
@@ -193,7 +193,7 @@ def test_what_a_system_or_an_editor_left_beside_images_and_labels_is_passed_over
     assert read_user_dataset(root) == expected
 
 
-def test_a_data_set_below_a_hidden_folder_is_read(layout, tmp_path):
+def test_data_set_in_a_hidden_folder_is_read(layout, tmp_path):
     root = layout('yolo').rename(tmp_path / '.cache')
     assert len(read_user_dataset(root).splits['train'].annotations['images']) == 12
 
@@ -227,21 +227,21 @@ def yaml(text):
         ),
     ],
 )
-def test_what_is_incomplete_is_said(layout, damage, words):
+def test_incomplete_data_are_reported(layout, damage, words):
     root = layout('yolo')
     damage(root)
     with pytest.raises(UserError, match=words):
         read_user_dataset(root)
 
 
-def test_a_list_of_classes_does_in_place_of_a_yaml(layout):
+def test_list_of_classes_replaces_the_yaml(layout):
     root = layout('yolo')
     (root / 'data.yaml').unlink()
     (root / 'classes.txt').write_text('circle\nsquare\ntriangle\nstar\ncross\n')
     assert len(read_user_dataset(root).splits['val'].annotations['images']) == 6
 
 
-def test_darknets_description_names_the_data_set_too_wherever_it_lies(layout, tmp_path):
+def test_data_set_can_be_given_by_darknet_description(layout, tmp_path):
     root = layout('cvat_yolo').rename(tmp_path / 'images')  # whose labels are in no folder "labels"
     assert len(read_user_dataset(root / 'obj.data').splits['val'].annotations['images']) == 6
 
@@ -258,7 +258,7 @@ def test_darknets_description_names_the_data_set_too_wherever_it_lies(layout, tm
         ),
     ],
 )
-def test_what_darknets_description_lacks_is_said(layout, damage, words):
+def test_incomplete_darknet_description_is_reported(layout, damage, words):
     root = layout('cvat_yolo')
     damage(root)
     with pytest.raises(UserError, match=words):
@@ -282,7 +282,7 @@ def test_files_from_windows_are_read(layout):
     assert not found.faults['train']
 
 
-def test_a_copy_is_read_where_it_lies_and_images_elsewhere_are_said(layout, tmp_path):
+def test_copied_data_set_is_read_in_its_folder(layout, tmp_path):
     original = layout('yolo')
     copied = shutil.copytree(original, tmp_path / 'copy')
     text = (copied / 'data.yaml').read_text().splitlines()[1:]
@@ -295,7 +295,7 @@ def test_a_copy_is_read_where_it_lies_and_images_elsewhere_are_said(layout, tmp_
 
 
 @pytest.mark.parametrize('key', ['names', 'train', 'val', 'nc', 'path'])
-def test_whatever_a_yaml_holds_ends_in_one_line_or_in_data(layout, key):
+def test_any_yaml_gives_data_or_a_one_line_error(layout, key):
     root = layout('yolo')
     for value in (None, 5, True, '', [], {}, [[]], {'a': {}}, [None], [1, {}], '\x00', '../..', [['x']], float('nan')):
         content = dict(train='images/train', val='images/val', names=['a', 'b', 'c', 'd', 'e']) | {key: value}
