@@ -21,7 +21,7 @@ FACTOR = 12
 @pytest.mark.slow
 @needs_shared('coco_tiny')
 @needs_shared('weights')
-def test_the_loss_on_real_images_falls_as_it_should(tmp_path, monkeypatch):
+def test_loss_on_real_images_decreases(tmp_path, monkeypatch):
     monkeypatch.setenv('COCO_TINY', str(SHARED / 'coco_tiny'))
     monkeypatch.setenv('SNV2_WEIGHTS', str(SHARED / 'weights' / 'shufflenetv2_x1_0_leakyrelu_nanodet_m.pth'))
     train(

@@ -52,11 +52,11 @@ def sizes(strides):
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem, scope='class')
 class TestEveryConfig:
-    def test_it_registers_the_plugin_and_builds(self, path, detector):
+    def test_config_registers_the_plugin_and_builds(self, path, detector):
         assert read(path).custom_imports.imports == ['mmdet_shufflenetv2']
         assert isinstance(detector.backbone, ShuffleNetV2)
 
-    def test_its_heads_look_where_their_features_are(self, detector, features):
+    def test_strides_of_heads_match_the_features(self, detector, features):
         one_stage = isinstance(detector, SingleStageDetector)
         head = detector.bbox_head if one_stage else detector.rpn_head
         with torch.no_grad():
@@ -70,7 +70,7 @@ class TestEveryConfig:
 
 
 @pytest.mark.parametrize('path', COCO_CONFIGS, ids=lambda path: path.stem)
-def test_a_coco_config_names_weights_of_its_own_network(path):
+def test_coco_config_has_weights_of_its_network(path):
     from mmengine.runner.checkpoint import get_torchvision_models
 
     cfg = read(path)
@@ -91,7 +91,7 @@ def test_a_coco_config_names_weights_of_its_own_network(path):
 
 
 @pytest.mark.parametrize('path', COCO_CONFIGS, ids=lambda path: path.stem)
-def test_a_coco_config_keeps_to_its_schedule(path):
+def test_coco_config_keeps_its_schedule(path):
     cfg = read(path)
     scale, rate, epochs = SCHEDULES.get(path.stem) or SCHEDULES[path.stem.split('_snv2')[0]]
     pipelines = [cfg[f'{split}_dataloader'].dataset.pipeline for split in ('train', 'val', 'test')]
@@ -103,12 +103,12 @@ def test_a_coco_config_keeps_to_its_schedule(path):
 
 
 @pytest.mark.parametrize('path', [p for p in COCO_CONFIGS if p.stem.endswith(tuple(WIDTHS))], ids=lambda p: p.stem)
-def test_a_width_variant_states_only_what_differs(path):
+def test_width_variant_has_only_entries_that_differ(path):
     assert len(path.read_text().splitlines()) <= 10
 
 
 @pytest.mark.parametrize('name', ['faster_rcnn_snv2', 'retinanet_snv2'])
-def test_a_lite_detector_takes_a_fifth_of_the_multiply_adds_outside_the_backbone(name):
+def test_lite_detector_has_a_fifth_of_the_multiply_adds_outside_the_backbone(name):
     heavy, lite = (detector_complexity(ROOT / 'configs' / f'{stem}.py', 128, 160) for stem in (name, f'{name}_lite'))
     assert lite.backbone_multiply_adds == heavy.backbone_multiply_adds
     outside = [row.multiply_adds - row.backbone_multiply_adds for row in (heavy, lite)]
@@ -123,7 +123,7 @@ def test_a_lite_detector_takes_a_fifth_of_the_multiply_adds_outside_the_backbone
         ('nanodet_plus_m_snv2_1.5x', 96, 0.001, (0.6, 1.4)),
     ],
 )
-def test_nanodet_at_416_differs_from_320_in_sizes_and_the_range_of_scales_alone(name, batch, rate, scales):
+def test_nanodet_at_416_differs_from_320_only_in_sizes_and_scales(name, batch, rate, scales):
     small, large = (Config.fromfile(ROOT / 'configs' / f'{name}{suffix}.py') for suffix in ('', '_416'))
     assert large.model == small.model
     for name in ('train_pipeline', 'test_pipeline'):

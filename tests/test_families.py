@@ -57,7 +57,7 @@ def test_a_family_trains_a_step_and_predicts(name):
 
 
 @pytest.mark.skipif(mmdet.__version__ != '3.3.0', reason='the table is of MMDetection 3.3.0')
-def test_the_documents_list_what_runs_with_its_parameters():
+def test_documents_list_supported_families_with_parameters():
     lines = DOCS.read_text().splitlines()
     for name, family in FAMILIES.items():
         parameters = sum(p.numel() for p in MODELS.build(family_model(name)).parameters())

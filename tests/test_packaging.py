@@ -23,7 +23,7 @@ def test_the_index_lists_every_config_once():
     assert all(model['Name'] == model['Config'].split('/')[-1].removesuffix('.py') for model in models)
 
 
-def test_the_files_that_the_makefile_names_are_there():
+def test_files_in_the_makefile_exist():
     named = set(re.findall(r'(?<![\w/])(?:tests|tools|requirements)/[\w/.-]+', (ROOT / 'Makefile').read_text()))
     assert named
     assert not [name for name in named if not (ROOT / name).exists()]
@@ -52,7 +52,7 @@ def built(folder):
         return wheel.namelist(), [name.split('/', 1)[-1] for name in sdist.getnames()]
 
 
-def test_the_wheel_carries_configs_and_tools_where_mim_looks(built):
+def test_wheel_has_configs_and_tools_for_mim(built):
     wheel = built[0]
     for name in [
         *CONFIGS,
@@ -68,7 +68,7 @@ def test_the_wheel_carries_configs_and_tools_where_mim_looks(built):
     assert not [name for name in wheel if name.startswith(('tests/', 'benchmarks/')) or '__pycache__' in name]
 
 
-def test_the_wheel_and_the_source_archive_say_that_the_package_is_typed(built):
+def test_archives_contain_py_typed(built):
     assert all('mmdet_shufflenetv2/py.typed' in names for names in built)
 
 
@@ -100,7 +100,7 @@ def test_the_wheel_installs_the_command_snv2(folder, tmp_path):
     assert imported.stdout.startswith(str(tmp_path))
 
 
-def test_the_source_archive_has_all_that_the_wheel_is_built_from(built):
+def test_source_archive_builds_the_wheel(built):
     for name in [
         *CONFIGS,
         'model-index.yml',
@@ -112,7 +112,7 @@ def test_the_source_archive_has_all_that_the_wheel_is_built_from(built):
         assert name in built[1]
 
 
-def test_the_source_archive_has_the_pages_that_its_readme_links(built):
+def test_source_archive_has_the_pages_of_its_readme(built):
     linked = set(re.findall(r'\((docs/[^)#]+|CHANGELOG.md)', (ROOT / 'README.md').read_text()))
     assert {'docs/your_data.md', 'docs/commands.md', 'CHANGELOG.md'} <= linked
     assert not linked - set(built[1])

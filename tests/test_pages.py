@@ -114,7 +114,7 @@ def make_targets():
 
 
 @pytest.mark.parametrize('words', COMMANDS)
-def test_a_command_names_what_is_there_and_its_flags_are_taken(words, parse, tmp_path, monkeypatch):
+def test_commands_on_pages_have_existing_files_and_flags(words, parse, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     while re.fullmatch(r'[A-Z_]+=\S+', words[0]):
         words = words[1:]
@@ -177,7 +177,7 @@ EPOCHS = [
 
 
 @pytest.mark.parametrize(('page', 'work_dir', 'epoch'), EPOCHS)
-def test_a_checkpoint_that_a_page_names_is_the_last_of_the_run_before(page, work_dir, epoch, parse):
+def test_checkpoints_on_pages_are_the_last_of_their_runs(page, work_dir, epoch, parse):
     from mmdet_shufflenetv2.config.load import load_config
 
     lengths = set()
@@ -262,19 +262,19 @@ def test_code_on_a_page_runs(page, block, tmp_path, monkeypatch, shapes_root):
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
-def test_the_links_of_a_page_lead_to_files(page):
+def test_links_of_pages_exist(page):
     for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', page.read_text()):
         assert link.startswith(('https://', 'http://')) or (page.parent / link).exists(), link
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
-def test_the_files_that_a_page_names_are_there(page):
+def test_files_on_pages_exist(page):
     named = r'`((?:mmdet_shufflenetv2|tests|configs|docs|tools|requirements)/[\w./-]+)`'
     for name in re.findall(named, page.read_text()):
         assert (ROOT / name).exists(), name
 
 
-def test_the_modules_that_the_changelog_moves_things_to_are_there():
+def test_modules_in_the_changelog_exist():
     rows = re.findall(r'^\| (`.+`) \| (`.+`) \|$', (ROOT / 'CHANGELOG.md').read_text(), re.M)
     assert len(rows) > 20
     for old, new in rows:
@@ -284,14 +284,14 @@ def test_the_modules_that_the_changelog_moves_things_to_are_there():
         assert not importlib.util.find_spec('mmdet_shufflenetv2.' + first.split('.')[0]) or first.startswith('compat.')
 
 
-def test_the_rooms_are_listed_in_the_order_of_their_imports():
+def test_rooms_are_in_import_order():
     layers = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']['importlinter']['contracts'][0]['layers']
     assert (
         re.findall(r'^\| `(\w+)` \| ', (ROOT / 'docs' / 'architecture.md').read_text(), re.M)[: len(layers)] == layers
     )
 
 
-def test_the_files_that_the_architecture_names_are_there():
+def test_files_in_the_architecture_exist():
     page = (ROOT / 'docs' / 'architecture.md').read_text()
     for name in set(re.findall(r'`((?:\w+/)+(?:\w+\.py)?)`', page)):
         assert (ROOT / name).exists() or (ROOT / 'mmdet_shufflenetv2' / name).exists(), name

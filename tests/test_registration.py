@@ -80,7 +80,7 @@ def builder(tmp_path_factory, shapes_root, small_classifier):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', [*DETECTORS, 'classifier', 'as 0.1 names it'])
-def test_a_dumped_config_builds_where_nothing_else_is_imported(builder, name):
+def test_dumped_config_builds_without_other_imports(builder, name):
     done, dumped = builder
     assert f'built {dumped[name]}' in done.stdout.splitlines(), done.stderr
 

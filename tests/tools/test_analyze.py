@@ -1,7 +1,7 @@
 import json
 
 
-def test_a_report_is_written_from_the_command_line(tool, shapes_root, tmp_path):
+def test_command_writes_a_report(tool, shapes_root, tmp_path):
     annotations = shapes_root / 'annotations' / 'instances_val2017.json'
     perfect = [
         dict(image_id=one['image_id'], category_id=one['category_id'], bbox=one['bbox'], score=0.9)
@@ -31,7 +31,7 @@ def test_a_report_is_written_from_the_command_line(tool, shapes_root, tmp_path):
     assert len(refused.err.splitlines()) == 1
 
 
-def test_annotations_from_windows_and_counted_from_0_are_read(tool, shapes_root, tmp_path):
+def test_reads_windows_annotations_with_ids_from_0(tool, shapes_root, tmp_path):
     content = json.loads((shapes_root / 'annotations' / 'instances_val2017.json').read_text())
     for number, one in enumerate(content['annotations']):
         one['id'] = number

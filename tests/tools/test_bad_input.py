@@ -41,7 +41,7 @@ def assert_refused(ended, *words):
     assert all(word in ' '.join(said) for word in words), ended.err
 
 
-def test_no_data_at_data_coco_says_the_layout(tool, tmp_path, monkeypatch):
+def test_missing_data_are_reported_with_the_layout(tool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert_refused(
         tool('train.py', CONFIG),
@@ -64,7 +64,7 @@ def test_no_data_at_data_coco_says_the_layout(tool, tmp_path, monkeypatch):
         (lambda data: rename_category(data), ["category 'zebra'"]),
     ],
 )
-def test_bad_data_is_named_before_the_run(tool, broken, damage, words, tmp_path):
+def test_invalid_data_are_reported_before_the_run(tool, broken, damage, words, tmp_path):
     config, data = broken
     damage(data)
     assert_refused(tool('train.py', config, '--work-dir', tmp_path / 'run'), *words)
@@ -109,7 +109,7 @@ def rename_category(data):
         (['configs/_base_/nanodet_m.py'], ['nanodet_m.py has no train_cfg', 'not a complete config']),
     ],
 )
-def test_bad_arguments_of_train(tool, broken, arguments, words, monkeypatch):
+def test_train_rejects_invalid_arguments(tool, broken, arguments, words, monkeypatch):
     monkeypatch.chdir(ROOT)
     arguments = [broken[0] if a == CONFIG else a for a in arguments]
     assert_refused(tool('train.py', *arguments, '--work-dir', broken[1] / 'run'), *words)
@@ -127,7 +127,7 @@ def test_bad_arguments_of_train(tool, broken, arguments, words, monkeypatch):
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_a_folder_that_cannot_be_made_is_named_with_its_flag(
+def test_folder_that_cannot_be_created_is_reported_with_its_flag(
     tool, small_config, shapes_root, tmp_path, monkeypatch, arguments, out
 ):
     monkeypatch.chdir(tmp_path)
@@ -150,7 +150,7 @@ def test_a_folder_that_cannot_be_made_is_named_with_its_flag(
         ('wide', ['another width', '(116, 232, 464)', '(48, 96, 192)']),
     ],
 )
-def test_bad_checkpoints(tool, small_config, shapes_root, tmp_path, name, content, words):
+def test_rejects_invalid_checkpoints(tool, small_config, shapes_root, tmp_path, name, content, words):
     path = tmp_path / 'model.pth'
     if content == 'evil':
         torch.save({'state_dict': Evil()}, path)
@@ -184,7 +184,7 @@ class Evil:
         (['--classes', 'person', 'photo.jpg'], ['got only', 'before --classes']),
     ],
 )
-def test_bad_images_for_infer(tool, small_config, shapes_root, tmp_path, monkeypatch, inputs, words):
+def test_infer_rejects_invalid_images(tool, small_config, shapes_root, tmp_path, monkeypatch, inputs, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'text.jpg').write_text('hello')
@@ -195,7 +195,7 @@ def test_bad_images_for_infer(tool, small_config, shapes_root, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize('arguments', [['photo.jpg', 'c.py', 'none.pth'], ['c.py', 'photo.jpg', 'none.pth']])
-def test_an_image_in_front_of_the_detector_is_told_its_place(tool, arguments):
+def test_image_before_the_detector_is_an_error_with_the_order(tool, arguments):
     assert_refused(tool('infer.py', *arguments), 'Expected a checkpoint, got photo.jpg', 'CONFIG CHECKPOINT INPUT')
 
 
@@ -207,7 +207,7 @@ def test_an_image_in_front_of_the_detector_is_told_its_place(tool, arguments):
         (['plus.pth', 'photo.jpg'], ['NanoDet-Plus', 'the config is for NanoDet']),
     ],
 )
-def test_infer_without_a_config_says_what_is_missing(tool, shapes_root, tmp_path, monkeypatch, arguments, words):
+def test_infer_without_a_config_is_an_error(tool, shapes_root, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     shutil.copy(shapes_root / 'val2017' / '000000000001.jpg', 'photo.jpg')
     torch.save({'bbox_head.fc.weight': torch.ones(1)}, 'ours.pth')
@@ -224,7 +224,7 @@ def test_infer_without_a_config_says_what_is_missing(tool, shapes_root, tmp_path
 
 
 @pytest.mark.parametrize('out', ['results.csv', 'results', '.', 'folder.json'])
-def test_out_wants_a_known_format(tool, small_config, tmp_path, monkeypatch, out):
+def test_out_needs_a_known_format(tool, small_config, tmp_path, monkeypatch, out):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'folder.json').mkdir()
     assert_refused(tool('test.py', small_config, 'x.pth', '--out', out), f'--out {out}', '.json', '.pkl')
@@ -245,7 +245,7 @@ def test_windows_need_a_display(tool, small_config, monkeypatch):
         ('mmdet_shufflenetv2', ["No module named 'mmdet_shufflenetv2'", 'make install']),
     ],
 )
-def test_a_missing_package_is_said_without_a_traceback(missing, words, tmp_path):
+def test_missing_package_is_reported_without_a_traceback(missing, words, tmp_path):
     code = f"""
 import sys
 from importlib.machinery import PathFinder

@@ -12,7 +12,7 @@ def edit(root, change):
 
 
 @pytest.mark.parametrize('form', ['file', 'file alone', 'data', 'yolo', 'config'])
-def test_a_whole_data_set_passes_however_it_is_named(tool, layout, tmp_path, form):
+def test_valid_data_set_passes_in_every_form(tool, layout, tmp_path, form):
     root = layout('yolo' if form == 'yolo' else 'coco')
     config = tmp_path / 'config.py'
     config.write_text(f"""
@@ -31,7 +31,7 @@ test_dataloader = val_dataloader
     assert ended.out.count('  OK to train') == (1 if 'file' in form else 2)
 
 
-def test_the_formats_that_are_read_are_listed(tool):
+def test_supported_formats_are_listed(tool):
     ended = tool('check_dataset.py', '--formats')
     assert ended.status == 0, ended.err
     assert [line.split('  ')[0] for line in ended.out.splitlines()] == [
@@ -59,7 +59,7 @@ def test_the_formats_that_are_read_are_listed(tool):
         lambda content: content.update(model='of the camera'),
     ],
 )
-def test_annotations_that_speak_of_a_model_are_no_config(tool, layout, change):
+def test_annotations_with_a_model_key_are_not_a_config(tool, layout, change):
     root = layout('coco')
     edit(root, change)
     ended = tool('check_dataset.py', root / TRAIN)
@@ -68,7 +68,7 @@ def test_annotations_that_speak_of_a_model_are_no_config(tool, layout, change):
 
 
 @pytest.mark.parametrize('first', ['model', '_base_'])
-def test_a_config_in_json_is_told_from_annotations_wherever_its_model_stands(tool, layout, tmp_path, first):
+def test_json_config_is_distinguished_from_annotations(tool, layout, tmp_path, first):
     root = layout('coco')
     dataset = dict(type='CocoDataset', data_root=f'{root}/', ann_file=TRAIN, data_prefix=dict(img='train2017/'))
     loader = dict(batch_size=1, num_workers=0, dataset=dataset, sampler=dict(type='DefaultSampler', shuffle=True))
@@ -81,7 +81,7 @@ def test_a_config_in_json_is_told_from_annotations_wherever_its_model_stands(too
     assert ended.out.count('OK to train') == 1
 
 
-def test_a_fatal_problem_gives_status_1_and_stands_in_the_json(tool, layout, tmp_path):
+def test_fatal_problem_gives_status_1_and_is_in_the_json(tool, layout, tmp_path):
     root = layout('coco')
     edit(root, lambda content: content['annotations'][0].update(bbox=[1, 2, float('nan'), 4]))
     ended = tool('check_dataset.py', root / TRAIN, '--images', root / 'train2017', '--json', tmp_path / 'out.json')
@@ -92,7 +92,7 @@ def test_a_fatal_problem_gives_status_1_and_stands_in_the_json(tool, layout, tmp
     assert report['files'][0]['problems'][0]['problem'] == 'box_not_finite'
 
 
-def test_a_warning_alone_gives_status_0(tool, layout):
+def test_only_warnings_give_status_0(tool, layout):
     root = layout('coco')
     edit(root, lambda content: content['annotations'][0].update(bbox=[-5, 2, 9, 9]))
     ended = tool('check_dataset.py', root / TRAIN)
@@ -100,7 +100,7 @@ def test_a_warning_alone_gives_status_0(tool, layout):
     assert 'warning      1  a box reaches outside its image' in ended.out
 
 
-def test_every_wrong_line_of_labels_is_counted(tool, layout):
+def test_invalid_label_lines_are_counted(tool, layout):
     root = layout('yolo')
     for path in (root / 'labels' / 'train').iterdir():
         path.write_text('7 0.5 0.5 0.5 0.5')
@@ -123,7 +123,7 @@ def test_every_wrong_line_of_labels_is_counted(tool, layout):
         ('{"images": [' + '[' * 900 + ']' * 900 + '], "annotations": [], "categories": []}', 1),
     ],
 )
-def test_files_that_are_no_annotations_end_in_a_report_or_one_line(tool, tmp_path, content, status):
+def test_invalid_annotation_files_give_a_report_or_one_line(tool, tmp_path, content, status):
     (tmp_path / 'a.json').write_text(content)
     ended = tool('check_dataset.py', tmp_path / 'a.json', '--images', tmp_path)
     assert ended.status == status, ended.out + ended.err
@@ -152,7 +152,7 @@ def test_mistakes_give_status_2(tool, tmp_path, monkeypatch, arguments, words):
 @pytest.mark.parametrize(
     ('name', 'part'), [('coco', '.'), ('yolo', '.'), ('yolo', 'data.yaml'), ('cvat_yolo', 'obj.data')]
 )
-def test_a_data_set_may_be_named_without_its_flag(tool, layout, name, part):
+def test_data_set_can_be_given_without_its_flag(tool, layout, name, part):
     root = layout(name)
     ended = tool('check_dataset.py', root / part)
     assert ended.status == 0
@@ -160,7 +160,7 @@ def test_a_data_set_may_be_named_without_its_flag(tool, layout, name, part):
 
 
 @pytest.mark.parametrize('flag', [[], ['--data']])
-def test_no_two_answers_about_a_folder_send_to_one_another(tool, tmp_path, flag):
+def test_suggestions_are_not_circular(tool, tmp_path, flag):
     (tmp_path / 'a' / 'annotations').mkdir(parents=True)
     (tmp_path / 'a' / 'annotations' / 'fish.json').write_text('{}')
     for path in (tmp_path, tmp_path / 'a', tmp_path / 'a' / 'annotations'):

@@ -102,11 +102,11 @@ def test_a_trained_classifier_starts_a_detector(tool, trained, small_config, tmp
         (['--cfg-options', 'test_dataloader.dataset.pipeline.0.type=torchvision/Rezise'], ['torchvision/Rezise']),
     ],
 )
-def test_what_does_not_fit_a_classifier_is_refused(tool, trained, small_classifier, arguments, words, tmp_path):
+def test_rejects_options_for_detectors(tool, trained, small_classifier, arguments, words, tmp_path):
     assert_refused(tool('test.py', small_classifier, trained['checkpoint'], '--work-dir', tmp_path, *arguments), *words)
 
 
-def test_a_classifier_draws_no_boxes(tool, trained, small_classifier, image_folder_root, tmp_path):
+def test_rejects_drawing_boxes_of_a_classifier(tool, trained, small_classifier, image_folder_root, tmp_path):
     assert_refused(
         tool(
             'infer.py',

@@ -17,7 +17,7 @@ def _calibrated(monkeypatch):
     monkeypatch.setattr(f'{module}.fit', lambda *args: LatencyModel(prices, 0.1))
 
 
-def test_one_config_is_gone_through_layer_by_layer(tool):
+def test_one_config_is_listed_by_layer(tool):
     ended = tool('design_check.py', OURS, *SMALL)
     assert ended.status == 0, ended.err
     assert '| stage2.0.branch1.2 | G1 | 1x1, 24 -> 48' not in ended.out  # half of the output's 48
@@ -26,7 +26,7 @@ def test_one_config_is_gone_through_layer_by_layer(tool):
     assert '| retinanet_snv2_0.5x | ShuffleNetV2 |' in ended.out
 
 
-def test_several_are_put_side_by_side(tool, tmp_path):
+def test_several_configs_are_compared(tool, tmp_path):
     mmdet = 'mmdet::ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py'
     ended = tool('design_check.py', OURS, mmdet, *SMALL, '--figure', tmp_path / 'both.png')
     assert ended.status == 0, ended.err
@@ -52,7 +52,7 @@ def test_several_are_put_side_by_side(tool, tmp_path):
         (['no_backbone.py'], 'no_backbone.py has no backbone'),
     ],
 )
-def test_what_cannot_be_checked_is_said_in_a_line(tool, tmp_path, monkeypatch, arguments, words):
+def test_invalid_config_is_reported_in_one_line(tool, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'no_backbone.py').write_text("model = dict(type='DETR', bbox_head=dict(type='DETRHead'))")
     ended = tool('design_check.py', *arguments)

@@ -23,7 +23,7 @@ def test_a_table_is_measured_and_saved(tool, tiny, tmp_path, runtime):
     assert sorted(path.name for path in tmp_path.iterdir()) == [f'{stem}.json', f'{stem}.md']
 
 
-def test_results_go_to_a_folder_of_the_machine(tool, tiny, tmp_path, monkeypatch):
+def test_results_are_in_a_folder_of_the_machine(tool, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.suite.machine_name', lambda device: 'Z80 (4 MHz)')
     assert tool('guidelines.py', '--table', 'G2', '--seconds', 0.01).status == 0
@@ -46,7 +46,7 @@ def test_results_go_to_a_folder_of_the_machine(tool, tiny, tmp_path, monkeypatch
         (['--device', 'meta'], '--device meta cannot be used'),
     ],
 )
-def test_what_is_not_there_is_said_in_a_line(tool, tmp_path, monkeypatch, arguments, words):
+def test_missing_inputs_are_reported_in_one_line(tool, tmp_path, monkeypatch, arguments, words):
     monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.runtimes.find_spec', lambda name: None)
     ended = tool('guidelines.py', *arguments, '--out-dir', tmp_path / 'out')
     assert ended.status == 2
@@ -56,7 +56,7 @@ def test_what_is_not_there_is_said_in_a_line(tool, tmp_path, monkeypatch, argume
     assert not (tmp_path / 'out').exists()
 
 
-def test_a_folder_that_cannot_be_made_is_said_before_anything_is_measured(tool, tmp_path, monkeypatch):
+def test_folder_that_cannot_be_created_is_reported_before_the_measurement(tool, tmp_path, monkeypatch):
     monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.suite.measure_table', None)  # to call it would fail
     (tmp_path / 'file').touch()
     ended = tool('guidelines.py', '--table', 'G2', '--out-dir', tmp_path / 'file' / 'below')

@@ -67,7 +67,7 @@ def assert_same_detections(results, boxes, scores, categories):
         pytest.param('plus_m_1.5x_416', 0.418, [], marks=pytest.mark.slow),
     ],
 )
-def test_the_published_weights_give_their_metrics_on_coco(tool, tmp_path, name, expected, flags):
+def test_published_weights_have_their_metrics_on_coco(tool, tmp_path, name, expected, flags):
     ended = tool(
         'test.py',
         config(name),
@@ -90,7 +90,7 @@ def test_the_published_weights_give_their_metrics_on_coco(tool, tmp_path, name, 
 
 
 @pytest.mark.slow
-def test_averaging_with_the_mirror_image_finds_the_best_boxes_in_the_same_place(tool, tmp_path):
+def test_tta_keeps_the_best_boxes(tool, tmp_path):
     ended = tool(
         'test.py',
         config('m_320'),
@@ -116,7 +116,7 @@ def test_averaging_with_the_mirror_image_finds_the_best_boxes_in_the_same_place(
 
 
 @pytest.mark.parametrize(('named', 'name'), [([], 'm_320'), ([config('m_416')], 'm_416')], ids=['no config', '416'])
-def test_infer_needs_nothing_but_the_weights(tool, tmp_path, monkeypatch, named, name):
+def test_infer_needs_only_the_weights(tool, tmp_path, monkeypatch, named, name):
     monkeypatch.chdir(tmp_path)
     image = sorted(IMAGES.iterdir())[1]
     ended = tool('infer.py', *named, weights(name), image, '--device', 'cpu')

@@ -41,7 +41,7 @@ def trained(config, shapes_root, tmp_path_factory):
     return root, work_dir, written['checkpoint']
 
 
-def test_the_checkpoint_knows_classes_and_image_size(trained):
+def test_checkpoint_has_classes_and_image_size(trained):
     from mmdet_shufflenetv2.checkpoints.safe_loading import load
 
     checkpoint = load(trained[2])
@@ -51,7 +51,7 @@ def test_the_checkpoint_knows_classes_and_image_size(trained):
     assert len(checkpoint['message_hub']['log_scalars']['train/loss'].data[0]) == 4  # 12 images, 3 a step
 
 
-def test_a_checkpoint_in_place_of_a_config_is_trained_further_on_other_data(trained, layout, tmp_path, capfd):
+def test_checkpoint_as_config_is_trained_on_other_data(trained, layout, tmp_path, capfd):
     from mmdet_shufflenetv2.training.train import train
 
     train(trained[2], work_dir=str(tmp_path / 'more'), data=str(layout('coco')), epochs=1, lr=1e-12)
@@ -64,9 +64,7 @@ def test_a_checkpoint_in_place_of_a_config_is_trained_further_on_other_data(trai
 
 
 @pytest.mark.parametrize('other', [None, 'roboflow_coco', 'roboflow_voc'])
-def test_evaluation_gives_what_the_training_gave_with_no_flag_or_the_same_data_in_another_format(
-    tool, trained, config, layout, tmp_path, other
-):
+def test_evaluation_matches_the_training_without_flags(tool, trained, config, layout, tmp_path, other):
     more = ['--data', layout(other)] if other else []
     ended = tool('test.py', config, trained[2], '--work-dir', tmp_path / 'run', *more)
     assert ended.status == 0, ended.err
@@ -81,7 +79,7 @@ def test_evaluation_gives_what_the_training_gave_with_no_flag_or_the_same_data_i
     assert scores == pytest.approx({key: last[key] for key in scores}, abs=2e-3, nan_ok=True)
 
 
-def test_a_checkpoint_that_left_its_run_asks_for_the_data(tool, trained, config, tmp_path, monkeypatch):
+def test_moved_checkpoint_needs_the_data(tool, trained, config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(trained[2], 'moved.pth')
     ended = tool('test.py', config, 'moved.pth', '--cfg-options', 'test_dataloader.dataset.data_root=data/coco/')
@@ -90,7 +88,7 @@ def test_a_checkpoint_that_left_its_run_asks_for_the_data(tool, trained, config,
     assert ended.err.endswith('Name the data: --data DIR\n')
 
 
-def test_inference_and_export_need_no_flag(tool, trained, config, tmp_path):
+def test_inference_and_export_need_no_flags(tool, trained, config, tmp_path):
     root, _, checkpoint = trained
     ended = tool('infer.py', config, checkpoint, root / 'images' / 'val', '--out-dir', tmp_path / 'out')
     assert ended.status == 0, ended.err
@@ -155,9 +153,7 @@ def found(tool, tmp_path, root, *arguments):
     )
 
 
-def test_weights_without_names_have_those_of_their_config_whatever_the_order_of_the_data(
-    tool, trained, nameless, config, layout, tmp_path
-):
+def test_weights_without_class_names_use_those_of_the_config(tool, trained, nameless, config, layout, tmp_path):
     root = layout('coco')
     expected, *_ = found(tool, tmp_path, root, config, trained[2])
     assert len({name for _, name, *_ in expected}) > 1
@@ -171,7 +167,7 @@ def test_weights_without_names_have_those_of_their_config_whatever_the_order_of_
     assert 'no class names. The names of the data are used' in said
 
 
-def test_data_of_some_of_a_detectors_classes_are_evaluated_on_those(tool, trained, nameless, config, layout, tmp_path):
+def test_data_with_some_of_the_classes_can_be_evaluated(tool, trained, nameless, config, layout, tmp_path):
     root, names = layout('coco'), ('star', 'circle')
     expected, *_ = found(tool, tmp_path, root, config, trained[2])
     rewrite(root, lambda content: leave(content, names))
@@ -183,7 +179,7 @@ def test_data_of_some_of_a_detectors_classes_are_evaluated_on_those(tool, traine
 
 
 @pytest.mark.slow
-def test_inference_and_evaluation_give_the_category_ids_of_the_training(tool, config, layout, tmp_path):
+def test_results_have_the_category_ids_of_the_training(tool, config, layout, tmp_path):
     root = layout('coco')
     rewrite(
         root,
@@ -219,7 +215,7 @@ def test_inference_and_evaluation_give_the_category_ids_of_the_training(tool, co
 
 
 @pytest.mark.slow
-def test_train_says_what_it_found_and_starts_from_weights_of_other_classes(tool, trained, config, layout, tmp_path):
+def test_train_summarizes_the_data_and_starts_from_weights_of_other_classes(tool, trained, config, layout, tmp_path):
     root = layout('yolo')
     for path in (root / 'labels').rglob('*.txt'):
         path.write_text('\n'.join('0' + line[1:] for line in path.read_text().splitlines()))
@@ -255,14 +251,14 @@ def test_train_says_what_it_found_and_starts_from_weights_of_other_classes(tool,
         (['--image-size', 'huge'], '--image-size huge: expected one number'),
     ],
 )
-def test_mistakes_end_in_one_line(tool, config, tmp_path, arguments, words):
+def test_mistakes_are_reported_in_one_line(tool, config, tmp_path, arguments, words):
     ended = tool('train.py', config, '--work-dir', tmp_path / 'run', *arguments)
     assert ended.status == 2
     assert f'error: {words}' in ended.err
     assert 'Traceback' not in ended.err
 
 
-def test_a_classifier_takes_no_boxes(tool, small_classifier, layout, tmp_path):
+def test_classifier_rejects_boxes(tool, small_classifier, layout, tmp_path):
     ended = tool('train.py', small_classifier, '--data', layout('yolo'), '--work-dir', tmp_path / 'run')
     assert ended.status == 2
     assert '--data is for detectors' in ended.err

@@ -3,7 +3,7 @@ import shlex
 import pytest
 
 
-def test_the_line_that_it_ends_with_trains_on_the_subset(tool, coco, tmp_path):
+def test_printed_options_train_on_the_subset(tool, coco, tmp_path):
     root = tmp_path / 'coco'
     ended = tool('prepare_coco.py', '--root', root, '--subset', 4, '--seed', 3, '--base-url', coco.url)
     assert ended.status == 0, ended.err
@@ -23,7 +23,7 @@ def test_the_line_that_it_ends_with_trains_on_the_subset(tool, coco, tmp_path):
         (['--base-url', 'ftp://x'], 'https://'),
     ],
 )
-def test_mistakes_end_in_one_line(tool, coco, tmp_path, monkeypatch, arguments, words):
+def test_mistakes_are_reported_in_one_line(tool, coco, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     ended = tool('prepare_coco.py', '--base-url', coco.url, *arguments)
     assert ended.status == 2

@@ -42,7 +42,7 @@ def wide_weights(tmp_path_factory):
         ([*ROW, '--gpus', '100'], ['--gpus 100: PyTorch finds']),
     ],
 )
-def test_mistakes_end_in_a_sentence(tool, arguments, words, tmp_path):
+def test_mistakes_are_reported_in_a_sentence(tool, arguments, words, tmp_path):
     out = [] if '--dry-run' in arguments else ['--out', tmp_path / 'out']
     assert_refused(tool('reproduce.py', *arguments, *out), *words)
     assert not (tmp_path / 'out').exists()
@@ -56,13 +56,13 @@ def test_mistakes_end_in_a_sentence(tool, arguments, words, tmp_path):
         ['--table', 'coco', '--width', '0.5', '--config', 'configs/faster_rcnn_snv2_0.5x.py'],
     ],
 )
-def test_weights_of_another_width_are_refused_with_both_widths(tool, arguments, dry_run, wide_weights, tmp_path):
+def test_rejects_weights_of_another_width(tool, arguments, dry_run, wide_weights, tmp_path):
     ended = tool('reproduce.py', *arguments, '--weights', wide_weights, '--out', tmp_path / 'out', *dry_run)
     assert_refused(ended, 'another width', '(176, 352, 704)', '(48, 96, 192)')
     assert not (tmp_path / 'out').exists()
 
 
-def test_a_folder_of_another_row_is_left_alone(tool, small_classifier, image_folder_root, tmp_path):
+def test_folder_of_another_row_is_unchanged(tool, small_classifier, image_folder_root, tmp_path):
     (tmp_path / 'run.json').write_text('{"row": "coco_star_1.0x"}')
     ended = tool('reproduce.py', *ROW, '--config', small_classifier, '--out', tmp_path, '--resume')
     assert_refused(ended, 'coco_star_1.0x, not imagenet_0.5x', '--out DIR')
@@ -70,7 +70,7 @@ def test_a_folder_of_another_row_is_left_alone(tool, small_classifier, image_fol
 
 
 @pytest.mark.slow
-def test_a_dry_run_tells_steps_and_hours_and_writes_nothing(tool, small_classifier, small_config, tmp_path):
+def test_dry_run_prints_steps_and_hours_and_writes_nothing(tool, small_classifier, small_config, tmp_path):
     ended = tool(
         'reproduce.py',
         '--table',
@@ -100,13 +100,13 @@ def test_a_dry_run_tells_steps_and_hours_and_writes_nothing(tool, small_classifi
 
 
 @pytest.mark.parametrize('name', ['results.md', 'new/folder/results.md'])
-def test_the_report_goes_where_it_is_told(tool, tmp_path, name):
+def test_report_is_written_to_the_given_path(tool, tmp_path, name):
     ended = tool('reproduce.py', '--report', tmp_path / name, '--out', tmp_path)
     assert ended.status == 0, ended.err
     assert '| ShuffleNet V2* 2.0x | mmAP % | 34.2 |  | not run |' in (tmp_path / name).read_text()
 
 
 @pytest.mark.parametrize(('name', 'words'), [('', 'is a folder'), ('file/results.md', 'cannot create')])
-def test_a_report_that_cannot_be_written_is_said(tool, tmp_path, name, words):
+def test_unwritable_report_is_reported(tool, tmp_path, name, words):
     (tmp_path / 'file').touch()
     assert_refused(tool('reproduce.py', '--report', tmp_path / name, '--out', tmp_path), '--report', words)

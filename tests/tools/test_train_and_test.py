@@ -39,7 +39,7 @@ def test_a_run_leaves_checkpoint_log_and_curves(trained):
     assert written['curves'].name == 'curves.png'
 
 
-def test_the_checkpoint_opens_with_pytorchs_safe_unpickler_once_its_log_is_left_out(trained):
+def test_checkpoint_without_its_log_loads_with_weights_only(trained):
     from mmdet_shufflenetv2.checkpoints.safe_loading import load
 
     checkpoint = load(trained[1]['checkpoint'])
@@ -80,9 +80,7 @@ def test_evaluation_equals_pycocotools_on_the_same_results_file(tool, trained, s
     ('out', 'change'),
     [('r.json', lambda content: content.pop('annotations')), ('r.pkl', lambda content: content['annotations'].clear())],
 )
-def test_a_test_set_without_annotations_is_predicted_on(
-    tool, trained, small_config, shapes_root, tmp_path, out, change
-):
+def test_predicts_on_a_test_set_without_annotations(tool, trained, small_config, shapes_root, tmp_path, out, change):
     content = json.loads((shapes_root / 'annotations' / 'instances_val2017.json').read_text())
     change(content)
     (tmp_path / 'a.json').write_text(json.dumps(content))
@@ -111,7 +109,7 @@ def test_a_test_set_without_annotations_is_predicted_on(
         assert len(pickle.loads((tmp_path / out).read_bytes())) == len(content['images'])
 
 
-def test_format_only_writes_detections_where_there_are_annotations_too(tool, trained, small_config, tmp_path):
+def test_format_only_writes_detections_despite_annotations(tool, trained, small_config, tmp_path):
     ended = tool(
         'test.py',
         small_config,
@@ -128,7 +126,7 @@ def test_format_only_writes_detections_where_there_are_annotations_too(tool, tra
     assert not (tmp_path / 'metrics.json').exists()
 
 
-def test_detections_can_be_dumped_as_mmdetection_does_and_drawn(tool, trained, small_config, tmp_path):
+def test_detections_can_be_dumped_and_drawn(tool, trained, small_config, tmp_path):
     ended = tool(
         'test.py',
         small_config,
@@ -187,7 +185,7 @@ def test_infer_draws_images_and_writes_results_that_pycocotools_reads(
     ]
 
 
-def test_infer_finds_what_test_finds(tool, trained, small_config, shapes_root, tmp_path):
+def test_infer_matches_test(tool, trained, small_config, shapes_root, tmp_path):
     tool('test.py', small_config, trained[1]['checkpoint'], '--work-dir', tmp_path, '--out', tmp_path / 'r.json')
     tool('infer.py', small_config, trained[1]['checkpoint'], shapes_root / 'val2017', '--out-dir', tmp_path / 'o')
     tested, inferred = (json.loads((tmp_path / name).read_text()) for name in ('r.json', 'o/results.json'))
@@ -217,7 +215,7 @@ model = dict(
 
 @pytest.mark.slow  # tests/durable asks for more in less time
 @pytest.mark.parametrize('hooks', ['[]', "[dict(type='EMAHook', ema_type='ExpMomentumEMA')]"], ids=['plain', 'ema'])
-def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(small_config, tmp_path, hooks):
+def test_resumed_run_has_the_weights_of_an_uninterrupted_one(small_config, tmp_path, hooks):
     from mmdet_shufflenetv2.checkpoints.safe_loading import load
     from mmdet_shufflenetv2.training.train import train
 
@@ -241,7 +239,7 @@ def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(small_config, t
 
 
 @pytest.mark.slow
-def test_train_from_the_command_line_resumes_from_a_named_checkpoint(tool, trained, small_config, tmp_path):
+def test_train_resumes_from_a_given_checkpoint(tool, trained, small_config, tmp_path):
     ended = tool(
         'train.py',
         small_config,
@@ -260,7 +258,7 @@ def test_train_from_the_command_line_resumes_from_a_named_checkpoint(tool, train
 
 
 @pytest.mark.slow
-def test_the_demo_trains_on_one_thread_and_leaves_no_worker_to_wait_for(tool, small_config, tmp_path, monkeypatch):
+def test_demo_trains_on_one_thread_without_waiting_for_workers(tool, small_config, tmp_path, monkeypatch):
     loaders = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_snv2_shapes.py')
     workers = {
         name: {key: loaders[name][key] for key in ('num_workers', 'persistent_workers')}
@@ -284,7 +282,7 @@ def test_the_demo_trains_on_one_thread_and_leaves_no_worker_to_wait_for(tool, sm
     assert len(list((tmp_path / 'run').glob('figures/*'))) == 6
 
 
-def test_mmdetections_own_entry_points_take_the_config(trained, small_config, shapes_root):
+def test_mmdetection_entry_points_accept_the_config(trained, small_config, shapes_root):
     from mmdet.apis import DetInferencer, inference_detector, init_detector
 
     image = str(shapes_root / 'val2017' / '000000000001.jpg')
@@ -296,7 +294,7 @@ def test_mmdetections_own_entry_points_take_the_config(trained, small_config, sh
 
 
 @pytest.mark.slow
-def test_mmdetections_own_train_py_takes_the_config(small_config, tmp_path):
+def test_mmdetection_train_py_accepts_the_config(small_config, tmp_path):
     import os
     import subprocess
     import sys
@@ -322,7 +320,7 @@ def moved(trained, tmp_path, monkeypatch):
     return shutil.copy(trained[1]['checkpoint'], tmp_path / 'best.pth')
 
 
-def test_a_checkpoint_alone_is_evaluated_as_with_its_config(tool, moved, trained, small_config, tmp_path):
+def test_checkpoint_without_config_gives_the_same_metrics(tool, moved, trained, small_config, tmp_path):
     for arguments in (['best.pth'], [small_config, 'best.pth'], ['best.pth', 'best.pth']):
         ended = tool('test.py', *arguments)
         assert ended.status == 0, ended.err
@@ -332,7 +330,7 @@ def test_a_checkpoint_alone_is_evaluated_as_with_its_config(tool, moved, trained
     assert alone == named
 
 
-def test_a_checkpoint_alone_is_a_detector_for_every_tool(tool, moved, small_config, shapes_root, tmp_path):
+def test_every_tool_accepts_a_checkpoint_without_config(tool, moved, small_config, shapes_root, tmp_path):
     image = shapes_root / 'val2017' / '000000000001.jpg'
     expected, found = Detector(small_config, 'best.pth')(image), Detector('best.pth')(image)
     for ours, theirs in zip(found, expected):
@@ -349,7 +347,7 @@ def test_a_checkpoint_alone_is_a_detector_for_every_tool(tool, moved, small_conf
     assert find_models(['best.pth'])['best.pth'].weights == 'best.pth'
 
 
-def test_code_in_the_config_of_a_checkpoint_is_refused_by_every_tool_and_not_run(tool, moved, shapes_root, tmp_path):
+def test_every_tool_rejects_code_in_the_config_of_a_checkpoint(tool, moved, shapes_root, tmp_path):
     checkpoint = load('best.pth')
     image = shapes_root / 'val2017' / '000000000001.jpg'
     (tmp_path / 'ran.py').write_text("open('ran', 'w')")

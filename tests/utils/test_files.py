@@ -156,7 +156,7 @@ while True:
     assert os.listdir(tmp_path) == ['x']
 
 
-def test_a_file_and_those_beside_it_get_in_place_together_or_not_at_all(tmp_path):
+def test_additional_files_are_moved_together_or_not_at_all(tmp_path):
     with unfinished_files(tmp_path / 'd.xml') as path:
         path.write_text('graph')
         path.with_suffix('.bin').write_text('weights')
