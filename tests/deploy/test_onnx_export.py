@@ -173,7 +173,7 @@ def assert_file_is(path, model, *images):
     'options',
     [dict(), dict(keep_shuffle=True), dict(target='openvino')],
 )
-def test_the_file_finds_what_the_detector_finds_on_images_of_any_size(name, options, made, tmp_path):
+def test_file_matches_pytorch_at_any_image_size(name, options, made, tmp_path):
     config, checkpoint = made(name)
     checked = export_model(config, checkpoint, tmp_path / 'detector.onnx', **options)
     assert checked.found > 0
@@ -183,21 +183,21 @@ def test_the_file_finds_what_the_detector_finds_on_images_of_any_size(name, opti
 
 
 @pytest.mark.parametrize('name', LIGHT_DETECTORS)
-def test_the_light_detectors_too(name, made, tmp_path):
+def test_light_detectors_match_pytorch(name, made, tmp_path):
     config, checkpoint = made(name)
     export_model(config, checkpoint, tmp_path / 'detector.onnx')
     assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), drawn_image(1, 160))
 
 
 @pytest.mark.slow
-def test_an_image_that_is_stretched_is_stretched_in_the_file_too(made, tmp_path):
+def test_resizing_without_aspect_ratio_is_exported(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x', keep_ratio=False)
     export_model(config, checkpoint, tmp_path / 'detector.onnx')
     assert_file_is(tmp_path / 'detector.onnx', load_detector(config, checkpoint, 'cpu'), drawn_image(4, 250))
 
 
 @pytest.mark.slow
-def test_the_shuffle_free_file_holds_no_transpose_of_channels(made, tmp_path):
+def test_shuffle_free_file_has_no_channel_transpose(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x')
     kinds = {}
     for name, options in (('plain', dict(keep_shuffle=True)), ('fast', dict())):
@@ -209,7 +209,7 @@ def test_the_shuffle_free_file_holds_no_transpose_of_channels(made, tmp_path):
 
 
 @pytest.mark.parametrize('options', [dict(), dict(keep_shuffle=True), dict(target='openvino')])
-def test_a_backbone_gives_its_features_for_any_batch_and_size(options, made, tmp_path):
+def test_backbone_accepts_any_batch_and_size(options, made, tmp_path):
     import onnxruntime
 
     config, checkpoint = made('retinanet_snv2_0.5x')
@@ -223,7 +223,7 @@ def test_a_backbone_gives_its_features_for_any_batch_and_size(options, made, tmp
 
 
 @pytest.mark.slow
-def test_openvino_reads_the_same_file(made, tmp_path):
+def test_openvino_reads_the_file(made, tmp_path):
     pytest.importorskip('openvino', reason='needs openvino: pip install openvino')
     config, checkpoint = made('faster_rcnn_snv2_0.5x')
     export_model(config, checkpoint, tmp_path / 'detector.onnx')
@@ -244,7 +244,7 @@ def test_openvino_reads_the_same_file(made, tmp_path):
     ],
 )
 @pytest.mark.slow
-def test_nanodets_file_finds_what_nanodet_finds_on_photographs(config, checkpoint, tmp_path):
+def test_nanodet_file_matches_on_photographs(config, checkpoint, tmp_path):
     import cv2
 
     config, checkpoint = ROOT / 'configs' / f'{config}.py', SHARED / 'weights' / f'{checkpoint}.pth'
@@ -256,7 +256,7 @@ def test_nanodets_file_finds_what_nanodet_finds_on_photographs(config, checkpoin
 
 
 @pytest.mark.slow
-def test_boxes_without_area_are_left_out_where_the_detector_leaves_them_out(made, tmp_path):
+def test_boxes_without_area_are_dropped_as_in_the_detector(made, tmp_path):
     config, checkpoint = made('retinanet_snv2_0.5x')
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
     weights['bbox_head.retina_reg.bias'][0::4] += 1.5  # to the right: many leave the image and are cut to its border
@@ -280,9 +280,7 @@ def test_boxes_without_area_are_left_out_where_the_detector_leaves_them_out(made
         ('faster_rcnn_snv2_0.5x', 'rcnn.nms.max_num=5', 'model.test_cfg.rcnn.nms has max_num=5'),
     ],
 )
-def test_filters_that_a_graph_cannot_do_are_refused_and_nothing_is_made(
-    name, option, words, made, tool, tmp_path, monkeypatch
-):
+def test_rejects_unsupported_filters(name, option, words, made, tool, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.onnx, 'export', lambda *args, **kwargs: pytest.fail('it was exported'))
     ended = tool('export.py', *made(name), tmp_path / 'd.onnx', '--cfg-options', f'model.test_cfg.{option}')
     assert ended.status == 2
@@ -290,7 +288,7 @@ def test_filters_that_a_graph_cannot_do_are_refused_and_nothing_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_differs_is_not_written_and_an_old_one_stays(made, tmp_path, monkeypatch):
+def test_file_that_differs_does_not_replace_an_old_one(made, tmp_path, monkeypatch):
     config, checkpoint = made('retinanet_snv2_0.5x')
     right = export.shuffle_free_detector
 
@@ -470,7 +468,7 @@ def overlap_of_the_second_stage(model, _):
     # Two-stage detectors take twice as long.
     [pytest.param(key, marks=pytest.mark.slow if 'rcnn' in key else ()) for key in BREAKS],
 )
-def test_a_graph_of_which_one_part_computes_something_else_is_refused(broken, quick, tmp_path, monkeypatch):
+def test_rejects_graph_with_one_wrong_part(broken, quick, tmp_path, monkeypatch):
     name, change, words = BREAKS[broken]
     model, other = quick(name), quick(name)
     change(other, monkeypatch)
@@ -482,7 +480,7 @@ def test_a_graph_of_which_one_part_computes_something_else_is_refused(broken, qu
 
 @pytest.mark.parametrize('name', ['faster_rcnn_snv2_lite', 'retinanet_snv2_lite', 'nanodet_m_snv2'])
 @pytest.mark.slow
-def test_in_half_precision_a_file_finds_what_it_finds_in_full(name, quick, tmp_path):
+def test_half_precision_matches_single_precision(name, quick, tmp_path):
     float16 = pytest.importorskip('onnxruntime.transformers.float16')
     model = quick(name)
     export_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), block=None)
@@ -498,7 +496,7 @@ def test_in_half_precision_a_file_finds_what_it_finds_in_full(name, quick, tmp_p
         assert (box_iou(boxes, boxes).triu(1) <= threshold + 0.02).all()
 
 
-def test_levels_of_regions_are_mmdetections_in_half_precision_too():
+def test_roi_levels_match_mmdetection_in_half_precision():
     sides = torch.tensor([20.0, 100, 130, 210, 250, 400, 500, 1000, 1300])
     rois = torch.stack(torch.meshgrid(sides, sides, indexing='ij')).flatten(1).T
     rois = torch.cat((torch.zeros(len(rois), 3), rois), dim=1)
@@ -543,14 +541,14 @@ def random_weights(model, std):
         pytest.param('light_head_rcnn_snv2_1x', equal_scores, 1.0, marks=pytest.mark.slow),
     ],
 )
-def test_weights_that_score_boxes_alike_are_exported(name, change, value, made, quick, tmp_path):
+def test_exports_weights_with_equal_scores(name, change, value, made, quick, tmp_path):
     model = load_detector(*made(name), 'cpu') if change is random_weights else quick(name)
     change(model, value)
     export_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), block=16)
     check_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), 'it')
 
 
-def test_weights_that_are_no_numbers_are_told_apart(made, tmp_path):
+def test_rejects_weights_that_are_not_finite(made, tmp_path):
     config, checkpoint = made('nanodet_m_snv2')
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
     weights['bbox_head.gfl_cls.0.bias'][0] = torch.nan
@@ -570,7 +568,7 @@ def test_detections_are_matched_one_to_one(got, matched):
     assert _matched(found, Detections(*(column[np.array(got, int)] for column in found))) == matched
 
 
-def test_a_detector_that_has_predicted_from_an_array_can_be_exported(made, tmp_path):
+def test_exports_after_prediction_from_an_array(made, tmp_path):
     model = load_detector(*made('retinanet_snv2_0.5x'), 'cpu')
     inference_detector(model, drawn_image(0, 160))
     export_detector(model, tmp_path / 'd.onnx', drawn_image(0, 160), block=None)
@@ -585,7 +583,7 @@ def test_a_detector_that_has_predicted_from_an_array_can_be_exported(made, tmp_p
         ('faster_rcnn_snv2_lite', 'rcnn.score_thr'),
     ],
 )
-def test_where_nothing_is_found_the_parts_are_compared_all_the_same(name, option, made, tmp_path):
+def test_parts_are_compared_without_detections(name, option, made, tmp_path):
     config, checkpoint = made(name)
     checked = export_model(config, checkpoint, tmp_path / 'd.onnx', cfg_options={f'model.test_cfg.{option}': 1.0})
     assert (checked.found, checked.matched) == (0, 0)
@@ -603,7 +601,7 @@ def test_where_nothing_is_found_the_parts_are_compared_all_the_same(name, option
         (['detector.onnx', '--cfg-options', 'test_dataloader.dataset.pipeline.1.type=RandomFlip'], ['RandomFlip']),
     ],
 )
-def test_a_users_mistake_ends_with_status_2_and_a_line(args, words, made, tool, tmp_path, monkeypatch):
+def test_mistake_gives_status_2_and_one_line(args, words, made, tool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = tool('export.py', *made('retinanet_snv2_0.5x'), *args)
     assert ended.status == 2
@@ -639,7 +637,7 @@ PAD = dict(type='CenterPad', size=(192, 192))
         ),
     ],
 )
-def test_how_the_test_pipeline_resizes_is_noted(steps, expected):
+def test_resize_of_the_test_pipeline_is_stored(steps, expected):
     resize = steps_of(*steps)[0]
     assert {key: getattr(resize, key) for key in expected} == expected
 
@@ -663,7 +661,7 @@ def test_how_the_test_pipeline_resizes_is_noted(steps, expected):
         ([LOAD], 'no Resize.scale='),
     ],
 )
-def test_what_a_file_cannot_do_of_the_test_pipeline_is_refused(steps, words):
+def test_rejects_unsupported_test_pipeline(steps, words):
     with pytest.raises(UserError, match=words):
         steps_of(*steps)
 
@@ -676,7 +674,7 @@ def test_what_a_file_cannot_do_of_the_test_pipeline_is_refused(steps, words):
         ('nanodet_m_snv2', {'2.pad_val': (114, 90, 0), '2.size': (140, 150)}),
     ],
 )
-def test_other_ways_to_resize_and_pad_are_in_the_file(name, changes, quick, tmp_path):
+def test_other_resizing_and_padding_is_exported(name, changes, quick, tmp_path):
     model = quick(name)
     model.cfg.merge_from_dict({f'test_dataloader.dataset.pipeline.{key}': value for key, value in changes.items()})
     export_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), block=None)
@@ -690,7 +688,7 @@ class OwnWay(FCOSHead):
         return super().predict_by_feat(*args, **kwargs)
 
 
-def test_an_unsupported_head_is_said_with_the_supported_ones(quick):
+def test_rejects_unsupported_head_with_the_supported_ones(quick):
     model = quick('retinanet_snv2_lite')
     model.bbox_head.__class__ = OwnWay
     with pytest.raises(UserError, match='RetinaNet with OwnWay.*FCOS.*backbone_only'):
@@ -704,7 +702,7 @@ class OtherOrder(NanoDetHead):
         return super()._bbox_post_process(results[results.scores < 0.6], **kwargs)
 
 
-def test_a_head_that_selects_in_a_way_of_its_own_is_refused(quick, tmp_path):
+def test_rejects_head_with_its_own_selection(quick, tmp_path):
     model = quick('nanodet_m_snv2')
     model.bbox_head.__class__ = OtherOrder
     export_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), block=None)
@@ -712,12 +710,12 @@ def test_a_head_that_selects_in_a_way_of_its_own_is_refused(quick, tmp_path):
         check_detector(model, tmp_path / 'd.onnx', drawn_image(0, 96), 'it')
 
 
-def test_another_image_size_is_in_the_file(made, tmp_path):
+def test_other_image_size_is_exported(made, tmp_path):
     export_model(*made('nanodet_plus_m_snv2'), tmp_path / 'd.onnx', image_size='96x64')
     assert ExportedDetector(tmp_path / 'd.onnx').resized(drawn_image(0, 160)).shape == (64, 96, 3)
 
 
-def test_the_command_exports_and_says_what_it_compared(made, tool, tmp_path):
+def test_command_exports_and_prints_the_comparison(made, tool, tmp_path):
     ended = tool('export.py', *made('faster_rcnn_snv2_0.5x'), tmp_path / 'new' / 'detector.onnx')
     assert ended.status == 0, ended.err
     (line,) = ended.out.splitlines()[-1:]
