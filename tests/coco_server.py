@@ -1,4 +1,4 @@
-"""A small COCO 2017 on a server that behaves badly when it is told to."""
+"""A local server with a small COCO 2017 that can simulate faults."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What the tests share: where real data lies, a small Shapes, and how to call a tool."""
+"""Fixtures: paths of real data, a small Shapes data set, and calls of tools."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def shapes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Ended:
-    """How a tool ended."""
+    """Result of a tool."""
 
     status: int
     out: str
@@ -166,7 +166,7 @@ def small_config(tmp_path_factory: pytest.TempPathFactory, shapes_root: Path) ->
 
 @pytest.fixture(scope='session')
 def image_folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of three kinds of stripes in class folders: 24 a class to train on, 8 to evaluate on, no size alike."""
+    """Images of three kinds of stripes in class folders: 24 per class for training, 8 for evaluation, of all sizes."""
     root = tmp_path_factory.mktemp('data') / 'stripes'
     rng = np.random.default_rng(0)
     for split, count in (('train', 24), ('val', 8)):
@@ -253,7 +253,7 @@ def layout(shapes_root: Path, tmp_path: Path):
 
 @pytest.fixture
 def bad_server(monkeypatch: pytest.MonkeyPatch):
-    """A server on this machine that misbehaves when it is told to."""
+    """A local server that can simulate faults."""
     from coco_server import Server
 
     from mmdet_shufflenetv2.utils import download
@@ -274,7 +274,7 @@ def zips(shapes_root: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def coco(zips: Path, bad_server, monkeypatch: pytest.MonkeyPatch):
-    """The bad server has that COCO, and the package takes it for what is published."""
+    """The server with faults has this COCO, which the package treats as the published one."""
     from coco_server import publish
 
     from mmdet_shufflenetv2.data.coco import published

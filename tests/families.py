@@ -1,4 +1,4 @@
-"""Detectors of MMDetection with ShuffleNet V2 as backbone: one config a family, and how its neck is wired.
+"""Detectors of MMDetection with ShuffleNet V2 as backbone: one config per family, and how its neck is wired.
 
 python tests/families.py                        # the table in docs/detectors.md
 python tests/families.py --export photo.jpg     # exported, compared, and timed on one thread, 640 pixels wide
@@ -155,7 +155,7 @@ def export_table(path: str, rounds: int) -> None:
 
 
 def processor_time(call: Callable[[Any], object], argument: object) -> float:
-    """Seconds of processor time that a call takes: other processes do not lengthen them."""
+    """Seconds of processor time of a call, which other processes hardly affect."""
     start = time.process_time()
     call(argument)
     return time.process_time() - start

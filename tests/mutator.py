@@ -1,4 +1,4 @@
-"""Damage to a JSON document, the same for the same seed."""
+"""Random mutations of a JSON document, by seed."""
 
 import copy
 import json

@@ -47,7 +47,7 @@ def doubled(x: Tensor) -> Tensor:
 
 
 def raw_outputs(weights: Weights, x: Tensor) -> list[Tensor]:
-    """Normalised images, sides in multiples of 32 -> logits ``(N, classes + 32, H_i, W_i)`` a level."""
+    """Normalized images with sides in multiples of 32 -> logits ``(N, classes + 32, H_i, W_i)`` per level."""
     r8, r16, r32 = (
         conv_norm(weights, x, *(f'model.fpn.reduce_layers.{level}.{part}' for part in ('conv', 'bn')))
         for level, x in enumerate(stages(weights, x))

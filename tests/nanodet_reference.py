@@ -40,7 +40,7 @@ def unit(weights: Weights, x: Tensor, name: str, stride: int) -> Tensor:
 
 
 def stages(weights: Weights, x: Tensor) -> list[Tensor]:
-    """Normalised images ``(N, 3, H, W)`` -> features of strides 8, 16 and 32, the same way in every NanoDet."""
+    """Normalized images ``(N, 3, H, W)`` -> features with strides 8, 16 and 32, as in every NanoDet."""
     x = conv_norm(weights, x, 'model.backbone.conv1.0', 'model.backbone.conv1.1', stride=2, padding=1)
     x = F.max_pool2d(x, 3, 2, 1)
     features = []
@@ -52,7 +52,7 @@ def stages(weights: Weights, x: Tensor) -> list[Tensor]:
 
 
 def raw_outputs(weights: Weights, x: Tensor) -> list[Tensor]:
-    """Normalised images ``(N, 3, H, W)`` -> class and distance logits ``(N, classes + 32, H_i, W_i)`` a level."""
+    """Normalized images ``(N, 3, H, W)`` -> class and distance logits ``(N, classes + 32, H_i, W_i)`` per level."""
     fine, middle, coarse = (
         F.conv2d(x, *(weights[f'model.fpn.lateral_convs.{level}.conv.{name}'] for name in ('weight', 'bias')))
         for level, x in enumerate(stages(weights, x))

@@ -153,7 +153,7 @@ def each_image(shapes_root, split):
 
 
 def voc_xml(image, boxes):
-    """VOC counts from 1, and the last pixel of a box belongs to it."""
+    """VOC's coordinates start at 1, and the last pixel of a box is part of it."""
     objects = ''.join(
         f'<object><name>{name}</name><difficult>0</difficult><bndbox><xmin>{x1 + 1}</xmin><ymin>{y1 + 1}</ymin>'
         f'<xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>\n'
@@ -579,7 +579,7 @@ LAYOUTS = {
 
 
 def huge_png(path, width=40_000, height=25_000):
-    """A whole PNG file of 100 bytes whose header states a billion pixels."""
+    """A valid PNG file of 100 bytes whose header states a billion pixels."""
 
     def chunk(name, data):
         return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))

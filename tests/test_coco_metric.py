@@ -1,4 +1,4 @@
-"""COCO's metrics by faster-coco-eval against pycocotools on the same annotations and detections."""
+"""COCO's metrics in faster-coco-eval, compared with pycocotools on the same annotations and detections."""
 
 import contextlib
 import io
@@ -141,7 +141,7 @@ def test_non_integer_ids_are_evaluated():
 
 
 def metrics_of(annotations, found, folder, **settings):
-    """What the metric of a config says; detections of category ``n`` are of label ``categories.index(n)``."""
+    """Results of a config's metric; detections of category ``n`` have the label ``categories.index(n)``."""
     (folder / 'a.json').write_text(json.dumps(annotations))
     metric = METRICS.build(dict(type='CocoMetric', ann_file=str(folder / 'a.json'), classwise=True, **settings))
     metric.dataset_meta = dict(classes=tuple(category['name'] for category in annotations['categories']))

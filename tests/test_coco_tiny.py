@@ -1,4 +1,4 @@
-"""A minute of the memorisation in benchmarks/coco_tiny: real images, real weights, the whole chain."""
+"""The start of the overfitting test in benchmarks/coco_tiny, on real images with real weights."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Every config builds the detector that it promises."""
+"""Every config builds its detector."""
 
 import functools
 import math

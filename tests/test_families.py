@@ -1,4 +1,4 @@
-"""ShuffleNet V2 in every family of MMDetection: it is built, trains a step and predicts, on the served operators."""
+"""ShuffleNet V2 in every family of MMDetection, with this package's operators: build, training step, prediction."""
 
 from pathlib import Path
 

@@ -80,7 +80,7 @@ def test_size_matches_mmcv(tmp_path, backend, flag, suffix, size, in_exif, in_xm
 
 
 def with_chunk(content, kind, payload):
-    """A PNG with another chunk behind its header."""
+    """A PNG with another chunk after its header."""
     return b''.join(
         (
             content[:33],

@@ -1,4 +1,4 @@
-"""The ImageNet configs build the networks and the schedules that they promise."""
+"""Networks and schedules of the ImageNet configs."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a wheel and a source archive carry, and what mim finds in them."""
+"""Content of the wheel and the source archive, also for mim."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Every command and every block of Python on the pages: what it names exists, its flags are taken, its code runs."""
+"""Commands and Python code on all pages: files and flags exist, and the code runs."""
 
 import argparse
 import functools
@@ -63,7 +63,7 @@ COMMANDS = [pytest.param(words, id=f'{page.name}: {" ".join(words)}') for page i
 
 
 class _Parsed(BaseException):
-    """What a script's parser made of a command line; the script goes no further."""
+    """The parsed arguments of a script, which is stopped after parsing."""
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_a_config_on_a_page_builds_its_detector(page, block, tmp_path):
 
 
 def write_checkpoint(path):
-    """A small detector's, with its config inside, as a training here leaves it."""
+    """A checkpoint of a small detector with its config, as a training writes it."""
     from mmdet_shufflenetv2.config.load import load_config
 
     register_all_modules()

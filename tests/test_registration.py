@@ -1,4 +1,4 @@
-"""A config that a run has dumped loads where nothing but this package is imported, and every part of it builds."""
+"""Configs dumped by a run can be loaded and built with only this package imported."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""An exported detector that takes no time: whatever the image, it finds one dog."""
+"""A fast exported detector for tests: it detects one dog in every image."""
 
 import onnx
 from onnx import TensorProto, helper
@@ -11,7 +11,7 @@ ABOUT = {
 
 
 def write(path, about=ABOUT):
-    """A graph that finds one object: a box as large as the image, of class 1."""
+    """A graph with one detection: a box as large as the image, of class 1."""
     inputs = [helper.make_tensor_value_info('image', TensorProto.UINT8, ['height', 'width', 3])]
     outputs = [
         helper.make_tensor_value_info('dets', TensorProto.FLOAT, [1, 5]),

@@ -32,6 +32,8 @@ INSTEAD = {
     r'\b(?:colour|centre|neighbour|grey\b|recognis|normalis|synchronis)': 'American spelling',
     r'\bleave (?:it|them|one of them) out\b': 'remove',
     r'\bNear it: ': 'Did you mean ...?',
+    r'def test_\w*(?:_(?:is|are)_(?:said|told)|_whatever_|_wherever_it|_taken_for|that_which)': 'test_rejects_X, ...',
+    r'\b(?:toss-up|misbehaves?|gave way|half-way|nobody knows)\b': 'the usual term',
     r'\b(?:puts? out|hands? (?:in|on|out)|gives? way)\b': 'return, pass, is replaced',
     r'\b(?:in turns|takes? turns)\b': 'alternately',
     r'\bfill(?:s|ed|ing)? up\b': 'pad',

@@ -1,4 +1,4 @@
-"""What a person waits for and reads before anything else."""
+"""``--help``: its speed, and its content."""
 
 import subprocess
 import sys

@@ -50,7 +50,7 @@ def launch():
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory, shapes_root, launch):
-    """What MMDetection's train.py and test.py leave: a folder with a config, a checkpoint and detections."""
+    """A folder with a config, a checkpoint and detections, as MMDetection's train.py and test.py write them."""
     folder = tmp_path_factory.mktemp('trained')
     (folder / 'small.py').write_text(SMALL_NANODET.format(root=ROOT, data=shapes_root))
     work_dir = folder / 'work_dir'

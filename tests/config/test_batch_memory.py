@@ -19,7 +19,7 @@ def model_cfg():
 
 @pytest.fixture
 def memory(monkeypatch):
-    """Set what is available; the steps on this CPU are measured as they are."""
+    """Sets the available memory; steps on this CPU are measured."""
     return lambda size: monkeypatch.setattr(step_memory, '_available', lambda: size)
 
 

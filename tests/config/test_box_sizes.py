@@ -1,4 +1,4 @@
-"""The input size that is chosen for small boxes."""
+"""Choice of the input size for small boxes."""
 
 import pytest
 from own_data_layouts import loaded

@@ -1,4 +1,4 @@
-"""Images of rare classes are repeated where a class is rare, or where that is asked for."""
+"""Repetition of images of rare classes: automatic, on or off."""
 
 import pytest
 from mmengine.config import Config

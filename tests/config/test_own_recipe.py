@@ -1,4 +1,4 @@
-"""What is chosen by the number of images, and that whatever an option names is left alone."""
+"""Settings chosen by the number of images; explicit options are not changed."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from mmdet_shufflenetv2.models.build import build_model
 
 @pytest.fixture(autouse=True)
 def device(monkeypatch):
-    """Call it with the device to train on; a GPU if it is not called."""
+    """Sets the device to train on; a GPU by default."""
 
     def use(name):
         monkeypatch.setattr('mmdet_shufflenetv2.config.own_recipe.get_device', lambda: name)
@@ -182,7 +182,7 @@ def test_guidance_is_trained_if_in_weights_or_options(tmp_path, key, options, ke
 
 @pytest.mark.parametrize('saved', [0.001, 0.0001])
 def test_resumed_run_keeps_its_learning_rate(tmp_path, saved):
-    """What is resumed knows its classes, whatever the weights did that the run began with."""
+    """A checkpoint of the run has its classes, even if the start weights did not."""
     cfg = Config.fromfile(ROOT / 'configs' / 'nanodet_plus_m_snv2.py')
     weights = build_model(cfg.model).state_dict()
     text = Config(dict(optim_wrapper=dict(optimizer=dict(lr=saved)), refines_classes=saved < 0.001)).pretty_text
@@ -201,7 +201,7 @@ def test_resumed_run_keeps_its_learning_rate(tmp_path, saved):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """Where downloaded weights would be; a download fails."""
+    """The cache of downloaded weights; downloads fail."""
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
 
     def fail(*args, **kwargs):

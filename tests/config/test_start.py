@@ -1,4 +1,4 @@
-"""What a training starts from where no option names it."""
+"""Default start weights of a training."""
 
 from pathlib import Path
 

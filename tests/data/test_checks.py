@@ -195,7 +195,7 @@ def resized(root):
 
 
 def turned(root):
-    """One image is higher than wide, and says that it was turned when it was taken."""
+    """One image is in portrait format, with an orientation in its EXIF."""
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(image(root)).crop((0, 0, 80, 96)).save(image(root), exif=exif)

@@ -24,7 +24,7 @@ WIDTH, HEIGHT = 100, 80
 
 
 def boxes_by_pixels(data, split):
-    """The content of each image file, whatever its name -> its boxes in order, each with its class and flag."""
+    """Content of each image file -> its boxes in order, each with class and flag."""
     annotations, folder = data.splits[split].annotations, data.splits[split].images
     names = {category['id']: category['name'] for category in annotations['categories']}
     return Counter(
@@ -306,7 +306,7 @@ def test_the_tool_prints_what_was_written(tool, layout, tmp_path):
 
 
 def test_training_reads_the_same_annotations_after_conversion(layout, tmp_path):
-    """But for the names of images: everything after is the same."""
+    """Annotations are equal except for the names of images, so training is the same."""
     root, prepared = layout('yolo'), []
     for split in ('images', 'labels'):
         for path in (root / split / 'val').iterdir():  # VOC has one folder of images

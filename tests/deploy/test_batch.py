@@ -1,4 +1,4 @@
-"""Files that take several images at once."""
+"""Files exported with a batch size above 1."""
 
 import numpy as np
 import onnx
@@ -17,7 +17,7 @@ register_all_modules()
 
 
 def write_batch(path, batch):
-    """A graph that finds one object in each image: of class 1, with the first pixel's blue, over 255, as its score."""
+    """A graph with one detection per image: class 1, and the first pixel's blue value divided by 255 as score."""
     constants = dict(
         first=np.array([0]),
         boxes=np.tile(np.float32([0, 0, 8, 8]), (batch, 1, 1)),

@@ -11,7 +11,7 @@ STYLE = UnitStyle(conv_cfg=None, norm_cfg=dict(type='BN'), act_cfg=dict(type='Re
 def test_docstring_example_is_correct():
     units = [DownsampleUnit(4, 8, STYLE), BasicUnit(8, STYLE), BasicUnit(8, STYLE)]
     plan = plan_stage(units, (4, 4))
-    # Of branch a: a2 a3 | a1 | a0; of b likewise; of c: c2 c3 | c0 c1; of d all.
+    # Slices of branch a: a2 a3 | a1 | a0, the same for b; of c: c2 c3 | c0 c1; of d: all.
     assert plan.produced == [[2, 3, 1, 0], [2, 3, 1, 0], [2, 3, 0, 1], [0, 1, 2, 3]]
     assert [[tuple(part) for part in parts] for parts in plan.slices] == [
         [(2, (0,)), (1, (1,)), (1, (2,))],
@@ -19,9 +19,9 @@ def test_docstring_example_is_correct():
         [(2, (1,)), (2, (2,))],
         [(4, (2,))],
     ]
-    # Unit 1 works on a2 b2 a3 b3 and reads a2 a3 b2 b3; unit 2 on a1 c2 b1 c3, and reads a1 b1 c2 c3.
+    # Unit 1 processes a2 b2 a3 b3 and reads a2 a3 b2 b3; unit 2 processes a1 c2 b1 c3 and reads a1 b1 c2 c3.
     assert plan.consumed == [[0, 2, 1, 3], [0, 2, 1, 3]]
-    # The output a0 d0 c0 d1 b0 d2 c1 d3 leaves as a0 b0 c0 c1 d0 d1 d2 d3.
+    # The output a0 d0 c0 d1 b0 d2 c1 d3 is returned as a0 b0 c0 c1 d0 d1 d2 d3.
     assert plan.output == [0, 4, 2, 6, 1, 3, 5, 7]
 
 
@@ -45,7 +45,7 @@ def test_every_channel_reaches_its_consumer_once(variant, block, stage):
 
 
 def test_padding_to_blocks_costs_little():
-    """Every slice padded alone would be 1.6 times as wide as what it holds."""
+    """If every slice was padded separately, they would be 1.6 times as wide."""
     plan = plan_stage(list(ShuffleNetV2().stage3), (116, 116), 16)
     assert max(len(order) for order in plan.produced) == 128
     assert len(plan.output) <= 1.4 * 232

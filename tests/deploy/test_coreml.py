@@ -92,7 +92,7 @@ OPERATORS = dict(
 
 
 def computed(function, x):
-    """What the program makes of an input, by name."""
+    """The program's outputs for an input, by name."""
     values = {'input': torch.from_numpy(x)}
 
     def known(var):

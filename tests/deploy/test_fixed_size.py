@@ -1,4 +1,4 @@
-"""What surrounds a network of one input size, against PyTorch's, torchvision's and MMDetection's own."""
+"""Pre- and post-processing of networks with a fixed input size, compared with torchvision and MMDetection."""
 
 import numpy as np
 import pytest
@@ -93,7 +93,7 @@ def test_no_score_above_the_threshold_gives_no_detections():
 
 
 def test_boxes_of_two_classes_do_not_suppress_each_other():
-    """OpenCV shifts boxes by their class, and takes the largest coordinate for the size of the image."""
+    """OpenCV shifts boxes by class, by multiples of the largest coordinate."""
     boxes = np.array([[90, 0, 100, 10], [-11, -101, -1, -91]], np.float32)
     selection = Selection((2,), -1, 0.2, 0.5, -1, -1, clip=False)
     got = selection.suppressed(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 1]))

@@ -1,4 +1,4 @@
-"""Every detector of docs/detectors.md as a graph from image to boxes, and what ONNX lacks against MMDetection's own."""
+"""Export of every detector of docs/detectors.md, and operators that ONNX lacks, compared with MMDetection's."""
 
 import copy
 

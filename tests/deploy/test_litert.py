@@ -1,4 +1,4 @@
-"""Files for LiteRT, run by its own package: operator by operator against PyTorch, then whole detectors."""
+"""Files for LiteRT, run by its own package: single operators compared with PyTorch, then complete detectors."""
 
 import json
 
@@ -129,7 +129,7 @@ def test_rejects_unsupported_operators_by_name(module, words, tmp_path):
 
 
 def test_feature_maps_stay_in_one_layout(small, tmp_path):
-    """Transposing would take longer than what the layout gains."""
+    """Transposes would cost more time than the layout saves."""
     interpreter = Interpreter(str(small))
     operators = [one['op_name'] for one in interpreter._get_ops_details()]
     assert operators.count('DEPTHWISE_CONV_2D') > 20

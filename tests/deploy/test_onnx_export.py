@@ -1,4 +1,4 @@
-"""Exported files against MMDetection's own prediction, on images of sizes that the trace has not seen."""
+"""Exported files compared with MMDetection, on images of other sizes than in the trace."""
 
 import copy
 import json
@@ -47,7 +47,7 @@ RESIZE = "dict(type='Resize', scale=(192, 128), keep_ratio={})"
 WARP = "dict(type='WarpResize', scale=(128, 160))"
 LETTERBOX = """dict(type='FitResize', scale=(128, 128)),
     dict(type='CenterPad', size=(128, 128), pad_val=[103.53, 116.28, 123.675])"""
-# Random weights find nothing above the usual thresholds.
+# Random weights have no detections above the usual thresholds.
 LOW = 'test_cfg=dict(rcnn=dict(score_thr=0.03), rpn=dict(nms_pre=200, max_per_img=100))'
 DETECTORS = {
     'faster_rcnn_snv2_0.5x': LOW,
@@ -61,7 +61,7 @@ LIGHT_DETECTORS = {
     'nanodet_m_snv2': 'test_cfg=dict(score_thr=0.5)',
     'nanodet_plus_m_snv2': 'test_cfg=dict(score_thr=0.5)',
 }
-# How far the outputs of an untrained layer shall spread: scores that differ, boxes near their anchors.
+# Standard deviation of an untrained layer's outputs: scores should differ, and boxes be near their anchors.
 SPREADS = {
     'rpn_cls': 2,
     'rpn_reg': 0.2,
@@ -77,7 +77,7 @@ SPREADS = {
 
 
 def weights_that_decide(model):
-    """Random weights with scores that differ, so that no two detections are a toss-up."""
+    """Random weights with scores that differ by more than rounding."""
     torch.manual_seed(1)
     for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -138,10 +138,10 @@ def drawn_image(seed, size):
 
 
 def assert_same(got, wanted, iou_threshold, apart=1e-3):
-    """Two results of one detector: a box of one, if not of the other too, gave way there to one as good.
+    """Check that two results of one detector match: each box overlaps one of the other with at least its score.
 
-    Where scores are nearly equal, rounding decides which of two boxes that overlap stays, and which are the last. Half
-    of the overlap is enough, for a letterbox's boxes are cut to the image behind NMS.
+    If scores are nearly equal, rounding decides which of two overlapping boxes NMS keeps, and which boxes are the last.
+    Half of NMS's IoU threshold is enough, because the boxes of a letterbox are clipped to the image after NMS.
     """
     assert len(wanted.scores) > 0
     assert (np.diff(got.scores) <= 0).all()
@@ -159,7 +159,7 @@ def found_by(model, image):
 
 
 def assert_file_is(path, model, *images):
-    """Part by part on identical inputs, then whole images."""
+    """Compare each part on identical inputs, then detections in images."""
     detector = ExportedDetector(path)
     for image in images:
         check_detector(model, path, image, 'it')
@@ -323,7 +323,7 @@ BREAKS = {}
 
 
 def breaks(name, words):
-    """Register something that makes a part of a detector's copy another, and what the refusal names."""
+    """Register a class that changes one part of a detector's copy, with the part's name in the error."""
 
     def add(function):
         BREAKS[f'{name} {function.__name__}'] = (name, function, words)
@@ -682,7 +682,7 @@ def test_other_resizing_and_padding_is_exported(name, changes, quick, tmp_path):
 
 
 class OwnWay(FCOSHead):
-    """Predicts as nobody knows."""
+    """Has its own ``predict_by_feat``."""
 
     def predict_by_feat(self, *args, **kwargs):
         return super().predict_by_feat(*args, **kwargs)
@@ -696,7 +696,7 @@ def test_rejects_unsupported_head_with_the_supported_ones(quick):
 
 
 class OtherOrder(NanoDetHead):
-    """Keeps the last boxes instead of the best."""
+    """Selects the last boxes instead of the best."""
 
     def _bbox_post_process(self, results, **kwargs):
         return super()._bbox_post_process(results[results.scores < 0.6], **kwargs)

@@ -1,4 +1,4 @@
-"""What compiling with OpenVINO leaves behind."""
+"""Compilation with OpenVINO, and its effect on signal handlers."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The C++ programs of the documentation find what Python finds in the same files."""
+"""The C++ programs of the documentation, compared with Python on the same files."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ PHOTO = SHARED / 'coco_tiny' / 'val2017' / '000000006818.jpg'
 
 @pytest.fixture(scope='module')
 def programs(tmp_path_factory):
-    """Folder of those that could be built: they need CMake, a compiler, OpenCV and the runtime."""
+    """Folder of the programs that could be built: they need CMake, a compiler, OpenCV and the runtime."""
     if not shutil.which('cmake') or not shutil.which('c++'):
         pytest.skip('needs CMake and a C++ compiler')
     folder = tmp_path_factory.mktemp('programs')

@@ -17,7 +17,7 @@ WIDTHS = (0.5, 1.0, 1.5, 2.0)
 
 
 def trained(**kwargs):
-    """A backbone whose norms and weights look like those of a trained one."""
+    """A backbone with statistics and weights similar to trained ones."""
     torch.manual_seed(0)
     backbone = ShuffleNetV2(**kwargs)
     for module in backbone.modules():
@@ -103,7 +103,7 @@ def test_backbone_is_not_changed():
 
 
 def copied_bytes(module, x):
-    """What ``cat`` and shuffles write while the module runs."""
+    """Number of elements that ``cat`` and shuffles write in a run of the module."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Count(TorchDispatchMode):
@@ -190,7 +190,7 @@ def replaced(name, make, **kwargs):
 
 
 def like(conv, **kwargs):
-    """A convolution like another but for what is given."""
+    """A copy of a convolution with some arguments changed."""
     arguments = {
         key: getattr(conv, key)
         for key in (

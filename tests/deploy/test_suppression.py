@@ -1,4 +1,4 @@
-"""What is kept, against mmcv's own NMS; what is refused is what mmcv's NMS would do otherwise."""
+"""NMS in graphs, compared with mmcv's; options of mmcv's NMS that are not supported are rejected."""
 
 import warnings
 
@@ -17,7 +17,7 @@ from mmdet_shufflenetv2.deploy.heads.selection import check_min_size, check_most
 
 
 def crowd(number=200):
-    """Boxes that overlap, of three classes, no two scores alike."""
+    """Overlapping boxes of three classes with distinct scores."""
     generator = torch.Generator().manual_seed(0)
     corners = torch.rand(number, 2, generator=generator) * 60
     boxes = torch.cat((corners, corners + 20 + torch.rand(number, 2, generator=generator) * 20), dim=1)
@@ -39,7 +39,7 @@ def test_supported_options_match_mmcv(options):
 
 
 class Suppression(nn.Module):
-    """NMS of 80 classes as a graph has it."""
+    """A graph with NMS of 80 classes."""
 
     def __init__(self, most):
         super().__init__()
@@ -68,7 +68,7 @@ def written(module, example, path):
 
 @pytest.fixture(scope='module')
 def graphs(tmp_path_factory):
-    """Files by the most boxes that NMS leaves."""
+    """Files by the maximum number of boxes."""
     folder = tmp_path_factory.mktemp('nms')
     return {most: written(Suppression(most), crowd(), folder / f'{most}.onnx') for most in (-1, 20, 1000)}
 

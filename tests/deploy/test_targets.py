@@ -1,4 +1,4 @@
-"""Choosing a target, and files of each."""
+"""Selection of a target, and the files of each target."""
 
 import dataclasses
 

@@ -136,7 +136,7 @@ def test_truncated_video_does_not_stop_the_others(here):
 
 
 class Camera:
-    """Three black frames, then Ctrl-C; it is opened twice, the first time to see whether it is there."""
+    """A camera with three black frames, then Ctrl-C; the first of two opens only checks that it exists."""
 
     def __init__(self, place):
         assert place == 0

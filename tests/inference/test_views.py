@@ -23,7 +23,7 @@ def draw(boxes, labels, size):
 
 
 def see(images, blind_above=10_000):
-    """A perfect detector of those, parts of them too, that sees nothing in an image with a longer side."""
+    """A perfect detector of these rectangles and parts of them, without detections in larger images."""
     found = []
     for image in images:
         rows = [

@@ -1,4 +1,4 @@
-"""Each mistake ends in one or two lines that say what to do, with exit status 2 and no traceback."""
+"""Each mistake gives one or two lines with the remedy, exit status 2 and no traceback."""
 
 import json
 import shutil

@@ -32,7 +32,7 @@ def test_a_classifier_learns_its_classes(tool, trained, small_classifier, tmp_pa
 
 @pytest.fixture(scope='module')
 def twelve_classes(image_folder_root, tmp_path_factory):
-    """The stripes' validation images again, two a class."""
+    """The stripes' validation images again, two per class."""
     root = tmp_path_factory.mktemp('data') / 'twelve'
     for number, path in enumerate(sorted(image_folder_root.glob('val/*/*.jpeg'))):
         folder = root / 'val' / f'class_{number % 12:02d}'

@@ -4,7 +4,7 @@ import torch
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """Maps of 7x7 instead of 56x56: a table is timed in no time."""
+    """Feature maps of 7x7 instead of 56x56, to be fast."""
     monkeypatch.setattr('mmdet_shufflenetv2.paper.guidelines.networks.MAP_SIZE', 7)
 
 

@@ -104,13 +104,13 @@ def test_inference_and_export_need_no_flags(tool, trained, config, tmp_path):
 
 @pytest.fixture(scope='module')
 def nameless(trained, tmp_path_factory):
-    """The checkpoint's weights, which say nothing about their classes."""
+    """Only the checkpoint's weights, without metadata about classes."""
     path = tmp_path_factory.mktemp('nameless') / 'weights.pth'
     torch.save({'state_dict': load(trained[2])['state_dict']}, path)
     return path
 
 
-# What the checkpoint says and its weights alone do not.
+# Metadata of the checkpoint that its weights lack.
 LIKE_TRAINED = ['--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(64,64)']
 FIVE = 'model.roi_head.bbox_head.num_classes=5'
 
@@ -130,7 +130,7 @@ def leave(content, names):
 
 
 def found(tool, tmp_path, root, *arguments):
-    """What test.py finds on the images of COCO's layout, by name, the metrics, and what it says."""
+    """Detections of test.py in COCO's layout by image name, the metrics, and the output."""
     ended = tool(
         'test.py',
         *arguments[:2],

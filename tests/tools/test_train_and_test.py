@@ -22,7 +22,7 @@ from mmdet_shufflenetv2.inference.models import find_models
 
 @pytest.fixture(scope='module')
 def trained(small_config, tmp_path_factory):
-    """A run of two epochs, and what train() says it wrote."""
+    """A run of two epochs, and the result of train()."""
     from mmdet_shufflenetv2.training.train import train
 
     work_dir = tmp_path_factory.mktemp('runs') / 'small'
@@ -315,7 +315,7 @@ def test_mmdetection_train_py_accepts_the_config(small_config, tmp_path):
 
 @pytest.fixture
 def moved(trained, tmp_path, monkeypatch):
-    """The checkpoint of the run alone, in a folder without anything else."""
+    """Only the checkpoint of the run, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return shutil.copy(trained[1]['checkpoint'], tmp_path / 'best.pth')
 

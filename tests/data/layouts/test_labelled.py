@@ -1,4 +1,4 @@
-"""Formats of labelling tools: that each means what COCO's and YOLO's mean, how people write them, and what is wrong."""
+"""Formats of labelling tools: equality with COCO and YOLO, variants in practice, and errors."""
 
 import base64
 import contextlib

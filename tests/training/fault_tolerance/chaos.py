@@ -52,7 +52,7 @@ class Tally:
 
 
 class Chaos:
-    """A folder with data, config and the run that nothing happened to.
+    """A folder with data, config and the undisturbed run.
 
     Args:
         folder: Where everything goes.
@@ -77,7 +77,7 @@ class Chaos:
         self.seconds = time.monotonic() - started
 
     def command(self, name: str) -> list[str]:
-        """The command line that begins a run or continues with it."""
+        """The command line that starts or resumes a run."""
         return [
             sys.executable,
             str(ROOT / 'tools' / 'train.py'),
@@ -268,7 +268,7 @@ def _environment() -> dict[str, str]:
 def run(
     folder: Path, seed: int, kills: int, mutations: int, corrupt: int, full: int, kills_a_run: int = 4
 ) -> list[Tally]:
-    """Throw all kinds of faults and count them."""
+    """Inject all kinds of faults and count them."""
     chaos = Chaos(folder, seed)
     tallies = [
         Tally(fault)

@@ -1,4 +1,4 @@
-"""A run in which everything is random that can be, and whether two of them are the same."""
+"""A run that uses all kinds of randomness, and the comparison of two runs."""
 
 from __future__ import annotations
 

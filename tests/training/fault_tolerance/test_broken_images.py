@@ -1,4 +1,4 @@
-"""Images that break while a run goes on."""
+"""Images that become unreadable during a run."""
 
 import shutil
 

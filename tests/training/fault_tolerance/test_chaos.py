@@ -1,4 +1,4 @@
-"""A few faults of each kind; `make chaos` throws hundreds."""
+"""A few faults of each kind; `make chaos` injects hundreds."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which checkpoints are there at which moment of a run."""
+"""Checkpoints on disk at every moment of a run."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from mmdet_shufflenetv2.training.train import train
 
 @HOOKS.register_module(force=True)
 class SpoilWeights(Hook):
-    """Makes a weight NaN after a step, behind the loss's back."""
+    """Makes a weight NaN after a step, so that the loss does not show it."""
 
     def __init__(self, step):
         self.step = step

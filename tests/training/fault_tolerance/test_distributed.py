@@ -159,7 +159,7 @@ def test_launcher_without_environment_is_an_error_with_the_command(monkeypatch):
 
 
 class Head(RetinaHead):
-    """Counts ten positive anchors, in MMDetection's way or in one of its own."""
+    """Counts ten positive anchors, in MMDetection's way or in its own."""
 
     def get_targets(self):
         return [torch.zeros(1)], 1, 2, 3, 10, 'more'

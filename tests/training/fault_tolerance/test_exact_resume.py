@@ -1,4 +1,4 @@
-"""A run that was stopped anywhere and resumed is the run that was not."""
+"""A run that was stopped and resumed equals an uninterrupted one."""
 
 import signal
 from typing import ClassVar
@@ -18,7 +18,7 @@ ACCUMULATE = 'optim_wrapper = dict(accumulative_counts=4)'  # does not divide th
 
 @HOOKS.register_module(force=True)
 class RecordImages(Hook):
-    """Notes the images of each step."""
+    """Records the images of each step."""
 
     seen: ClassVar[list[int]] = []
 
