@@ -62,6 +62,22 @@ def test_a_runtime_that_is_not_installed_is_left_out_with_the_reason(monkeypatch
     assert re.search(r'onnxruntime, plain graph: .*pip install onnx', report.markdown(done))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_onnxruntime_without_a_gpu_provider_is_left_out_on_a_gpu():
+    pytest.importorskip('onnxruntime')
+    by_name = {contender.name: contender.build for contender in measure.contenders(SMALL._replace(device='cuda'))}
+    with pytest.raises(UnavailableError, match='CUDAExecutionProvider.*pip install'):
+        by_name['onnxruntime, plain graph']()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('name', ['ours, CUDA graph', 'shuffle-free, CUDA graph'])
+def test_a_cuda_graph_computes_the_same_features(name):
+    by_name = {contender.name: contender.build for contender in measure.contenders(SMALL._replace(device='cuda'))}
+    for got, expected in zip(by_name[name]()(), by_name['ours, eager']()(), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-2, atol=1e-2)  # TF32
+
+
 def test_multiply_adds_and_memory_access_are_those_of_the_plain_network(monkeypatch):
     monkeypatch.setattr(measure, 'contenders', lambda task: [Contender('one', lambda: lambda: None)])
     done = measure.benchmark(Task(224, 224, widen_factor=1.0), rounds=1, memory=False)

@@ -16,13 +16,19 @@ if TYPE_CHECKING:
 __all__ = ['TARGET', 'session']
 
 
-def session(path: str | os.PathLike[str] | bytes, threads: int | None = None, profile_prefix: str | None = None) -> Any:
+def session(
+    path: str | os.PathLike[str] | bytes,
+    threads: int | None = None,
+    profile_prefix: str | None = None,
+    provider: str = 'CPUExecutionProvider',
+) -> Any:
     """An onnxruntime session of a file.
 
     Args:
         path: The file, or its content.
         threads: Number of threads; None for onnxruntime's default.
         profile_prefix: Prefix of the name of the profile that onnxruntime writes; None for no profile.
+        provider: What computes; onnxruntime falls back to the CPU if it cannot load it.
 
     Raises:
         UserError: If the file is not an ONNX graph.
@@ -38,7 +44,7 @@ def session(path: str | os.PathLike[str] | bytes, threads: int | None = None, pr
     if profile_prefix is not None:
         options.enable_profiling, options.profile_file_prefix = True, profile_prefix
     try:
-        return onnxruntime.InferenceSession(os.fspath(path), options, providers=['CPUExecutionProvider'])
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers=[provider])
     except Exception as error:  # onnxruntime's exceptions have no common base class
         raise UserError(f'{path!s} cannot be read as an ONNX graph: {str(error).splitlines()[0]}') from error
 

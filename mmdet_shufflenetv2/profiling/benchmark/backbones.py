@@ -15,7 +15,7 @@ from ...deploy import shuffle_free
 from ...deploy.export import export_backbone
 from ...deploy.targets import TARGETS
 from ...models.backbones import ShuffleNetV2
-from .runtimes import compiled, graph_call, ncnn_call, no_grad_call
+from .runtimes import compiled, cuda_graph_call, graph_call, ncnn_call, no_grad_call
 from .task import Contender, Task, UnavailableError
 
 __all__ = ['backbone_contenders', 'our_backbone']
@@ -42,6 +42,18 @@ def backbone_contenders(task: Task) -> list[Contender]:
             runs_when_built=True,
         ),
     ]
+    if task.device != 'cpu':
+        contenders += [
+            Contender(
+                'ours, CUDA graph', lambda: cuda_graph_call(our_backbone(task), _input(task)), runs_when_built=True
+            ),
+            Contender(
+                'shuffle-free, CUDA graph',
+                lambda: cuda_graph_call(_shuffle_free(task), _input(task)),
+                'ours, CUDA graph',
+                runs_when_built=True,
+            ),
+        ]
     for runtime, block in (
         (target.name, target.block)
         for target in TARGETS.values()
@@ -117,5 +129,6 @@ def _eager(task: Task, make: Callable[[Task], nn.Module], channels_last: bool = 
 
 
 def _graph(task: Task, runtime: str, make: Callable[[Task], nn.Module]) -> Callable[[], object]:
-    x = _input(task)
-    return graph_call(task, runtime, lambda path: export_backbone(make(task), path, x), x.cpu().numpy())
+    on_cpu = task._replace(device='cpu')
+    x = _input(on_cpu)
+    return graph_call(task, runtime, lambda path: export_backbone(make(on_cpu), path, x), x.numpy())

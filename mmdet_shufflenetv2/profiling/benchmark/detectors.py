@@ -19,7 +19,7 @@ from ...deploy import shuffle_free_detector
 from ...deploy.export import export_detector
 from ...deploy.targets import TARGETS
 from ...models.build import build_model
-from .runtimes import graph_call, ncnn_call, no_grad_call
+from .runtimes import cuda_graph_call, graph_call, ncnn_call, no_grad_call
 from .task import Contender, Task, UnavailableError
 
 __all__ = ['detector_batch', 'detector_contenders', 'make_detector']
@@ -37,6 +37,16 @@ def detector_contenders(task: Task) -> list[Contender]:
             'eager, channels_last',
         ),
     ]
+    if task.device != 'cpu':
+        contenders += [
+            Contender('backbone and neck in a CUDA graph', partial(_graphed, task), runs_when_built=True),
+            Contender(
+                'shuffle-free, backbone and neck in a CUDA graph',
+                partial(_graphed, task, change=shuffle_free_detector),
+                'backbone and neck in a CUDA graph',
+                runs_when_built=True,
+            ),
+        ]
     for runtime, block in (
         (target.name, target.block)
         for target in TARGETS.values()
@@ -81,6 +91,20 @@ def _eager(
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
     batch = detector_batch(task)
+    return no_grad_call(lambda: model.test_step(batch))
+
+
+def _graphed(task: Task, change: Callable[[BaseDetector], BaseDetector] = lambda model: model) -> Callable[[], object]:
+    model = change(make_detector(task))
+    batch = detector_batch(task)
+    x = model.data_preprocessor(batch)['inputs']
+    features = cuda_graph_call(model.extract_feat, x)
+
+    def extract_feat(image: torch.Tensor) -> object:
+        x.copy_(image)
+        return features()
+
+    model.extract_feat = extract_feat
     return no_grad_call(lambda: model.test_step(batch))
 
 

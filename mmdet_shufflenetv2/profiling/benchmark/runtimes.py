@@ -16,7 +16,7 @@ from ...deploy.targets.openvino import compile_for_cpu
 from ...utils.errors import UserError
 from .task import Task, UnavailableError
 
-__all__ = ['compiled', 'graph_call', 'ncnn_call', 'no_grad_call']
+__all__ = ['compiled', 'cuda_graph_call', 'graph_call', 'ncnn_call', 'no_grad_call']
 
 
 def no_grad_call(call: Callable[[], object]) -> Callable[[], object]:
@@ -35,6 +35,28 @@ def compiled(module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
     return call
 
 
+def cuda_graph_call(module: Callable[[torch.Tensor], object], x: torch.Tensor) -> Callable[[], object]:
+    """A call that replays the kernels of ``module(x)``, which are recorded first."""
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # of PyTorch
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.no_grad(), torch.cuda.stream(stream):
+        for _ in range(3):  # libraries choose their kernels
+            module(x)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.no_grad(), torch.cuda.graph(graph):
+            outputs = module(x)
+    except RuntimeError as error:  # an operation that waits for the GPU
+        raise UnavailableError(f'it cannot be recorded ({str(error).splitlines()[0]})') from error
+
+    def replay() -> object:
+        graph.replay()
+        return outputs
+
+    return replay
+
+
 def graph_call(task: Task, runtime: str, export: Callable[[Path], object], feed: np.ndarray) -> Callable[[], object]:
     """A call of an exported graph in onnxruntime or OpenVINO.
 
@@ -51,12 +73,33 @@ def graph_call(task: Task, runtime: str, export: Callable[[Path], object], feed:
             export(path)
         except UserError as error:
             raise UnavailableError(str(error)) from error
+        if runtime == 'onnxruntime' and task.device != 'cpu':
+            return _onnxruntime_on_gpu(path, task, feed)
         if runtime == 'onnxruntime':
             graph = session(path, task.threads)
             name = graph.get_inputs()[0].name
             return lambda: graph.run(None, {name: feed})
         request = compile_for_cpu(path, task.threads, feed.shape).create_infer_request()
         return lambda: request.infer([feed])
+
+
+def _onnxruntime_on_gpu(path: Path, task: Task, feed: np.ndarray) -> Callable[[], object]:
+    import onnxruntime
+
+    provider = 'CUDAExecutionProvider'
+    graph = (
+        session(path, task.threads, provider=provider) if provider in onnxruntime.get_available_providers() else None
+    )
+    if graph is None or provider not in graph.get_providers():
+        raise UnavailableError(f'onnxruntime has no usable {provider} (pip install onnxruntime-gpu)')
+    binding, index = graph.io_binding(), torch.device(task.device).index or 0
+    # Input and outputs stay on the GPU, as PyTorch's do.
+    binding.bind_ortvalue_input(
+        graph.get_inputs()[0].name, onnxruntime.OrtValue.ortvalue_from_numpy(feed, 'cuda', index)
+    )
+    for output in graph.get_outputs():
+        binding.bind_output(output.name, 'cuda', index)
+    return lambda: graph.run_with_iobinding(binding)
 
 
 def ncnn_call(task: Task, module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
@@ -92,5 +135,5 @@ def _need(task: Task, *packages: str) -> None:
     for package in packages:
         if find_spec(package) is None:
             raise UnavailableError(f'{package} is not installed (pip install {package})')
-    if task.device != 'cpu':
+    if task.device != 'cpu' and packages[-1] != 'onnxruntime':
         raise UnavailableError(f'{packages[-1]} is measured on the CPU only')
