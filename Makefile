@@ -4,20 +4,20 @@
 VENV ?= .venv
 CONSTRAINTS ?= requirements/constraints.txt
 FRAMEWORK ?= mmengine mmcv-lite mmdet
-# What the tests run exported detectors with, and what is optional.
+# Runtimes that the tests use, and optional packages.
 RUNTIMES ?= onnx onnxruntime openvino ncnn pnnx gradio tensorboard trackers pillow-heif playwright nbclient ipykernel
-# What pip may take: wheels alone, so nothing is compiled.
+# Options of pip: only wheels, so nothing is compiled.
 FORMATS ?= --only-binary :all:
-# The part of the package that the tests run, in percent: less is an error.
+# Minimum coverage of the package by the tests, in percent.
 COVERAGE ?= 90
-# The first Python that does; where none does, python3 is refused with a sentence below.
+# The first supported Python; if there is none, python3, which is rejected below.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && exit; done; \
 	echo python3)
 PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet -c $(CONSTRAINTS)
 INSTALLED = $(VENV)/.installed
-# A file of tests stays in one process, for what its tests share; tests/conftest.py says which files come first.
+# All tests of a file run in one process and share fixtures; tests/conftest.py has the order of the files.
 PYTEST = $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=60
 
 .PHONY: help install demo test test-portable chaos test-slow test-oldest test-onedl test-onedl-core test-deploy lint coverage docs \
@@ -25,12 +25,11 @@ PYTEST = $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --durati
 
 help:
 	@sed -n 's/^# //p' Makefile | head -2
-	@echo 'make install, test-portable (the numeric tests under other arithmetic), test-slow (tests of 5 seconds and more), chaos (faults thrown at training), test-oldest (oldest supported versions), test-onedl (the maintained forks), test-deploy (files of every export target), lint, coverage, docs, release-check, clean'
+	@echo 'make install, test-portable (the numeric tests under other arithmetic), test-slow (tests of 5 seconds and more), chaos (faults injected into training), test-oldest (oldest supported versions), test-onedl (the maintained forks), test-deploy (files of every export target), lint, coverage, docs, release-check, clean'
 
 install: $(INSTALLED)
 
-# OpenCV's ordinary wheel needs libGL, which a bare machine lacks; its headless
-# twin takes its place there.
+# OpenCV's default wheel needs libGL. Without libGL, the headless wheel is installed.
 $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 		"Python 3.11, 3.12 or 3.13 is needed, this is %d.%d. Name another: make PYTHON=python3.12" % v)'
@@ -38,7 +37,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -m venv $(VENV)
 	@echo '2/4 installing PyTorch and torchvision (5 GB; about a minute, or as long as the download takes)'
 	@$(PIP) $(FORMATS) torch torchvision 'setuptools<82' wheel
-	@echo '3/4 installing MMDetection and what else is used'
+	@echo '3/4 installing MMDetection and other requirements'
 	@$(PIP) $(FORMATS) torch torchvision $(FRAMEWORK) pycocotools faster-coco-eval opencv-python matplotlib tqdm $(RUNTIMES) \
 		pytest pytest-xdist ruff import-linter mypy
 	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) --only-binary :all: --no-deps --force-reinstall opencv-python-headless
@@ -52,8 +51,8 @@ demo: install
 test: install
 	$(PYTEST)
 
-# Other processors add in another order, so results differ in the last digits; no test may rest on those. Each setting
-# makes this machine compute as another one does.
+# Other processors add in another order, so results differ in the last digits, on which no test may depend. Each setting
+# makes this machine compute like another one.
 NUMERIC = tests/models tests/compat tests/deploy tests/inference tests/tools/test_nanodet.py \
 	tests/tools/test_train_and_test.py tests/test_families.py
 ARITHMETIC = ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 \
@@ -63,7 +62,7 @@ test-portable: install
 	@for setting in $(ARITHMETIC); do echo "$$setting"; env $$setting $(PYTEST) $(NUMERIC) || failed="$$failed $$setting"; \
 	done; test -z "$$failed" || { echo "failed under:$$failed"; exit 1; }
 
-# Kills, truncated files, full disks, and files changed at random, thrown at training.
+# Inject faults into training: kills, truncated files, full disks, and random changes of files.
 chaos: install
 	$(PY) tests/training/fault_tolerance/chaos.py
 
@@ -73,8 +72,8 @@ test-slow: install
 test-oldest:
 	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=requirements/constraints-oldest.txt RUNTIMES='onnx onnxruntime'
 
-# The forks' mmcv and mmdet come as source. pip builds them where no torch can be seen, so mmcv leaves its operators
-# out and both take seconds.
+# The forks' mmcv and mmdet are source packages. pip builds them without torch, so mmcv skips its operators and both
+# take seconds.
 ONEDL = VENV=.venv-onedl CONSTRAINTS=requirements/constraints-onedl.txt \
 	FRAMEWORK='onedl-mmengine onedl-mmcv onedl-mmdetection' RUNTIMES='onnx onnxruntime openvino' \
 	FORMATS='--only-binary :all: --no-binary onedl-mmcv,onedl-mmdetection'
@@ -82,7 +81,7 @@ ONEDL = VENV=.venv-onedl CONSTRAINTS=requirements/constraints-onedl.txt \
 test-onedl: .venv-onedl/.borrowed
 	$(MAKE) test $(ONEDL)
 
-# PyTorch takes 5 GB of disk and is the same for the forks: they see that of the first environment.
+# PyTorch takes 5 GB of disk, so the environment of the forks uses that of the first environment.
 .venv-onedl/.borrowed:
 	$(MAKE) install
 	$(PYTHON) -m venv .venv-onedl
@@ -91,8 +90,7 @@ test-onedl: .venv-onedl/.borrowed
 	echo $(CURDIR)/.venv-onedl/borrowed > "$$(echo .venv-onedl/lib/python3*/site-packages)/borrowed.pth"
 	@touch $@
 
-# The tests of exported files with the packages of every target, which are many: an environment of their own, which sees
-# the first one's.
+# Tests of exported files with the packages of every target, in a separate environment that also uses the first one's.
 TARGETS = ai-edge-litert ai-edge-quantizer coremltools
 
 .venv-deploy/.installed: $(CONSTRAINTS)
@@ -105,7 +103,7 @@ TARGETS = ai-edge-litert ai-edge-quantizer coremltools
 test-deploy: .venv-deploy/.installed
 	PYTHONPATH=$(CURDIR) .venv-deploy/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/deploy
 
-# What CI runs on the forks.
+# The tests that CI runs on the forks.
 test-onedl-core: .venv-onedl/.borrowed
 	$(MAKE) install $(ONEDL)
 	.venv-onedl/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/compat tests/models/backbones tests/test_configs.py
@@ -117,12 +115,12 @@ lint: install
 	$(PY) -m mypy
 	$(PY) tests/vocabulary.py
 
-# Tests run commands in processes of their own, which are counted too.
+# Includes commands that tests run in other processes.
 coverage: install
 	$(PIP) $(FORMATS) pytest-cov
 	$(PYTEST) --cov --cov-report term:skip-covered --cov-fail-under $(COVERAGE)
 
-# The repository's files are copied first, so that a link from page to page is the same there and on the site.
+# The repository's files are copied first, so that links between pages are the same in the repository and on the site.
 docs: install
 	$(PIP) $(FORMATS) sphinx furo myst-parser
 	rm -rf build/docs
@@ -131,7 +129,7 @@ docs: install
 	$(PY) -m sphinx -q -W --keep-going -c docs build/docs/source build/docs/html
 	@echo 'built: build/docs/html/docs/index.html'
 
-# What a release goes through: both archives, and the demo from the wheel in an empty environment and folder.
+# Check of a release: both archives, and the demo from the wheel in an empty environment and folder.
 release-check: install
 	$(PIP) $(FORMATS) build twine
 	rm -rf dist build/release

@@ -12,7 +12,7 @@ class BuildWithMim(build_py):
 
     def run(self) -> None:
         super().run()
-        if self.editable_mode:  # they lie beside the package
+        if self.editable_mode:  # they are next to the package
             return
         here, target = Path(__file__).parent, Path(self.build_lib) / 'mmdet_shufflenetv2' / '.mim'
         for name in ('configs', 'tools'):

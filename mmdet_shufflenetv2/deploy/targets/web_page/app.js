@@ -1,4 +1,4 @@
-// The page: an image or the camera goes through the detector, boxes go onto the canvas.
+// The page: detects objects in an image or the camera, and draws boxes on a canvas.
 
 import * as ort from './ort.js';
 import {resized, sizeOf} from './resize.js';
@@ -7,7 +7,7 @@ const MAX_PIXELS = 2 ** 24; // the largest canvas of a phone
 const element = (id) => document.getElementById(id);
 const [file, camera, threshold, shown, status, canvas, video] =
   ['file', 'camera', 'threshold', 'shown', 'status', 'canvas', 'video'].map(element);
-const frame = document.createElement('canvas'); // what was detected on, without boxes
+const frame = document.createElement('canvas'); // the input, without boxes
 const pixelsOfFrame = frame.getContext('2d', {willReadFrequently: true});
 
 // One thread needs no special headers from the server.
@@ -55,7 +55,7 @@ async function detect(source, width, height) {
     label: Number(label),
     name: about.classes[Number(label)],
   })), milliseconds: end - start, resizing: between - start};
-  window.found = found; // for programs that drive the page
+  window.found = found; // for programs that control the page
   draw();
 }
 
@@ -120,7 +120,7 @@ async function startCamera() {
   await video.play();
   while (stream === mine) {
     await inTurn(async () => { if (stream === mine) await detect(video, video.videoWidth, video.videoHeight); });
-    await new Promise(requestAnimationFrame); // lets the page answer
+    await new Promise(requestAnimationFrame); // keeps the page responsive
   }
 }
 

@@ -1,4 +1,4 @@
-// Resizing as the test pipeline of the detector does it: OpenCV's and Pillow's ways, as weights of rows and columns.
+// Resizing as in the detector's test pipeline: the methods of OpenCV and Pillow, as weights of rows and columns.
 
 const linear = (x) => Math.max(1 - Math.abs(x), 0);
 const cubic = (a) => (signed) => {
@@ -19,7 +19,7 @@ const KERNELS = {
   warp: {bilinear: [1, linear]},
 };
 
-// [[index, weight], ...] of the pixels along one axis that output pixel i is made of.
+// [[index, weight], ...] of the input pixels of output pixel i along one axis.
 function tapsOf(i, size, scale, {backend, interpolation}, shrinks) {
   if (interpolation === 'nearest') return [[Math.floor((i + (backend === 'pillow' ? 0.5 : 0)) * scale), 1]];
   if (interpolation === 'area') return shrinks ? areaTaps(i, scale) : enlargedAreaTaps(i, scale);
