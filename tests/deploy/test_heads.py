@@ -60,6 +60,16 @@ def test_exports_every_family(name, tmp_path):
     assert matched_detections(model, ExportedDetector(tmp_path / 'd.onnx'), other) > 0
 
 
+@pytest.mark.parametrize('target', ['onnxruntime', 'openvino'])
+@pytest.mark.slow
+def test_a_second_stage_with_group_norms_runs_where_no_object_is_found(target, tmp_path):
+    model = small_detector('Grid R-CNN')
+    model.test_cfg.rcnn.score_thr = model.roi_head.test_cfg.score_thr = 1.0
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    export_detector(model, tmp_path / 'd.onnx', image, block=None)
+    assert [len(part) for part in ExportedDetector(tmp_path / 'd.onnx', target=target)(image)] == [0, 0, 0]
+
+
 def test_scores_of_all_classes_are_compared(tmp_path):
     model = small_detector('YOLOX')
     for conv in model.bbox_head.multi_level_conv_cls:

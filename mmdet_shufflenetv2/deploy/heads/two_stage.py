@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmcv.ops import RoIAlign
 from mmdet.models.dense_heads import GuidedAnchorHead, RPNHead
 from mmdet.models.detectors import TwoStageDetector
@@ -162,7 +163,7 @@ class TwoStage(nn.Module):
 
     def masks(self, features: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
         """Masks ``(K, h, w)``: the probability of the object in each cell of its box."""
-        logits = mask_outputs(self.roi_head, features, _rois(boxes))
+        logits = mask_outputs(self.roi_head, features, _rois(_never_empty(boxes)))[:-1]
         if logits.shape[1] == 1:
             return logits[:, 0].sigmoid()
         rows = torch.arange(labels.shape[0], device=labels.device) * logits.shape[1]
@@ -170,9 +171,15 @@ class TwoStage(nn.Module):
 
     def moved(self, features: Sequence[Tensor], boxes: Tensor, size: Tensor) -> Tensor:
         """Boxes refined by the grid points of a :class:`mmdet.models.GridRoIHead`."""
-        shown = self.roi_head.grid_roi_extractor(features[: self.roi_head.grid_roi_extractor.num_inputs], _rois(boxes))
-        heatmaps = self.roi_head.grid_head(shown)['fused']
+        extractor = self.roi_head.grid_roi_extractor
+        regions = extractor(features[: extractor.num_inputs], _rois(_never_empty(boxes)))
+        heatmaps = self.roi_head.grid_head(regions)['fused'][:-1]
         return clipped(grid_boxes(self.roi_head.grid_head, heatmaps, boxes, NO_LIMIT), size)
+
+
+def _never_empty(boxes: Tensor) -> Tensor:
+    """The boxes and one more: ONNX's form of a group norm fails where no object is found."""
+    return F.pad(boxes, (0, 0, 0, 1))
 
 
 def _rois(boxes: Tensor) -> Tensor:
