@@ -143,7 +143,7 @@ def test_folder_that_cannot_be_created_is_reported_with_its_flag(
 @pytest.mark.parametrize(
     ('content', 'words'),
     [
-        (None, ['checkpoint', 'model.pth']),
+        (None, ['Checkpoint not found', 'model.pth']),
         (b'no checkpoint', ['PyTorch checkpoint', 'not a pickle']),
         ('evil', ['model.pth', 'posix.system']),
         ('other', ['model.pth', 'do not match', ' more']),
