@@ -55,7 +55,7 @@ def export_model(options: ExportOptions) -> Checked:
         raise UserError(f'{out}: `backbone_only` writes ONNX, expected a name that ends in .onnx.')
     _check_precision(target, options)
     _check_batch(target, options)
-    if options.precision == 'int8':
+    if options.data is not None or (options.precision == 'int8' and target.calibrates):
         calibration_images(options.data)
     _check_folder(out) if target.is_folder or target.writes_folder else _check_beside(out)
     if image is not None:
@@ -79,7 +79,7 @@ def export_model(options: ExportOptions) -> Checked:
             return checked
         detector = ExportedDetector(unchecked, target=target.name)
         if options.precision != 'fp32' and differences is None:
-            images = calibration_images(options.data)[:16] if options.precision == 'int8' else [original]
+            images = [original] if options.data is None else calibration_images(options.data)[:16]
             checked = checked._replace(agreement=_agreement(ExportedDetector(onnx), detector, images, options))
         onnx.unlink()
         return checked._replace(matched=matched_detections(model, detector, original))

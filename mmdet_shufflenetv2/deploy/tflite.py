@@ -45,8 +45,8 @@ class _Value(NamedTuple):
     order: tuple[int, ...]
 
 
-def to_tflite(graph: onnx.ModelProto) -> Any:
-    """The ``ModelT`` of a graph.
+def to_tflite(graph: onnx.ModelProto) -> tuple[Any, list[str]]:
+    """The ``ModelT`` of a graph, and for each of its operators the name of the node that it is written for.
 
     Args:
         graph: Without dynamic axes, its constants folded. Feature maps ``(N, C, H, W)`` that go in have their channels
@@ -55,7 +55,8 @@ def to_tflite(graph: onnx.ModelProto) -> Any:
     Raises:
         UserError: If it has an operator, or an attribute of one, that is not supported.
     """
-    return _Writer(graph).model()
+    writer = _Writer(graph)
+    return writer.model(), writer.nodes
 
 
 def write_tflite(model: Any, path: Path, about: Mapping[str, Any]) -> None:
@@ -87,6 +88,9 @@ class _Writer:
         self._codes: dict[int, int] = {}
         #: Tensor -> the operator that computes it.
         self.makers: dict[int, Any] = {}
+        #: For each operator, the name of its node.
+        self.nodes: list[str] = []
+        self._node = ''
         self._subgraph = schema.SubGraphT()
         self._subgraph.name, self._subgraph.tensors, self._subgraph.operators = 'main', [], []
         self._buffers = [schema.BufferT()]  # an empty buffer, for all computed tensors
@@ -101,6 +105,7 @@ class _Writer:
         if missing := sorted({node.op_type for node in self._graph.node} - set(_OPERATORS)):
             raise UserError(f'target=litert does not support {", ".join(missing)} of this detector. {WITH_NMS}')
         for node in self._graph.node:
+            self._node = node.name
             _OPERATORS[node.op_type](self, _Node(node, self))
         self._subgraph.outputs = [self.natural(info.name) for info in self._graph.output]
         for info, tensor in zip(self._graph.output, self._subgraph.outputs):
@@ -162,6 +167,7 @@ class _Writer:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
             operator.builtinOptions = getattr(schema, f'{options}T')(**fields)
         self._subgraph.operators.append(operator)
+        self.nodes.append(self._node)
         self.makers[made] = operator
         return made
 

@@ -12,7 +12,8 @@ from mmdet_shufflenetv2 import Detector, UserError
 from mmdet_shufflenetv2.config.detector import load_detector
 from mmdet_shufflenetv2.data.shapes import draw_image
 from mmdet_shufflenetv2.deploy import export_model
-from mmdet_shufflenetv2.deploy.check import _detect
+from mmdet_shufflenetv2.deploy.check import _detect, agreement
+from mmdet_shufflenetv2.deploy.exported import Detections
 from mmdet_shufflenetv2.deploy.fixed_size import surrounded
 from mmdet_shufflenetv2.deploy.resizing import Resize
 from mmdet_shufflenetv2.deploy.targets.coreml import description
@@ -68,8 +69,16 @@ def sliced(x, begin, end, stride=None, begin_mask=None, end_mask=None, squeeze_m
     return x[tuple(index)]
 
 
-#: Core ML's operators as their documentation defines them, in PyTorch.
+def dequantized(quantized_data, scale, zero_point, axis):
+    shape = [-1 if one == axis else 1 for one in range(np.ndim(quantized_data))]
+    scale, zero_point = (torch.as_tensor(one).float().reshape(shape) for one in (scale, zero_point))
+    return (quantized_data - zero_point) * scale
+
+
+#: Core ML's operators as their documentation defines them, in PyTorch, in single precision.
 OPERATORS = dict(
+    cast=lambda x, dtype: x,
+    constexpr_affine_dequantize=dequantized,
     conv=convolution,
     upsample_bilinear=upsample,
     slice_by_index=sliced,
@@ -102,7 +111,8 @@ def computed(function, x):
             return values[var.name]
         value = var.val
         if isinstance(value, np.ndarray):
-            return torch.from_numpy(value.copy()) if value.dtype.kind == 'f' and value.ndim else value.tolist()
+            numbers = value.ndim > 1 or (value.ndim and value.dtype.kind == 'f')
+            return torch.from_numpy(value.astype(np.float32)) if numbers else value.tolist()
         return value.item() if isinstance(value, np.generic) else value
 
     for operation in function.operations:
@@ -114,17 +124,22 @@ def computed(function, x):
     return {var.name: values[var.name].numpy() for var in function.outputs}
 
 
-def test_program_matches_pytorch(small, small_nanodet):
-    about = dict(coremltools.utils.load_spec(str(small)).description.metadata.userDefined)
-    function = program(small)
+def detected(path, image):
+    """What the program finds, computed in PyTorch: as :class:`Loaded` has it, in pixels of the resized image."""
+    about = dict(coremltools.utils.load_spec(str(path)).description.metadata.userDefined)
+    function = program(path)
 
     def run(x, _):
         found = computed(function, x[None])
         return [found['boxes'], found['scores']]
 
-    image = draw_image(np.random.default_rng(0), size=130)[0][:100]
     resized = Resize(**json.loads(about['resize']))(image)
-    dets, labels = surrounded(about, run, small)[0](resized)
+    return *surrounded(about, run, path)[0](resized), resized
+
+
+def test_program_matches_pytorch(small, small_nanodet):
+    image = draw_image(np.random.default_rng(0), size=130)[0][:100]
+    dets, labels, resized = detected(small, image)
     wanted = _detect(load_detector(*small_nanodet, 'cpu'), image)
     factors = np.array([image.shape[1] / resized.shape[1], image.shape[0] / resized.shape[0]] * 2)
     assert len(wanted.scores) > 5
@@ -153,6 +168,24 @@ def test_half_precision_halves_the_weights(small, small_nanodet, tmp_path):
     assert 0.49 < sizes[0] / sizes[1] < 0.55
     dtypes = {operation.outputs[0].dtype for operation in program(out).operations if operation.op_type == 'conv'}
     assert [kind.__name__ for kind in dtypes] == ['fp16']
+
+
+def test_int8_weights_have_a_scale_for_each_channel(small, small_nanodet, tmp_path):
+    out = tmp_path / 'd.mlpackage'
+    export_model(*small_nanodet, out, precision='int8')
+    layers = [operation for operation in program(small).operations if operation.op_type == 'conv']
+    weights = [one for one in program(out).operations if one.op_type == 'constexpr_affine_dequantize']
+    assert len(weights) == sum(operation.weight.val.size > 2048 for operation in layers)
+    for weight in weights:
+        assert weight.quantized_data.val.dtype == np.int8
+        assert weight.axis.val == 0
+        assert weight.scale.val.shape == weight.quantized_data.val.shape[:1]
+    image = draw_image(np.random.default_rng(0), size=130)[0][:100]
+    wanted, got = (
+        [Detections(dets[:, :4], dets[:, 4], labels)]
+        for dets, labels, _ in (detected(path, image) for path in (small, out))
+    )
+    assert agreement(wanted, got) > 0.8
 
 
 def test_existing_package_is_not_replaced(small_nanodet, tmp_path):

@@ -1,13 +1,16 @@
 """Files for LiteRT, run by its own package: single operators compared with PyTorch, then complete detectors."""
 
 import json
+from collections import Counter
 
+import cv2
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from families import Pyramid, exportable
 from mmdet.utils import register_all_modules
+from test_heads import small_detector
 from torch import nn
 
 from mmdet_shufflenetv2 import Detector, UserError
@@ -18,14 +21,18 @@ from mmdet_shufflenetv2.deploy import export_model
 from mmdet_shufflenetv2.deploy.check import _detect
 from mmdet_shufflenetv2.deploy.export import export_detector
 from mmdet_shufflenetv2.deploy.onnx_graph import fold_constants, write_graph
+from mmdet_shufflenetv2.deploy.priors_network import surroundings
 from mmdet_shufflenetv2.deploy.targets import TARGETS
 
 pytest.importorskip('ai_edge_litert', reason="needs ai-edge-litert: pip install '.[litert]'")
 
 import onnx
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.tools.flatbuffer_utils import read_model
 
 from mmdet_shufflenetv2.deploy.tflite import to_tflite, write_tflite
+from mmdet_shufflenetv2.deploy.tflite_precision import to_int8
 
 
 class Function(nn.Module):
@@ -90,8 +97,16 @@ OPERATORS = {
 def written(module, x, folder):
     write_graph(module, x, folder / 'traced.onnx', dict(x={}), dict(y={}))
     fold_constants(folder / 'traced.onnx', folder / 'd.onnx')
-    write_tflite(to_tflite(onnx.load(folder / 'd.onnx')), folder / 'd.tflite', {})
+    write_tflite(to_tflite(onnx.load(folder / 'd.onnx'))[0], folder / 'd.tflite', {})
     return folder / 'd.tflite'
+
+
+def computed(path, x):
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]['index'], x.permute(0, 2, 3, 1).numpy())
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
 
 
 @pytest.mark.parametrize('name', OPERATORS)
@@ -103,12 +118,7 @@ def test_operator_matches_pytorch(name, tmp_path):
     x = torch.randn(1, 8, 10, 9)
     with torch.no_grad():
         wanted = module(x).numpy()
-    interpreter = Interpreter(str(written(module, x, tmp_path)), num_threads=1)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]['index'], x.permute(0, 2, 3, 1).numpy())
-    interpreter.invoke()
-    got = interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
-    np.testing.assert_allclose(got, wanted, atol=1e-5, rtol=1e-4)
+    np.testing.assert_allclose(computed(written(module, x, tmp_path), x), wanted, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +136,52 @@ def test_operator_matches_pytorch(name, tmp_path):
 def test_rejects_unsupported_operators_by_name(module, words, tmp_path):
     with pytest.raises(UserError, match=f'target=litert does not support .*{words.split("support ")[-1]}.*onnxruntime'):
         written(module, torch.randn(1, 8, 10, 9), tmp_path)
+
+
+IN_8_BITS = [
+    *(name for name in OPERATORS if 'convolution' in name and 'used twice' not in name),
+    *('max pooling of padding size', 'average pooling', 'global average pooling', 'bilinear upsampling'),
+    *('nearest upsampling', 'channel shuffle', 'split, sum and concatenation', 'slice with steps', 'selected channels'),
+]
+OPERATORS_IN_8_BITS = {name: OPERATORS[name] for name in IN_8_BITS} | {
+    'leaky ReLU': nn.LeakyReLU(0.1),
+    'SiLU': nn.SiLU(),
+    'concatenation of other ranges': Function(lambda x: torch.cat((x, x.relu().sigmoid(), x * x * x), 1)),
+}
+
+
+class Between(nn.Module):
+    """An operator behind two convolutions and before a linear layer; the first and the last layer stay in float."""
+
+    def __init__(self, module, x):
+        super().__init__()
+        self.inside = nn.Sequential(nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1), module)
+        self.last = nn.Linear(self.inside(x).numel(), 64)
+
+    def forward(self, x):
+        return self.last(self.inside(x).reshape(1, -1))
+
+
+def written_in_8_bits(module, inputs, folder):
+    written(module, inputs[0], folder)
+    graph = onnx.load(folder / 'd.onnx')
+    model, nodes = to_tflite(graph)
+    to_int8(model, nodes, graph.graph, [x.permute(0, 2, 3, 1).numpy() for x in inputs])
+    write_tflite(model, folder / 'd.tflite', {})
+    return folder / 'd.tflite'
+
+
+@pytest.mark.parametrize('name', OPERATORS_IN_8_BITS)
+def test_int8_operator_matches_pytorch(name, tmp_path):
+    torch.manual_seed(0)
+    x = torch.randn(1, 8, 10, 9)
+    module = Between(OPERATORS_IN_8_BITS[name], x).eval()
+    path = written_in_8_bits(module, [x, x / 2], tmp_path)
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    assert np.linalg.norm(computed(path, x) - wanted) < 0.03 * np.linalg.norm(wanted)
+    kinds = [one['op_name'] for one in Interpreter(str(path))._get_ops_details()]
+    assert kinds.count('DEQUANTIZE') == 1
 
 
 def test_feature_maps_stay_in_one_layout(small, tmp_path):
@@ -158,9 +214,59 @@ def test_file_matches_pytorch(small, small_nanodet, size):
         ).any()
 
 
-def test_file_has_complete_metadata(small):
-    from ai_edge_litert.tools.flatbuffer_utils import read_model
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    """A folder of images to calibrate on."""
+    folder = tmp_path_factory.mktemp('photos')
+    for number in range(8):
+        cv2.imwrite(str(folder / f'{number}.png'), draw_image(np.random.default_rng(number), size=100)[0])
+    return folder
 
+
+def test_half_precision_halves_the_weights(small, small_nanodet, tmp_path):
+    export_model(*small_nanodet, out := tmp_path / 'd.tflite', precision='fp16')  # which compares the numbers
+    model = read_model(str(out))
+    kinds = Counter(one.type for one in model.subgraphs[0].tensors if one.buffer and len(one.shape) == 4)
+    assert set(kinds) == {schema.TensorType.FLOAT16}
+    assert out.stat().st_size < 0.6 * small.stat().st_size
+    assert Detector(out).classes == Detector(small).classes
+
+
+def test_int8_weights_have_a_scale_for_each_channel(small, small_nanodet, photos, tmp_path):
+    out = tmp_path / 'd.tflite'
+    checked = export_model(*small_nanodet, out, precision='int8', data=str(photos))
+    assert checked.agreement > 0.8
+    subgraph = (model := read_model(str(out))).subgraphs[0]
+    layers = [one for one in subgraph.operators if 'Conv2DOptions' in type(one.builtinOptions).__name__]
+    layers = [[subgraph.tensors[one] for one in (*layer.inputs, *layer.outputs)] for layer in layers]
+    in_fp32 = [layer for layer in layers if layer[1].type == schema.TensorType.FLOAT32]
+    assert len(in_fp32) == 1 + 3  # NanoDet-m's head has one last layer on each level
+    for x, weight, bias, made in layers:
+        if weight.type == schema.TensorType.FLOAT32:
+            continue
+        channels = weight.shape[weight.quantization.quantizedDimension]
+        assert len(weight.quantization.scale) == len(bias.quantization.scale) == channels == made.shape[-1]
+        assert x.type == made.type == weight.type == schema.TensorType.INT8
+        assert bias.type == schema.TensorType.INT32
+        assert not np.any(weight.quantization.zeroPoint)
+        assert np.abs(model.buffers[weight.buffer].data.view(np.int8).astype(int)).max() == 127
+    assert Detector(out).classes == Detector(small).classes
+
+
+@pytest.mark.parametrize('name', ['RTMDet', pytest.param('FCOS', marks=pytest.mark.slow)])
+def test_int8_scores_and_boxes_match(name, photos, tmp_path):
+    register_all_modules(init_default_scope=True)
+    program = export_detector(small_detector(name), tmp_path / 'd.onnx', cv2.imread(str(photos / '0.png')), None)
+    found, x = {}, surroundings(*program[:3], 'litert').x.transpose(1, 2, 0)[None]
+    for precision, data in (('fp32', None), ('int8', str(photos))):
+        options = ExportOptions(None, '', '', precision=precision, data=data)
+        TARGETS['litert'].export(program, path := tmp_path / f'{precision}.tflite', options)
+        found[precision] = Interpreter(str(path)).get_signature_runner()(input=x)
+    assert np.abs(found['int8']['scores'] - found['fp32']['scores']).mean() < 0.01
+    assert np.abs(found['int8']['boxes'] - found['fp32']['boxes']).mean() < 2.0
+
+
+def test_file_has_complete_metadata(small):
     model = read_model(str(small))
     about = {one.name.decode(): json.loads(bytes(model.buffers[one.buffer].data)) for one in model.metadata}
     assert about['input']['size'] == [64, 64]

@@ -145,6 +145,8 @@ def test_rejects_file_that_detects_other_objects():
     ('out', 'options', 'words'),
     [
         ('d.onnx', dict(precision='int8'), 'needs images for calibration: `data` is missing'),
+        ('d.tflite', dict(precision='int8'), 'needs images for calibration: `data` is missing'),
+        ('d.mlpackage', dict(precision='int8', data='empty'), 'data=.*empty contains none'),
         ('d.xml', dict(precision='int8', data='empty'), 'data=.*empty contains none'),
         ('d.xml', dict(precision='int8', data='nowhere'), 'data=.*nowhere contains none'),
         ('d.onnx', dict(data='empty'), 'is for precision=int8.*got precision=fp32'),

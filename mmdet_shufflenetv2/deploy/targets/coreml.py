@@ -28,7 +28,7 @@ __all__ = ['TARGET', 'description']
 _OUTPUTS = ('boxes', 'scores', 'factors')
 
 
-def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float, float]:
+def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float, float] | None:
     import torch
 
     from ..priors_network import check_network, check_selection, surroundings
@@ -38,6 +38,8 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
     with torch.no_grad():
         wanted = network(example)
         model = _converted(network, example, len(wanted), options.precision)
+    if options.precision == 'int8':
+        model = _with_int8_weights(model)
     for key, value in made.about(options.precision).items():
         model.user_defined_metadata[key] = value if isinstance(value, str) else json.dumps(value)
     model.save(str(out))
@@ -48,6 +50,9 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
             f'coremltools converted this detector to a program from {inputs} to {outputs}, expected '
             f'{shapes}. {WITH_NMS}'
         )
+    if TARGET.runs_here and options.precision == 'int8':
+        check_selection(network, selection, example)
+        return None  # numbers differ: whoever asks for the file compares detections
     if TARGET.runs_here:
         run = _runner(_model(out))
         return check_network(network, run, x, selection, options.precision)
@@ -70,11 +75,20 @@ def _converted(network: Any, example: Any, outputs: int, precision: str) -> Any:
                 outputs=[coremltools.TensorType(name, dtype=np.float32) for name in _OUTPUTS[:outputs]],
                 minimum_deployment_target=coremltools.target.iOS15,
                 skip_model_load=True,
-                compute_precision=getattr(coremltools.precision, dict(fp32='FLOAT32', fp16='FLOAT16')[precision]),
+                compute_precision=getattr(coremltools.precision, 'FLOAT32' if precision == 'fp32' else 'FLOAT16'),
             )
     except Exception as error:  # its frontends raise whatever they meet
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f'coremltools cannot convert this detector: {said}. {WITH_NMS}') from error
+
+
+def _with_int8_weights(model: Any) -> Any:
+    """The same with weights in 8 bits, a scale for each output channel; small ones stay in half precision."""
+    from coremltools.optimize import coreml as optimize
+
+    with _quiet():
+        config = optimize.OptimizationConfig(optimize.OpLinearQuantizerConfig(granularity='per_channel'))
+        return optimize.linear_quantize_weights(model, config)
 
 
 @contextmanager
@@ -140,7 +154,8 @@ TARGET = Target(
     1,
     _export,
     _load,
-    ('fp32', 'fp16'),
+    ('fp32', 'fp16', 'int8'),
+    calibrates=False,
     oldest=(('coremltools', '9.0'),),
     platform='darwin',
     writes_folder=True,

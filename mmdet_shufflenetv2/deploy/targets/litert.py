@@ -17,6 +17,8 @@ import numpy as np
 
 from ...utils.errors import UserError
 from ..fixed_size import surrounded
+from ..precision import calibration_images
+from ..resizing import Resize
 from .target import MADE_BY, Loaded, Program, Target
 
 if TYPE_CHECKING:
@@ -25,20 +27,34 @@ if TYPE_CHECKING:
 __all__ = ['TARGET']
 
 
-def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float, float]:
+def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float, float] | None:
     import onnx
 
     from ..priors_network import check_network, surroundings, write_network
     from ..tflite import to_tflite, write_tflite
+    from ..tflite_precision import to_half, to_int8
 
-    network, _, selection, x, _ = made = surroundings(*program[:3], 'litert')
+    network, prepare, selection, x, _ = made = surroundings(*program[:3], 'litert')
     with TemporaryDirectory() as folder:
         path = Path(folder, 'network.onnx')
         write_network(network, x, path)
-        model = to_tflite(onnx.load(path))
+        graph = onnx.load(path)
+    model, nodes = to_tflite(graph)
+
+    def checked(precision: str) -> tuple[float, float]:
+        interpreter = _interpreter(out, None)
+        return check_network(network, lambda one: _run(interpreter, one), x, selection, precision)
+
+    if options.precision == 'int8':
+        write_tflite(model, out, {})
+        checked('fp32')
+        resize = Resize(**json.loads(program.about['resize']))
+        images = calibration_images(options.data)
+        to_int8(model, nodes, graph.graph, (_nhwc(prepare(resize(image))[0]) for image in images))
+    elif options.precision == 'fp16':
+        to_half(model)
     write_tflite(model, out, made.about(options.precision))
-    interpreter = _interpreter(out, None)
-    return check_network(network, lambda one: _run(interpreter, one), x, selection, options.precision)
+    return None if options.precision == 'int8' else checked(options.precision)
 
 
 def _interpreter(path: Path, threads: int | None) -> Any:
@@ -52,9 +68,13 @@ def _interpreter(path: Path, threads: int | None) -> Any:
     return interpreter
 
 
+def _nhwc(x: np.ndarray) -> np.ndarray:
+    return x.transpose(1, 2, 0)[None]
+
+
 def _run(interpreter: Any, x: np.ndarray) -> list[np.ndarray]:
     """Boxes, scores and, where there are any, factors."""
-    interpreter.set_tensor(interpreter.get_input_details()[0]['index'], x.transpose(1, 2, 0)[None])
+    interpreter.set_tensor(interpreter.get_input_details()[0]['index'], _nhwc(x))
     interpreter.invoke()
     found = {one['name']: interpreter.get_tensor(one['index']) for one in interpreter.get_output_details()}
     return [found[name] for name in ('boxes', 'scores', 'factors') if name in found]
@@ -91,5 +111,6 @@ TARGET = Target(
     1,
     _export,
     _load,
+    ('fp32', 'fp16', 'int8'),
     oldest=(('ai-edge-litert', '2.1'),),
 )

@@ -73,6 +73,8 @@ class Target:
     load: Callable[[Path, int | None], Loaded]
     #: Supported values of ``precision``.
     precisions: tuple[str, ...] = ('fp32',)
+    #: Whether int8 needs images to calibrate on: not where weights alone are in 8 bits.
+    calibrates: bool = True
     #: Whether batch sizes above 1 are supported.
     batches: bool = False
     #: Command that converts the file for the runtime, with ``{path}`` and ``{stem}``; empty if the runtime reads it.
