@@ -91,7 +91,7 @@ test-onedl: .venv-onedl/.borrowed
 	@touch $@
 
 # Tests of exported files with the packages of every target, in a separate environment that also uses the first one's.
-TARGETS = ai-edge-litert ai-edge-quantizer coremltools
+TARGETS = ai-edge-litert coremltools
 
 .venv-deploy/.installed: $(CONSTRAINTS)
 	$(MAKE) install
