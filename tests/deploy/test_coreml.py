@@ -208,7 +208,7 @@ def test_rejects_unsupported_layer_with_alternatives(small_nanodet, tmp_path, mo
 
 @pytest.mark.skipif(sys.platform == 'darwin', reason='macOS runs it')
 def test_rejects_package_on_another_system(small):
-    with pytest.raises(UserError, match=r'small.mlpackage is for coreml, .*on macOS only.*onnxruntime .\.onnx'):
+    with pytest.raises(UserError, match=r'small.mlpackage is for coreml, .*only on macOS.*onnxruntime .\.onnx'):
         Detector(small)
 
 
