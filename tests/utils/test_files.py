@@ -112,6 +112,7 @@ DIRECT_WRITERS = {
     'data/conversion/to_voc.py',
     'data/conversion/to_yolo.py',
     'data/shapes.py',
+    'deploy/ncnn_int8.py',
     'deploy/targets/ncnn.py',
     'deploy/targets/web.py',
     'deploy/tflite.py',
