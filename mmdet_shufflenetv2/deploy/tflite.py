@@ -46,11 +46,11 @@ class _Value(NamedTuple):
 
 
 def to_tflite(graph: onnx.ModelProto) -> tuple[Any, list[str]]:
-    """The ``ModelT`` of a graph, and for each of its operators the name of the node that it is written for.
+    """The ``ModelT`` of a graph, and for each of its operators the name of its ONNX node.
 
     Args:
-        graph: Without dynamic axes, its constants folded. Feature maps ``(N, C, H, W)`` that go in have their channels
-            innermost in the file; what comes out has the axes of the ONNX graph.
+        graph: Without dynamic axes, with folded constants. Inputs ``(N, C, H, W)`` are channels-last in the file;
+            outputs have the axes of the ONNX graph.
 
     Raises:
         UserError: If it has an operator, or an attribute of one, that is not supported.

@@ -1,8 +1,8 @@
 """A ``.tflite`` model in lower precision: weights in half precision, or a network that computes in 8-bit integers.
 
-The rules of 8 bits are those of https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec:
-weights are symmetric with a scale for each output channel, all other values have one scale and one zero point. What
-stays in single precision is what :mod:`.precision` says.
+8-bit integers follow https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec: weights
+are symmetric with one scale per output channel, other tensors have one scale and one zero point. :mod:`.precision`
+states what stays in single precision.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .precision import layers
 
 __all__ = ['to_half', 'to_int8']
 
-#: Operators with weights, and the axis of the output channels in these.
+#: Operators with weights -> axis of the output channels in the weights.
 _CHANNELS = dict(CONV_2D=0, DEPTHWISE_CONV_2D=3, FULLY_CONNECTED=0)
-#: Operators whose output has the scale of their input: they move numbers or choose between them.
+#: Operators whose output has the scale of their input, because they only move or select values.
 _SAME = (
     *('SLICE', 'STRIDED_SLICE', 'GATHER', 'CONCATENATION', 'RESHAPE', 'TRANSPOSE', 'PAD'),
     *('MAX_POOL_2D', 'AVERAGE_POOL_2D', 'RESIZE_BILINEAR', 'RESIZE_NEAREST_NEIGHBOR'),
 )
-#: Other operators that compute in 8 bits between those with weights.
+#: Other operators that may compute in 8 bits, between those with weights.
 _OTHERS = ('ADD', 'SUB', 'MUL', 'RELU', 'RELU6', 'LEAKY_RELU', 'LOGISTIC', 'MEAN')
-#: ONNX operators that are written as several ones, whose intermediate values need single precision.
+#: ONNX operators that are converted to several ones, whose intermediate values need single precision.
 _EXACT = ('InstanceNormalization', 'HardSigmoid')
 _NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
 
@@ -41,7 +41,7 @@ class _Scale(NamedTuple):
     zero: int
 
 
-#: The scale that the format wants of what a sigmoid makes.
+#: The scale that the format requires for the output of a sigmoid.
 _SIGMOID = _Scale(1 / 256, -128)
 
 
@@ -57,13 +57,13 @@ def to_half(model: Any) -> None:
 
 
 def to_int8(model: Any, nodes: Sequence[str], graph: onnx.GraphProto, inputs: Iterable[np.ndarray]) -> None:
-    """Let the network compute in 8-bit integers, but for the first layers and each head's last.
+    """Convert the network to 8-bit integers, except the first layers and the last ones of each head.
 
     Args:
-        model: What :func:`.tflite.to_tflite` makes of ``graph``.
-        nodes: For each operator, the name of the node that it was written for.
+        model: The result of :func:`.tflite.to_tflite` for ``graph``; changed in place.
+        nodes: For each operator, the name of its ONNX node.
         graph: The ONNX graph.
-        inputs: To calibrate on: each what goes into ``model``.
+        inputs: Inputs of ``model`` for calibration.
     """
     editor = _Editor(model)
     chosen = _chosen(editor, nodes, graph)
@@ -83,7 +83,7 @@ def to_int8(model: Any, nodes: Sequence[str], graph: onnx.GraphProto, inputs: It
 
 
 def _chosen(editor: _Editor, nodes: Sequence[str], graph: onnx.GraphProto) -> set[int]:
-    """Numbers of the operators that compute in 8 bits: layers, and what follows them and can."""
+    """Indices of the operators that compute in 8 bits: layers, and supported operators after them."""
     found, kinds = layers(graph), {node.name: node.op_type for node in graph.node}
     inside, chosen, reached = found.weighted - found.first - found.last, set[int](), set[int]()
     for number, (operator, node) in enumerate(zip(editor.operators, nodes)):
@@ -104,7 +104,7 @@ def _chosen(editor: _Editor, nodes: Sequence[str], graph: onnx.GraphProto) -> se
 
 
 def _ranges(model: Any, inputs: Iterable[np.ndarray]) -> dict[int, tuple[float, float]]:
-    """The least and the largest number in each tensor that is computed."""
+    """The minimum and maximum of each computed tensor."""
     interpreter = Interpreter(
         model_content=bytes(flatbuffer_utils.convert_object_to_bytearray(model)),
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -124,10 +124,10 @@ def _ranges(model: Any, inputs: Iterable[np.ndarray]) -> dict[int, tuple[float, 
 
 
 def _scales(editor: _Editor, chosen: set[int], ranges: Mapping[int, tuple[float, float]]) -> dict[int, _Scale]:
-    """The scale of each tensor that goes into or comes out of operators in 8 bits.
+    """The scale of each input and output of operators in 8 bits.
 
-    What is concatenated is converted to the scale of the result: with one scale for all of it, and so for whole stages,
-    NanoDet-m loses 2 mmAP.
+    Inputs of a concatenation are converted to the scale of its output. A common scale would extend to complete stages,
+    and reduce NanoDet-m's mmAP by 2.
     """
     groups: dict[int, set[int]] = {}
     fixed = set[int]()
@@ -153,7 +153,7 @@ def _scales(editor: _Editor, chosen: set[int], ranges: Mapping[int, tuple[float,
 
 
 class _Editor:
-    """Changes tensors of a model and writes its operators again."""
+    """Changes tensors of a model and rebuilds its list of operators."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -166,7 +166,7 @@ class _Editor:
         return self._subgraph.operators
 
     def take_operators(self) -> list[Any]:
-        """The operators, which the model has no longer: :meth:`add` puts them back."""
+        """Remove and return the model's operators; :meth:`add` adds them again."""
         operators, self._subgraph.operators = self._subgraph.operators, []
         return operators
 
@@ -180,11 +180,11 @@ class _Editor:
         return self._subgraph.tensors[tensor].buffer == 0
 
     def is_constant(self, tensor: int) -> bool:
-        """Whether it has constant numbers, other than sizes and axes."""
+        """Whether a tensor is a constant of numbers, not of sizes or axes."""
         return not self.is_computed(tensor) and self._subgraph.tensors[tensor].type == schema.TensorType.FLOAT32
 
     def numbers(self, tensor: int) -> np.ndarray:
-        """What is in a constant."""
+        """The values of a constant."""
         stored = self._subgraph.tensors[tensor]
         return self._model.buffers[stored.buffer].data.view(np.float32).reshape(stored.shape)
 
@@ -194,7 +194,7 @@ class _Editor:
         buffer.data = np.frombuffer(numbers.tobytes(), np.uint8)
 
     def store_weights(self, axis: int, x: int, weight: int, bias: int) -> None:
-        """Store weights in 8 bits, and biases in 32, as the operator adds its products."""
+        """Store weights in 8 bits, and biases in 32 bits like the operator's sums of products."""
         numbers, biases = self.numbers(weight), self.numbers(bias)
         others = tuple(other for other in range(numbers.ndim) if other != axis)
         scale_in = self._scales[x].scale
@@ -209,7 +209,7 @@ class _Editor:
         self._quantize(bias, scale_in * scales, 0)
 
     def set_scale(self, tensor: int, scale: _Scale) -> None:
-        """A computed tensor is 8-bit integers."""
+        """Make a computed tensor 8-bit integers."""
         self._subgraph.tensors[tensor].type = schema.TensorType.INT8
         self._scales[tensor] = scale
         self._quantize(tensor, [scale.scale], 0, [scale.zero])
@@ -221,7 +221,7 @@ class _Editor:
         self._subgraph.tensors[tensor].quantization = made
 
     def as_scaled(self, tensor: int, scale: _Scale | None) -> int:
-        """A tensor in 8 bits of this scale, or in single precision where it is None."""
+        """A tensor in 8 bits with this scale, or in single precision if it is None."""
         if self._scales.get(tensor) == scale:
             return tensor
         if (tensor, scale) not in self._made:
@@ -236,7 +236,7 @@ class _Editor:
         return self._made[tensor, scale]
 
     def converted(self, tensor: int, kind: str, into: int) -> int:
-        """A new tensor that an operator of this kind makes of another."""
+        """Add an operator of this kind with one input, and return its output."""
         code, made, before = schema.OperatorCodeT(), schema.TensorT(), self._subgraph.tensors[tensor]
         number = getattr(schema.BuiltinOperator, kind)
         code.builtinCode, code.deprecatedBuiltinCode, code.version = number, number, 1

@@ -1,7 +1,7 @@
 """Core ML: a ``.mlpackage``, converted by coremltools, with pre- and post-processing in its metadata.
 
-Core ML itself is part of Apple's systems. Elsewhere the check compares names and shapes of what goes in and comes out;
-on macOS it runs the file and compares numbers, as for other targets.
+Core ML is part of Apple's systems. On macOS the check runs the file and compares numbers, as for other targets. On
+other systems it compares names and shapes of inputs and outputs.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
         )
     if TARGET.runs_here and options.precision == 'int8':
         check_selection(network, selection, example)
-        return None  # numbers differ: whoever asks for the file compares detections
+        return None  # numbers differ: the caller compares detections
     if TARGET.runs_here:
         run = _runner(_model(out))
         return check_network(network, run, x, selection, options.precision)
@@ -66,7 +66,7 @@ def _converted(network: Any, example: Any, outputs: int, precision: str) -> Any:
 
     try:
         with _quiet():
-            # Frozen: coremltools takes a traced module's own property `graph` for the part of that name.
+            # Frozen: otherwise coremltools confuses the property `graph` of a traced module with its submodule `graph`.
             trace: Any = torch.jit.trace  # PyTorch has no types for it
             traced = torch.jit.freeze(trace(network, example, check_trace=False).eval())
             return coremltools.convert(
@@ -77,13 +77,13 @@ def _converted(network: Any, example: Any, outputs: int, precision: str) -> Any:
                 skip_model_load=True,
                 compute_precision=getattr(coremltools.precision, 'FLOAT32' if precision == 'fp32' else 'FLOAT16'),
             )
-    except Exception as error:  # its frontends raise whatever they meet
+    except Exception as error:  # its frontends can raise anything
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f'coremltools cannot convert this detector: {said}. {WITH_NMS}') from error
 
 
 def _with_int8_weights(model: Any) -> Any:
-    """The same with weights in 8 bits, a scale for each output channel; small ones stay in half precision."""
+    """The model with weights in 8 bits and one scale per output channel; small weights stay in half precision."""
     from coremltools.optimize import coreml as optimize
 
     with _quiet():
@@ -93,7 +93,7 @@ def _with_int8_weights(model: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without warnings of tracing, and of versions that coremltools was not tested with: the check says more."""
+    """Hide warnings of tracing and of untested versions, because the check is more reliable."""
     logger = logging.getLogger('coremltools')
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -106,7 +106,7 @@ def _quiet() -> Iterator[None]:
 
 
 def description(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]], list[str]]:
-    """Shapes of the inputs and of the outputs of a ``.mlpackage``, and its operators in order; on any system."""
+    """Shapes of inputs and outputs of a ``.mlpackage``, and its operators in order; works on every system."""
     import coremltools
 
     spec = coremltools.utils.load_spec(str(path))
@@ -124,7 +124,7 @@ def _model(path: Path) -> Any:
     try:
         with _quiet():
             return coremltools.models.MLModel(str(path))
-    except Exception as error:  # its own and the system's
+    except Exception as error:  # coremltools' and the system's errors
         raise UserError(f'{path} cannot be read by Core ML: {str(error).splitlines()[0]}') from error
 
 
@@ -140,7 +140,7 @@ def _load(path: Path, threads: int | None) -> Loaded:
     model = _model(path)
     about = dict(model.user_defined_metadata)
     if 'selection' not in about:
-        return Loaded(lambda image: (), about)  # whoever loads it says what it lacks
+        return Loaded(lambda image: (), about)  # the caller reports missing metadata
     run = _runner(model)
     return Loaded(*surrounded(about, lambda x, _: run(x), path))
 

@@ -1,7 +1,7 @@
 """LiteRT (TensorFlow Lite): a channels-last ``.tflite`` with pre- and post-processing in its metadata.
 
-:mod:`..tflite` writes it, of an ONNX graph, with the package that also runs it. The converters there are cannot be in a
-detector's environment: litert-torch 0.10 needs a PyTorch below 2.15, with JAX and Transformers 95 packages of 6.6 GB;
+:mod:`..tflite` converts an ONNX graph with the package that also runs the file. Existing converters cannot be installed
+with a detector: litert-torch 0.10 needs a PyTorch below 2.15 and 95 packages of 6.6 GB, including JAX and Transformers;
 onnx2tf 2.6 fixes the versions of NumPy, ONNX, onnxruntime, OpenCV and 13 more.
 """
 
@@ -73,7 +73,7 @@ def _nhwc(x: np.ndarray) -> np.ndarray:
 
 
 def _run(interpreter: Any, x: np.ndarray) -> list[np.ndarray]:
-    """Boxes, scores and, where there are any, factors."""
+    """Boxes, scores and, if there are any, factors."""
     interpreter.set_tensor(interpreter.get_input_details()[0]['index'], _nhwc(x))
     interpreter.invoke()
     found = {one['name']: interpreter.get_tensor(one['index']) for one in interpreter.get_output_details()}
@@ -91,14 +91,14 @@ def _metadata(path: Path) -> Mapping[str, Any]:
             entry.Name().decode(): json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
             for entry in entries
         }
-    except (AttributeError, ValueError):  # those of other programs are not in JSON
+    except (AttributeError, ValueError):  # other programs do not write JSON
         return {}
 
 
 def _load(path: Path, threads: int | None) -> Loaded:
     interpreter, about = _interpreter(path, threads), _metadata(path)
     if MADE_BY not in about:
-        return Loaded(lambda image: (), {})  # whoever loads it says so
+        return Loaded(lambda image: (), {})  # the caller reports missing metadata
     return Loaded(*surrounded(about, lambda x, selection: _run(interpreter, x), path))
 
 
