@@ -88,6 +88,12 @@ def exportable(name: str, scale: tuple[int, int]) -> Any:
 
     torch.manual_seed(0)
     model = MODELS.build(family_model(name)).eval()
+    if name == 'Sparse R-CNN':  # its proposals are not boxes without these weights
+        model.rpn_head.init_weights()
+        for head in model.roi_head.bbox_head:
+            torch.nn.init.normal_(head.fc_cls.bias)
+    if name == 'YOLOX':  # its boxes are infinite without them
+        model.bbox_head.init_weights()
     load, keys = dict(type='LoadImageFromFile'), ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
     resize = dict(type='Resize', scale=scale, keep_ratio=True)
     if name == 'CenterNet':  # its own pipeline resizes nothing

@@ -80,13 +80,15 @@ def export_model(options: ExportOptions) -> Checked:
         detector = ExportedDetector(unchecked, target=target.name)
         if options.precision != 'fp32' and differences is None:
             images = [original] if options.data is None else calibration_images(options.data)[:16]
-            checked = checked._replace(agreement=_agreement(ExportedDetector(onnx), detector, images, options))
+            checked = checked._replace(
+                agreement=_agreement(ExportedDetector(onnx), detector, images, options.precision, target.name)
+            )
         onnx.unlink()
         return checked._replace(matched=matched_detections(model, detector, original))
 
 
 def _agreement(
-    full: ExportedDetector, low: ExportedDetector, images: list[np.ndarray], options: ExportOptions
+    full: ExportedDetector, low: ExportedDetector, images: list[np.ndarray], precision: str, target: str
 ) -> float:
     """Share of detections in lower precision that match those in single precision.
 
@@ -95,12 +97,15 @@ def _agreement(
     """
     share = agreement(full.detect(images), low.detect(images))
     if share < LEAST_AGREEMENT:
+        amx = (
+            ' onnxruntime computes 8 bits wrongly on some processors with AMX '
+            '(github.com/microsoft/onnxruntime/issues/26324).'
+        )
         raise UserError(
-            f'precision={options.precision} detects other objects than fp32 on this machine: {share:.0%} '
-            f'of the detections match, expected {LEAST_AGREEMENT:.0%} or more. The file was not written. '
-            f'Set `data` to images like those that the detector will process, or export in another precision. '
-            f'onnxruntime computes 8 bits wrongly on some processors with AMX '
-            f'(github.com/microsoft/onnxruntime/issues/26324).'
+            f'precision={precision} detects other objects than fp32 on this machine: {share:.0%} of the detections '
+            f'match, expected {LEAST_AGREEMENT:.0%} or more. The file was not written. Set `data` to images like those '
+            f'that the detector will process, or export in another precision.'
+            f'{amx if (precision, target) == ("int8", "onnxruntime") else ""}'
         )
     return share
 

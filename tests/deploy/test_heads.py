@@ -31,12 +31,6 @@ def small_detector(name):
     model.backbone = Pyramid(model.backbone)
     if name in ('YOLOX', 'RTMDet'):
         model.data_preprocessor.pad_size_divisor = 32
-    if name == 'Sparse R-CNN':  # its proposals are no boxes before that
-        model.rpn_head.init_weights()
-        for head in model.roi_head.bbox_head:
-            torch.nn.init.normal_(head.fc_cls.bias)
-    if name == 'YOLOX':  # its boxes are infinite before that
-        model.bbox_head.init_weights()
     if name == 'SSDLite':
         model.bbox_head.test_cfg.score_thr = 0.0126
     if model.test_cfg and 'rpn' in model.test_cfg and model.test_cfg.rpn:
