@@ -1,6 +1,7 @@
 """Commands and Python code on all pages: files and flags exist, and the code runs."""
 
 import argparse
+import ast
 import functools
 import glob
 import importlib
@@ -299,3 +300,28 @@ def test_files_in_the_architecture_exist():
         module, _, attribute = name.rpartition('.')
         if not name.endswith(('.py', '.md')):
             assert hasattr(importlib.import_module(f'mmdet_shufflenetv2.{module}'), attribute), name
+
+
+#: Messages on the page about errors that are not this package's.
+OTHERS_MESSAGES = ('No module named ', 'libGL.so.1', 'CUDA out of memory', 'DataLoader worker')
+
+
+def messages():
+    """The messages in the first column of the page's tables."""
+    rows = (ROOT / 'docs' / 'troubleshooting.md').read_text().splitlines()
+    cells = ' '.join(row.split(' | ')[0] for row in rows if row.startswith('| `'))
+    return [message for message in re.findall('`([^`]+)`', cells) if not message.startswith(OTHERS_MESSAGES)]
+
+
+@functools.cache
+def strings():
+    """All strings of the package, and the Makefile."""
+    nodes = (node for path in ROOT.glob('mmdet_shufflenetv2/**/*.py') for node in ast.walk(ast.parse(path.read_text())))
+    constants = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return '\n'.join([*constants, (ROOT / 'Makefile').read_text()])
+
+
+@pytest.mark.parametrize('message', messages())
+def test_messages_on_the_troubleshooting_page_exist(message):
+    fixed = [part.strip(' \'":,') for part in re.split(r'\b[A-Z]+\b|--[a-z-]+', message)]
+    assert any(len(part) > 10 and part in strings() for part in fixed)
