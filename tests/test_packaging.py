@@ -29,6 +29,23 @@ def test_files_in_the_makefile_exist():
     assert not [name for name in named if not (ROOT / name).exists()]
 
 
+# Packages of the extras, and the modules that only exports to LiteRT import.
+WITHOUT_EXTRAS = """
+import importlib, pkgutil, sys
+sys.modules.update(dict.fromkeys(
+    'onnx onnxruntime openvino ncnn pnnx ai_edge_litert coremltools gradio trackers pillow_heif tensorboard'.split()))
+import mmdet_shufflenetv2
+for module in pkgutil.walk_packages(mmdet_shufflenetv2.__path__, 'mmdet_shufflenetv2.'):
+    if not module.name.endswith(('__main__', 'deploy.tflite', 'deploy.tflite_precision')):
+        importlib.import_module(module.name)
+"""
+
+
+def test_no_extra_is_needed_to_import_any_module():
+    done = subprocess.run([sys.executable, '-c', WITHOUT_EXTRAS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """A folder with a wheel and the source archive."""

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import onnx
 import torch
 from mmcv.ops import batched_nms
 from mmcv.transforms import Compose
@@ -155,6 +154,8 @@ class _Parts:
     """Runs parts of a file's graph by the names of inputs and outputs; in a batch, those of image ``index``."""
 
     def __init__(self, path: Path, batch: int) -> None:
+        import onnx
+
         self._extractor = onnx.utils.Extractor(onnx.load(path))
         self._names = {info.name for info in self._extractor.graph.value_info}
         self._batch, self.index = batch, 0

@@ -29,8 +29,6 @@ def small_detector(name):
     """A detector of a family on a stub of a backbone, with few proposals."""
     model = exportable(name, SIZES.get(name, (96, 64)))
     model.backbone = Pyramid(model.backbone)
-    if name in ('YOLOX', 'RTMDet'):
-        model.data_preprocessor.pad_size_divisor = 32
     if name == 'SSDLite':
         model.bbox_head.test_cfg.score_thr = 0.0126
     if model.test_cfg and 'rpn' in model.test_cfg and model.test_cfg.rpn:
