@@ -94,6 +94,8 @@ def exportable(name: str, scale: tuple[int, int]) -> Any:
             torch.nn.init.normal_(head.fc_cls.bias)
     if name == 'YOLOX':  # its boxes are infinite without them
         model.bbox_head.init_weights()
+    if name in ('Deformable DETR', 'DINO'):  # their scores are not finite on large images without them
+        model.init_weights()
     if name in ('YOLOX', 'RTMDet'):  # their pipelines pad to a square
         model.data_preprocessor.pad_size_divisor = 32
     load, keys = dict(type='LoadImageFromFile'), ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')

@@ -137,9 +137,8 @@ def _translate(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     if layout is None:
         hint = " Pass checkpoint['state_dict'], not the checkpoint itself." if 'state_dict' in keys else ''
         raise UserError(
-            f'The weights have no known layout of ShuffleNet V2: found {_few(list(keys))}. Expected the '
-            f'keys of {", ".join(known.name for known in LAYOUTS)}, also inside a detector '
-            f'(backbone.*).{hint}'
+            f'Unknown layout of ShuffleNet V2 weights: found {_few(list(keys))}. Expected the keys of '
+            f'{", ".join(known.name for known in LAYOUTS)}, with or without the prefix backbone.{hint}'
         )
     if layout.name != 'torchvision':
         notes.append(f'converted from the layout of {layout.name}')

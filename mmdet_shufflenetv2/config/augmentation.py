@@ -42,7 +42,7 @@ def set_augmentation(cfg: Config, strength: float) -> None:
         UserError: If ``strength`` is negative or makes a factor 0 or less, or if there is no such range.
     """
     if not 0 <= strength < float('inf'):
-        raise UserError(f'augmentation={strength}: expected 0 (none) to 1 (as in the config), or more.')
+        raise UserError(f'augmentation={strength}: expected a number of 0 or more (0: none, 1: as in the config).')
     found = [(step, name, value) for step in _training_steps(cfg) for name, value in _parameters(step).items()]
     if not found:
         raise UserError(

@@ -35,9 +35,9 @@ def load_config(
     """Load a config.
 
     Args:
-        path: A config file; or one of an installed package, such as ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``;
-            or a checkpoint with its config inside; or a name of published weights, which become ``load_from`` of their
-            config.
+        path: A config file; ``configs/NAME.py`` is this project's where the current folder has none; or a config of an
+            installed package, such as ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``; or a checkpoint with its
+            config inside; or a name of published weights, which become ``load_from`` of their config.
         cfg_options: Entries to override, by dotted key.
         work_dir: Folder that the run writes to; by default that of the config, or else ``work_dirs/NAME_OF_CONFIG``.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
@@ -49,6 +49,9 @@ def load_config(
     if path.suffix in CHECKPOINT_SUFFIXES or is_named(path):
         return load_checkpoint_config(path, cfg_options, work_dir, launcher)
     packaged = '::' in str(path)
+    if path.parts[:1] == ('configs',) and not path.is_file():
+        installed = project_configs().joinpath(*path.parts[1:])
+        path = installed if installed.is_file() else path
     if not packaged and not path.is_file():
         near = ', '.join([*map(str, _near(path)), *near_weights(path)])
         hint = f'Did you mean {near}?' if near else f'The configs of this project are in {project_configs()}.'

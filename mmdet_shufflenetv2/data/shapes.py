@@ -55,7 +55,7 @@ def make_shapes(
     root = Path(root)
     wanted = dict(version=_VERSION, num_train=num_train, num_val=num_val, size=size, seed=seed)
     if min(num_train, num_val) < 1 or size < 64:
-        raise UserError(f'Shapes needs at least one image per split and a size of 64 pixels, got {wanted}.')
+        raise UserError(f'Shapes needs at least 1 image per split and an image size of at least 64, got {wanted}.')
     if root.exists() and any(root.iterdir()):
         _check_manifest(root, wanted)
         return root

@@ -111,8 +111,8 @@ def _check(backbone: ShuffleNetV2, fast: ShuffleFreeShuffleNetV2) -> None:
         ):
             raise UserError(
                 f'The features of the shuffle-free form do not match those of this {type(backbone).__name__} '
-                f'(output {number}), because it has parts that ShuffleNetV2 does not build. Use the backbone '
-                f'unchanged (`keep_shuffle`).'
+                f'(output {number}), because it contains modules that ShuffleNetV2 does not have. Set '
+                f'`keep_shuffle` to export it unchanged.'
             )
 
 

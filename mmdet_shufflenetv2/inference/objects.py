@@ -99,7 +99,7 @@ class Region:
         )
 
     def check_seen(self) -> None:
-        """Raise a :class:`UserError` if the region is outside of all frames."""
+        """Raise a :class:`UserError` if the region does not overlap any frame."""
         if not self.seen:
             raise UserError(f'region={self._given} is outside of all images: {_EXPECTED}.')
 

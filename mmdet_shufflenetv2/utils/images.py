@@ -114,7 +114,7 @@ def is_clutter(path: PurePath) -> bool:
 
 
 def files_below(folder: str | os.PathLike[str], suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> Iterator[Path]:
-    """The files of a folder and its subfolders, including links; clutter is skipped.
+    """The files of a folder and its subfolders, including links; files of :func:`is_clutter` are skipped.
 
     Each folder is searched once, even if several links lead to it. Links to a parent folder are not followed.
     ``suffixes`` are in lower case.

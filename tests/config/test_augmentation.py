@@ -74,8 +74,8 @@ def test_multi_scale_samples_sizes_in_its_range(name):
 @pytest.mark.parametrize(
     ('change', 'value', 'words'),
     [
-        (set_augmentation, -1, 'augmentation=-1: expected 0'),
-        (set_augmentation, float('nan'), 'augmentation=nan: expected 0'),
+        (set_augmentation, -1, 'augmentation=-1: expected a number of 0 or more'),
+        (set_augmentation, float('nan'), 'augmentation=nan: expected a number of 0 or more'),
         (set_augmentation, 9, 'augmentation=9: scaling_ratio_range of WarpResize'),
         (set_multi_scale, 1, 'multi_scale=1: expected 0'),
     ],

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from conftest import ROOT
 from mmengine.config import Config
@@ -35,6 +37,15 @@ def test_a_config_of_an_installed_package_is_read_by_its_name():
 def test_rejects_a_path_that_is_not_a_config(path, words):
     with pytest.raises(UserError, match=words):
         load_config(path)
+
+
+def test_configs_of_this_project_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = 'configs/imagenet/shufflenet_v2_0.5x.py'
+    assert Path(load_config(name).filename) == ROOT / name
+    (tmp_path / 'configs' / 'imagenet').mkdir(parents=True)
+    (tmp_path / name).write_text('model = dict(type="Mine")')
+    assert load_config(name).model.type == 'Mine'
 
 
 def test_only_similar_names_are_suggested(tmp_path, monkeypatch):

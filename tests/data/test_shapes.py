@@ -86,7 +86,7 @@ def test_an_interrupted_call_leaves_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('arguments', [(0, 1, 96), (1, 0, 96), (1, 1, 32)])
 def test_rejects_invalid_sizes(tmp_path, arguments):
-    with pytest.raises(UserError, match='at least one image'):
+    with pytest.raises(UserError, match='at least 1 image'):
         make_shapes(tmp_path / 'shapes', *arguments)
 
 

@@ -201,9 +201,9 @@ def fake_npm(monkeypatch, folder, script):
     [
         (
             'echo "npm error code E\nnpm error reason: ENOTFOUND" >&2; exit 1',
-            'cannot fetch onnxruntime-web@.*: reason: ENOTFOUND.*config set registry',
+            'cannot download onnxruntime-web@.*: reason: ENOTFOUND.*config set registry',
         ),
-        ('for last; do :; done; echo other > "$last/onnxruntime-web.tgz"', 'checksum differs'),
+        ('for last; do :; done; echo other > "$last/onnxruntime-web.tgz"', 'wrong checksum'),
     ],
 )
 def test_failed_npm_download_is_reported_in_one_line(script, words, tmp_path, monkeypatch):

@@ -95,7 +95,7 @@ class Target:
         self.written[split][file].append((name, *(round(side, _DIGITS) for side in box)))
 
     def boxes(self, split: Split, image: dict[str, Any], annotations: list[dict[str, Any]]) -> Iterator[WrittenBox]:
-        """The boxes of an image, clipped to it. Boxes without an area in the image are lost."""
+        """The boxes of an image, clipped to it. Boxes with no area inside the image are dropped."""
         names = {category['id']: category['name'] for category in split.annotations['categories']}
         for one in annotations:
             where = f'annotation {one["id"]} of {shown(image["file_name"])}'

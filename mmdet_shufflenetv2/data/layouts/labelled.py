@@ -460,7 +460,7 @@ class _Coordinates:
         self.first: dict[str, str] = {}
 
     def box(self, one: Box, size: tuple[int, int]) -> list[float] | None:
-        """x, y, width, height in pixels, clipped to an image of this size. An invalid box is a fault and gives None."""
+        """x, y, width, height in pixels, clipped to an image of this size. Reports an invalid box and returns None."""
         corners = one.corners(*size) if callable(one.corners) else one.corners
         numbers = [number for value in corners if (number := _number(value)) is not None]
         if len(numbers) < len(corners):

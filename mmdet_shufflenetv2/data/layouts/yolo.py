@@ -192,7 +192,7 @@ def read_yolo(root: Path, description: Path) -> UserDataset:
         images = _images(said, split, paths)
         if not images:
             raise UserError(
-                f'{description} has {split}: {shown(named)}, but there are no images. Searched for '
+                f'No images found for {split}: {shown(named)} in {description}. Searched for '
                 f'{", ".join(IMAGE_SUFFIXES)}.'
             )
         data.splits[split], data.faults[split] = _read_split(images, split, data, said)
@@ -421,7 +421,9 @@ def _box(fields: list[str], num_classes: int, keypoints: bool) -> tuple[float, f
     allowed = _CORNERS if polygon else _ROUNDING
     if not all(-allowed <= number <= 1 + allowed for number in numbers):
         worst = max(numbers, key=lambda number: abs(number - 0.5))
-        raise ValueError(f'{worst:g} is not in [0, 1]. Divide x and width by its width, y and height by its height')
+        raise ValueError(
+            f'{worst:g} is not in [0, 1]. Divide x and width by the image width, y and height by the image height'
+        )
     if polygon:
         x1, y1, x2, y2 = min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
     else:

@@ -105,7 +105,7 @@ def best_class_alone(scores: Tensor) -> Tensor:
 
 
 def best(scores: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The ``most`` highest of ``(P, C)`` scores, in descending order: scores, row indices, column indices."""
+    """The highest ``most`` of ``(P, C)`` scores, in descending order: scores, row indices, column indices."""
     score, index = _top(scores.flatten(), most)
     score, index = above(score, -0.5, index)
     return score, index // scores.shape[1], index % scores.shape[1]

@@ -47,7 +47,7 @@ def _export(program: Program, out: Path, options: ExportOptions) -> tuple[float,
     shapes = {name: tuple(value.shape) for name, value in zip(_OUTPUTS, wanted)}
     if (inputs, outputs) != (dict(input=tuple(example.shape)), shapes):
         raise UserError(
-            f'coremltools converted this detector to a program from {inputs} to {outputs}, expected '
+            f'The converted Core ML program has unexpected inputs or outputs: found {inputs} -> {outputs}, expected '
             f'{shapes}. {WITH_NMS}'
         )
     if TARGET.runs_here and options.precision == 'int8':

@@ -38,7 +38,7 @@ def _copy_runtime(out: Path) -> None:
     """
     npm = shutil.which('npm')
     if npm is None:
-        raise UserError(f'npm is not installed: the web target copies {RUNTIME} with it. Install Node.js.')
+        raise UserError(f'npm is not installed: the web target downloads {RUNTIME} with it. Install Node.js.')
     with TemporaryDirectory() as folder:
         done = subprocess.run(
             [

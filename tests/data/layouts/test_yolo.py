@@ -212,7 +212,7 @@ def yaml(text):
         (yaml('train: images/train\nnames: [a, a]'), 'duplicate'),
         (yaml('train: images/train\nnames: [a, b]\nnc: 3'), 'nc is 3, but there are 2 names'),
         (yaml('train: photos\nnames: [a, b]'), 'has train: photos, but there is no such folder'),
-        (yaml('train: labels/train\nnames: [a, b]'), 'there are no images'),
+        (yaml('train: labels/train\nnames: [a, b]'), 'No images found for'),
         (yaml('val: images/val\nnames: [a, b]'), 'has no entry train with images'),
         (lambda root: (root / 'labels').rename(root / 'texts'), 'None of the 12 images of train has labels: .*labels'),
         (yaml('train: images/train\nnames: [a]\nnames: [b]'), "YAML: duplicate key 'names'"),
