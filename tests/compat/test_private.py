@@ -85,8 +85,8 @@ def overridden() -> Iterator[str]:
     for module in pkgutil.walk_packages(mmdet_shufflenetv2.__path__, 'mmdet_shufflenetv2.'):
         if module.name.endswith('__main__'):
             continue
-        if module.name.endswith('.tflite') and not find_spec('ai_edge_litert'):
-            continue  # overrides nothing; make test-deploy imports it
+        if module.name.endswith(('.tflite', '.tflite_precision')) and not find_spec('ai_edge_litert'):
+            continue  # override nothing; make test-deploy imports them
         for kind in vars(import_module(module.name)).values():
             if inspect.isclass(kind) and kind.__module__ == module.name:
                 for name in filter(is_private, vars(kind)):
