@@ -26,7 +26,10 @@ from .yolo import DESCRIPTIONS, YOLO, is_description, read_yolo, unreadable_yaml
 __all__ = ['EXPECTED', 'FORMATS', 'described_formats', 'read_user_dataset']
 
 #: All supported formats. The first one that is found in a folder is used.
-FORMATS = (COCO, YOLO, VOC, LABELME, CVAT, LABEL_STUDIO, VIA, CREATE_ML, SUPERVISELY, OPEN_IMAGES, CSV, NDJSON, DOTA)
+FORMATS = (
+    *(COCO, YOLO, VOC, LABELME, CVAT, LABEL_STUDIO, VIA, CREATE_ML, SUPERVISELY),
+    *(OPEN_IMAGES, CSV, NDJSON, DOTA),
+)
 EXPECTED = (
     "Expected COCO's format: annotations/*train*.json, or train/_annotations.coco.json, with the images "
     "next to it; or YOLO's: a .yaml or obj.data with names, train and val, and images/, labels/; "
