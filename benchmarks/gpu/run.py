@@ -2,7 +2,7 @@
 
     python benchmarks/gpu/run.py                                    # all that needs no data
     python benchmarks/gpu/run.py --stages finetune --coco DIR --weights FILE --backbone FILE
-    python benchmarks/gpu/run.py --quick --output /tmp/trial        # small sizes, also without a GPU
+    python benchmarks/gpu/run.py --quick --output trial             # small sizes, also without a GPU
 
 A stage that fails leaves NAME_error.txt; the others run.
 """
