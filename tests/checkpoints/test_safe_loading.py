@@ -332,7 +332,7 @@ def test_pickles_that_need_years_gigabytes_or_access_to_the_process_are_rejected
     checkpoint_of(data, path)
     with pytest.raises(UserError, match='bomb.pth'):
         load(path)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # not years, also on a busy machine
     assert dict(vars(torch.Tensor)) == before
 
 

@@ -101,7 +101,8 @@ def scalars(work_dir):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize('base', ['faster_rcnn', pytest.param('retinanet', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('base', ['faster_rcnn', 'retinanet'])
 def test_two_processes_match_one_with_twice_the_batch_size(base, config, tmp_path, tool):
     two = torchrun(config('two', 2, 7, base), '--work-dir', tmp_path / 'two', cwd=tmp_path)
     out = two.communicate(timeout=300)[0]
